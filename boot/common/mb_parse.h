@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a multiboot1 or multiboot2 information structure to struct boot_info.
+ * Pure and bounds-checked: libFuzzer feeds it. (Multiboot 0.6.96, section 3.3;
+ * Multiboot2 2.0, section 3.6.)
+ */
+#ifndef XMHF_BOOT_MB_PARSE_H
+#define XMHF_BOOT_MB_PARSE_H
+
+#include <xmhf/boot_info.h>
+
+#define MB1_BOOT_MAGIC 0x2badb002u
+#define MB2_BOOT_MAGIC 0x36d76289u
+
+/* Pointer to physical [addr, addr+len), or NULL. In the boot stage memory below 4 GiB
+ * is identity mapped; the tests use an array. */
+typedef const void *(*mb_mapper)(uint64_t addr, uint64_t len);
+
+/*
+ * Fill bi->mem (sanitized), module, cmdline (first word, the image's own name, is
+ * dropped where the loader puts it there) and rsdp (multiboot2 tags 14/15; else 0).
+ * The other fields stay as they are. 0, or -1 with `*why`.
+ */
+int mb1_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
+int mb2_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
+
+/*
+ * Choose the protected range: size = max(core_mem + palmem, RAM/64) rules of
+ * notes/memory.md, 2 MiB aligned, the highest place below 4 GiB that is usable and
+ * touches no module and none of `avoid` (boot stage, multiboot info). Sets
+ * bi->protected_base/size. `palmem` 0 = default. 0, or -1 with `*why`.
+ */
+int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,
+               const struct boot_mem *avoid, unsigned avoid_count, const char **why);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a boot front end (multiboot, later UEFI) tells the core.
+ *
+ * Every front end fills one struct boot_info; the core never sees a multiboot or
+ * EFI header. All addresses are host-physical, all sizes in bytes. The core treats
+ * firmware-made content (the memory map, the RSDP) as untrusted input.
+ */
+#ifndef XMHF_BOOT_INFO_H
+#define XMHF_BOOT_INFO_H
+
+#include <xmhf/types.h>
+
+#define BOOT_INFO_MAGIC     0x584d4846424f4f54ULL /* "XMHFBOOT" */
+#define BOOT_INFO_VERSION   1
+#define BOOT_MEM_MAX        128
+#define BOOT_MODULE_MAX     8
+#define BOOT_CMDLINE_MAX    2048
+
+/* Memory types, numbered as INT 15h E820 does (ACPI 6.5, table 15.4). */
+enum boot_mem_type {
+    BOOT_MEM_USABLE = 1,
+    BOOT_MEM_RESERVED = 2,
+    BOOT_MEM_ACPI = 3,
+    BOOT_MEM_NVS = 4,
+    BOOT_MEM_BAD = 5,
+};
+
+struct boot_mem {
+    uint64_t start;
+    uint64_t size;   /* > 0; start + size doesn't wrap */
+    uint32_t type;   /* enum boot_mem_type, or what the firmware said */
+    uint32_t reserved;
+};
+
+struct boot_module {
+    uint64_t start;
+    uint64_t size;
+    char cmdline[BOOT_CMDLINE_MAX]; /* NUL-terminated; without the file name */
+};
+
+struct boot_info {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t size;               /* sizeof(struct boot_info) */
+
+    uint64_t tsc_start;          /* TSC at our first instruction */
+
+    /* The protected range: core image, its memory, then the PAL pool. 2 MiB aligned. */
+    uint64_t protected_base;
+    uint64_t protected_size;     /* a multiple of 2 MiB */
+    uint64_t core_image_size;    /* bytes at protected_base taken by the image, .bss included */
+
+    uint64_t rsdp;               /* 0 if not found */
+
+    /* Sorted by start, no overlaps, the firmware's view: the protected range is
+     * still inside a usable entry here. */
+    uint32_t mem_count;
+    uint32_t module_count;
+    struct boot_mem mem[BOOT_MEM_MAX];
+
+    struct boot_module module[BOOT_MODULE_MAX]; /* [0] guest kernel, [1] initrd */
+    char cmdline[BOOT_CMDLINE_MAX];             /* the hypervisor's own options */
+};
+
+_Static_assert(sizeof(struct boot_mem) == 24, "struct boot_mem crosses a boundary");
+_Static_assert(offsetof(struct boot_info, protected_base) == 24, "layout");
+
+#endif

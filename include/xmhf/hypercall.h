@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercall numbers of the core and of TrustVisor, and the CPUID leaves that
+ * announce them. Shared by the core, the hypapps, the SDK and the tests.
+ *
+ * A hypercall is VMCALL (0F 01 C1) or VMMCALL (0F 01 D9), at any ring and mode.
+ * EAX holds the command; the arguments are in RCX, RDX, RSI, RDI (32-bit callers:
+ * ECX, EDX, ESI, EDI); the result is the whole of RAX. No other register changes.
+ */
+#ifndef XMHF_HYPERCALL_H
+#define XMHF_HYPERCALL_H
+
+/* 1..255: the public TrustVisor ABI. */
+#define TV_HC_REG    1u
+#define TV_HC_UNREG  2u
+#define TV_HC_TEST   255u
+
+/* From 0x100: ours. */
+#define XMHF_HC_INFO        0x100u /* RCX = which (enum xmhf_info); RAX = value */
+#define XMHF_HC_HELLO       0x110u /* helloworld: RAX = number of CPUID exits so far */
+
+/* What XMHF_HC_INFO can tell; none of it is secret and none is an address. */
+enum xmhf_info {
+    XMHF_INFO_VERSION = 0,       /* major << 16 | minor */
+    XMHF_INFO_CPUS = 1,          /* CPUs taken at boot */
+    XMHF_INFO_POOL_TOTAL = 2,    /* pages in the PAL pool */
+    XMHF_INFO_POOL_FREE = 3,     /* free pages in the PAL pool */
+    XMHF_INFO_PROTECTED_SIZE = 4,/* bytes hidden from the guest */
+    XMHF_INFO_DMA_PROTECTION = 5,/* 0: off */
+    XMHF_INFO_PALS = 6,          /* live PALs (0 under helloworld) */
+    XMHF_INFO_LAST_DEATH = 7,    /* TrustVisor: last PAL death seen by the calling process:
+                                    death << 32 | vector << 16 | 0; 0 if none */
+    XMHF_INFO_BOOT_TICKS = 8,    /* TSC ticks from our first instruction to guest start */
+    XMHF_INFO_EXITS = 0x1000,    /* + enum exit_kind: exits of that kind, all CPUs */
+};
+
+/* CPUID leaf by which TrustVisor programs detect it (facts: public ABI). */
+#define TV_CPUID_LEAF        0x7a567254u
+#define TV_CPUID_REPLY_EAX   0x7a767274u
+#define TV_CPUID_NOT_IN_PAL  0xffffffffu
+
+/* Our leaves in the hypervisor range 0x40000000-0x400000ff. */
+#define XMHF_CPUID_BASE      0x40000000u /* EAX: highest leaf; EBX,ECX,EDX: "XMHFXMHFXMHF" */
+#define XMHF_CPUID_SIGNATURE "XMHFXMHFXMHF"
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One struct vcpu per CPU: the guest's registers while we run, and everything that
+ * belongs to that CPU alone. Between an exit and the next entry `regs` is the only
+ * copy of the guest's general registers, RIP and RFLAGS; all other guest state lives
+ * in the VMCB/VMCS and is reached through virt_ops.
+ *
+ * Fields marked (any) may be read or changed by other CPUs, always atomically;
+ * all others belong to the owning CPU.
+ */
+#ifndef XMHF_CPU_VCPU_H
+#define XMHF_CPU_VCPU_H
+
+#include <stdatomic.h>
+#include <exit/exit.h>
+#include <guest/apstate.h>
+#include <xmhf/types.h>
+
+enum gpr { /* the order of the instruction encoding */
+    GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
+    GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15,
+};
+
+struct vcpu_regs {
+    uint64_t gpr[16];
+    uint64_t rip;
+    uint64_t rflags;
+};
+
+/* Execution mode of the code that caused an exit. */
+enum cpu_mode {
+    MODE_REAL,      /* real or virtual-8086 mode */
+    MODE_PROT16,    /* protected mode, 16-bit code segment */
+    MODE_PROT32,    /* protected or compatibility mode, 32-bit code segment */
+    MODE_LONG64,    /* 64-bit code segment */
+};
+
+/* What a walk of the guest's page tables and a caller check need to know. */
+struct guest_paging {
+    uint64_t cr0, cr3, cr4, efer;
+    uint32_t pkru;    /* 0 if CR4.PKE is clear */
+    uint8_t cpl;      /* 0..3; 3 in virtual-8086 mode */
+    bool ac;          /* RFLAGS.AC, for SMAP */
+    enum cpu_mode mode;
+};
+
+struct event {
+    uint8_t vector;
+    uint8_t type;      /* enum event_type */
+    bool has_error;
+    uint32_t error;
+    unsigned insn_len; /* of the instruction, for software events */
+};
+
+enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT_INT = 4 };
+
+#define CPU_MAX 64
+
+/* Requests one CPU makes of another, taken up at the target's next exit. */
+#define REQ_INIT_SIPI  1u  /* look at apstate */
+#define REQ_STOP       2u  /* stop for a reset or panic, for good */
+#define REQ_NMI        4u  /* a guest NMI is pending in guest_nmis */
+
+struct vcpu {
+    struct vcpu *self;                 /* at offset 0: gs:0 */
+    unsigned index;                    /* 0 = boot CPU; not the APIC id */
+    uint32_t apic_id;
+    struct vcpu_regs regs;
+    uint64_t cr2_shadow;               /* guest CR2 where the hardware doesn't switch it */
+
+    bool in_sandbox;                   /* `regs` are the hypapp's sandbox's, not the OS's */
+    struct vcpu_regs os_regs;          /* the OS's, while in_sandbox */
+
+    struct vcpu_ap ap;                 /* INIT/SIPI state; its `pending` is (any) */
+    atomic_uint requests;              /* (any) REQ_* */
+    atomic_uint kicks;                 /* (any) NMIs we sent to this CPU and it hasn't seen */
+    atomic_uint guest_nmis;            /* (any) guest NMIs to deliver */
+    atomic_uint nmis_seen;             /* NMIs taken by this CPU's host handler */
+    atomic_bool stopped;               /* (any) has obeyed REQ_STOP */
+    atomic_bool online;                /* (any) runs the hypervisor */
+
+    uint64_t guest_xcr0;               /* the guest's XCR0 while a sandbox runs */
+    void *vendor;                      /* struct svm_cpu or struct vmx_cpu */
+    void *hypapp;                      /* the hypapp's own per-CPU data */
+    uint64_t exits[EXIT_KIND_COUNT];   /* read by others for statistics only */
+};
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The log: a memory ring, copied to the UART. */
+#ifndef XMHF_DEBUG_LOG_H
+#define XMHF_DEBUG_LOG_H
+
+/* One line; "[xmhf] " and the newline are added. After guest start lines are marked
+ * "[xmhf cpuN guest]" as caused by the guest, and at most LOG_GUEST_MAX are printed. */
+void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Our own bug: wipe PALs and keys, leave a crash record, stop all CPUs, reset. */
+_Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#define ASSERT(cond) \
+    do { \
+        if (!(cond)) { \
+            panic("assertion failed: %s (%s:%d)", #cond, __FILE__, __LINE__); \
+        } \
+    } while (0)
+
+#endif

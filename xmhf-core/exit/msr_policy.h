@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What happens when the guest touches an MSR: one table for both vendors.
+ * Everything in it is data; exit/msr.c carries it out and the back ends build their
+ * bitmaps from it.
+ */
+#ifndef XMHF_EXIT_MSR_POLICY_H
+#define XMHF_EXIT_MSR_POLICY_H
+
+#include <xmhf/types.h>
+
+enum msr_action {
+    MSR_PASS,        /* no exit at all (bitmap bit clear) */
+    MSR_HARDWARE,    /* exit, then fault-safe access to the real MSR */
+    MSR_HELD,        /* exit; the value lives in the VMCB/VMCS (virt_ops) */
+    MSR_SHADOW,      /* exit; per-vCPU shadow that never reaches the hardware */
+    MSR_IGNORE,      /* exit; a write is dropped, a read gives 0 */
+    MSR_DENY,        /* exit; #GP(0) */
+    MSR_SPECIAL,     /* exit; code in exit/msr.c knows it by name (EFER, APIC_BASE, x2APIC ICR) */
+};
+
+struct msr_rule {
+    uint32_t first, last;    /* inclusive */
+    enum msr_action read, write;
+    const char *why;         /* what it is, and the manual's section */
+};
+
+/* Sorted by `first`, not overlapping. */
+extern const struct msr_rule msr_rules[];
+extern const size_t msr_rule_count;
+
+/* The action for `index`: the table's, else the default (reads MSR_HARDWARE,
+ * writes MSR_DENY). Never NULL-like: always a valid action. */
+enum msr_action msr_read_action(uint32_t index);
+enum msr_action msr_write_action(uint32_t index);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starting a Linux bzImage by the 32-bit boot protocol (Linux' Documentation/arch/x86/
+ * boot.rst): checks the image, chooses places, builds boot_params and its E820 map
+ * without the protected range. Pure: works on bytes the caller maps.
+ */
+#ifndef XMHF_GUEST_LINUX_BOOT_H
+#define XMHF_GUEST_LINUX_BOOT_H
+
+#include <xmhf/boot_info.h>
+
+#define LINUX_BOOT_PARAMS_SIZE 4096
+#define LINUX_CMDLINE_MAX 2048
+
+/* Where everything goes, guest-physical. */
+struct linux_plan {
+    uint64_t kernel_src;      /* protected-mode part inside the module */
+    uint64_t kernel_size;
+    uint64_t kernel_dst;      /* load address */
+    uint64_t initrd_src, initrd_size, initrd_dst; /* dst == src: stays where it is */
+    uint64_t boot_params;     /* 4 KiB, below 640 KiB */
+    uint64_t cmdline;         /* below 640 KiB */
+    uint64_t gdt;             /* unused by the guest after its first instructions */
+    uint32_t entry;           /* kernel_dst for the 32-bit protocol */
+};
+
+/*
+ * Check the bzImage at `image` (module[0]'s bytes, mapped) and decide the places.
+ * Nothing may overlap the protected range, unusable memory, or each other (moves are
+ * done kernel first or initrd first as `initrd_first` says, so that no source is
+ * overwritten before it is copied). 0, or -1 with `*why` (constant string).
+ */
+int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan *plan,
+               bool *initrd_first, const char **why);
+
+/* Fill `params` (LINUX_BOOT_PARAMS_SIZE bytes, zeroed first) from the image's setup
+ * header and `map` (the guest's E820, up to 128 entries). */
+void linux_fill_params(void *params, const void *image, const struct linux_plan *plan,
+                       const struct boot_mem *map, unsigned map_count, uint64_t rsdp);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Software walk of the guest's page tables, with the rights of the caller
+ * (SDM vol. 3, 4.3-4.7; APM vol. 2, 5.3-5.6): no paging, 32-bit, PAE, 4-level and
+ * 5-level. Every table is fetched through `phys`, which refuses anything that isn't
+ * guest RAM. Effective rights are the AND over all levels. Accessed and dirty bits
+ * are set as the CPU would, by compare-and-exchange, and each entry is read once.
+ */
+#ifndef XMHF_GUEST_WALK_H
+#define XMHF_GUEST_WALK_H
+
+#include <cpu/vcpu.h>
+#include <xmhf/types.h>
+
+/* #PF error-code bits (SDM vol. 3, 4.7). */
+#define PF_PRESENT 0x01u
+#define PF_WRITE   0x02u
+#define PF_USER    0x04u
+#define PF_RSVD    0x08u
+#define PF_FETCH   0x10u
+#define PF_PK      0x20u
+
+enum walk_result {
+    WALK_OK = 0,
+    WALK_FAULT,      /* the guest gets #PF: see walk.error; or #GP if !canonical */
+    WALK_NOT_RAM,    /* a table or the page itself isn't guest RAM */
+};
+
+struct walk {
+    gpa_t gpa;            /* of the byte asked for, on WALK_OK and (page) WALK_NOT_RAM */
+    unsigned rights;      /* effective ACCESS_READ|WRITE|EXEC|USER over all levels */
+    uint32_t error;       /* #PF error code on WALK_FAULT */
+    bool canonical;       /* false: the address isn't canonical: #GP, not #PF */
+};
+
+/* How the walker reaches guest RAM; a fake in the unit tests. */
+struct guest_phys_ops {
+    /* Core pointer to guest-physical [gpa, gpa+len) within one page, or NULL if it
+     * isn't ordinary guest RAM. */
+    void *(*map)(gpa_t gpa, size_t len);
+    uint8_t maxphyaddr;   /* of the CPU, 32..52: higher address bits are reserved */
+    bool page1g;          /* CPUID 8000_0001:EDX[26] as the guest sees it */
+};
+
+/*
+ * Translate `va` for an access of the kinds in `access` (ACCESS_READ/WRITE/EXEC;
+ * with ACCESS_USER it is checked as a ring-3 access whatever p->cpl says).
+ * Supervisor accesses honour CR0.WP, SMEP, SMAP; user accesses CR4.PKE/PKRU.
+ * A write sets the dirty bit of the leaf. Nothing else changes.
+ */
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                            gva_t va, unsigned access, struct walk *out);
+
+#endif

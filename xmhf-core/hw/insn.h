@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Single machine instructions for the core. The only C file in the core with inline
+ * assembly; host unit tests put tests/unit/fake before xmhf-core in the include path
+ * and get hw/insn.h from there.
+ */
+#ifndef XMHF_HW_INSN_H
+#define XMHF_HW_INSN_H
+
+#include <exit/cpuid_policy.h>
+#include <xmhf/types.h>
+
+static inline void hw_pause(void) { __asm__ volatile("pause"); }
+static inline void hw_cli(void) { __asm__ volatile("cli" ::: "memory"); }
+static inline void hw_sti(void) { __asm__ volatile("sti" ::: "memory"); }
+static inline void hw_hlt(void) { __asm__ volatile("hlt" ::: "memory"); }
+static inline void hw_wbinvd(void) { __asm__ volatile("wbinvd" ::: "memory"); }
+
+static inline uint64_t hw_rdtsc(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    return lo | (uint64_t)hi << 32;
+}
+
+static inline struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t sub)
+{
+    struct cpuid_regs r;
+    __asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+                     : "a"(leaf), "c"(sub));
+    return r;
+}
+
+static inline uint64_t hw_rdmsr(uint32_t msr)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr) : "memory");
+    return lo | (uint64_t)hi << 32;
+}
+
+static inline void hw_wrmsr(uint32_t msr, uint64_t v)
+{
+    __asm__ volatile("wrmsr" :: "a"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(msr)
+                     : "memory");
+}
+
+/* Fault-safe: false if the access raised #GP. (hw/entry.S has the fixup table.) */
+bool hw_rdmsr_safe(uint32_t msr, uint64_t *v);
+bool hw_wrmsr_safe(uint32_t msr, uint64_t v);
+
+#define HW_READ_CR(n) \
+    static inline uint64_t hw_read_cr##n(void) \
+    { \
+        uint64_t v; \
+        __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v) :: "memory"); \
+        return v; \
+    } \
+    static inline void hw_write_cr##n(uint64_t v) \
+    { \
+        __asm__ volatile("mov %0, %%cr" #n :: "r"(v) : "memory"); \
+    }
+HW_READ_CR(0)
+HW_READ_CR(2)
+HW_READ_CR(3)
+HW_READ_CR(4)
+#undef HW_READ_CR
+
+static inline uint64_t hw_read_dr6(void)
+{
+    uint64_t v;
+    __asm__ volatile("mov %%dr6, %0" : "=r"(v));
+    return v;
+}
+
+static inline void hw_invlpg(uint64_t va) { __asm__ volatile("invlpg (%0)" :: "r"(va) : "memory"); }
+
+static inline uint8_t hw_in8(uint16_t port)
+{
+    uint8_t v;
+    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+static inline uint16_t hw_in16(uint16_t port)
+{
+    uint16_t v;
+    __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+static inline uint32_t hw_in32(uint16_t port)
+{
+    uint32_t v;
+    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+static inline void hw_out8(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" :: "a"(v), "Nd"(port)); }
+static inline void hw_out16(uint16_t port, uint16_t v) { __asm__ volatile("outw %0, %1" :: "a"(v), "Nd"(port)); }
+static inline void hw_out32(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" :: "a"(v), "Nd"(port)); }
+
+static inline uint64_t hw_xgetbv(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return lo | (uint64_t)hi << 32;
+}
+static inline void hw_xsetbv(uint64_t v)
+{
+    __asm__ volatile("xsetbv" :: "a"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(0) : "memory");
+}
+
+/* `area`: 64-byte aligned (XSAVE) or 16-byte aligned (FXSAVE). */
+static inline void hw_xsave(void *area, uint64_t mask)
+{
+    __asm__ volatile("xsave64 (%0)" :: "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+                     : "memory");
+}
+static inline void hw_xrstor(const void *area, uint64_t mask)
+{
+    __asm__ volatile("xrstor64 (%0)" :: "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+                     : "memory");
+}
+static inline void hw_fxsave(void *area) { __asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory"); }
+static inline void hw_fxrstor(const void *area) { __asm__ volatile("fxrstor64 (%0)" :: "r"(area) : "memory"); }
+
+/* RDRAND; false if it gave nothing. Only where CPUID.1:ECX[30]. */
+static inline bool hw_rdrand(uint64_t *v)
+{
+    bool ok;
+    __asm__ volatile("rdrand %0" : "=r"(*v), "=@ccc"(ok));
+    return ok;
+}
+
+/* Uncached 32-bit MMIO. */
+static inline uint32_t hw_mmio_read32(const volatile void *p)
+{
+    uint32_t v;
+    __asm__ volatile("movl (%1), %0" : "=r"(v) : "r"(p) : "memory");
+    return v;
+}
+static inline void hw_mmio_write32(volatile void *p, uint32_t v)
+{
+    __asm__ volatile("movl %0, (%1)" :: "r"(v), "r"(p) : "memory");
+}
+
+/* Fast fill and copy by quadwords; counts in quadwords. */
+static inline void hw_fill64(void *dst, uint64_t value, size_t n)
+{
+    __asm__ volatile("rep stosq" : "+D"(dst), "+c"(n) : "a"(value) : "memory");
+}
+static inline void hw_copy64(void *dst, const void *src, size_t n)
+{
+    __asm__ volatile("rep movsq" : "+D"(dst), "+S"(src), "+c"(n) :: "memory");
+}
+
+#endif

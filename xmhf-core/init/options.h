@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypervisor's command line. Each option is listed once, in OPTIONS. */
+#ifndef XMHF_INIT_OPTIONS_H
+#define XMHF_INIT_OPTIONS_H
+
+#include <xmhf/types.h>
+
+struct options {
+    uint64_t palmem;      /* bytes for the PAL pool; 0 = default (RAM/64, 2..64 MiB in all) */
+    unsigned cpus;        /* 0 = all that the MADT lists */
+    uint16_t com;         /* I/O port of the log's UART; 0 = none; default 0x3f8 */
+    bool quiet;           /* only errors on the serial line */
+};
+
+/* X(name, argument, help): the README's table and --help texts are made of it. */
+#define OPTIONS(X) \
+    X("palmem", "MiB", "memory for PALs (default: RAM/64 less the core, at least 2)") \
+    X("cpus", "N", "take N CPUs; INIT and start-up IPIs to the others are dropped") \
+    X("com", "PORT|off", "UART of the log, hexadecimal port (default 3f8)") \
+    X("quiet", "", "errors only on the UART; the memory log keeps everything")
+
+#define OPTIONS_BAD_MAX 8
+
+/* What was not understood, for the log: up to OPTIONS_BAD_MAX words, truncated. */
+struct options_bad { unsigned count; char word[OPTIONS_BAD_MAX][32]; };
+
+/* Parse `cmdline` (words split by spaces). Unknown words and bad values go to `bad`
+ * and leave the default. Never fails. */
+void options_parse(const char *cmdline, struct options *out, struct options_bad *bad);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Nested page tables (NPT or EPT) in a format given by a small const table.
+ * Four levels, 48-bit guest-physical space.
+ */
+#ifndef XMHF_MM_NESTED_H
+#define XMHF_MM_NESTED_H
+
+#include <xmhf/types.h>
+
+/* Memory types, numbered as the MTRRs do (SDM vol. 3, 12.11.2.1). */
+enum mem_type { MT_UC = 0, MT_WC = 1, MT_WT = 4, MT_WP = 5, MT_WB = 6 };
+
+struct nested_format {
+    /* A leaf for the page at `h` with rights ACCESS_READ|WRITE|EXEC; `level` 1 = 4K,
+     * 2 = 2M, 3 = 1G. NPT ignores `type` (the MTRRs apply to it by hardware). */
+    uint64_t (*leaf)(hpa_t h, unsigned rights, enum mem_type type, unsigned level);
+    /* An entry that points to a lower table, with all rights. */
+    uint64_t (*table)(hpa_t h);
+    bool (*present)(uint64_t entry);
+    bool (*is_leaf)(uint64_t entry, unsigned level);
+    hpa_t (*addr)(uint64_t entry);      /* of the page or table */
+    unsigned (*rights)(uint64_t entry); /* ACCESS_* of the entry */
+};
+
+extern const struct nested_format npt_format; /* virt/svm/npt.c: APM vol. 2, 15.25 */
+
+/* Where table pages come from. alloc gives a zeroed 4 KiB page or {0} when empty. */
+struct page_source {
+    hpa_t (*alloc)(void *ctx);
+    void *(*va)(hpa_t h);   /* core pointer to a table page */
+    void *ctx;
+};
+
+struct nested_table {
+    const struct nested_format *fmt;
+    const struct page_source *src;
+    hpa_t root;
+};
+
+/* Allocate an empty root. 0, or -1 when out of pages. */
+int nested_init(struct nested_table *t, const struct nested_format *fmt,
+                const struct page_source *src);
+
+/*
+ * Map guest-physical [g, g+size) to [h, h+size), all 4 KiB aligned, with the largest
+ * leaves of `max_level` (1..3) that alignment allows. Replaces what was mapped there,
+ * splitting larger leaves where needed. The caller flushes. 0, or -1 when out of
+ * pages, in which case some prefix of the range may be mapped.
+ */
+int nested_map(struct nested_table *t, gpa_t g, hpa_t h, uint64_t size, unsigned rights,
+               enum mem_type type, unsigned max_level);
+
+/*
+ * Make the 2 MiB-aligned range [g, g+size) a decoy: every 4 KiB page of it reads as
+ * `zero_page` and has ACCESS_READ only. Takes one table page for the whole range.
+ */
+int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page);
+
+struct nested_leaf { hpa_t h; unsigned rights; unsigned level; };
+
+/* Look up `g`. False if not mapped. `h` has the offset of `g` added. */
+bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *out);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam between common code and the two vendors. One const table, chosen once at
+ * run time. Unless said otherwise a function works on the calling CPU's own vCPU only.
+ */
+#ifndef XMHF_VIRT_VIRT_H
+#define XMHF_VIRT_VIRT_H
+
+#include <cpu/vcpu.h>
+#include <mm/nested.h>
+
+struct segment {
+    uint16_t selector;
+    uint16_t attr;     /* AMD form: type/S/DPL/P in bits 7:0, AVL/L/DB/G in 11:8 */
+    uint32_t limit;    /* in bytes */
+    uint64_t base;
+};
+
+enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
+
+/* The full architectural state a vCPU starts with (guest/state.c makes the variants). */
+struct vcpu_state {
+    struct vcpu_regs regs;
+    struct segment seg[SEG_COUNT];
+    uint64_t gdt_base, idt_base;
+    uint32_t gdt_limit, idt_limit;
+    uint64_t cr0, cr2, cr3, cr4, efer, dr6, dr7, pat;
+};
+
+/*
+ * A sandbox: an isolated ring-3 context that runs instead of the OS on this CPU. All
+ * its other state comes from a constant template (design.md, "The PAL's context").
+ */
+struct sandbox {
+    hpa_t nested_root;   /* built with virt_ops->nested */
+    gpa_t cr3;           /* its 4-level page tables, in its own guest-physical space */
+    bool wide;           /* true: 64-bit code; false: compatibility mode */
+    uint64_t tag;        /* unique, never reused: for ASID/VPID allocation */
+};
+
+struct virt_ops {
+    const char *name;                       /* "AMD SVM" */
+    const struct nested_format *nested;
+    uint8_t hypercall_insn[3];              /* VMMCALL or VMCALL */
+
+    /* NULL if this CPU can be used, else the name of what is missing. */
+    const char *(*probe)(void);
+    /* Boot CPU, once: bitmaps and shared structures from the policy tables.
+     * `npt_root`: the OS's nested tables. 0 or -1 (out of memory). */
+    int (*init)(hpa_t nested_root);
+    /* Each CPU once: turn virtualization on, build its control structures. */
+    int (*cpu_init)(struct vcpu *v);
+    /* Load a complete state (boot, INIT). */
+    void (*set_state)(struct vcpu *v, const struct vcpu_state *s);
+    /* Enter the guest with v->regs; on an exit decode it and return. */
+    void (*run)(struct vcpu *v, struct exit *e);
+
+    void (*get_paging)(struct vcpu *v, struct guest_paging *p);
+    void (*get_segment)(struct vcpu *v, enum segment_index i, struct segment *s);
+    /* Queue an event for the next entry. An event that was being delivered when the
+     * exit happened is queued by `run` itself and is replaced only by a double-fault
+     * rule inside. False if one is queued already (the caller keeps its event). */
+    bool (*inject)(struct vcpu *v, const struct event *ev);
+    bool (*event_queued)(struct vcpu *v);
+    /* True if the guest could take an NMI now (not blocked, nothing queued). */
+    bool (*nmi_ready)(struct vcpu *v);
+    /* Ask for EXIT_NMI_WINDOW when it can. */
+    void (*want_nmi_window)(struct vcpu *v);
+    /* After RIP was moved by software: ends STI/MOV-SS shadows. */
+    void (*clear_shadow)(struct vcpu *v);
+    void (*set_cr2)(struct vcpu *v, uint64_t cr2);
+    /* Values that live in the VMCB/VMCS (MSR_HELD, EFER). False: not held here. */
+    bool (*held_read)(struct vcpu *v, uint32_t msr, uint64_t *value);
+    bool (*held_write)(struct vcpu *v, uint32_t msr, uint64_t value);
+    void (*set_cr)(struct vcpu *v, unsigned cr, uint64_t value); /* 0 or 4, checked */
+    /* Forget the guest's cached translations on this CPU. */
+    void (*flush)(struct vcpu *v);
+
+    /* Switch v to the sandbox / back to the OS. Registers, FPU and XCR0 are the
+     * caller's business (hypapp/sandbox.c). */
+    void (*sandbox_enter)(struct vcpu *v, const struct sandbox *sb);
+    void (*sandbox_leave)(struct vcpu *v);
+    /* All sandboxes' cached translations with this tag are dead (tag is retired). */
+    void (*sandbox_forget)(struct vcpu *v, uint64_t tag);
+    /* Park a CPU that waits for a SIPI or stopped, until the next NMI kick or so. */
+    void (*park)(struct vcpu *v);
+};
+
+extern const struct virt_ops *virt;      /* set once, before any CPU enters a guest */
+extern const struct virt_ops svm_ops;
+
+#endif
