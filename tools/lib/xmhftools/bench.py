@@ -1,0 +1,204 @@
+"""Runs one machine (an emulator process) until its command has ended.
+
+SPDX-License-Identifier: MIT
+"""
+import ctypes
+import os
+import pathlib
+import re
+import select
+import signal
+import subprocess
+import time
+
+from . import debian
+from .base import ToolError
+
+# What a guest of any bench needs: the console, no waiting after a panic, and no
+# self-tests or auditing that would only cost emulated time.
+LINUX_ARGUMENTS = ("console=ttyS0,115200 panic=-1 nowatchdog audit=0 selinux=0 apparmor=0 "
+                   "cryptomgr.notests random.trust_cpu=on")
+
+MACHINE_FAILED = 125
+POWER_OFF_SECONDS = 15
+PANIC_SECONDS = 2  # how long the rest of a panic message may take to arrive
+_PANIC = re.compile(rb"^\[xmhf[^\n]*\bpanic\b[^\n]*$|^[^\n]*Kernel panic - [^\n]*$", re.I | re.M)
+
+
+def hypervisor_image(explicit, build):
+    """Path of the hypervisor image, which must exist."""
+    path = pathlib.Path(explicit or pathlib.Path(build) / "xmhf.elf")
+    if not path.is_file():
+        raise ToolError(f"there is no hypervisor image {path}: build it, name one with --image, "
+                        "or use --no-hypervisor")
+    return path.absolute()
+
+
+def kernel_file(name):
+    """Path of the bzImage for a flavour or a file name."""
+    if name in debian.KERNELS:
+        return debian.kernel_dir(name) / "vmlinuz"
+    path = pathlib.Path(name)
+    if not path.is_file():
+        raise ToolError(f"there is no kernel {name}: give a file or one of "
+                        f"{', '.join(debian.KERNELS)}")
+    return path.absolute()
+
+
+class OutputSplitter:
+    """Separates what the command printed from the closing record with its status."""
+
+    def __init__(self, marker, emit):
+        self._end = b"\0" + marker.encode() + b" "
+        self._emit = emit
+        self._held = b""
+        self.status = None
+
+    def feed(self, data):
+        """Pass on output; keep back only what may be the start of the record."""
+        self._held += data
+        at = self._held.find(self._end)
+        if at >= 0:
+            newline = self._held.find(b"\n", at)
+            if newline < 0:
+                return
+            status = self._held[at + len(self._end):newline]
+            self.status = int(status) if status.isdigit() else MACHINE_FAILED
+            self._emit(self._held[:at])
+            self._held = b""
+            return
+        keep = self._tail_to_keep()
+        cut = len(self._held) - keep
+        if cut:
+            self._emit(self._held[:cut])
+            self._held = self._held[cut:]
+
+    def flush(self):
+        """The machine has ended: everything held back was output after all."""
+        self._emit(self._held)
+        self._held = b""
+
+    def _tail_to_keep(self):
+        at = self._held.rfind(b"\0")
+        if at >= 0 and self._end.startswith(self._held[at:]):
+            return len(self._held) - at
+        return 0
+
+
+class LogWatcher:
+    """Follows the serial log: passes on the hypervisor's lines, notices panics."""
+
+    def __init__(self, path, show=None):
+        self._path = path
+        self._show = show
+        self._offset = 0
+        self._line = b""
+        self.panic = None
+
+    def poll(self):
+        """Look at what was added since the last time."""
+        try:
+            with open(self._path, "rb") as handle:
+                handle.seek(self._offset)
+                data = handle.read()
+        except FileNotFoundError:
+            return
+        self._offset += len(data)
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            line = line.strip(b"\r")
+            found = _PANIC.search(line)
+            if found and self.panic is None:
+                self.panic = found.group(0).decode(errors="replace")
+            if self._show and line.startswith(b"[xmhf"):
+                self._show(line.decode(errors="replace"))
+
+    def tail(self, count):
+        """The last lines of the log, for a failure report."""
+        try:
+            data = pathlib.Path(self._path).read_bytes()[-20000:]
+        except FileNotFoundError:
+            return []
+        lines = data.decode(errors="replace").replace("\r", "").split("\n")
+        return [line for line in lines if line.strip()][-count:]
+
+
+def _die_with_parent():
+    """In the child: have the kernel end the emulator if we are killed outright."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def spawn(argv, folder):
+    """Start an emulator in a folder; its own messages go to emulator.txt there."""
+    with open(os.path.join(folder, "emulator.txt"), "wb") as out:
+        return subprocess.Popen([str(a) for a in argv], cwd=folder, stdin=subprocess.DEVNULL,
+                                stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+                                preexec_fn=_die_with_parent)
+
+
+def stop(process):
+    """End an emulator that we started."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def open_fifo(path):
+    """A named pipe for the guest's second serial port, opened for reading."""
+    os.mkfifo(path)
+    # Read and write, so that the emulator's open never waits and we see no
+    # end of file before it has opened its side.
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+
+def _read_some(fifo, seconds):
+    ready, _, _ = select.select([fifo], [], [], seconds)
+    if not ready:
+        return b""
+    try:
+        return os.read(fifo, 65536)
+    except BlockingIOError:
+        return b""
+
+
+def follow(process, fifo, splitter, watcher, timeout):
+    """Wait for the command's end. Return None, or why the machine failed."""
+    deadline = time.monotonic() + timeout
+    panic_at = None
+    while True:
+        ended = process.poll() is not None
+        data = _read_some(fifo, 0 if ended else 0.1)
+        splitter.feed(data)
+        watcher.poll()
+        if splitter.status is not None:
+            return None
+        if ended and not data:
+            splitter.flush()
+            return (f"guest or hypervisor panic: {watcher.panic}" if watcher.panic else
+                    f"the machine stopped before the command ended "
+                    f"(emulator status {process.returncode})")
+        now = time.monotonic()
+        if watcher.panic and panic_at is None:
+            panic_at = now
+        if panic_at is not None and now > panic_at + PANIC_SECONDS:
+            splitter.flush()
+            return f"guest or hypervisor panic: {watcher.panic}"
+        if now > deadline:
+            splitter.flush()
+            return f"no result within {timeout:g} seconds"
+
+
+def wait_power_off(process, watcher):
+    """After the command: let the guest power off. Return None, or a warning."""
+    try:
+        process.wait(POWER_OFF_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"the guest did not power off within {POWER_OFF_SECONDS} seconds"
+    finally:
+        watcher.poll()
+    return None

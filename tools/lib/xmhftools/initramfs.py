@@ -1,0 +1,128 @@
+"""Makes the guest's initramfs: a cached base, then what one run adds.
+
+SPDX-License-Identifier: MIT
+"""
+import gzip
+import hashlib
+import os
+import pathlib
+import posixpath
+import shlex
+import struct
+
+from . import cpio, debian
+from .base import ToolError, cache_root, run
+
+INIT = pathlib.Path(__file__).resolve().parent.parent / "guest-init"
+ADD_FOLDER = "/add"  # in the guest's PATH, and the command's working folder
+
+
+def _make_base(arch):
+    archive = cpio.Archive()
+    box = debian.busybox(arch)
+    # An i386 busybox may not run on this host, the host's own always does.
+    names = run([debian.busybox("amd64"), "--list"], "list busybox's commands").split()
+    archive.file("bin/busybox", box.read_bytes(), 0o755)
+    for name in names:
+        if name != "busybox":
+            archive.symlink(f"bin/{name}", "busybox")
+    for folder in ("proc", "sys", "dev", "tmp", "root", "etc", "xmhf", ADD_FOLDER):
+        archive.folder(folder)
+    archive.char_device("dev/console", 5, 1)
+    archive.file("etc/passwd", b"root::0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
+    archive.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n")
+    archive.file("init", INIT.read_bytes(), 0o755)
+    return gzip.compress(archive.finish(), 6, mtime=0)
+
+
+def _base(arch):
+    """The base initramfs of an architecture, from the cache when still right."""
+    digest = hashlib.sha256()
+    for source in (INIT, pathlib.Path(__file__), debian.busybox(arch)):
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    path = cache_root() / "initramfs" / f"{arch}-{digest.hexdigest()[:16]}.gz"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(_make_base(arch))
+        os.replace(partial, path)
+    return path.read_bytes()
+
+
+def split_add(text):
+    """HOST[:GUEST] -> (host path, absolute guest path)."""
+    host, colon, guest = text.partition(":")
+    if os.path.exists(text):  # a host name with a colon in it
+        host, colon, guest = text, "", ""
+    path = pathlib.Path(host)
+    if not path.exists():
+        raise ToolError(f"--add: there is no file {host}")
+    if colon and guest.endswith("/"):
+        guest += path.name
+    return path, posixpath.join(ADD_FOLDER, guest or path.resolve().name)
+
+
+def refuse_dynamic(path):
+    """The guest has no shared libraries: say so now rather than 'not found' later."""
+    with open(path, "rb") as handle:
+        head = handle.read(4096)
+    if head[:4] != b"\x7fELF" or len(head) < 64:
+        return
+    if head[4] == 2:
+        offset, size, count = (struct.unpack_from("<Q", head, 32)[0],
+                               *struct.unpack_from("<HH", head, 54))
+    else:
+        offset, size, count = (struct.unpack_from("<I", head, 28)[0],
+                               *struct.unpack_from("<HH", head, 42))
+    for index in range(count):
+        at = offset + index * size
+        if at + 4 <= len(head) and struct.unpack_from("<I", head, at)[0] == 3:  # PT_INTERP
+            raise ToolError(f"--add: {path} is dynamically linked and the guest has no shared "
+                            "libraries: link it with -static")
+
+
+def _module_files(kernel, names):
+    """Files of the named kernel modules and what they need, in loading order."""
+    root = debian.kernel_dir(kernel)
+    version = (root / "version").read_text(encoding="ascii").strip()
+    base = root / "lib" / "modules" / version
+    needs, by_name = {}, {}
+    for line in (base / "modules.dep").read_text(encoding="utf-8").splitlines():
+        path, _, rest = line.partition(":")
+        needs[path] = rest.split()
+        by_name[pathlib.Path(path).name.split(".")[0].replace("-", "_")] = path
+    order = []
+    for name in names:
+        path = by_name.get(name.replace("-", "_"))
+        if path is None:
+            raise ToolError(f"--module: kernel {version} has no module {name} (it may be built in)")
+        # modules.dep lists what a module needs last-to-load first.
+        order += [p for p in [*reversed(needs[path]), path] if p not in order]
+    return [base / path for path in order]
+
+
+def _extra(command, marker, adds, kernel, modules):
+    archive = cpio.Archive()
+    for text in adds:
+        host, guest = split_add(text)
+        if host.is_file():
+            refuse_dynamic(host)
+        archive.copy(host, guest)
+    listing = []
+    for path in _module_files(kernel, modules):
+        archive.copy(path, f"/xmhf/module/{path.name}")
+        listing.append(f"/xmhf/module/{path.name}\n")
+    if listing:
+        archive.file("/xmhf/modules", "".join(listing).encode())
+    if command:
+        archive.file("/xmhf/run", f"exec {shlex.join(command)}\n".encode())
+        archive.file("/xmhf/marker", marker.encode())
+    return archive.finish()
+
+
+def make(arch, command=(), marker="end", adds=(), kernel=None, modules=()):
+    """The initramfs as bytes; with no command the guest starts a shell on ttyS0."""
+    base = _base(arch)
+    extra = gzip.compress(_extra(command, marker, adds, kernel, modules), 1, mtime=0)
+    # The kernel takes archives one after another, each on a 4-byte boundary.
+    return base + b"\0" * (-len(base) % 4) + extra

@@ -1,0 +1,50 @@
+"""The SVM bench: QEMU's TCG emulation of an AMD machine.
+
+SPDX-License-Identifier: MIT
+"""
+from . import grubimage
+from .base import need
+
+CPU_MODEL = "EPYC"
+# SMAP and MONITOR are left out because TCG gets them wrong; VGIF it can do.
+CPU_FLAGS = "+svm,+vgif,-smap,-monitor"
+
+
+def cpu_option(model):
+    """QEMU's -cpu value; a model with flags of its own is taken as it is."""
+    model = model or CPU_MODEL
+    return model if "," in model else f"{model},{CPU_FLAGS}"
+
+
+def _machine(args):
+    # Instruction counting works with one thread for all CPUs only.
+    accel = ["-accel", "tcg", "-icount", "shift=0"] if args.icount else ["-accel", "tcg,thread=multi"]
+    line = [need("qemu-system-x86_64", "qemu-system-x86"), *accel,
+            "-cpu", cpu_option(args.cpu_model), "-smp", str(args.cpus), "-m", str(args.mem),
+            "-display", "none", "-nic", "none", "-no-reboot", "-monitor", "none",
+            "-serial", "file:serial.log", "-serial", "file:output"]
+    if args.qmp:
+        line += ["-qmp", f"unix:{args.qmp},server=on,wait=off"]
+    return line + list(args.qemu_arg)
+
+
+def _boot(args, files, folder):
+    """The options that start the kernel, or the hypervisor with it."""
+    if args.boot != "kernel":
+        default = args.boot if files.hypervisor else "linux"
+        grubimage.make(folder / "boot.iso", files.kernel, folder / "initrd.gz", files.append,
+                       files.hypervisor, args.hv_append, default)
+        return ["-cdrom", "boot.iso", "-boot", "d"]
+    # Names relative to the folder keep blanks and commas of its path out of
+    # QEMU's module syntax, and the command lines the same on every machine.
+    (folder / "vmlinuz").symlink_to(files.kernel)
+    if not files.hypervisor:
+        return ["-kernel", "vmlinuz", "-append", files.append, "-initrd", "initrd.gz"]
+    (folder / "xmhf.elf").symlink_to(files.hypervisor)
+    module = f"vmlinuz {files.append}".replace(",", ",,")
+    return ["-kernel", "xmhf.elf", "-append", args.hv_append, "-initrd", f"{module},initrd.gz"]
+
+
+def command(args, files, folder):
+    """The emulator's command line, to be run in the folder."""
+    return _machine(args) + _boot(args, files, folder)
