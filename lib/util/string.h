@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The string functions that freestanding code needs. memcpy/memset/memmove use
- * REP string instructions through lib/util/string.S-free C that the compiler may call. */
+/* The string functions that freestanding code needs, and that the compiler may call. Plain
+ * C, eight bytes at a time; hw_copy64 and hw_fill64 (hw/insn.h) are faster for pages. */
 #ifndef XMHF_UTIL_STRING_H
 #define XMHF_UTIL_STRING_H
 
