@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory maps: cleaning the firmware's, finding room in it, and carving a range out.
- * Works on struct boot_mem arrays; pure.
+ * Works on struct boot_mem arrays of at most BOOT_MEM_MAX entries; pure. All but
+ * e820_sanitize and e820_reserve expect a sanitized map.
  */
 #ifndef XMHF_UTIL_E820_H
 #define XMHF_UTIL_E820_H
@@ -12,7 +13,7 @@
  * Sort by start; drop empty and wrapping entries; where entries overlap the more
  * restrictive type wins (anything but USABLE beats USABLE; among others the higher
  * number); merge neighbours of one type. In place. Returns the new count, or -1 if
- * the result would exceed `max` entries.
+ * the result would exceed `max` entries (then the map is as it was).
  */
 int e820_sanitize(struct boot_mem *map, unsigned count, unsigned max);
 
@@ -29,8 +30,9 @@ bool e820_find_low(const struct boot_mem *map, unsigned count, uint64_t size, ui
                    uint64_t floor, uint64_t limit, const struct boot_mem *avoid,
                    unsigned avoid_count, uint64_t *at);
 
-/* Make [start, start+size) type RESERVED, splitting entries. Returns the new count
- * or -1 if it would exceed `max`. The map is sanitized before and after. */
+/* Make [start, start+size) type RESERVED whatever it was, splitting entries, and
+ * sanitize. Returns the new count, or -1 if it would exceed `max` or the range wraps
+ * (then the map is as it was). */
 int e820_reserve(struct boot_mem *map, unsigned count, unsigned max, uint64_t start,
                  uint64_t size);
 
