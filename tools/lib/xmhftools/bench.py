@@ -137,6 +137,13 @@ def spawn(argv, folder):
                                 preexec_fn=_die_with_parent)
 
 
+def emulator_messages(folder):
+    """What the emulator itself said, without what it says on every run."""
+    usual = ("TCG doesn't support requested feature", "terminating on signal")
+    lines = (pathlib.Path(folder) / "emulator.txt").read_text(errors="replace").splitlines()
+    return [line for line in lines if line.strip() and not any(u in line for u in usual)]
+
+
 def stop(process):
     """End an emulator that we started."""
     if process.poll() is None:
