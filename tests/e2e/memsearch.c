@@ -27,7 +27,6 @@
 #define MAX_SECRET 64
 #define MAX_SHOWN 8
 #define PAGE 4096ul
-#define CHUNK (256 * PAGE)
 
 /* ELF's word size follows the guest: a 32-bit kernel's kcore is ELF32. */
 #if __SIZEOF_POINTER__ == 8
@@ -40,15 +39,19 @@ typedef Elf32_Phdr phdr_t;
 
 static uint8_t masked[MAX_SECRET];
 static size_t secret_len;
-/* The bytes kept from the chunk before, then the chunk: a secret may lie across. */
-static uint8_t window[MAX_SECRET + CHUNK];
+/*
+ * The bytes kept from the page before, then the page: a secret may lie across.
+ * One page only: with more, this very window could be read after the secret has
+ * been read into it, and be reported as a second find.
+ */
+static uint8_t window[MAX_SECRET + PAGE];
 
 /* One search of one kind of memory. */
 struct search {
 	const char *name;
 	uint64_t bytes, found;
-	size_t kept;    /* bytes of `window` that belong to the chunk before */
-	uint64_t next;  /* address at which the next chunk continues the last */
+	size_t kept;    /* bytes of `window` that belong to the page before */
+	uint64_t next;  /* address at which the next page continues the last */
 	uint64_t shown; /* added to an address when it is printed */
 };
 
@@ -105,10 +108,10 @@ typedef ssize_t read_fn(const void *source, void *to, size_t len, uint64_t addre
 
 /* Search [start, end) with this reader, passing over pages that cannot be read. */
 static void search_range(struct search *s, read_fn *read_at, const void *source,
-			 uint64_t start, uint64_t end, size_t step)
+			 uint64_t start, uint64_t end)
 {
 	while (start < end) {
-		size_t len = end - start < step ? (size_t)(end - start) : step;
+		size_t len = end - start < PAGE ? (size_t)(end - start) : PAGE;
 		ssize_t got = read_at(source, buffer_for(s, start), len, start);
 
 		if (got > 0) {
@@ -180,7 +183,7 @@ static int search_kcore(void)
 		s.kept = 0;
 		s.shown = (uint64_t)segment.p_paddr - segment.p_offset; /* show physical addresses */
 		search_range(&s, read_fd, &fd, segment.p_offset,
-			     segment.p_offset + segment.p_filesz, CHUNK);
+			     segment.p_offset + segment.p_filesz);
 	}
 	close(fd);
 	return finish(&s);
@@ -202,7 +205,7 @@ static int search_maps(const char *name, int pid, read_fn *read_at, const void *
 	}
 	while (fgets(line, sizeof line, maps))
 		if (sscanf(line, "%llx-%llx", &start, &end) == 2)
-			search_range(&s, read_at, source, start, end, PAGE);
+			search_range(&s, read_at, source, start, end);
 	fclose(maps);
 	return finish(&s);
 }
@@ -237,12 +240,12 @@ static int search_devmem(uint64_t limit)
 			continue;
 		if (start > limit)
 			break;
-		search_range(&s, read_fd, &fd, at, start & ~(PAGE - 1), PAGE);
+		search_range(&s, read_fd, &fd, at, start & ~(PAGE - 1));
 		at = (end + PAGE) & ~(uint64_t)(PAGE - 1);
 	}
 	if (iomem)
 		fclose(iomem);
-	search_range(&s, read_fd, &fd, at, limit, PAGE);
+	search_range(&s, read_fd, &fd, at, limit);
 	close(fd);
 	return finish(&s);
 }

@@ -20,13 +20,13 @@ terminal_input serial console
 terminal_output serial
 """
 
-# The first word after each file name stands for the file's own name, as
-# multiboot loaders other than GRUB pass it; the hypervisor drops it.
+# GRUB leaves the file's name out of the command lines that it passes on; QEMU's
+# loader puts it first. The hypervisor tells the two apart.
 _HYPERVISOR = """\
 menuentry "xmhf ({label})" --id {id} {{
-	{multiboot} /boot/xmhf.elf xmhf.elf {hv_append}
-	{module} /boot/vmlinuz vmlinuz {append}
-	{module} /boot/initrd.gz initrd.gz
+	{multiboot} /boot/xmhf.elf {hv_append}
+	{module} /boot/vmlinuz {append}
+	{module} /boot/initrd.gz
 }}
 """
 
