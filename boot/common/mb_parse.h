@@ -18,17 +18,18 @@ typedef const void *(*mb_mapper)(uint64_t addr, uint64_t len);
 
 /*
  * Fill bi->mem (sanitized), module, cmdline (first word, the image's own name, is
- * dropped where the loader puts it there) and rsdp (multiboot2 tags 14/15; else 0).
- * The other fields stay as they are. 0, or -1 with `*why`.
+ * dropped where the loader puts it there) and rsdp (the copy in multiboot2's tag 15 or
+ * 14, inside the information structure: keep that until the core has read it; else 0).
+ * The other fields stay as they are. 0, or -1 with `*why` (bi then holds rubbish).
  */
 int mb1_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
 int mb2_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
 
 /*
- * Choose the protected range: size = max(core_mem + palmem, RAM/64) rules of
- * notes/memory.md, 2 MiB aligned, the highest place below 4 GiB that is usable and
- * touches no module and none of `avoid` (boot stage, multiboot info). Sets
- * bi->protected_base/size. `palmem` 0 = default. 0, or -1 with `*why`.
+ * Choose the protected range: core_mem + palmem bytes, or with palmem 0 the larger of
+ * RAM/64 (clamped to 2..64 MiB) and core_mem + 2 MiB, rounded up to 2 MiB; the highest
+ * place below 4 GiB that is usable and touches no module and none of `avoid` (boot
+ * stage, multiboot info; at most 32). Sets bi->protected_base/size. 0, or -1 with `*why`.
  */
 int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,
                const struct boot_mem *avoid, unsigned avoid_count, const char **why);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a multiboot1 or multiboot2 information structure to struct boot_info.
+ *
+ * Loaders differ in one thing: QEMU's -kernel puts the file name before each command
+ * line (hw/i386/multiboot.c), GRUB 2 doesn't. QEMU is known by its loader name.
+ */
+#include "mb_parse.h"
+
+#include <util/e820.h>
+#include <util/string.h>
+
+/* Multiboot 0.6.96, section 3.3: the fields used here, by offset. */
+#define MB1_FLAGS        0
+#define MB1_CMDLINE      16
+#define MB1_MODS_COUNT   20
+#define MB1_MODS_ADDR    24
+#define MB1_MMAP_LENGTH  44
+#define MB1_MMAP_ADDR    48
+#define MB1_LOADER_NAME  64
+#define MB1_SIZE         68 /* of the part with these fields */
+
+#define MB1_HAS_CMDLINE  BIT(2)
+#define MB1_HAS_MODS     BIT(3)
+#define MB1_HAS_MMAP     BIT(6)
+#define MB1_HAS_LOADER   BIT(9)
+
+/* Multiboot2 2.0, section 3.6: tag types. */
+enum mb2_tag {
+    MB2_END = 0,
+    MB2_CMDLINE = 1,
+    MB2_MODULE = 3,
+    MB2_MMAP = 6,
+    MB2_RSDP_OLD = 14,
+    MB2_RSDP_NEW = 15,
+};
+
+struct mb1_module {
+    uint32_t start;
+    uint32_t end;
+    uint32_t string;
+    uint32_t reserved;
+};
+
+struct mem_entry { /* the same in both; `type` is followed by padding in multiboot2 */
+    uint64_t start;
+    uint64_t size;
+    uint32_t type;
+} __attribute__((packed));
+
+static int fail(const char **why, const char *text)
+{
+    *why = text;
+    return -1;
+}
+
+static bool fetch(mb_mapper map, uint64_t addr, void *dst, size_t len)
+{
+    const void *p = map(addr, len);
+
+    if (p != NULL) {
+        memcpy(dst, p, len);
+    }
+    return p != NULL;
+}
+
+static uint32_t le32(const uint8_t *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* The NUL-terminated string at `addr`. False if it can't be read or is too long. */
+static bool fetch_string(mb_mapper map, uint64_t addr, char *dst, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (!fetch(map, addr + i, &dst[i], 1)) {
+            return false;
+        }
+        if (dst[i] == '\0') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The string in a multiboot2 tag, terminated or not. False if it is too long. */
+static bool copy_string(const uint8_t *src, size_t len, char *dst, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        dst[i] = i < len ? (char)src[i] : '\0';
+        if (dst[i] == '\0') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void drop_first_word(char *s)
+{
+    char *rest = s;
+
+    while (*rest != '\0' && *rest != ' ') {
+        rest++;
+    }
+    while (*rest == ' ') {
+        rest++;
+    }
+    memmove(s, rest, strlen(rest) + 1);
+}
+
+static void forget(struct boot_info *bi)
+{
+    bi->mem_count = 0;
+    bi->module_count = 0;
+    bi->rsdp = 0;
+    bi->cmdline[0] = '\0';
+}
+
+/* A full map is sanitized, which may make room, before it is refused. */
+static int add_mem(struct boot_info *bi, const struct mem_entry *e, const char **why)
+{
+    struct boot_mem *m;
+
+    if (bi->mem_count == BOOT_MEM_MAX) {
+        int n = e820_sanitize(bi->mem, bi->mem_count, BOOT_MEM_MAX);
+
+        if (n < 0 || n == BOOT_MEM_MAX) {
+            return fail(why, "the memory map has too many entries");
+        }
+        bi->mem_count = (uint32_t)n;
+    }
+    m = &bi->mem[bi->mem_count++];
+    *m = (struct boot_mem){ .start = e->start, .size = e->size, .type = e->type };
+    return 0;
+}
+
+static int finish_mem(struct boot_info *bi, const char **why)
+{
+    int n = e820_sanitize(bi->mem, bi->mem_count, BOOT_MEM_MAX);
+
+    if (n < 0) {
+        return fail(why, "the memory map has too many entries");
+    }
+    bi->mem_count = (uint32_t)n;
+    if (e820_usable_bytes(bi->mem, bi->mem_count) == 0) {
+        return fail(why, "the loader gave no memory map with usable memory");
+    }
+    return 0;
+}
+
+/* Take the next module slot for [start, end); its command line is the caller's. */
+static struct boot_module *add_module(struct boot_info *bi, uint32_t start, uint32_t end,
+                                      const char **why)
+{
+    struct boot_module *m = &bi->module[bi->module_count];
+
+    if (bi->module_count == BOOT_MODULE_MAX) {
+        *why = "too many modules";
+        return NULL;
+    }
+    if (end <= start) {
+        *why = "a module is empty";
+        return NULL;
+    }
+    bi->module_count++;
+    m->start = start;
+    m->size = end - start;
+    m->cmdline[0] = '\0';
+    return m;
+}
+
+/* Each entry is preceded by its size, which doesn't count itself. */
+static int mb1_mmap(mb_mapper map, const uint8_t *info, struct boot_info *bi, const char **why)
+{
+    uint64_t pos = le32(info + MB1_MMAP_ADDR);
+    uint64_t end = pos + le32(info + MB1_MMAP_LENGTH);
+
+    while (pos < end) {
+        struct mem_entry e;
+        uint32_t size;
+
+        if (!fetch(map, pos, &size, sizeof(size)) || size < sizeof(e)
+            || size > end - pos || end - pos - size < sizeof(size)
+            || !fetch(map, pos + sizeof(size), &e, sizeof(e))) {
+            return fail(why, "the multiboot memory map is malformed");
+        }
+        if (add_mem(bi, &e, why) != 0) {
+            return -1;
+        }
+        pos += sizeof(size) + (uint64_t)size;
+    }
+    return finish_mem(bi, why);
+}
+
+static int mb1_modules(mb_mapper map, const uint8_t *info, bool named, struct boot_info *bi,
+                       const char **why)
+{
+    uint32_t count = le32(info + MB1_MODS_COUNT);
+    uint64_t addr = le32(info + MB1_MODS_ADDR);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct mb1_module in;
+        struct boot_module *m;
+
+        if (!fetch(map, addr + i * sizeof(in), &in, sizeof(in))) {
+            return fail(why, "the multiboot module list can't be read");
+        }
+        m = add_module(bi, in.start, in.end, why);
+        if (m == NULL) {
+            return -1;
+        }
+        if (in.string != 0 && !fetch_string(map, in.string, m->cmdline, sizeof(m->cmdline))) {
+            return fail(why, "a module's command line is too long or can't be read");
+        }
+        if (named) {
+            drop_first_word(m->cmdline);
+        }
+    }
+    return 0;
+}
+
+/* True if the loader puts a file name before each command line. */
+static bool mb1_named(mb_mapper map, const uint8_t *info)
+{
+    char name[4];
+
+    return (le32(info + MB1_FLAGS) & MB1_HAS_LOADER) != 0
+        && fetch(map, le32(info + MB1_LOADER_NAME), name, sizeof(name))
+        && memcmp(name, "qemu", sizeof(name)) == 0;
+}
+
+int mb1_parse(mb_mapper map, uint64_t info_addr, struct boot_info *bi, const char **why)
+{
+    uint8_t info[MB1_SIZE];
+    uint32_t flags;
+    bool named;
+
+    forget(bi);
+    if (!fetch(map, info_addr, info, sizeof(info))) {
+        return fail(why, "the multiboot information can't be read");
+    }
+    flags = le32(info + MB1_FLAGS);
+    named = mb1_named(map, info);
+    if ((flags & MB1_HAS_MMAP) == 0) {
+        return fail(why, "the loader gave no memory map");
+    }
+    if ((flags & MB1_HAS_CMDLINE) != 0) {
+        if (!fetch_string(map, le32(info + MB1_CMDLINE), bi->cmdline, sizeof(bi->cmdline))) {
+            return fail(why, "the command line is too long or can't be read");
+        }
+        if (named) {
+            drop_first_word(bi->cmdline);
+        }
+    }
+    if ((flags & MB1_HAS_MODS) != 0 && mb1_modules(map, info, named, bi, why) != 0) {
+        return -1;
+    }
+    return mb1_mmap(map, info, bi, why);
+}
+
+/* 3.6.8: entry size and version, then the entries. `body` is what follows type and size. */
+static int mb2_mmap(const uint8_t *body, size_t len, struct boot_info *bi, const char **why)
+{
+    uint32_t entry_size = len >= 8 ? le32(body) : 0;
+
+    if (entry_size < sizeof(struct mem_entry)) {
+        return fail(why, "the multiboot memory map is malformed");
+    }
+    for (size_t pos = 8; len - pos >= entry_size; pos += entry_size) {
+        struct mem_entry e;
+
+        memcpy(&e, body + pos, sizeof(e));
+        if (add_mem(bi, &e, why) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* 3.6.6: start, end, string. */
+static int mb2_module(const uint8_t *body, size_t len, struct boot_info *bi, const char **why)
+{
+    struct boot_module *m;
+
+    if (len < 8) {
+        return fail(why, "a multiboot module tag is malformed");
+    }
+    m = add_module(bi, le32(body), le32(body + 4), why);
+    if (m == NULL) {
+        return -1;
+    }
+    if (!copy_string(body + 8, len - 8, m->cmdline, sizeof(m->cmdline))) {
+        return fail(why, "a module's command line is too long");
+    }
+    return 0;
+}
+
+/* One tag, whose body of `len` bytes lies at physical address `addr`. */
+static int mb2_tag(uint32_t type, const uint8_t *body, size_t len, uint64_t addr,
+                   struct boot_info *bi, const char **why)
+{
+    switch (type) {
+    case MB2_CMDLINE:
+        return copy_string(body, len, bi->cmdline, sizeof(bi->cmdline))
+            ? 0 : fail(why, "the command line is too long");
+    case MB2_MODULE:
+        return mb2_module(body, len, bi, why);
+    case MB2_MMAP:
+        return mb2_mmap(body, len, bi, why);
+    case MB2_RSDP_OLD: /* ACPI 1.0: 20 bytes; only if there is no newer one */
+        if (len >= 20 && bi->rsdp == 0) {
+            bi->rsdp = addr;
+        }
+        return 0;
+    case MB2_RSDP_NEW: /* ACPI 2.0: 36 bytes */
+        if (len >= 36) {
+            bi->rsdp = addr;
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int mb2_parse(mb_mapper map, uint64_t info_addr, struct boot_info *bi, const char **why)
+{
+    const uint8_t *info;
+    uint8_t head[8];
+    uint64_t total;
+
+    forget(bi);
+    if (!fetch(map, info_addr, head, sizeof(head))) {
+        return fail(why, "the multiboot2 information can't be read");
+    }
+    total = le32(head);
+    info = map(info_addr, total);
+    if (info == NULL) {
+        return fail(why, "the multiboot2 information can't be read");
+    }
+    for (uint64_t pos = 8;;) {
+        uint32_t type, size;
+
+        if (pos > total || total - pos < 8) {
+            return fail(why, "the multiboot2 information has no end tag");
+        }
+        type = le32(info + pos);
+        size = le32(info + pos + 4);
+        if (size < 8 || size > total - pos) {
+            return fail(why, "a multiboot2 tag is malformed");
+        }
+        if (type == MB2_END) {
+            return finish_mem(bi, why);
+        }
+        if (mb2_tag(type, info + pos + 8, size - 8, info_addr + pos + 8, bi, why) != 0) {
+            return -1;
+        }
+        pos = align_up(pos + size, 8); /* 3.6.2 */
+    }
+}

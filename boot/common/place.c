@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Choosing the protected range: how large, and where. */
+#include "mb_parse.h"
+
+#include <util/e820.h>
+
+#define AVOID_MAX 32
+#define PALMEM_MIN MIB(2)
+
+/*
+ * Bytes of the protected range. By default RAM/64 in all, 2 to 64 MiB, but never less
+ * than the core and a small pool. RAM is rounded up first, since firmware takes some
+ * of it: a "512 MiB" machine gives 8 MiB.
+ */
+static uint64_t protected_size(const struct boot_info *bi, uint64_t core_mem, uint64_t palmem)
+{
+    uint64_t ram = align_up(e820_usable_bytes(bi->mem, bi->mem_count), MIB(64));
+    uint64_t size = ram / 64;
+
+    if (palmem != 0) {
+        return align_up(core_mem + palmem, PAGE_SIZE_2M);
+    }
+    if (size > MIB(64)) {
+        size = MIB(64);
+    }
+    if (size < core_mem + PALMEM_MIN) {
+        size = core_mem + PALMEM_MIN;
+    }
+    return align_up(size, PAGE_SIZE_2M);
+}
+
+int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,
+               const struct boot_mem *avoid, unsigned avoid_count, const char **why)
+{
+    struct boot_mem all[BOOT_MODULE_MAX + AVOID_MAX];
+    unsigned n = 0;
+    uint64_t size, base;
+
+    if (core_mem >= GIB(4) || palmem >= GIB(4)) {
+        *why = "palmem is too large";
+        return -1;
+    }
+    if (avoid_count > AVOID_MAX || bi->module_count > BOOT_MODULE_MAX) {
+        *why = "too many ranges to avoid";
+        return -1;
+    }
+    for (; n < bi->module_count; n++) {
+        all[n] = (struct boot_mem){ .start = bi->module[n].start, .size = bi->module[n].size };
+    }
+    for (unsigned i = 0; i < avoid_count; i++) {
+        all[n++] = avoid[i];
+    }
+    size = protected_size(bi, core_mem, palmem);
+    if (!e820_find_high(bi->mem, bi->mem_count, size, PAGE_SIZE_2M, MIB(1), GIB(4), all, n,
+                        &base)) {
+        *why = "no room for the hypervisor below 4 GiB; try a smaller palmem=";
+        return -1;
+    }
+    bi->protected_base = base;
+    bi->protected_size = size;
+    return 0;
+}
