@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* <string.h> for BearSSL in freestanding code. */
+#include <util/string.h>

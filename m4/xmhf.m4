@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+# The checks that configure.ac makes, one macro each.
+
+# XMHF_UNIT_TESTS
+# Unit tests need cmocka; without it everything else still builds. Sets SANITIZE.
+AC_DEFUN([XMHF_UNIT_TESTS], [
+AC_CHECK_HEADER([cmocka.h], [have_cmocka=yes], [have_cmocka=no],
+    [#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>])
+AM_CONDITIONAL([HAVE_CMOCKA], [test "$have_cmocka" = yes])
+AC_ARG_ENABLE([sanitizers],
+    [AS_HELP_STRING([--disable-sanitizers], [unit tests without ASan and UBSan (default: with, if they work)])],
+    [], [enable_sanitizers=auto])
+SANITIZE=
+AS_IF([test "$enable_sanitizers" != no], [
+    xmhf_saved=$CFLAGS
+    CFLAGS="$CFLAGS -fsanitize=address,undefined"
+    AC_MSG_CHECKING([whether $CC can link with ASan and UBSan])
+    AC_LINK_IFELSE([AC_LANG_PROGRAM()], [xmhf_san=yes], [xmhf_san=no])
+    AC_MSG_RESULT([$xmhf_san])
+    CFLAGS=$xmhf_saved
+    AS_IF([test $xmhf_san = yes],
+        [SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"],
+        [test "$enable_sanitizers" = yes],
+        [AC_MSG_ERROR([$CC lacks the sanitizer runtime; for clang:  apt-get install libclang-rt-dev])])
+    enable_sanitizers=$xmhf_san
+])
+AC_SUBST([SANITIZE])
+])
+
+# XMHF_FUZZ_COMPILER
+# libFuzzer comes with clang only, so the fuzzers have a compiler of their own.
+AC_DEFUN([XMHF_FUZZ_COMPILER], [
+AC_ARG_VAR([FUZZ_CC], [clang with libFuzzer, for the fuzzers in tests/fuzz])
+AC_CHECK_PROGS([FUZZ_CC], [clang clang-14], [no-clang-for-fuzzing])
+])
+
+# XMHF_FREESTANDING
+# The compiler's own headers (stdint.h ...) without the host's libc. Sets FREESTANDING.
+AC_DEFUN([XMHF_FREESTANDING], [
+AC_MSG_CHECKING([for the compiler's own headers])
+xmhf_inc=
+AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#ifndef __clang__
+#error not clang
+#endif]])],
+    [xmhf_inc=`$CC -print-resource-dir`/include],
+    [xmhf_inc=`$CC -print-file-name=include`])
+AS_IF([test -f "$xmhf_inc/stdint.h"], [],
+    [AC_MSG_ERROR([$CC does not say where its stdint.h is])])
+AC_MSG_RESULT([$xmhf_inc])
+AC_SUBST([FREESTANDING], ["-ffreestanding -nostdinc -isystem $xmhf_inc"])
+])
+
+# XMHF_BEARSSL
+# BearSSL's source tree: given, or fetched (and cached) from Debian. Sets BEARSSL_DIR.
+AC_DEFUN([XMHF_BEARSSL], [
+AC_ARG_WITH([bearssl],
+    [AS_HELP_STRING([--with-bearssl=DIR], [BearSSL's source tree (default: fetched from Debian with apt)])],
+    [BEARSSL_DIR=$withval],
+    [AC_MSG_NOTICE([no --with-bearssl=DIR: asking tools/fetch-bearssl])
+     BEARSSL_DIR=`$PYTHON "$srcdir/tools/fetch-bearssl"` ||
+        AC_MSG_ERROR([no BearSSL: see the message above, or give --with-bearssl=DIR])])
+AS_IF([test -f "$BEARSSL_DIR/src/hash/sha2small.c"], [],
+    [AC_MSG_ERROR(["$BEARSSL_DIR" is not BearSSL's source tree: it has no src/hash/sha2small.c])])
+BEARSSL_DIR=`cd "$BEARSSL_DIR" && pwd`
+AC_SUBST([BEARSSL_DIR])
+])
