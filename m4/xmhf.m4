@@ -38,18 +38,23 @@ AC_CHECK_PROGS([FUZZ_CC], [clang clang-14], [no-clang-for-fuzzing])
 ])
 
 # XMHF_FREESTANDING
-# The compiler's own headers (stdint.h ...) without the host's libc. Sets FREESTANDING.
+# The compiler's own headers (stdint.h ...) without the host's libc. Sets FREESTANDING, and
+# ASM_DEBUG: clang 14 writes real paths into the line tables of .S files whatever
+# -ffile-prefix-map says, and then the build id would depend on the folder.
 AC_DEFUN([XMHF_FREESTANDING], [
 AC_MSG_CHECKING([for the compiler's own headers])
 xmhf_inc=
+ASM_DEBUG=
 AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#ifndef __clang__
 #error not clang
 #endif]])],
     [xmhf_inc=`$CC -print-resource-dir`/include],
-    [xmhf_inc=`$CC -print-file-name=include`])
+    [xmhf_inc=`$CC -print-file-name=include`
+     ASM_DEBUG=-g])
 AS_IF([test -f "$xmhf_inc/stdint.h"], [],
     [AC_MSG_ERROR([$CC does not say where its stdint.h is])])
 AC_MSG_RESULT([$xmhf_inc])
+AC_SUBST([ASM_DEBUG])
 AC_SUBST([FREESTANDING], ["-ffreestanding -nostdinc -isystem $xmhf_inc"])
 ])
 
