@@ -21,6 +21,8 @@ struct nested_format {
     bool (*is_leaf)(uint64_t entry, unsigned level);
     hpa_t (*addr)(uint64_t entry);      /* of the page or table */
     unsigned (*rights)(uint64_t entry); /* ACCESS_* of the entry */
+    /* Memory type of a leaf, kept when it is split. NULL: the format holds none. */
+    enum mem_type (*type)(uint64_t entry);
 };
 
 extern const struct nested_format npt_format; /* virt/svm/npt.c: APM vol. 2, 15.25 */
@@ -36,6 +38,8 @@ struct nested_table {
     const struct nested_format *fmt;
     const struct page_source *src;
     hpa_t root;
+    hpa_t decoy;        /* the table that all decoys share; 0 until the first */
+    hpa_t decoy_page;   /* and the page that all its entries show */
 };
 
 /* Allocate an empty root. 0, or -1 when out of pages. */
@@ -46,14 +50,18 @@ int nested_init(struct nested_table *t, const struct nested_format *fmt,
  * Map guest-physical [g, g+size) to [h, h+size), all 4 KiB aligned, with the largest
  * leaves of `max_level` (1..3) that alignment allows. Replaces what was mapped there,
  * splitting larger leaves where needed. The caller flushes. 0, or -1 when out of
- * pages, in which case some prefix of the range may be mapped.
+ * pages, in which case some prefix of the range may be mapped, or for a range that is
+ * misaligned or leaves the 48-bit (g) or 52-bit (h) space, with nothing changed. Where
+ * a lower table exists already it is kept and filled, so leaves there may be smaller.
  */
 int nested_map(struct nested_table *t, gpa_t g, hpa_t h, uint64_t size, unsigned rights,
                enum mem_type type, unsigned max_level);
 
 /*
  * Make the 2 MiB-aligned range [g, g+size) a decoy: every 4 KiB page of it reads as
- * `zero_page` and has ACCESS_READ only. Takes one table page for the whole range.
+ * `zero_page` and has ACCESS_READ only. Takes one table page for all decoys of `t`, and
+ * what splitting 1G leaves needs. `zero_page` is the same in each call for one `t`. 0,
+ * or -1 when out of pages (some prefix may be done) or for a bad range or page.
  */
 int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page);
 

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Nested page tables, built for any entry format. A lower table, once linked, stays
+ * linked: a large mapping over it fills it instead, so no table page is ever lost and
+ * none needs freeing. Entries are written whole, and a new table is complete before it
+ * is linked, so the tree is valid at every moment.
+ */
+#include <mm/nested.h>
+
+#include <exit/exit.h>
+#include <util/string.h>
+
+#define LEVELS   4
+#define ENTRIES  512
+#define GPA_BITS 48
+#define HPA_BITS 52
+
+static uint64_t span(unsigned level) /* bytes that one entry covers */
+{
+    return PAGE_SIZE << (9 * (level - 1));
+}
+
+static uint64_t *slot_of(uint64_t *table, unsigned level, uint64_t g)
+{
+    return &table[g / span(level) % ENTRIES];
+}
+
+static bool is_leaf(const struct nested_table *t, uint64_t entry, unsigned level)
+{
+    return t->fmt->present(entry) && (level == 1 || t->fmt->is_leaf(entry, level));
+}
+
+/* An entry that leads to a table of this tree's own, not to the shared decoy. */
+static bool is_own_table(const struct nested_table *t, uint64_t entry, unsigned level)
+{
+    return t->fmt->present(entry) && !is_leaf(t, entry, level)
+        && (level != 2 || t->fmt->addr(entry).a != t->decoy.a);
+}
+
+/* Fill `table` with leaves of the level below that say what `leaf` said. */
+static void split_leaf(const struct nested_table *t, uint64_t leaf, unsigned level,
+                       uint64_t *table)
+{
+    const struct nested_format *fmt = t->fmt;
+    enum mem_type type = fmt->type != NULL ? fmt->type(leaf) : MT_WB;
+
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        hpa_t h = hpa(fmt->addr(leaf).a + i * span(level - 1));
+
+        table[i] = fmt->leaf(h, fmt->rights(leaf), type, level - 1);
+    }
+}
+
+/* The own table below `slot`, made from what the slot holds if there is none yet.
+ * NULL when out of pages (the slot is unchanged). */
+static uint64_t *own_table(struct nested_table *t, uint64_t *slot, unsigned level)
+{
+    uint64_t *table;
+    hpa_t page;
+
+    if (is_own_table(t, *slot, level)) {
+        return t->src->va(t->fmt->addr(*slot));
+    }
+    page = t->src->alloc(t->src->ctx);
+    if (page.a == 0) {
+        return NULL;
+    }
+    table = t->src->va(page);
+    if (is_leaf(t, *slot, level)) {
+        split_leaf(t, *slot, level, table);
+    } else if (t->fmt->present(*slot)) {
+        memcpy(table, t->src->va(t->decoy), PAGE_SIZE);
+    }
+    *slot = t->fmt->table(page);
+    return table;
+}
+
+int nested_init(struct nested_table *t, const struct nested_format *fmt,
+                const struct page_source *src)
+{
+    *t = (struct nested_table){ .fmt = fmt, .src = src, .root = src->alloc(src->ctx) };
+    return t->root.a != 0 ? 0 : -1;
+}
+
+/* What is left to map. */
+struct job {
+    uint64_t g, h, left;
+    unsigned rights;
+    enum mem_type type;
+    unsigned max_level;
+};
+
+/* Map as much of `j` as lies in this table. The recursion is LEVELS deep at most. */
+static int map_in_table(struct nested_table *t, struct job *j, uint64_t *table, unsigned level)
+{
+    uint64_t n = span(level);
+
+    do {
+        uint64_t *slot = slot_of(table, level, j->g);
+
+        if (level <= j->max_level && j->left >= n && ((j->g | j->h) & (n - 1)) == 0
+            && !is_own_table(t, *slot, level)) {
+            *slot = t->fmt->leaf(hpa(j->h), j->rights, j->type, level);
+            j->g += n;
+            j->h += n;
+            j->left -= n;
+        } else {
+            uint64_t *lower = own_table(t, slot, level);
+
+            if (lower == NULL || map_in_table(t, j, lower, level - 1) != 0) {
+                return -1;
+            }
+        }
+    } while (j->left != 0 && slot_of(table, level, j->g) != table);
+    return 0;
+}
+
+static bool is_range(uint64_t start, uint64_t size, unsigned bits)
+{
+    return (start & PAGE_MASK) == 0 && start < BIT(bits) && size <= BIT(bits) - start;
+}
+
+int nested_map(struct nested_table *t, gpa_t g, hpa_t h, uint64_t size, unsigned rights,
+               enum mem_type type, unsigned max_level)
+{
+    struct job j = { g.a, h.a, size, rights, type, max_level };
+
+    if (!is_range(g.a, size, GPA_BITS) || !is_range(h.a, size, HPA_BITS)
+        || (size & PAGE_MASK) != 0 || max_level < 1 || max_level > 3) {
+        return -1;
+    }
+    return size == 0 ? 0 : map_in_table(t, &j, t->src->va(t->root), LEVELS);
+}
+
+static void fill_decoy(const struct nested_table *t, uint64_t *table)
+{
+    uint64_t entry = t->fmt->leaf(t->decoy_page, ACCESS_READ, MT_WB, 1);
+
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        table[i] = entry;
+    }
+}
+
+/* The table that all decoy ranges share, made on first use. */
+static bool have_decoy(struct nested_table *t, hpa_t zero_page)
+{
+    if (t->decoy.a == 0) {
+        hpa_t page = t->src->alloc(t->src->ctx);
+
+        if (page.a == 0) {
+            return false;
+        }
+        t->decoy_page = zero_page;
+        fill_decoy(t, t->src->va(page));
+        t->decoy = page;
+    }
+    return t->decoy_page.a == zero_page.a;
+}
+
+int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page)
+{
+    if (!is_range(g.a, size, GPA_BITS) || ((g.a | size) & (PAGE_SIZE_2M - 1)) != 0
+        || !is_range(zero_page.a, PAGE_SIZE, HPA_BITS) || !have_decoy(t, zero_page)) {
+        return -1;
+    }
+    for (uint64_t at = g.a; at < g.a + size; at += PAGE_SIZE_2M) {
+        uint64_t *table = t->src->va(t->root);
+        uint64_t *slot;
+
+        for (unsigned level = LEVELS; level > 2; level--) {
+            table = own_table(t, slot_of(table, level, at), level);
+            if (table == NULL) {
+                return -1;
+            }
+        }
+        slot = slot_of(table, 2, at);
+        if (is_own_table(t, *slot, 2)) {
+            fill_decoy(t, t->src->va(t->fmt->addr(*slot)));
+        } else {
+            *slot = t->fmt->table(t->decoy);
+        }
+    }
+    return 0;
+}
+
+bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *out)
+{
+    uint64_t *table = t->src->va(t->root);
+    unsigned rights = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC;
+
+    if (g.a >= BIT(GPA_BITS)) {
+        return false;
+    }
+    for (unsigned level = LEVELS; level >= 1; level--) {
+        uint64_t entry = *slot_of(table, level, g.a);
+
+        if (!t->fmt->present(entry)) {
+            return false;
+        }
+        rights &= t->fmt->rights(entry);
+        if (is_leaf(t, entry, level)) {
+            out->h = hpa(t->fmt->addr(entry).a + (g.a & (span(level) - 1)));
+            out->rights = rights;
+            out->level = level;
+            return true;
+        }
+        table = t->src->va(t->fmt->addr(entry));
+    }
+    return false;
+}
