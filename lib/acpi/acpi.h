@@ -34,7 +34,7 @@ struct acpi_info {
 uint64_t acpi_find_rsdp(acpi_mapper map);
 
 /* Read everything above. 0, or -1 with `*why` set (a constant string). A missing FADT
- * is no error; a missing MADT is. */
+ * is no error; a damaged one, and a missing or damaged MADT, are. */
 int acpi_read(acpi_mapper map, uint64_t rsdp, struct acpi_info *out, const char **why);
 
 #endif
