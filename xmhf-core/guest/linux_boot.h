@@ -28,13 +28,16 @@ struct linux_plan {
  * Check the bzImage at `image` (module[0]'s bytes, mapped) and decide the places.
  * Nothing may overlap the protected range, unusable memory, or each other (moves are
  * done kernel first or initrd first as `initrd_first` says, so that no source is
- * overwritten before it is copied). 0, or -1 with `*why` (constant string).
+ * overwritten before it is copied). A part's own source and destination may overlap:
+ * copy as memmove does. 0, or -1 with `*why` (constant string).
  */
 int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan *plan,
                bool *initrd_first, const char **why);
 
 /* Fill `params` (LINUX_BOOT_PARAMS_SIZE bytes, zeroed first) from the image's setup
- * header and `map` (the guest's E820, up to 128 entries). */
+ * header and `map` (the guest's E820, sanitized, up to 128 entries). `rsdp` is passed on
+ * unless it lies in memory that `map` calls usable: that is a loader's copy, which the
+ * guest may overwrite; Linux then looks for the firmware's own. */
 void linux_fill_params(void *params, const void *image, const struct linux_plan *plan,
                        const struct boot_mem *map, unsigned map_count, uint64_t rsdp);
 

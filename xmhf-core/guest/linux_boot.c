@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starting a Linux bzImage by the 32-bit boot protocol (Linux' Documentation/arch/x86/
+ * boot.rst and zero-page.rst), protocol 2.06 and later.
+ */
+#include <guest/linux_boot.h>
+
+#include <util/e820.h>
+#include <util/string.h>
+
+/* The setup header: offsets in the image and in boot_params alike. */
+#define HDR_START            0x1f1
+#define HDR_SETUP_SECTS      0x1f1
+#define HDR_BOOT_FLAG        0x1fe
+#define HDR_JUMP_LEN         0x201 /* of the jump over the header: tells its end */
+#define HDR_MAGIC            0x202
+#define HDR_VERSION          0x206
+#define HDR_TYPE_OF_LOADER   0x210
+#define HDR_LOADFLAGS        0x211
+#define HDR_CODE32_START     0x214
+#define HDR_RAMDISK_IMAGE    0x218
+#define HDR_RAMDISK_SIZE     0x21c
+#define HDR_CMD_LINE_PTR     0x228
+#define HDR_INITRD_ADDR_MAX  0x22c
+#define HDR_KERNEL_ALIGNMENT 0x230
+#define HDR_RELOCATABLE      0x234
+#define HDR_CMDLINE_SIZE     0x238
+#define HDR_PREF_ADDRESS     0x258 /* from 2.10 */
+#define HDR_INIT_SIZE        0x260 /* from 2.10 */
+#define HDR_END_MAX          0x290 /* what follows in boot_params */
+
+#define LOADED_HIGH   0x01
+#define CAN_USE_HEAP  0x80
+#define LOADER_OTHER  0xff
+
+/* boot_params outside the header. */
+#define BP_VIDEO_MODE    0x006
+#define BP_VIDEO_COLS    0x007
+#define BP_VIDEO_LINES   0x00e
+#define BP_VIDEO_IS_VGA  0x00f
+#define BP_VIDEO_POINTS  0x010
+#define BP_RSDP          0x070
+#define BP_E820_ENTRIES  0x1e8
+#define BP_E820_TABLE    0x2d0
+#define BP_E820_MAX      128
+
+/* Places: the first 64 KiB and what lies above 640 KiB belong to the firmware. */
+#define LOW_FLOOR  KIB(64)
+#define LOW_LIMIT  KIB(640)
+#define LOW_SIZE   (LINUX_BOOT_PARAMS_SIZE + 2 * PAGE_SIZE) /* cmdline, GDT */
+#define HIGH_FLOOR MIB(1)
+
+_Static_assert(LINUX_CMDLINE_MAX <= PAGE_SIZE, "the command line has one page");
+
+struct e820_entry {
+    uint64_t start;
+    uint64_t size;
+    uint32_t type;
+} __attribute__((packed));
+
+/* What the setup header says, checked. */
+struct header {
+    uint64_t setup_size;  /* real-mode part; the kernel follows */
+    uint64_t kernel_size;
+    uint64_t init_size;   /* memory the kernel needs at its place before it reads the map */
+    uint64_t pref;        /* where it wants to be, and the lowest place where it stays */
+    uint64_t align;
+    uint64_t initrd_limit;
+    bool relocatable;
+};
+
+static int fail(const char **why, const char *text)
+{
+    *why = text;
+    return -1;
+}
+
+static uint16_t get16(const uint8_t *p)
+{
+    uint16_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static uint64_t get64(const uint8_t *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static void put16(uint8_t *p, uint16_t v) { memcpy(p, &v, sizeof(v)); }
+static void put32(uint8_t *p, uint32_t v) { memcpy(p, &v, sizeof(v)); }
+static void put64(uint8_t *p, uint64_t v) { memcpy(p, &v, sizeof(v)); }
+
+/* Fields that depend on the protocol version. Before 2.10 kernels neither said where
+ * they want to be nor how much room they need: 1 MiB, and three times their size. */
+static void read_needs(const uint8_t *image, struct header *h)
+{
+    if (get16(image + HDR_VERSION) >= 0x20a) {
+        h->pref = get64(image + HDR_PREF_ADDRESS);
+        h->init_size = get32(image + HDR_INIT_SIZE);
+    } else {
+        h->pref = MIB(1);
+        h->init_size = 3 * h->kernel_size;
+    }
+    if (h->init_size < h->kernel_size) {
+        h->init_size = h->kernel_size;
+    }
+    h->init_size = align_up(h->init_size, PAGE_SIZE);
+}
+
+static int read_header(const uint8_t *image, uint64_t size, struct header *h, const char **why)
+{
+    unsigned sectors;
+
+    if (size < 1024 || get16(image + HDR_BOOT_FLAG) != 0xaa55
+        || memcmp(image + HDR_MAGIC, "HdrS", 4) != 0) {
+        return fail(why, "the guest kernel is no Linux bzImage");
+    }
+    if (get16(image + HDR_VERSION) < 0x206 || (image[HDR_LOADFLAGS] & LOADED_HIGH) == 0) {
+        return fail(why, "the guest kernel is too old (boot protocol below 2.06, or a zImage)");
+    }
+    sectors = image[HDR_SETUP_SECTS] != 0 ? image[HDR_SETUP_SECTS] : 4;
+    h->setup_size = (sectors + 1) * 512ULL;
+    if (h->setup_size >= size) {
+        return fail(why, "the guest kernel is cut short");
+    }
+    h->kernel_size = size - h->setup_size;
+    h->align = get32(image + HDR_KERNEL_ALIGNMENT);
+    h->relocatable = image[HDR_RELOCATABLE] != 0;
+    h->initrd_limit = (uint64_t)get32(image + HDR_INITRD_ADDR_MAX) + 1;
+    read_needs(image, h);
+    if (h->relocatable && (h->align == 0 || (h->align & (h->align - 1)) != 0)) {
+        return fail(why, "the guest kernel's alignment is no power of two");
+    }
+    return 0;
+}
+
+/* Ranges to keep clear of. */
+struct avoid {
+    struct boot_mem r[8];
+    unsigned n;
+};
+
+static void avoid_add(struct avoid *a, uint64_t start, uint64_t size)
+{
+    if (size != 0) {
+        a->r[a->n++] = (struct boot_mem){ .start = start, .size = size };
+    }
+}
+
+static bool is_free(const struct boot_info *bi, const struct avoid *a, uint64_t start,
+                    uint64_t size, uint64_t limit)
+{
+    if (!e820_is_usable(bi->mem, bi->mem_count, start, size) || start + size > limit) {
+        return false;
+    }
+    for (unsigned i = 0; i < a->n; i++) {
+        if (ranges_overlap(start, size, a->r[i].start, a->r[i].size)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The wanted place if it is free, else the lowest above it: below it the kernel would
+ * move itself to the wanted one without asking (arch/x86/boot/compressed/head_64.S). */
+static bool place_kernel(const struct boot_info *bi, const struct header *h,
+                         const struct avoid *a, uint64_t *at)
+{
+    uint64_t floor = h->pref > HIGH_FLOOR ? h->pref : HIGH_FLOOR;
+
+    if (is_free(bi, a, h->pref, h->init_size, GIB(4))) {
+        *at = h->pref;
+        return true;
+    }
+    return h->relocatable
+        && e820_find_low(bi->mem, bi->mem_count, h->init_size, h->align, floor, GIB(4), a->r,
+                         a->n, at);
+}
+
+/* `a` holds what no part may touch. */
+static int plan_kernel(const struct boot_info *bi, const struct header *h, struct avoid a,
+                       struct linux_plan *p, const char **why)
+{
+    struct avoid with_initrd = a;
+
+    avoid_add(&with_initrd, p->initrd_src, p->initrd_size);
+    if (!place_kernel(bi, h, &with_initrd, &p->kernel_dst)
+        && !place_kernel(bi, h, &a, &p->kernel_dst)) { /* then the initrd gives way */
+        return fail(why, "no room for the guest kernel");
+    }
+    p->entry = (uint32_t)p->kernel_dst;
+    return 0;
+}
+
+/*
+ * The initrd stays if it can. Otherwise it moves first, to a place that the kernel's
+ * source doesn't need; if there is none, it moves last, which is safe if the kernel
+ * doesn't land on it.
+ */
+static int plan_initrd(const struct boot_info *bi, const struct header *h, struct avoid a,
+                       struct linux_plan *p, bool *initrd_first, const char **why)
+{
+    struct avoid with_source;
+
+    *initrd_first = false;
+    p->initrd_dst = p->initrd_src;
+    avoid_add(&a, p->kernel_dst, h->init_size);
+    if (p->initrd_size == 0 || is_free(bi, &a, p->initrd_src, p->initrd_size, h->initrd_limit)) {
+        return 0;
+    }
+    with_source = a;
+    avoid_add(&with_source, p->kernel_src, p->kernel_size);
+    if (e820_find_high(bi->mem, bi->mem_count, p->initrd_size, PAGE_SIZE, HIGH_FLOOR,
+                       h->initrd_limit, with_source.r, with_source.n, &p->initrd_dst)) {
+        *initrd_first = true;
+        return 0;
+    }
+    if (!ranges_overlap(p->kernel_dst, p->kernel_size, p->initrd_src, p->initrd_size)
+        && e820_find_high(bi->mem, bi->mem_count, p->initrd_size, PAGE_SIZE, HIGH_FLOOR,
+                          h->initrd_limit, a.r, a.n, &p->initrd_dst)) {
+        return 0;
+    }
+    return fail(why, "no room for the guest's initrd");
+}
+
+/* boot_params, command line and GDT, clear of everything at any time of the moves. */
+static int plan_low(const struct boot_info *bi, const struct header *h, struct avoid a,
+                    struct linux_plan *p, const char **why)
+{
+    avoid_add(&a, p->kernel_src, p->kernel_size);
+    avoid_add(&a, p->kernel_dst, h->init_size);
+    avoid_add(&a, p->initrd_src, p->initrd_size);
+    avoid_add(&a, p->initrd_dst, p->initrd_size);
+    if (!e820_find_low(bi->mem, bi->mem_count, LOW_SIZE, PAGE_SIZE, LOW_FLOOR, LOW_LIMIT, a.r,
+                       a.n, &p->boot_params)) {
+        return fail(why, "no room below 640 KiB for the guest kernel's parameters");
+    }
+    p->cmdline = p->boot_params + LINUX_BOOT_PARAMS_SIZE;
+    p->gdt = p->cmdline + PAGE_SIZE;
+    return 0;
+}
+
+int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan *plan,
+               bool *initrd_first, const char **why)
+{
+    const uint8_t *bytes = image;
+    struct avoid avoid = { .n = 0 };
+    struct header h;
+
+    *plan = (struct linux_plan){ 0 };
+    if (bi->module_count == 0) {
+        return fail(why, "no guest kernel: give a Linux bzImage as the first module");
+    }
+    if (read_header(bytes, bi->module[0].size, &h, why) != 0) {
+        return -1;
+    }
+    if (strlen(bi->module[0].cmdline) > get32(bytes + HDR_CMDLINE_SIZE)) {
+        return fail(why, "the command line is too long for the guest kernel");
+    }
+    plan->kernel_src = bi->module[0].start + h.setup_size;
+    plan->kernel_size = h.kernel_size;
+    if (bi->module_count > 1) {
+        plan->initrd_src = bi->module[1].start;
+        plan->initrd_size = bi->module[1].size;
+    }
+    avoid_add(&avoid, bi->protected_base, bi->protected_size);
+    if (bi->rsdp != 0) { /* maybe the loader's copy, in usable memory */
+        avoid_add(&avoid, bi->rsdp, 64);
+    }
+    if (plan_kernel(bi, &h, avoid, plan, why) != 0
+        || plan_initrd(bi, &h, avoid, plan, initrd_first, why) != 0) {
+        return -1;
+    }
+    return plan_low(bi, &h, avoid, plan, why);
+}
+
+/* Text mode 80x25 (the VGA BIOS' mode 3), as the firmware leaves it. */
+static void fill_screen(uint8_t *bp)
+{
+    bp[BP_VIDEO_MODE] = 3;
+    bp[BP_VIDEO_COLS] = 80;
+    bp[BP_VIDEO_LINES] = 25;
+    bp[BP_VIDEO_IS_VGA] = 1;
+    put16(bp + BP_VIDEO_POINTS, 16);
+}
+
+static void fill_e820(uint8_t *bp, const struct boot_mem *map, unsigned count)
+{
+    if (count > BP_E820_MAX) {
+        count = BP_E820_MAX;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct e820_entry e = { map[i].start, map[i].size, map[i].type };
+
+        memcpy(bp + BP_E820_TABLE + i * sizeof(e), &e, sizeof(e));
+    }
+    bp[BP_E820_ENTRIES] = (uint8_t)count;
+}
+
+/* boot.rst, "32-bit boot protocol": the header is copied to its end, which the jump
+ * at 0x200 tells; the rest of boot_params is zero. */
+static void copy_header(uint8_t *bp, const uint8_t *image)
+{
+    size_t end = HDR_MAGIC + (size_t)image[HDR_JUMP_LEN];
+
+    if (end > HDR_END_MAX) {
+        end = HDR_END_MAX;
+    }
+    memcpy(bp + HDR_START, image + HDR_START, end - HDR_START);
+}
+
+void linux_fill_params(void *params, const void *image, const struct linux_plan *plan,
+                       const struct boot_mem *map, unsigned map_count, uint64_t rsdp)
+{
+    uint8_t *bp = params;
+
+    memset(bp, 0, LINUX_BOOT_PARAMS_SIZE);
+    copy_header(bp, image);
+    bp[HDR_TYPE_OF_LOADER] = LOADER_OTHER;
+    bp[HDR_LOADFLAGS] &= (uint8_t)~CAN_USE_HEAP;
+    put32(bp + HDR_CODE32_START, plan->entry);
+    put32(bp + HDR_RAMDISK_IMAGE, (uint32_t)plan->initrd_dst);
+    put32(bp + HDR_RAMDISK_SIZE, (uint32_t)plan->initrd_size);
+    put32(bp + HDR_CMD_LINE_PTR, (uint32_t)plan->cmdline);
+    fill_screen(bp);
+    fill_e820(bp, map, map_count);
+    if (rsdp != 0 && !e820_is_usable(map, map_count, rsdp, 1)) {
+        put64(bp + BP_RSDP, rsdp);
+    }
+}
