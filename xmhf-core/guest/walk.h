@@ -27,7 +27,9 @@ enum walk_result {
 };
 
 struct walk {
-    gpa_t gpa;            /* of the byte asked for, on WALK_OK and (page) WALK_NOT_RAM */
+    gpa_t gpa;            /* of the byte asked for, on WALK_OK; on WALK_NOT_RAM of what
+                             isn't RAM: that byte, or the table entry */
+    void *ptr;            /* core pointer to that byte, on WALK_OK; good to the page's end */
     unsigned rights;      /* effective ACCESS_READ|WRITE|EXEC|USER over all levels */
     uint32_t error;       /* #PF error code on WALK_FAULT */
     bool canonical;       /* false: the address isn't canonical: #GP, not #PF */
@@ -36,7 +38,7 @@ struct walk {
 /* How the walker reaches guest RAM; a fake in the unit tests. */
 struct guest_phys_ops {
     /* Core pointer to guest-physical [gpa, gpa+len) within one page, or NULL if it
-     * isn't ordinary guest RAM. */
+     * isn't ordinary guest RAM. Whole 4 KiB pages are RAM or not. */
     void *(*map)(gpa_t gpa, size_t len);
     uint8_t maxphyaddr;   /* of the CPU, 32..52: higher address bits are reserved */
     bool page1g;          /* CPUID 8000_0001:EDX[26] as the guest sees it */
@@ -44,9 +46,20 @@ struct guest_phys_ops {
 
 /*
  * Translate `va` for an access of the kinds in `access` (ACCESS_READ/WRITE/EXEC;
- * with ACCESS_USER it is checked as a ring-3 access whatever p->cpl says).
- * Supervisor accesses honour CR0.WP, SMEP, SMAP; user accesses CR4.PKE/PKRU.
+ * with ACCESS_USER it is checked as a ring-3 access whatever p->cpl says; without, the
+ * CPL decides). Supervisor accesses honour CR0.WP, SMEP, SMAP; data accesses to user
+ * pages honour PKRU in long mode.
  * A write sets the dirty bit of the leaf. Nothing else changes.
+ *
+ * `va` is a linear address: outside long mode it must be below 2^32 (the caller wraps
+ * segment base + offset), else the result is as for a non-canonical one.
+ *
+ * Long mode's PDPTEs and PAE's are both read from memory. With VMX the CPU holds PAE's
+ * four in the VMCS instead; they differ from memory only between a guest's edit of them
+ * and its next CR3 load.
+ *
+ * A guest CPU that changes an entry again and again while it is used can make the walk
+ * end in WALK_FAULT: a spurious #PF, which an OS must survive anyway.
  */
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                             gva_t va, unsigned access, struct walk *out);

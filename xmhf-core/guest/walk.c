@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Software walk of the guest's page tables. On the path of CPUID and PAL calls: one loop
+ * for all formats with 8-byte entries, one function for those with 4-byte entries.
+ */
+#include <guest/walk.h>
+#include <stdatomic.h>
+#include <x86/cpu.h>
+
+/* How often entries may change under one walk before it gives up. */
+#define WALK_RETRIES 64u
+
+#define PAE_PDPTE_RSVD 0x1e6ULL       /* bits 2:1 and 8:5 (SDM vol. 3, table 4-8) */
+#define PDE32_ADDR_HIGH 0x1fe000ULL   /* PSE-36: bits 20:13 are address bits 39:32 */
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* One walk. `acc` has PTE_RW, PTE_US and (inverted, so that all three are permissions)
+ * PTE_NX of all levels so far, ANDed. */
+struct state {
+    const struct guest_phys_ops *phys;
+    const struct guest_paging *p;
+    struct walk *out;
+    uint64_t va;
+    uint64_t acc;
+    uint64_t rsvd;        /* bits reserved in every entry of this format */
+    unsigned access;      /* ACCESS_*, with ACCESS_USER settled */
+    unsigned retries;
+};
+
+/* SDM vol. 3, 4.7; APM vol. 2, 8.4.2. */
+static enum walk_result fault(struct state *s, uint32_t error)
+{
+    if (s->access & ACCESS_WRITE) {
+        error |= PF_WRITE;
+    }
+    if (s->access & ACCESS_USER) {
+        error |= PF_USER;
+    }
+    if ((s->access & ACCESS_EXEC) &&
+        ((s->p->cr4 & CR4_SMEP) || ((s->p->cr4 & CR4_PAE) && (s->p->efer & EFER_NXE)))) {
+        error |= PF_FETCH;
+    }
+    s->out->error = error;
+    return WALK_FAULT;
+}
+
+static enum walk_result not_ram(struct state *s, uint64_t at)
+{
+    s->out->gpa = gpa(at);
+    return WALK_NOT_RAM;
+}
+
+/*
+ * Set `bits` in the entry at `e`, known to be `*old`. False if it changed: `*old` then
+ * has the new value, and the caller judges that one. Gives up by clearing PTE_P in *old,
+ * which reads as an absent page.
+ */
+static bool set_bits64(struct state *s, void *e, uint64_t *old, uint64_t bits)
+{
+    if (likely((*old & bits) == bits) ||
+        likely(atomic_compare_exchange_strong((_Atomic uint64_t *)e, old, *old | bits))) {
+        return true;
+    }
+    if (++s->retries > WALK_RETRIES) {
+        *old = 0;
+    }
+    return false;
+}
+
+static bool set_bits32(struct state *s, void *e, uint32_t *old, uint32_t bits)
+{
+    if ((*old & bits) == bits ||
+        atomic_compare_exchange_strong((_Atomic uint32_t *)e, old, *old | bits)) {
+        return true;
+    }
+    if (++s->retries > WALK_RETRIES) {
+        *old = 0;
+    }
+    return false;
+}
+
+/* PKRU says no to a data access to a user page with key `key` (SDM vol. 3, 4.6.2). */
+static bool pk_denies(const struct state *s, uint64_t acc, unsigned key)
+{
+    uint32_t bits = s->p->pkru >> (2 * key);
+    bool data = !(s->access & ACCESS_EXEC) || (s->access & (ACCESS_READ | ACCESS_WRITE));
+
+    if (!data || !(acc & PTE_US)) {
+        return false;
+    }
+    if (bits & 1u) {
+        return true;
+    }
+    return (bits & 2u) && (s->access & ACCESS_WRITE) &&
+           ((s->access & ACCESS_USER) || (s->p->cr0 & CR0_WP));
+}
+
+/* Permissions (as in state.acc) that a supervisor access needs, apart from SMEP and SMAP. */
+static uint64_t supervisor_needs(const struct state *s)
+{
+    return ((s->access & ACCESS_WRITE) && (s->p->cr0 & CR0_WP) ? PTE_RW : 0) |
+           (s->access & ACCESS_EXEC ? PTE_NX : 0);
+}
+
+/* SMEP or SMAP forbids this supervisor access to a user page (SDM vol. 3, 4.6.1). */
+static bool user_page_denied(const struct state *s)
+{
+    uint64_t cr4 = s->p->cr4;
+
+    if (s->access & ACCESS_EXEC) {
+        if (cr4 & CR4_SMEP) {
+            return true;
+        }
+        if (!(s->access & (ACCESS_READ | ACCESS_WRITE))) {
+            return false;
+        }
+    }
+    return (cr4 & CR4_SMAP) && !s->p->ac;
+}
+
+/* The leaf is valid and gives permissions `acc`: may the access be done? */
+static bool allowed(const struct state *s, uint64_t acc)
+{
+    uint64_t need;
+
+    if (s->access & ACCESS_USER) {
+        need = PTE_US | (s->access & ACCESS_WRITE ? PTE_RW : 0) |
+               (s->access & ACCESS_EXEC ? PTE_NX : 0);
+        return (need & ~acc) == 0;
+    }
+    if (supervisor_needs(s) & ~acc) {
+        return false;
+    }
+    return !(acc & PTE_US) || !user_page_denied(s);
+}
+
+static uint64_t leaf_bits(const struct state *s)
+{
+    return s->access & ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
+}
+
+/* The translation is `at`: find its memory. False if it isn't RAM. */
+static bool finish(struct state *s, uint64_t at, uint64_t acc)
+{
+    struct walk *out = s->out;
+
+    out->gpa = gpa(at);
+    out->rights = ACCESS_READ | (acc & PTE_RW ? ACCESS_WRITE : 0) |
+                  (acc & PTE_NX ? ACCESS_EXEC : 0) | (acc & PTE_US ? ACCESS_USER : 0);
+    out->ptr = s->phys->map(gpa(at), 1);
+    return out->ptr != NULL;
+}
+
+/* A leaf `*e`, read at `entry`, of a page of 2^shift bytes. */
+static enum walk_result leaf64(struct state *s, void *entry, uint64_t *e, unsigned shift,
+                               bool *again)
+{
+    uint64_t offset = (1ULL << shift) - 1;
+    uint64_t acc = s->acc & (*e ^ PTE_NX);
+    bool pk = s->p->pkru != 0 && (s->p->efer & EFER_LMA) &&
+              pk_denies(s, acc, (unsigned)(*e >> PTE_PK_SHIFT) & 0xfu);
+
+    if (unlikely(!allowed(s, acc) || pk)) {
+        return fault(s, PF_PRESENT | (pk ? PF_PK : 0));
+    }
+    if (unlikely(!finish(s, (*e & PTE_ADDR & ~offset) | (s->va & offset), acc))) {
+        return WALK_NOT_RAM;
+    }
+    *again = !set_bits64(s, entry, e, leaf_bits(s));
+    return WALK_OK;
+}
+
+/* Bits that must be 0 in a leaf of 2^shift bytes besides s->rsvd: address bits below its
+ * size, or the size bit itself where no such page exists (SDM vol. 3, tables 4-16, 4-18). */
+static uint64_t large_leaf_rsvd(const struct state *s, unsigned shift)
+{
+    if (shift > 30 || (shift == 30 && !s->phys->page1g)) {
+        return PTE_PS;
+    }
+    return ((1ULL << shift) - 1) & PTE_ADDR & ~PTE_PAT_LARGE;
+}
+
+/* Levels with 8-byte entries, from the table at `table`, whose index is at va[shift]. */
+static enum walk_result walk64(struct state *s, uint64_t table, unsigned shift)
+{
+    for (;; shift -= 9) {
+        uint64_t at = table + ((s->va >> shift) & 0x1ff) * 8;
+        void *entry = s->phys->map(gpa(at), 8);
+        uint64_t e;
+        bool leaf, again;
+
+        if (unlikely(entry == NULL)) {
+            return not_ram(s, at);
+        }
+        e = atomic_load_explicit((_Atomic uint64_t *)entry, memory_order_relaxed);
+        do {
+            again = false;
+            if (unlikely(!(e & PTE_P))) {
+                return fault(s, 0);
+            }
+            leaf = shift == PAGE_SHIFT || (e & PTE_PS);
+            if (unlikely(e & (leaf && shift != PAGE_SHIFT ? s->rsvd | large_leaf_rsvd(s, shift)
+                                                          : s->rsvd))) {
+                return fault(s, PF_PRESENT | PF_RSVD);
+            }
+            if (leaf) {
+                enum walk_result r = leaf64(s, entry, &e, shift, &again);
+                if (r != WALK_OK || !again) {
+                    return r;
+                }
+            }
+        } while (unlikely(leaf || !set_bits64(s, entry, &e, PTE_A)));
+        s->acc &= e ^ PTE_NX;
+        table = e & PTE_ADDR;
+    }
+}
+
+/* The PDPTE of PAE paging: no permissions, no accessed bit (SDM vol. 3, 4.4.1). */
+static enum walk_result walk_pae(struct state *s)
+{
+    uint64_t at = (s->p->cr3 & 0xffffffe0u) + ((s->va >> 30) & 3) * 8;
+    void *entry = s->phys->map(gpa(at), 8);
+    uint64_t e;
+
+    if (entry == NULL) {
+        return not_ram(s, at);
+    }
+    e = atomic_load_explicit((_Atomic uint64_t *)entry, memory_order_relaxed);
+    if (!(e & PTE_P)) {
+        return fault(s, 0);
+    }
+    if (e & (s->rsvd | PAE_PDPTE_RSVD | PTE_NX)) {
+        return fault(s, PF_PRESENT | PF_RSVD);
+    }
+    return walk64(s, e & PTE_ADDR, 21);
+}
+
+/* A leaf of 32-bit paging. `acc` as state.acc; `offset` of va in the page at `base`. */
+static enum walk_result leaf32(struct state *s, void *entry, uint32_t *e, uint64_t at,
+                               bool *again)
+{
+    uint64_t acc = s->acc & (*e | PTE_NX); /* everything may be executed */
+
+    if (!allowed(s, acc)) {
+        return fault(s, PF_PRESENT);
+    }
+    if (!finish(s, at, acc)) {
+        return WALK_NOT_RAM;
+    }
+    *again = !set_bits32(s, entry, e, (uint32_t)leaf_bits(s));
+    return WALK_OK;
+}
+
+/* Address of the 4 MiB page in PDE `e`, with PSE-36 (SDM vol. 3, table 4-4). False if
+ * reserved bits are set: bit 21, and address bits that this CPU hasn't. */
+static bool page_4m(const struct state *s, uint32_t e, uint64_t *base)
+{
+    *base = (e & 0xffc00000u) | (e & PDE32_ADDR_HIGH) << 19;
+    return !(e & BIT(21)) && *base >> s->phys->maxphyaddr == 0;
+}
+
+/* 32-bit paging (SDM vol. 3, 4.3): level 2 = directory, 1 = table. */
+static enum walk_result walk32(struct state *s)
+{
+    uint64_t table = s->p->cr3 & 0xfffff000u;
+
+    for (unsigned shift = 22;; shift = 12) {
+        uint64_t at = table + ((s->va >> shift) & 0x3ff) * 4;
+        void *entry = s->phys->map(gpa(at), 4);
+        bool leaf, again;
+        uint32_t e;
+
+        if (entry == NULL) {
+            return not_ram(s, at);
+        }
+        e = atomic_load_explicit((_Atomic uint32_t *)entry, memory_order_relaxed);
+        do {
+            uint64_t base = e & 0xfffff000u;
+
+            again = false;
+            if (!(e & PTE_P)) {
+                return fault(s, 0);
+            }
+            leaf = shift == 12 || ((e & PTE_PS) && (s->p->cr4 & CR4_PSE));
+            if (leaf && shift == 22 && !page_4m(s, e, &base)) {
+                return fault(s, PF_PRESENT | PF_RSVD);
+            }
+            if (leaf) {
+                enum walk_result r = leaf32(s, entry, &e, base | (s->va & ((1u << shift) - 1)),
+                                            &again);
+                if (r != WALK_OK || !again) {
+                    return r;
+                }
+            }
+        } while (leaf || !set_bits32(s, entry, &e, PTE_A));
+        s->acc &= e | PTE_NX;
+        table = e & 0xfffff000u;
+    }
+}
+
+/* No sign-extended address of `bits` bits. */
+static bool canonical(uint64_t va, unsigned bits)
+{
+    return (uint64_t)((int64_t)(va << (64 - bits)) >> (64 - bits)) == va;
+}
+
+static enum walk_result walk_long(struct state *s)
+{
+    bool five = (s->p->cr4 & CR4_LA57) != 0;
+
+    s->out->canonical = canonical(s->va, five ? 57 : 48);
+    if (unlikely(!s->out->canonical)) {
+        s->out->error = 0;
+        return WALK_FAULT;
+    }
+    return walk64(s, s->p->cr3 & CR3_ADDR, five ? 48 : 39);
+}
+
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                            gva_t va, unsigned access, struct walk *out)
+{
+    struct state s = {
+        .phys = phys, .p = p, .out = out, .va = va.a, .acc = PTE_RW | PTE_US | PTE_NX,
+        .rsvd = (~0ULL << phys->maxphyaddr & PTE_ADDR) | (p->efer & EFER_NXE ? 0 : PTE_NX),
+        .access = access | (p->cpl == 3 ? ACCESS_USER : 0),
+    };
+
+    if (likely((p->cr0 & CR0_PG) && (p->efer & EFER_LMA))) {
+        return walk_long(&s);
+    }
+    out->canonical = va.a >> 32 == 0;
+    if (!out->canonical) {
+        out->error = 0;
+        return WALK_FAULT;
+    }
+    if (!(p->cr0 & CR0_PG)) {
+        return finish(&s, va.a, s.acc) ? WALK_OK : WALK_NOT_RAM;
+    }
+    if (p->cr4 & CR4_PAE) {
+        s.rsvd |= 0x7ff0000000000000ULL; /* bits 62:52 (SDM vol. 3, tables 4-8 to 4-11) */
+        return walk_pae(&s);
+    }
+    return walk32(&s);
+}
