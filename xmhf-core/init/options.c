@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* Parsing the hypervisor's command line: words `name` or `name=value`. */
+#include <init/options.h>
+
+#include <util/string.h>
+
+#define PALMEM_MAX_MIB 2048
+#define CPUS_MAX       256
+#define WORD_MAX       64
+
+/* A number in [min, max] that takes up the whole of `s`. */
+static bool parse_number(const char *s, unsigned base, unsigned min, unsigned max,
+                         unsigned *out)
+{
+    uint64_t v = 0;
+
+    if (*s == '\0') {
+        return false;
+    }
+    for (; *s != '\0'; s++) {
+        char lower = (char)(*s | 0x20);
+        unsigned digit = *s >= '0' && *s <= '9' ? (unsigned)(*s - '0')
+                       : lower >= 'a' && lower <= 'f' ? (unsigned)(lower - 'a') + 10 : 16;
+
+        if (digit >= base) {
+            return false;
+        }
+        v = v * base + digit;
+        if (v > max) {
+            return false;
+        }
+    }
+    *out = (unsigned)v;
+    return v >= min;
+}
+
+static bool set_palmem(struct options *o, const char *value)
+{
+    unsigned n;
+
+    if (!parse_number(value, 10, 1, PALMEM_MAX_MIB, &n)) {
+        return false;
+    }
+    o->palmem = MIB(n);
+    return true;
+}
+
+static bool set_cpus(struct options *o, const char *value)
+{
+    unsigned n;
+
+    if (!parse_number(value, 10, 1, CPUS_MAX, &n)) {
+        return false;
+    }
+    o->cpus = n;
+    return true;
+}
+
+static bool set_com(struct options *o, const char *value)
+{
+    unsigned n = 0;
+
+    if (strncmp(value, "0x", 2) == 0) {
+        value += 2;
+    }
+    if (strcmp(value, "off") != 0 && !parse_number(value, 16, 1, 0xfff8, &n)) {
+        return false;
+    }
+    o->com = (uint16_t)n;
+    return true;
+}
+
+static bool set_quiet(struct options *o, const char *value)
+{
+    (void)value;
+    o->quiet = true;
+    return true;
+}
+
+/* How each option is set; whether it takes a value, OPTIONS says. */
+static const struct {
+    const char *name;
+    bool (*set)(struct options *o, const char *value);
+} setters[] = {
+    { "palmem", set_palmem },
+    { "cpus", set_cpus },
+    { "com", set_com },
+    { "quiet", set_quiet },
+};
+
+#define X(name, argument, help) { name, sizeof(argument) > 1 },
+static const struct { const char *name; bool has_value; } known[] = { OPTIONS(X) };
+#undef X
+
+_Static_assert(ARRAY_SIZE(setters) == ARRAY_SIZE(known), "each option needs a setter");
+
+static bool takes_value(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+        if (strcmp(name, known[i].name) == 0) {
+            return known[i].has_value;
+        }
+    }
+    return false;
+}
+
+/* `word` is "name" or "name=value"; the '=' is overwritten. */
+static bool set_word(struct options *o, char *word)
+{
+    char *value = word;
+    bool has_value;
+
+    while (*value != '\0' && *value != '=') {
+        value++;
+    }
+    has_value = *value == '=';
+    if (has_value) {
+        *value++ = '\0';
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
+        if (strcmp(word, setters[i].name) == 0) {
+            return has_value == takes_value(word) && setters[i].set(o, value);
+        }
+    }
+    return false;
+}
+
+static void add_bad(struct options_bad *bad, const char *word, size_t len)
+{
+    char *dst;
+
+    if (bad->count == OPTIONS_BAD_MAX) {
+        return;
+    }
+    dst = bad->word[bad->count++];
+    if (len >= sizeof(bad->word[0])) {
+        len = sizeof(bad->word[0]) - 1;
+    }
+    memcpy(dst, word, len);
+    dst[len] = '\0';
+}
+
+void options_parse(const char *cmdline, struct options *out, struct options_bad *bad)
+{
+    const char *p = cmdline;
+
+    *out = (struct options){ .com = 0x3f8 };
+    bad->count = 0;
+    while (*p != '\0') {
+        char word[WORD_MAX];
+        size_t len = 0;
+
+        while (p[len] != '\0' && p[len] != ' ') {
+            len++;
+        }
+        if (len != 0 && len < sizeof(word)) {
+            memcpy(word, p, len);
+            word[len] = '\0';
+        }
+        if (len != 0 && (len >= sizeof(word) || !set_word(out, word))) {
+            add_bad(bad, p, len);
+        }
+        p += len;
+        while (*p == ' ') {
+            p++;
+        }
+    }
+}
