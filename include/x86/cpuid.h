@@ -30,7 +30,9 @@
 #define CPUID_SEV            0x8000001fu
 
 /* leaf 1 */
+#define CPUID_1_ECX_DTES64   (1u << 2)
 #define CPUID_1_ECX_MONITOR  (1u << 3)
+#define CPUID_1_ECX_DS_CPL   (1u << 4)
 #define CPUID_1_ECX_VMX      (1u << 5)
 #define CPUID_1_ECX_SMX      (1u << 6)
 #define CPUID_1_ECX_PCID     (1u << 17)
@@ -43,6 +45,7 @@
 #define CPUID_1_EDX_APIC     (1u << 9)
 #define CPUID_1_EDX_MTRR     (1u << 12)
 #define CPUID_1_EDX_PAT      (1u << 16)
+#define CPUID_1_EDX_DS       (1u << 21)
 #define CPUID_1_EDX_FXSR     (1u << 24)
 #define CPUID_1_EDX_SSE      (1u << 25)
 
@@ -60,8 +63,10 @@
 #define CPUID_7_0_ECX_TME     (1u << 13)
 #define CPUID_7_0_ECX_LA57    (1u << 16)
 #define CPUID_7_0_ECX_KL      (1u << 23)
+#define CPUID_7_0_ECX_ENQCMD  (1u << 29)
 #define CPUID_7_0_ECX_SGX_LC  (1u << 30)
 #define CPUID_7_0_ECX_PKS     (1u << 31)
+#define CPUID_7_0_EDX_SGX_KEYS (1u << 1)
 #define CPUID_7_0_EDX_UINTR   (1u << 5)
 #define CPUID_7_0_EDX_PCONFIG (1u << 18)
 #define CPUID_7_0_EDX_ARCH_LBR (1u << 19)
@@ -72,9 +77,13 @@
 /* leaf 7, subleaf 1 */
 #define CPUID_7_1_EAX_FRED    (1u << 17)
 #define CPUID_7_1_EAX_LKGS    (1u << 18)
+#define CPUID_7_1_EAX_WRMSRNS (1u << 19)
 #define CPUID_7_1_EAX_AMX_FP16 (1u << 21)
+#define CPUID_7_1_EAX_HRESET  (1u << 22)
 #define CPUID_7_1_EAX_LAM     (1u << 26)
+#define CPUID_7_1_EAX_MSRLIST (1u << 27)
 #define CPUID_7_1_EDX_AMX_COMPLEX (1u << 8)
+#define CPUID_7_1_EDX_USER_MSR (1u << 15)
 #define CPUID_7_1_EDX_CET_SSS (1u << 18)
 
 /* leaf 0xD */
@@ -97,6 +106,10 @@
 #define CPUID_8_1_EDX_PAGE1G  (1u << 26)
 #define CPUID_8_1_EDX_RDTSCP  (1u << 27)
 #define CPUID_8_1_EDX_LM      (1u << 29)
+
+/* leaf 0x80000008 */
+#define CPUID_8_8_EBX_INVLPGB (1u << 3)
+#define CPUID_8_8_EBX_INVLPGB_NESTED (1u << 21)
 
 /* leaf 0x8000000A (APM vol. 3, E.4.9) */
 #define CPUID_8_A_EDX_NP      (1u << 0)

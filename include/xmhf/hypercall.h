@@ -42,5 +42,7 @@ enum xmhf_info {
 /* Our leaves in the hypervisor range 0x40000000-0x400000ff. */
 #define XMHF_CPUID_BASE      0x40000000u /* EAX: highest leaf; EBX,ECX,EDX: "XMHFXMHFXMHF" */
 #define XMHF_CPUID_SIGNATURE "XMHFXMHFXMHF"
+/* Leaf 0x40000001, EAX, and XMHF_INFO_VERSION: major << 16 | minor. */
+#define XMHF_VERSION         0x00010000u
 
 #endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* What the guest sees of CPUID: the table of hidden bits, and the computed ones. */
+#include <exit/cpuid_policy.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+#include <xmhf/hypercall.h>
+
+#define ANY_SUB     0xffffffffu
+#define ALL         0xffffffffu
+#define XSAVE_LEGACY_SIZE 576u  /* legacy region and header (SDM vol. 1, 13.4) */
+
+enum reg { EAX, EBX, ECX, EDX };
+
+/* Bits to clear. Masks of one register are listed bit by bit where the reasons differ. */
+struct hide {
+    uint32_t leaf, sub;
+    enum reg reg;
+    uint32_t mask;
+    const char *why;
+};
+
+#define HIDE_LEAF(leaf, why) \
+    { leaf, ANY_SUB, EAX, ALL, why }, { leaf, ANY_SUB, EBX, ALL, why }, \
+    { leaf, ANY_SUB, ECX, ALL, why }, { leaf, ANY_SUB, EDX, ALL, why }
+
+/* Sorted by leaf. A bit is hidden because the feature would need handling that isn't
+ * there, because its MSRs are denied, or because the CPU gives it to guests only by a
+ * control that stays off. */
+static const struct hide hidden[] = {
+    { 0x01, ANY_SUB, ECX, CPUID_1_ECX_VMX, "no nested virtualization" },
+    { 0x01, ANY_SUB, ECX, CPUID_1_ECX_SMX, "GETSEC exits always (SDM vol. 3, 26.1.2)" },
+    { 0x01, ANY_SUB, ECX, CPUID_1_ECX_DTES64 | CPUID_1_ECX_DS_CPL, "debug store, as EDX.DS" },
+    { 0x01, ANY_SUB, EDX, CPUID_1_EDX_DS, "PEBS and BTS stores can't take an EPT violation" },
+    { 0x07, 0, EBX, CPUID_7_0_EBX_SGX, "enclaves can't be seen into; EPC is not in the map" },
+    { 0x07, 0, EBX, CPUID_7_0_EBX_PT, "trace output goes to physical addresses" },
+    { 0x07, 0, ECX, CPUID_7_0_ECX_CET_SS, "shadow stacks: state not switched yet" },
+    { 0x07, 0, ECX, CPUID_7_0_ECX_LA57, "5-level paging: not tried yet" },
+    { 0x07, 0, ECX, CPUID_7_0_ECX_ENQCMD, "needs IA32_XSS.PASID and PASID translation" },
+    { 0x07, 0, ECX, CPUID_7_0_ECX_SGX_LC, "SGX" },
+    { 0x07, 0, ECX, CPUID_7_0_ECX_PKS, "IA32_PKRS is not switched yet" },
+    { 0x07, 0, EDX, CPUID_7_0_EDX_SGX_KEYS, "SGX" },
+    { 0x07, 0, EDX, CPUID_7_0_EDX_UINTR, "UPID addresses, state not switched yet" },
+    { 0x07, 0, EDX, CPUID_7_0_EDX_PCONFIG, "memory encryption keys; needs a VMX control" },
+    { 0x07, 0, EDX, CPUID_7_0_EDX_ARCH_LBR, "needs IA32_XSS.LBR; its MSRs are denied" },
+    { 0x07, 0, EDX, CPUID_7_0_EDX_CET_IBT, "as CET_SS" },
+    { 0x07, 0, EDX,
+      CPUID_7_0_EDX_AMX_BF16 | CPUID_7_0_EDX_AMX_TILE | CPUID_7_0_EDX_AMX_INT8,
+      "8 KiB of state per PAL switch" },
+    { 0x07, 1, EAX, CPUID_7_1_EAX_FRED, "event delivery without IDT: not handled yet" },
+    { 0x07, 1, EAX, CPUID_7_1_EAX_LKGS, "comes with FRED" },
+    { 0x07, 1, EAX, CPUID_7_1_EAX_WRMSRNS, "WRMSR exits are taken for 0F 30 where lengths "
+      "are decoded" },
+    { 0x07, 1, EAX, CPUID_7_1_EAX_AMX_FP16, "AMX" },
+    { 0x07, 1, EAX, CPUID_7_1_EAX_HRESET, "IA32_HRESET_ENABLE is denied" },
+    { 0x07, 1, EAX, CPUID_7_1_EAX_LAM, "pointers with tags in bits 62:48" },
+    { 0x07, 1, EAX, CPUID_7_1_EAX_MSRLIST, "needs a VMX control" },
+    { 0x07, 1, EDX, CPUID_7_1_EDX_AMX_COMPLEX, "AMX" },
+    { 0x07, 1, EDX, CPUID_7_1_EDX_USER_MSR, "IA32_USER_MSR_CTL is denied" },
+    { 0x07, 1, EDX, CPUID_7_1_EDX_CET_SSS, "as CET_SS" },
+    { 0x0d, 1, EAX, CPUID_D_1_EAX_XFD, "only AMX uses it" },
+    { 0x0d, 1, ECX, ALL, "IA32_XSS takes only 0" },
+    { 0x0d, 1, EDX, ALL, "IA32_XSS takes only 0" },
+    HIDE_LEAF(0x12, "SGX"),
+    HIDE_LEAF(0x14, "Intel PT"),
+    HIDE_LEAF(0x1b, "PCONFIG"),
+    HIDE_LEAF(0x1c, "architectural LBR"),
+    HIDE_LEAF(0x1d, "AMX tiles"),
+    HIDE_LEAF(0x1e, "AMX"),
+    HIDE_LEAF(0x20, "HRESET"),
+    { 0x80000001, ANY_SUB, ECX, CPUID_8_1_ECX_SVM, "no nested virtualization" },
+    { 0x80000001, ANY_SUB, ECX, CPUID_8_1_ECX_IBS, "state not switched for PALs" },
+    { 0x80000001, ANY_SUB, ECX, CPUID_8_1_ECX_SKINIT, "would replace the hypervisor" },
+    { 0x80000001, ANY_SUB, ECX, CPUID_8_1_ECX_LWP, "writes profiles while a PAL runs" },
+    { 0x80000008, ANY_SUB, EBX, CPUID_8_8_EBX_INVLPGB | CPUID_8_8_EBX_INVLPGB_NESTED,
+      "#UD in guests unless the VMCB allows it (APM vol. 3, INVLPGB)" },
+    { 0x80000008, ANY_SUB, EDX, 0xffff, "INVLPGB's maximum count" },
+    HIDE_LEAF(CPUID_SVM, "SVM"),
+    HIDE_LEAF(CPUID_IBS, "IBS"),
+    HIDE_LEAF(CPUID_LWP, "LWP"),
+    HIDE_LEAF(CPUID_SEV, "SME and SEV: SYSCFG can't be written"),
+};
+
+/* XCR0 components that the guest doesn't get. */
+#define XCR0_HIDDEN (XCR0_TILECFG | XCR0_TILEDATA | XCR0_LWP | XSS_CET_U | XSS_CET_S)
+
+uint64_t cr4_hidden_bits(void)
+{
+    return CR4_LA57 | CR4_VMXE | CR4_SMXE | CR4_CET | CR4_PKS | CR4_UINTR | CR4_LAM_SUP |
+           CR4_FRED;
+}
+
+static void set_bit(uint32_t *reg, uint32_t bit, bool on)
+{
+    *reg = on ? *reg | bit : *reg & ~bit;
+}
+
+/* Index of the first rule whose leaf isn't below `leaf`. */
+static size_t first_rule(uint32_t leaf)
+{
+    size_t low = 0, high = ARRAY_SIZE(hidden);
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (hidden[mid].leaf < leaf) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static struct cpuid_regs hide(struct cpuid_regs r, uint32_t leaf, uint32_t sub)
+{
+    for (size_t i = first_rule(leaf); i < ARRAY_SIZE(hidden) && hidden[i].leaf == leaf; i++) {
+        const struct hide *h = &hidden[i];
+
+        if (h->sub != ANY_SUB && h->sub != sub) {
+            continue;
+        }
+        switch (h->reg) {
+        case EAX:
+            r.eax &= ~h->mask;
+            break;
+        case EBX:
+            r.ebx &= ~h->mask;
+            break;
+        case ECX:
+            r.ecx &= ~h->mask;
+            break;
+        case EDX:
+            r.edx &= ~h->mask;
+            break;
+        }
+    }
+    return r;
+}
+
+/* Leaves 0x40000000-0x400000ff are ours; the rest up to 0x4fffffff would be a hypervisor's
+ * below us, which isn't the guest's business. */
+static struct cpuid_regs our_leaf(uint32_t leaf)
+{
+    switch (leaf) {
+    case XMHF_CPUID_BASE: /* "XMHF" in each register, first letter lowest */
+        return (struct cpuid_regs){ XMHF_CPUID_BASE + 1, 0x46484d58, 0x46484d58, 0x46484d58 };
+    case XMHF_CPUID_BASE + 1:
+        return (struct cpuid_regs){ XMHF_VERSION, 0, 0, 0 };
+    default:
+        return (struct cpuid_regs){ 0, 0, 0, 0 };
+    }
+}
+
+/*
+ * The leaf whose data the CPU gives for `leaf`. Intel's give the highest basic leaf for
+ * all that don't exist (SDM vol. 2, CPUID), so that hidden bits show at other numbers;
+ * AMD's give zeros, on which the rules have no effect.
+ */
+static uint32_t real_leaf(cpuid_reader read, uint32_t leaf)
+{
+    uint32_t max;
+
+    if (leaf <= 1) {
+        return leaf;
+    }
+    if (leaf >= CPUID_EXTENDED) {
+        uint32_t base = leaf & 0xffff0000u;
+
+        max = read(base, 0).eax;
+        if (leaf == base || (max >= leaf && max >> 16 == base >> 16)) {
+            return leaf;
+        }
+        return read(0, 0).eax;
+    }
+    max = read(0, 0).eax;
+    return leaf > max ? max : leaf;
+}
+
+/* XCR0 bits that the CPU has and the guest may set. */
+static uint64_t xcr0_visible(cpuid_reader read)
+{
+    struct cpuid_regs r = read(CPUID_XSTATE, 0);
+
+    return (r.eax | (uint64_t)r.edx << 32) & ~XCR0_HIDDEN;
+}
+
+/* Bytes of an XSAVE area with the components `mask` (SDM vol. 1, 13.4.2 and 13.4.3). */
+static uint32_t xsave_size(cpuid_reader read, uint64_t mask, bool compacted)
+{
+    uint32_t size = XSAVE_LEGACY_SIZE;
+
+    for (mask &= ~(XCR0_X87 | XCR0_SSE); mask != 0; mask &= mask - 1) {
+        /* EAX: size; EBX: offset in the standard form */
+        struct cpuid_regs r = read(CPUID_XSTATE, (uint32_t)__builtin_ctzll(mask));
+
+        if (!compacted) {
+            size = r.ebx + r.eax > size ? r.ebx + r.eax : size;
+            continue;
+        }
+        if (r.ecx & CPUID_D_N_ECX_ALIGN64) {
+            size = (size + 63) & ~63u;
+        }
+        size += r.eax;
+    }
+    return size;
+}
+
+static struct cpuid_regs xstate_leaf(cpuid_reader read, struct cpuid_regs r, uint32_t sub,
+                                     const struct cpuid_guest *g)
+{
+    uint64_t visible = xcr0_visible(read);
+
+    if (visible == 0) { /* no XSAVE */
+        return (struct cpuid_regs){ 0, 0, 0, 0 };
+    }
+    switch (sub) {
+    case 0:
+        r.eax = (uint32_t)visible;
+        r.edx = (uint32_t)(visible >> 32);
+        r.ebx = xsave_size(read, g->xcr0 & visible, false);
+        r.ecx = xsave_size(read, visible, false);
+        return r;
+    case 1: /* EBX only with a compacting instruction */
+        if (r.eax & (CPUID_D_1_EAX_XSAVEC | CPUID_D_1_EAX_XSAVES)) {
+            r.ebx = xsave_size(read, g->xcr0 & visible, true);
+        }
+        return r;
+    default: /* neither hidden components nor those of IA32_XSS */
+        if (sub > 63 || !(visible & BIT(sub))) {
+            return (struct cpuid_regs){ 0, 0, 0, 0 };
+        }
+        return r;
+    }
+}
+
+/* Bits that mirror the guest's own settings; hardware's are those of the core. */
+static void features_leaf(struct cpuid_regs *r, const struct cpuid_guest *g)
+{
+    r->ecx |= CPUID_1_ECX_HYPERVISOR;
+    set_bit(&r->ecx, CPUID_1_ECX_OSXSAVE,
+            (r->ecx & CPUID_1_ECX_XSAVE) && (g->cr4 & CR4_OSXSAVE));
+    if (!g->apic_enabled) { /* SDM vol. 3, 11.4.3 */
+        r->edx &= ~CPUID_1_EDX_APIC;
+    }
+}
+
+struct cpuid_regs cpuid_guest_view(cpuid_reader read, uint32_t leaf, uint32_t sub,
+                                   const struct cpuid_guest *g)
+{
+    struct cpuid_regs r;
+    uint32_t real;
+
+    if (leaf >= CPUID_HYPERVISOR && leaf <= 0x4fffffffu) {
+        return our_leaf(leaf);
+    }
+    r = read(leaf, sub);
+    real = real_leaf(read, leaf);
+    if (real != leaf && (r.eax | r.ebx | r.ecx | r.edx) == 0) {
+        return r; /* AMD: no such leaf */
+    }
+    switch (real) {
+    case CPUID_FEATURES:
+        features_leaf(&r, g);
+        break;
+    case CPUID_EXT_FEATURES:
+        if (sub == 0) {
+            set_bit(&r.ecx, CPUID_7_0_ECX_OSPKE,
+                    (r.ecx & CPUID_7_0_ECX_PKU) && (g->cr4 & CR4_PKE));
+        }
+        break;
+    case CPUID_XSTATE:
+        r = xstate_leaf(read, r, sub, g);
+        break;
+    case CPUID_KEY_LOCKER:
+        set_bit(&r.ebx, CPUID_19_EBX_AESKLE,
+                (read(CPUID_EXT_FEATURES, 0).ecx & CPUID_7_0_ECX_KL) && (g->cr4 & CR4_KL));
+        break;
+    default:
+        break;
+    }
+    return hide(r, real, sub);
+}
