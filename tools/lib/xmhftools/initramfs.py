@@ -83,6 +83,8 @@ def refuse_dynamic(path):
 
 def _module_files(kernel, names):
     """Files of the named kernel modules and what they need, in loading order."""
+    if not names:
+        return []
     root = debian.kernel_dir(kernel)
     version = (root / "version").read_text(encoding="ascii").strip()
     base = root / "lib" / "modules" / version
