@@ -306,28 +306,29 @@ def select(args):
 
 
 def run_one(test, machines):
-    """Run one test and say how it went; return passed, failed or skipped."""
+    """Run one test and say how it went, as tests/check.py reads it."""
     start = time.monotonic()
     try:
-        result, text = "passed", test(machines)
-    except Failed as exc:
-        result, text = "failed", str(exc)
+        result, text = "ok", test(machines)
+    except (Failed, base.ToolError) as exc:
+        result, text = "not ok", str(exc)
     except Skipped as exc:
-        result, text = "skipped", str(exc)
-    except base.ToolError as exc:
-        result, text = "failed", str(exc)
-    seconds = time.monotonic() - start
-    print(f"{result:7} {name_of(test)}: {text} ({seconds:.0f} s)", flush=True)
+        result, text = "skip", str(exc)
+    first, *rest = text.splitlines() or [""]
+    print(f"{result} {name_of(test)}: {first} ({time.monotonic() - start:.0f} s)")
+    for line in rest:
+        print(f"    {line}")
+    sys.stdout.flush()
     return result
 
 
 def main():
     parser = argparse.ArgumentParser(description="Run the end-to-end tests. The last line is "
                                      "\"N passed, N failed, N skipped\".")
+    parser.add_argument("bench", nargs="?", choices=("svm", "vmx"), default="svm")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests")
     parser.add_argument("--list", action="store_true", help="list the tests and do nothing")
     parser.add_argument("--all", action="store_true", help="also the slow tests")
-    parser.add_argument("--bench", choices=("svm", "vmx"), default="svm")
     parser.add_argument("--build", default=base.build_root(), metavar="DIR",
                         help="build folder (default: $XMHF_BUILD, or in the cache)")
     args = parser.parse_args()
@@ -336,13 +337,13 @@ def main():
             print(f"{name_of(test):20} {test.__doc__}{'  (--all)' if test in MORE else ''}")
         return 0
     tests = select(args)
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    counts = {"ok": 0, "not ok": 0, "skip": 0}
     with tempfile.TemporaryDirectory(prefix="xmhf-e2e-") as scratch:
         machines = Machines(args, scratch)
         for test in tests:
             counts[run_one(test, machines)] += 1
-    print(", ".join(f"{number} {what}" for what, number in counts.items()))
-    return 1 if counts["failed"] else 0
+    print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
+    return 1 if counts["not ok"] else 0
 
 
 base.main(main)
