@@ -54,7 +54,8 @@ const struct msr_rule msr_rules[] = {
     { 0x1b0, 0x1b2, HARDWARE, HARDWARE, "IA32_ENERGY_PERF_BIAS, PACKAGE_THERM_*: power" },
     { 0x1c4, 0x1c5, DENY, DENY, "IA32_XFD, IA32_XFD_ERR: AMX is hidden" },
     { 0x1c8, 0x1c9, HARDWARE, HARDWARE, "LBR_SELECT, LASTBRANCH_TOS: perf" },
-    { 0x1d9, 0x1d9, HELD, HELD, "IA32_DEBUGCTL: cleared by VM exits; off while a PAL runs" },
+    { 0x1d9, 0x1d9, SPECIAL, SPECIAL, "IA32_DEBUGCTL: the MSR on SVM, a VMCS field on VMX, "
+      "where exits clear it; off while a PAL runs" },
     { 0x1f2, 0x1f5, HARDWARE, DENY, "SMRR, PRMRR: physical addresses" },
     { 0x1fc, 0x1fc, HARDWARE, HARDWARE, "POWER_CTL: C1E" },
     { 0x200, 0x21f, SHADOW, SHADOW, "variable MTRRs: would change the host's types too" },
