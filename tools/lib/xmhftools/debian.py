@@ -82,7 +82,7 @@ def _real_package(meta, options):
 
 
 def _download(package, options, into):
-    """Download a package into a folder and unpack it there; return the tree."""
+    """Download a package into a folder and unpack it to tree/ there; return the tree."""
     into = pathlib.Path(into)
     say(f"downloading {package} ...")
     run([need("apt-get", "apt"), *options, "-q", "download", package],
@@ -141,6 +141,37 @@ def kernel_dir(flavour, update=False):
             if update or not (target / "vmlinuz").exists():
                 _build_kernel(flavour, update)
     return target
+
+
+def _build_headers(flavour):
+    arch = KERNELS[flavour][1]
+    version = (kernel_dir(flavour) / "version").read_text(encoding="ascii").strip()
+    options = _apt_options(arch, False)
+    text = run([need("apt-cache", "apt"), *options, "show", "--no-all-versions",
+                f"linux-headers-{version}"],
+               f"find linux-headers-{version} (fetch-kernel --update gets a kernel of today)")
+    depends = re.search(r"^Depends: (.*)$", text, re.M).group(1)
+    packages = re.findall(r"(linux-headers-\S+-common|linux-kbuild-\S+)", depends)
+    target = cache_root() / "headers" / flavour
+    with _scratch() as scratch:
+        for package in (f"linux-headers-{version}", *packages):
+            tree = _download(package, options, scratch)
+        # Debian's makefile includes the common one by its installed, absolute place.
+        wrapper = tree / "usr" / "src" / f"linux-headers-{version}" / "Makefile"
+        wrapper.write_text(wrapper.read_text(encoding="utf-8").replace(
+            "/usr/src/", f"{target}/usr/src/"), encoding="utf-8")
+        _publish(tree, target)
+
+
+def kernel_headers(flavour):
+    """Folder to give to make -C when building a module for the kernel of kernel_dir()."""
+    version = (kernel_dir(flavour) / "version").read_text(encoding="ascii").strip()
+    folder = cache_root() / "headers" / flavour / "usr" / "src" / f"linux-headers-{version}"
+    if not folder.exists():
+        with locked("fetch"):
+            if not folder.exists():
+                _build_headers(flavour)
+    return folder
 
 
 def busybox(arch):
