@@ -121,6 +121,14 @@ static inline void hw_xrstor(const void *area, uint64_t mask)
 static inline void hw_fxsave(void *area) { __asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory"); }
 static inline void hw_fxrstor(const void *area) { __asm__ volatile("fxrstor64 (%0)" :: "r"(area) : "memory"); }
 
+/* The guest's PKRU; CR4.PKE of the core must be set, so read it only if the guest has PKE. */
+static inline uint32_t hw_rdpkru(void)
+{
+    uint32_t v, high;
+    __asm__ volatile("rdpkru" : "=a"(v), "=d"(high) : "c"(0));
+    return v;
+}
+
 /* RDRAND; false if it gave nothing. Only where CPUID.1:ECX[30]. */
 static inline bool hw_rdrand(uint64_t *v)
 {
@@ -149,6 +157,13 @@ static inline void hw_fill64(void *dst, uint64_t value, size_t n)
 static inline void hw_copy64(void *dst, const void *src, size_t n)
 {
     __asm__ volatile("rep movsq" : "+D"(dst), "+S"(src), "+c"(n) :: "memory");
+}
+/* The same from the end downwards, for overlapping moves to a higher address. */
+static inline void hw_copy64_down(void *dst, const void *src, size_t n)
+{
+    uint64_t *d = (uint64_t *)dst + n - 1;
+    const uint64_t *s = (const uint64_t *)src + n - 1;
+    __asm__ volatile("std; rep movsq; cld" : "+D"(d), "+S"(s), "+c"(n) :: "memory");
 }
 
 #endif

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* Output of the boot stage, for the case that it can't start the core. */
+#ifndef XMHF_BOOT_CONSOLE_H
+#define XMHF_BOOT_CONSOLE_H
+
+/* Write `s` to COM1 and to the VGA text screen's first line. */
+void boot_puts(const char *s);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* Entry from a multiboot1 or multiboot2 loader: 32-bit protected mode, paging off. Goes to
+ * 64-bit mode with memory below 4 GiB identity mapped and calls boot_main. */
+
+#define MB1_MAGIC 0x1badb002
+#define MB1_FLAGS 0x00000003            /* modules on pages; memory map */
+#define MB2_MAGIC 0xe85250d6
+
+    .section .multiboot, "ax"
+    .code32
+    .align 8
+    .long MB1_MAGIC, MB1_FLAGS, -(MB1_MAGIC + MB1_FLAGS)
+    .align 8
+mb2_start:
+    .long MB2_MAGIC, 0, mb2_end - mb2_start, -(MB2_MAGIC + 0 + (mb2_end - mb2_start))
+    .short 6, 0                         /* modules on pages */
+    .long 8
+    .short 0, 0                         /* end */
+    .long 8
+mb2_end:
+
+    .globl boot_entry
+boot_entry:
+    cli
+    cld
+    movl %eax, %esi                     /* the loader's magic */
+    rdtsc
+    movl %eax, boot_tsc
+    movl %edx, boot_tsc + 4
+    movl $boot_stack_end, %esp
+    movl %esi, boot_magic
+    movl %ebx, boot_mbi
+
+    movl $0x80000000, %eax
+    cpuid
+    cmpl $0x80000001, %eax
+    jb no_long_mode
+    movl $0x80000001, %eax
+    cpuid
+    btl $29, %edx
+    jnc no_long_mode
+
+    /* PML4[0] -> PDPT, PDPT[0..3] -> four page directories of 2 MiB pages */
+    movl $boot_pdpt + 3, boot_pml4
+    movl $boot_pd + 3, %eax
+    movl $boot_pdpt, %edi
+    movl $4, %ecx
+1:  movl %eax, (%edi)
+    addl $0x1000, %eax
+    addl $8, %edi
+    loop 1b
+    movl $0x83, %eax
+    movl $boot_pd, %edi
+    movl $2048, %ecx
+2:  movl %eax, (%edi)
+    addl $0x200000, %eax
+    addl $8, %edi
+    loop 2b
+
+    movl %cr4, %eax
+    orl $0x20, %eax                     /* PAE */
+    movl %eax, %cr4
+    movl $boot_pml4, %eax
+    movl %eax, %cr3
+    movl $0xc0000080, %ecx
+    rdmsr
+    orl $0x900, %eax                    /* EFER.LME, NXE */
+    wrmsr
+    movl %cr0, %eax
+    orl $0x80010001, %eax               /* PG, WP, PE */
+    movl %eax, %cr0
+    lgdt boot_gdtr
+    ljmp $8, $boot_long
+
+no_long_mode:
+    movl $no_long_text, %esi
+    movw $0x3f8, %dx
+3:  lodsb
+    testb %al, %al
+    jz 4f
+    outb %al, %dx
+    jmp 3b
+4:  hlt
+    jmp 4b
+no_long_text:
+    .asciz "[xmhf] cannot start: this CPU has no 64-bit mode\r\n"
+
+    .code64
+boot_long:
+    movl $16, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    xorl %eax, %eax
+    movl %eax, %fs
+    movl %eax, %gs
+    movl $boot_stack_end, %esp
+    movl boot_magic, %edi
+    movl boot_mbi, %esi
+    movq boot_tsc, %rdx
+    call boot_main
+5:  cli
+    hlt
+    jmp 5b
+
+    .data
+    .align 8
+boot_gdt:
+    .quad 0, 0x00af9b000000ffff, 0x00cf93000000ffff
+boot_gdtr:
+    .short . - boot_gdt - 1
+    .long boot_gdt
+    .align 8
+boot_tsc:   .quad 0
+boot_magic: .long 0
+boot_mbi:   .long 0
+
+    .bss
+    .align 4096
+    .globl boot_pml4
+boot_pml4:  .skip 4096
+boot_pdpt:  .skip 4096
+boot_pd:    .skip 4 * 4096
+boot_stack: .skip 16384
+boot_stack_end:
+    .section .note.GNU-stack, "", @progbits

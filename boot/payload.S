@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The core's image inside the boot stage. */
+    .section .payload, "a"
+    .globl payload_start, payload_end
+    .balign 4096
+payload_start:
+    .incbin "core.bin"
+payload_end:
+    .section .note.GNU-stack, "", @progbits

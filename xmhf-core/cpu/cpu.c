@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* The core's own CPU environment: GDT, IDT, TSS, IST stacks, and traps in the core. */
+#include <cpu/cpu.h>
+#include <debug/log.h>
+#include <hw/cpu.h>
+#include <hw/insn.h>
+#include <mm/host_map.h>
+#include <mm/pool.h>
+#include <util/string.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+
+struct tss {
+    uint32_t pad0;
+    uint64_t rsp[3];
+    uint64_t pad1;
+    uint64_t ist[7];
+    uint64_t pad2;
+    uint16_t pad3, iomap;
+} __attribute__((packed));
+
+struct gate {
+    uint16_t low, sel;
+    uint8_t ist, type;
+    uint16_t mid;
+    uint32_t high, pad;
+};
+
+/* Per-CPU tables: one page. */
+struct cpu_tables {
+    uint64_t gdt[8];
+    struct tss tss;
+};
+
+extern const uint8_t trap_entries[], trap_spurious[];
+extern const uint8_t park_window_start[], park_window_end[];
+extern const uint64_t core_fixup_start[], core_fixup_end[];
+
+static struct gate idt[256] __attribute__((aligned(16)));
+
+struct vcpu *vcpus[CPU_MAX];
+unsigned vcpu_count;
+
+struct vcpu *this_vcpu(void)
+{
+    return hw_gs_self();
+}
+
+struct vcpu *vcpu_by_apic_id(uint32_t apic_id)
+{
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        if (vcpus[i]->apic_id == apic_id) {
+            return vcpus[i];
+        }
+    }
+    return NULL;
+}
+
+static void set_gate(unsigned vector, const void *entry, uint8_t ist)
+{
+    uint64_t a = (uintptr_t)entry;
+
+    idt[vector] = (struct gate){
+        .low = (uint16_t)a, .mid = (uint16_t)(a >> 16), .high = (uint32_t)(a >> 32),
+        .sel = SEL_CODE, .ist = ist, .type = 0x8e,
+    };
+}
+
+static void build_idt(void)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        uint8_t ist = i == EXC_NMI ? IST_NMI : i == EXC_MC ? IST_MC : i == EXC_DF ? IST_DF : 0;
+        set_gate(i, i < 32 ? trap_entries + 16 * i : trap_spurious, ist);
+    }
+}
+
+static void build_gdt(struct cpu_tables *t, uint64_t stacks)
+{
+    uint64_t base = (uintptr_t)&t->tss;
+
+    memset(t, 0, sizeof(*t));
+    for (unsigned i = IST_NMI; i <= IST_DF; i++) {
+        t->tss.ist[i - 1] = host_stack_top(stacks, i);
+    }
+    t->tss.rsp[0] = host_stack_top(stacks, 0);
+    t->tss.iomap = sizeof(struct tss);
+    t->gdt[SEL_CODE / 8] = 0x00af9b000000ffff;
+    t->gdt[SEL_DATA / 8] = 0x00cf93000000ffff;
+    t->gdt[SEL_TSS / 8] = (sizeof(struct tss) - 1) | (base & 0xffffff) << 16
+        | 0x89ULL << 40 | (base >> 24 & 0xff) << 56;
+    t->gdt[SEL_TSS / 8 + 1] = base >> 32;
+}
+
+void cpu_load(struct vcpu *v, uint64_t stacks)
+{
+    struct cpu_tables *t = pool_alloc();
+
+    ASSERT(t != NULL);
+    if (v->index == 0) {
+        build_idt();
+    }
+    build_gdt(t, stacks);
+    const struct hw_table gdtr = { sizeof(t->gdt) - 1, (uintptr_t)t->gdt };
+    const struct hw_table idtr = { sizeof(idt) - 1, (uintptr_t)idt };
+    hw_lgdt(&gdtr);
+    hw_load_segments(SEL_CODE, SEL_DATA);
+    hw_lidt(&idtr);
+    hw_lldt(0);
+    hw_ltr(SEL_TSS);
+    hw_wrmsr(MSR_GS_BASE, (uintptr_t)v);
+    uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+    if (hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_XSAVE) {
+        cr4 |= CR4_OSXSAVE;
+    }
+    if (hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_EXT_FEATURES
+        && (hw_cpuid(CPUID_EXT_FEATURES, 0).ecx & CPUID_7_0_ECX_PKU)) {
+        cr4 |= CR4_PKE; /* so that the guest's PKRU can be read */
+    }
+    hw_write_cr4(cr4);
+    hw_write_cr0((hw_read_cr0() | CR0_WP | CR0_NE | CR0_MP) & ~(CR0_EM | CR0_TS | CR0_CD | CR0_NW));
+}
+
+/* A fault at an instruction of the fixup table goes on at its fixup address. */
+static bool fix_up(struct trap_frame *f)
+{
+    for (const uint64_t *p = core_fixup_start; p < core_fixup_end; p += 2) {
+        if (p[0] == f->rip) {
+            f->rip = p[1];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Called by hw/entry.S. NMI context must not lock, log or touch guest state. */
+void trap_handle(struct trap_frame *f);
+void trap_handle(struct trap_frame *f)
+{
+    if (f->vector == EXC_NMI) {
+        atomic_fetch_add_explicit(&this_vcpu()->nmis_seen, 1, memory_order_relaxed);
+        if (f->rip >= (uintptr_t)park_window_start && f->rip < (uintptr_t)park_window_end) {
+            f->rip = (uintptr_t)park_window_end;
+        }
+        return;
+    }
+    if (f->vector == EXC_GP && fix_up(f)) {
+        return;
+    }
+    panic("exception %u in the core, error 0x%x, rip %p, address %p",
+          (unsigned)f->vector, (unsigned)f->error, (void *)(uintptr_t)f->rip,
+          (void *)(uintptr_t)hw_read_cr2());
+}

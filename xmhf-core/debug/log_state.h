@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* The log's inner side: for init, panic and the crash record. */
+#ifndef XMHF_DEBUG_LOG_STATE_H
+#define XMHF_DEBUG_LOG_STATE_H
+
+#include <xmhf/types.h>
+
+#define LOG_RING_SIZE 32768
+#define LOG_GUEST_MAX 200 /* lines that guest actions may put on the UART */
+
+void log_set_quiet(bool quiet);
+/* From now on every line is marked as "guest could have caused this". */
+void log_guest_started(void);
+/* Panic path: go on even if a stopped CPU holds the log's lock. */
+void log_break_lock(void);
+
+#endif

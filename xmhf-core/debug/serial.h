@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The UART of the log. Every wait is bounded; output is dropped rather than waited for. */
+#ifndef XMHF_DEBUG_SERIAL_H
+#define XMHF_DEBUG_SERIAL_H
+
+#include <xmhf/types.h>
+
+/* `port`: I/O base of a 16550, 0 = none. */
+void serial_init(uint16_t port);
+void serial_write(const char *s, size_t n);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest writes to CR0, CR4 and XCR0: what they may set. */
+#ifndef XMHF_EXIT_CR_H
+#define XMHF_EXIT_CR_H
+
+#include <exit/cpuid_policy.h>
+
+/* Those of cr4_hidden_bits() that this CPU would accept: only they need an exit. */
+uint64_t cr4_hidden_present(cpuid_reader read);
+
+/* May the guest set XCR0 to `value`? `supported`: CPUID leaf 0xD's mask as the guest
+ * sees it (SDM vol. 1, 13.3). */
+bool xcr0_valid(uint64_t value, uint64_t supported);
+
+/* EFER as the guest wants it: false = #GP. `now` is its present value; `supported` the
+ * bits this CPU defines, without SVME. */
+bool efer_valid(uint64_t value, uint64_t now, uint64_t supported, bool paging_on);
+
+#endif

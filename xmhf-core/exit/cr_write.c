@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Exits for CR4 writes (only where a hidden feature's bit exists) and XSETBV. */
+#include <exit/cr.h>
+#include <exit/dispatch.h>
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+#include <insn/insn.h>
+#include <virt/virt.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+
+void exit_cr_write(struct vcpu *v, const struct exit *e)
+{
+    uint8_t buf[INSN_MAX];
+    struct guest_paging p;
+    struct insn_mov_cr m;
+    unsigned n = exit_fetch(v, buf, &p);
+
+    if (n == 0) {
+        return;
+    }
+    unsigned bits = p.mode == MODE_LONG64 ? 64 : p.mode == MODE_PROT32 ? 32 : 16;
+    if (!insn_decode_mov_cr(buf, n, bits, &m) || !m.to_cr || m.cr != e->cr.cr) {
+        hyp_inject_gp(v);
+        return;
+    }
+    uint64_t value = v->regs.gpr[m.gpr];
+    if (p.mode != MODE_LONG64) {
+        value = (uint32_t)value;
+    }
+    /* In long mode PAE can't be cleared; PCIDE needs long mode (APM vol. 2, 3.1.3). */
+    if ((value & cr4_hidden_bits()) || ((p.efer & EFER_LMA) && !(value & CR4_PAE))
+        || ((value & ~p.cr4 & CR4_PCIDE) && (!(p.efer & EFER_LMA) || (p.cr3 & PAGE_MASK)))) {
+        hyp_inject_gp(v);
+        return;
+    }
+    virt->set_cr(v, m.cr, value);
+    exit_skip(v, m.len);
+}
+
+void exit_xsetbv(struct vcpu *v, const struct exit *e)
+{
+    static const uint8_t opcode[] = { 0x0f, 0x01, 0xd1 };
+    uint64_t value = (uint32_t)v->regs.gpr[GPR_RAX] | v->regs.gpr[GPR_RDX] << 32;
+    struct guest_paging p;
+    unsigned len = exit_insn_len(v, e, opcode, sizeof(opcode));
+
+    if (len == 0) {
+        return;
+    }
+    virt->get_paging(v, &p);
+    if (!(p.cr4 & CR4_OSXSAVE)) {
+        hyp_inject_ud(v);
+        return;
+    }
+    const struct cpuid_guest g = { .cr4 = p.cr4, .xcr0 = XCR0_X87 };
+    struct cpuid_regs d = cpuid_guest_view(hw_cpuid, CPUID_XSTATE, 0, &g);
+    if (p.cpl != 0 || (uint32_t)v->regs.gpr[GPR_RCX] != 0
+        || !xcr0_valid(value, d.eax | (uint64_t)d.edx << 32)) {
+        hyp_inject_gp(v);
+        return;
+    }
+    hw_xsetbv(value);
+    exit_skip(v, len);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* Common exit handling: the guest's run loop and the switch over exit kinds. */
+#include <cpu/cpu.h>
+#include <debug/log.h>
+#include <exit/dispatch.h>
+#include <guest/ipi.h>
+#include <hypapp/hypapp.h>
+#include <irq/stop.h>
+#include <virt/virt.h>
+#include <x86/cpu.h>
+
+uint64_t exit_count(enum exit_kind kind)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        n += vcpus[i]->exits[kind];
+    }
+    return n;
+}
+
+static void take_requests(struct vcpu *v)
+{
+    uint32_t r = atomic_load(&v->requests);
+
+    if (r & REQ_STOP) {
+        stop_self();
+    }
+    if (v->in_sandbox) {
+        /* The sandbox's activation is saved, as at an interrupt, before anything else. */
+        const struct exit intr = { .kind = EXIT_INTR };
+        hypapp.sandbox_exit(v, &intr);
+        ASSERT(!v->in_sandbox);
+    }
+    if (r & REQ_INIT_SIPI) {
+        ipi_take_signals(v);
+    }
+    if (r & REQ_NMI) {
+        atomic_fetch_and(&v->requests, ~REQ_NMI);
+        exit_nmi_window(v);
+    }
+}
+
+static void unexpected(struct vcpu *v, const struct exit *e)
+{
+    if (e->kind == EXIT_ENTRY_FAILED) {
+        log_line("the CPU refuses this guest state (exit 0x%llx)", (unsigned long long)e->raw);
+        stop_and_reset("guest state refused");
+    }
+    log_line("exit 0x%llx is unknown: #UD for the guest", (unsigned long long)e->raw);
+    hyp_inject_ud(v);
+}
+
+void exit_dispatch(struct vcpu *v, const struct exit *e)
+{
+    if (v->in_sandbox && e->kind != EXIT_CPUID && e->kind != EXIT_NMI && e->kind != EXIT_SMI) {
+        hypapp.sandbox_exit(v, e);
+        return;
+    }
+    switch (e->kind) {
+    case EXIT_NONE:
+    case EXIT_SMI:
+    case EXIT_INTR: return;
+    case EXIT_CPUID: exit_cpuid(v, e); return;
+    case EXIT_RDMSR: exit_rdmsr(v, e); return;
+    case EXIT_WRMSR: exit_wrmsr(v, e); return;
+    case EXIT_IO: exit_io(v, e); return;
+    case EXIT_HYPERCALL: exit_hypercall(v, e); return;
+    case EXIT_NESTED_FAULT: exit_nested_fault(v, e); return;
+    case EXIT_EXCEPTION: exit_exception(v, e); return;
+    case EXIT_NMI: exit_nmi(v); return;
+    case EXIT_NMI_WINDOW: exit_nmi_window(v); return;
+    case EXIT_CR_WRITE: exit_cr_write(v, e); return;
+    case EXIT_XSETBV: exit_xsetbv(v, e); return;
+    case EXIT_INVD: /* never throw away our own cache lines; the guest gets #GP */
+        hyp_inject_gp(v);
+        return;
+    case EXIT_HIDDEN_INSN: hyp_inject_ud(v); return;
+    case EXIT_SHUTDOWN: stop_and_reset("guest triple fault"); return;
+    case EXIT_INIT: /* SVM: can't tell who sent it; ours go through requests */
+        ap_post_init(&v->ap);
+        atomic_fetch_or(&v->requests, REQ_INIT_SIPI);
+        return;
+    case EXIT_SIPI:
+        ap_post_sipi(&v->ap, e->sipi.vector);
+        atomic_fetch_or(&v->requests, REQ_INIT_SIPI);
+        return;
+    case EXIT_ENTRY_FAILED:
+    case EXIT_UNKNOWN:
+    case EXIT_KIND_COUNT: unexpected(v, e); return;
+    }
+}
+
+void guest_loop(struct vcpu *v)
+{
+    struct exit e = { 0 };
+
+    for (;;) {
+        if (atomic_load_explicit(&v->requests, memory_order_relaxed)) {
+            take_requests(v);
+        }
+        virt->run(v, &e);
+        v->exits[e.kind]++;
+        exit_dispatch(v, &e);
+    }
+}

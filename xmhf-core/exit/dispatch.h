@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Common exit handling: vendor code decodes, this decides. */
+#ifndef XMHF_EXIT_DISPATCH_H
+#define XMHF_EXIT_DISPATCH_H
+
+#include <cpu/vcpu.h>
+
+/* Run the guest on this CPU for ever. */
+_Noreturn void guest_loop(struct vcpu *v);
+
+/* One exit of the OS or of the sandbox. */
+void exit_dispatch(struct vcpu *v, const struct exit *e);
+
+/* The handlers, one file each. */
+void exit_cpuid(struct vcpu *v, const struct exit *e);
+void exit_rdmsr(struct vcpu *v, const struct exit *e);
+void exit_wrmsr(struct vcpu *v, const struct exit *e);
+void exit_io(struct vcpu *v, const struct exit *e);
+void exit_nested_fault(struct vcpu *v, const struct exit *e);
+void exit_hypercall(struct vcpu *v, const struct exit *e);
+void exit_exception(struct vcpu *v, const struct exit *e);
+void exit_cr_write(struct vcpu *v, const struct exit *e);
+void exit_xsetbv(struct vcpu *v, const struct exit *e);
+void exit_nmi(struct vcpu *v);
+void exit_nmi_window(struct vcpu *v);
+
+/* Move RIP behind the instruction of `len` bytes, with the wrap of the mode. */
+void exit_skip(struct vcpu *v, unsigned len);
+
+/* Fetch up to 15 bytes at RIP with the guest's rights. Returns how many; on 0 a #PF was
+ * queued and the handler returns at once. */
+unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p);
+
+/* Length of the instruction at RIP, whose opcode must be `opcode`: the hardware's word, or
+ * decoded. 0: a fault was queued. */
+unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opcode, size_t oplen);
+
+/* Per-CPU exit counters summed over all CPUs. */
+uint64_t exit_count(enum exit_kind kind);
+
+/* Set-up of the MSR shadows; before the guest starts. */
+void exit_msr_init(void);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Hypercalls: the hypapp first, then XMHF_HC_INFO; and #UD exits that may be VMCALL. */
+#include <cpu/cpu.h>
+#include <exit/dispatch.h>
+#include <hypapp/hypapp.h>
+#include <init/main.h>
+#include <insn/insn.h>
+#include <virt/virt.h>
+#include <x86/cpu.h>
+#include <xmhf/hypercall.h>
+
+static bool core_info(uint64_t which, uint64_t *value)
+{
+    switch (which) {
+    case XMHF_INFO_VERSION: *value = 0x00010000; return true;
+    case XMHF_INFO_CPUS: *value = vcpu_count; return true;
+    case XMHF_INFO_POOL_TOTAL: *value = pool_total(); return true;
+    case XMHF_INFO_POOL_FREE: *value = pool_free_count(); return true;
+    case XMHF_INFO_PROTECTED_SIZE: *value = core_protected_size(); return true;
+    case XMHF_INFO_DMA_PROTECTION: *value = 0; return true;
+    case XMHF_INFO_BOOT_TICKS: *value = core_boot_ticks(); return true;
+    default: break;
+    }
+    if (which >= XMHF_INFO_EXITS && which < XMHF_INFO_EXITS + EXIT_KIND_COUNT) {
+        *value = exit_count((enum exit_kind)(which - XMHF_INFO_EXITS));
+        return true;
+    }
+    return false;
+}
+
+/* Both forms are 3 bytes; a guest that adds prefixes goes on in the middle of its own
+ * instruction where the CPU doesn't tell the length. */
+static unsigned hypercall_len(const struct exit *e)
+{
+    return e->kind == EXIT_HYPERCALL && e->insn_len ? e->insn_len : 3;
+}
+
+void exit_hypercall(struct vcpu *v, const struct exit *e)
+{
+    uint64_t *rax = &v->regs.gpr[GPR_RAX];
+    uint32_t cmd = (uint32_t)*rax;
+    uint64_t value = 0;
+
+    switch (hypapp.hypercall(v, cmd)) {
+    case HC_DONE:
+        exit_skip(v, hypercall_len(e));
+        return;
+    case HC_AGAIN:
+    case HC_SWITCHED:
+        return;
+    case HC_UNKNOWN:
+        break;
+    }
+    uint64_t which = v->regs.gpr[GPR_RCX];
+    if (cmd == XMHF_HC_INFO
+        && (core_info(which, &value)
+            || (hypapp.info && hypapp.info(v, (uint32_t)which, &value)))) {
+        *rax = value;
+        exit_skip(v, hypercall_len(e));
+        return;
+    }
+    hyp_inject_ud(v);
+}
+
+/* #UD on AMD: exactly VMCALL (0F 01 C1), which Intel programs use, is a hypercall. */
+void exit_exception(struct vcpu *v, const struct exit *e)
+{
+    uint8_t buf[INSN_MAX];
+    struct guest_paging p;
+
+    if (e->exception.vector == EXC_UD) {
+        unsigned n = exit_fetch(v, buf, &p);
+        if (n == 0) {
+            return;
+        }
+        if (n >= 3 && buf[0] == 0x0f && buf[1] == 0x01 && buf[2] == 0xc1) {
+            exit_hypercall(v, e);
+            return;
+        }
+    }
+    const struct event ev = {
+        .vector = e->exception.vector, .type = EVENT_EXCEPTION,
+        .has_error = e->exception.has_error, .error = e->exception.error,
+    };
+    virt->inject(v, &ev);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Finding the instruction that exited: fetch with the guest's rights, length, skipping. */
+#include <exit/dispatch.h>
+#include <guest/phys.h>
+#include <hypapp/hypapp.h>
+#include <insn/insn.h>
+#include <util/string.h>
+#include <virt/virt.h>
+#include <x86/cpu.h>
+
+/* Linear address of RIP, and whether it must be cut to 32 bits. */
+static uint64_t linear_rip(struct vcpu *v, const struct guest_paging *p)
+{
+    struct segment cs;
+
+    if (p->mode == MODE_LONG64) {
+        return v->regs.rip;
+    }
+    virt->get_segment(v, SEG_CS, &cs);
+    return (uint32_t)(cs.base + v->regs.rip);
+}
+
+static void queue_walk_fault(struct vcpu *v, const struct walk *w, uint64_t va)
+{
+    const struct gm_fault f = { gva(va), w->error, w->canonical };
+
+    hyp_inject_fault(v, &f);
+}
+
+unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p)
+{
+    struct walk w;
+
+    virt->get_paging(v, p);
+    uint64_t va = linear_rip(v, p);
+    enum walk_result r = guest_walk(&guest_phys_ops, p, gva(va), ACCESS_EXEC, &w);
+    if (r == WALK_FAULT) {
+        queue_walk_fault(v, &w, va);
+        return 0;
+    }
+    unsigned first = (unsigned)(PAGE_SIZE - (va & PAGE_MASK));
+    unsigned n = first < INSN_MAX ? first : INSN_MAX;
+    const uint8_t *page = r == WALK_OK ? guest_phys_ops.map(w.gpa, n) : NULL;
+    if (!page) {
+        hyp_inject_gp(v); /* code in device memory or ROM: not supported */
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        buf[i] = page[i];
+    }
+    if (n < INSN_MAX
+        && guest_walk(&guest_phys_ops, p, gva(va + n), ACCESS_EXEC, &w) == WALK_OK
+        && (page = guest_phys_ops.map(w.gpa, INSN_MAX - n)) != NULL) {
+        memcpy(buf + n, page, INSN_MAX - n);
+        n = INSN_MAX;
+    }
+    return n;
+}
+
+static unsigned code_bits(enum cpu_mode m)
+{
+    return m == MODE_LONG64 ? 64 : m == MODE_PROT32 ? 32 : 16;
+}
+
+unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opcode, size_t oplen)
+{
+    uint8_t buf[INSN_MAX];
+    struct guest_paging p;
+
+    if (e->insn_len) {
+        return e->insn_len;
+    }
+    unsigned n = exit_fetch(v, buf, &p);
+    if (n == 0) {
+        return 0;
+    }
+    unsigned len = insn_length_of(buf, n, code_bits(p.mode), opcode, oplen);
+    if (len == 0) {
+        hyp_inject_gp(v); /* the guest changed its code under us */
+    }
+    return len;
+}
+
+void exit_skip(struct vcpu *v, unsigned len)
+{
+    uint64_t next = v->regs.rip + len;
+
+    v->regs.rip = v->regs.rip >> 32 ? next : next & 0xffffffff;
+    v->regs.rflags &= ~RFLAGS_RF;
+    virt->clear_shadow(v);
+}

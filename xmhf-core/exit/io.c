@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* Intercepted ports: resets wipe first, S3 is refused, everything else is carried out. */
+#include <debug/log.h>
+#include <exit/dispatch.h>
+#include <exit/io_policy.h>
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+#include <irq/stop.h>
+#include <virt/virt.h>
+
+static uint32_t port_in(uint16_t port, unsigned size)
+{
+    return size == 1 ? hw_in8(port) : size == 2 ? hw_in16(port) : hw_in32(port);
+}
+
+static void port_out(uint16_t port, unsigned size, uint32_t value)
+{
+    if (size == 1) {
+        hw_out8(port, (uint8_t)value);
+    } else if (size == 2) {
+        hw_out16(port, (uint16_t)value);
+    } else {
+        hw_out32(port, value);
+    }
+}
+
+static void do_in(struct vcpu *v, const struct exit *e)
+{
+    uint64_t *rax = &v->regs.gpr[GPR_RAX];
+    uint32_t value = port_in(e->io.port, e->io.size);
+
+    if (e->io.size == 4) {
+        *rax = value;
+    } else {
+        uint64_t mask = e->io.size == 1 ? 0xff : 0xffff;
+        *rax = (*rax & ~mask) | (value & mask);
+    }
+}
+
+static void do_out(struct vcpu *v, const struct exit *e)
+{
+    uint32_t value = (uint32_t)v->regs.gpr[GPR_RAX];
+
+    enum io_action action = io_policy_write(e->io.port, e->io.size, value);
+
+    if (action == IO_PASS) {
+        port_out(e->io.port, e->io.size, value);
+        return;
+    }
+    stop_other_cpus();
+    stop_wipe();
+    log_line("guest %s through port 0x%x: PAL memory is wiped",
+             action == IO_RESET ? "reset" : "power-off", e->io.port);
+    port_out(e->io.port, e->io.size, value);
+    stop_reset(); /* in case that the port did nothing */
+}
+
+void exit_io(struct vcpu *v, const struct exit *e)
+{
+    if (e->io.string) {
+        hyp_inject_gp(v); /* INS/OUTS on a reset or power port: nobody needs it */
+        return;
+    }
+    if (e->io.in) {
+        do_in(v, e);
+    } else {
+        do_out(v, e);
+    }
+    if (e->io.next_rip) {
+        exit_skip(v, (unsigned)(e->io.next_rip - v->regs.rip));
+    } else {
+        exit_skip(v, e->insn_len);
+    }
+}

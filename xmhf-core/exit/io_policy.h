@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Which ports exit, and which accesses reset the machine or put it to sleep. */
+#ifndef XMHF_EXIT_IO_POLICY_H
+#define XMHF_EXIT_IO_POLICY_H
+
+#include <acpi/acpi.h>
+
+enum io_action {
+    IO_PASS,      /* carry it out */
+    IO_RESET,     /* resets the machine: wipe first */
+    IO_SLEEP,     /* SLP_EN with a sleep type: S5 wipes and goes on, S3 is refused */
+};
+
+/* The ports of this machine, from the FADT. Once, before io_policy_fill. */
+void io_policy_init(const struct acpi_info *acpi);
+
+/* Set the bit of each intercepted port in a bitmap of 64K + 3 bits (8 KiB + 1 byte). */
+void io_policy_fill(uint8_t *bitmap);
+
+/* What writing `value` of `size` bytes to `port` would do. */
+enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t value);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* RDMSR and WRMSR exits: carries out exit/msr_policy.c. */
+#include <debug/log.h>
+#include <exit/cr.h>
+#include <exit/dispatch.h>
+#include <exit/msr_policy.h>
+#include <guest/ipi.h>
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+#include <virt/virt.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+
+#define SHADOW_MAX 48 /* MTRRs: 32 variable, 11 fixed, 1 default type; and some */
+
+/* What this CPU's guest wrote to MSR_SHADOW registers. */
+static struct shadow { uint32_t count; struct { uint32_t index; uint64_t value; } msr[SHADOW_MAX]; }
+    shadows[CPU_MAX];
+static uint64_t efer_supported;
+
+void exit_msr_init(void)
+{
+    struct cpuid_regs r = hw_cpuid(CPUID_EXT_AMD, 0);
+
+    efer_supported = EFER_SCE;
+    efer_supported |= r.edx & CPUID_8_1_EDX_LM ? EFER_LME : 0;
+    efer_supported |= r.edx & CPUID_8_1_EDX_NX ? EFER_NXE : 0;
+    efer_supported |= r.edx & BIT(25) ? EFER_FFXSR : 0; /* CPUID 8000_0001:EDX.FFXSR */
+    efer_supported |= r.ecx & BIT(17) ? EFER_TCE : 0;   /* ECX.TCE */
+    if (hw_cpuid(CPUID_EXTENDED, 0).eax >= 0x80000021
+        && (hw_cpuid(0x80000021, 0).eax & BIT(8))) {
+        efer_supported |= EFER_AUTO_IBRS;
+    }
+}
+
+static bool shadow_read(const struct shadow *s, uint32_t index, uint64_t *value)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (s->msr[i].index == index) {
+            *value = s->msr[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool shadow_write(struct shadow *s, uint32_t index, uint64_t value)
+{
+    uint32_t i = 0;
+
+    while (i < s->count && s->msr[i].index != index) {
+        i++;
+    }
+    if (i == SHADOW_MAX) {
+        return false;
+    }
+    s->msr[i].index = index;
+    s->msr[i].value = value;
+    s->count = i == s->count ? i + 1 : s->count;
+    return true;
+}
+
+/* IA32_APIC_BASE: going to x2APIC passes; moving or disabling the APIC is #GP. */
+static bool apic_base_write(uint64_t value)
+{
+    uint64_t now = hw_rdmsr(MSR_IA32_APIC_BASE);
+
+    if ((value & APIC_BASE_ADDR) != (now & APIC_BASE_ADDR) || !(value & APIC_BASE_EN)
+        || ((now & APIC_BASE_EXTD) && !(value & APIC_BASE_EXTD))) {
+        return false;
+    }
+    return hw_wrmsr_safe(MSR_IA32_APIC_BASE, value);
+}
+
+static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
+{
+    switch (index) {
+    case MSR_IA32_APIC_BASE:
+        return apic_base_write(value);
+    case MSR_X2APIC_ICR:
+        return ipi_guest_x2apic(v, value);
+    case MSR_IA32_XSS:
+        return value == 0;
+    default:
+        return hw_wrmsr_safe(index, value);
+    }
+}
+
+static bool special_read(uint32_t index, uint64_t *value)
+{
+    return hw_rdmsr_safe(index, value);
+}
+
+static bool pat_valid(uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++, value >>= 8) {
+        uint8_t t = (uint8_t)value;
+        if (t > 7 || t == 2 || t == 3) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool held_write(struct vcpu *v, uint32_t index, uint64_t value)
+{
+    struct guest_paging p;
+    uint64_t now;
+
+    if (index == MSR_EFER) {
+        virt->get_paging(v, &p);
+        virt->held_read(v, index, &now);
+        if (!efer_valid(value, now, efer_supported, p.cr0 & CR0_PG)) {
+            return false;
+        }
+    }
+    if (index == MSR_IA32_PAT && !pat_valid(value)) {
+        return false;
+    }
+    return virt->held_write(v, index, value);
+}
+
+static bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
+{
+    switch (msr_read_action(index)) {
+    case MSR_PASS:
+    case MSR_HARDWARE: return hw_rdmsr_safe(index, value);
+    case MSR_HELD: return virt->held_read(v, index, value);
+    case MSR_SHADOW:
+        return shadow_read(&shadows[v->index], index, value) || hw_rdmsr_safe(index, value);
+    case MSR_IGNORE: *value = 0; return true;
+    case MSR_SPECIAL: return special_read(index, value);
+    case MSR_DENY: break;
+    }
+    return false;
+}
+
+static bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
+{
+    uint64_t now;
+
+    switch (msr_write_action(index)) {
+    case MSR_PASS:
+    case MSR_HARDWARE: return hw_wrmsr_safe(index, value);
+    case MSR_HELD: return held_write(v, index, value);
+    case MSR_SHADOW: /* it must exist */
+        return hw_rdmsr_safe(index, &now) && shadow_write(&shadows[v->index], index, value);
+    case MSR_IGNORE: return true;
+    case MSR_SPECIAL: return special_write(v, index, value);
+    case MSR_DENY: break;
+    }
+    return false;
+}
+
+void exit_rdmsr(struct vcpu *v, const struct exit *e)
+{
+    static const uint8_t opcode[] = { 0x0f, 0x32 };
+    unsigned len = exit_insn_len(v, e, opcode, sizeof(opcode));
+    uint64_t value = 0;
+
+    if (len == 0) {
+        return;
+    }
+    if (!msr_read(v, e->msr.index, &value)) {
+        hyp_inject_gp(v);
+        return;
+    }
+    v->regs.gpr[GPR_RAX] = (uint32_t)value;
+    v->regs.gpr[GPR_RDX] = value >> 32;
+    exit_skip(v, len);
+}
+
+void exit_wrmsr(struct vcpu *v, const struct exit *e)
+{
+    static const uint8_t opcode[] = { 0x0f, 0x30 };
+    unsigned len = exit_insn_len(v, e, opcode, sizeof(opcode));
+    uint64_t value = (uint32_t)v->regs.gpr[GPR_RAX] | v->regs.gpr[GPR_RDX] << 32;
+
+    if (len == 0) {
+        return;
+    }
+    if (!msr_write(v, e->msr.index, value)) {
+        hyp_inject_gp(v);
+        return;
+    }
+    exit_skip(v, len);
+}

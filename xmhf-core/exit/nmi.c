@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* NMIs: ours are kicks; the guest's are latched and delivered when it can take them. */
+#include <exit/dispatch.h>
+#include <virt/virt.h>
+#include <x86/cpu.h>
+
+static void deliver(struct vcpu *v)
+{
+    static const struct event nmi = { .vector = EXC_NMI, .type = EVENT_NMI };
+
+    if (atomic_load(&v->guest_nmis) == 0) {
+        return;
+    }
+    if (v->in_sandbox || !virt->nmi_ready(v) || !virt->inject(v, &nmi)) {
+        virt->want_nmi_window(v);
+        return;
+    }
+    atomic_store(&v->guest_nmis, 0);
+}
+
+/*
+ * At most one kick is under way per CPU. The handler has counted what arrived; one of
+ * those is the kick if one was sent, the rest are the guest's. (They can't be told apart,
+ * but the counts are right: notes/smp.md.)
+ */
+void exit_nmi(struct vcpu *v)
+{
+    uint32_t seen = atomic_exchange(&v->nmis_seen, 0);
+
+    if (seen > 0 && atomic_exchange(&v->kicks, 0) == 1) {
+        seen--;
+    }
+    if (seen > 0) {
+        atomic_store(&v->guest_nmis, 1);
+        atomic_fetch_or(&v->requests, REQ_NMI);
+    }
+}
+
+void exit_nmi_window(struct vcpu *v)
+{
+    deliver(v);
+}

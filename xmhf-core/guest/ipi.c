@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* IPIs that the guest sends, and the INIT and SIPI signals that reach a vCPU. */
+#include <cpu/cpu.h>
+#include <debug/log.h>
+#include <guest/icr.h>
+#include <guest/ipi.h>
+#include <guest/state.h>
+#include <hw/apic.h>
+#include <hw/insn.h>
+#include <irq/stop.h>
+#include <virt/virt.h>
+#include <x86/msr.h>
+
+/* Each CPU's logical id and format as its guest last wrote them, for matching. */
+static _Atomic uint32_t ldr[CPU_MAX], dfr[CPU_MAX];
+
+static void signal_cpu(struct vcpu *t, const struct icr *icr)
+{
+    switch (icr->delivery) {
+    case ICR_INIT:
+        if (!icr->deassert) {
+            ap_post_init(&t->ap);
+            atomic_fetch_or(&t->requests, REQ_INIT_SIPI);
+        }
+        break;
+    case ICR_SIPI:
+        ap_post_sipi(&t->ap, icr->vector);
+        atomic_fetch_or(&t->requests, REQ_INIT_SIPI);
+        break;
+    default:
+        atomic_store(&t->guest_nmis, 1); /* one NMI can be latched, as in the CPU */
+        atomic_fetch_or(&t->requests, REQ_NMI);
+        break;
+    }
+}
+
+/* True if `icr` is one of those that we carry out. */
+static bool carry_out(struct vcpu *v, const struct icr *icr, bool x2apic)
+{
+    if (icr->delivery != ICR_INIT && icr->delivery != ICR_SIPI && icr->delivery != ICR_NMI) {
+        return false;
+    }
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        struct vcpu *t = vcpus[i];
+        const struct icr_target target = { t->apic_id, ldr[i], dfr[i] ? dfr[i] : 0xffffffff };
+        if (icr_matches(icr, v->apic_id, &target, x2apic)) {
+            signal_cpu(t, icr);
+            if (t != v) {
+                kick(t);
+            }
+        }
+    }
+    return true;
+}
+
+void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value)
+{
+    if (offset == APIC_ICR) {
+        struct icr icr = icr_decode_xapic(value, apic_read(APIC_ICR2));
+        if (carry_out(v, &icr, false)) {
+            return;
+        }
+    } else if (offset == APIC_LDR) {
+        ldr[v->index] = value;
+    } else if (offset == APIC_DFR) {
+        dfr[v->index] = value;
+    }
+    apic_write(offset, value);
+}
+
+bool ipi_guest_x2apic(struct vcpu *v, uint64_t value)
+{
+    struct icr icr = icr_decode_x2apic(value);
+
+    if (!apic_is_x2apic()) {
+        return false;
+    }
+    if (carry_out(v, &icr, true)) {
+        return true;
+    }
+    return hw_wrmsr_safe(MSR_X2APIC_ICR, value);
+}
+
+static void reset_vcpu(struct vcpu *v)
+{
+    struct vcpu_state s;
+
+    apic_soft_reset();
+    state_init(&s, v->index == 0);
+    virt->set_state(v, &s);
+    atomic_store(&v->guest_nmis, 0);
+}
+
+void ipi_take_signals(struct vcpu *v)
+{
+    for (;;) {
+        uint8_t vector = 0;
+
+        atomic_fetch_and(&v->requests, ~REQ_INIT_SIPI);
+        switch (ap_take(&v->ap, &vector)) {
+        case AP_RESET:
+            reset_vcpu(v);
+            if (v->index == 0) {
+                v->ap.state = AP_RUNNING; /* the boot CPU goes to the reset vector */
+            }
+            continue;
+        case AP_START:
+            state_sipi(v, vector);
+            continue;
+        case AP_NOTHING:
+            break;
+        }
+        if (v->ap.state == AP_RUNNING) {
+            return;
+        }
+        while (!atomic_load(&v->requests)) {
+            virt->park(v);
+            atomic_exchange(&v->nmis_seen, 0);
+            atomic_store(&v->kicks, 0);
+        }
+        if (atomic_load(&v->requests) & REQ_STOP) {
+            stop_self();
+        }
+    }
+}

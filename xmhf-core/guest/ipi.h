@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* IPIs that the guest sends: INIT, SIPI and NMI are carried out in software, all others go to
+ * the real APIC. */
+#ifndef XMHF_GUEST_IPI_H
+#define XMHF_GUEST_IPI_H
+
+#include <cpu/vcpu.h>
+
+/* A write of `value` to register `offset` (0..0xff0) of the xAPIC page. */
+void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value);
+
+/* A write to the x2APIC ICR. False: #GP. */
+bool ipi_guest_x2apic(struct vcpu *v, uint64_t value);
+
+/* Owner: act on posted INIT and SIPI signals until none is left. Returns when the vCPU
+ * runs guest code again. */
+void ipi_take_signals(struct vcpu *v);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's physical memory: what is ordinary RAM, and its nested tables. */
+#include <debug/log.h>
+#include <guest/phys.h>
+#include <hw/apic.h>
+#include <hw/insn.h>
+#include <mm/host_map.h>
+#include <mm/pool.h>
+#include <smp/spinlock.h>
+#include <util/e820.h>
+#include <util/string.h>
+#include <virt/virt.h>
+#include <x86/cpuid.h>
+
+struct boot_mem guest_map[BOOT_MEM_MAX];
+unsigned guest_map_count;
+struct nested_table guest_nested;
+
+static uint64_t protected_base, protected_size;
+static uint64_t maxphys_limit;
+static struct spinlock map_lock = SPINLOCK_INIT; /* guards guest_nested after boot */
+
+/* The whole usable map as few [start, end) pairs, page-trimmed, for the hot path. */
+static struct { uint64_t start, end; } ram[BOOT_MEM_MAX];
+static unsigned ram_count;
+
+static void *phys_map(gpa_t g, size_t len)
+{
+    for (unsigned i = 0; i < ram_count; i++) {
+        if (g.a >= ram[i].start && g.a < ram[i].end && len <= ram[i].end - g.a) {
+            return (void *)(uintptr_t)(DIRECT_VA + g.a);
+        }
+    }
+    return NULL;
+}
+
+struct guest_phys_ops guest_phys_ops = { .map = phys_map };
+
+static hpa_t alloc_table(void *ctx)
+{
+    (void)ctx;
+    void *p = pool_boot_pages(1);
+    return p ? core_hpa(p) : hpa(0);
+}
+
+static const struct page_source table_source = { .alloc = alloc_table, .va = core_va };
+
+static int build_map(const struct boot_info *bi)
+{
+    memcpy(guest_map, bi->mem, sizeof(guest_map));
+    int n = e820_reserve(guest_map, bi->mem_count, BOOT_MEM_MAX, protected_base, protected_size);
+
+    if (n < 0) {
+        return -1;
+    }
+    guest_map_count = (unsigned)n;
+    /* The largest ranges first: most look-ups end at once. */
+    for (unsigned i = guest_map_count; i-- > 0;) {
+        uint64_t start = align_up(guest_map[i].start, PAGE_SIZE);
+        uint64_t end = align_down(guest_map[i].start + guest_map[i].size, PAGE_SIZE);
+        if (guest_map[i].type == BOOT_MEM_USABLE && end > start) {
+            ram[ram_count].start = start;
+            ram[ram_count++].end = end;
+        }
+    }
+    for (unsigned i = 1; i < ram_count; i++) {
+        if (ram[i].end - ram[i].start > ram[0].end - ram[0].start) {
+            __typeof__(ram[0]) t = ram[0];
+            ram[0] = ram[i];
+            ram[i] = t;
+        }
+    }
+    return 0;
+}
+
+/* Identity map all RAM, and everything below what the firmware's map names or 512 GiB,
+ * whichever is more, as far as the CPU's addresses go. The rest is mapped when touched. */
+static int map_identity(void)
+{
+    uint64_t end = GIB(512);
+
+    for (unsigned i = 0; i < guest_map_count; i++) {
+        uint64_t top = guest_map[i].start + guest_map[i].size;
+        end = top > end ? align_up(top, PAGE_SIZE_1G) : end;
+    }
+    end = end > maxphys_limit ? maxphys_limit : end;
+    return nested_map(&guest_nested, gpa(0), hpa(0), end,
+                      ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, MT_WB, 3);
+}
+
+int guest_phys_init(const struct boot_info *bi)
+{
+    struct cpuid_regs sizes = hw_cpuid(CPUID_ADDRESS_SIZES, 0);
+    void *zero = pool_boot_pages(1);
+
+    guest_phys_ops.maxphyaddr = (uint8_t)sizes.eax;
+    guest_phys_ops.page1g = hw_cpuid(CPUID_EXT_AMD, 0).edx & CPUID_8_1_EDX_PAGE1G;
+    maxphys_limit = 1ULL << ((sizes.eax & 0xff) < 48 ? sizes.eax & 0xff : 48);
+    protected_base = bi->protected_base;
+    protected_size = bi->protected_size;
+    if (!zero || build_map(bi) != 0
+        || nested_init(&guest_nested, virt->nested, &table_source) != 0
+        || map_identity() != 0
+        || nested_decoy(&guest_nested, gpa(protected_base), protected_size, core_hpa(zero)) != 0
+        /* Only writes to the APIC page exit: INIT and SIPI must pass through us. */
+        || nested_map(&guest_nested, gpa(APIC_PAGE), hpa(APIC_PAGE), PAGE_SIZE, ACCESS_READ,
+                      MT_UC, 1) != 0) {
+        log_line("cannot start: no memory for the guest's nested tables");
+        return -1;
+    }
+    return 0;
+}
+
+bool guest_phys_protected(gpa_t g)
+{
+    return g.a >= protected_base && g.a - protected_base < protected_size;
+}
+
+bool guest_phys_map_device(gpa_t g)
+{
+    struct nested_leaf leaf;
+    uint64_t at = align_down(g.a, PAGE_SIZE_1G);
+    bool ok = false;
+
+    if (at >= maxphys_limit) {
+        return false;
+    }
+    spin_lock(&map_lock);
+    if (nested_lookup(&guest_nested, g, &leaf)) {
+        ok = leaf.h.a == g.a && (leaf.rights & ACCESS_WRITE); /* another CPU was faster */
+    } else {
+        ok = nested_map(&guest_nested, gpa(at), hpa(at), PAGE_SIZE_1G,
+                        ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, MT_UC, 3) == 0;
+    }
+    spin_unlock(&map_lock);
+    return ok;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's physical memory: what is ordinary RAM, and its nested tables. */
+#ifndef XMHF_GUEST_PHYS_H
+#define XMHF_GUEST_PHYS_H
+
+#include <guest/walk.h>
+#include <mm/nested.h>
+#include <xmhf/boot_info.h>
+
+/* Remember the guest's map (the firmware's less the protected range) and build the
+ * identity-mapped nested tables, decoy and read-only APIC page. 0 or -1. */
+int guest_phys_init(const struct boot_info *bi);
+
+extern struct guest_phys_ops guest_phys_ops;
+extern struct nested_table guest_nested;
+
+/* The guest's E820, without the protected range. */
+extern struct boot_mem guest_map[BOOT_MEM_MAX];
+extern unsigned guest_map_count;
+
+/* A page that the guest touched and that isn't mapped: device memory above what was mapped at
+ * boot. True if it is mapped now. */
+bool guest_phys_map_device(gpa_t g);
+
+/* True if `g` lies in the protected range. */
+bool guest_phys_protected(gpa_t g);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC of the CPU we run on (SDM vol. 3, chapter 11; APM vol. 2, chapter 16). */
+#include <hw/apic.h>
+#include <hw/insn.h>
+#include <mm/host_map.h>
+#include <x86/msr.h>
+
+static volatile uint8_t *page;
+
+void apic_init(void)
+{
+    page = host_map_mmio(APIC_PAGE);
+}
+
+bool apic_is_x2apic(void)
+{
+    return hw_rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD;
+}
+
+uint32_t apic_read(unsigned reg)
+{
+    if (apic_is_x2apic()) {
+        return (uint32_t)hw_rdmsr(MSR_X2APIC_FIRST + reg / 16);
+    }
+    return hw_mmio_read32(page + reg);
+}
+
+void apic_write(unsigned reg, uint32_t value)
+{
+    if (apic_is_x2apic()) {
+        hw_wrmsr(MSR_X2APIC_FIRST + reg / 16, value);
+    } else {
+        hw_mmio_write32(page + reg, value);
+    }
+}
+
+uint32_t apic_id(void)
+{
+    uint32_t id = apic_read(APIC_ID);
+
+    return apic_is_x2apic() ? id : id >> 24;
+}
+
+static void wait_idle(void)
+{
+    for (unsigned i = 0; i < 100000 && (hw_mmio_read32(page + APIC_ICR) & BIT(12)); i++) {
+        hw_pause();
+    }
+}
+
+static void send(uint32_t dest, uint32_t command)
+{
+    if (apic_is_x2apic()) {
+        hw_wrmsr(MSR_X2APIC_ICR, (uint64_t)dest << 32 | command);
+        return;
+    }
+    uint32_t guest_dest = hw_mmio_read32(page + APIC_ICR2);
+    wait_idle();
+    hw_mmio_write32(page + APIC_ICR2, dest << 24);
+    hw_mmio_write32(page + APIC_ICR, command);
+    wait_idle();
+    hw_mmio_write32(page + APIC_ICR2, guest_dest);
+}
+
+void apic_send_nmi(uint32_t dest) { send(dest, 0x4400); }
+void apic_send_init(uint32_t dest) { send(dest, 0x4500); }
+void apic_send_sipi(uint32_t dest, uint8_t vector) { send(dest, 0x4600u | vector); }
+
+void apic_soft_reset(void)
+{
+    apic_write(APIC_SVR, 0xff);
+    apic_write(APIC_TPR, 0);
+    if (!apic_is_x2apic()) {
+        apic_write(APIC_LDR, 0);
+        apic_write(APIC_DFR, 0xffffffff);
+    }
+    for (unsigned reg = APIC_TIMER; reg <= 0x370; reg += 0x10) {
+        apic_write(reg, 0x10000);
+    }
+    apic_write(0x380, 0);
+    apic_write(0x3e0, 0);
+}

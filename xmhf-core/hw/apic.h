@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC of the CPU we run on, in whatever mode the guest has put it. */
+#ifndef XMHF_HW_APIC_H
+#define XMHF_HW_APIC_H
+
+#include <xmhf/types.h>
+
+#define APIC_ID    0x020
+#define APIC_TPR   0x080
+#define APIC_LDR   0x0d0
+#define APIC_DFR   0x0e0
+#define APIC_SVR   0x0f0
+#define APIC_ICR   0x300
+#define APIC_ICR2  0x310
+#define APIC_TIMER 0x320
+
+#define APIC_PAGE 0xfee00000ULL
+
+/* Map the xAPIC page. Boot CPU, once, after host_map_init. */
+void apic_init(void);
+bool apic_is_x2apic(void);
+uint32_t apic_id(void);
+/* `reg`: xAPIC offset; in x2APIC mode the MSR of that register. */
+uint32_t apic_read(unsigned reg);
+void apic_write(unsigned reg, uint32_t value);
+
+/* Send to the CPU with this APIC id. The guest's half-written ICR is kept. Waits, bounded,
+ * for the delivery in xAPIC mode. */
+void apic_send_nmi(uint32_t dest);
+void apic_send_init(uint32_t dest);
+void apic_send_sipi(uint32_t dest, uint8_t vector);
+
+/* What an INIT does to the APIC (SDM vol. 3, 11.4.7.1), but for the id. */
+void apic_soft_reset(void);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Loading descriptor tables: the instructions behind cpu/cpu.c. */
+#ifndef XMHF_HW_CPU_H
+#define XMHF_HW_CPU_H
+
+#include <xmhf/types.h>
+
+struct hw_table { uint16_t limit; uint64_t base; } __attribute__((packed));
+
+static inline void hw_lgdt(const struct hw_table *t) { __asm__ volatile("lgdt %0" :: "m"(*t)); }
+static inline void hw_lidt(const struct hw_table *t) { __asm__ volatile("lidt %0" :: "m"(*t)); }
+static inline void hw_ltr(uint16_t sel) { __asm__ volatile("ltr %0" :: "r"(sel)); }
+static inline void hw_lldt(uint16_t sel) { __asm__ volatile("lldt %0" :: "r"(sel)); }
+
+static inline void hw_load_segments(uint16_t code, uint16_t data)
+{
+    __asm__ volatile("mov %w1, %%ds; mov %w1, %%es; mov %w1, %%ss; mov %w2, %%fs; mov %w2, %%gs\n\t"
+                     "pushq %q0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:"
+                     :: "r"((uint64_t)code), "r"((uint32_t)data), "r"(0u) : "rax", "memory");
+}
+
+static inline void *hw_gs_self(void)
+{
+    void *p;
+    __asm__ volatile("movq %%gs:0, %0" : "=r"(p));
+    return p;
+}
+
+static inline uint64_t hw_rsp(void)
+{
+    uint64_t v;
+    __asm__ volatile("movq %%rsp, %0" : "=r"(v));
+    return v;
+}
+
+static inline void hw_clgi(void) { __asm__ volatile("clgi" ::: "memory"); }
+static inline void hw_stgi(void) { __asm__ volatile("stgi" ::: "memory"); }
+
+/* An exception on purpose: with an empty IDT a triple fault. */
+static inline void hw_trap(void) { __asm__ volatile("ud2"); }
+
+/* Run `fn(arg)` on another stack; it never returns. */
+static inline _Noreturn void hw_switch_stack(uint64_t stack, void (*fn)(void *), void *arg)
+{
+    __asm__ volatile("movq %0, %%rsp; xorl %%ebp, %%ebp; call *%1; ud2"
+                     :: "r"(stack), "r"(fn), "D"(arg) : "memory");
+    __builtin_unreachable();
+}
+
+/* void hw_park_svm(wake): hw/entry.S */
+void hw_park_svm(const void *wake);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Exception entries of the core, fault-safe MSR access, and parking a CPU. The frame built
+ * here is struct trap_frame in cpu/cpu.h. */
+
+    .text
+
+    .macro trap_entry vector, has_error
+    .align 16
+    .if \has_error == 0
+    pushq $0
+    .endif
+    pushq $\vector
+    jmp trap_common
+    .endm
+
+    .globl trap_entries
+    .align 16
+trap_entries:
+    .set i, 0
+    .rept 32
+    .if i == 8 || (i >= 10 && i <= 14) || i == 17 || i == 21 || i == 29 || i == 30
+    trap_entry i, 1
+    .else
+    trap_entry i, 0
+    .endif
+    .set i, i + 1
+    .endr
+    /* every other vector: an interrupt that we never asked for */
+    .align 16
+    .globl trap_spurious
+trap_spurious:
+    iretq
+
+    .align 16
+trap_common:
+    cld
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, %rdi
+    call trap_handle
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    popq %rax
+    addq $16, %rsp
+    iretq
+
+    /* bool hw_rdmsr_safe(uint32_t msr, uint64_t *v) */
+    .globl hw_rdmsr_safe
+hw_rdmsr_safe:
+    movl %edi, %ecx
+1:  rdmsr
+    shlq $32, %rdx
+    movl %eax, %eax
+    orq %rdx, %rax
+    movq %rax, (%rsi)
+    movl $1, %eax
+    ret
+    /* bool hw_wrmsr_safe(uint32_t msr, uint64_t v) */
+    .globl hw_wrmsr_safe
+hw_wrmsr_safe:
+    movl %edi, %ecx
+    movl %esi, %eax
+    movq %rsi, %rdx
+    shrq $32, %rdx
+2:  wrmsr
+    movl $1, %eax
+    ret
+msr_fault:
+    xorl %eax, %eax
+    ret
+
+    .section .fixup_table, "a"
+    .quad 1b, msr_fault
+    .quad 2b, msr_fault
+    .text
+
+    /*
+     * void hw_park(const atomic_uint *wake): sleep until an NMI, unless *wake is non-zero
+     * or an NMI has come since the last look. Called with GIF=0 on SVM (NMIs held back),
+     * see virt/svm/svm.c. trap_handle moves a NMI's return from [park_stgi, park_hlt]
+     * behind the HLT, so that none can slip in between.
+     */
+    .globl hw_park_svm, park_window_start, park_window_end
+hw_park_svm:
+    cmpl $0, (%rdi)
+    jne 3f
+park_window_start:
+    stgi
+    hlt
+park_window_end:
+    clgi
+3:  ret
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What the core does for hypapps besides memory and sandboxes: callers, faults, random. */
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+#include <util/string.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+
+void hyp_caller(struct vcpu *v, struct hyp_caller *c)
+{
+    virt->get_paging(v, &c->paging);
+    c->interrupts_on = v->regs.rflags & RFLAGS_IF;
+    c->event_queued = virt->event_queued(v);
+}
+
+void hyp_inject_gp(struct vcpu *v)
+{
+    static const struct event gp = { .vector = EXC_GP, .type = EVENT_EXCEPTION, .has_error = true };
+
+    virt->inject(v, &gp);
+}
+
+void hyp_inject_ud(struct vcpu *v)
+{
+    static const struct event ud = { .vector = EXC_UD, .type = EVENT_EXCEPTION };
+
+    virt->inject(v, &ud);
+}
+
+void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f)
+{
+    const struct event pf = {
+        .vector = EXC_PF, .type = EVENT_EXCEPTION, .has_error = true, .error = f->error,
+    };
+
+    if (!f->canonical) {
+        hyp_inject_gp(v);
+        return;
+    }
+    virt->set_cr2(v, f->addr.a);
+    virt->inject(v, &pf);
+}
+
+/* splitmix64: spreads what entropy there is. */
+static uint64_t spread(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15ULL;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+    return x ^ x >> 31;
+}
+
+void hyp_random(void *out, size_t len)
+{
+    static _Atomic uint64_t state;
+    static _Atomic int have_rdrand = -1;
+    uint8_t *p = out;
+
+    if (have_rdrand < 0) {
+        have_rdrand = (hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_RDRAND) != 0;
+    }
+    while (len > 0) {
+        uint64_t r = 0;
+        size_t n = len < 8 ? len : 8;
+        for (int i = 0; have_rdrand && i < 10 && !hw_rdrand(&r); i++) {
+        }
+        r ^= spread(atomic_fetch_add(&state, 1) ^ hw_rdtsc());
+        memcpy(p, &r, n);
+        p += n;
+        len -= n;
+    }
+}

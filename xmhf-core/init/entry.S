@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The image header (include/xmhf/core_image.h) and the core's first instructions. */
+
+    .section .header, "a"
+    .quad 0x45524f4346484d58
+    .quad core_file_size
+    .quad core_mem_size
+    .quad core_entry
+
+    .text
+    .globl core_entry
+core_entry:
+    leaq boot_stack_top(%rip), %rsp
+    xorl %ebp, %ebp
+    call core_main
+1:  cli
+    hlt
+    jmp 1b
+
+    .bss
+    .align 4096
+    .skip 16384
+boot_stack_top:
+    .section .note.GNU-stack, "", @progbits

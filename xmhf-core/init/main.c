@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* From the boot stage to the guest's first instruction. */
+#include <acpi/acpi.h>
+#include <cpu/cpu.h>
+#include <debug/log.h>
+#include <debug/log_state.h>
+#include <debug/serial.h>
+#include <exit/dispatch.h>
+#include <exit/io_policy.h>
+#include <guest/boot.h>
+#include <guest/phys.h>
+#include <hw/apic.h>
+#include <hw/cpu.h>
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+#include <hypapp/sandbox_state.h>
+#include <init/main.h>
+#include <init/options.h>
+#include <mm/host_map.h>
+#include <mm/pool.h>
+#include <smp/smp.h>
+#include <virt/virt.h>
+
+_Noreturn void core_main(const struct boot_info *from);
+
+static struct boot_info info;
+static struct options options;
+static struct acpi_info acpi;
+static uint64_t boot_ticks;
+static atomic_bool start_guest;
+
+const struct virt_ops *virt;
+
+uint64_t core_protected_size(void) { return info.protected_size; }
+uint64_t core_boot_ticks(void) { return boot_ticks; }
+
+/* The launch is refused: say so (the reason was logged) and stay here. */
+static _Noreturn void refuse(void)
+{
+    log_line("launch refused");
+    for (;;) {
+        hw_cli();
+        hw_hlt();
+    }
+}
+
+static void log_options(void)
+{
+    struct options_bad bad;
+
+    options_parse(info.cmdline, &options, &bad);
+    serial_init(options.com);
+    log_set_quiet(options.quiet);
+    log_line("XMHF hypervisor with %s", hypapp.name);
+    for (unsigned i = 0; i < bad.count; i++) {
+        log_line("option not understood: %s", bad.word[i]);
+    }
+}
+
+static const struct virt_ops *choose_vendor(void)
+{
+    static const struct virt_ops *const vendors[] = { &svm_ops };
+
+    for (size_t i = 0; i < ARRAY_SIZE(vendors); i++) {
+        const char *missing = vendors[i]->probe();
+        if (!missing) {
+            return vendors[i];
+        }
+        log_line("%s can't be used: missing %s", vendors[i]->name, missing);
+    }
+    return NULL;
+}
+
+static const void *acpi_map(uint64_t addr, size_t len)
+{
+    return host_phys(addr, len);
+}
+
+static void read_acpi(void)
+{
+    const char *why = "";
+
+    if (info.rsdp == 0) {
+        info.rsdp = acpi_find_rsdp(acpi_map);
+    }
+    if (acpi_read(acpi_map, info.rsdp, &acpi, &why) != 0) {
+        log_line("cannot start: ACPI: %s", why);
+        refuse();
+    }
+    io_policy_init(&acpi);
+}
+
+/* What every CPU does after its descriptor tables are loaded. */
+static int cpu_bring_up(struct vcpu *v)
+{
+    if (virt->probe() || virt->cpu_init(v) != 0 || sandbox_cpu_init(v) != 0
+        || (hypapp.cpu_init && hypapp.cpu_init(v) != 0)) {
+        log_line("cannot start: CPU with APIC id %u can't be set up", v->apic_id);
+        return -1;
+    }
+    return 0;
+}
+
+/* An AP: comes up, waits for the launch, then parks as a vCPU that waits for a SIPI. */
+static void ap_run(void *arg)
+{
+    struct vcpu *v = arg;
+
+    if (cpu_bring_up(v) != 0) {
+        return; /* ->online stays false: the boot CPU refuses the launch */
+    }
+    atomic_store(&v->online, true);
+    while (!atomic_load(&start_guest)) {
+        hw_pause();
+    }
+    atomic_fetch_or(&v->requests, REQ_INIT_SIPI); /* park until the guest's SIPI */
+    guest_loop(v);
+}
+
+/* On the boot CPU's final stack. */
+static void main_on_stack(void *arg)
+{
+    struct vcpu *v = arg;
+    struct vcpu_state s;
+
+    if (guest_phys_init(&info) != 0 || virt->init(guest_nested.root) != 0
+        || sandbox_init() != 0 || hypapp.init() != 0 || cpu_bring_up(v) != 0) {
+        refuse();
+    }
+    exit_msr_init();
+    atomic_store(&v->online, true);
+    if (smp_start(&info, ap_run) != 0) {
+        refuse();
+    }
+    log_line("up on %u CPU%s, %s", vcpu_count, vcpu_count == 1 ? "" : "s", virt->name);
+    log_line("DMA protection: off");
+    log_line("protected range: %llu KiB at 0x%llx, %zu pages for PALs",
+             (unsigned long long)info.protected_size >> 10,
+             (unsigned long long)info.protected_base, pool_total());
+    if (guest_boot_load(&info, &s) != 0) {
+        refuse();
+    }
+    virt->set_state(v, &s);
+    boot_ticks = hw_rdtsc() - info.tsc_start;
+    log_line("starting the guest after %llu ticks", (unsigned long long)boot_ticks);
+    log_guest_started();
+    atomic_store(&start_guest, true);
+    guest_loop(v);
+}
+
+void core_main(const struct boot_info *from)
+{
+    info = *from;
+    pool_init(info.protected_base, align_up(info.core_image_size, PAGE_SIZE),
+              info.protected_size);
+    log_options();
+    virt = choose_vendor();
+    if (!virt) {
+        refuse();
+    }
+    host_map_init(&info);
+    apic_init();
+    read_acpi();
+    if (smp_init(&acpi, options.cpus) != 0) {
+        refuse();
+    }
+    uint64_t stacks = host_map_stacks(0);
+    cpu_load(vcpus[0], stacks);
+    hw_switch_stack(host_stack_top(stacks, 0), main_on_stack, vcpus[0]);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Kicks, and stopping the world for a reset or a panic. */
+#include <cpu/cpu.h>
+#include <debug/log.h>
+#include <hw/apic.h>
+#include <hw/cpu.h>
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+#include <irq/stop.h>
+#include <mm/pool.h>
+
+void kick(struct vcpu *v)
+{
+    /* At most one kick is under way per CPU, so that each NMI has one meaning. */
+    if (atomic_exchange(&v->kicks, 1) == 0) {
+        apic_send_nmi(v->apic_id);
+    }
+}
+
+void stop_other_cpus(void)
+{
+    struct vcpu *self = this_vcpu();
+    uint64_t start = hw_rdtsc();
+
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        if (vcpus[i] != self && atomic_load(&vcpus[i]->online)) {
+            atomic_fetch_or(&vcpus[i]->requests, REQ_STOP);
+            atomic_store(&vcpus[i]->kicks, 1);
+            apic_send_nmi(vcpus[i]->apic_id);
+        }
+    }
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        while (vcpus[i] != self && atomic_load(&vcpus[i]->online)
+               && !atomic_load(&vcpus[i]->stopped)) {
+            if (hw_rdtsc() - start > 4000000000ULL) { /* about a second; then go on alone */
+                return;
+            }
+            hw_pause();
+        }
+    }
+}
+
+void stop_self(void)
+{
+    atomic_store(&this_vcpu()->stopped, true);
+    for (;;) {
+        hw_cli();
+        hw_hlt();
+    }
+}
+
+void stop_wipe(void)
+{
+    pool_wipe();
+    if (hypapp.wipe) {
+        hypapp.wipe();
+    }
+}
+
+void stop_reset(void)
+{
+    static const struct hw_table none = { 0, 0 };
+
+    hw_out8(0xcf9, 0x02); /* "full reset" wanted, then the edge */
+    hw_out8(0xcf9, 0x06);
+    for (unsigned i = 0; i < 100000; i++) {
+        hw_pause();
+    }
+    hw_out8(0x64, 0xfe);
+    for (unsigned i = 0; i < 100000; i++) {
+        hw_pause();
+    }
+    hw_lidt(&none);
+    hw_trap();
+    for (;;) {
+        hw_cli();
+        hw_hlt();
+    }
+}
+
+void stop_and_reset(const char *why)
+{
+    stop_other_cpus();
+    stop_wipe();
+    log_line("%s: PAL memory is wiped, resetting", why);
+    stop_reset();
+}

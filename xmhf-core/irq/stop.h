@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Stopping the world: for a reset of the machine and for panic, and for nothing else. */
+#ifndef XMHF_IRQ_STOP_H
+#define XMHF_IRQ_STOP_H
+
+#include <xmhf/types.h>
+
+/* Ask all other CPUs to stop for good and wait, bounded, until they have. */
+void stop_other_cpus(void);
+/* Called by a CPU that finds REQ_STOP: never returns. */
+_Noreturn void stop_self(void);
+/* Zero every PAL page and the hypapp's keys. All other CPUs are stopped. */
+void stop_wipe(void);
+/* Reset the machine now: CF9, then 0x64, then a triple fault. */
+_Noreturn void stop_reset(void);
+/* The three together, with a log line that tells `why`. */
+_Noreturn void stop_and_reset(const char *why);
+
+/* Send an NMI to `v` so that it looks at its requests. */
+struct vcpu;
+void kick(struct vcpu *v);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* The core's own page tables: W^X, guard pages, direct map of RAM. */
+#include <debug/log.h>
+#include <hw/insn.h>
+#include <mm/host_map.h>
+#include <mm/pool.h>
+#include <util/string.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+#include <xmhf/core_image.h>
+
+extern const uint8_t core_text_end[], core_rodata_end[];
+
+static uint64_t *pml4;
+static uint64_t *trampoline_pml4;
+static bool have_1g;
+static uint64_t direct_end; /* physical */
+
+#define STACK_SLOT  0x20000ULL  /* per CPU: four stacks, guards between */
+#define STACK_MAIN  0x4000ULL
+#define STACK_IST   0x2000ULL
+#define STACK_PITCH 0x8000ULL
+
+static uint64_t *new_table(void)
+{
+    uint64_t *t = pool_boot_pages(1);
+
+    ASSERT(t != NULL);
+    return t;
+}
+
+/* The entry for `va` at `level` (1 = 4K page, 2 = 2M, 3 = 1G), making tables. */
+static uint64_t *entry_at(uint64_t va, unsigned level)
+{
+    uint64_t *table = pml4;
+
+    for (unsigned l = 4; l > level; l--) {
+        uint64_t *e = &table[va >> (12 + 9 * (l - 1)) & 511];
+        if (!(*e & PTE_P)) {
+            *e = core_hpa(new_table()).a | PTE_P | PTE_RW;
+        }
+        table = core_va(hpa(*e & PTE_ADDR));
+    }
+    return &table[va >> (12 + 9 * (level - 1)) & 511];
+}
+
+static void map_4k(uint64_t va, uint64_t pa, uint64_t flags)
+{
+    *entry_at(va, 1) = pa | PTE_P | PTE_A | PTE_D | flags;
+}
+
+/* The protected range: image by 4 KiB pages with W^X, the pool by 2 MiB pages. */
+static void map_core(const struct boot_info *bi)
+{
+    uint64_t image_end = align_up(bi->core_image_size, PAGE_SIZE_2M);
+
+    for (uint64_t off = 0; off < image_end; off += PAGE_SIZE) {
+        uint64_t va = CORE_VA + off;
+        uint64_t flags = va < (uintptr_t)core_text_end ? 0
+                       : va < (uintptr_t)core_rodata_end ? PTE_NX : PTE_NX | PTE_RW;
+        map_4k(va, bi->protected_base + off, flags);
+    }
+    for (uint64_t off = image_end; off < bi->protected_size; off += PAGE_SIZE_2M) {
+        *entry_at(CORE_VA + off, 2) = (bi->protected_base + off) | PTE_P | PTE_RW | PTE_A | PTE_D
+            | PTE_PS | PTE_NX;
+    }
+}
+
+/* Does anything of the firmware's map lie in [start, start+size)? */
+static bool map_touches(const struct boot_info *bi, uint64_t start, uint64_t size)
+{
+    for (unsigned i = 0; i < bi->mem_count; i++) {
+        const struct boot_mem *m = &bi->mem[i];
+        bool wanted = m->type == BOOT_MEM_USABLE || m->type == BOOT_MEM_ACPI
+            || m->type == BOOT_MEM_NVS || m->start < MIB(1) || start < MIB(2);
+        if (wanted && ranges_overlap(m->start, m->size, start, size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void map_direct_2m(const struct boot_info *bi, uint64_t pa)
+{
+    const uint64_t flags = PTE_P | PTE_RW | PTE_A | PTE_D | PTE_PS | PTE_NX;
+
+    if (map_touches(bi, pa, PAGE_SIZE_2M)
+        && !ranges_overlap(pa, PAGE_SIZE_2M, bi->protected_base, bi->protected_size)) {
+        *entry_at(DIRECT_VA + pa, 2) = pa | flags;
+    }
+}
+
+static void map_direct(const struct boot_info *bi)
+{
+    const uint64_t flags = PTE_P | PTE_RW | PTE_A | PTE_D | PTE_PS | PTE_NX;
+
+    for (uint64_t pa = 0; pa < direct_end; pa += PAGE_SIZE_1G) {
+        if (!map_touches(bi, pa, PAGE_SIZE_1G)) {
+            continue;
+        }
+        if (have_1g && !ranges_overlap(pa, PAGE_SIZE_1G, bi->protected_base, bi->protected_size)) {
+            *entry_at(DIRECT_VA + pa, 3) = pa | flags;
+            continue;
+        }
+        for (uint64_t off = 0; off < PAGE_SIZE_1G; off += PAGE_SIZE_2M) {
+            map_direct_2m(bi, pa + off);
+        }
+    }
+}
+
+void host_map_init(const struct boot_info *bi)
+{
+    pml4 = new_table();
+    trampoline_pml4 = new_table();
+    have_1g = hw_cpuid(0x80000001, 0).edx & BIT(26);
+    for (unsigned i = 0; i < bi->mem_count; i++) {
+        const struct boot_mem *m = &bi->mem[i];
+        if (m->type != BOOT_MEM_RESERVED && m->start + m->size > direct_end) {
+            direct_end = m->start + m->size;
+        }
+    }
+    map_core(bi);
+    map_direct(bi);
+    /* Every top-level entry we will ever use exists now, so that the copy stays true. */
+    (void)entry_at(STACK_VA, 1);
+    (void)entry_at(MMIO_VA, 1);
+    memcpy(trampoline_pml4, pml4, PAGE_SIZE);
+    uint64_t *pdpt = new_table();
+    uint64_t *pd = new_table();
+    pd[0] = PTE_P | PTE_RW | PTE_PS;
+    pdpt[0] = core_hpa(pd).a | PTE_P | PTE_RW;
+    trampoline_pml4[0] = core_hpa(pdpt).a | PTE_P | PTE_RW;
+    hw_write_cr3(host_cr3());
+}
+
+uint64_t host_map_stacks(unsigned cpu)
+{
+    uint64_t base = STACK_VA + cpu * STACK_SLOT;
+
+    for (unsigned which = 0; which <= IST_DF; which++) {
+        uint64_t size = which == 0 ? STACK_MAIN : STACK_IST;
+        uint64_t top_va = host_stack_top(base, which);
+        for (uint64_t off = 0; off < size; off += PAGE_SIZE) {
+            map_4k(top_va - size + off, core_hpa(new_table()).a, PTE_RW | PTE_NX);
+        }
+    }
+    return base;
+}
+
+uint64_t host_stack_top(uint64_t stacks, unsigned which)
+{
+    return stacks + (which + 1) * STACK_PITCH;
+}
+
+volatile void *host_map_mmio(uint64_t addr)
+{
+    static unsigned used;
+    uint64_t va = MMIO_VA + used++ * PAGE_SIZE;
+
+    map_4k(va, align_down(addr, PAGE_SIZE), PTE_RW | PTE_NX | PTE_PCD | PTE_PWT);
+    return (volatile uint8_t *)(uintptr_t)va + (addr & PAGE_MASK);
+}
+
+void *host_phys(uint64_t addr, uint64_t len)
+{
+    if (addr >= direct_end || len > direct_end - addr) {
+        return NULL;
+    }
+    return (void *)(uintptr_t)(DIRECT_VA + addr);
+}
+
+uint64_t host_cr3(void)
+{
+    return core_hpa(pml4).a;
+}
+
+uint64_t host_trampoline_cr3(void)
+{
+    return core_hpa(trampoline_pml4).a;
+}

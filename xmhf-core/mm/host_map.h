@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The core's own address space (notes/memory.md):
+ *   CORE_VA    the protected range, linear: text RX, rodata R, everything else RW, NX
+ *   DIRECT_VA  all other RAM, RW NX, at DIRECT_VA + physical address
+ *   STACK_VA   per CPU stacks with unmapped guard pages between them
+ *   MMIO_VA    uncached device pages
+ */
+#ifndef XMHF_MM_HOST_MAP_H
+#define XMHF_MM_HOST_MAP_H
+
+#include <xmhf/boot_info.h>
+
+#define DIRECT_VA 0xffff800000000000ULL
+#define STACK_VA  0xffffff8000000000ULL
+#define MMIO_VA   0xffffff0000000000ULL
+
+#define IST_NMI 1
+#define IST_MC  2
+#define IST_DF  3
+
+/* Build the tables and switch to them. Needs the pool. */
+void host_map_init(const struct boot_info *bi);
+
+/* Map one CPU's stacks: main 16 KiB, IST 8 KiB each. Returns the handle for
+ * host_stack_top(handle, 0 = main or IST_*). */
+uint64_t host_map_stacks(unsigned cpu);
+uint64_t host_stack_top(uint64_t stacks, unsigned which);
+
+/* Map a device page uncached; returns a pointer to `addr` itself. */
+volatile void *host_map_mmio(uint64_t addr);
+
+/* Any physical memory that is in the direct map (RAM or ACPI), or NULL. */
+void *host_phys(uint64_t addr, uint64_t len);
+
+/* CR3 of the core, and of a copy of it that also identity maps the first 2 MiB (for
+ * the AP trampoline). */
+uint64_t host_cr3(void);
+uint64_t host_trampoline_cr3(void);
+
+#endif

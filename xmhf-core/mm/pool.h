@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The page pool: the protected range behind the core image. (hypapp/hypapp.h declares the
+ * part that hypapps use.) */
+#ifndef XMHF_MM_POOL_H
+#define XMHF_MM_POOL_H
+
+#include <xmhf/types.h>
+
+/* `base`: virtual address of the protected range (linear); pages [first, end) bytes from it
+ * become the pool; they must be zero. */
+void pool_init(uint64_t base_hpa, uint64_t first, uint64_t end);
+void *pool_alloc(void);
+void pool_free(void *page);
+void pool_free_dirty(void *page);
+bool pool_alloc_many(void **out, size_t n);
+size_t pool_free_count(void);
+size_t pool_total(void);
+/* Consecutive, zeroed pages, taken from the top and never given back; boot only. */
+void *pool_boot_pages(size_t n);
+/* Zero the whole pool, used or not (reset and panic path; no lock). */
+void pool_wipe(void);
+
+hpa_t core_hpa(const void *va);
+void *core_va(hpa_t h);
+
+#endif

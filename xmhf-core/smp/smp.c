@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking every CPU that the MADT lists: a CPU that doesn't come up refuses the launch. */
+#include <cpu/cpu.h>
+#include <debug/log.h>
+#include <hw/apic.h>
+#include <hw/cpu.h>
+#include <hw/insn.h>
+#include <mm/host_map.h>
+#include <mm/pool.h>
+#include <smp/smp.h>
+#include <util/e820.h>
+#include <util/string.h>
+
+struct trampoline_params { uint64_t cr3, vcpu, stack, entry; };
+
+extern const uint8_t trampoline_start[], trampoline_end[], trampoline_params[];
+
+static void (*cpu_main)(void *);
+static uint64_t ap_stacks; /* of the CPU that is starting; one starts at a time */
+
+/* PIT channel 2 counts 1193182 Hz; its gate and output are in port 0x61. */
+static void delay_chunk(unsigned us)
+{
+    unsigned ticks = (unsigned)((uint64_t)us * 1193182 / 1000000) + 1;
+
+    hw_out8(0x61, (uint8_t)((hw_in8(0x61) & ~2u) | 1u));
+    hw_out8(0x43, 0xb0);
+    hw_out8(0x42, (uint8_t)ticks);
+    hw_out8(0x42, (uint8_t)(ticks >> 8));
+    for (unsigned i = 0; i < 10000000 && !(hw_in8(0x61) & 0x20); i++) {
+        hw_pause();
+    }
+}
+
+void delay_us(unsigned us)
+{
+    while (us) {
+        unsigned chunk = us < 50000 ? us : 50000;
+        delay_chunk(chunk);
+        us -= chunk;
+    }
+}
+
+static struct vcpu *new_vcpu(uint32_t apic_id)
+{
+    _Static_assert(sizeof(struct vcpu) <= PAGE_SIZE, "one page");
+    struct vcpu *v = pool_boot_pages(1);
+
+    ASSERT(v != NULL);
+    v->self = v;
+    v->index = vcpu_count;
+    v->apic_id = apic_id;
+    ap_init(&v->ap, vcpu_count == 0 ? AP_RUNNING : AP_WAIT_SIPI);
+    vcpus[vcpu_count++] = v;
+    return v;
+}
+
+int smp_init(const struct acpi_info *acpi, unsigned limit)
+{
+    uint32_t self = apic_id();
+
+    new_vcpu(self);
+    for (unsigned i = 0; i < acpi->cpu_count; i++) {
+        const struct acpi_cpu *c = &acpi->cpu[i];
+        if (!c->enabled || c->apic_id == self) {
+            continue;
+        }
+        if (limit && vcpu_count == limit) {
+            log_line("cpus=%u: CPU with APIC id %u is left out and stays dead", limit,
+                     c->apic_id);
+            continue;
+        }
+        if (vcpu_count == CPU_MAX || acpi->cpus_truncated) {
+            log_line("cannot start: more than %u CPUs; give cpus=%u", CPU_MAX, CPU_MAX);
+            return -1;
+        }
+        new_vcpu(c->apic_id);
+    }
+    return 0;
+}
+
+/* First C code of an AP; %gs isn't set yet. */
+static _Noreturn void ap_main(struct vcpu *v)
+{
+    hw_write_cr3(host_cr3());
+    cpu_load(v, ap_stacks);
+    cpu_main(v);
+    for (;;) {
+        hw_hlt();
+    }
+}
+
+static bool start_one(struct vcpu *v, uint64_t page, uint8_t *tramp)
+{
+    struct trampoline_params *p =
+        (void *)(tramp + (trampoline_params - trampoline_start));
+
+    ap_stacks = host_map_stacks(v->index);
+    p->cr3 = host_trampoline_cr3();
+    p->vcpu = (uintptr_t)v;
+    p->stack = host_stack_top(ap_stacks, 0);
+    p->entry = (uintptr_t)ap_main;
+    atomic_thread_fence(memory_order_seq_cst);
+    apic_send_init(v->apic_id);
+    delay_us(10000);
+    for (unsigned sipi = 0; sipi < 2 && !atomic_load(&v->online); sipi++) {
+        apic_send_sipi(v->apic_id, (uint8_t)(page >> PAGE_SHIFT));
+        delay_us(200);
+    }
+    /* At most a second, by the PIT: an emulated CPU can be slow to wake. */
+    for (unsigned i = 0; i < 1000 && !atomic_load(&v->online); i++) {
+        delay_us(1000);
+    }
+    return atomic_load(&v->online);
+}
+
+int smp_start(const struct boot_info *bi, void (*main)(void *vcpu))
+{
+    uint64_t page;
+    static uint8_t saved[PAGE_SIZE];
+    struct boot_mem avoid[BOOT_MODULE_MAX];
+    unsigned avoid_count = 0;
+
+    cpu_main = main;
+    for (unsigned i = 0; i < bi->module_count; i++) {
+        avoid[avoid_count++] = (struct boot_mem){ .start = bi->module[i].start,
+                                                  .size = bi->module[i].size };
+    }
+    if (vcpu_count == 1) {
+        return 0;
+    }
+    if (!e820_find_low(bi->mem, bi->mem_count, PAGE_SIZE, PAGE_SIZE, 0x1000, 0xa0000, avoid,
+                       avoid_count, &page)) {
+        log_line("cannot start: no free page below 640 KiB to start CPUs from");
+        return -1;
+    }
+    uint8_t *tramp = host_phys(page, PAGE_SIZE);
+    memcpy(saved, tramp, PAGE_SIZE);
+    memcpy(tramp, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+    for (unsigned i = 1; i < vcpu_count; i++) {
+        if (!start_one(vcpus[i], page, tramp)) {
+            log_line("cannot start: CPU with APIC id %u doesn't come up "
+                     "(cpus=%u would leave it out)", vcpus[i]->apic_id, i);
+            return -1;
+        }
+    }
+    memcpy(tramp, saved, PAGE_SIZE);
+    return 0;
+}

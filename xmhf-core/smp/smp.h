@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking every CPU that the MADT lists. */
+#ifndef XMHF_SMP_SMP_H
+#define XMHF_SMP_SMP_H
+
+#include <acpi/acpi.h>
+#include <xmhf/boot_info.h>
+
+/* Make vcpus[] for the enabled CPUs (at most `limit`, 0 = all); [0] is this CPU. 0, or -1
+ * with a log line. */
+int smp_init(const struct acpi_info *acpi, unsigned limit);
+
+/* Start the others; each runs `main(vcpu)` on its own stack and sets ->online.
+ * 0, or -1 with a log line that names the CPU that didn't come up. */
+int smp_start(const struct boot_info *bi, void (*main)(void *vcpu));
+
+/* Sleep about `us` microseconds (ACPI-free: the PIT's channel 2). */
+void delay_us(unsigned us);
+
+#endif

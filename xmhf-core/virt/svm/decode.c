@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* From a #VMEXIT to a struct exit (APM vol. 2, appendix C and 15.9-15.15). */
+#include <guest/walk.h>
+#include <virt/svm/svm.h>
+#include <x86/cpu.h>
+
+static void decode_io(const struct vmcb *c, struct exit *e)
+{
+    uint64_t i = c->exit_info1;
+
+    e->kind = EXIT_IO;
+    e->io.port = (uint16_t)(i >> 16);
+    e->io.in = i & 1;
+    e->io.string = i & BIT(2);
+    e->io.rep = i & BIT(3);
+    e->io.size = i & BIT(4) ? 1 : i & BIT(5) ? 2 : 4;
+    e->io.next_rip = c->exit_info2;
+}
+
+static void decode_npf(const struct vmcb *c, struct exit *e)
+{
+    uint64_t i = c->exit_info1;
+
+    e->kind = EXIT_NESTED_FAULT;
+    e->fault.addr = gpa(c->exit_info2);
+    e->fault.access = (i & PF_WRITE ? ACCESS_WRITE : 0) | (i & PF_FETCH ? ACCESS_EXEC : 0);
+    if (!e->fault.access) {
+        e->fault.access = ACCESS_READ;
+    }
+}
+
+static void decode_exception(const struct vmcb *c, struct exit *e)
+{
+    unsigned vector = (unsigned)(c->exit_code - SVM_EXIT_EXCEPTION0);
+
+    e->kind = EXIT_EXCEPTION;
+    e->exception.vector = (uint8_t)vector;
+    e->exception.has_error = EXC_ERROR_CODE_MASK >> vector & 1;
+    e->exception.error = (uint32_t)c->exit_info1;
+    e->exception.addr = c->exit_info2;
+}
+
+/* With decode assists EXITINFO1 has the register (APM vol. 2, 15.33.1). */
+static void decode_cr(const struct vmcb *c, struct exit *e)
+{
+    e->kind = EXIT_CR_WRITE;
+    e->cr.cr = (uint8_t)(c->exit_code - SVM_EXIT_CR_WRITE0);
+    e->cr.decoded = c->exit_info1 & BIT(63);
+    e->cr.gpr = (uint8_t)(c->exit_info1 & 15);
+}
+
+/* The guest's NMI handler is about to end. */
+static void decode_iret(struct vcpu *v, struct exit *e)
+{
+    struct svm_cpu *s = svm(v);
+
+    s->nmi_blocked = false;
+    s->os->intercept1 &= ~(uint32_t)SVM_I1_IRET;
+    e->kind = EXIT_NMI_WINDOW;
+}
+
+static enum exit_kind simple_kind(uint64_t code)
+{
+    switch (code) {
+    case SVM_EXIT_INTR: return EXIT_INTR;
+    case SVM_EXIT_NMI: return EXIT_NMI;
+    case SVM_EXIT_SMI: return EXIT_SMI;
+    case SVM_EXIT_INIT: return EXIT_INIT;
+    case SVM_EXIT_CPUID: return EXIT_CPUID;
+    case SVM_EXIT_INVD: return EXIT_INVD;
+    case SVM_EXIT_SHUTDOWN: return EXIT_SHUTDOWN;
+    case SVM_EXIT_VMMCALL: return EXIT_HYPERCALL;
+    case SVM_EXIT_XSETBV: return EXIT_XSETBV;
+    case SVM_EXIT_INVLPGA:
+    case SVM_EXIT_VMRUN:
+    case SVM_EXIT_VMLOAD:
+    case SVM_EXIT_VMSAVE:
+    case SVM_EXIT_STGI:
+    case SVM_EXIT_CLGI:
+    case SVM_EXIT_SKINIT: return EXIT_HIDDEN_INSN;
+    default: return EXIT_UNKNOWN;
+    }
+}
+
+void svm_decode(struct vcpu *v, struct exit *e)
+{
+    const struct vmcb *c = svm(v)->active;
+    uint64_t code = c->exit_code;
+
+    e->raw = code;
+    e->insn_len = 0;
+    if ((svm_features.edx & BIT(3)) && c->next_rip > c->rip && c->next_rip - c->rip <= 15) {
+        e->insn_len = (unsigned)(c->next_rip - c->rip);
+    }
+    if (code == SVM_EXIT_MSR) {
+        e->kind = c->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR;
+        e->msr.index = (uint32_t)v->regs.gpr[GPR_RCX];
+    } else if (code == SVM_EXIT_IOIO) {
+        decode_io(c, e);
+    } else if (code == SVM_EXIT_NPF) {
+        decode_npf(c, e);
+    } else if (code >= SVM_EXIT_EXCEPTION0 && code < SVM_EXIT_EXCEPTION0 + 32) {
+        decode_exception(c, e);
+    } else if (code >= SVM_EXIT_CR_WRITE0 && code < SVM_EXIT_CR_WRITE0 + 16) {
+        decode_cr(c, e);
+    } else if (code == SVM_EXIT_IRET && c == svm(v)->os) {
+        decode_iret(v, e);
+    } else if (code == ~0ULL || code == 0xffffffffULL) {
+        e->kind = EXIT_ENTRY_FAILED; /* 64-bit -1, and what some emulators store */
+    } else {
+        e->kind = simple_kind(code);
+    }
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The world switch (APM vol. 2, 15.5). GIF is 0 on entry and on return: neither interrupts
+ * nor NMIs reach the core outside svm_gif_window.
+ *
+ * void svm_enter(struct vcpu_regs *regs, uint64_t vmcb, uint64_t host_vmcb)
+ * Loads and stores all general registers but RAX and RSP, which live in the VMCB.
+ */
+    .text
+    .globl svm_enter
+svm_enter:
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    pushq %rdi
+    pushq %rdx
+    movq %rsi, %rax
+    movq 8(%rdi), %rcx
+    movq 16(%rdi), %rdx
+    movq 24(%rdi), %rbx
+    movq 40(%rdi), %rbp
+    movq 48(%rdi), %rsi
+    movq 64(%rdi), %r8
+    movq 72(%rdi), %r9
+    movq 80(%rdi), %r10
+    movq 88(%rdi), %r11
+    movq 96(%rdi), %r12
+    movq 104(%rdi), %r13
+    movq 112(%rdi), %r14
+    movq 120(%rdi), %r15
+    movq 56(%rdi), %rdi
+    vmload
+    vmrun
+    vmsave
+    movq 8(%rsp), %rax
+    movq %rcx, 8(%rax)
+    movq %rdx, 16(%rax)
+    movq %rbx, 24(%rax)
+    movq %rbp, 40(%rax)
+    movq %rsi, 48(%rax)
+    movq %rdi, 56(%rax)
+    movq %r8, 64(%rax)
+    movq %r9, 72(%rax)
+    movq %r10, 80(%rax)
+    movq %r11, 88(%rax)
+    movq %r12, 96(%rax)
+    movq %r13, 104(%rax)
+    movq %r14, 112(%rax)
+    movq %r15, 120(%rax)
+    popq %rax
+    vmload
+    popq %rdi
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    ret
+
+    /* void svm_vmsave(uint64_t vmcb) */
+    .globl svm_vmsave
+svm_vmsave:
+    movq %rdi, %rax
+    vmsave
+    ret
+
+    /* Let a held-back NMI or SMI be taken by the core's handlers: void svm_gif_window(void) */
+    .globl svm_gif_window
+svm_gif_window:
+    stgi
+    nop
+    clgi
+    ret
+    .section .note.GNU-stack, "", @progbits

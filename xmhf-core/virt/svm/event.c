@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Events on SVM: injection, re-injection of interrupted deliveries, and the NMI window
+ * without vNMI (APM vol. 2, 15.20, 15.21.9). */
+#include <debug/log.h>
+#include <virt/svm/svm.h>
+#include <x86/cpu.h>
+
+static bool contributory(uint8_t vector)
+{
+    return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+/* A fault while an exception was being delivered (APM vol. 2, 8.2.9). */
+static bool makes_double_fault(const struct event *first, const struct event *second)
+{
+    if (first->type != EVENT_EXCEPTION || second->type != EVENT_EXCEPTION) {
+        return false;
+    }
+    return (contributory(first->vector) && contributory(second->vector))
+        || (first->vector == EXC_PF
+            && (contributory(second->vector) || second->vector == EXC_PF));
+}
+
+bool svm_inject(struct vcpu *v, const struct event *ev)
+{
+    struct svm_cpu *s = svm(v);
+
+    if (!s->has_queued) {
+        s->queued = *ev;
+        s->has_queued = true;
+        return true;
+    }
+    if (ev->type != EVENT_EXCEPTION) {
+        return false; /* the event queued first goes first */
+    }
+    if (makes_double_fault(&s->queued, ev)) {
+        s->queued = (struct event){ .vector = EXC_DF, .type = EVENT_EXCEPTION, .has_error = true };
+    } else {
+        s->queued = *ev; /* what the CPU does with a fault during a delivery */
+    }
+    return true;
+}
+
+bool svm_event_queued(struct vcpu *v)
+{
+    return svm(v)->has_queued;
+}
+
+void svm_load_event(struct vcpu *v)
+{
+    struct svm_cpu *s = svm(v);
+    const struct event *q = &s->queued;
+
+    s->os->event_inj = SVM_EVENT_VALID | q->vector | (uint64_t)q->type << 8
+        | (q->has_error ? SVM_EVENT_HAS_ERROR | (uint64_t)q->error << 32 : 0);
+    s->has_queued = false;
+    if (q->type == EVENT_NMI) {
+        s->nmi_blocked = true;
+        s->os->intercept1 |= (uint32_t)SVM_I1_IRET;
+    }
+}
+
+/*
+ * EXITINTINFO: an event was being delivered. Software interrupts, INT3 and INTO aren't
+ * injected again: RIP still points at the instruction, which runs again.
+ */
+void svm_save_event(struct vcpu *v)
+{
+    struct svm_cpu *s = svm(v);
+    uint64_t info = s->active->exit_int_info;
+    struct event ev = {
+        .vector = (uint8_t)info, .type = (uint8_t)(info >> 8 & 7),
+        .has_error = info & SVM_EVENT_HAS_ERROR, .error = (uint32_t)(info >> 32),
+    };
+
+    if (s->active != s->os || ev.type == EVENT_SOFT_INT
+        || (ev.type == EVENT_EXCEPTION && (ev.vector == EXC_BP || ev.vector == EXC_OF))) {
+        return;
+    }
+    if (ev.type == EVENT_NMI) {
+        s->nmi_blocked = false;
+    }
+    s->queued = ev;
+    s->has_queued = true;
+}
+
+bool svm_nmi_ready(struct vcpu *v)
+{
+    struct svm_cpu *s = svm(v);
+
+    return !s->nmi_blocked && !s->has_queued && !(s->os->interrupt_shadow & 1);
+}
+
+void svm_want_nmi_window(struct vcpu *v)
+{
+    /* The IRET that ends the guest's NMI handler exits; see decode.c. */
+    svm(v)->os->intercept1 |= (uint32_t)SVM_I1_IRET;
+}

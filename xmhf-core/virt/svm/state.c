@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest state in the VMCB: whole states, paging state, segments, held MSRs. */
+#include <hw/insn.h>
+#include <virt/svm/svm.h>
+#include <x86/cpu.h>
+#include <x86/msr.h>
+
+static struct vmcb_segment *segment_of(struct vmcb *c, enum segment_index i)
+{
+    switch (i) {
+    case SEG_ES: return &c->es;
+    case SEG_CS: return &c->cs;
+    case SEG_SS: return &c->ss;
+    case SEG_DS: return &c->ds;
+    case SEG_FS: return &c->fs;
+    case SEG_GS: return &c->gs;
+    case SEG_LDTR: return &c->ldtr;
+    default: return &c->tr;
+    }
+}
+
+void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
+{
+    struct svm_cpu *s = svm(v);
+    struct vmcb *c = s->os;
+
+    v->regs = st->regs;
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        *segment_of(c, i) = (struct vmcb_segment){ st->seg[i].selector, st->seg[i].attr,
+                                                   st->seg[i].limit, st->seg[i].base };
+    }
+    c->gdtr = (struct vmcb_segment){ .limit = st->gdt_limit, .base = st->gdt_base };
+    c->idtr = (struct vmcb_segment){ .limit = st->idt_limit, .base = st->idt_base };
+    c->cpl = 0;
+    c->cr0 = st->cr0;
+    c->cr2 = st->cr2;
+    c->cr3 = st->cr3;
+    c->cr4 = st->cr4;
+    c->efer = st->efer | EFER_SVME;
+    c->dr6 = st->dr6;
+    c->dr7 = st->dr7;
+    c->g_pat = st->pat;
+    c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;
+    c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
+    c->interrupt_shadow = 0;
+    c->v_intr = 0;
+    c->intercept1 &= ~(uint32_t)SVM_I1_IRET;
+    s->has_queued = false;
+    s->nmi_blocked = false;
+    s->flush_os = true;
+}
+
+static enum cpu_mode mode_of(const struct vmcb *c)
+{
+    if (!(c->cr0 & CR0_PE) || (c->rflags & RFLAGS_VM)) {
+        return MODE_REAL;
+    }
+    if ((c->efer & EFER_LMA) && (c->cs.attrib & SEG_ATTR_L)) {
+        return MODE_LONG64;
+    }
+    return c->cs.attrib & SEG_ATTR_DB ? MODE_PROT32 : MODE_PROT16;
+}
+
+void svm_get_paging(struct vcpu *v, struct guest_paging *p)
+{
+    const struct vmcb *c = svm(v)->active;
+
+    p->cr0 = c->cr0;
+    p->cr3 = c->cr3;
+    p->cr4 = c->cr4;
+    p->efer = c->efer;
+    p->cpl = c->rflags & RFLAGS_VM ? 3 : c->cpl;
+    p->ac = c->rflags & RFLAGS_AC;
+    p->mode = mode_of(c);
+    p->pkru = c->cr4 & CR4_PKE ? hw_rdpkru() : 0;
+}
+
+void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *out)
+{
+    const struct vmcb_segment *s = segment_of(svm(v)->active, i);
+
+    *out = (struct segment){ s->selector, s->attrib, s->limit, s->base };
+}
+
+bool svm_held_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    const struct vmcb *c = svm(v)->os;
+
+    switch (msr) {
+    case MSR_EFER: *value = c->efer & ~EFER_SVME; return true;
+    case MSR_IA32_PAT: *value = c->g_pat; return true;
+    case MSR_STAR: *value = c->star; return true;
+    case MSR_LSTAR: *value = c->lstar; return true;
+    case MSR_CSTAR: *value = c->cstar; return true;
+    case MSR_SFMASK: *value = c->sfmask; return true;
+    case MSR_FS_BASE: *value = c->fs.base; return true;
+    case MSR_GS_BASE: *value = c->gs.base; return true;
+    case MSR_KERNEL_GS_BASE: *value = c->kernel_gs_base; return true;
+    default: return false;
+    }
+}
+
+/* `value` was checked by exit/msr.c. */
+bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    struct vmcb *c = svm(v)->os;
+
+    switch (msr) {
+    case MSR_EFER:
+        /* LMA follows the hardware, not the guest's write. */
+        c->efer = (value & ~EFER_LMA) | (c->efer & EFER_LMA) | EFER_SVME;
+        svm(v)->flush_os = true;
+        return true;
+    case MSR_IA32_PAT:
+        c->g_pat = value;
+        svm(v)->flush_os = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+void svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
+{
+    struct vmcb *c = svm(v)->os;
+
+    if (cr == 0) {
+        c->cr0 = value;
+    } else {
+        c->cr4 = value;
+    }
+    svm(v)->flush_os = true;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* AMD SVM: probing, turning it on, bitmaps, and the run loop's entry. */
+#include <cpu/cpu.h>
+#include <debug/log.h>
+#include <exit/cr.h>
+#include <exit/io_policy.h>
+#include <exit/msr_policy.h>
+#include <hw/cpu.h>
+#include <hw/insn.h>
+#include <mm/pool.h>
+#include <util/string.h>
+#include <virt/svm/svm.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+
+void svm_enter(struct vcpu_regs *regs, uint64_t vmcb, uint64_t host_vmcb);
+void svm_vmsave(uint64_t vmcb);
+void svm_gif_window(void);
+
+#define MSRPM_PAGES 2
+#define IOPM_PAGES 3
+
+struct svm_features svm_features;
+hpa_t svm_iopm, svm_msrpm, svm_nested_root;
+static uint8_t *msrpm;
+static uint64_t cr4_intercepted;
+
+/* CPUID 8000_000A; VM_CR (APM vol. 2, 15.4, 15.30.1). */
+static const char *probe(void)
+{
+    uint64_t vm_cr;
+
+    if (hw_cpuid(CPUID_EXTENDED, 0).eax < CPUID_SVM
+        || !(hw_cpuid(CPUID_EXT_AMD, 0).ecx & CPUID_8_1_ECX_SVM)) {
+        return "SVM (CPUID 8000_0001:ECX[2])";
+    }
+    if (!hw_rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) || (vm_cr & VM_CR_SVMDIS)) {
+        return "SVM: switched off by the firmware (VM_CR.SVMDIS); enable it in the setup";
+    }
+    struct cpuid_regs r = hw_cpuid(CPUID_SVM, 0);
+    if (!(r.edx & CPUID_8_A_EDX_NP)) {
+        return "nested paging (CPUID 8000_000A:EDX[0])";
+    }
+    if (r.ebx < 3) {
+        return "at least 3 ASIDs (CPUID 8000_000A:EBX)";
+    }
+    svm_features.edx = r.edx;
+    svm_features.asids = r.ebx < 64 ? r.ebx : 64;
+    return NULL;
+}
+
+/* Two bits per MSR: 0 = intercept read, 1 = intercept write (APM vol. 2, 15.11). */
+static void msrpm_fill_range(uint32_t first, size_t byte_offset)
+{
+    for (uint32_t i = 0; i < 0x2000; i++) {
+        unsigned bits = (msr_read_action(first + i) != MSR_PASS ? 1u : 0u)
+                      | (msr_write_action(first + i) != MSR_PASS ? 2u : 0u);
+        uint8_t *p = msrpm + byte_offset + i / 4;
+        *p = (uint8_t)(*p | bits << (i % 4 * 2));
+    }
+}
+
+/* Only passes cost a look-up: start with everything intercepted. */
+static void msrpm_fill(void)
+{
+    static const struct { uint32_t first; size_t offset; } ranges[] = {
+        { 0x00000000, 0 }, { 0xc0000000, 0x800 }, { 0xc0010000, 0x1000 },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+        msrpm_fill_range(ranges[i].first, ranges[i].offset);
+    }
+}
+
+static int init(hpa_t nested_root)
+{
+    uint8_t *iopm = pool_boot_pages(IOPM_PAGES);
+
+    msrpm = pool_boot_pages(MSRPM_PAGES);
+    if (!iopm || !msrpm) {
+        return -1;
+    }
+    msrpm_fill();
+    io_policy_fill(iopm);
+    svm_iopm = core_hpa(iopm);
+    svm_msrpm = core_hpa(msrpm);
+    svm_nested_root = nested_root;
+    /* A CR4 bit of a hidden feature that this CPU has must be refused; where the CPU
+     * itself refuses it, no exit is needed. */
+    if (cr4_hidden_present(hw_cpuid)) {
+        cr4_intercepted = SVM_CR4_WRITE;
+    }
+    return 0;
+}
+
+static void set_intercepts(struct vmcb *c)
+{
+    c->intercept_cr = (uint32_t)cr4_intercepted;
+    c->intercept_exceptions = 1u << EXC_UD;
+    c->intercept1 = (uint32_t)(SVM_I1_NMI | SVM_I1_SMI | SVM_I1_INIT | SVM_I1_CPUID | SVM_I1_INVD
+        | SVM_I1_INVLPGA | SVM_I1_IOIO | SVM_I1_MSR | SVM_I1_SHUTDOWN);
+    c->intercept2 = (uint32_t)(SVM_I2_VMRUN | SVM_I2_VMMCALL | SVM_I2_VMLOAD | SVM_I2_VMSAVE
+        | SVM_I2_STGI | SVM_I2_CLGI | SVM_I2_SKINIT | SVM_I2_XSETBV);
+    c->iopm_base = svm_iopm.a;
+    c->msrpm_base = svm_msrpm.a;
+    c->asid = SVM_ASID_OS;
+    c->np_enable = 1;
+    c->n_cr3 = svm_nested_root.a;
+}
+
+static int cpu_init(struct vcpu *v)
+{
+    struct svm_cpu *s = pool_boot_pages(1);
+    void *hsave = pool_boot_pages(1), *host = pool_boot_pages(1);
+
+    _Static_assert(sizeof(struct svm_cpu) <= PAGE_SIZE, "one page");
+    if (!s || !hsave || !host || !(s->os = pool_boot_pages(1))
+        || !(s->sandbox = pool_boot_pages(1))) {
+        return -1;
+    }
+    hw_wrmsr(MSR_EFER, hw_rdmsr(MSR_EFER) | EFER_SVME);
+    hw_wrmsr(MSR_AMD_VM_HSAVE_PA, core_hpa(hsave).a);
+    hw_clgi();
+    s->active = s->os;
+    s->os_hpa = core_hpa(s->os).a;
+    s->sandbox_hpa = core_hpa(s->sandbox).a;
+    s->host_hpa = core_hpa(host).a;
+    svm_vmsave(s->host_hpa);
+    v->vendor = s;
+    set_intercepts(s->os);
+    s->flush_os = true;
+    svm_sandbox_init(v);
+    return 0;
+}
+
+static void run(struct vcpu *v, struct exit *e)
+{
+    struct svm_cpu *s = svm(v);
+    struct vmcb *c = s->active;
+
+    c->rax = v->regs.gpr[GPR_RAX];
+    c->rsp = v->regs.gpr[GPR_RSP];
+    c->rip = v->regs.rip;
+    c->rflags = v->regs.rflags;
+    if (c == s->os) {
+        c->tlb_control = s->flush_os ? SVM_TLB_FLUSH_ALL : SVM_TLB_NOTHING;
+        s->flush_os = false;
+        if (s->has_queued) {
+            svm_load_event(v);
+        }
+    }
+    svm_enter(&v->regs, c == s->os ? s->os_hpa : s->sandbox_hpa, s->host_hpa);
+    c->event_inj = 0;
+    c->tlb_control = SVM_TLB_NOTHING;
+    v->regs.gpr[GPR_RAX] = c->rax;
+    v->regs.gpr[GPR_RSP] = c->rsp;
+    v->regs.rip = c->rip;
+    v->regs.rflags = c->rflags;
+    if (c->exit_int_info & SVM_EVENT_VALID) {
+        svm_save_event(v);
+    }
+    svm_decode(v, e);
+    if (e->kind == EXIT_NMI || e->kind == EXIT_SMI) {
+        svm_gif_window(); /* the core's own handler takes what is held back */
+    }
+}
+
+static void clear_shadow(struct vcpu *v) { svm(v)->active->interrupt_shadow = 0; }
+static void set_cr2(struct vcpu *v, uint64_t cr2) { svm(v)->os->cr2 = cr2; }
+static void flush(struct vcpu *v) { svm(v)->flush_os = true; }
+static void park(struct vcpu *v) { hw_park_svm(&v->requests); }
+
+const struct virt_ops svm_ops = {
+    .name = "AMD SVM",
+    .nested = &npt_format,
+    .hypercall_insn = { 0x0f, 0x01, 0xd9 },
+    .probe = probe, .init = init, .cpu_init = cpu_init,
+    .set_state = svm_set_state, .run = run,
+    .get_paging = svm_get_paging, .get_segment = svm_get_segment,
+    .inject = svm_inject, .event_queued = svm_event_queued,
+    .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,
+    .clear_shadow = clear_shadow, .set_cr2 = set_cr2,
+    .held_read = svm_held_read, .held_write = svm_held_write, .set_cr = svm_set_cr,
+    .flush = flush,
+    .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
+    .sandbox_forget = svm_sandbox_forget, .park = park,
+};

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of the SVM back end; nothing outside virt/svm includes this. */
+#ifndef XMHF_SVM_H
+#define XMHF_SVM_H
+
+#include <virt/virt.h>
+#include <x86/vmcb.h>
+
+#define SVM_ASID_OS 1u
+
+struct svm_cpu {
+    struct vmcb *os;          /* the guest OS */
+    struct vmcb *sandbox;     /* the sandbox, filled from a constant template */
+    struct vmcb *active;      /* one of the two */
+    uint64_t os_hpa, sandbox_hpa, host_hpa;
+    struct event queued;      /* for the next entry of the OS */
+    bool has_queued;
+    bool nmi_blocked;         /* an NMI was injected and its IRET not seen yet */
+    bool flush_os;
+    uint64_t saved_debugctl;  /* the OS's, while the sandbox runs */
+    uint64_t asid_tag[64];    /* sandbox tag that each ASID holds on this CPU */
+};
+
+/* Features found by probe; the same on all CPUs or the launch is refused. */
+struct svm_features {
+    uint32_t edx;             /* CPUID 8000_000A:EDX */
+    uint32_t asids;
+};
+extern struct svm_features svm_features;
+extern hpa_t svm_iopm, svm_msrpm, svm_nested_root;
+
+static inline struct svm_cpu *svm(struct vcpu *v) { return v->vendor; }
+
+/* decode.c: from the VMCB to the neutral form. */
+void svm_decode(struct vcpu *v, struct exit *e);
+/* state.c */
+void svm_set_state(struct vcpu *v, const struct vcpu_state *s);
+void svm_get_paging(struct vcpu *v, struct guest_paging *p);
+void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
+bool svm_held_read(struct vcpu *v, uint32_t msr, uint64_t *value);
+bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value);
+void svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
+/* sandbox.c */
+void svm_sandbox_init(struct vcpu *v);
+void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb);
+void svm_sandbox_leave(struct vcpu *v);
+void svm_sandbox_forget(struct vcpu *v, uint64_t tag);
+/* event.c */
+bool svm_inject(struct vcpu *v, const struct event *ev);
+bool svm_event_queued(struct vcpu *v);
+void svm_load_event(struct vcpu *v);
+void svm_save_event(struct vcpu *v);
+bool svm_nmi_ready(struct vcpu *v);
+void svm_want_nmi_window(struct vcpu *v);
+
+#endif
