@@ -107,6 +107,12 @@ def masked(seed):
 
 # --- the bench itself, without the hypervisor ---------------------------------
 
+def test_bench_tools(_machines):
+    """The tools' pure parts, on the host."""
+    base.run([E2E / "test_tools.py"], "pass the tools' host tests", stdin=subprocess.DEVNULL)
+    return "output framing, log reading, cpio archives and arguments hold"
+
+
 def test_bench_output(machines):
     """xmhf-run passes on bytes and status, and reports a machine that fails."""
     data = os.urandom(100000) + b"\0xmhf-end-\0"
@@ -284,7 +290,7 @@ def test_pal_secret_control(machines):
     return "without the hypervisor the same search found the secret in kcore and in the process"
 
 
-BASIC = (test_bench_output, test_search_can_find, test_boot_1, test_boot_2, test_boot_4,
+BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1, test_boot_2, test_boot_4,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti)  # only with --all, or by name

@@ -22,7 +22,9 @@ LINUX_ARGUMENTS = ("console=ttyS0,115200 panic=-1 nowatchdog audit=0 selinux=0 a
 MACHINE_FAILED = 125
 POWER_OFF_SECONDS = 15
 PANIC_SECONDS = 2  # how long the rest of a panic message may take to arrive
-_PANIC = re.compile(rb"^\[xmhf[^\n]*\bpanic\b[^\n]*$|^[^\n]*Kernel panic - [^\n]*$", re.I | re.M)
+# What hypervisor or kernel say when they will not go on. Sought anywhere in a line,
+# for both write to the same serial port.
+_GIVE_UP = re.compile(rb"\[xmhf[^\]]*\] (?:PANIC:|cannot start:|launch refused).*|Kernel panic - .*")
 
 
 def hypervisor_image(explicit, build):
@@ -107,7 +109,7 @@ class LogWatcher:
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             line = line.strip(b"\r")
-            found = _PANIC.search(line)
+            found = _GIVE_UP.search(line)
             if found and self.panic is None:
                 self.panic = found.group(0).decode(errors="replace")
             if self._show and line.startswith(b"[xmhf"):
@@ -186,7 +188,7 @@ def follow(process, fifo, splitter, watcher, timeout):
             return None
         if ended and not data:
             splitter.flush()
-            return (f"guest or hypervisor panic: {watcher.panic}" if watcher.panic else
+            return (f"gave up: {watcher.panic}" if watcher.panic else
                     f"the machine stopped before the command ended "
                     f"(emulator status {process.returncode})")
         now = time.monotonic()
@@ -194,7 +196,7 @@ def follow(process, fifo, splitter, watcher, timeout):
             panic_at = now
         if panic_at is not None and now > panic_at + PANIC_SECONDS:
             splitter.flush()
-            return f"guest or hypervisor panic: {watcher.panic}"
+            return f"gave up: {watcher.panic}"
         if now > deadline:
             splitter.flush()
             return f"no result within {timeout:g} seconds"

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Host tests of the pure parts of tools/lib/xmhftools, with nothing booted.
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True  # the source tree stays as it is
+SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(SOURCE / "tools" / "lib"))
+from xmhftools import base, bench, cpio, grubimage, initramfs  # noqa: E402
+
+
+class Splitter(unittest.TestCase):
+    def split(self, chunks):
+        out = []
+        splitter = bench.OutputSplitter("mark", out.append)
+        for chunk in chunks:
+            splitter.feed(chunk)
+        return b"".join(out), splitter
+
+    def test_every_way_to_cut_in_two(self):
+        whole = b"a\0mar\0mark\0b\n\0mark 12\n"
+        for at in range(len(whole)):
+            data, splitter = self.split([whole[:at], whole[at:]])
+            self.assertEqual((data, splitter.status), (b"a\0mar\0mark\0b\n", 12))
+
+    def test_output_is_not_held_back(self):
+        data, splitter = self.split([b"line\n"])
+        self.assertEqual((data, splitter.status), (b"line\n", None))
+
+    def test_no_record(self):
+        data, splitter = self.split([b"x\0mark 1"])
+        self.assertEqual((data, splitter.status), (b"", None))
+        splitter.flush()
+
+    def test_a_broken_status_is_a_failure(self):
+        _, splitter = self.split([b"\0mark x\n"])
+        self.assertEqual(splitter.status, bench.MACHINE_FAILED)
+
+
+class Watcher(unittest.TestCase):
+    def watch(self, text):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "log"
+            shown = []
+            watcher = bench.LogWatcher(log, shown.append)
+            watcher.poll()  # there is no log yet
+            for at in range(0, len(text), 7):
+                with open(log, "ab") as handle:
+                    handle.write(text[at:at + 7])
+                watcher.poll()
+            return shown, watcher.panic
+
+    def test_hypervisor_lines(self):
+        shown, panic = self.watch(b"Linux\r\n[xmhf] up on 2 CPUs, SVM\r\nno panic here\r\n")
+        self.assertEqual((shown, panic), (["[xmhf] up on 2 CPUs, SVM"], None))
+
+    def test_giving_up(self):
+        for line in ("[xmhf] PANIC: no", "[xmhf cpu1 guest] PANIC: no", "[xmhf] launch refused",
+                     "[xmhf] cannot start: x", "Kernel panic - not syncing: y"):
+            self.assertEqual(self.watch(f"a\n[ 1.0] {line}\r\nb\n".encode())[1], line)
+
+
+class Cpio(unittest.TestCase):
+    def test_unpacked_by_cpio(self):
+        archive = cpio.Archive()
+        archive.file("a/b/c", b"odd", 0o755)
+        archive.file("a/d", b"")
+        archive.symlink("l", "a/d")
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(["cpio", "-i", "--quiet"], input=archive.finish(), cwd=folder,
+                                  check=False)
+            self.assertEqual(done.returncode, 0)
+            root = pathlib.Path(folder)
+            self.assertEqual((root / "a/b/c").read_bytes(), b"odd")
+            self.assertTrue(os.access(root / "a/b/c", os.X_OK))
+            self.assertEqual(os.readlink(root / "l"), "a/d")
+
+
+class Arguments(unittest.TestCase):
+    def test_add(self):
+        self.assertEqual(initramfs.split_add("/etc/passwd")[1], "/add/passwd")
+        self.assertEqual(initramfs.split_add("/etc/passwd:x")[1], "/add/x")
+        self.assertEqual(initramfs.split_add("/etc/passwd:/x/")[1], "/x/passwd")
+        with self.assertRaises(base.ToolError):
+            initramfs.split_add("/no/such/file:x")
+
+    def test_command(self):
+        self.assertEqual(base.split_command(["-a", "--", "b", "--"]), (["-a"], ["b", "--"]))
+        self.assertEqual(base.split_command(["-a"]), (["-a"], []))
+
+    def test_grub_takes_words_literally(self):
+        text = grubimage._config("linux", "a=$b {c;d}", "", None)
+        self.assertIn("linux /boot/vmlinuz 'a=$b' '{c;d}'", text)
+        self.assertNotIn("multiboot", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
