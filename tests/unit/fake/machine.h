@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine made of data: CPUID and MSR maps, physical memory, ports. What real code
+ * reaches by hw/insn.h it reaches here. An access that real hardware would answer with
+ * an unexpected fault fails the test.
+ */
+#ifndef XMHF_TESTS_FAKE_MACHINE_H
+#define XMHF_TESTS_FAKE_MACHINE_H
+
+#include <exit/cpuid_policy.h>
+#include <xmhf/types.h>
+
+#define MACHINE_CPUID_MAX 512
+#define MACHINE_MSR_MAX   512
+#define MACHINE_XSTATE    4096
+#define MACHINE_LOG_MAX   256
+
+struct machine_cpuid { uint32_t leaf, sub; struct cpuid_regs r; };
+struct machine_msr { uint32_t index; uint64_t value; };
+struct machine_out { uint16_t port; uint8_t size; uint32_t value; };
+
+struct machine {
+    bool intel;                      /* leaves out of range show the highest basic leaf */
+    unsigned cpuid_count, msr_count;
+    struct machine_cpuid cpuid[MACHINE_CPUID_MAX];
+    struct machine_msr msr[MACHINE_MSR_MAX];
+    uint64_t cr0, cr2, cr3, cr4, dr6, xcr0, tsc, random;
+    uint32_t pkru;
+    uint8_t xstate[MACHINE_XSTATE];  /* the FPU and SIMD registers */
+    uint8_t *mem;                    /* physical memory from 0 */
+    uint64_t mem_size;
+    uint32_t port[0x10000];          /* what IN gives */
+    unsigned out_count;              /* OUTs so far; the first MACHINE_LOG_MAX are kept */
+    struct machine_out out[MACHINE_LOG_MAX];
+    unsigned halts, invlpgs, cr3_loads;
+};
+
+extern struct machine machine;
+
+/* Forget everything; `mem_size` bytes of zeroed memory (0: none). */
+void machine_reset(uint64_t mem_size);
+/* Add what a capability dump says (tests/vectors/{svm,vmx}; see the README there). */
+void machine_load(const char *path);
+
+void machine_set_cpuid(uint32_t leaf, uint32_t sub, struct cpuid_regs r);
+/* Add an MSR or change it. */
+void machine_set_msr(uint32_t index, uint64_t value);
+/* NULL if it doesn't exist: reading and writing it fault. */
+uint64_t *machine_msr(uint32_t index);
+/* Host pointer to [at, at+len), or NULL if not all of it is memory. */
+void *machine_phys(uint64_t at, size_t len);
+
+#endif
