@@ -65,7 +65,8 @@ enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t value)
     if (byte_at(PORT_SYSCTL, port, size, value, &b) && (b & 1)) {
         return IO_RESET;
     }
-    if (byte_at(PORT_RESET, port, size, value, &b) && (b & 4)) {
+    /* A dword at CF8 is the PCI address register and leaves CF9 alone. */
+    if (port == PORT_RESET && (value & 4)) {
         return IO_RESET;
     }
     if (reset_port && byte_at(reset_port, port, size, value, &b) && b == reset_value) {

@@ -119,6 +119,7 @@ void host_map_init(const struct boot_info *bi)
             direct_end = m->start + m->size;
         }
     }
+    direct_end = align_up(direct_end, PAGE_SIZE_1G);
     map_core(bi);
     map_direct(bi);
     /* Every top-level entry we will ever use exists now, so that the copy stays true. */
@@ -161,10 +162,29 @@ volatile void *host_map_mmio(uint64_t addr)
     return (volatile uint8_t *)(uintptr_t)va + (addr & PAGE_MASK);
 }
 
+static bool is_mapped(uint64_t va)
+{
+    const uint64_t *table = pml4;
+
+    for (unsigned l = 4; l > 1; l--) {
+        uint64_t e = table[va >> (12 + 9 * (l - 1)) & 511];
+        if (!(e & PTE_P) || (e & PTE_PS)) {
+            return e & PTE_P;
+        }
+        table = core_va(hpa(e & PTE_ADDR));
+    }
+    return false; /* the direct map has no 4 KiB pages */
+}
+
 void *host_phys(uint64_t addr, uint64_t len)
 {
     if (addr >= direct_end || len > direct_end - addr) {
         return NULL;
+    }
+    for (uint64_t a = align_down(addr, PAGE_SIZE_2M); a < addr + len; a += PAGE_SIZE_2M) {
+        if (!is_mapped(DIRECT_VA + a)) {
+            return NULL;
+        }
     }
     return (void *)(uintptr_t)(DIRECT_VA + addr);
 }
