@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/* lib/acpi/acpi.c over tables built here in a small physical memory. */
+#include "unit.h"
+
+#include <acpi/acpi.h>
+
+#define MEM_SIZE 0x140000
+
+static uint8_t mem[MEM_SIZE];
+static struct acpi_info info;
+static const char *why;
+
+static const void *map(uint64_t addr, size_t len)
+{
+    return addr < MEM_SIZE && len <= MEM_SIZE - addr ? &mem[addr] : NULL;
+}
+
+static void put(uint64_t at, uint64_t v, unsigned n) { memcpy(&mem[at], &v, n); }
+
+static void checksum(uint64_t start, size_t len, uint64_t at)
+{
+    uint8_t sum = 0;
+
+    mem[at] = 0;
+    for (size_t i = 0; i < len; i++) {
+        sum = (uint8_t)(sum + mem[start + i]);
+    }
+    mem[at] = (uint8_t)-sum;
+}
+
+static void seal(uint64_t table, uint32_t length)
+{
+    put(table + 4, length, 4);
+    checksum(table, length, table + 9);
+}
+
+enum { RSDP = 0xe0010, RSDT = 0x100000, XSDT = 0x101000, MADT = 0x102000, FADT = 0x110000,
+       OTHER = 0x120000 };
+
+static uint32_t madt_length;
+
+static void seal_rsdp(void)
+{
+    checksum(RSDP, 20, RSDP + 8);
+    checksum(RSDP, 36, RSDP + 32);
+}
+
+static void add_lapic(uint8_t id, uint32_t flags)
+{
+    uint64_t at = MADT + madt_length;
+
+    put(at, 0x0800, 2);
+    put(at + 3, id, 1);
+    put(at + 4, flags, 4);
+    madt_length += 8;
+    seal(MADT, madt_length);
+}
+
+static void add_x2apic(uint32_t id, uint32_t flags)
+{
+    uint64_t at = MADT + madt_length;
+
+    put(at, 0x1009, 2);
+    put(at + 4, id, 4);
+    put(at + 8, flags, 4);
+    madt_length += 16;
+    seal(MADT, madt_length);
+}
+
+/* An ACPI 2.0 machine with two CPUs; each test bends it. */
+static int setup(void **state)
+{
+    (void)state;
+    memset(mem, 0, sizeof(mem));
+    memcpy(&mem[RSDP], "RSD PTR ", 8);
+    mem[RSDP + 15] = 2;
+    put(RSDP + 16, RSDT, 4);
+    put(RSDP + 20, 36, 4);
+    put(RSDP + 24, XSDT, 8);
+    seal_rsdp();
+
+    memcpy(&mem[RSDT], "RSDT", 4);
+    put(RSDT + 36, OTHER, 4);
+    put(RSDT + 40, MADT, 4);
+    seal(RSDT, 44);
+    memcpy(&mem[XSDT], "XSDT", 4);
+    put(XSDT + 36, OTHER, 8);
+    put(XSDT + 44, FADT, 8);
+    put(XSDT + 52, MADT, 8);
+    seal(XSDT, 60);
+
+    memcpy(&mem[OTHER], "SSDT", 4);
+    put(OTHER + 4, 0xffffffff, 4); /* not our business */
+    memcpy(&mem[MADT], "APIC", 4);
+    put(MADT + 36, 0xfee00000, 4);
+    madt_length = 44;
+    seal(MADT, madt_length);
+    add_lapic(0, 1);
+    add_lapic(1, 1);
+
+    memcpy(&mem[FADT], "FACP", 4);
+    put(FADT + 64, 0x604, 4);
+    put(FADT + 68, 0, 4);
+    put(FADT + 112, BIT(10), 4);
+    put(FADT + 116, 0x0801, 2); /* reset register: I/O, 8 bits */
+    put(FADT + 120, 0xcf9, 8);
+    mem[FADT + 128] = 0x0f;
+    seal(FADT, 244);
+    return 0;
+}
+
+static int read_all(void)
+{
+    why = NULL;
+    memset(&info, 0xee, sizeof(info));
+    return acpi_read(map, acpi_find_rsdp(map), &info, &why);
+}
+
+static void assert_refused(void)
+{
+    assert_int_equal(read_all(), -1);
+    assert_non_null(why);
+}
+
+static void reads_acpi_2(void **state)
+{
+    (void)state;
+    assert_int_equal(acpi_find_rsdp(map), RSDP);
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.cpu_count, 2);
+    assert_true(info.cpu[1].apic_id == 1 && info.cpu[1].enabled);
+    assert_false(info.cpus_truncated);
+    assert_int_equal(info.lapic_base, 0xfee00000);
+    assert_true(info.has_fadt);
+    assert_int_equal(info.pm1a_cnt, 0x604);
+    assert_int_equal(info.pm1b_cnt, 0);
+    assert_true(info.has_reset_reg && info.reset_space == 1);
+    assert_true(info.reset_addr == 0xcf9 && info.reset_value == 0x0f);
+}
+
+static void reads_acpi_1(void **state)
+{
+    (void)state;
+    mem[RSDP + 15] = 0;
+    checksum(RSDP, 20, RSDP + 8); /* the second checksum is wrong now and must not count */
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.cpu_count, 2);
+    assert_false(info.has_fadt); /* this RSDT lists none */
+}
+
+static void falls_back_to_the_rsdt(void **state)
+{
+    (void)state;
+    mem[XSDT + 9] ^= 1;
+    assert_int_equal(read_all(), 0);
+    assert_false(info.has_fadt);
+    mem[RSDT + 9] ^= 1;
+    assert_refused();
+}
+
+static void finds_the_rsdp_in_the_ebda(void **state)
+{
+    (void)state;
+    memcpy(&mem[0x9fc20], &mem[RSDP], 36);
+    put(0x40e, 0x9fc0, 2);
+    assert_int_equal(acpi_find_rsdp(map), 0x9fc20);
+    mem[0x9fc28] ^= 1; /* a wrong checksum: the other one is found */
+    assert_int_equal(acpi_find_rsdp(map), RSDP);
+    memcpy(&mem[0xffff0], "RSD PTR ", 8); /* cut by the end of the area */
+    mem[RSDP] = 0;
+    assert_int_equal(acpi_find_rsdp(map), 0);
+    put(0x40e, 0xffff, 2);
+    assert_int_equal(acpi_find_rsdp(map), 0);
+    assert_int_equal(acpi_read(map, 0, &info, &why), -1);
+}
+
+static void merges_and_filters_cpus(void **state)
+{
+    (void)state;
+    add_lapic(1, 0);          /* twice: stays enabled */
+    add_lapic(7, 2);          /* online capable: not enabled */
+    add_x2apic(7, 1);         /* the same CPU again, enabled */
+    add_x2apic(0x1234, 1);
+    add_x2apic(0x99, 0);
+    add_lapic(0xff, 0);       /* fillers */
+    add_x2apic(0xffffffff, 1);
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.cpu_count, 5);
+    assert_true(info.cpu[1].apic_id == 1 && info.cpu[1].enabled);
+    assert_true(info.cpu[2].apic_id == 7 && info.cpu[2].enabled);
+    assert_true(info.cpu[3].apic_id == 0x1234 && info.cpu[3].enabled);
+    assert_true(info.cpu[4].apic_id == 0x99 && !info.cpu[4].enabled);
+}
+
+static void says_when_there_are_too_many_cpus(void **state)
+{
+    (void)state;
+    for (uint32_t i = 2; i < ACPI_CPU_MAX; i++) {
+        add_x2apic(i, 1);
+    }
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.cpu_count, ACPI_CPU_MAX);
+    assert_false(info.cpus_truncated);
+    add_x2apic(5000, 1);
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.cpu_count, ACPI_CPU_MAX);
+    assert_true(info.cpus_truncated);
+}
+
+static void obeys_the_lapic_override(void **state)
+{
+    uint64_t at = MADT + madt_length;
+
+    (void)state;
+    put(at, 0x0c05, 2);
+    put(at + 4, 0x1fee00000, 8);
+    madt_length += 12;
+    seal(MADT, madt_length);
+    assert_int_equal(read_all(), 0);
+    assert_true(info.lapic_base == 0x1fee00000);
+    put(at + 4, 0, 8);
+    seal(MADT, madt_length);
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.lapic_base, 0xfee00000);
+}
+
+static void refuses_a_madt_it_cannot_read_to_the_end(void **state)
+{
+    (void)state;
+    mem[MADT + 44 + 8 + 1] = 0; /* entry of no length: would loop for ever */
+    seal(MADT, madt_length);
+    assert_refused();
+    mem[MADT + 44 + 8 + 1] = 1;
+    seal(MADT, madt_length);
+    assert_refused();
+    mem[MADT + 44 + 8 + 1] = 9; /* reaches behind the table */
+    seal(MADT, madt_length);
+    assert_refused();
+    mem[MADT + 44 + 8 + 1] = 7; /* too short for its type; one byte is left over */
+    seal(MADT, madt_length);
+    assert_refused();
+    setup(NULL);
+    seal(MADT, madt_length + 1); /* one odd byte at the end */
+    assert_refused();
+    setup(NULL);
+    mem[MADT + 20] ^= 1; /* checksum */
+    assert_refused();
+    seal(MADT, 43);
+    assert_refused();
+    setup(NULL);
+    mem[MADT] = 'X'; /* none */
+    assert_refused();
+}
+
+static void takes_the_extended_pm1_fields(void **state)
+{
+    (void)state;
+    put(FADT + 172, 1, 1);
+    put(FADT + 172 + 4, 0x1804, 8);
+    put(FADT + 184, 0, 1); /* memory: keep the old field */
+    put(FADT + 184 + 4, 0xfed00000, 8);
+    put(FADT + 68, 0x904, 4);
+    seal(FADT, 244);
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.pm1a_cnt, 0x1804);
+    assert_int_equal(info.pm1b_cnt, 0x904);
+    seal(FADT, 183); /* X_PM1a cut by one byte: keep the old field */
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.pm1a_cnt, 0x604);
+    put(FADT + 64, 0x12345, 4); /* no port */
+    seal(FADT, 183);
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.pm1a_cnt, 0);
+}
+
+static void takes_the_reset_register_only_if_supported(void **state)
+{
+    (void)state;
+    seal(FADT, 128); /* the value is cut off */
+    assert_int_equal(read_all(), 0);
+    assert_false(info.has_reset_reg);
+    seal(FADT, 129);
+    assert_int_equal(read_all(), 0);
+    assert_true(info.has_reset_reg);
+    put(FADT + 112, 0, 4);
+    seal(FADT, 244);
+    assert_int_equal(read_all(), 0);
+    assert_false(info.has_reset_reg);
+    mem[FADT + 200] ^= 1;
+    assert_refused(); /* a damaged FADT */
+    setup(NULL);
+    seal(FADT, 115);
+    assert_refused();
+}
+
+static void survives_bad_addresses_and_lengths(void **state)
+{
+    (void)state;
+    put(XSDT + 36, 0xffffffffffffff00, 8);
+    put(XSDT + 44, MEM_SIZE - 8, 8);
+    seal(XSDT, 60);
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.cpu_count, 2);
+    put(XSDT + 4, 0xffffffff, 4);
+    put(RSDT + 4, 35, 4);
+    assert_refused();
+    setup(NULL);
+    put(RSDP + 20, 35, 4);
+    seal_rsdp();
+    assert_refused();
+    put(RSDP + 20, 0x7fffffff, 4);
+    seal_rsdp();
+    assert_refused();
+}
+
+/* Any byte of any table changed, checksums right or wrong: an answer, no fault. */
+static void survives_random_damage(void **state)
+{
+    static const uint64_t tables[] = { RSDP, RSDT, XSDT, MADT, FADT };
+    uint64_t seed = 51;
+    unsigned refused = 0;
+
+    (void)state;
+    for (unsigned round = 0; round < 3000; round++) {
+        uint64_t at = tables[unit_below(&seed, 5)];
+        uint8_t *byte = &mem[at + unit_below(&seed, 64)];
+        uint8_t old = *byte, old_sum = mem[at + 9];
+
+        *byte = (uint8_t)unit_random(&seed);
+        if (at != RSDP && map(at, *(uint16_t *)&mem[at + 4]) != NULL) {
+            checksum(at, *(uint16_t *)&mem[at + 4], at + 9);
+        }
+        refused += read_all() != 0;
+        assert_true(info.cpu_count <= ACPI_CPU_MAX);
+        *byte = old;
+        mem[at + 9] = old_sum;
+    }
+    assert_true(refused > 100 && refused < 2900);
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, setup)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(reads_acpi_2),
+        TEST(reads_acpi_1),
+        TEST(falls_back_to_the_rsdt),
+        TEST(finds_the_rsdp_in_the_ebda),
+        TEST(merges_and_filters_cpus),
+        TEST(says_when_there_are_too_many_cpus),
+        TEST(obeys_the_lapic_override),
+        TEST(refuses_a_madt_it_cannot_read_to_the_end),
+        TEST(takes_the_extended_pm1_fields),
+        TEST(takes_the_reset_register_only_if_supported),
+        TEST(survives_bad_addresses_and_lengths),
+        TEST(survives_random_damage),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

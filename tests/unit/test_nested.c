@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xmhf-core/mm/nested.c against a model that holds one record per 4 KiB page, in two
+ * entry formats: one like NPT (no memory types) and one like EPT (rights in bits 2:0,
+ * type in bits 5:3).
+ */
+#include "unit.h"
+
+#include <exit/exit.h>
+#include <mm/nested.h>
+
+#define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
+#define ADDR_MASK 0x000ffffffffff000ULL
+
+/* --- two formats ---------------------------------------------------------------- */
+
+static hpa_t entry_addr(uint64_t e) { return hpa(e & ADDR_MASK); }
+static bool large_bit(uint64_t e, unsigned level) { (void)level; return (e & BIT(7)) != 0; }
+
+static uint64_t n_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned level)
+{
+    (void)type;
+    return (rights & ACCESS_READ) == 0 ? 0
+         : h.a | 1 | ((rights & ACCESS_WRITE) != 0 ? 2 : 0) | 4 | (level > 1 ? BIT(7) : 0)
+               | ((rights & ACCESS_EXEC) != 0 ? 0 : BIT(63));
+}
+static uint64_t n_table(hpa_t h) { return h.a | 7; }
+static bool n_present(uint64_t e) { return (e & 1) != 0; }
+static unsigned n_rights(uint64_t e)
+{
+    return ACCESS_READ | ((e & 2) != 0 ? ACCESS_WRITE : 0)
+         | ((e & BIT(63)) != 0 ? 0 : ACCESS_EXEC);
+}
+
+static const struct nested_format npt_like = {
+    .leaf = n_leaf, .table = n_table, .present = n_present, .is_leaf = large_bit,
+    .addr = entry_addr, .rights = n_rights,
+};
+
+static uint64_t e_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned level)
+{
+    return rights == 0 ? 0 : h.a | rights | (uint64_t)type << 3 | (level > 1 ? BIT(7) : 0);
+}
+static uint64_t e_table(hpa_t h) { return h.a | RWX; }
+static bool e_present(uint64_t e) { return (e & RWX) != 0; }
+static unsigned e_rights(uint64_t e) { return (unsigned)(e & RWX); }
+static enum mem_type e_type(uint64_t e) { return (enum mem_type)(e >> 3 & 7); }
+
+static const struct nested_format ept_like = {
+    .leaf = e_leaf, .table = e_table, .present = e_present, .is_leaf = large_bit,
+    .addr = entry_addr, .rights = e_rights, .type = e_type,
+};
+
+/* --- table pages ---------------------------------------------------------------- */
+
+#define POOL_MAX  4096
+#define POOL_BASE 0x700000000000ULL /* so that a table address is never a mapped one */
+
+static uint64_t pool[POOL_MAX][512];
+static unsigned pool_used, pool_limit;
+
+static hpa_t pool_alloc(void *ctx)
+{
+    (void)ctx;
+    return pool_used < pool_limit ? hpa(POOL_BASE + pool_used++ * PAGE_SIZE) : hpa(0);
+}
+
+static void *pool_va(hpa_t h)
+{
+    assert_true(h.a >= POOL_BASE && h.a < POOL_BASE + pool_used * PAGE_SIZE);
+    assert_true((h.a & PAGE_MASK) == 0);
+    return pool[(h.a - POOL_BASE) / PAGE_SIZE];
+}
+
+static const struct page_source source = { pool_alloc, pool_va, NULL };
+
+static void start(struct nested_table *t, const struct nested_format *fmt, unsigned limit)
+{
+    memset(pool, 0, sizeof(pool));
+    pool_used = 0;
+    pool_limit = limit;
+    assert_int_equal(nested_init(t, fmt, &source), 0);
+}
+
+/* --- the model ------------------------------------------------------------------- */
+
+#define PAGES (3 * 512 * 512u)      /* 3 GiB */
+#define BASE  (GIB(512) - GIB(1))   /* the window crosses a top-level entry */
+#define ZERO  0x1234000ULL
+
+struct record { uint64_t h; uint8_t rights, type; };
+
+static struct record model[PAGES];
+
+/* What the tree says about `g`, type included: a walk of its own. */
+static struct record walk(const struct nested_table *t, uint64_t g)
+{
+    uint64_t *table = pool_va(t->root);
+
+    for (unsigned level = 4;; level--) {
+        unsigned shift = 12 + 9 * (level - 1);
+        uint64_t e = table[g >> shift & 511];
+
+        if (!t->fmt->present(e)) {
+            return (struct record){ 0 };
+        }
+        if (level == 1 || (e & BIT(7)) != 0) {
+            return (struct record){
+                .h = entry_addr(e).a + (g & (BIT(shift) - 1)),
+                .rights = (uint8_t)t->fmt->rights(e),
+                .type = t->fmt->type != NULL ? (uint8_t)t->fmt->type(e) : MT_WB,
+            };
+        }
+        table = pool_va(entry_addr(e));
+    }
+}
+
+static bool is_same(struct record a, struct record b)
+{
+    return a.rights == b.rights && (a.rights == 0 || (a.h == b.h && a.type == b.type));
+}
+
+static void assert_page(const struct nested_table *t, unsigned page)
+{
+    uint64_t g = BASE + page * PAGE_SIZE;
+    struct nested_leaf leaf = { .level = 0 };
+    bool mapped = nested_lookup(t, gpa(g + 0x123), &leaf);
+
+    assert_true(is_same(walk(t, g), model[page]));
+    assert_int_equal(mapped, model[page].rights != 0);
+    if (mapped) {
+        assert_true(leaf.h.a == model[page].h + 0x123);
+        assert_int_equal(leaf.rights, model[page].rights);
+        assert_true(leaf.level >= 1 && leaf.level <= 3);
+    }
+}
+
+/* Marks each table page that can be reached from `table`. */
+static void mark(const struct nested_table *t, uint64_t *table, unsigned level, bool *seen)
+{
+    seen[(table - pool[0]) / 512] = true;
+    for (unsigned i = 0; i < 512 && level > 1; i++) {
+        if (t->fmt->present(table[i]) && (table[i] & BIT(7)) == 0) {
+            mark(t, pool_va(entry_addr(table[i])), level - 1, seen);
+        }
+    }
+}
+
+static void assert_no_table_lost(const struct nested_table *t)
+{
+    bool seen[POOL_MAX] = { false };
+
+    mark(t, pool_va(t->root), 4, seen);
+    if (t->decoy.a != 0) {
+        seen[(t->decoy.a - POOL_BASE) / PAGE_SIZE] = true;
+    }
+    for (unsigned i = 0; i < pool_used; i++) {
+        assert_true(seen[i]);
+    }
+}
+
+struct op {
+    bool decoy;
+    unsigned page, count, rights, max_level;
+    uint64_t h;
+    enum mem_type type;
+};
+
+/* Sizes and alignments that make 1G, 2M and 4K leaves, and splits at any place. */
+static struct op random_op(uint64_t *seed, bool typed)
+{
+    static const unsigned grain[] = { 1, 1, 512, 512, 512 * 512 };
+    static const enum mem_type types[] = { MT_UC, MT_WC, MT_WT, MT_WP, MT_WB };
+    struct op o = { .decoy = unit_below(seed, 6) == 0 };
+    unsigned g = o.decoy ? 512 : grain[unit_below(seed, 5)];
+    uint64_t max = unit_below(seed, 2) != 0 ? 4 : PAGES / g;
+
+    o.page = (unsigned)unit_below(seed, PAGES / g) * g;
+    o.count = (unsigned)(1 + unit_below(seed, max)) * g;
+    if (o.count > PAGES - o.page) {
+        o.count = PAGES - o.page;
+    }
+    o.h = unit_below(seed, 2) != 0 ? BASE + o.page * PAGE_SIZE
+                                   : unit_below(seed, 1u << 20) * g * PAGE_SIZE;
+    o.rights = typed ? (unsigned)unit_below(seed, 8) : (unsigned)unit_below(seed, 4) * 2 + 1;
+    o.type = typed ? types[unit_below(seed, 5)] : MT_WB;
+    o.max_level = (unsigned)(1 + unit_below(seed, 3));
+    if (o.max_level == 1 && o.count > 4096) {
+        o.max_level = 2;
+    }
+    return o;
+}
+
+static struct record result_of(const struct op *o, unsigned i)
+{
+    if (o->decoy) {
+        return (struct record){ ZERO, ACCESS_READ, MT_WB };
+    }
+    return (struct record){ o->h + i * PAGE_SIZE, (uint8_t)o->rights, (uint8_t)o->type };
+}
+
+static int apply(struct nested_table *t, const struct op *o)
+{
+    gpa_t g = gpa(BASE + o->page * PAGE_SIZE);
+
+    return o->decoy ? nested_decoy(t, g, o->count * PAGE_SIZE, hpa(ZERO))
+                    : nested_map(t, g, hpa(o->h), o->count * PAGE_SIZE, o->rights, o->type,
+                                 o->max_level);
+}
+
+static void random_maps(const struct nested_format *fmt, uint64_t seed)
+{
+    struct nested_table t;
+
+    start(&t, fmt, POOL_MAX);
+    memset(model, 0, sizeof(model));
+    for (unsigned round = 0; round < 150; round++) {
+        struct op o = random_op(&seed, fmt->type != NULL);
+
+        assert_int_equal(apply(&t, &o), 0);
+        for (unsigned i = 0; i < o.count; i++) {
+            model[o.page + i] = result_of(&o, i);
+        }
+        for (unsigned i = 0; i < 300; i++) {
+            assert_page(&t, (unsigned)unit_below(&seed, PAGES));
+        }
+        assert_page(&t, o.page);
+        assert_page(&t, o.page + o.count - 1);
+        assert_page(&t, o.page != 0 ? o.page - 1 : 0);
+        assert_page(&t, o.page + o.count < PAGES ? o.page + o.count : 0);
+    }
+    for (unsigned i = 0; i < PAGES; i++) {
+        assert_page(&t, i);
+    }
+    assert_no_table_lost(&t);
+}
+
+static void npt_like_maps(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 21; seed < 23; seed++) {
+        random_maps(&npt_like, seed * 0x9e3779b97f4a7c15ULL);
+    }
+}
+
+static void ept_like_maps(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 31; seed < 33; seed++) {
+        random_maps(&ept_like, seed * 0x9e3779b97f4a7c15ULL);
+    }
+}
+
+/* Out of pages at any point: the done part is a prefix, the rest is as before. */
+static void running_out_leaves_a_valid_tree(void **state)
+{
+    uint64_t seed = 41;
+    unsigned failures = 0;
+
+    (void)state;
+    for (unsigned round = 0; round < 12; round++) {
+        struct nested_table t;
+
+        start(&t, &ept_like, 8 + (unsigned)unit_below(&seed, 8));
+        memset(model, 0, sizeof(model));
+        for (unsigned k = 0; k < 12; k++) {
+            struct op o = random_op(&seed, true);
+            bool done = apply(&t, &o) == 0;
+            bool prefix = true;
+
+            failures += !done;
+            for (unsigned i = 0; i < o.count; i++) {
+                struct record now = walk(&t, BASE + (o.page + i) * PAGE_SIZE);
+
+                if (!is_same(now, result_of(&o, i))) {
+                    prefix = false;
+                    assert_false(done);
+                    assert_true(is_same(now, model[o.page + i]));
+                } else if (!is_same(now, model[o.page + i])) {
+                    assert_true(prefix);
+                }
+                model[o.page + i] = now;
+            }
+            for (unsigned i = 0; i < 300; i++) {
+                assert_page(&t, (unsigned)unit_below(&seed, PAGES));
+            }
+        }
+        assert_no_table_lost(&t);
+    }
+    assert_true(failures > 10);
+}
+
+static void uses_the_largest_leaves(void **state)
+{
+    struct nested_table t;
+    struct nested_leaf leaf;
+
+    (void)state;
+    start(&t, &ept_like, POOL_MAX);
+    assert_int_equal(nested_map(&t, gpa(0), hpa(0), GIB(16), RWX, MT_WB, 3), 0);
+    assert_int_equal(pool_used, 2); /* root and one table of 1G leaves */
+    assert_true(nested_lookup(&t, gpa(GIB(5) + 77), &leaf));
+    assert_true(leaf.level == 3 && leaf.h.a == GIB(5) + 77 && leaf.rights == RWX);
+    assert_int_equal(nested_map(&t, gpa(GIB(5)), hpa(GIB(5)), MIB(2), ACCESS_READ, MT_UC, 3), 0);
+    assert_int_equal(pool_used, 3); /* one 1G leaf split */
+    assert_true(nested_lookup(&t, gpa(GIB(5)), &leaf));
+    assert_true(leaf.level == 2 && leaf.rights == ACCESS_READ);
+    assert_true(nested_lookup(&t, gpa(GIB(5) + MIB(2)), &leaf));
+    assert_true(leaf.level == 2 && leaf.rights == RWX);
+
+    start(&t, &npt_like, POOL_MAX); /* misaligned to each other: 4K leaves only */
+    assert_int_equal(nested_map(&t, gpa(0), hpa(PAGE_SIZE), MIB(2), RWX, MT_WB, 3), 0);
+    assert_true(nested_lookup(&t, gpa(0), &leaf) && leaf.level == 1);
+}
+
+static void decoys_share_one_table(void **state)
+{
+    struct nested_table t;
+    struct nested_leaf leaf;
+
+    (void)state;
+    start(&t, &npt_like, POOL_MAX);
+    assert_int_equal(nested_map(&t, gpa(0), hpa(0), GIB(4), RWX, MT_WB, 3), 0);
+    assert_int_equal(nested_decoy(&t, gpa(GIB(1) + MIB(8)), MIB(64), hpa(ZERO)), 0);
+    assert_int_equal(pool_used, 4); /* root, 1G table, split 1G leaf, decoy */
+    assert_int_equal(nested_decoy(&t, gpa(GIB(1) + MIB(128)), MIB(8), hpa(ZERO)), 0);
+    assert_int_equal(pool_used, 4);
+    assert_true(nested_lookup(&t, gpa(GIB(1) + MIB(72) - 1), &leaf));
+    assert_true(leaf.h.a == ZERO + 0xfff && leaf.rights == ACCESS_READ && leaf.level == 1);
+    assert_true(nested_lookup(&t, gpa(GIB(1) + MIB(72)), &leaf) && leaf.rights == RWX);
+
+    /* One page mapped into a decoy must not show in the others. */
+    assert_int_equal(nested_map(&t, gpa(GIB(1) + MIB(10)), hpa(0), PAGE_SIZE, RWX, MT_WB, 1), 0);
+    assert_true(nested_lookup(&t, gpa(GIB(1) + MIB(12)), &leaf) && leaf.h.a == ZERO);
+    assert_true(nested_lookup(&t, gpa(GIB(1) + MIB(10) + PAGE_SIZE), &leaf));
+    assert_true(leaf.h.a == ZERO && leaf.rights == ACCESS_READ);
+    assert_int_equal(nested_decoy(&t, gpa(0), MIB(2), hpa(ZERO + PAGE_SIZE)), -1);
+}
+
+static void refuses_bad_ranges(void **state)
+{
+    struct nested_table t;
+    struct nested_leaf leaf;
+
+    (void)state;
+    start(&t, &npt_like, POOL_MAX);
+    assert_int_equal(nested_map(&t, gpa(1), hpa(0), PAGE_SIZE, RWX, MT_WB, 1), -1);
+    assert_int_equal(nested_map(&t, gpa(0), hpa(8), PAGE_SIZE, RWX, MT_WB, 1), -1);
+    assert_int_equal(nested_map(&t, gpa(0), hpa(0), 100, RWX, MT_WB, 1), -1);
+    assert_int_equal(nested_map(&t, gpa(BIT(48)), hpa(0), PAGE_SIZE, RWX, MT_WB, 1), -1);
+    assert_int_equal(nested_map(&t, gpa(PAGE_SIZE), hpa(0), BIT(48), RWX, MT_WB, 3), -1);
+    assert_int_equal(nested_map(&t, gpa(0), hpa(BIT(52)), PAGE_SIZE, RWX, MT_WB, 1), -1);
+    assert_int_equal(nested_map(&t, gpa(0), hpa(0), PAGE_SIZE, RWX, MT_WB, 0), -1);
+    assert_int_equal(nested_map(&t, gpa(0), hpa(0), PAGE_SIZE, RWX, MT_WB, 4), -1);
+    assert_int_equal(nested_decoy(&t, gpa(PAGE_SIZE), MIB(2), hpa(ZERO)), -1);
+    assert_int_equal(nested_decoy(&t, gpa(0), PAGE_SIZE, hpa(ZERO)), -1);
+    assert_int_equal(pool_used, 1);
+    assert_int_equal(nested_map(&t, gpa(BIT(48) - PAGE_SIZE), hpa(0), PAGE_SIZE, RWX, MT_WB, 1),
+                     0); /* the last page of the space */
+    assert_true(nested_lookup(&t, gpa(BIT(48) - 1), &leaf));
+    assert_false(nested_lookup(&t, gpa(BIT(48)), &leaf));
+    pool_limit = 0;
+    pool_used = 0;
+    assert_int_equal(nested_init(&t, &npt_like, &source), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(npt_like_maps),
+        cmocka_unit_test(ept_like_maps),
+        cmocka_unit_test(running_out_leaves_a_valid_tree),
+        cmocka_unit_test(uses_the_largest_leaves),
+        cmocka_unit_test(decoys_share_one_table),
+        cmocka_unit_test(refuses_bad_ranges),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

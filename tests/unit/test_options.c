@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypervisor's command line. */
+#include "unit.h"
+
+#include <init/options.h>
+
+static struct options opt;
+static struct options_bad bad;
+
+static void parse(const char *s)
+{
+    memset(&opt, 0xee, sizeof(opt));
+    memset(&bad, 0xee, sizeof(bad));
+    options_parse(s, &opt, &bad);
+}
+
+static void assert_default(void)
+{
+    assert_true(opt.palmem == 0 && opt.cpus == 0 && opt.com == 0x3f8 && !opt.quiet);
+}
+
+static void empty_gives_the_defaults(void **state)
+{
+    (void)state;
+    parse("");
+    assert_default();
+    assert_int_equal(bad.count, 0);
+    parse("   ");
+    assert_default();
+    assert_int_equal(bad.count, 0);
+}
+
+static void reads_every_option(void **state)
+{
+    (void)state;
+    parse("  palmem=16 cpus=2  com=2F8 quiet ");
+    assert_int_equal(bad.count, 0);
+    assert_int_equal(opt.palmem, MIB(16));
+    assert_int_equal(opt.cpus, 2);
+    assert_int_equal(opt.com, 0x2f8);
+    assert_true(opt.quiet);
+    parse("com=0x3e8 palmem=2048");
+    assert_int_equal(opt.com, 0x3e8);
+    assert_int_equal(opt.palmem, MIB(2048));
+    parse("com=off");
+    assert_int_equal(opt.com, 0);
+    parse("cpus=1 cpus=4"); /* the last one counts */
+    assert_int_equal(opt.cpus, 4);
+    assert_int_equal(bad.count, 0);
+}
+
+/* What the list announces is understood: no option without a setter. */
+static void understands_all_that_it_lists(void **state)
+{
+    char word[64];
+
+    (void)state;
+#define X(name, argument, help) \
+    snprintf(word, sizeof(word), "%s%s", name, (argument)[0] != '\0' ? "=3" : ""); \
+    parse(word); \
+    assert_int_equal(bad.count, 0); \
+    assert_true((help)[0] != '\0');
+    OPTIONS(X)
+#undef X
+}
+
+static void keeps_defaults_on_bad_values(void **state)
+{
+    static const char *const words[] = {
+        "palmem", "palmem=", "palmem=0", "palmem=-1", "palmem=2049", "palmem=16M",
+        "palmem=99999999999999999999999", "palmem=0x10", "cpus=0", "cpus=257", "cpus=two",
+        "com=", "com=0", "com=10000", "com=zzz", "com=offf", "com=0x", "quiet=1", "quiet=",
+        "Quiet", "quie", "quiett", "=5", "=", "palmem==3",
+        "palmem=00000000000000000000000000000000000000000000000000000000000000016",
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        parse(words[i]);
+        assert_default();
+        assert_int_equal(bad.count, 1);
+        assert_memory_equal(bad.word[0], words[i],
+                            strlen(words[i]) < 31 ? strlen(words[i]) + 1 : 31);
+        assert_int_equal(bad.word[0][31 < strlen(words[i]) ? 31 : strlen(words[i])], 0);
+    }
+    parse("nonsense palmem=4 more");
+    assert_int_equal(opt.palmem, MIB(4));
+    assert_int_equal(bad.count, 2);
+    assert_string_equal(bad.word[0], "nonsense");
+    assert_string_equal(bad.word[1], "more");
+}
+
+static void keeps_at_most_eight_bad_words(void **state)
+{
+    (void)state;
+    parse("a b c d e f g h i j quiet");
+    assert_int_equal(bad.count, OPTIONS_BAD_MAX);
+    assert_string_equal(bad.word[7], "h");
+    assert_true(opt.quiet);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(empty_gives_the_defaults),
+        cmocka_unit_test(reads_every_option),
+        cmocka_unit_test(understands_all_that_it_lists),
+        cmocka_unit_test(keeps_defaults_on_bad_values),
+        cmocka_unit_test(keeps_at_most_eight_bad_words),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
