@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/* boot/common: multiboot structures built here in a small physical memory, and where the
+ * protected range goes. */
+#include "unit.h"
+
+#include <boot/common/mb_parse.h>
+#include <util/e820.h>
+
+#define MEM_SIZE 0x20000
+#define INFO     0x1000
+#define CMDLINE  0x2000
+#define MODS     0x3000
+#define MMAP     0x4000
+#define LOADER   0x5000
+#define TEXT     0x6000 /* modules' command lines, 0x1000 apart */
+
+static uint8_t mem[MEM_SIZE];
+static struct boot_info bi;
+static const char *why;
+
+static const void *map(uint64_t addr, uint64_t len)
+{
+    return addr < MEM_SIZE && len <= MEM_SIZE - addr ? &mem[addr] : NULL;
+}
+
+static void put32(uint64_t at, uint32_t v) { memcpy(&mem[at], &v, 4); }
+static void put64(uint64_t at, uint64_t v) { memcpy(&mem[at], &v, 8); }
+static void text(uint64_t at, const char *s) { memcpy(&mem[at], s, strlen(s) + 1); }
+
+static uint32_t mmap_length;
+
+static void mb1_mem(uint32_t size, uint64_t start, uint64_t len, uint32_t type)
+{
+    uint64_t at = MMAP + mmap_length;
+
+    put32(at, size);
+    put64(at + 4, start);
+    put64(at + 12, len);
+    put32(at + 20, type);
+    mmap_length += size + 4;
+    put32(INFO + 44, mmap_length);
+}
+
+static void mb1_module(unsigned i, uint32_t start, uint32_t end, const char *cmdline)
+{
+    put32(MODS + i * 16, start);
+    put32(MODS + i * 16 + 4, end);
+    put32(MODS + i * 16 + 8, TEXT + i * 0x1000);
+    text(TEXT + i * 0x1000, cmdline);
+    put32(INFO + 20, i + 1);
+}
+
+/* As GRUB 2 leaves it. */
+static int setup1(void **state)
+{
+    (void)state;
+    memset(mem, 0, sizeof(mem));
+    mmap_length = 0;
+    put32(INFO, BIT(0) | BIT(2) | BIT(3) | BIT(6) | BIT(9));
+    put32(INFO + 16, CMDLINE);
+    text(CMDLINE, "palmem=16 quiet");
+    put32(INFO + 24, MODS);
+    put32(INFO + 48, MMAP);
+    put32(INFO + 64, LOADER);
+    text(LOADER, "GRUB 2.06-13");
+    mb1_mem(20, 0x100000, 0x1fee0000, 1);
+    mb1_mem(20, 0, 0x9fc00, 1);
+    mb1_mem(24, 0x9fc00, 0x400, 2); /* entries may be longer than we know */
+    mb1_module(0, 0x200000, 0x900000, "root=/dev/sda1 quiet");
+    mb1_module(1, 0x900000, 0x900001, "");
+    return 0;
+}
+
+static int parse1(void)
+{
+    why = NULL;
+    memset(&bi, 0xee, sizeof(bi));
+    return mb1_parse(map, INFO, &bi, &why);
+}
+
+static void assert_refused1(void)
+{
+    assert_int_equal(parse1(), -1);
+    assert_non_null(why);
+}
+
+static void mb1_from_grub(void **state)
+{
+    (void)state;
+    assert_int_equal(parse1(), 0);
+    assert_string_equal(bi.cmdline, "palmem=16 quiet");
+    assert_int_equal(bi.module_count, 2);
+    assert_true(bi.module[0].start == 0x200000 && bi.module[0].size == 0x700000);
+    assert_string_equal(bi.module[0].cmdline, "root=/dev/sda1 quiet");
+    assert_true(bi.module[1].start == 0x900000 && bi.module[1].size == 1);
+    assert_string_equal(bi.module[1].cmdline, "");
+    assert_int_equal(bi.mem_count, 3);
+    assert_true(bi.mem[0].start == 0 && bi.mem[1].start == 0x9fc00
+                && bi.mem[2].start == 0x100000);
+    assert_int_equal(bi.rsdp, 0);
+    assert_true(bi.protected_base == 0xeeeeeeeeeeeeeeee); /* left alone */
+}
+
+static void mb1_from_qemu_drops_the_file_names(void **state)
+{
+    (void)state;
+    text(LOADER, "qemu");
+    text(CMDLINE, "/some/xmhf.elf  palmem=4 quiet");
+    text(TEXT, "bzImage root=/dev/sda1");
+    text(TEXT + 0x1000, "initrd.gz");
+    assert_int_equal(parse1(), 0);
+    assert_string_equal(bi.cmdline, "palmem=4 quiet");
+    assert_string_equal(bi.module[0].cmdline, "root=/dev/sda1");
+    assert_string_equal(bi.module[1].cmdline, "");
+    put32(INFO, BIT(2) | BIT(3) | BIT(6)); /* no loader name: not QEMU */
+    assert_int_equal(parse1(), 0);
+    assert_string_equal(bi.module[1].cmdline, "initrd.gz");
+}
+
+static void mb1_without_the_optional_parts(void **state)
+{
+    (void)state;
+    put32(INFO, BIT(6));
+    assert_int_equal(parse1(), 0);
+    assert_int_equal(bi.module_count, 0);
+    assert_string_equal(bi.cmdline, "");
+    put32(INFO, BIT(2) | BIT(3)); /* the memory map isn't optional */
+    assert_refused1();
+}
+
+static void mb1_refuses_malformed(void **state)
+{
+    (void)state;
+    memset(&mem[CMDLINE], 'x', BOOT_CMDLINE_MAX);
+    assert_refused1(); /* too long by one: never cut in silence */
+    mem[CMDLINE + BOOT_CMDLINE_MAX - 1] = 0;
+    assert_int_equal(parse1(), 0);
+    assert_int_equal(strlen(bi.cmdline), BOOT_CMDLINE_MAX - 1);
+    put32(INFO + 16, MEM_SIZE - 3); /* zeros there */
+    assert_int_equal(parse1(), 0);
+    memset(&mem[MEM_SIZE - 3], 'x', 3);
+    assert_refused1(); /* runs out of memory */
+    setup1(NULL);
+    put32(MODS + 4, 0x200000);
+    assert_refused1(); /* an empty module */
+    put32(MODS + 4, 0x100000);
+    assert_refused1();
+    setup1(NULL);
+    put32(INFO + 20, 0xffffffff);
+    assert_refused1();
+    put32(INFO + 24, MEM_SIZE - 4);
+    assert_refused1();
+    setup1(NULL);
+    put32(MMAP, 19); /* too short an entry */
+    assert_refused1();
+    put32(MMAP, 0xffffffff);
+    assert_refused1();
+    setup1(NULL);
+    put32(INFO + 44, mmap_length - 1); /* cuts the last entry */
+    assert_refused1();
+    put32(INFO + 44, 0);
+    assert_refused1();
+    put32(INFO + 48, 0xfffffff0);
+    put32(INFO + 44, 0xffffffff);
+    assert_refused1();
+    assert_int_equal(mb1_parse(map, MEM_SIZE - 60, &bi, &why), -1);
+}
+
+static void mb1_takes_a_long_map_that_can_be_cleaned(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 300; i++) { /* neighbours: one range */
+        mb1_mem(20, 0x40000000 + i * 0x1000, 0x1000, 1);
+    }
+    assert_int_equal(parse1(), 0);
+    assert_int_equal(bi.mem_count, 4);
+    assert_true(bi.mem[3].start == 0x40000000 && bi.mem[3].size == 300 * 0x1000);
+    for (unsigned i = 0; i < BOOT_MEM_MAX; i++) { /* islands: too many */
+        mb1_mem(20, 0x80000000 + i * 0x2000, 0x1000, 1);
+    }
+    assert_refused1();
+}
+
+/* --- multiboot2 ------------------------------------------------------------------ */
+
+static uint32_t mb2_end;
+
+static uint64_t mb2_tag(uint32_t type, uint32_t size)
+{
+    uint64_t at = INFO + mb2_end;
+
+    put32(at, type);
+    put32(at + 4, size);
+    mb2_end = (uint32_t)align_up(mb2_end + size, 8);
+    return at + 8;
+}
+
+static void mb2_string(uint32_t type, const char *s)
+{
+    text(mb2_tag(type, 8 + (uint32_t)strlen(s) + 1), s);
+}
+
+static void mb2_module(uint32_t start, uint32_t end, const char *s)
+{
+    uint64_t at = mb2_tag(3, 16 + (uint32_t)strlen(s) + 1);
+
+    put32(at, start);
+    put32(at + 4, end);
+    text(at + 8, s);
+}
+
+static void mb2_finish(void)
+{
+    mb2_tag(0, 8);
+    put32(INFO, mb2_end);
+}
+
+static uint64_t mmap2, rsdp_old, rsdp_new;
+
+static int setup2(void **state)
+{
+    (void)state;
+    memset(mem, 0, sizeof(mem));
+    mb2_end = 8;
+    mb2_string(1, "quiet");
+    mb2_string(2, "GRUB 2.06-13");
+    mb2_module(0x200000, 0x900000, "root=/dev/sda1");
+    mb2_module(0x900000, 0xa00000, "");
+    mmap2 = mb2_tag(6, 16 + 2 * 24);
+    put32(mmap2, 24);
+    put64(mmap2 + 8, 0x100000);
+    put64(mmap2 + 16, 0x1ff00000);
+    put32(mmap2 + 24, 1);
+    put64(mmap2 + 32, 0);
+    put64(mmap2 + 40, 0x9fc00);
+    put32(mmap2 + 48, 1);
+    rsdp_new = mb2_tag(15, 8 + 36);
+    rsdp_old = mb2_tag(14, 8 + 20);
+    mb2_finish();
+    return 0;
+}
+
+static int parse2(void)
+{
+    why = NULL;
+    memset(&bi, 0xee, sizeof(bi));
+    return mb2_parse(map, INFO, &bi, &why);
+}
+
+static void assert_refused2(void)
+{
+    assert_int_equal(parse2(), -1);
+    assert_non_null(why);
+}
+
+static void mb2_from_grub(void **state)
+{
+    (void)state;
+    assert_int_equal(parse2(), 0);
+    assert_string_equal(bi.cmdline, "quiet");
+    assert_int_equal(bi.module_count, 2);
+    assert_true(bi.module[0].start == 0x200000 && bi.module[0].size == 0x700000);
+    assert_string_equal(bi.module[0].cmdline, "root=/dev/sda1");
+    assert_int_equal(bi.mem_count, 2);
+    assert_true(bi.mem[1].start == 0x100000 && bi.mem[1].size == 0x1ff00000);
+    assert_int_equal(bi.rsdp, rsdp_new); /* the newer one, whatever the order */
+    put32(rsdp_new - 4, 8 + 35);         /* too short: the older one */
+    assert_int_equal(parse2(), 0);
+    assert_int_equal(bi.rsdp, rsdp_old);
+}
+
+static void mb2_refuses_malformed(void **state)
+{
+    (void)state;
+    put32(INFO, mb2_end - 8); /* no end tag */
+    assert_refused2();
+    put32(INFO, 4);
+    assert_refused2();
+    put32(INFO, 0xffffffff);
+    assert_refused2();
+    setup2(NULL);
+    put32(mmap2 - 4, 7); /* a tag shorter than its head */
+    assert_refused2();
+    put32(mmap2 - 4, 0xfffffff9);
+    assert_refused2();
+    setup2(NULL);
+    put32(mmap2, 0); /* entries of no size: would loop for ever */
+    assert_refused2();
+    put32(mmap2, 19);
+    assert_refused2();
+    put32(mmap2, 0xffffffff); /* no whole entry: nothing usable */
+    assert_refused2();
+    setup2(NULL);
+    put32(INFO + 8 + 16 + 24, 3); /* the first module tag: too short */
+    put32(INFO + 8 + 16 + 24 + 4, 12);
+    assert_refused2();
+    setup2(NULL);
+    for (unsigned i = 0; i < BOOT_MODULE_MAX; i++) {
+        mb2_end -= i == 0 ? 8 : 0;
+        mb2_module(0x1000, 0x2000, "m");
+    }
+    mb2_finish();
+    assert_refused2();
+}
+
+static void mb2_reads_an_unterminated_string_in_its_tag(void **state)
+{
+    uint64_t at;
+
+    (void)state;
+    mb2_end -= 8; /* over the end tag */
+    at = mb2_tag(1, 8 + 3);
+    memcpy(&mem[at], "abcdefgh", 8);
+    mb2_finish();
+    assert_int_equal(parse2(), 0);
+    assert_string_equal(bi.cmdline, "abc");
+}
+
+/* Every byte that the parser may look at, changed: an answer, no fault. */
+static void survives_random_damage(void **state)
+{
+    uint64_t seed = 61;
+    unsigned refused = 0;
+
+    (void)state;
+    for (unsigned round = 0; round < 4000; round++) {
+        bool second = unit_below(&seed, 2) != 0;
+
+        if (second) {
+            setup2(NULL);
+        } else {
+            setup1(NULL);
+        }
+        for (unsigned i = 0; i < 3; i++) {
+            uint64_t at = second ? INFO : (uint64_t)(1 + unit_below(&seed, 5)) * 0x1000;
+
+            mem[at + unit_below(&seed, second ? mb2_end : 80)] = (uint8_t)unit_random(&seed);
+        }
+        refused += (second ? parse2() : parse1()) != 0;
+        assert_true(bi.mem_count <= BOOT_MEM_MAX && bi.module_count <= BOOT_MODULE_MAX);
+    }
+    assert_true(refused > 100 && refused < 3900);
+}
+
+/* --- placing --------------------------------------------------------------------- */
+
+/* A machine with `mib` MiB below the hole, of which firmware has taken the last 128 KiB. */
+static void machine(uint64_t mib)
+{
+    memset(&bi, 0, sizeof(bi));
+    bi.mem[0] = (struct boot_mem){ .start = 0, .size = 0x9fc00, .type = 1 };
+    bi.mem[1] = (struct boot_mem){ .start = MIB(1), .size = MIB(mib - 1) - KIB(128), .type = 1 };
+    bi.mem_count = 2;
+}
+
+static void assert_place(uint64_t core, uint64_t palmem, uint64_t size, uint64_t base)
+{
+    assert_int_equal(boot_place(&bi, core, palmem, NULL, 0, &why), 0);
+    assert_int_equal(bi.protected_size, size);
+    assert_int_equal(bi.protected_base, base);
+}
+
+static void place_default_sizes(void **state)
+{
+    (void)state;
+    machine(512);
+    assert_place(MIB(3), 0, MIB(8), MIB(512 - 2 - 8));
+    machine(2048);
+    assert_place(MIB(3), 0, MIB(32), MIB(2048 - 2 - 32));
+    machine(128); /* RAM/64 is less than core and smallest pool */
+    assert_place(MIB(3), 0, MIB(6), MIB(128 - 2 - 6));
+    machine(3072);
+    bi.mem[2] = (struct boot_mem){ .start = GIB(4), .size = GIB(60), .type = 1 };
+    bi.mem_count = 3;
+    assert_place(MIB(3), 0, MIB(64), MIB(3072 - 2 - 64)); /* never above 4 GiB */
+}
+
+static void place_with_palmem(void **state)
+{
+    (void)state;
+    machine(512);
+    assert_place(MIB(3), MIB(1), MIB(4), MIB(512 - 2 - 4));
+    assert_place(MIB(3) + 1, MIB(1), MIB(6), MIB(512 - 2 - 6));
+    assert_int_equal(boot_place(&bi, MIB(3), GIB(1), NULL, 0, &why), -1);
+    assert_int_equal(boot_place(&bi, MIB(3), UINT64_MAX, NULL, 0, &why), -1);
+}
+
+static void place_avoids_modules_and_others(void **state)
+{
+    struct boot_mem avoid[33] = { { .start = MIB(480), .size = 1 } };
+
+    (void)state;
+    machine(512);
+    bi.module_count = 1;
+    bi.module[0].start = MIB(500);
+    bi.module[0].size = MIB(10);
+    assert_int_equal(boot_place(&bi, MIB(3), 0, avoid, 1, &why), 0);
+    assert_int_equal(bi.protected_base, MIB(492));
+    avoid[0].start = MIB(499);
+    assert_int_equal(boot_place(&bi, MIB(3), 0, avoid, 1, &why), 0);
+    assert_int_equal(bi.protected_base, MIB(490));
+    assert_int_equal(boot_place(&bi, MIB(3), 0, avoid, 33, &why), -1);
+    machine(6);
+    assert_int_equal(boot_place(&bi, MIB(3), 0, NULL, 0, &why), -1);
+    assert_non_null(why);
+}
+
+#define TEST1(f) cmocka_unit_test_setup(f, setup1)
+#define TEST2(f) cmocka_unit_test_setup(f, setup2)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST1(mb1_from_grub),
+        TEST1(mb1_from_qemu_drops_the_file_names),
+        TEST1(mb1_without_the_optional_parts),
+        TEST1(mb1_refuses_malformed),
+        TEST1(mb1_takes_a_long_map_that_can_be_cleaned),
+        TEST2(mb2_from_grub),
+        TEST2(mb2_refuses_malformed),
+        TEST2(mb2_reads_an_unterminated_string_in_its_tag),
+        cmocka_unit_test(survives_random_damage),
+        cmocka_unit_test(place_default_sizes),
+        cmocka_unit_test(place_with_palmem),
+        cmocka_unit_test(place_avoids_modules_and_others),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
