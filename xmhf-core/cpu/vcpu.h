@@ -79,6 +79,10 @@ struct vcpu {
     atomic_bool stopped;               /* (any) has obeyed REQ_STOP */
     atomic_bool online;                /* (any) runs the hypervisor */
 
+    struct {                           /* the last code page that an exit was decoded in */
+        uint64_t cr3, page;            /* CR3 and linear address >> 12; page 0: empty */
+        const uint8_t *bytes;          /* guest RAM, never anything else */
+    } code;
     uint64_t guest_xcr0;               /* the guest's XCR0 while a sandbox runs */
     void *vendor;                      /* struct svm_cpu or struct vmx_cpu */
     void *hypapp;                      /* the hypapp's own per-CPU data */

@@ -11,13 +11,17 @@ void exit_cpuid(struct vcpu *v, const struct exit *e)
 {
     static const uint8_t opcode[] = { 0x0f, 0xa2 };
     uint64_t *gpr = v->regs.gpr;
-    unsigned len = v->in_sandbox ? 2 : exit_insn_len(v, e, opcode, sizeof(opcode));
+    struct guest_paging p;
+    unsigned len = sizeof(opcode);
 
+    if (v->in_sandbox) {
+        virt->get_paging(v, &p);
+    } else {
+        len = exit_insn_len(v, e, opcode, sizeof(opcode), &p);
+    }
     if (len == 0) {
         return;
     }
-    struct guest_paging p;
-    virt->get_paging(v, &p);
     const struct cpuid_guest g = {
         .cr4 = p.cr4,
         .xcr0 = hw_read_cr4() & CR4_OSXSAVE ? hw_xgetbv() : XCR0_X87,

@@ -43,12 +43,11 @@ void exit_xsetbv(struct vcpu *v, const struct exit *e)
     static const uint8_t opcode[] = { 0x0f, 0x01, 0xd1 };
     uint64_t value = (uint32_t)v->regs.gpr[GPR_RAX] | v->regs.gpr[GPR_RDX] << 32;
     struct guest_paging p;
-    unsigned len = exit_insn_len(v, e, opcode, sizeof(opcode));
+    unsigned len = exit_insn_len(v, e, opcode, sizeof(opcode), &p);
 
     if (len == 0) {
         return;
     }
-    virt->get_paging(v, &p);
     if (!(p.cr4 & CR4_OSXSAVE)) {
         hyp_inject_ud(v);
         return;

@@ -32,8 +32,9 @@ void exit_skip(struct vcpu *v, unsigned len);
 unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p);
 
 /* Length of the instruction at RIP, whose opcode must be `opcode`: the hardware's word, or
- * decoded. 0: a fault was queued. */
-unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opcode, size_t oplen);
+ * decoded. 0: a fault was queued. Always fills `p`. */
+unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opcode, size_t oplen,
+                       struct guest_paging *p);
 
 /* Per-CPU exit counters summed over all CPUs. */
 uint64_t exit_count(enum exit_kind kind);

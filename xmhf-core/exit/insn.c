@@ -4,6 +4,7 @@
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
+#include <mm/host_map.h>
 #include <util/string.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
@@ -40,9 +41,10 @@ unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p)
     }
     unsigned first = (unsigned)(PAGE_SIZE - (va & PAGE_MASK));
     unsigned n = first < INSN_MAX ? first : INSN_MAX;
-    const uint8_t *page = r == WALK_OK ? guest_phys_ops.map(w.gpa, n) : NULL;
+    const uint8_t *page = r == WALK_OK ? guest_phys_ops.map(w.gpa, n)
+                        : w.gpa.a < MIB(1) ? host_phys(w.gpa.a, n) /* the BIOS */ : NULL;
     if (!page) {
-        hyp_inject_gp(v); /* code in device memory or ROM: not supported */
+        hyp_inject_gp(v); /* code in device memory: not supported */
         return 0;
     }
     for (unsigned i = 0; i < n; i++) {
@@ -62,19 +64,60 @@ static unsigned code_bits(enum cpu_mode m)
     return m == MODE_LONG64 ? 64 : m == MODE_PROT32 ? 32 : 16;
 }
 
-unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opcode, size_t oplen)
+/*
+ * The same code page as last time, and the bare opcode stands there: no walk needed. The
+ * guest may have remapped the page meanwhile; if the old one has these bytes at this place
+ * all the same, only the guest's own next RIP can be wrong.
+ */
+static bool same_code(const struct vcpu *v, const struct guest_paging *p, const uint8_t *opcode,
+                      size_t oplen)
+{
+    uint64_t rip = v->regs.rip;
+    size_t offset = rip & PAGE_MASK;
+
+    if (p->mode != MODE_LONG64 || v->code.page != rip >> PAGE_SHIFT || v->code.cr3 != p->cr3
+        || v->code.page == 0 || offset + oplen > PAGE_SIZE) {
+        return false;
+    }
+    for (size_t i = 0; i < oplen; i++) {
+        if (v->code.bytes[offset + i] != opcode[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void remember_code(struct vcpu *v, const struct guest_paging *p)
+{
+    struct walk w;
+    uint64_t page = align_down(v->regs.rip, PAGE_SIZE);
+
+    if (p->mode == MODE_LONG64
+        && guest_walk(&guest_phys_ops, p, gva(page), ACCESS_EXEC, &w) == WALK_OK) {
+        v->code.bytes = guest_phys_ops.map(w.gpa, PAGE_SIZE);
+        v->code.page = v->code.bytes ? page >> PAGE_SHIFT : 0;
+        v->code.cr3 = p->cr3;
+    }
+}
+
+unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opcode, size_t oplen,
+                       struct guest_paging *p)
 {
     uint8_t buf[INSN_MAX];
-    struct guest_paging p;
 
+    virt->get_paging(v, p);
     if (e->insn_len) {
         return e->insn_len;
     }
-    unsigned n = exit_fetch(v, buf, &p);
+    if (same_code(v, p, opcode, oplen)) {
+        return (unsigned)oplen;
+    }
+    unsigned n = exit_fetch(v, buf, p);
     if (n == 0) {
         return 0;
     }
-    unsigned len = insn_length_of(buf, n, code_bits(p.mode), opcode, oplen);
+    remember_code(v, p);
+    unsigned len = insn_length_of(buf, n, code_bits(p->mode), opcode, oplen);
     if (len == 0) {
         hyp_inject_gp(v); /* the guest changed its code under us */
     }

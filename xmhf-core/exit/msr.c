@@ -156,7 +156,8 @@ static bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
 void exit_rdmsr(struct vcpu *v, const struct exit *e)
 {
     static const uint8_t opcode[] = { 0x0f, 0x32 };
-    unsigned len = exit_insn_len(v, e, opcode, sizeof(opcode));
+    struct guest_paging p;
+    unsigned len = exit_insn_len(v, e, opcode, sizeof(opcode), &p);
     uint64_t value = 0;
 
     if (len == 0) {
@@ -174,7 +175,8 @@ void exit_rdmsr(struct vcpu *v, const struct exit *e)
 void exit_wrmsr(struct vcpu *v, const struct exit *e)
 {
     static const uint8_t opcode[] = { 0x0f, 0x30 };
-    unsigned len = exit_insn_len(v, e, opcode, sizeof(opcode));
+    struct guest_paging p;
+    unsigned len = exit_insn_len(v, e, opcode, sizeof(opcode), &p);
     uint64_t value = (uint32_t)v->regs.gpr[GPR_RAX] | v->regs.gpr[GPR_RDX] << 32;
 
     if (len == 0) {
