@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* libFuzzer: the input is physical memory from 0 on; its first byte chooses the form. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <boot/common/mb_parse.h>
+#include <util/e820.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint8_t *mem;
+static size_t mem_size;
+
+static const void *map(uint64_t addr, uint64_t len)
+{
+    return addr <= mem_size && len <= mem_size - addr ? mem + addr : NULL;
+}
+
+static void check(bool ok)
+{
+    if (!ok) {
+        abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct boot_info bi;
+    const char *why = NULL;
+    int result;
+
+    if (size < 1) {
+        return 0;
+    }
+    mem = data + 1;
+    mem_size = size - 1;
+    memset(&bi, 0xee, sizeof(bi));
+    result = data[0] % 2 != 0 ? mb2_parse(map, 0, &bi, &why) : mb1_parse(map, 0, &bi, &why);
+    check((result == 0) == (why == NULL));
+    if (result != 0) {
+        return 0;
+    }
+    check(bi.mem_count >= 1 && bi.mem_count <= BOOT_MEM_MAX);
+    check(bi.module_count <= BOOT_MODULE_MAX);
+    check(memchr(bi.cmdline, 0, sizeof(bi.cmdline)) != NULL);
+    for (unsigned i = 0; i < bi.module_count; i++) {
+        check(bi.module[i].size != 0);
+        check(memchr(bi.module[i].cmdline, 0, sizeof(bi.module[i].cmdline)) != NULL);
+    }
+    if (boot_place(&bi, MIB(3), 0, NULL, 0, &why) == 0) {
+        check(e820_is_usable(bi.mem, bi.mem_count, bi.protected_base, bi.protected_size));
+        for (unsigned i = 0; i < bi.module_count; i++) {
+            check(!ranges_overlap(bi.protected_base, bi.protected_size, bi.module[i].start,
+                                  bi.module[i].size));
+        }
+    }
+    return 0;
+}
