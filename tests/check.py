@@ -1,0 +1,373 @@
+#!/usr/bin/env python3
+"""Build everything and run the tests, group by group; the last line counts the results.
+
+SPDX-License-Identifier: MIT
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.dont_write_bytecode = True  # the source tree stays as it is
+SOURCE = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(SOURCE / "tools" / "lib"))
+from xmhftools import base  # noqa: E402
+
+JOBS = f"-j{os.cpu_count() or 1}"
+STEP_LIMIT = 900     # seconds for one build or one small step
+RUNNER_LIMIT = 3600  # seconds for all tests of one runner; they limit each test themselves
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+RESULT = re.compile(r"(ok|not ok|skip) (.+)$")
+
+GROUPS = {
+    "build": "gcc and clang, -O0 and -O2, warnings as errors; same bits twice; headers alone",
+    "unit": "host unit tests under ASan and UBSan, and short runs of the fuzzers",
+    "guests": "tiny bare-metal guests under the hypervisor",
+    "svm": "end to end on an emulated AMD machine: Linux, PALs, attacks",
+}
+
+
+class Interrupted(Exception):
+    """Ctrl-C or a request to end."""
+
+
+def last_lines(path, count):
+    """The end of a log, for a person who wants to know why."""
+    if not path.exists():
+        return []
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+
+
+class Child:
+    """One command in a process group of its own, so that all of it can be ended."""
+
+    def __init__(self, argv, log, limit, cwd=None, env=None, stdout=None):
+        self.timed_out = False
+        try:
+            self.process = subprocess.Popen(
+                [str(part) for part in argv], cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+                stdout=stdout or log, stderr=log, start_new_session=True, text=True,
+                errors="replace")
+        except OSError as problem:
+            raise base.ToolError(f"cannot run {argv[0]}: {problem.strerror}") from problem
+        self.timer = threading.Timer(limit, self.expire)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def expire(self):
+        self.timed_out = True
+        self.end()
+
+    def end(self):
+        """Ask the group to end, then make it."""
+        for number, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+            try:
+                os.killpg(self.process.pid, number)
+            except ProcessLookupError:
+                return
+            try:
+                self.process.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.timer.cancel()
+        self.end()  # also what the command may have left behind
+        if self.process.stdout:
+            self.process.stdout.close()
+
+    def outcome(self):
+        """None if all went well, else what went wrong."""
+        status = self.process.wait()
+        if self.timed_out:
+            return "took too long and was stopped"
+        if status < 0:
+            return f"died of signal {-status}"
+        return f"ended with status {status}" if status else None
+
+
+class Session:
+    """Counts, progress lines and logs of one run."""
+
+    def __init__(self, work, total):
+        self.work = work
+        self.total = total
+        self.at = 0
+        self.group = None
+        self.counts = {}   # group -> {"ok": n, "not ok": n, "skip": n}
+        self.seconds = {}  # group -> seconds
+        self.failures = []
+
+    def count(self, kind, name, reason=None):
+        self.counts[self.group][kind] += 1
+        if kind == "not ok":
+            self.failures.append(f"{name}: {reason}" if reason else name)
+
+    def sum(self, kind):
+        return sum(counts[kind] for counts in self.counts.values())
+
+    def begin(self, text, end):
+        self.at += 1
+        print(f"[{self.at}/{self.total}] {text}", end=end, flush=True)
+
+    def step(self, name, commands, cwd, env=None, check=None):
+        """Commands that together are one result; True if it is a good one."""
+        self.begin(f"{name} ... ", end="")
+        start = time.monotonic()
+        log_path = self.work / (re.sub(r"[^\w.-]+", "-", name) + ".log")
+        cwd.mkdir(parents=True, exist_ok=True)
+        problem = self.run_all(commands, log_path, cwd, env)
+        if problem is None and check:
+            problem = check()
+        seconds = round(time.monotonic() - start)
+        print(f"{'ok' if problem is None else 'FAILED'} {seconds}s", flush=True)
+        if problem is None:
+            self.count("ok", name)
+            return True
+        for line in last_lines(log_path, 30):
+            print(f"    | {line}")
+        print(f"    {problem}", flush=True)
+        self.count("not ok", name, problem)
+        return False
+
+    @staticmethod
+    def run_all(commands, log_path, cwd, env):
+        with open(log_path, "w", encoding="utf-8") as log:
+            for argv in commands:
+                print("+", *argv, file=log, flush=True)
+                with Child(argv, log, STEP_LIMIT, cwd, env) as child:
+                    problem = child.outcome()
+                if problem:
+                    return f"{pathlib.Path(str(argv[0])).name} {problem}"
+        return None
+
+    def runner(self, name, argv, env):
+        """A program that prints one result a line: ok NAME, not ok NAME: WHY, skip NAME: WHY."""
+        self.begin(name, end="\n")
+        log_path = self.work / (re.sub(r"[^\w.-]+", "-", name) + ".log")
+        seen = {"ok": 0, "not ok": 0, "skip": 0}
+        with open(log_path, "w", encoding="utf-8") as log, \
+                Child(argv, log, RUNNER_LIMIT, SOURCE, env, subprocess.PIPE) as child:
+            for line in child.process.stdout:
+                print(f"    {line.rstrip()}", flush=True)
+                found = RESULT.match(line)
+                if found:
+                    seen[found.group(1)] += 1
+                    self.count(found.group(1), found.group(2))
+            problem = child.outcome()
+        if problem and not seen["not ok"]:
+            self.runner_failed(name, problem, log_path)
+        elif not any(seen.values()):
+            self.runner_failed(name, "gave no results", log_path)
+
+    def runner_failed(self, name, problem, log_path):
+        for line in last_lines(log_path, 30):
+            print(f"    | {line}")
+        print(f"    not ok {name}: {problem}", flush=True)
+        self.count("not ok", name, problem)
+
+
+class Builds:
+    """Build folders, each made at most once in a run."""
+
+    def __init__(self, session, root, main):
+        self.session = session
+        self.root = root
+        self.main = main
+        self.made = {}
+
+    def folder(self, name):
+        return self.main if name == "gcc -O2" else self.root / name.replace(" ", "")
+
+    def configure(self, name, source=SOURCE, options=()):
+        """The commands that make a Makefile; `name` starts with the compiler and -On."""
+        compiler, level = name.split()[:2]
+        commands = [[source / "configure", f"CC={compiler}", f"CFLAGS=-g {level}", *options]]
+        if not (source / "configure").exists():
+            commands.insert(0, [source / "bootstrap"])
+        return commands
+
+    def make(self, name, source=SOURCE, options=(), check=None):
+        """Configure and build everything. True if it worked."""
+        if name not in self.made:
+            commands = [*self.configure(name, source, options), ["make", JOBS]]
+            self.made[name] = self.session.step(f"build {name}", commands, self.folder(name),
+                                                check=check)
+        return self.made[name]
+
+    def make_tests(self, what, target):
+        """Build one target in the main folder, which may have no hypervisor yet."""
+        commands = [["make", JOBS, target]]
+        if not (self.main / "Makefile").exists():
+            commands = self.configure("gcc -O2") + commands
+        return self.session.step(what, commands, self.main)
+
+    def not_sources(self, folder, names):
+        """What a copy of the sources leaves out."""
+        build_folders = (self.root, self.main)
+        return [name for name in names if name in (".git", "autom4te.cache", "__pycache__")
+                or pathlib.Path(folder, name) in build_folders]
+
+    def same_bits(self):
+        """Build a copy of the sources elsewhere and compare; a path must not matter."""
+        copy = self.root / "another" / "folder" / "sources"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(SOURCE, copy, symlinks=True, ignore=self.not_sources)
+
+        def differ():
+            ours, theirs = self.folder("gcc -O2"), self.folder("gcc -O2 again")
+            for name in ("xmhf.elf", "xmhf-core.elf"):
+                if (ours / name).read_bytes() != (theirs / name).read_bytes():
+                    return f"two builds of {name} from different folders differ"
+            return None
+        self.make("gcc -O2 again", source=copy, check=differ)
+
+
+def group_build(session, builds, _extra):
+    for compiler in ("gcc", "clang"):
+        for level in ("-O0", "-O2"):
+            builds.make(f"{compiler} {level}")
+    builds.make("gcc -O2 helloworld", options=["--with-hypapp=helloworld"])
+    if builds.make("gcc -O2"):
+        builds.same_bits()
+        session.step("headers compile alone", [["make", "header-check"]], builds.folder("gcc -O2"))
+
+
+def group_unit(session, builds, extra):
+    env = environment(builds)
+    if builds.make_tests("build unit tests", "unit-tests"):
+        session.runner("unit tests", ["tests/unit/run.py", "--build", builds.main], env)
+    if builds.make_tests("build fuzzers", "fuzz"):
+        session.runner("fuzzers", ["tests/fuzz/run.py", "--build", builds.main, *extra], env)
+
+
+def machine_group(name, program, *arguments):
+    """A group whose tests boot the hypervisor, by a program of its own."""
+    def group(session, builds, extra):
+        if not (SOURCE / program).exists():
+            session.begin(f"{name}: skipped, there is no {program}", end="\n")
+            session.count("skip", name)
+        elif builds.make("gcc -O2"):
+            session.runner(name, [program, *arguments, *extra], environment(builds))
+    return group
+
+
+RUN = {
+    "build": group_build,
+    "unit": group_unit,
+    "guests": machine_group("guests", "tests/guests/run.py"),
+    "svm": machine_group("svm", "tests/e2e/run.py", "svm"),
+}
+
+
+def environment(builds):
+    """For test programs: the build folder, where the tools look for it."""
+    return {**os.environ, "XMHF_BUILD": str(builds.main)}
+
+
+def steps_of(groups):
+    """How many progress lines there will be."""
+    own = {"build": 6, "unit": 4, "guests": 1, "svm": 1}
+    shared = 0 if groups == ["unit"] else 1  # the build gcc -O2
+    return shared + sum(own[name] for name in groups)
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="check.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Install what is missing (as root), build outside the tree, run the tests.",
+        epilog="groups:\n" + "\n".join(f"  {name:8}{text}" for name, text in GROUPS.items()))
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help="default: every group")
+    parser.add_argument("--list", action="store_true", help="list the groups and end")
+    parser.add_argument("--all", action="store_true",
+                        help="also the tests that are too long for every change")
+    parser.add_argument("--build", metavar="DIR", help="build in DIR and leave it there "
+                        "(default: a new folder, removed when all is well)")
+    args = parser.parse_args()
+    for name in args.groups:
+        if name not in GROUPS:
+            parser.error(f"no group {name}: the groups are {', '.join(GROUPS)}")
+    args.groups = [name for name in GROUPS if name in args.groups or not args.groups]
+    return args
+
+
+def run_groups(args, session, builds):
+    extra = ["--all"] if args.all else []
+    for name in args.groups:
+        session.group = name
+        session.counts[name] = {"ok": 0, "not ok": 0, "skip": 0}
+        start = time.monotonic()
+        try:
+            RUN[name](session, builds, extra)
+        finally:
+            session.seconds[name] = round(time.monotonic() - start)
+
+
+def report(session):
+    """What failed, the time of each group, and the last line. The exit status."""
+    print()
+    for failure in session.failures:
+        print(f"not ok {failure}")
+    if session.failures:
+        print(f"builds and logs are in {session.work}")
+    for name, counts in session.counts.items():
+        print(f"{name:8}{session.seconds[name]:5} s  {counts['ok']} passed, "
+              f"{counts['not ok']} failed, {counts['skip']} skipped")
+    passed, failed, skipped = (session.sum(kind) for kind in ("ok", "not ok", "skip"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return 0 if passed and not failed else 1
+
+
+def build_parent():
+    """Where new build folders go; never in the source tree."""
+    root = os.environ.get("XMHF_BUILD_ROOT")
+    path = pathlib.Path(root).absolute() if root else base.cache_root()
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def on_signal(number, _frame):
+    for other in SIGNALS:  # once is enough; cleaning up is not to be interrupted
+        signal.signal(other, signal.SIG_IGN)
+    raise Interrupted(number)
+
+
+def run(args, root):
+    """Everything, in build folders under `root`. The exit status."""
+    session = Session(root, steps_of(args.groups))
+    main_build = pathlib.Path(args.build).absolute() if args.build else root / "main"
+    try:
+        run_groups(args, session, Builds(session, root, main_build))
+    except Interrupted as reason:
+        base.say(f"\ncheck.sh: interrupted after {session.sum('ok')} passed, "
+                 f"{session.sum('not ok')} failed")
+        return 128 + reason.args[0]
+    return report(session)
+
+
+def main():
+    args = parse()
+    if args.list:
+        for name, text in GROUPS.items():
+            print(f"{name:8}{text}")
+        return 0
+    for number in SIGNALS:
+        signal.signal(number, on_signal)
+    root = pathlib.Path(tempfile.mkdtemp(prefix="check-", dir=build_parent()))
+    status = run(args, root)
+    if status != 1:  # a failure's logs are still wanted
+        shutil.rmtree(root, ignore_errors=True)
+    return status
+
+
+base.main(main)
