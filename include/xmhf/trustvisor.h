@@ -70,7 +70,7 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(BAD_SECTION_TYPE,5, "unknown section type") \
     X(MISALIGNED,      6, "a section must start on a 4 KiB page") \
     X(BAD_SIZE,        7, "a section is empty, too large or wraps around") \
-    X(OVERLAP,         8, "two sections overlap") \
+    X(OVERLAP,         8, "a section overlaps another one, or one of a registered PAL") \
     X(NOT_RAM,         9, "a page is not ordinary guest RAM (device, ROM or hypervisor memory)") \
     X(DUPLICATE_PAGE, 10, "one physical page appears twice") \
     X(BAD_PARAMS,     11, "the number of parameters must be 1 to 10") \

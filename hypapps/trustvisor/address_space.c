@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* Builds and takes down a PAL's page tables and nested tables. */
+#include "address_space.h"
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+
+/* Entries of 4-level paging (SDM vol. 3, 4.5.4). A and D are set from the start. */
+#define PTE_TABLE 0x027ULL                 /* present, writable, user, accessed */
+#define PTE_DATA  (0x067ULL | BIT(63))     /* ... and dirty, no execute */
+#define PTE_CODE  0x065ULL                 /* present, user, accessed, dirty */
+#define PTE_ADDR  0x000ffffffffff000ULL
+
+#define GATE_DEFAULT 0x1000ULL
+#define INT3_WORD    0xccccccccccccccccULL
+
+enum { NESTED_L4, NESTED_L3, NESTED_L2 };
+
+static void *gate_frame;
+
+bool space_global_init(void)
+{
+    uint8_t *page = pool_alloc();
+
+    if (page == NULL) {
+        return false;
+    }
+    hw_fill64(page, INT3_WORD, PAGE_SIZE / 8);
+    for (unsigned i = 0; i < TV_STUB_LEN; i++) {
+        page[i] = virt->hypercall_insn[i];
+    }
+    gate_frame = page;
+    return true;
+}
+
+/* --- nested tables -------------------------------------------------------------- */
+
+/* The nested entry of guest-physical page `index`, or NULL if its table doesn't exist. */
+static uint64_t *nested_entry(const struct tv_space *s, uint32_t index)
+{
+    uint64_t e = s->nested[NESTED_L2][index >> 9];
+    uint64_t *l1;
+
+    if (e == 0) {
+        return NULL;
+    }
+    l1 = core_va(virt->nested->addr(e));
+    return &l1[index & 511];
+}
+
+static bool nested_set(struct tv_space *s, uint32_t index, const void *frame, unsigned rights)
+{
+    uint64_t *e = nested_entry(s, index);
+
+    if (e == NULL) {
+        void *l1 = pool_alloc();
+        if (l1 == NULL) {
+            return false;
+        }
+        s->nested[NESTED_L2][index >> 9] = virt->nested->table(core_hpa(l1));
+        e = nested_entry(s, index);
+    }
+    *e = virt->nested->leaf(core_hpa(frame), rights, MT_WB, 1);
+    return true;
+}
+
+static void *nested_frame(const struct tv_space *s, uint32_t index)
+{
+    const uint64_t *e = nested_entry(s, index);
+
+    return e == NULL || *e == 0 ? NULL : core_va(virt->nested->addr(*e));
+}
+
+void *space_frame(const struct tv_space *s, uint32_t index)
+{
+    return nested_frame(s, 1 + index);
+}
+
+static bool nested_build(struct tv_space *s)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(s->nested); i++) {
+        s->nested[i] = pool_alloc();
+        if (s->nested[i] == NULL) {
+            return false;
+        }
+    }
+    s->nested[NESTED_L4][0] = virt->nested->table(core_hpa(s->nested[NESTED_L3]));
+    s->nested[NESTED_L3][0] = virt->nested->table(core_hpa(s->nested[NESTED_L2]));
+    return nested_set(s, 0, gate_frame, ACCESS_READ | ACCESS_EXEC);
+}
+
+/* --- the PAL's page tables ------------------------------------------------------ */
+
+static unsigned table_index(uint64_t va, unsigned level)
+{
+    return (unsigned)(va >> (12 + 9 * (level - 1))) & 511;
+}
+
+static uint64_t *table_va(const struct tv_space *s, uint64_t entry)
+{
+    return nested_frame(s, (uint32_t)((entry & PTE_ADDR) >> PAGE_SHIFT));
+}
+
+/* A new table behind all pages that exist; its guest-physical address goes to `*g`. */
+static uint64_t *table_new(struct tv_space *s, uint64_t *g)
+{
+    uint32_t index = 1 + s->pages + s->tables;
+    uint64_t *t = pool_alloc();
+
+    if (t == NULL) {
+        return NULL;
+    }
+    if (!nested_set(s, index, t, ACCESS_READ | ACCESS_WRITE)) {
+        pool_free(t);
+        return NULL;
+    }
+    s->tables++;
+    *g = (uint64_t)index << PAGE_SHIFT;
+    return t;
+}
+
+/* The table of `level` (1 = page table) for `va`. NULL if it isn't there, or, with
+ * `create`, when out of memory. */
+static uint64_t *table_at(struct tv_space *s, uint64_t va, unsigned level, bool create)
+{
+    uint64_t *t = s->pml4;
+
+    for (unsigned l = 4; l > level && t != NULL; l--) {
+        uint64_t *e = &t[table_index(va, l)];
+        uint64_t g;
+        if (*e != 0) {
+            t = table_va(s, *e);
+        } else if (!create) {
+            t = NULL;
+        } else {
+            t = table_new(s, &g);
+            *e = t == NULL ? 0 : g | PTE_TABLE;
+        }
+    }
+    return t;
+}
+
+/* Map `va` to guest-physical page `index`. False: out of memory. */
+static bool table_map(struct tv_space *s, uint64_t va, uint32_t index, uint64_t flags)
+{
+    if (s->pt == NULL || s->pt_region != va >> 21) {
+        s->pt = table_at(s, va, 1, true);
+        s->pt_region = va >> 21;
+        if (s->pt == NULL) {
+            return false;
+        }
+    }
+    s->pt[table_index(va, 1)] = (uint64_t)index << PAGE_SHIFT | flags;
+    return true;
+}
+
+/* --- the gate ------------------------------------------------------------------- */
+
+static bool gate_free_at(const struct tv_image *im, uint64_t va)
+{
+    return tv_section_at(im, va) == NULL;
+}
+
+/* A page for the gate: behind a section in the same 2 MiB, so that it takes no tables of
+ * its own; else a low one. */
+static uint64_t gate_choose(const struct tv_image *im)
+{
+    uint64_t va = GATE_DEFAULT;
+
+    for (uint32_t i = 0; i < im->section_count; i++) {
+        uint64_t end = tv_section_end(&im->sections[i]);
+        if (end % PAGE_SIZE_2M != 0 && gate_free_at(im, end)) {
+            return end;
+        }
+    }
+    while (!gate_free_at(im, va)) {
+        va = tv_section_end(tv_section_at(im, va));
+    }
+    return va;
+}
+
+/* --- life ----------------------------------------------------------------------- */
+
+size_t space_need(const struct tv_image *im)
+{
+    size_t tables = 1 + 3; /* PML4; at worst three for the gate */
+
+    for (uint32_t i = 0; i < im->section_count; i++) {
+        uint64_t first = im->sections[i].start;
+        uint64_t last = tv_section_end(&im->sections[i]) - 1;
+        for (unsigned shift = 21; shift <= 39; shift += 9) {
+            tables += (size_t)((last >> shift) - (first >> shift) + 1);
+        }
+    }
+    return im->pages + tables + ARRAY_SIZE(((struct tv_space *)0)->nested) +
+           (1 + im->pages + tables) / 512 + 1;
+}
+
+bool space_init(struct tv_space *s, const struct tv_image *im)
+{
+    uint64_t g;
+
+    s->pages = im->pages;
+    s->gate = gate_choose(im);
+    if (!nested_build(s)) {
+        return false;
+    }
+    s->pml4 = table_new(s, &g);
+    return s->pml4 != NULL && table_map(s, s->gate, 0, PTE_CODE);
+}
+
+void *space_add(struct tv_space *s, const struct tv_section *sec, uint32_t index)
+{
+    bool code = tv_is_code(sec->type);
+    uint64_t va = sec->start + (uint64_t)(index - sec->first) * PAGE_SIZE;
+    void *frame = pool_alloc();
+
+    if (frame == NULL) {
+        return NULL;
+    }
+    if (!nested_set(s, 1 + index, frame,
+                    ACCESS_READ | (code ? ACCESS_EXEC : ACCESS_WRITE))) {
+        pool_free(frame);
+        return NULL;
+    }
+    /* On failure the frame belongs to the space and goes with it. */
+    return table_map(s, va, 1 + index, code ? PTE_CODE : PTE_DATA) ? frame : NULL;
+}
+
+hpa_t space_nested_root(const struct tv_space *s)
+{
+    return core_hpa(s->nested[NESTED_L4]);
+}
+
+gpa_t space_cr3(const struct tv_space *s)
+{
+    return gpa((uint64_t)(1 + s->pages) << PAGE_SHIFT); /* the PML4 is the first table */
+}
+
+/* Zero the entries of the tables of `level` that lead to [va, end). */
+static void table_clear(struct tv_space *s, uint64_t va, uint64_t end, unsigned level)
+{
+    unsigned shift = 12 + 9 * (level - 1);
+
+    while (va < end) {
+        uint64_t next = align_down(va, 1ULL << (shift + 9)) + (1ULL << (shift + 9));
+        uint64_t last = (next < end ? next : end) - 1;
+        uint64_t *t = table_at(s, va, level, false);
+        if (t != NULL) {
+            hw_fill64(&t[table_index(va, level)], 0, (size_t)((last >> shift) - (va >> shift) + 1));
+        }
+        va = next;
+    }
+}
+
+/* Only entries that were used are cleared: whole pages would cost 512 stores each. Lower
+ * levels first, since the way to them leads through the upper ones. */
+static void tables_free(struct tv_space *s, const struct tv_image *im)
+{
+    for (unsigned level = 1; s->pml4 != NULL && level <= 4; level++) {
+        for (uint32_t i = 0; i < im->section_count; i++) {
+            table_clear(s, im->sections[i].start, tv_section_end(&im->sections[i]), level);
+        }
+        table_clear(s, s->gate, s->gate + PAGE_SIZE, level);
+    }
+    for (uint32_t i = 0; i < s->tables; i++) {
+        uint64_t *e = nested_entry(s, 1 + s->pages + i);
+        pool_free(core_va(virt->nested->addr(*e)));
+        *e = 0;
+    }
+    s->tables = 0;
+    s->pml4 = NULL;
+}
+
+static void nested_free(struct tv_space *s, uint32_t last_index)
+{
+    uint64_t *l2 = s->nested[NESTED_L2];
+    uint64_t *gate = l2 == NULL ? NULL : nested_entry(s, 0);
+
+    if (gate != NULL) {
+        *gate = 0;
+    }
+    /* There may be holes: page tables come behind sections that were never filled. */
+    for (uint32_t i = 0; l2 != NULL && i <= last_index >> 9; i++) {
+        if (l2[i] != 0) {
+            pool_free(core_va(virt->nested->addr(l2[i])));
+            l2[i] = 0;
+        }
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(s->nested); i++) {
+        if (s->nested[i] != NULL) {
+            s->nested[i][0] = 0;
+            pool_free(s->nested[i]);
+            s->nested[i] = NULL;
+        }
+    }
+}
+
+bool space_free(struct tv_space *s, const struct tv_image *im, uint32_t *budget)
+{
+    uint32_t last_index = s->pages + s->tables;
+
+    while (s->nested[NESTED_L2] != NULL && s->freed < s->pages) {
+        uint64_t *e = nested_entry(s, 1 + s->freed);
+        if (*budget == 0) {
+            return false;
+        }
+        if (e == NULL || *e == 0) {
+            break; /* pages are added in order: no more frames */
+        }
+        pool_free_dirty(core_va(virt->nested->addr(*e)));
+        *e = 0;
+        s->freed++;
+        --*budget;
+    }
+    tables_free(s, im);
+    nested_free(s, last_index);
+    return true;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls: into the sandbox from the entry stub, out of it at the gate, and in between
+ * through the resume stub as often as interrupts come. A CPU in the sandbox holds a
+ * reference to the PAL and owns its activation (ACT_RUNNING).
+ */
+#include "tv.h"
+
+static struct tv_cpu cpus[CPU_MAX];
+static void *initial_xstate;   /* FPU state at each entry */
+
+bool call_init(void)
+{
+    if (xstate_size() > PAGE_SIZE) {
+        log_line("trustvisor: FPU state of %zu bytes doesn't fit a page", xstate_size());
+        return false;
+    }
+    initial_xstate = pool_alloc();
+    if (initial_xstate == NULL) {
+        return false;
+    }
+    xstate_init(initial_xstate);
+    return true;
+}
+
+static struct tv_cpu *this_cpu(const struct vcpu *v)
+{
+    return &cpus[v->index];
+}
+
+unsigned call_running_index(const struct vcpu *v)
+{
+    return registry_index(this_cpu(v)->running);
+}
+
+/* A return address that RET would accept (48-bit addresses: LA57 is hidden). */
+static bool canonical(uint64_t va)
+{
+    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+}
+
+/* --- the OS's thread, seen again after the sandbox --------------------------------------- */
+
+/* All registers zero but RSP and RFLAGS, which are as at the call. */
+static void thread_at(struct vcpu *v, const struct tv_caller *k, uint64_t rip)
+{
+    v->regs = (struct vcpu_regs){ .rip = rip, .rflags = k->rflags };
+    v->regs.gpr[GPR_RSP] = k->rsp;
+    virt->clear_shadow(v);
+}
+
+static void thread_restore(struct vcpu *v, const struct tv_caller *k, uint64_t rip)
+{
+    thread_at(v, k, rip);
+    v->regs.gpr[GPR_RBX] = k->rbx;
+    v->regs.gpr[GPR_RBP] = k->rbp;
+    v->regs.gpr[GPR_R12] = k->r12;
+    v->regs.gpr[GPR_R13] = k->r13;
+    v->regs.gpr[GPR_R14] = k->r14;
+    v->regs.gpr[GPR_R15] = k->r15;
+}
+
+/* The call is over: nobody owns the activation. */
+static void release(struct vcpu *v, struct tv_slot *s)
+{
+    this_cpu(v)->running = NULL;
+    atomic_store_explicit(&s->pal->act.state, ACT_FREE, memory_order_release);
+    registry_put(s);
+}
+
+/* The call goes on when the thread comes back with a new token: leave it at the resume
+ * stub. The token is published last. */
+static void wait_for_token(struct vcpu *v, struct tv_slot *s, enum tv_act_state state)
+{
+    struct tv_activation *act = &s->pal->act;
+    uint64_t token[2];
+
+    hyp_random(token, sizeof(token));
+    token[0] += token[0] == 0; /* 0 means that no token is out */
+    thread_at(v, &act->caller, s->pal->resume);
+    v->regs.gpr[GPR_RAX] = token[0];
+    v->regs.gpr[GPR_RDX] = token[1];
+    act->token_high = token[1];
+    this_cpu(v)->running = NULL;
+    atomic_store_explicit(&act->state, state, memory_order_release);
+    atomic_store_explicit(&act->token_low, token[0], memory_order_release);
+    registry_put(s);
+}
+
+/* The PAL is done, the OS's context is loaded: copy out and return. */
+static void finish(struct vcpu *v, struct tv_slot *s, const struct hyp_caller *c)
+{
+    struct tv_pal *pal = s->pal;
+    const struct tv_caller *k = &pal->act.caller;
+    enum marshal_answer m = MARSHAL_OK;
+    struct gm_fault f;
+
+    if (pal->image.has_data) {
+        m = marshal_out(pal, c, &f);
+    }
+    if (m == MARSHAL_FAULT) {
+        wait_for_token(v, s, ACT_RETURNING);
+        hyp_inject_fault(v, &f);
+        return;
+    }
+    if (m == MARSHAL_NOT_RAM) {
+        /* The caller put a device where its buffer was: the result is lost. */
+        thread_restore(v, k, pal->image.entry);
+        hyp_inject_gp(v);
+    } else {
+        thread_restore(v, k, k->rip);
+        v->regs.gpr[GPR_RSP] = k->rsp + TV_WORD;
+        v->regs.gpr[GPR_RAX] = pal->act.result;
+    }
+    release(v, s);
+}
+
+/* --- in ------------------------------------------------------------------------------------ */
+
+static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, void (*inject)(struct vcpu *))
+{
+    release(v, s);
+    inject(v);
+    return HC_SWITCHED;
+}
+
+/* The activation is ours: check the caller, take its arguments, enter. */
+static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+{
+    struct tv_pal *pal = s->pal;
+    struct vcpu_regs regs;
+    struct gm_fault f;
+    enum stubs_answer stubs = stubs_check(pal, c, &f);
+    enum marshal_answer m;
+
+    if (stubs == STUBS_GONE) {
+        /* Another process got this CR3, or the owner took the pages away. */
+        death_of(s, TV_DEATH_OWNER_GONE, 0, 0);
+        registry_put(s);
+        hyp_inject_ud(v);
+        return HC_SWITCHED;
+    }
+    m = stubs == STUBS_FAULT ? MARSHAL_FAULT : marshal_in(pal, c, &v->regs, &regs, &f);
+    if (m == MARSHAL_FAULT) {
+        release(v, s);
+        return tv_fault(v, &f);
+    }
+    if (m == MARSHAL_NOT_RAM || !canonical(pal->act.caller.rip)) {
+        return refuse(v, s, hyp_inject_gp);
+    }
+    this_cpu(v)->running = s;
+    sandbox_enter(v, &pal->sandbox, &regs, initial_xstate);
+    return HC_SWITCHED;
+}
+
+static enum hc_result stub_entry(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+{
+    uint32_t expected = ACT_FREE;
+
+    if (atomic_compare_exchange_strong_explicit(&s->pal->act.state, &expected, ACT_RUNNING,
+                                                memory_order_acquire, memory_order_relaxed)) {
+        return enter(v, c, s);
+    }
+    registry_put(s); /* somebody else's call is under way: wait, interrupts open */
+    return HC_AGAIN;
+}
+
+static enum hc_result stub_resume(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+{
+    struct tv_activation *act = &s->pal->act;
+    uint64_t low = v->regs.gpr[GPR_RAX];
+    uint32_t state = atomic_load(&act->state);
+
+    if (low == 0 || v->regs.gpr[GPR_RDX] != act->token_high ||
+        (state != ACT_INTERRUPTED && state != ACT_RETURNING) ||
+        !atomic_compare_exchange_strong(&act->token_low, &low, 0) ||
+        !atomic_compare_exchange_strong(&act->state, &state, ACT_RUNNING)) {
+        registry_put(s);
+        hyp_inject_gp(v);
+        return HC_SWITCHED;
+    }
+    if (state == ACT_RETURNING) {
+        finish(v, s, c);
+    } else {
+        this_cpu(v)->running = s;
+        sandbox_enter(v, &s->pal->sandbox, &act->regs, act->xstate);
+    }
+    return HC_SWITCHED;
+}
+
+enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+{
+    uint64_t rip = v->regs.rip;
+    bool entry = rip == s->pal->image.entry;
+
+    if ((!entry && rip != s->pal->resume) || c->paging.cpl != 3 || c->paging.mode != MODE_LONG64) {
+        registry_put(s);
+        return HC_UNKNOWN;
+    }
+    if (c->event_queued) {
+        registry_put(s);
+        return HC_AGAIN;
+    }
+    if (!c->interrupts_on) { /* a PAL always runs with interrupts open */
+        registry_put(s);
+        hyp_inject_gp(v);
+        return HC_SWITCHED;
+    }
+    return entry ? stub_entry(v, c, s) : stub_resume(v, c, s);
+}
+
+/* --- out ------------------------------------------------------------------------------------ */
+
+static void at_gate(struct vcpu *v, struct tv_slot *s)
+{
+    struct hyp_caller c;
+
+    s->pal->act.result = v->regs.gpr[GPR_RAX];
+    sandbox_leave(v, NULL, NULL);
+    if (s->pal->image.has_data) {
+        hyp_caller(v, &c);
+    }
+    finish(v, s, &c);
+}
+
+static void interrupted(struct vcpu *v, struct tv_slot *s)
+{
+    sandbox_leave(v, &s->pal->act.regs, s->pal->act.xstate);
+    wait_for_token(v, s, ACT_INTERRUPTED);
+}
+
+static void die(struct vcpu *v, struct tv_slot *s, enum tv_death why, unsigned vector)
+{
+    uint64_t rip = v->regs.rip;
+
+    sandbox_leave(v, NULL, NULL);
+    thread_restore(v, &s->pal->act.caller, s->pal->image.entry);
+    hyp_inject_gp(v);
+    this_cpu(v)->running = NULL;
+    death_of(s, why, vector, rip);
+    registry_put(s);
+    death_reap(v, TV_ATOMIC_PAGES);
+}
+
+/* A hypercall of the PAL itself. */
+static void inside(struct vcpu *v, const struct exit *e)
+{
+    uint32_t cmd = (uint32_t)v->regs.gpr[GPR_RAX];
+    enum tv_error answer = tv_is_public(cmd) ? TV_NOT_SUPPORTED : TV_UNKNOWN_COMMAND;
+
+    if (cmd == TV_HC_TEST) {
+        answer = TV_OK;
+    } else if (cmd == TV_HC_REG || cmd == TV_HC_UNREG) {
+        answer = TV_IN_PAL;
+    }
+    v->regs.gpr[GPR_RAX] = answer;
+    v->regs.rip += e->insn_len != 0 ? e->insn_len : TV_STUB_LEN;
+}
+
+void call_exit(struct vcpu *v, const struct exit *e)
+{
+    struct tv_slot *s = this_cpu(v)->running;
+
+    switch (e->kind) {
+    case EXIT_HYPERCALL:
+        if (v->regs.rip == s->pal->space.gate) {
+            at_gate(v, s);
+        } else {
+            inside(v, e);
+        }
+        break;
+    case EXIT_NONE:
+        break;
+    case EXIT_INTR:
+    case EXIT_INIT:
+    case EXIT_SIPI:
+    case EXIT_SMI:
+    case EXIT_NMI:
+    case EXIT_NMI_WINDOW:
+        interrupted(v, s);
+        break;
+    case EXIT_EXCEPTION:
+        die(v, s, TV_DEATH_EXCEPTION, e->exception.vector);
+        break;
+    case EXIT_NESTED_FAULT:
+    case EXIT_SHUTDOWN:
+    case EXIT_ENTRY_FAILED:
+    case EXIT_UNKNOWN:
+        die(v, s, TV_DEATH_ESCAPE, 0);
+        break;
+    default:
+        die(v, s, TV_DEATH_FORBIDDEN, 0);
+        break;
+    }
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks a registration's structures; pure. */
+#include "image.h"
+
+static enum tv_error check_section(const struct tv_pal_section *s, struct tv_image *im)
+{
+    struct tv_section *out = &im->sections[im->section_count];
+
+    if (s->type < TV_SECTION_CODE || s->type > TV_SECTION_SHARED_CODE) {
+        return TV_BAD_SECTION_TYPE;
+    }
+    if (s->start_addr & PAGE_MASK) {
+        return TV_MISALIGNED;
+    }
+    /* page_num is bounded first, so that nothing below wraps. */
+    if (s->page_num == 0 || s->page_num > TV_PAGES_MAX - im->pages ||
+        s->start_addr >= TV_USER_END ||
+        s->page_num * PAGE_SIZE > TV_USER_END - s->start_addr) {
+        return TV_BAD_SIZE;
+    }
+    out->start = s->start_addr;
+    out->pages = s->page_num;
+    out->first = im->pages;
+    out->type = s->type;
+    for (uint32_t i = 0; i < im->section_count; i++) {
+        const struct tv_section *other = &im->sections[i];
+        if (ranges_overlap(out->start, out->pages * PAGE_SIZE,
+                           other->start, other->pages * PAGE_SIZE)) {
+            return TV_OVERLAP;
+        }
+    }
+    if (out->start < im->lowest) {
+        im->lowest = out->start;
+    }
+    im->pages += out->pages;
+    im->section_count++;
+    return TV_OK;
+}
+
+static enum tv_error check_sections(const struct tv_pal_sections *s, struct tv_image *im)
+{
+    if (s->num_sections == 0 || s->num_sections > TV_MAX_SECTIONS) {
+        return TV_BAD_SECTIONS;
+    }
+    im->lowest = UINT64_MAX;
+    for (uint32_t i = 0; i < s->num_sections; i++) {
+        enum tv_error e = check_section(&s->sections[i], im);
+        if (e != TV_OK) {
+            return e;
+        }
+    }
+    return TV_OK;
+}
+
+/* The first section of type `type`; section_count if there is none. */
+static uint8_t first_of(const struct tv_image *im, uint32_t type)
+{
+    uint32_t i = 0;
+
+    while (i < im->section_count && im->sections[i].type != type) {
+        i++;
+    }
+    return (uint8_t)i;
+}
+
+static enum tv_error check_roles(uint64_t entry, struct tv_image *im)
+{
+    const struct tv_section *code = tv_section_at(im, entry);
+    uint32_t none = im->section_count;
+
+    im->stack = first_of(im, TV_SECTION_STACK);
+    im->param = first_of(im, TV_SECTION_PARAM);
+    if (first_of(im, TV_SECTION_CODE) == none && first_of(im, TV_SECTION_SHARED_CODE) == none) {
+        return TV_NO_CODE;
+    }
+    if (im->stack == none) {
+        return TV_NO_STACK;
+    }
+    if (im->param == none) {
+        return TV_NO_PARAM;
+    }
+    if (code == NULL || !tv_is_code(code->type) ||
+        (entry & PAGE_MASK) > PAGE_SIZE - TV_STUB_LEN) {
+        return TV_BAD_ENTRY;
+    }
+    im->code = (uint8_t)(code - im->sections);
+    im->entry = entry;
+    return TV_OK;
+}
+
+/* Lays the parameter block out: a count, then per parameter, last one first, three
+ * words and the data (public ABI, section 2.4). */
+static enum tv_error check_params(const struct tv_pal_params *p, struct tv_image *im)
+{
+    uint64_t room = im->sections[im->param].pages * PAGE_SIZE;
+    uint64_t at = TV_AREA_OFFSET + sizeof(uint64_t);
+
+    if (p->num_params == 0 || p->num_params > TV_MAX_PARAMS) {
+        return TV_BAD_PARAMS;
+    }
+    if (room > TV_AREA_MAX) {
+        room = TV_AREA_MAX;
+    }
+    im->param_count = p->num_params;
+    for (uint32_t i = p->num_params; i-- > 0;) {
+        const struct tv_pal_param *in = &p->params[i];
+        struct tv_param *out = &im->params[i];
+        if (in->type != TV_PARAM_INTEGER && in->type != TV_PARAM_POINTER) {
+            return TV_BAD_PARAM_TYPE;
+        }
+        out->type = in->type;
+        out->words = in->size;
+        out->offset = (uint32_t)at;
+        out->bytes = 0;
+        if (in->type == TV_PARAM_POINTER) {
+            if (in->size > TV_AREA_MAX / TV_WORD) {
+                return TV_PARAMS_TOO_BIG;
+            }
+            out->bytes = (uint32_t)(in->size * TV_WORD);
+            im->has_data = im->has_data || out->bytes != 0;
+        }
+        at += 3 * sizeof(uint64_t) + out->bytes;
+    }
+    return at > room ? TV_PARAMS_TOO_BIG : TV_OK;
+}
+
+enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_params *p,
+                       uint64_t entry, struct tv_image *im)
+{
+    enum tv_error e;
+
+    *im = (struct tv_image){ 0 };
+    e = check_sections(s, im);
+    if (e == TV_OK) {
+        e = check_roles(entry, im);
+    }
+    if (e == TV_OK) {
+        e = check_params(p, im);
+    }
+    return e;
+}
+
+bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b)
+{
+    for (uint32_t i = 0; i < a->section_count; i++) {
+        for (uint32_t k = 0; k < b->section_count; k++) {
+            if (ranges_overlap(a->sections[i].start, a->sections[i].pages * PAGE_SIZE,
+                               b->sections[k].start, b->sections[k].pages * PAGE_SIZE)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+const struct tv_section *tv_section_of(const struct tv_image *im, uint32_t index)
+{
+    const struct tv_section *s = &im->sections[im->section_count - 1];
+
+    while (s->first > index) {
+        s--;
+    }
+    return s;
+}
+
+const struct tv_section *tv_section_at(const struct tv_image *im, uint64_t va)
+{
+    for (uint32_t i = 0; i < im->section_count; i++) {
+        const struct tv_section *s = &im->sections[i];
+        if (va >= s->start && va - s->start < s->pages * PAGE_SIZE) {
+            return s;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* Encodes a PAL for its identity; pure. */
+#include "identity.h"
+#include <util/string.h>
+
+static void add_sections(br_sha256_context *ctx, const struct tv_image *im)
+{
+    for (uint32_t i = 0; i < im->section_count; i++) {
+        const struct tv_section *s = &im->sections[i];
+        struct pal_id_section enc = {
+            .type = s->type,
+            .rights = tv_is_code(s->type) ? PAL_ID_READ | PAL_ID_EXEC
+                                          : PAL_ID_READ | PAL_ID_WRITE,
+            .pages = s->pages,
+            .offset = s->start - im->lowest,
+        };
+        br_sha256_update(ctx, &enc, sizeof(enc));
+    }
+}
+
+static void add_params(br_sha256_context *ctx, const struct tv_image *im)
+{
+    for (uint32_t i = 0; i < im->param_count; i++) {
+        const struct tv_param *p = &im->params[i];
+        struct pal_id_param enc = {
+            .type = p->type,
+            .direction = p->type == TV_PARAM_POINTER ? PAL_ID_INOUT : PAL_ID_IN,
+            .size = p->words,
+        };
+        br_sha256_update(ctx, &enc, sizeof(enc));
+    }
+}
+
+void tv_identity_begin(br_sha256_context *ctx, const struct tv_image *im)
+{
+    struct pal_id_header header = {
+        .mode = PAL_ID_MODE_64,
+        .convention = PAL_ID_SYSV,
+        .flags = PAL_ID_FLAG_LEGACY,
+        .stacks = 1,
+        .entries = 1,
+        .sections = im->section_count,
+        .params = im->param_count,
+        .base = im->lowest,
+    };
+    struct pal_id_entry entry = { im->entry - im->lowest };
+
+    memcpy(header.magic, PAL_ID_MAGIC, sizeof(header.magic));
+    br_sha256_init(ctx);
+    br_sha256_update(ctx, &header, sizeof(header));
+    br_sha256_update(ctx, &entry, sizeof(entry));
+    add_sections(ctx, im);
+    add_params(ctx, im);
+}
+
+void tv_identity_add(br_sha256_context *ctx, const void *bytes, size_t len)
+{
+    br_sha256_update(ctx, bytes, len);
+}
+
+void tv_identity_end(const br_sha256_context *ctx, uint8_t id[PAL_ID_SIZE])
+{
+    br_sha256_out(ctx, id);
+}

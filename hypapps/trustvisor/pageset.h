@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* A set of guest-physical pages, each with the number under which it was put in. */
+#ifndef TV_PAGESET_H
+#define TV_PAGESET_H
+
+#include <xmhf/types.h>
+
+struct tv_pageset {
+    uint64_t **part;     /* tables of 512 entries each; NULL: empty set */
+    uint64_t *only;      /* the table, if one is enough */
+    uint32_t parts;      /* a power of two */
+};
+
+/* Room for `n` pages (at most 65536). False: out of memory, nothing taken. */
+bool pageset_init(struct tv_pageset *s, uint32_t n);
+/* Put `page` in under `number` (< 2^24). If it is in already nothing changes. Returns its
+ * entry; the caller compares pageset_number(). */
+uint64_t *pageset_put(struct tv_pageset *s, gpa_t page, uint32_t number);
+static inline uint32_t pageset_number(uint64_t entry) { return (uint32_t)(entry & 0xffffff) - 1; }
+/* Let the entry stand for `number` from now on. */
+static inline void pageset_renumber(uint64_t *entry, uint32_t number)
+{
+    *entry = (*entry & ~0xffffffULL) | (number + 1);
+}
+/* Wipe and give back its memory. */
+void pageset_free(struct tv_pageset *s);
+
+#endif

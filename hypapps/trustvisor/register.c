@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TV_HC_REG, in steps: room, copy in, measure, recheck, overwrite. Up to TV_ATOMIC_PAGES
+ * the whole copy happens in one exit, and so do recheck and overwrite: an error or a
+ * fault before has changed nothing. A larger PAL is overwritten in steps once all its
+ * pages were seen writable.
+ *
+ * Between steps the caller's RDX holds a random token, so that the hypercall executed
+ * again is told from a new one; RDX gets its value back at the end.
+ */
+#include "tv.h"
+#include <util/string.h>
+
+/* Instructions of one exit, and what a page of each phase takes of them. */
+#define BUDGET         190000
+#define COST_COPY      900
+#define COST_MEASURE   140000
+#define COST_RECHECK   260
+#define COST_OVERWRITE 800
+
+#define PAGE_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
+
+/* What a phase says. */
+enum step { STEP_NEXT, STEP_AGAIN, STEP_FAULT, STEP_ERROR };
+
+struct work {
+    struct vcpu *v;
+    const struct hyp_caller *c;
+    struct tv_pal *pal;
+    int budget;
+    enum tv_error error;     /* for STEP_ERROR */
+    struct gm_fault fault;   /* for STEP_FAULT */
+};
+
+static uint64_t page_va(const struct tv_image *im, uint32_t index)
+{
+    const struct tv_section *s = tv_section_of(im, index);
+
+    return s->start + (uint64_t)(index - s->first) * PAGE_SIZE;
+}
+
+static uint32_t entry_index(const struct tv_image *im)
+{
+    const struct tv_section *s = &im->sections[im->code];
+
+    return s->first + (uint32_t)((im->entry - s->start) >> PAGE_SHIFT);
+}
+
+static bool afford(struct work *w, int cost)
+{
+    if (w->budget < cost) {
+        return false;
+    }
+    w->budget -= cost;
+    return true;
+}
+
+static enum step failed(struct work *w, enum gm_result r)
+{
+    w->error = TV_NOT_RAM;
+    return r == GM_FAULT ? STEP_FAULT : STEP_ERROR;
+}
+
+/* --- room ------------------------------------------------------------------------------ */
+
+static enum step out_of_memory(struct work *w, size_t pages)
+{
+    w->error = TV_NO_MEMORY;
+    return death_make_room(w->v, pages) == ROOM_NONE ? STEP_ERROR : STEP_AGAIN;
+}
+
+static enum step phase_room(struct work *w)
+{
+    struct tv_pal *pal = w->pal;
+    size_t need = space_need(&pal->image) + pal->image.pages / 256 + 2;
+
+    if (pool_free_count() < need) {
+        enum step s = out_of_memory(w, need);
+        if (s == STEP_ERROR || pool_free_count() < need) {
+            return s;
+        }
+    }
+    /* Another CPU may have been faster: what was taken so far goes back in any case. */
+    w->error = TV_NO_MEMORY;
+    return space_init(&pal->space, &pal->image) && pageset_init(&pal->reg.seen, pal->image.pages)
+               ? STEP_NEXT : STEP_ERROR;
+}
+
+/* --- copy ------------------------------------------------------------------------------ */
+
+/* Is the page with this number mapped to `g` now? In a long registration the OS may have
+ * moved it, and given its frame to another page of ours. */
+static bool still_at(struct work *w, uint32_t number, gpa_t g)
+{
+    struct gm_fault f;
+    void *page;
+    gpa_t now;
+
+    return gm_page(w->c, gva(page_va(&w->pal->image, number)), ACCESS_READ | ACCESS_USER, &page,
+                   &now, &f) == GM_OK && now.a == g.a;
+}
+
+static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_t index)
+{
+    struct tv_pal *pal = w->pal;
+    uint64_t va = sec->start + (uint64_t)(index - sec->first) * PAGE_SIZE;
+    uint64_t *entry;
+    void *page, *frame;
+    gpa_t g;
+    enum gm_result r = gm_page(w->c, gva(va), PAGE_RIGHTS, &page, &g, &w->fault);
+
+    if (r != GM_OK) {
+        return failed(w, r);
+    }
+    entry = pageset_put(&pal->reg.seen, g, index);
+    if (pageset_number(*entry) != index) {
+        if (still_at(w, pageset_number(*entry), g)) {
+            w->error = TV_DUPLICATE_PAGE;
+            return STEP_ERROR;
+        }
+        pageset_renumber(entry, index);
+    }
+    frame = space_frame(&pal->space, index); /* there already if we were interrupted */
+    if (frame == NULL) {
+        frame = space_add(&pal->space, sec, index);
+    }
+    if (frame == NULL) {
+        return out_of_memory(w, pal->image.pages - index);
+    }
+    hw_copy64(frame, page, PAGE_SIZE / 8);
+    return STEP_NEXT;
+}
+
+static enum step phase_copy(struct work *w)
+{
+    struct tv_registration *reg = &w->pal->reg;
+    const struct tv_section *sec = tv_section_of(&w->pal->image, reg->page);
+
+    for (; reg->page < w->pal->image.pages; reg->page++) {
+        enum step s;
+        if (!afford(w, COST_COPY)) {
+            return STEP_AGAIN;
+        }
+        if (reg->page == sec->first + sec->pages) {
+            sec++;
+        }
+        s = copy_page(w, sec, reg->page);
+        if (s != STEP_NEXT) {
+            return s;
+        }
+    }
+    pageset_free(&reg->seen);
+    tv_identity_begin(&reg->hash, &w->pal->image);
+    return STEP_NEXT;
+}
+
+/* --- measure ----------------------------------------------------------------------------- */
+
+static enum step phase_measure(struct work *w)
+{
+    struct tv_registration *reg = &w->pal->reg;
+
+    for (; reg->page < w->pal->image.pages; reg->page++) {
+        if (!afford(w, COST_MEASURE)) {
+            return STEP_AGAIN;
+        }
+        tv_identity_add(&reg->hash, space_frame(&w->pal->space, reg->page), PAGE_SIZE);
+    }
+    tv_identity_end(&reg->hash, w->pal->identity);
+    memset(&reg->hash, 0, sizeof(reg->hash));
+    return STEP_NEXT;
+}
+
+/* --- recheck and overwrite ------------------------------------------------------------------ */
+
+static void overwrite(const struct tv_pal *pal, uint32_t index, void *page)
+{
+    if (index == entry_index(&pal->image)) {
+        stubs_write(pal, page);
+    } else if (tv_is_code(tv_section_of(&pal->image, index)->type)) {
+        hw_fill64(page, 0xccccccccccccccccULL, PAGE_SIZE / 8); /* INT3 */
+    } else {
+        hw_fill64(page, 0, PAGE_SIZE / 8);
+    }
+}
+
+/* All in one exit: the guest can't take a page away before we return, since whoever
+ * unmaps it waits for this CPU to flush its TLB. */
+static enum step commit_at_once(struct work *w)
+{
+    void *pages[TV_ATOMIC_PAGES];
+    struct tv_pal *pal = w->pal;
+
+    if (!afford(w, (int)pal->image.pages * (COST_RECHECK + COST_OVERWRITE))) {
+        return STEP_AGAIN;
+    }
+    for (uint32_t i = 0; i < pal->image.pages; i++) {
+        gpa_t g;
+        enum gm_result r =
+            gm_page(w->c, gva(page_va(&pal->image, i)), PAGE_RIGHTS, &pages[i], &g, &w->fault);
+        if (r != GM_OK) {
+            return failed(w, r);
+        }
+    }
+    for (uint32_t i = 0; i < pal->image.pages; i++) {
+        overwrite(pal, i, pages[i]);
+    }
+    return STEP_NEXT;
+}
+
+static enum step phase_recheck(struct work *w)
+{
+    struct tv_registration *reg = &w->pal->reg;
+
+    if (w->pal->image.pages <= TV_ATOMIC_PAGES) {
+        return commit_at_once(w);
+    }
+    for (; reg->page < w->pal->image.pages; reg->page++) {
+        void *page;
+        gpa_t g;
+        enum gm_result r;
+        if (!afford(w, COST_RECHECK)) {
+            return STEP_AGAIN;
+        }
+        r = gm_page(w->c, gva(page_va(&w->pal->image, reg->page)), PAGE_RIGHTS, &page, &g,
+                    &w->fault);
+        if (r != GM_OK) {
+            return failed(w, r);
+        }
+    }
+    return STEP_NEXT;
+}
+
+/* Only for a large PAL. The entry's page comes last: before it is written nothing can be
+ * called. A page that became something else than RAM is no longer what was copied. */
+static enum step phase_overwrite(struct work *w)
+{
+    struct tv_registration *reg = &w->pal->reg;
+    const struct tv_image *im = &w->pal->image;
+    uint32_t last = entry_index(im);
+
+    if (im->pages <= TV_ATOMIC_PAGES) {
+        return STEP_NEXT;
+    }
+    for (; reg->page <= im->pages; reg->page++) {
+        uint32_t index = reg->page == im->pages ? last : reg->page;
+        void *page;
+        gpa_t g;
+        enum gm_result r;
+        if (reg->page == last) {
+            continue;
+        }
+        if (!afford(w, COST_RECHECK + COST_OVERWRITE)) {
+            return STEP_AGAIN;
+        }
+        r = gm_page(w->c, gva(page_va(im, index)), PAGE_RIGHTS, &page, &g, &w->fault);
+        if (r == GM_FAULT) {
+            return STEP_FAULT;
+        }
+        if (r == GM_OK) {
+            overwrite(w->pal, index, page);
+        }
+    }
+    return STEP_NEXT;
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
+
+static enum step one_phase(struct work *w)
+{
+    switch (w->pal->reg.phase) {
+    case PHASE_ROOM:
+        return phase_room(w);
+    case PHASE_COPY:
+        return phase_copy(w);
+    case PHASE_MEASURE:
+        return phase_measure(w);
+    case PHASE_RECHECK:
+        return phase_recheck(w);
+    default:
+        return phase_overwrite(w);
+    }
+}
+
+static void go_live(struct tv_pal *pal)
+{
+    const struct tv_image *im = &pal->image;
+    const struct tv_section *stack = &im->sections[im->stack];
+    uint8_t *top = space_frame(&pal->space, stack->first + stack->pages - 1);
+
+    pal->stack_words = (uint64_t *)(top + PAGE_SIZE - TV_STACK_SLACK);
+    pal->param_page = space_frame(&pal->space, im->sections[im->param].first);
+    pal->sandbox = (struct sandbox){
+        .nested_root = space_nested_root(&pal->space),
+        .cr3 = space_cr3(&pal->space),
+        .wide = true,
+        .tag = sandbox_new_tag(),
+    };
+    registry_change(pal->slot, TV_REGISTERING, TV_LIVE);
+}
+
+/* Come again: the hypercall is executed once more, with the token. */
+static enum hc_result come_again(struct work *w)
+{
+    struct tv_registration *reg = &w->pal->reg;
+
+    w->v->regs.gpr[GPR_RDX] = reg->token;
+    reg->last_step = hw_rdtsc();
+    registry_put(w->pal->slot);
+    return HC_AGAIN;
+}
+
+static enum hc_result pause_for_fault(struct work *w)
+{
+    enum hc_result r = HC_AGAIN;
+
+    if (w->pal->reg.phase == PHASE_COPY && w->pal->image.pages <= TV_ATOMIC_PAGES) {
+        /* Nothing worth keeping, and the guest may never come back after the fault. */
+        w->v->regs.gpr[GPR_RDX] = w->pal->reg.rdx;
+        death_discard(w->v, w->pal->slot);
+    } else {
+        r = come_again(w);
+    }
+    hyp_inject_fault(w->v, &w->fault);
+    return r;
+}
+
+/* The caller holds the only reference; it is given back here. */
+static enum hc_result steps(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal)
+{
+    struct work w = { .v = v, .c = c, .pal = pal, .budget = BUDGET };
+
+    while (pal->reg.phase <= PHASE_OVERWRITE) {
+        switch (one_phase(&w)) {
+        case STEP_NEXT:
+            pal->reg.phase++;
+            pal->reg.page = 0;
+            break;
+        case STEP_AGAIN:
+            return come_again(&w);
+        case STEP_FAULT:
+            return pause_for_fault(&w);
+        default:
+            v->regs.gpr[GPR_RDX] = pal->reg.rdx;
+            death_discard(v, pal->slot);
+            return tv_done(v, w.error);
+        }
+    }
+    v->regs.gpr[GPR_RDX] = pal->reg.rdx;
+    go_live(pal);
+    registry_put(pal->slot);
+    return tv_done(v, TV_OK);
+}
+
+/* --- the first step ------------------------------------------------------------------------------ */
+
+/* Read a count and that many entries of 16 bytes behind it: no more, since the object may
+ * end with its page. Each byte is fetched once. `max` entries fit `out`. */
+static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void *out,
+                                uint32_t max, struct gm_fault *f)
+{
+    uint32_t *header = out;
+    enum gm_result r = gm_read(c, gva(from), header, 8, f);
+
+    if (r == GM_OK && header[0] >= 1 && header[0] <= max) {
+        r = gm_read(c, gva(from + 8), header + 2, header[0] * 16, f);
+    }
+    return r;
+}
+
+/* A PAL of this process is in the way. Sort out whether it still means anything. */
+static enum hc_result conflict(struct vcpu *v, struct tv_slot *other, uint64_t entry)
+{
+    uint64_t life = atomic_load(&other->life);
+    enum tv_error e = other->pal->image.entry == entry ? TV_EXISTS : TV_OVERLAP;
+
+    if (slot_state(life) == TV_REGISTERING) {
+        if (slot_refs(life) == 1 && hw_rdtsc() - other->pal->reg.last_step > TV_STALE_TICKS) {
+            death_discard(v, other); /* abandoned by a signal handler, say */
+        } else {
+            registry_put(other);
+        }
+        return HC_AGAIN;
+    }
+    if (slot_state(life) == TV_DYING || death_collect(other)) {
+        registry_put(other);
+        death_reap(v, TV_ATOMIC_PAGES);
+        return HC_AGAIN;
+    }
+    registry_put(other);
+    return tv_done(v, e);
+}
+
+/* Where interrupted calls keep their FPU state: in the control page if there is room. */
+static bool attach_xstate(struct tv_pal *pal)
+{
+    size_t at = align_up(sizeof(*pal), 64);
+
+    pal->act.xstate = at + xstate_size() <= PAGE_SIZE ? (uint8_t *)pal + at : pool_alloc();
+    return pal->act.xstate != NULL;
+}
+
+static void free_unlinked(struct tv_pal *pal)
+{
+    if (((uintptr_t)pal->act.xstate & PAGE_MASK) == 0 && pal->act.xstate != NULL) {
+        pool_free(pal->act.xstate);
+    }
+    pool_free_dirty(pal);
+}
+
+static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal)
+{
+    uint64_t entry = pal->image.entry;
+    struct tv_slot *other;
+
+    pal->owner = c->paging;
+    pal->reg.rdx = v->regs.gpr[GPR_RDX];
+    pal->reg.last_step = hw_rdtsc();
+    hyp_random(&pal->reg.token, sizeof(pal->reg.token));
+    hyp_random(pal->nonce, sizeof(pal->nonce));
+    stubs_place(pal);
+    switch (registry_add(pal, c->paging.cr3 & TV_CR3_ADDRESS, &other)) {
+    case REGISTRY_ADDED:
+        return steps(v, c, pal);
+    case REGISTRY_CONFLICT:
+        free_unlinked(pal);
+        return conflict(v, other, entry);
+    default:
+        free_unlinked(pal);
+        return tv_done(v, TV_QUOTA);
+    }
+}
+
+static enum hc_result begin(struct vcpu *v, const struct hyp_caller *c)
+{
+    struct tv_pal_sections sections;
+    struct tv_pal_params params;
+    struct tv_image im;
+    struct tv_pal *pal;
+    struct gm_fault f;
+    enum tv_error e;
+    enum room room;
+    enum gm_result r = read_list(c, v->regs.gpr[GPR_RCX], &sections, TV_MAX_SECTIONS, &f);
+
+    if (r == GM_OK) {
+        r = read_list(c, v->regs.gpr[GPR_RSI], &params, TV_MAX_PARAMS, &f);
+    }
+    if (r != GM_OK) {
+        return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, TV_NOT_RAM);
+    }
+    e = tv_check(&sections, &params, v->regs.gpr[GPR_RDI], &im);
+    if (e != TV_OK) {
+        return tv_done(v, e);
+    }
+    room = death_make_room(v, 2);
+    if (room != ROOM_FOUND) {
+        return room == ROOM_AGAIN ? HC_AGAIN : tv_done(v, TV_NO_MEMORY);
+    }
+    pal = pool_alloc();
+    if (pal == NULL) {
+        return HC_AGAIN;
+    }
+    pal->image = im;
+    if (!attach_xstate(pal)) {
+        free_unlinked(pal);
+        return HC_AGAIN;
+    }
+    return add(v, c, pal);
+}
+
+enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
+{
+    enum tv_error e = tv_caller_check(c);
+    struct tv_slot *s;
+    bool busy;
+
+    if (e != TV_OK) {
+        return tv_done(v, e);
+    }
+    s = registry_get_idle(c->paging.cr3 & TV_CR3_ADDRESS, v->regs.gpr[GPR_RDI], &busy);
+    if (busy) {
+        return HC_AGAIN;
+    }
+    if (s != NULL) {
+        if (s->pal->reg.token == v->regs.gpr[GPR_RDX] &&
+            s->pal->image.entry == v->regs.gpr[GPR_RDI]) {
+            return steps(v, c, s->pal);
+        }
+        registry_put(s);
+    }
+    return begin(v, c);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The registry of PALs: a static table of slots, chained by (address space, page of the
+ * stubs) for calls and by address space for quotas and conflicts.
+ *
+ * Readers of a hash chain take no lock. A writer makes the bucket's sequence number odd
+ * while it changes the chain, so a reader that sees the same even number before and
+ * after has walked a whole chain, even if slots moved elsewhere meanwhile.
+ */
+#include "tv.h"
+#include <smp/spinlock.h>
+
+#define BUCKETS       1024u
+#define OWNER_BUCKETS 256u
+#define GENERATION    (1ULL << 32)
+
+struct bucket {
+    _Atomic uint32_t sequence;
+    _Atomic uint16_t head;      /* slot index + 1; 0: empty */
+};
+
+static struct spinlock lock = SPINLOCK_INIT;
+static struct tv_slot slots[TV_SLOTS];
+static struct bucket buckets[BUCKETS];
+static uint16_t owners[OWNER_BUCKETS];
+static uint16_t free_head, reap_head;
+
+static uint64_t life_make(uint64_t life, enum tv_state state, unsigned refs)
+{
+    return (life & ~(GENERATION - 1)) | (uint64_t)state << 16 | refs;
+}
+
+static struct bucket *bucket_of(uint64_t cr3, uint64_t page)
+{
+    uint64_t h = ((cr3 >> PAGE_SHIFT) ^ page << 20) * 0x9e3779b97f4a7c15ULL;
+
+    return &buckets[h >> 54];
+}
+
+static uint16_t *owner_head(uint64_t cr3)
+{
+    return &owners[((cr3 >> PAGE_SHIFT) * 0x9e3779b97f4a7c15ULL) >> 56];
+}
+
+static uint16_t link_to(const struct tv_slot *s)
+{
+    return (uint16_t)(s - slots + 1);
+}
+
+unsigned registry_index(const struct tv_slot *s)
+{
+    return (unsigned)(s - slots);
+}
+
+void registry_init(void)
+{
+    for (unsigned i = 0; i < TV_SLOTS; i++) {
+        atomic_store(&slots[i].life, 0);
+        atomic_store(&slots[i].next, (uint16_t)(i + 2 <= TV_SLOTS ? i + 2 : 0));
+    }
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        atomic_store(&buckets[i].head, 0);
+    }
+    for (unsigned i = 0; i < OWNER_BUCKETS; i++) {
+        owners[i] = 0;
+    }
+    free_head = 1;
+    reap_head = 0;
+}
+
+/* --- look-up without lock ---------------------------------------------------------- */
+
+static bool slot_is(const struct tv_slot *s, uint64_t cr3, uint64_t page)
+{
+    return atomic_load_explicit(&s->page, memory_order_relaxed) == page &&
+           atomic_load_explicit(&s->cr3, memory_order_relaxed) == cr3;
+}
+
+/* The chain's slot with these keys, or NULL. What it returns may be stale at once. */
+static struct tv_slot *find(struct bucket *b, uint64_t cr3, uint64_t page)
+{
+    for (;;) {
+        uint32_t sequence = atomic_load_explicit(&b->sequence, memory_order_acquire);
+        uint16_t i = atomic_load_explicit(&b->head, memory_order_acquire);
+        struct tv_slot *s = NULL;
+
+        while (i != 0 && !slot_is(s = &slots[i - 1], cr3, page) &&
+               atomic_load_explicit(&b->sequence, memory_order_relaxed) == sequence) {
+            i = atomic_load_explicit(&s->next, memory_order_acquire);
+        }
+        atomic_thread_fence(memory_order_acquire);
+        if (!(sequence & 1) &&
+            atomic_load_explicit(&b->sequence, memory_order_relaxed) == sequence) {
+            return i == 0 ? NULL : s;
+        }
+        hw_pause();
+    }
+}
+
+struct tv_slot *registry_get(uint64_t cr3, uint64_t va, unsigned states)
+{
+    struct bucket *b = bucket_of(cr3, va >> PAGE_SHIFT);
+
+    for (;;) {
+        struct tv_slot *s = find(b, cr3, va >> PAGE_SHIFT);
+        uint64_t life;
+        if (s == NULL) {
+            return NULL;
+        }
+        life = atomic_load_explicit(&s->life, memory_order_acquire);
+        if (!slot_is(s, cr3, va >> PAGE_SHIFT)) {
+            continue; /* reused since */
+        }
+        if (!(TV_IN(slot_state(life)) & states)) {
+            return NULL;
+        }
+        if (atomic_compare_exchange_weak_explicit(&s->life, &life, life + 1,
+                                                  memory_order_acquire, memory_order_relaxed)) {
+            return s;
+        }
+    }
+}
+
+struct tv_slot *registry_get_idle(uint64_t cr3, uint64_t va, bool *busy)
+{
+    struct bucket *b = bucket_of(cr3, va >> PAGE_SHIFT);
+    struct tv_slot *s = find(b, cr3, va >> PAGE_SHIFT);
+    uint64_t life;
+
+    *busy = false;
+    if (s == NULL) {
+        return NULL;
+    }
+    life = atomic_load_explicit(&s->life, memory_order_acquire);
+    if (slot_state(life) != TV_REGISTERING || !slot_is(s, cr3, va >> PAGE_SHIFT)) {
+        return NULL;
+    }
+    *busy = slot_refs(life) != 0 ||
+            !atomic_compare_exchange_strong(&s->life, &life, life + 1);
+    return *busy ? NULL : s;
+}
+
+struct tv_slot *registry_get_index(unsigned index, unsigned states)
+{
+    struct tv_slot *s = &slots[index];
+    uint64_t life = atomic_load_explicit(&s->life, memory_order_acquire);
+
+    do {
+        if (!(TV_IN(slot_state(life)) & states)) {
+            return NULL;
+        }
+    } while (!atomic_compare_exchange_weak(&s->life, &life, life + 1));
+    return s;
+}
+
+void registry_put(struct tv_slot *s)
+{
+    uint64_t life = atomic_fetch_sub_explicit(&s->life, 1, memory_order_acq_rel) - 1;
+
+    if (slot_refs(life) == 0 && slot_state(life) == TV_DYING) {
+        registry_reap_push(s);
+    }
+}
+
+bool registry_change(struct tv_slot *s, enum tv_state from, enum tv_state to)
+{
+    uint64_t life = atomic_load(&s->life);
+
+    do {
+        if (slot_state(life) != from) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&s->life, &life,
+                                           life_make(life, to, slot_refs(life))));
+    return true;
+}
+
+/* --- chains, under the lock --------------------------------------------------------- */
+
+static void chain_begin(struct bucket *b)
+{
+    atomic_fetch_add_explicit(&b->sequence, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static void chain_end(struct bucket *b)
+{
+    atomic_fetch_add_explicit(&b->sequence, 1, memory_order_release);
+}
+
+static void chain_in(struct tv_slot *s)
+{
+    struct bucket *b = bucket_of(s->cr3, s->page);
+    uint16_t *owner = owner_head(s->cr3);
+
+    s->next_of_owner = *owner;
+    *owner = link_to(s);
+    chain_begin(b);
+    atomic_store(&s->next, atomic_load(&b->head));
+    atomic_store(&b->head, link_to(s));
+    chain_end(b);
+}
+
+static void chain_out(struct tv_slot *s)
+{
+    struct bucket *b = bucket_of(s->cr3, s->page);
+    _Atomic uint16_t *at = &b->head;
+    uint16_t *owner = owner_head(s->cr3);
+
+    while (*owner != link_to(s)) {
+        owner = &slots[*owner - 1].next_of_owner;
+    }
+    *owner = s->next_of_owner;
+    chain_begin(b);
+    while (atomic_load(at) != link_to(s)) {
+        at = &slots[atomic_load(at) - 1].next;
+    }
+    atomic_store(at, atomic_load(&s->next));
+    chain_end(b);
+}
+
+/* What stands against registering `pal`: an overlapping PAL of the process, or, if it has
+ * too many registrations under way, one of those. NULL if nothing; `*count`: its PALs. */
+static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t cr3, unsigned *count)
+{
+    struct tv_slot *oldest = NULL;
+    unsigned pending = 0;
+
+    *count = 0;
+    for (uint16_t i = *owner_head(cr3); i != 0; i = slots[i - 1].next_of_owner) {
+        struct tv_slot *s = &slots[i - 1];
+        if (s->cr3 != cr3) {
+            continue;
+        }
+        ++*count;
+        if (tv_images_overlap(&pal->image, &s->pal->image)) {
+            return s;
+        }
+        if (slot_state(s->life) == TV_REGISTERING) {
+            pending++;
+            oldest = s; /* new slots go to the front of the chain */
+        }
+    }
+    return pending >= TV_PENDING_MAX ? oldest : NULL;
+}
+
+enum registry_answer registry_add(struct tv_pal *pal, uint64_t cr3, struct tv_slot **other)
+{
+    enum registry_answer answer = REGISTRY_FULL;
+    unsigned count;
+
+    spin_lock(&lock);
+    *other = conflict(pal, cr3, &count);
+    if (*other != NULL) {
+        atomic_fetch_add(&(*other)->life, 1); /* linked, so not yet without owner */
+        answer = REGISTRY_CONFLICT;
+    } else if (count < TV_QUOTA && free_head != 0) {
+        struct tv_slot *s = &slots[free_head - 1];
+        free_head = s->next;
+        s->pal = pal;
+        pal->slot = s;
+        atomic_store(&s->cr3, cr3);
+        atomic_store(&s->page, pal->image.entry >> PAGE_SHIFT);
+        chain_in(s);
+        atomic_store(&s->life, life_make(s->life, TV_REGISTERING, 1));
+        answer = REGISTRY_ADDED;
+    }
+    spin_unlock(&lock);
+    return answer;
+}
+
+bool registry_kill(struct tv_slot *s)
+{
+    uint64_t life = atomic_load(&s->life);
+
+    do {
+        if (slot_state(life) == TV_DYING) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&s->life, &life,
+                                           life_make(life, TV_DYING, slot_refs(life))));
+    spin_lock(&lock);
+    chain_out(s);
+    spin_unlock(&lock);
+    return true;
+}
+
+unsigned registry_count(uint64_t cr3)
+{
+    unsigned count = 0;
+
+    if (cr3 == 0) {
+        for (unsigned i = 0; i < TV_SLOTS; i++) {
+            count += slot_state(slots[i].life) == TV_LIVE;
+        }
+        return count;
+    }
+    spin_lock(&lock);
+    for (uint16_t i = *owner_head(cr3); i != 0; i = slots[i - 1].next_of_owner) {
+        count += slots[i - 1].cr3 == cr3 && slot_state(slots[i - 1].life) == TV_LIVE;
+    }
+    spin_unlock(&lock);
+    return count;
+}
+
+/* --- the dead ------------------------------------------------------------------------- */
+
+struct tv_slot *registry_reap_pop(void)
+{
+    struct tv_slot *s = NULL;
+
+    spin_lock(&lock);
+    if (reap_head != 0) {
+        s = &slots[reap_head - 1];
+        reap_head = s->next;
+    }
+    spin_unlock(&lock);
+    return s;
+}
+
+void registry_reap_push(struct tv_slot *s)
+{
+    spin_lock(&lock);
+    atomic_store(&s->next, reap_head);
+    reap_head = link_to(s);
+    spin_unlock(&lock);
+}
+
+void registry_recycle(struct tv_slot *s)
+{
+    spin_lock(&lock);
+    s->pal = NULL;
+    atomic_store(&s->cr3, 0);
+    atomic_store(&s->page, 0);
+    atomic_store(&s->life, life_make(s->life + GENERATION, TV_EMPTY, 0));
+    atomic_store(&s->next, free_head);
+    free_head = link_to(s);
+    spin_unlock(&lock);
+}

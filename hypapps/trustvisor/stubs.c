@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a registration leaves in the page of the PAL's entry: INT3 everywhere except
+ *
+ *   at the entry    the hypercall instruction, then the mark where there is room
+ *   in a free block of 32 bytes: a second hypercall instruction (the resume stub), the
+ *   mark, and at its offset 16 the nonce
+ *
+ * The mark tells a stub from other hypercalls, so that a call of a PAL that is no more,
+ * or of one that belongs to the parent process, is #UD and never taken for a command.
+ */
+#include "tv.h"
+#include <util/string.h>
+
+#define BLOCK_SIZE   32u
+#define BLOCK_NONCE  16u
+#define MARK_SIZE    8u
+#define INT3_WORD    0xccccccccccccccccULL
+
+static const uint8_t mark[MARK_SIZE] = { 0xcc, 'X', 'M', 'H', 'F', 'P', 'A', 'L' };
+
+static uint64_t block_offset(const struct tv_pal *pal)
+{
+    return (pal->image.entry & PAGE_MASK) >= BLOCK_SIZE ? 0 : PAGE_SIZE - BLOCK_SIZE;
+}
+
+void stubs_place(struct tv_pal *pal)
+{
+    pal->resume = align_down(pal->image.entry, PAGE_SIZE) + block_offset(pal);
+    pal->nonce_va = pal->resume + BLOCK_NONCE;
+}
+
+static void put_stub(uint8_t *page, uint64_t offset)
+{
+    memcpy(page + offset, virt->hypercall_insn, TV_STUB_LEN);
+    if (offset + TV_STUB_LEN + MARK_SIZE <= PAGE_SIZE) {
+        memcpy(page + offset + TV_STUB_LEN, mark, MARK_SIZE);
+    }
+}
+
+void stubs_write(const struct tv_pal *pal, void *page)
+{
+    uint8_t *bytes = page;
+
+    hw_fill64(page, INT3_WORD, PAGE_SIZE / 8);
+    put_stub(bytes, block_offset(pal));
+    put_stub(bytes, pal->image.entry & PAGE_MASK);
+    memcpy(bytes + block_offset(pal) + BLOCK_NONCE, pal->nonce, TV_NONCE_SIZE);
+}
+
+enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller *c,
+                              struct gm_fault *f)
+{
+    uint64_t seen[TV_NONCE_SIZE / 8];
+
+    switch (gm_read(c, gva(pal->nonce_va), seen, sizeof(seen), f)) {
+    case GM_OK:
+        return seen[0] == pal->nonce[0] && seen[1] == pal->nonce[1] ? STUBS_THERE : STUBS_GONE;
+    case GM_FAULT:
+        return STUBS_FAULT;
+    default:
+        return STUBS_GONE;
+    }
+}
+
+bool stubs_is_stub(const struct hyp_caller *c, uint64_t rip)
+{
+    uint8_t seen[MARK_SIZE];
+    struct gm_fault f;
+
+    return c->paging.cpl == 3 && (rip & PAGE_MASK) <= PAGE_SIZE - TV_STUB_LEN - MARK_SIZE &&
+           gm_read(c, gva(rip + TV_STUB_LEN), seen, sizeof(seen), &f) == GM_OK &&
+           memcmp(seen, mark, sizeof(seen)) == 0;
+}

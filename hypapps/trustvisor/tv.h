@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TrustVisor inside: PALs, their slots in the registry, and what each file offers.
+ *
+ * A PAL is found through its slot. Slots live in a static table and are never freed, so
+ * a look-up takes no lock: it reads the slot's `life` word and the keys, and its
+ * compare-and-exchange on `life` (which carries a generation) succeeds only if the slot
+ * still means the same PAL. Everything else of a PAL lies in one page of the protected
+ * pool and may be touched only while a reference is held (or under the registry lock
+ * while the slot is linked).
+ *
+ *   EMPTY -> REGISTERING -> LIVE -> LEAVING -> DYING -> EMPTY
+ *                  \_________\________________/
+ *
+ * REGISTERING: steps of TV_HC_REG; a CPU that works on it holds the only reference.
+ * LEAVING: steps of TV_HC_UNREG. DYING: unlinked; the last reference hands it to the
+ * reaper, which wipes it.
+ *
+ * Locks: the registry's lock guards chains, the free list and the reap list; it is the
+ * only lock here, it is held for no guest access, and the pool's lock is never taken
+ * inside it. `reaping` and `stepping` are try-locks: who doesn't get one lets the guest
+ * try again.
+ */
+#ifndef TV_TV_H
+#define TV_TV_H
+
+#include "address_space.h"
+#include "identity.h"
+#include "pageset.h"
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+#include <xmhf/hypercall.h>
+
+#define TV_SLOTS            1280u  /* PALs at the same time, registering ones included */
+#define TV_QUOTA            256u   /* PALs of one process */
+#define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
+#define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
+#define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
+                                            discarded by its own process ... */
+#define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long by others short of memory */
+#define TV_CR3_ADDRESS      0x000ffffffffff000ULL
+#define TV_NONCE_SIZE       16u
+
+enum tv_state { TV_EMPTY, TV_REGISTERING, TV_LIVE, TV_LEAVING, TV_DYING };
+
+/* One call of a PAL. */
+enum tv_act_state {
+    ACT_FREE,
+    ACT_RUNNING,       /* owned by the CPU that entered it */
+    ACT_INTERRUPTED,   /* waits for its token; PAL registers and FPU state in here */
+    ACT_RETURNING,     /* waits for its token; the PAL is done, copy-out met a fault */
+    ACT_CLAIMED,       /* closed by who unregisters or destroys the PAL */
+};
+
+/* The caller's registers that a return restores. */
+struct tv_caller {
+    uint64_t rbx, rbp, r12, r13, r14, r15;
+    uint64_t rsp, rflags;
+    uint64_t rip;                     /* return address */
+};
+
+struct tv_activation {
+    _Atomic uint32_t state;           /* enum tv_act_state */
+    _Atomic uint64_t token_low;       /* 0: no token is out */
+    uint64_t token_high;
+    struct tv_caller caller;
+    uint64_t args[TV_MAX_PARAMS];     /* as the caller gave them */
+    uint64_t result;                  /* RAX, in ACT_RETURNING */
+    struct vcpu_regs regs;            /* the PAL's, in ACT_INTERRUPTED */
+    void *xstate;                     /* and its FPU state */
+};
+
+enum tv_phase { PHASE_ROOM, PHASE_COPY, PHASE_MEASURE, PHASE_RECHECK, PHASE_OVERWRITE };
+
+/* Progress of TV_HC_REG. */
+struct tv_registration {
+    uint64_t token;        /* in the caller's RDX between steps */
+    uint64_t rdx;          /* the caller's own RDX */
+    uint64_t last_step;    /* TSC */
+    uint32_t phase;        /* enum tv_phase */
+    uint32_t page;         /* next one of this phase */
+    struct tv_pageset seen; /* pages of the caller, against duplicates */
+    br_sha256_context hash;
+};
+
+struct tv_slot;
+
+/* In one page of the pool, zeroed at first. */
+struct tv_pal {
+    struct tv_slot *slot;
+    struct guest_paging owner;        /* the caller's paging at registration */
+    struct tv_image image;
+    struct tv_space space;
+    struct sandbox sandbox;
+    uint64_t resume;                  /* GVA of the resume stub */
+    uint64_t nonce_va;
+    uint64_t nonce[TV_NONCE_SIZE / 8];
+    uint64_t *stack_words;            /* core pointer: first word above the usable stack */
+    uint8_t *param_page;              /* core pointer: first page of the PARAM section */
+    uint8_t identity[PAL_ID_SIZE];
+    atomic_flag stepping;             /* a CPU works on TV_HC_UNREG */
+    uint32_t leaving;                 /* pages already handed back, in LEAVING */
+    struct tv_activation act;
+    struct tv_registration reg;
+};
+
+/* `life`: generation in bits 63:32, enum tv_state in 31:16, references in 15:0. */
+struct tv_slot {
+    _Alignas(64) _Atomic uint64_t life;
+    _Atomic uint64_t cr3;             /* of the owner, address bits */
+    _Atomic uint64_t page;            /* GVA >> 12 of the entry and of all stubs */
+    struct tv_pal *pal;
+    _Atomic uint16_t next;            /* link in the hash chain, free list or reap list */
+    uint16_t next_of_owner;           /* link in the owner's chain */
+};
+
+/* What one CPU has to do with PALs. */
+struct tv_cpu {
+    struct tv_slot *running;          /* PAL in the sandbox of this CPU, or NULL */
+};
+
+static inline enum tv_state slot_state(uint64_t life) { return (enum tv_state)(life >> 16 & 0xffff); }
+static inline unsigned slot_refs(uint64_t life) { return (unsigned)(life & 0xffff); }
+#define TV_IN(state) (1u << (state))
+
+/* --- registry.c: finding PALs ------------------------------------------------------ */
+
+void registry_init(void);
+unsigned registry_index(const struct tv_slot *s);
+
+/* The slot whose stubs lie in the page of `va`, with a reference taken, if its state is
+ * one of `states` (TV_IN()); else NULL. Constant time; no lock. */
+struct tv_slot *registry_get(uint64_t cr3, uint64_t va, unsigned states);
+/* The same for a REGISTERING slot that no CPU works on. `*busy`: one is, try again. */
+struct tv_slot *registry_get_idle(uint64_t cr3, uint64_t va, bool *busy);
+/* A reference to slot `index` if its state is one of `states`. */
+struct tv_slot *registry_get_index(unsigned index, unsigned states);
+/* Give a reference back. The last one of a DYING slot hands it to the reaper. */
+void registry_put(struct tv_slot *s);
+
+enum registry_answer { REGISTRY_ADDED, REGISTRY_CONFLICT, REGISTRY_FULL };
+/* Link `pal` (its image filled) as REGISTERING, one reference held, pal->slot set. On a
+ * conflict with a PAL of the same process, or with its own surplus of registrations under
+ * way, `*other` is that PAL's slot, referenced. */
+enum registry_answer registry_add(struct tv_pal *pal, uint64_t cr3, struct tv_slot **other);
+
+/* Change the state if it is `from`; the caller holds a reference. */
+bool registry_change(struct tv_slot *s, enum tv_state from, enum tv_state to);
+/* Make it DYING and unlink it; the caller holds a reference. False: it was already. */
+bool registry_kill(struct tv_slot *s);
+
+/* LIVE PALs, of one process or (cr3 == 0) of all. */
+unsigned registry_count(uint64_t cr3);
+
+/* The reap list: dead slots without references. pop: NULL if empty. */
+struct tv_slot *registry_reap_pop(void);
+void registry_reap_push(struct tv_slot *s);
+/* A wiped slot becomes EMPTY and free. */
+void registry_recycle(struct tv_slot *s);
+
+/* --- register.c, unregister.c: TV_HC_REG, TV_HC_UNREG -------------------------------- */
+
+enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c);
+enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c);
+
+/* --- stubs.c: what a registration leaves in the caller's CODE page ------------------- */
+
+/* Where resume stub and nonce go, from the entry. */
+void stubs_place(struct tv_pal *pal);
+/* Fill the entry's page. */
+void stubs_write(const struct tv_pal *pal, void *page);
+enum stubs_answer { STUBS_THERE, STUBS_GONE, STUBS_FAULT };
+/* Is the PAL's nonce still where it was put, seen with `c`'s rights? */
+enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller *c,
+                              struct gm_fault *f);
+/* Is the hypercall instruction at RIP a stub, of whatever PAL, living or not? */
+bool stubs_is_stub(const struct hyp_caller *c, uint64_t rip);
+
+/* --- marshal.c: arguments ------------------------------------------------------------ */
+
+/* Result of touching the caller's memory. */
+enum marshal_answer { MARSHAL_OK, MARSHAL_FAULT, MARSHAL_NOT_RAM };
+
+/* Take arguments and return address from the caller at the entry stub into pal->act, and
+ * write stack and PARAM section; `regs` become the PAL's registers. */
+enum marshal_answer marshal_in(struct tv_pal *pal, const struct hyp_caller *c,
+                               const struct vcpu_regs *caller, struct vcpu_regs *regs,
+                               struct gm_fault *f);
+/* Copy the data of all POINTERs back. May be repeated. */
+enum marshal_answer marshal_out(struct tv_pal *pal, const struct hyp_caller *c,
+                                struct gm_fault *f);
+
+/* --- call.c: enter, interrupt, resume, return ---------------------------------------- */
+
+bool call_init(void);
+/* A hypercall instruction in the stubs' page of the PAL in `s` (referenced; given back
+ * here). HC_UNKNOWN: it isn't one of its stubs, or the caller isn't in 64-bit ring 3. */
+enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s);
+/* Index of the PAL in this CPU's sandbox. */
+unsigned call_running_index(const struct vcpu *v);
+/* An exit of the sandbox. */
+void call_exit(struct vcpu *v, const struct exit *e);
+
+/* --- death.c: ends of PALs ------------------------------------------------------------ */
+
+/* Close the PAL to calls; `*old` is for death_unclaim. False: a CPU runs it
+ * (ACT_RUNNING), or another CPU has closed it (ACT_CLAIMED). */
+bool death_claim(struct tv_pal *pal, uint32_t *old);
+void death_unclaim(struct tv_pal *pal, uint32_t old);
+/* Record and log why, kill; the caller holds a reference and owns the activation. */
+void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t rip);
+/* The last death of a PAL of this process, as XMHF_INFO_LAST_DEATH gives it. */
+uint64_t death_last(uint64_t cr3);
+/* If the PAL's owner no longer has its stubs, kill it. True if so. */
+bool death_collect(struct tv_slot *s);
+/* Wipe dead PALs, at most `pages` pages of them. True if there is more to do. */
+bool death_reap(struct vcpu *v, uint32_t pages);
+
+/* Kill without a record, give the reference back and wipe. */
+void death_discard(struct vcpu *v, struct tv_slot *s);
+
+enum room { ROOM_FOUND, ROOM_AGAIN, ROOM_NONE };
+/* Is there memory for `pages`? Looks for dead PALs and dead owners if not. */
+enum room death_make_room(struct vcpu *v, size_t pages);
+
+/* --- tv.c ------------------------------------------------------------------------------- */
+
+/* Is it a command of the public ABI? */
+bool tv_is_public(uint32_t cmd);
+/* TV_OK if the caller may register and unregister. */
+enum tv_error tv_caller_check(const struct hyp_caller *c);
+/* Endings of a hypercall. */
+enum hc_result tv_done(struct vcpu *v, enum tv_error e);
+enum hc_result tv_fault(struct vcpu *v, const struct gm_fault *f);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TV_HC_UNREG: hand the measured CODE back, wipe the rest. Restartable: once the PAL is
+ * LEAVING it can't be called any more, and any further TV_HC_UNREG goes on where the last
+ * one stopped. The entry's page is written last, so that the nonce, which shows that the
+ * owner is there, stays to the end.
+ */
+#include "tv.h"
+
+#define CHECK_PAGES 512u   /* looked at before the point of no return */
+#define STEP_PAGES  128u   /* written per exit */
+#define PAGE_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
+
+enum step { STEP_DONE, STEP_AGAIN, STEP_FAULT, STEP_BUSY };
+
+struct work {
+    const struct hyp_caller *c;
+    struct tv_pal *pal;
+    struct gm_fault fault;
+};
+
+static uint32_t entry_page(const struct tv_image *im)
+{
+    return im->sections[im->code].first +
+           (uint32_t)((im->entry - im->sections[im->code].start) >> PAGE_SHIFT);
+}
+
+/* The first CODE page from `index` on; im->pages if there is none. */
+static uint32_t next_code(const struct tv_image *im, uint32_t index)
+{
+    while (index < im->pages) {
+        const struct tv_section *s = tv_section_of(im, index);
+        if (tv_is_code(s->type)) {
+            return index;
+        }
+        index = s->first + s->pages;
+    }
+    return im->pages;
+}
+
+static enum gm_result caller_page(struct work *w, uint32_t index, void **page)
+{
+    const struct tv_section *s = tv_section_of(&w->pal->image, index);
+    gpa_t g;
+
+    return gm_page(w->c, gva(s->start + (uint64_t)(index - s->first) * PAGE_SIZE), PAGE_RIGHTS,
+                   page, &g, &w->fault);
+}
+
+/* As long as nothing is changed, a fault leaves the PAL as it was. */
+static bool check_pages(struct work *w)
+{
+    const struct tv_image *im = &w->pal->image;
+    uint32_t index = next_code(im, 0);
+
+    for (uint32_t n = 0; n < CHECK_PAGES && index < im->pages; n++) {
+        void *page;
+        if (caller_page(w, index, &page) == GM_FAULT) {
+            return false;
+        }
+        index = next_code(im, index + 1);
+    }
+    return true;
+}
+
+/* Write one page back. A page that isn't RAM any more is the caller's loss. */
+static bool give_back(struct work *w, uint32_t index)
+{
+    void *page;
+    enum gm_result r = caller_page(w, index, &page);
+
+    if (r == GM_OK) {
+        hw_copy64(page, space_frame(&w->pal->space, index), PAGE_SIZE / 8);
+    }
+    return r != GM_FAULT;
+}
+
+static enum step write_pages(struct work *w)
+{
+    const struct tv_image *im = &w->pal->image;
+    uint32_t last = entry_page(im);
+
+    for (uint32_t n = 0;; n++) {
+        uint32_t index = next_code(im, w->pal->leaving);
+        if (index == last) {
+            index = next_code(im, index + 1);
+        }
+        w->pal->leaving = index;
+        if (n == STEP_PAGES) {
+            return STEP_AGAIN;
+        }
+        if (!give_back(w, index == im->pages ? last : index)) {
+            return STEP_FAULT;
+        }
+        if (index == im->pages) {
+            return STEP_DONE;
+        }
+        w->pal->leaving = index + 1;
+    }
+}
+
+static enum step not_claimed(const struct tv_pal *pal)
+{
+    /* Who looks for dead owners has it for a moment; a running CPU keeps it. */
+    return atomic_load(&pal->act.state) == ACT_RUNNING ? STEP_BUSY : STEP_AGAIN;
+}
+
+static enum step step(struct work *w, struct tv_slot *s)
+{
+    uint32_t old;
+
+    if (slot_state(atomic_load(&s->life)) == TV_LIVE) {
+        enum stubs_answer stubs = stubs_check(w->pal, w->c, &w->fault);
+        if (stubs == STUBS_FAULT || (stubs == STUBS_THERE && !check_pages(w))) {
+            return STEP_FAULT;
+        }
+        if (!death_claim(w->pal, &old)) {
+            return not_claimed(w->pal);
+        }
+        if (stubs == STUBS_GONE) {
+            return STEP_DONE; /* other memory is there now: not ours to write */
+        }
+        if (!registry_change(s, TV_LIVE, TV_LEAVING)) {
+            return STEP_AGAIN;
+        }
+    }
+    return write_pages(w);
+}
+
+static enum hc_result answer(struct vcpu *v, struct work *w, struct tv_slot *s, enum step r)
+{
+    switch (r) {
+    case STEP_DONE:
+        death_discard(v, s);
+        return tv_done(v, TV_OK);
+    case STEP_FAULT:
+        registry_put(s);
+        return tv_fault(v, &w->fault);
+    case STEP_BUSY:
+        registry_put(s);
+        return tv_done(v, TV_BUSY);
+    default:
+        registry_put(s);
+        return HC_AGAIN;
+    }
+}
+
+enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c)
+{
+    struct work w = { .c = c };
+    enum tv_error e = tv_caller_check(c);
+    struct tv_slot *s;
+    enum step r;
+
+    if (e != TV_OK) {
+        return tv_done(v, e);
+    }
+    s = registry_get(c->paging.cr3 & TV_CR3_ADDRESS, v->regs.gpr[GPR_RCX],
+                     TV_IN(TV_LIVE) | TV_IN(TV_LEAVING));
+    if (s == NULL) {
+        return tv_done(v, TV_NOT_FOUND);
+    }
+    w.pal = s->pal;
+    if (w.pal->image.entry != v->regs.gpr[GPR_RCX]) {
+        registry_put(s);
+        return tv_done(v, TV_NOT_FOUND);
+    }
+    if (atomic_flag_test_and_set(&w.pal->stepping)) {
+        registry_put(s);
+        return HC_AGAIN;
+    }
+    r = step(&w, s);
+    atomic_flag_clear(&w.pal->stepping);
+    return answer(v, &w, s, r);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a PAL's identity is made of. The identity is SHA-256 over, without gaps and
+ * little-endian:
+ *
+ *   struct pal_id_header
+ *   struct pal_id_entry    header.entries times
+ *   struct pal_id_section  header.sections times, in the order of registration
+ *   struct pal_id_param    header.params times, first parameter first
+ *   the contents of each section, in the same order, header/section pages x 4096 bytes
+ *
+ * All parts have fixed widths and every count comes before what it counts, so two
+ * different PALs never give the same bytes. Anyone can compute it from the PAL's files:
+ * tools and the core share this header.
+ */
+#ifndef XMHF_MEASUREMENT_H
+#define XMHF_MEASUREMENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAL_ID_MAGIC "XMHFPAL\1" /* the last byte is the version of this encoding */
+#define PAL_ID_SIZE  32          /* bytes of an identity */
+
+enum pal_id_mode { PAL_ID_MODE_32 = 32, PAL_ID_MODE_64 = 64 };
+
+enum pal_id_convention {
+    PAL_ID_CDECL = 1,       /* i386 cdecl */
+    PAL_ID_SYSV = 2,        /* x86-64 System V */
+    PAL_ID_MICROSOFT = 3,   /* x86-64 Microsoft */
+};
+
+#define PAL_ID_FLAG_DEBUG   1u  /* tells addresses of faults; not for production */
+#define PAL_ID_FLAG_PIC     2u  /* position-independent: `base` is 0 */
+#define PAL_ID_FLAG_LEGACY  4u  /* registered by the public ABI */
+
+#define PAL_ID_READ   1u
+#define PAL_ID_WRITE  2u
+#define PAL_ID_EXEC   4u
+
+enum pal_id_direction { PAL_ID_IN = 1, PAL_ID_OUT = 2, PAL_ID_INOUT = 3 };
+
+struct pal_id_header {
+    uint8_t magic[8];
+    uint32_t mode;        /* enum pal_id_mode */
+    uint32_t convention;  /* enum pal_id_convention */
+    uint32_t flags;       /* PAL_ID_FLAG_* */
+    uint32_t stacks;      /* calls that can run at the same time */
+    uint32_t entries;
+    uint32_t sections;
+    uint32_t params;
+    uint32_t reserved;    /* 0 */
+    uint64_t base;        /* lowest section address; 0 with PAL_ID_FLAG_PIC */
+};
+
+struct pal_id_entry {
+    uint64_t offset;      /* from the lowest section address */
+};
+
+struct pal_id_section {
+    uint32_t type;        /* enum tv_section_type */
+    uint32_t rights;      /* PAL_ID_READ | ... */
+    uint64_t pages;       /* of 4 KiB */
+    uint64_t offset;      /* from the lowest section address */
+};
+
+struct pal_id_param {
+    uint32_t type;        /* enum tv_param_type */
+    uint32_t direction;   /* enum pal_id_direction */
+    uint64_t size;        /* as declared; the public ABI counts machine words */
+};
+
+_Static_assert(sizeof(struct pal_id_header) == 48, "hashed");
+_Static_assert(offsetof(struct pal_id_header, base) == 40, "hashed");
+_Static_assert(sizeof(struct pal_id_entry) == 8, "hashed");
+_Static_assert(sizeof(struct pal_id_section) == 24, "hashed");
+_Static_assert(sizeof(struct pal_id_param) == 16, "hashed");
+
+#endif
