@@ -19,9 +19,11 @@
 #include <virt/virt.h>
 #include <xmhf/types.h>
 
+/* What a hypercall did. At the call v->regs.rip is still at the instruction. */
 enum hc_result {
     HC_DONE,      /* the result is in RAX; go on after the instruction */
-    HC_AGAIN,     /* run the instruction again (long work, or a #PF was injected) */
+    HC_AGAIN,     /* run the instruction again (long work, or a #PF was injected), with
+                     v->regs as they are now */
     HC_UNKNOWN,   /* not ours: the core answers (XMHF_HC_INFO) or gives #UD */
     HC_SWITCHED,  /* sandbox_enter was called, or an exception injected, or RIP set:
                      leave everything as it is */
@@ -39,7 +41,9 @@ struct hypapp {
     /* A hypercall of the OS (any ring and mode; check with hyp_caller). `cmd` is EAX. */
     enum hc_result (*hypercall)(struct vcpu *v, uint32_t cmd);
     /* Any exit of the sandbox except CPUID and NMI. Afterwards the sandbox goes on,
-     * unless sandbox_leave was called. On EXIT_INTR it must leave. */
+     * unless sandbox_leave was called. On EXIT_INTR it must leave; the core says EXIT_INTR
+     * too when it has to give the OS something else (a pending NMI, INIT). RIP is still at
+     * the instruction that exited. */
     void (*sandbox_exit)(struct vcpu *v, const struct exit *e);
     /* Answer an XMHF_HC_INFO item that the core doesn't know; false if unknown too. */
     bool (*info)(struct vcpu *v, uint32_t which, uint64_t *value);
@@ -58,6 +62,7 @@ struct hyp_caller {
     bool interrupts_on;           /* RFLAGS.IF */
     bool event_queued;            /* something is to be injected at the next entry */
 };
+/* Always about the OS: not to be called before sandbox_leave. */
 void hyp_caller(struct vcpu *v, struct hyp_caller *c);
 
 /* --- guest memory (hypapp/guest_mem.c) -------------------------------------- */
@@ -109,6 +114,9 @@ hpa_t core_hpa(const void *va);
 void *core_va(hpa_t h);
 
 /* --- sandbox (hypapp/sandbox.c) --------------------------------------------- */
+
+/* In the sandbox: 4-level paging with EFER.NXE and CR0.WP set, no SMEP, SMAP, PKE, PCID;
+ * PAT at its reset value, so that the hypapp's PTEs need no cache bits for WB. */
 
 /*
  * Save area for the FPU/SIMD state of one sandbox or of an interrupted one:
