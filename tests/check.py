@@ -7,12 +7,12 @@ import argparse
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
@@ -36,6 +36,7 @@ GROUPS = {
 
 class Interrupted(Exception):
     """Ctrl-C or a request to end."""
+    seen = False
 
 
 def last_lines(path, count):
@@ -46,34 +47,56 @@ def last_lines(path, count):
 
 
 class Child:
-    """One command in a process group of its own, so that all of it can be ended."""
+    """One command in a process group of its own, so that all of it can be ended.
+
+    It is watched by polling: a blocking read could miss the signal that ends the session.
+    """
 
     def __init__(self, argv, log, limit, cwd=None, env=None, stdout=None):
-        self.timed_out = False
+        self.deadline = time.monotonic() + limit
         try:
             self.process = subprocess.Popen(
                 [str(part) for part in argv], cwd=cwd, env=env, stdin=subprocess.DEVNULL,
-                stdout=stdout or log, stderr=log, start_new_session=True, text=True,
-                errors="replace")
+                stdout=stdout or log, stderr=log, start_new_session=True)
         except OSError as problem:
             raise base.ToolError(f"cannot run {argv[0]}: {problem.strerror}") from problem
-        self.timer = threading.Timer(limit, self.expire)
-        self.timer.daemon = True
-        self.timer.start()
 
-    def expire(self):
-        self.timed_out = True
-        self.end()
+    def late(self):
+        return time.monotonic() > self.deadline
+
+    def lines(self):
+        """What it prints, line by line, until it closes its output or is late."""
+        pipe, rest = self.process.stdout.fileno(), b""
+        while not self.late():
+            if not select.select([pipe], [], [], 0.5)[0]:
+                continue
+            data = os.read(pipe, 65536)
+            *whole, rest = (rest + data).split(b"\n")
+            yield from (line.decode(errors="replace").rstrip() for line in whole)
+            if not data:
+                break
+        if rest:
+            yield rest.decode(errors="replace")
+
+    def outcome(self):
+        """None if all went well, else what went wrong."""
+        while self.process.poll() is None and not self.late():
+            time.sleep(0.05)
+        status = self.process.poll()
+        if status is None:
+            return "took too long and was stopped"
+        if status < 0:
+            return f"died of signal {-status}"
+        return f"ended with status {status}" if status else None
 
     def end(self):
         """Ask the group to end, then make it."""
-        for number, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.process.pid, number)
+                self.process.wait(10)
             except ProcessLookupError:
                 return
-            try:
-                self.process.wait(patience)
             except subprocess.TimeoutExpired:
                 continue
 
@@ -81,19 +104,9 @@ class Child:
         return self
 
     def __exit__(self, kind, value, trace):
-        self.timer.cancel()
         self.end()  # also what the command may have left behind
         if self.process.stdout:
             self.process.stdout.close()
-
-    def outcome(self):
-        """None if all went well, else what went wrong."""
-        status = self.process.wait()
-        if self.timed_out:
-            return "took too long and was stopped"
-        if status < 0:
-            return f"died of signal {-status}"
-        return f"ended with status {status}" if status else None
 
 
 class Session:
@@ -158,8 +171,8 @@ class Session:
         seen = {"ok": 0, "not ok": 0, "skip": 0}
         with open(log_path, "w", encoding="utf-8") as log, \
                 Child(argv, log, RUNNER_LIMIT, SOURCE, env, subprocess.PIPE) as child:
-            for line in child.process.stdout:
-                print(f"    {line.rstrip()}", flush=True)
+            for line in child.lines():
+                print(f"    {line}", flush=True)
                 found = RESULT.match(line)
                 if found:
                     seen[found.group(1)] += 1
@@ -337,9 +350,9 @@ def build_parent():
 
 
 def on_signal(number, _frame):
-    for other in SIGNALS:  # once is enough; cleaning up is not to be interrupted
-        signal.signal(other, signal.SIG_IGN)
-    raise Interrupted(number)
+    if not Interrupted.seen:  # once is enough; cleaning up is not to be interrupted
+        Interrupted.seen = True
+        raise Interrupted(number)
 
 
 def run(args, root):
