@@ -9,13 +9,12 @@
 
 /*
  * Bytes of the protected range. By default RAM/64 in all, 2 to 64 MiB, but never less
- * than the core and a small pool. RAM is rounded up first, since firmware takes some
- * of it: a "512 MiB" machine gives 8 MiB.
+ * than the core and a small pool. Rounding up makes good what firmware takes of RAM: a
+ * "512 MiB" machine gives 8 MiB.
  */
 static uint64_t protected_size(const struct boot_info *bi, uint64_t core_mem, uint64_t palmem)
 {
-    uint64_t ram = align_up(e820_usable_bytes(bi->mem, bi->mem_count), MIB(64));
-    uint64_t size = ram / 64;
+    uint64_t size = e820_usable_bytes(bi->mem, bi->mem_count) / 64;
 
     if (palmem != 0) {
         return align_up(core_mem + palmem, PAGE_SIZE_2M);

@@ -240,6 +240,13 @@ static void refuses_a_madt_it_cannot_read_to_the_end(void **state)
     seal(MADT, madt_length);
     assert_refused();
     setup(NULL);
+    put(MADT + 44 + 8, 0x007f, 2); /* the same in entries of a type we don't know */
+    seal(MADT, madt_length);
+    assert_refused();
+    put(MADT + 44 + 8, 0x017f, 2);
+    seal(MADT, madt_length);
+    assert_refused();
+    setup(NULL);
     seal(MADT, madt_length + 1); /* one odd byte at the end */
     assert_refused();
     setup(NULL);

@@ -129,8 +129,10 @@ static void str_copy_always_terminates(void **state)
     assert_string_equal(buf, "abcd");
     assert_int_equal(str_copy(buf, "abcd", sizeof(buf)), 4);
     assert_string_equal(buf, "abcd");
+    assert_int_equal(str_copy(buf, "vwxyz", sizeof(buf)), 5);
+    assert_string_equal(buf, "vwxy");
     assert_int_equal(str_copy(buf, "xyz", 0), 3);
-    assert_string_equal(buf, "abcd");
+    assert_string_equal(buf, "vwxy");
     assert_int_equal(str_copy(buf, "xyz", 1), 3);
     assert_string_equal(buf, "");
 }

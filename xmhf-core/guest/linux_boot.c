@@ -242,8 +242,7 @@ static int plan_low(const struct boot_info *bi, const struct header *h, struct a
 {
     avoid_add(&a, p->kernel_src, p->kernel_size);
     avoid_add(&a, p->kernel_dst, h->init_size);
-    avoid_add(&a, p->initrd_src, p->initrd_size);
-    avoid_add(&a, p->initrd_dst, p->initrd_size);
+    avoid_add(&a, p->initrd_src, p->initrd_size); /* an initrd that moves goes above 1 MiB */
     if (!e820_find_low(bi->mem, bi->mem_count, LOW_SIZE, PAGE_SIZE, LOW_FLOOR, LOW_LIMIT, a.r,
                        a.n, &p->boot_params)) {
         return fail(why, "no room below 640 KiB for the guest kernel's parameters");
