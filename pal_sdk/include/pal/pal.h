@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running a piece of a program as a PAL: isolated by the hypervisor from the rest of the
+ * program and from the operating system.
+ *
+ *     PAL_CODE static PAL_ABI uint64_t add(uint64_t a, uint64_t b) { return a + b; }
+ *
+ *     struct pal p;
+ *     struct pal_spec spec = PAL_SPEC(add);
+ *     pal_create(&p, &spec);                  memory, code copied
+ *     pal_add_integer(&p); pal_add_integer(&p);
+ *     uint64_t error = pal_register(&p);      0, or pal_error_text(error) tells
+ *     uint64_t sum = ((uint64_t (PAL_ABI *)(uint64_t, uint64_t))p.entry)(20, 22);
+ *     pal_unregister(&p);
+ *     pal_destroy(&p);
+ *
+ * A PAL's code sees its own sections and its arguments, nothing else: no library, no
+ * constants in other sections, no thread-local storage, no system calls. Compile it with
+ * PAL_CFLAGS of pal_sdk/sources.am. It is copied, so it must be position-independent and
+ * call only functions that are PAL_CODE too.
+ */
+#ifndef PAL_PAL_H
+#define PAL_PAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <xmhf/hypercall.h>
+#include <xmhf/trustvisor.h>
+
+#define PAL_PAGE 4096u
+
+/* Every PAL is called by the System V convention, on Windows too. */
+#define PAL_ABI __attribute__((sysv_abi))
+
+/* Functions that make up the PAL: the linker gathers them. Loops must not become calls of
+ * memset or memcpy, which lie outside. */
+#ifdef __clang__
+#define PAL_NO_LIBRARY __attribute__((no_builtin))
+#else
+#define PAL_NO_LIBRARY __attribute__((optimize("no-tree-loop-distribute-patterns")))
+#endif
+#define PAL_CODE __attribute__((section("pal_code"), noinline, used, aligned(16))) PAL_NO_LIBRARY
+extern const uint8_t __start_pal_code[], __stop_pal_code[];
+
+/* What memory a PAL gets, in pages; and its code. */
+struct pal_spec {
+    const void *code_start, *code_end;
+    const void *entry;                     /* inside the code */
+    unsigned data_pages, stack_pages, param_pages;
+};
+
+/* All PAL_CODE of the program, to be entered at `function`; one page of each section. */
+#define PAL_SPEC(function) \
+    { __start_pal_code, __stop_pal_code, (const void *)(uintptr_t)(function), 1, 1, 1 }
+
+struct pal {
+    void *entry;                /* call this, by PAL_ABI, in code that was registered or not */
+    void *code, *data, *stack, *param;
+    void *memory;               /* all sections */
+    size_t size;                /* in bytes */
+    bool registered;
+    struct tv_pal_sections sections;
+    struct tv_pal_params params;
+};
+
+/* True if a hypervisor with PALs is there. */
+bool pal_available(void);
+/* True if this code is running as a PAL. May be called there: it is inlined. */
+static inline bool pal_inside(void)
+{
+    uint32_t a = TV_CPUID_LEAF, b, c = 0, d;
+
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return a == TV_CPUID_REPLY_EAX && b != TV_CPUID_NOT_IN_PAL;
+}
+
+/* A hypercall with up to four arguments; only if pal_available(). */
+uint64_t pal_hypercall(uint32_t command, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4);
+/* An item of enum xmhf_info. */
+uint64_t pal_info(uint32_t which);
+/* The sentence for an error of pal_register, pal_unregister or pal_hypercall. */
+const char *pal_error_text(uint64_t error);
+/* The name of the constant, e.g. "TV_NOT_RAM". */
+const char *pal_error_name(uint64_t error);
+
+/* Get locked memory for the sections, in the order CODE, DATA, STACK, PARAM, and copy the
+ * code. 0, or -1 (errno or GetLastError() tells). */
+int pal_create(struct pal *p, const struct pal_spec *spec);
+/* Declare the next parameter. 0, or -1 if there are TV_MAX_PARAMS already. */
+int pal_add_integer(struct pal *p);
+int pal_add_pointer(struct pal *p, uint64_t words);
+/* From here on the sections belong to the PAL. TV_OK or an error, then nothing changed. */
+uint64_t pal_register(struct pal *p);
+/* The code is the program's again, the other sections are zeros. */
+uint64_t pal_unregister(struct pal *p);
+/* Unregister if need be and free the memory. */
+void pal_destroy(struct pal *p);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* PAL memory on Linux. */
+#define _GNU_SOURCE
+#include "os.h"
+#include <sys/mman.h>
+
+void *pal_os_alloc(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+                   -1, 0);
+
+    if (p == MAP_FAILED) {
+        return NULL;
+    }
+    /* Registration works without it; but a PAL whose owner's pages are swapped out may be
+     * taken for an orphan when PAL memory runs out. */
+    (void)mlock(p, size);
+    return p;
+}
+
+void pal_os_free(void *memory, size_t size)
+{
+    munmap(memory, size);
+}
