@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define WORDS 6
+#define WORDS 7
 
 static void check(bool ok)
 {
@@ -29,8 +29,9 @@ static void make_layout(const uint32_t w[WORDS], size_t image_size)
     bi.protected_base = align_down(w[3], MIB(2));
     bi.protected_size = MIB(8);
     bi.module_count = 2;
-    bi.module[0].start = MIB(1);
-    bi.module[0].size = image_size;
+    bi.module[0].start = w[6];
+    bi.module[0].size = image_size; /* only its first KiB is looked at: pretend more */
+    bi.module[0].size += image_size >= 1024 ? KIB(w[0] >> 16) : 0;
     bi.module[1].start = w[4];
     bi.module[1].size = w[5];
 }
