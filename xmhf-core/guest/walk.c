@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Software walk of the guest's page tables. On the path of CPUID and PAL calls: one loop
- * for all formats with 8-byte entries, one function for those with 4-byte entries.
+ * Software walk of the guest's page tables. On the path of CPUID and PAL calls, so there
+ * is a short walk for the common case (4 levels, everything allowed, no bit to set); what
+ * it can't say yes to, the full walk does again: one loop for all formats with 8-byte
+ * entries, one for those with 4-byte entries.
  */
 #include <guest/walk.h>
 #include <stdatomic.h>
@@ -308,6 +310,13 @@ static bool canonical(uint64_t va, unsigned bits)
     return (uint64_t)((int64_t)(va << (64 - bits)) >> (64 - bits)) == va;
 }
 
+/* Bits reserved in every 8-byte entry. */
+static inline uint64_t reserved_bits(const struct guest_phys_ops *phys,
+                                     const struct guest_paging *p)
+{
+    return (~0ULL << phys->maxphyaddr & PTE_ADDR) | (p->efer & EFER_NXE ? 0 : PTE_NX);
+}
+
 static enum walk_result walk_long(struct state *s)
 {
     bool five = (s->p->cr4 & CR4_LA57) != 0;
@@ -320,29 +329,113 @@ static enum walk_result walk_long(struct state *s)
     return walk64(s, s->p->cr3 & CR3_ADDR, five ? 48 : 39);
 }
 
-enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
-                            gva_t va, unsigned access, struct walk *out)
+__attribute__((noinline))
+static enum walk_result full_walk(const struct guest_phys_ops *phys,
+                                  const struct guest_paging *p, uint64_t va, unsigned access,
+                                  struct walk *out)
 {
     struct state s = {
-        .phys = phys, .p = p, .out = out, .va = va.a, .acc = PTE_RW | PTE_US | PTE_NX,
-        .rsvd = (~0ULL << phys->maxphyaddr & PTE_ADDR) | (p->efer & EFER_NXE ? 0 : PTE_NX),
-        .access = access | (p->cpl == 3 ? ACCESS_USER : 0),
+        .phys = phys, .p = p, .out = out, .va = va, .acc = PTE_RW | PTE_US | PTE_NX,
+        .rsvd = reserved_bits(phys, p), .access = access,
     };
 
-    if (likely((p->cr0 & CR0_PG) && (p->efer & EFER_LMA))) {
+    if ((p->cr0 & CR0_PG) && (p->efer & EFER_LMA)) {
         return walk_long(&s);
     }
-    out->canonical = va.a >> 32 == 0;
+    out->canonical = va >> 32 == 0;
     if (!out->canonical) {
         out->error = 0;
         return WALK_FAULT;
     }
     if (!(p->cr0 & CR0_PG)) {
-        return finish(&s, va.a, s.acc) ? WALK_OK : WALK_NOT_RAM;
+        return finish(&s, va, s.acc) ? WALK_OK : WALK_NOT_RAM;
     }
     if (p->cr4 & CR4_PAE) {
         s.rsvd |= 0x7ff0000000000000ULL; /* bits 62:52 (SDM vol. 3, tables 4-8 to 4-11) */
         return walk_pae(&s);
     }
     return walk32(&s);
+}
+
+/* All entries of a walk: ANDed, ORed, and the last one. */
+struct descent { uint64_t all, any, last; };
+
+/* One level down, from the table that d->last points to. Entries are judged at the end:
+ * until then nothing is written, and what isn't RAM isn't read. */
+static inline bool step(const struct guest_phys_ops *phys, uint64_t va, unsigned shift,
+                        struct descent *d)
+{
+    uint64_t at = (d->last & PTE_ADDR) | (va >> (shift - 3) & 0xff8);
+    _Atomic uint64_t *entry = phys->map(gpa(at), 8);
+
+    if (unlikely(entry == NULL)) {
+        return false;
+    }
+    d->last = atomic_load_explicit(entry, memory_order_relaxed);
+    d->all &= d->last;
+    d->any |= d->last;
+    return true;
+}
+
+/*
+ * Is the walk plain sailing? All entries present and accessed, no reserved bit, nothing to
+ * set in the leaf, no key that denies; and rights that no rule about supervisors can take
+ * away: a user page for ring 3 and none for the others, writable even without CR0.WP.
+ */
+static inline bool plain(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                         unsigned access, const struct descent *d)
+{
+    uint64_t need = PTE_P | PTE_A | (access & ACCESS_WRITE) | (access & ACCESS_USER) >> 1;
+    uint64_t forbid = reserved_bits(phys, p) | (uint64_t)(access & ACCESS_EXEC) << 61;
+    uint64_t dirty = (access & ACCESS_WRITE) << 5;
+
+    return (((d->all ^ need) & (need | PTE_US)) | (d->any & forbid) | (~d->last & dirty) |
+            (p->pkru >> (d->last >> (PTE_PK_SHIFT - 1) & 0x1e) & 3u)) == 0;
+}
+
+/* Four levels to a 4K or 2M page. False if the full walk must decide. */
+static bool short_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                       uint64_t va, unsigned access, struct walk *out)
+{
+    struct descent d = { .all = ~0ULL, .any = 0, .last = p->cr3 };
+    uint64_t offset = PAGE_SIZE - 1;
+
+    if (!step(phys, va, 39, &d) || !step(phys, va, 30, &d) || (d.any & PTE_PS) ||
+        !step(phys, va, 21, &d)) {
+        return false;
+    }
+    if (d.last & PTE_PS) {
+        offset = PAGE_SIZE_2M - 1;
+        if (d.last & offset & PTE_ADDR & ~PTE_PAT_LARGE) {
+            return false;
+        }
+    } else if (!step(phys, va, PAGE_SHIFT, &d)) {
+        return false;
+    }
+    if (unlikely(!plain(phys, p, access, &d))) {
+        return false;
+    }
+    out->gpa = gpa((d.last & PTE_ADDR & ~offset) | (va & offset));
+    out->rights = ACCESS_READ | (unsigned)(d.all & PTE_RW) | (unsigned)(d.all & PTE_US) << 1 |
+                  (unsigned)(~d.any >> 63) << 2;
+    out->canonical = true;
+    out->ptr = phys->map(out->gpa, 1);
+    return out->ptr != NULL;
+}
+
+_Static_assert(PTE_RW == ACCESS_WRITE && PTE_US << 1 == ACCESS_USER && ACCESS_EXEC == 1 << 2,
+               "plain and short_walk move permissions without looking at each");
+_Static_assert(ACCESS_WRITE << 5 == PTE_D && (uint64_t)ACCESS_EXEC << 61 == PTE_NX, "likewise");
+
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                            gva_t va, unsigned access, struct walk *out)
+{
+    if (p->cpl == 3) {
+        access |= ACCESS_USER;
+    }
+    if (likely((p->efer & EFER_LMA) && (p->cr0 & CR0_PG) && !(p->cr4 & CR4_LA57) &&
+               canonical(va.a, 48) && short_walk(phys, p, va.a, access, out))) {
+        return WALK_OK;
+    }
+    return full_walk(phys, p, va.a, access, out);
 }
