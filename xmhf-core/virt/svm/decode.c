@@ -29,10 +29,14 @@ static void decode_npf(const struct vmcb *c, struct exit *e)
     }
 }
 
-static void decode_exception(const struct vmcb *c, struct exit *e)
+static void decode_exception(struct vcpu *v, const struct vmcb *c, struct exit *e)
 {
     unsigned vector = (unsigned)(c->exit_code - SVM_EXIT_EXCEPTION0);
 
+    if (vector == EXC_DB && svm_nmi_step_done(v)) {
+        e->kind = EXIT_NMI_WINDOW;
+        return;
+    }
     e->kind = EXIT_EXCEPTION;
     e->exception.vector = (uint8_t)vector;
     e->exception.has_error = EXC_ERROR_CODE_MASK >> vector & 1;
@@ -47,16 +51,6 @@ static void decode_cr(const struct vmcb *c, struct exit *e)
     e->cr.cr = (uint8_t)(c->exit_code - SVM_EXIT_CR_WRITE0);
     e->cr.decoded = c->exit_info1 & BIT(63);
     e->cr.gpr = (uint8_t)(c->exit_info1 & 15);
-}
-
-/* The guest's NMI handler is about to end. */
-static void decode_iret(struct vcpu *v, struct exit *e)
-{
-    struct svm_cpu *s = svm(v);
-
-    s->nmi_blocked = false;
-    s->os->intercept1 &= ~(uint32_t)SVM_I1_IRET;
-    e->kind = EXIT_NMI_WINDOW;
 }
 
 static enum exit_kind simple_kind(uint64_t code)
@@ -100,11 +94,12 @@ void svm_decode(struct vcpu *v, struct exit *e)
     } else if (code == SVM_EXIT_NPF) {
         decode_npf(c, e);
     } else if (code >= SVM_EXIT_EXCEPTION0 && code < SVM_EXIT_EXCEPTION0 + 32) {
-        decode_exception(c, e);
+        decode_exception(v, c, e);
     } else if (code >= SVM_EXIT_CR_WRITE0 && code < SVM_EXIT_CR_WRITE0 + 16) {
         decode_cr(c, e);
     } else if (code == SVM_EXIT_IRET && c == svm(v)->os) {
-        decode_iret(v, e);
+        svm_nmi_iret(v);
+        e->kind = EXIT_NONE;
     } else if (code == ~0ULL || code == 0xffffffffULL) {
         e->kind = EXIT_ENTRY_FAILED; /* 64-bit -1, and what some emulators store */
     } else {

@@ -55,7 +55,7 @@ void svm_load_event(struct vcpu *v)
         | (q->has_error ? SVM_EVENT_HAS_ERROR | (uint64_t)q->error << 32 : 0);
     s->has_queued = false;
     if (q->type == EVENT_NMI) {
-        s->nmi_blocked = true;
+        s->nmi = NMI_IN_HANDLER;
         s->os->intercept1 |= (uint32_t)SVM_I1_IRET;
     }
 }
@@ -78,7 +78,7 @@ void svm_save_event(struct vcpu *v)
         return;
     }
     if (ev.type == EVENT_NMI) {
-        s->nmi_blocked = false;
+        s->nmi = NMI_OPEN;
     }
     s->queued = ev;
     s->has_queued = true;
@@ -88,11 +88,39 @@ bool svm_nmi_ready(struct vcpu *v)
 {
     struct svm_cpu *s = svm(v);
 
-    return !s->nmi_blocked && !s->has_queued && !(s->os->interrupt_shadow & 1);
+    return s->nmi == NMI_OPEN && !s->has_queued && !(s->os->interrupt_shadow & 1);
 }
 
 void svm_want_nmi_window(struct vcpu *v)
 {
-    /* The IRET that ends the guest's NMI handler exits; see decode.c. */
-    svm(v)->os->intercept1 |= (uint32_t)SVM_I1_IRET;
+    struct svm_cpu *s = svm(v);
+
+    if (s->nmi == NMI_IN_HANDLER) {
+        s->os->intercept1 |= (uint32_t)SVM_I1_IRET;
+    } else if (s->nmi == NMI_OPEN) {
+        /* Only a shadow or a queued event is in the way: one instruction will do. */
+        v->regs.rflags |= RFLAGS_TF;
+        s->nmi = NMI_STEPPING_IRET;
+    }
+}
+
+void svm_nmi_iret(struct vcpu *v)
+{
+    struct svm_cpu *s = svm(v);
+
+    s->os->intercept1 &= ~(uint32_t)SVM_I1_IRET;
+    s->nmi = NMI_STEPPING_IRET;
+    v->regs.rflags |= RFLAGS_TF; /* IRET loads the guest's own TF; the trap comes all the same */
+}
+
+bool svm_nmi_step_done(struct vcpu *v)
+{
+    struct svm_cpu *s = svm(v);
+
+    if (s->nmi != NMI_STEPPING_IRET) {
+        return false;
+    }
+    s->nmi = NMI_OPEN;
+    s->os->dr6 &= ~DR6_BS;
+    return true;
 }

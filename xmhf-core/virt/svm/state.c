@@ -46,7 +46,7 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
     c->v_intr = 0;
     c->intercept1 &= ~(uint32_t)SVM_I1_IRET;
     s->has_queued = false;
-    s->nmi_blocked = false;
+    s->nmi = NMI_OPEN;
     s->flush_os = true;
 }
 

@@ -97,7 +97,9 @@ static int init(hpa_t nested_root)
 static void set_intercepts(struct vmcb *c)
 {
     c->intercept_cr = (uint32_t)cr4_intercepted;
-    c->intercept_exceptions = 1u << EXC_UD;
+    /* #UD: VMCALL. #DB and #AC: a delivery that raises itself again would never end inside
+     * the CPU (APM vol. 2, 8.2.2; CVE-2015-8104, CVE-2015-5307). */
+    c->intercept_exceptions = 1u << EXC_UD | 1u << EXC_DB | 1u << EXC_AC;
     c->intercept1 = (uint32_t)(SVM_I1_NMI | SVM_I1_SMI | SVM_I1_INIT | SVM_I1_CPUID | SVM_I1_INVD
         | SVM_I1_INVLPGA | SVM_I1_IOIO | SVM_I1_MSR | SVM_I1_SHUTDOWN);
     c->intercept2 = (uint32_t)(SVM_I2_VMRUN | SVM_I2_VMMCALL | SVM_I2_VMLOAD | SVM_I2_VMSAVE

@@ -8,6 +8,12 @@
 
 #define SVM_ASID_OS 1u
 
+/*
+ * NMI blocking without vNMI: an injected NMI blocks until the guest's IRET. The IRET is
+ * intercepted before it runs, so it is then stepped over with RFLAGS.TF.
+ */
+enum svm_nmi { NMI_OPEN, NMI_IN_HANDLER, NMI_STEPPING_IRET };
+
 struct svm_cpu {
     struct vmcb *os;          /* the guest OS */
     struct vmcb *sandbox;     /* the sandbox, filled from a constant template */
@@ -15,7 +21,7 @@ struct svm_cpu {
     uint64_t os_hpa, sandbox_hpa, host_hpa;
     struct event queued;      /* for the next entry of the OS */
     bool has_queued;
-    bool nmi_blocked;         /* an NMI was injected and its IRET not seen yet */
+    enum svm_nmi nmi;         /* where the guest's NMI handler is */
     bool flush_os;
     uint64_t saved_debugctl;  /* the OS's, while the sandbox runs */
     uint64_t asid_tag[64];    /* sandbox tag that each ASID holds on this CPU */
@@ -52,5 +58,9 @@ void svm_load_event(struct vcpu *v);
 void svm_save_event(struct vcpu *v);
 bool svm_nmi_ready(struct vcpu *v);
 void svm_want_nmi_window(struct vcpu *v);
+/* The intercepted IRET: step over it. */
+void svm_nmi_iret(struct vcpu *v);
+/* A #DB exit: true if it was the end of that step and the guest must not see it. */
+bool svm_nmi_step_done(struct vcpu *v);
 
 #endif
