@@ -28,6 +28,7 @@
 #define CPUID_IBS            0x8000001bu
 #define CPUID_LWP            0x8000001cu
 #define CPUID_SEV            0x8000001fu
+#define CPUID_PERFMON_AMD    0x80000022u
 
 /* leaf 1 */
 #define CPUID_1_ECX_DTES64   (1u << 2)
@@ -48,6 +49,11 @@
 #define CPUID_1_EDX_DS       (1u << 21)
 #define CPUID_1_EDX_FXSR     (1u << 24)
 #define CPUID_1_EDX_SSE      (1u << 25)
+
+/* leaf 6 */
+#define CPUID_6_EAX_HFI       (1u << 19)
+#define CPUID_6_EAX_ITD       (1u << 23)
+#define CPUID_6_ECX_ITD_CLASSES 0xff00u
 
 /* leaf 7, subleaf 0 */
 #define CPUID_7_0_EBX_SGX     (1u << 2)
@@ -110,6 +116,10 @@
 /* leaf 0x80000008 */
 #define CPUID_8_8_EBX_INVLPGB (1u << 3)
 #define CPUID_8_8_EBX_INVLPGB_NESTED (1u << 21)
+
+/* leaf 0x80000022 */
+#define CPUID_8_22_EAX_LBR_V2 (1u << 1)
+#define CPUID_8_22_EAX_LBR_FREEZE (1u << 2)
 
 /* leaf 0x8000000A (APM vol. 3, E.4.9) */
 #define CPUID_8_A_EDX_NP      (1u << 0)

@@ -31,6 +31,10 @@ static const struct hide hidden[] = {
     { 0x01, ANY_SUB, ECX, CPUID_1_ECX_SMX, "GETSEC exits always (SDM vol. 3, 26.1.2)" },
     { 0x01, ANY_SUB, ECX, CPUID_1_ECX_DTES64 | CPUID_1_ECX_DS_CPL, "debug store, as EDX.DS" },
     { 0x01, ANY_SUB, EDX, CPUID_1_EDX_DS, "PEBS and BTS stores can't take an EPT violation" },
+    { 0x06, ANY_SUB, EAX, CPUID_6_EAX_HFI | CPUID_6_EAX_ITD, "the CPU writes a table at the "
+      "physical address in IA32_HW_FEEDBACK_PTR" },
+    { 0x06, ANY_SUB, ECX, CPUID_6_ECX_ITD_CLASSES, "as EAX.ITD" },
+    { 0x06, ANY_SUB, EDX, ALL, "as EAX.HFI: what the table holds" },
     { 0x07, 0, EBX, CPUID_7_0_EBX_SGX, "enclaves can't be seen into; EPC is not in the map" },
     { 0x07, 0, EBX, CPUID_7_0_EBX_PT, "trace output goes to physical addresses" },
     { 0x07, 0, ECX, CPUID_7_0_ECX_CET_SS, "shadow stacks: state not switched yet" },
@@ -78,6 +82,8 @@ static const struct hide hidden[] = {
     HIDE_LEAF(CPUID_IBS, "IBS"),
     HIDE_LEAF(CPUID_LWP, "LWP"),
     HIDE_LEAF(CPUID_SEV, "SME and SEV: SYSCFG can't be written"),
+    { CPUID_PERFMON_AMD, ANY_SUB, EAX, CPUID_8_22_EAX_LBR_V2 | CPUID_8_22_EAX_LBR_FREEZE,
+      "would show a PAL's branches; its MSRs are denied" },
 };
 
 /* XCR0 components that the guest doesn't get. */
@@ -167,10 +173,10 @@ static uint32_t real_leaf(cpuid_reader read, uint32_t leaf)
         uint32_t base = leaf & 0xffff0000u;
 
         max = read(base, 0).eax;
-        if (leaf == base || (max >= leaf && max >> 16 == base >> 16)) {
+        if (max >= leaf && max >> 16 == base >> 16) {
             return leaf;
         }
-        return read(0, 0).eax;
+        return read(0, 0).eax; /* no such range, or beyond its end */
     }
     max = read(0, 0).eax;
     return leaf > max ? max : leaf;

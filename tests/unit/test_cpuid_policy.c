@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* What the guest sees of CPUID, on every machine of tests/vectors/{svm,vmx}. */
+#include "unit.h"
+
+#include <dirent.h>
+
+#include <exit/cpuid_policy.h>
+#include <hw/insn.h>
+#include <xmhf/hypercall.h>
+
+#include "fake/machine.h"
+
+/* Numbers are written out here on purpose: names come from the header under test. */
+struct bits { uint32_t leaf, sub; char reg; uint32_t mask; };
+#define ANY 0xffffffffu
+
+/* Must be 0 in the guest's view, wherever the data of that leaf shows. */
+static const struct bits hidden[] = {
+    { 0x1, ANY, 'c', 1u << 5 | 1u << 6 },              /* VMX, SMX */
+    { 0x1, ANY, 'c', 1u << 2 | 1u << 4 },              /* DTES64, DS-CPL */
+    { 0x1, ANY, 'd', 1u << 21 },                       /* DS */
+    { 0x6, ANY, 'a', 1u << 19 | 1u << 23 },            /* HFI, thread director */
+    { 0x7, 0, 'b', 1u << 2 | 1u << 25 },               /* SGX, PT */
+    { 0x7, 0, 'c', 1u << 7 | 1u << 16 | 1u << 29 | 1u << 30 | 1u << 31 },
+    { 0x7, 0, 'd', 1u << 1 | 1u << 5 | 1u << 18 | 1u << 19 | 1u << 20 },
+    { 0x7, 0, 'd', 1u << 22 | 1u << 24 | 1u << 25 },   /* AMX */
+    { 0x7, 1, 'a', 1u << 17 | 1u << 18 | 1u << 19 | 1u << 21 | 1u << 22 | 1u << 26 | 1u << 27 },
+    { 0xd, 0, 'a', 1u << 11 | 1u << 12 | 1u << 17 | 1u << 18 },
+    { 0xd, 0, 'd', 1u << 30 },                         /* LWP */
+    { 0xd, 1, 'a', 1u << 4 },
+    { 0xd, 1, 'c', ~0u }, { 0xd, 1, 'd', ~0u },
+    { 0xd, 11, 'a', ~0u }, { 0xd, 12, 'a', ~0u }, { 0xd, 17, 'a', ~0u }, { 0xd, 18, 'a', ~0u },
+    { 0xd, 8, 'a', ~0u }, { 0xd, 62, 'a', ~0u },
+    { 0x12, ANY, 'a', ~0u }, { 0x12, ANY, 'b', ~0u }, { 0x14, ANY, 'a', ~0u },
+    { 0x14, ANY, 'b', ~0u }, { 0x14, ANY, 'c', ~0u }, { 0x1d, ANY, 'a', ~0u },
+    { 0x1e, ANY, 'b', ~0u }, { 0x1c, ANY, 'a', ~0u },
+    { 0x80000001, ANY, 'c', 1u << 2 | 1u << 10 | 1u << 12 | 1u << 15 },
+    { 0x80000008, ANY, 'b', 1u << 3 | 1u << 21 },
+    { 0x8000000a, ANY, 'a', ~0u }, { 0x8000000a, ANY, 'b', ~0u },
+    { 0x8000000a, ANY, 'c', ~0u }, { 0x8000000a, ANY, 'd', ~0u },
+    { 0x8000001b, ANY, 'a', ~0u }, { 0x8000001c, ANY, 'a', ~0u }, { 0x8000001c, ANY, 'd', ~0u },
+    { 0x8000001f, ANY, 'a', ~0u }, { 0x8000001f, ANY, 'b', ~0u },
+    { 0x80000022, ANY, 'a', 1u << 1 | 1u << 2 },       /* LBR v2 */
+};
+
+/* Bits that may differ from the hardware's besides the hidden ones. */
+static const struct bits computed[] = {
+    { 0x1, ANY, 'c', 1u << 27 | 1u << 31 },            /* OSXSAVE, hypervisor */
+    { 0x1, ANY, 'd', 1u << 9 },                        /* APIC */
+    { 0x6, ANY, 'd', ~0u }, { 0x6, ANY, 'c', 0xff00 }, /* HFI's and its classes' sizes */
+    { 0x7, 0, 'c', 1u << 4 },                          /* OSPKE */
+    { 0x7, 1, 'd', 1u << 8 | 1u << 15 | 1u << 18 },
+    { 0xd, 0, 'b', ~0u }, { 0xd, 0, 'c', ~0u }, { 0xd, 1, 'b', ~0u },
+    { 0xd, 8, 'b', ~0u }, { 0xd, 8, 'c', ~0u }, { 0xd, 17, 'b', ~0u }, { 0xd, 17, 'c', ~0u },
+    { 0xd, 18, 'b', ~0u }, { 0xd, 18, 'c', ~0u }, { 0xd, 62, 'b', ~0u }, { 0xd, 62, 'c', ~0u },
+    { 0xd, 11, 'c', ~0u }, { 0xd, 12, 'c', ~0u },
+    { 0x12, ANY, 'c', ~0u }, { 0x12, ANY, 'd', ~0u }, { 0x14, ANY, 'd', ~0u },
+    { 0x19, ANY, 'b', 1u },
+    { 0x1b, ANY, 'a', ~0u }, { 0x1b, ANY, 'b', ~0u }, { 0x1b, ANY, 'c', ~0u },
+    { 0x1b, ANY, 'd', ~0u }, { 0x1c, ANY, 'b', ~0u }, { 0x1c, ANY, 'c', ~0u },
+    { 0x1c, ANY, 'd', ~0u }, { 0x1d, ANY, 'b', ~0u }, { 0x1d, ANY, 'c', ~0u },
+    { 0x1d, ANY, 'd', ~0u }, { 0x1e, ANY, 'a', ~0u }, { 0x1e, ANY, 'c', ~0u },
+    { 0x1e, ANY, 'd', ~0u }, { 0x20, ANY, 'a', ~0u }, { 0x20, ANY, 'b', ~0u },
+    { 0x20, ANY, 'c', ~0u }, { 0x20, ANY, 'd', ~0u },
+    { 0x80000008, ANY, 'd', 0xffff },
+    { 0x8000001b, ANY, 'b', ~0u }, { 0x8000001b, ANY, 'c', ~0u }, { 0x8000001b, ANY, 'd', ~0u },
+    { 0x8000001c, ANY, 'b', ~0u }, { 0x8000001c, ANY, 'c', ~0u },
+    { 0x8000001f, ANY, 'c', ~0u }, { 0x8000001f, ANY, 'd', ~0u },
+};
+
+static uint32_t reg_of(const struct cpuid_regs *r, char reg)
+{
+    return reg == 'a' ? r->eax : reg == 'b' ? r->ebx : reg == 'c' ? r->ecx : r->edx;
+}
+
+static uint32_t mask_of(const struct bits *table, size_t n, uint32_t leaf, uint32_t sub, char reg)
+{
+    uint32_t mask = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (table[i].leaf == leaf && table[i].reg == reg &&
+            (table[i].sub == ANY || table[i].sub == sub)) {
+            mask |= table[i].mask;
+        }
+    }
+    return mask;
+}
+
+/* Components of IA32_XSS: supervisor states, by the CPU's own word. Never in the view. */
+static bool supervisor_component(uint32_t leaf, uint32_t sub)
+{
+    return leaf == 0xd && sub >= 2 && (hw_cpuid(leaf, sub).ecx & 1);
+}
+
+/* `leaf` has the data of leaf `real`. */
+static void check_leaf(uint32_t leaf, uint32_t real, uint32_t sub, const struct cpuid_guest *g)
+{
+    struct cpuid_regs view = cpuid_guest_view(hw_cpuid, leaf, sub, g), hw = hw_cpuid(leaf, sub);
+
+    for (const char *reg = "abcd"; *reg != 0; reg++) {
+        uint32_t hide = mask_of(hidden, ARRAY_SIZE(hidden), real, sub, *reg);
+        uint32_t free = mask_of(computed, ARRAY_SIZE(computed), real, sub, *reg);
+        uint32_t v = reg_of(&view, *reg), h = reg_of(&hw, *reg);
+
+        if ((v & hide) != 0) {
+            fail_msg("leaf %x.%x e%cx: %x shows hidden %x", leaf, sub, *reg, v, v & hide);
+        }
+        if (supervisor_component(real, sub)) {
+            assert_int_equal(v, 0);
+        } else if (((v ^ h) & ~(hide | free)) != 0) {
+            fail_msg("leaf %x.%x e%cx: %x, hardware %x", leaf, sub, *reg, v, h);
+        }
+    }
+}
+
+static const struct cpuid_guest guests[] = {
+    { .cr4 = 0, .xcr0 = 1, .apic_enabled = true },
+    { .cr4 = 1u << 18 | 1u << 22 | 1u << 19, .xcr0 = 7, .apic_enabled = true },
+    { .cr4 = 1u << 18, .xcr0 = 0x602e7, .apic_enabled = false },
+};
+
+static void check_machine(void)
+{
+    static const uint32_t beyond[] = { 0x21, 0x24, 0x1000, 0x3fffffff, 0x50000000, 0x7a567254,
+                                       0x80000050, 0x8000ffff, 0x80860000, 0xc0000100, 0xffffffff };
+    uint32_t max = hw_cpuid(0, 0).eax;
+
+    for (size_t n = 0; n < ARRAY_SIZE(guests); n++) {
+        for (uint32_t leaf = 0; leaf <= 0x20; leaf++) {
+            for (uint32_t sub = 0; sub <= (leaf == 0xd ? 64 : 3); sub++) {
+                uint32_t real = leaf <= max ? leaf : machine.intel ? max : leaf;
+                check_leaf(leaf, real, sub, &guests[n]);
+            }
+        }
+        for (uint32_t leaf = 0x80000000; leaf <= 0x80000028; leaf++) {
+            bool exists = leaf <= hw_cpuid(0x80000000, 0).eax;
+            check_leaf(leaf, exists || !machine.intel ? leaf : max, 0, &guests[n]);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(beyond); i++) {
+            for (uint32_t sub = 0; sub < 3; sub++) {
+                check_leaf(beyond[i], machine.intel ? max : beyond[i], sub, &guests[n]);
+            }
+        }
+    }
+}
+
+/* Bits that mirror guest state. */
+static void check_mirrors(void)
+{
+    bool xsave = hw_cpuid(1, 0).ecx >> 26 & 1, pku = hw_cpuid(7, 0).ecx >> 3 & 1;
+
+    for (unsigned n = 0; n < 8; n++) {
+        const struct cpuid_guest g = {
+            .cr4 = (n & 1 ? 1u << 18 : 0) | (n & 2 ? 1u << 22 : 0), .xcr0 = 1,
+            .apic_enabled = (n & 4) != 0,
+        };
+        struct cpuid_regs one = cpuid_guest_view(hw_cpuid, 1, 0, &g);
+        struct cpuid_regs seven = cpuid_guest_view(hw_cpuid, 7, 0, &g);
+
+        assert_int_equal(one.ecx >> 31, 1);
+        assert_int_equal(one.ecx >> 27 & 1, xsave && (n & 1));
+        assert_int_equal(one.edx >> 9 & 1, (hw_cpuid(1, 0).edx >> 9 & 1) && (n & 4));
+        assert_int_equal(seven.ecx >> 4 & 1, pku && (n & 2));
+    }
+}
+
+/* Our formula for the size of all components gives what the CPU says, where it has none
+ * that we hide. */
+static unsigned check_sizes(void)
+{
+    struct cpuid_regs hw = hw_cpuid(0xd, 0), view;
+    uint64_t all = hw.eax | (uint64_t)hw.edx << 32;
+    uint64_t hide = 1u << 11 | 1u << 12 | 3u << 17 | 1ULL << 62;
+    struct cpuid_guest g = { .cr4 = 1u << 18, .xcr0 = all, .apic_enabled = true };
+
+    if (hw_cpuid(0, 0).eax < 0xd || all == 0 || hw_cpuid(0xd, 2).eax == 0 || (all & hide) != 0) {
+        return 0;
+    }
+    view = cpuid_guest_view(hw_cpuid, 0xd, 0, &g);
+    assert_int_equal(view.ecx, hw.ecx);
+    assert_int_equal(view.ebx, hw.ecx);
+    g.xcr0 = 1;
+    assert_int_equal(cpuid_guest_view(hw_cpuid, 0xd, 0, &g).ebx, 576);
+    return 1;
+}
+
+static void every_machine(void **state)
+{
+    static const char *const dirs[] = { "tests/vectors/svm", "tests/vectors/vmx" };
+    char dir[512], path[1024];
+    unsigned machines = 0, sizes = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+        DIR *d = opendir(unit_source(dir, sizeof(dir), dirs[i]));
+        const struct dirent *e;
+
+        assert_non_null(d);
+        while ((e = readdir(d)) != NULL) {
+            if (strstr(e->d_name, ".txt") == NULL) {
+                continue;
+            }
+            snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+            machine_reset(0);
+            machine_load(path);
+            if (hw_cpuid(0, 0).eax == 0) {
+                continue; /* MSRs only */
+            }
+            print_message("# %s\n", e->d_name);
+            machines++;
+            check_machine();
+            check_mirrors();
+            sizes += check_sizes();
+        }
+        closedir(d);
+    }
+    print_message("# %u machines, XSAVE sizes checked on %u\n", machines, sizes);
+    assert_true(machines > 120 && sizes > 20);
+}
+
+/* A CPU with everything: XSAVE areas as on Sapphire Rapids. */
+static void load_everything(void)
+{
+    machine_reset(0);
+    machine_set_cpuid(0, 0, (struct cpuid_regs){ 0x20, 0x756e6547, 0x6c65746e, 0x49656e69 });
+    for (uint32_t leaf = 1; leaf <= 0x20; leaf++) {
+        for (uint32_t sub = 0; sub < 3 && leaf != 0xd; sub++) {
+            machine_set_cpuid(leaf, sub, (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u });
+        }
+    }
+    machine_set_cpuid(0xd, 0, (struct cpuid_regs){ 0x602e7, 11008, 11008, 0 });
+    machine_set_cpuid(0xd, 1, (struct cpuid_regs){ 0x1f, 11008, 0x1900 | 1u << 15, 0 });
+    machine_set_cpuid(0xd, 2, (struct cpuid_regs){ 256, 576, 0, 0 });
+    machine_set_cpuid(0xd, 5, (struct cpuid_regs){ 64, 1088, 0, 0 });
+    machine_set_cpuid(0xd, 6, (struct cpuid_regs){ 512, 1152, 0, 0 });
+    machine_set_cpuid(0xd, 7, (struct cpuid_regs){ 1024, 1664, 0, 0 });
+    machine_set_cpuid(0xd, 8, (struct cpuid_regs){ 128, 0, 1, 0 });
+    machine_set_cpuid(0xd, 9, (struct cpuid_regs){ 8, 2688, 0, 0 });
+    machine_set_cpuid(0xd, 11, (struct cpuid_regs){ 16, 0, 1, 0 });
+    machine_set_cpuid(0xd, 12, (struct cpuid_regs){ 24, 0, 1, 0 });
+    machine_set_cpuid(0xd, 17, (struct cpuid_regs){ 64, 2752, 2, 0 });
+    machine_set_cpuid(0xd, 18, (struct cpuid_regs){ 8192, 2816, 6, 0 });
+    machine_set_cpuid(0x80000000, 0, (struct cpuid_regs){ 0x80000028, 0, 0, 0 });
+    for (uint32_t leaf = 0x80000001; leaf <= 0x80000028; leaf++) {
+        machine_set_cpuid(leaf, 0, (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u });
+    }
+}
+
+/* All ones from the hardware: each hidden bit is 0, each other bit is 1. */
+static void everything_on(void **state)
+{
+    (void)state;
+    load_everything();
+    check_machine();
+    for (uint32_t leaf = 1; leaf <= 0x20; leaf++) {
+        for (uint32_t sub = 0; sub < 2 && leaf != 0xd; sub++) {
+            struct cpuid_regs view = cpuid_guest_view(hw_cpuid, leaf, sub, &guests[1]);
+            for (const char *reg = "abcd"; *reg != 0; reg++) {
+                uint32_t clear = ~reg_of(&view, *reg);
+                assert_int_equal(clear & ~mask_of(hidden, ARRAY_SIZE(hidden), leaf, sub, *reg) &
+                                 ~mask_of(computed, ARRAY_SIZE(computed), leaf, sub, *reg), 0);
+            }
+        }
+    }
+    /* kept on purpose: MONITOR, x2APIC, WAITPKG, PKU, INVPCID */
+    assert_int_equal(cpuid_guest_view(hw_cpuid, 1, 0, &guests[0]).ecx & 0x00200008, 0x00200008);
+    assert_int_equal(cpuid_guest_view(hw_cpuid, 7, 0, &guests[0]).ecx & 0x28, 0x28);
+    assert_int_equal(cpuid_guest_view(hw_cpuid, 7, 0, &guests[0]).ebx & 0x400, 0x400);
+}
+
+static void xsave_sizes_follow_xcr0(void **state)
+{
+    static const struct { uint64_t xcr0; uint32_t standard, compacted; } cases[] = {
+        { 0x1, 576, 576 },       { 0x3, 576, 576 },       { 0x7, 832, 832 },
+        { 0xe7, 2688, 2432 },    { 0x2e7, 2696, 2440 },   { 0x203, 2696, 584 },
+        { 0x207, 2696, 840 },    { 0x602e7, 2696, 2440 }, /* AMX isn't the guest's */
+    };
+
+    (void)state;
+    load_everything();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct cpuid_guest g = { .cr4 = 1u << 18, .xcr0 = cases[i].xcr0 };
+        struct cpuid_regs r = cpuid_guest_view(hw_cpuid, 0xd, 0, &g);
+
+        assert_int_equal(r.eax, 0x2e7);
+        assert_int_equal(r.ebx, cases[i].standard);
+        assert_int_equal(r.ecx, 2696);
+        r = cpuid_guest_view(hw_cpuid, 0xd, 1, &g);
+        assert_int_equal(r.eax, 0xf);
+        assert_int_equal(r.ebx, cases[i].compacted);
+        assert_int_equal(r.ecx | r.edx, 0);
+    }
+    /* the alignment bit, on a component that the guest gets */
+    for (unsigned i = 0; i < machine.cpuid_count; i++) {
+        if (machine.cpuid[i].leaf == 0xd && machine.cpuid[i].sub == 9) {
+            machine.cpuid[i].r.ecx = 2;
+        } else if (machine.cpuid[i].leaf == 0xd && machine.cpuid[i].sub == 2) {
+            machine.cpuid[i].r.eax = 260;
+        }
+    }
+    const struct cpuid_guest g = { .cr4 = 1u << 18, .xcr0 = 0x207 };
+    assert_int_equal(cpuid_guest_view(hw_cpuid, 0xd, 1, &g).ebx, 576 + 320 + 8);
+}
+
+static void our_leaves(void **state)
+{
+    struct cpuid_regs r;
+    char text[13] = "";
+
+    (void)state;
+    load_everything();
+    r = cpuid_guest_view(hw_cpuid, 0x40000000, 5, &guests[0]);
+    assert_int_equal(r.eax, 0x40000001);
+    memcpy(text, &r.ebx, 4);
+    memcpy(text + 4, &r.ecx, 4);
+    memcpy(text + 8, &r.edx, 4);
+    assert_string_equal(text, XMHF_CPUID_SIGNATURE);
+    r = cpuid_guest_view(hw_cpuid, 0x40000001, 0, &guests[0]);
+    assert_int_equal(r.eax, 0x00010000);
+    assert_int_equal(r.ebx | r.ecx | r.edx, 0);
+    for (uint32_t leaf = 0x40000002; leaf <= 0x40000200; leaf++) {
+        r = cpuid_guest_view(hw_cpuid, leaf, 0, &guests[0]);
+        assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+    }
+}
+
+static void cr4_bits(void **state)
+{
+    (void)state;
+    assert_true(cr4_hidden_bits() == (1ULL << 12 | 1ULL << 13 | 1ULL << 14 | 1ULL << 23 |
+                                      1ULL << 24 | 1ULL << 25 | 1ULL << 28 | 1ULL << 32));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_machine),
+        cmocka_unit_test(everything_on),
+        cmocka_unit_test(xsave_sizes_follow_xcr0),
+        cmocka_unit_test(our_leaves),
+        cmocka_unit_test(cr4_bits),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+    machine_reset(0);
+    return failed;
+}
