@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""Boot each tiny guest under the hypervisor, and bare as the control where it makes sense.
+
+SPDX-License-Identifier: MIT
+"""
+import argparse
+import collections
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True  # the source tree stays as it is
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tools" / "lib"))
+from xmhftools import base, bench, qemu  # noqa: E402
+
+EPILOG = """\
+Results, one line for each test: "ok NAME: what was proved", "not ok NAME: reason" (a failure of
+the guest's checks, or an error: the machine gave no verdict), "skip NAME: reason".
+The tests are the lines of tests/guests/guests.cfg.
+"""
+FIELDS = ("name", "program", "cpus", "mem", "bench", "seconds", "end", "control", "when")
+Test = collections.namedtuple("Test", (*FIELDS, "arguments"))
+# What one machine gave: verdict is PASS, FAIL, SKIP, RESET or ERROR.
+Outcome = collections.namedtuple("Outcome", "verdict text log")
+
+VERDICT = re.compile(r"GUEST (PASS|FAIL|SKIP) (.*)")
+WIPED = re.compile(r"PAL memory is wiped")
+GIVE_UP = re.compile(r"\[xmhf[^\]]*\] (PANIC:|cannot start:|launch refused).*")
+
+
+def read_config():
+    """The tests of guests.cfg, in its order."""
+    tests = []
+    for number, line in enumerate((SOURCE / "tests/guests/guests.cfg").read_text().splitlines(), 1):
+        words = line.split("#")[0].split()
+        if not words:
+            continue
+        if len(words) < len(FIELDS):
+            raise base.ToolError(f"guests.cfg:{number}: {len(words)} fields, not {len(FIELDS)}")
+        values = dict(zip(FIELDS, words))
+        for name in ("cpus", "mem", "seconds"):
+            values[name] = int(values[name])
+        tests.append(Test(arguments=" ".join(words[len(FIELDS):]), **values))
+    return tests
+
+
+def command(test, args, folder, hypervisor):
+    """The emulator's command line; all files by their names in the folder."""
+    line = [base.need("qemu-system-x86_64", "qemu-system-x86"), "-accel", "tcg,thread=multi",
+            "-cpu", qemu.cpu_option(args.cpu_model), "-smp", str(test.cpus), "-m", str(test.mem),
+            "-display", "none", "-nic", "none", "-no-reboot", "-monitor", "none",
+            "-serial", "file:serial.log"]
+    (folder / "guest.bin").symlink_to(args.build / "tests/guests" / f"{test.program}.bin")
+    words = f"cpus={test.cpus} {test.arguments}".strip()
+    if not hypervisor:
+        return [*line, "-kernel", "guest.bin", "-append", words]
+    (folder / "xmhf.elf").symlink_to(args.build / "xmhf.elf")
+    return [*line, "-kernel", "xmhf.elf", "-append", args.hv_append,
+            "-initrd", f"guest.bin {words}".replace(",", ",,")]
+
+
+def read_log(folder):
+    path = folder / "serial.log"
+    return path.read_bytes().decode(errors="replace").replace("\r", "") if path.exists() else ""
+
+
+def judge(text, ended):
+    """The outcome that the log shows so far, or None."""
+    found = VERDICT.search(text)
+    if found and text.find("\n", found.end()) >= 0:
+        return Outcome(found.group(1), found.group(2), text)
+    gave_up = GIVE_UP.search(text)
+    if gave_up and (ended or text.find("\n", gave_up.end()) >= 0):
+        return Outcome("ERROR", gave_up.group(0), text)
+    if ended:
+        reset = re.search(r"GUEST NOTE RESET (.*)", text)
+        if reset:
+            return Outcome("RESET", reset.group(1), text)
+        return Outcome("ERROR", "the machine ended or reset before the guest's verdict", text)
+    return None
+
+
+def boot(test, args, hypervisor):
+    """Run one machine until its verdict, its end, or the time is over."""
+    with tempfile.TemporaryDirectory(prefix="xmhf-guest-") as name:
+        folder = pathlib.Path(name)
+        process = bench.spawn(command(test, args, folder, hypervisor), folder)
+        try:
+            deadline = time.monotonic() + test.seconds * args.patience
+            while True:
+                ended = process.poll() is not None
+                text = read_log(folder)
+                outcome = judge(text, ended)
+                if outcome is None and time.monotonic() > deadline:
+                    outcome = Outcome("ERROR", f"no verdict within {test.seconds} seconds", text)
+                if outcome:
+                    break
+                time.sleep(0.05)
+        finally:
+            bench.stop(process)
+        messages = bench.emulator_messages(folder)
+        if outcome.verdict == "ERROR" and messages:
+            outcome = outcome._replace(text=f"{outcome.text}; emulator: {messages[-1]}")
+        return outcome
+
+
+def same_lines(log):
+    return re.findall(r"GUEST SAME (.*)", log)
+
+
+def compare(bare, guest):
+    """None if the SAME lines are equal, else the first differences."""
+    theirs, ours = same_lines(bare.log), same_lines(guest.log)
+    missing = [line for line in theirs if line not in ours]
+    new = [line for line in ours if line not in theirs]
+    if missing or new:
+        return (f"{len(missing)} lines only bare ({'; '.join(missing[:3])}), "
+                f"{len(new)} only under the hypervisor ({'; '.join(new[:3])})")
+    return None
+
+
+def run_bare(test, args):
+    """The control run: (outcome or None, what is wrong with it or None)."""
+    if test.control == "no":
+        return None, None
+    bare = boot(test, args, hypervisor=False)
+    if bare.verdict != ("RESET" if test.end == "reset" else "PASS"):
+        return bare, f"control (bare): {bare.verdict} {bare.text}"
+    return bare, None
+
+
+def run_test(test, args):
+    """(kind, reason, log) of one test."""
+    if test.bench != args.bench:
+        return "skip", f"for the bench {test.bench}", ""
+    bare, problem = run_bare(test, args)
+    if problem:
+        return "not ok", problem, bare.log
+    guest = boot(test, args, hypervisor=True)
+    if guest.verdict == "SKIP":
+        return "skip", guest.text, guest.log
+    if test.end == "reset":
+        if guest.verdict != "RESET":
+            return "not ok", f"{guest.verdict}: {guest.text}", guest.log
+        if not WIPED.search(guest.log):
+            return "not ok", "the machine reset, but the hypervisor hadn't wiped", guest.log
+        return "ok", f"{guest.text}: wiped, then reset", guest.log
+    if guest.verdict != "PASS":
+        word = "error: " if guest.verdict == "ERROR" else ""
+        return "not ok", word + guest.text, guest.log
+    problem = compare(bare, guest) if test.control == "same" else None
+    if problem:
+        return "not ok", problem, guest.log
+    return "ok", guest.text, guest.log
+
+
+def report(test, args):
+    """Run a test and print its line, with the end of the log if it went wrong."""
+    start = time.monotonic()
+    kind, reason, log = run_test(test, args)
+    print(f"{kind} {test.name}: {reason} ({time.monotonic() - start:.1f} s)")
+    if kind == "not ok" or args.verbose:
+        for line in [line for line in log.splitlines() if line.strip()][-args.lines:]:
+            print(f"    | {line}")
+    sys.stdout.flush()
+    return kind
+
+
+def select(tests, args):
+    known = {test.name: test for test in tests}
+    chosen = []
+    for name in args.names:
+        some = [t for t in tests if t.name == name or t.program == name]
+        if not some:
+            raise base.ToolError(f"no guest is called {name}; there are {', '.join(known)}")
+        chosen += [t for t in some if t not in chosen]
+    if args.names:
+        return chosen
+    return [t for t in tests if t.when == "ci" or args.all]
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=EPILOG,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="only these tests, or all tests of a program")
+    add("--list", action="store_true", help="list the tests and end")
+    add("--all", action="store_true", help="also the tests that are too long for every change")
+    add("--build", default=base.build_root(), metavar="DIR", type=pathlib.Path,
+        help="build folder (default: $XMHF_BUILD, or in the cache)")
+    add("--bench", choices=("svm",), default="svm", help="emulated machine (default svm)")
+    add("--cpu-model", metavar="M", help="CPU model of the emulator, or model,settings")
+    add("--hv-append", default="", metavar="ARGS", help="the hypervisor's options")
+    add("--patience", type=float, default=1, metavar="F", help="multiply all time limits by F")
+    add("--verbose", action="store_true", help="show the end of each log")
+    add("--lines", type=int, default=25, metavar="N", help="how many lines of a log (default 25)")
+    return parser.parse_args()
+
+
+def interrupted(_number, _frame):
+    raise KeyboardInterrupt
+
+
+def main():
+    args = parse()
+    tests = read_config()
+    if args.list:
+        for test in tests:
+            print(f"{test.name:14} {test.cpus} CPUs, {test.mem} MiB, {test.bench}, control "
+                  f"{test.control}, {test.when}: {test.program} {test.arguments}".rstrip())
+        return 0
+    tests = select(tests, args)
+    args.build = args.build.absolute()
+    signal.signal(signal.SIGTERM, interrupted)
+    if subprocess.run(["make", "-s", "guests"], cwd=args.build, stdin=subprocess.DEVNULL,
+                      stdout=sys.stderr, check=False).returncode:
+        raise base.ToolError(f"cannot build the guests in {args.build}")
+    bench.hypervisor_image(None, args.build)
+    counts = collections.Counter(report(test, args) for test in tests)
+    print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
+    return 1 if counts["not ok"] else 0
+
+
+base.main(main)
