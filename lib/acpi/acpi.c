@@ -31,11 +31,17 @@
 #define MADT_ENABLED  BIT(0)
 
 /* 5.2.9: FADT. */
+#define FADT_DSDT        40
+#define FADT_PM1A_EVT    56
+#define FADT_PM1B_EVT    60
 #define FADT_PM1A_CNT    64
 #define FADT_PM1B_CNT    68
 #define FADT_FLAGS       112
 #define FADT_RESET_REG   116
 #define FADT_RESET_VALUE 128
+#define FADT_X_DSDT      140
+#define FADT_X_PM1A_EVT  148
+#define FADT_X_PM1B_EVT  160
 #define FADT_X_PM1A_CNT  172
 #define FADT_X_PM1B_CNT  184
 #define FADT_SIZE_MIN    116 /* ACPI 1.0 */
@@ -263,6 +269,22 @@ static uint16_t pm1_port(const uint8_t *fadt, size_t length, size_t old, size_t 
     return port <= 0xffff ? (uint16_t)port : 0;
 }
 
+/* A missing or damaged DSDT only means that the sleep types stay unknown. */
+static void read_dsdt(acpi_mapper map, const uint8_t *fadt, size_t fadt_length,
+                      struct acpi_info *out)
+{
+    uint64_t addr = le32(fadt + FADT_DSDT);
+    size_t length;
+
+    if (fadt_length >= FADT_X_DSDT + 8 && le64(fadt + FADT_X_DSDT) != 0) {
+        addr = le64(fadt + FADT_X_DSDT);
+    }
+    const uint8_t *p = addr != 0 ? get_table(map, addr, "DSDT", &length) : NULL;
+    if (p != NULL) {
+        acpi_find_sleep_types(p, length, out);
+    }
+}
+
 static int read_fadt(acpi_mapper map, uint64_t addr, struct acpi_info *out, const char **why)
 {
     size_t length;
@@ -274,6 +296,9 @@ static int read_fadt(acpi_mapper map, uint64_t addr, struct acpi_info *out, cons
     out->has_fadt = true;
     out->pm1a_cnt = pm1_port(p, length, FADT_PM1A_CNT, FADT_X_PM1A_CNT);
     out->pm1b_cnt = pm1_port(p, length, FADT_PM1B_CNT, FADT_X_PM1B_CNT);
+    out->pm1a_evt = pm1_port(p, length, FADT_PM1A_EVT, FADT_X_PM1A_EVT);
+    out->pm1b_evt = pm1_port(p, length, FADT_PM1B_EVT, FADT_X_PM1B_EVT);
+    read_dsdt(map, p, length, out);
     if ((le32(p + FADT_FLAGS) & FADT_RESET_REG_SUP) != 0 && length > FADT_RESET_VALUE) {
         out->has_reset_reg = true;
         out->reset_space = p[FADT_RESET_REG];

@@ -27,7 +27,7 @@ static void port_out(uint16_t port, unsigned size, uint32_t value)
 static void do_in(struct vcpu *v, const struct exit *e)
 {
     uint64_t *rax = &v->regs.gpr[GPR_RAX];
-    uint32_t value = port_in(e->io.port, e->io.size);
+    uint32_t value = io_policy_read(e->io.port, e->io.size, port_in(e->io.port, e->io.size));
 
     if (e->io.size == 4) {
         *rax = value;
@@ -45,6 +45,11 @@ static void do_out(struct vcpu *v, const struct exit *e)
 
     if (action == IO_PASS) {
         port_out(e->io.port, e->io.size, value);
+        return;
+    }
+    if (action == IO_SUSPEND) {
+        log_line("suspend refused: the machine would wake up without the hypervisor");
+        io_policy_suspend_refused();
         return;
     }
     stop_other_cpus();

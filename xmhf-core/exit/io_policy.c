@@ -1,19 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* Ports that reset or sleep the machine (ACPI 6.5, 4.8.3.2; Intel ICH datasheets for CF9). */
 #include <exit/io_policy.h>
+#include <stdatomic.h>
 
 #define PORT_KBD    0x64
 #define PORT_SYSCTL 0x92   /* bit 0: fast INIT */
 #define PORT_RESET  0xcf9
 #define SLP_EN      BIT(13)
 
-static uint16_t pm1a, pm1b, reset_port;
+#define WAK_STS     BIT(15) /* of the PM1 status register */
+
+static uint16_t pm1a, pm1b, pm1a_status, reset_port;
 static uint8_t reset_value;
+static uint8_t off_types;        /* bit n: SLP_TYP n is S4's or S5's */
+static atomic_bool wake_status;  /* a suspend was refused and WAK_STS not cleared since */
 
 void io_policy_init(const struct acpi_info *acpi)
 {
     pm1a = acpi->pm1a_cnt;
     pm1b = acpi->pm1b_cnt;
+    pm1a_status = acpi->pm1a_evt;
+    off_types = 0;
+    for (unsigned s = 4; s <= 5; s++) {
+        if (acpi->sleep_known & 1u << s) {
+            off_types = (uint8_t)(off_types | 1u << acpi->sleep_type[s]);
+        }
+    }
+    if (!(acpi->sleep_known & 1u << 5)) {
+        off_types = 0xff; /* unknown: a power-off must work, and everything is wiped first */
+    }
     reset_port = 0;
     if (acpi->has_reset_reg && acpi->reset_space == 1 && acpi->reset_addr < 0x10000) {
         reset_port = (uint16_t)acpi->reset_addr;
@@ -27,7 +42,7 @@ void io_policy_fill(uint8_t *bitmap)
      * byte's bit. PM1 is written as a word. */
     const uint16_t ports[] = {
         PORT_KBD, PORT_SYSCTL, PORT_RESET, pm1a, (uint16_t)(pm1a + 1), pm1b,
-        (uint16_t)(pm1b + 1), reset_port,
+        (uint16_t)(pm1b + 1), pm1a_status, (uint16_t)(pm1a_status + 1), reset_port,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
@@ -47,12 +62,31 @@ static bool byte_at(uint16_t port, uint16_t first, unsigned size, uint32_t value
     return true;
 }
 
-static bool sleeps(uint16_t pm1, uint16_t first, unsigned size, uint32_t value)
+/* A write to the control register at `pm1`. */
+static enum io_action sleep_action(uint16_t pm1, uint16_t first, unsigned size, uint32_t value)
 {
     uint8_t high;
 
-    return pm1 && byte_at((uint16_t)(pm1 + 1), first, size, value, &high)
-        && (high & (SLP_EN >> 8));
+    if (!pm1 || !byte_at((uint16_t)(pm1 + 1), first, size, value, &high)
+        || !(high & (SLP_EN >> 8))) {
+        return IO_PASS;
+    }
+    return off_types >> (high >> 2 & 7) & 1 ? IO_POWER_OFF : IO_SUSPEND;
+}
+
+void io_policy_suspend_refused(void)
+{
+    atomic_store(&wake_status, true);
+}
+
+uint32_t io_policy_read(uint16_t port, unsigned size, uint32_t in)
+{
+    uint16_t high = (uint16_t)(pm1a_status + 1);
+
+    if (pm1a_status && high >= port && high < port + size && atomic_load(&wake_status)) {
+        in |= (uint32_t)(WAK_STS >> 8) << (8 * (high - port));
+    }
+    return in;
 }
 
 enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t value)
@@ -72,6 +106,10 @@ enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t value)
     if (reset_port && byte_at(reset_port, port, size, value, &b) && b == reset_value) {
         return IO_RESET;
     }
-    return sleeps(pm1a, port, size, value) || sleeps(pm1b, port, size, value) ? IO_SLEEP
-                                                                              : IO_PASS;
+    if (pm1a_status && byte_at((uint16_t)(pm1a_status + 1), port, size, value, &b)
+        && (b & (WAK_STS >> 8))) {
+        atomic_store(&wake_status, false);
+    }
+    enum io_action a = sleep_action(pm1a, port, size, value);
+    return a != IO_PASS ? a : sleep_action(pm1b, port, size, value);
 }

@@ -8,7 +8,8 @@
 enum io_action {
     IO_PASS,      /* carry it out */
     IO_RESET,     /* resets the machine: wipe first */
-    IO_SLEEP,     /* SLP_EN with a sleep type: S5 wipes and goes on, S3 is refused */
+    IO_POWER_OFF, /* S4 or S5: wipe, then carry it out */
+    IO_SUSPEND,   /* S1 to S3: the OS would wake up without us, so it is refused */
 };
 
 /* The ports of this machine, from the FADT. Once, before io_policy_fill. */
@@ -19,5 +20,12 @@ void io_policy_fill(uint8_t *bitmap);
 
 /* What writing `value` of `size` bytes to `port` would do. */
 enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t value);
+
+/*
+ * A refused suspend looks to the OS like one that ended at once: the wake status that it
+ * waits for reads as set until it clears it. `in` is what the hardware gave.
+ */
+void io_policy_suspend_refused(void);
+uint32_t io_policy_read(uint16_t port, unsigned size, uint32_t in);
 
 #endif
