@@ -13,7 +13,7 @@ import unittest
 sys.dont_write_bytecode = True  # the source tree stays as it is
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
-from xmhftools import base, bench, cpio, grubimage, initramfs  # noqa: E402
+from xmhftools import aptsources, base, bench, cpio, grubimage, initramfs  # noqa: E402
 
 
 class Splitter(unittest.TestCase):
@@ -99,6 +99,34 @@ class Arguments(unittest.TestCase):
         text = grubimage._config("linux", "a=$b {c;d}", "", None)
         self.assertIn("linux /boot/vmlinuz 'a=$b' '{c;d}'", text)
         self.assertNotIn("multiboot", text)
+
+
+class AptSources(unittest.TestCase):
+    def test_lines(self):
+        text = ("# deb http://a.example/debian old main\n"
+                "deb http://a.example/debian stable main contrib\n"
+                "deb-src http://a.example/debian stable main\n"
+                "deb [arch=amd64 signed-by=/k.gpg] http://b.example/ stable main\n"
+                "deb [ arch=amd64,i386 ] http://c.example/ stable main\n")
+        self.assertEqual(aptsources.source_lines(text).splitlines(), [
+            "deb-src http://a.example/debian stable main contrib",
+            "deb-src [signed-by=/k.gpg] http://b.example/ stable main",
+            "deb-src http://c.example/ stable main"])
+
+    def test_stanzas(self):
+        text = ("Types: deb deb-src\n# a comment\nURIs: http://a.example/debian\n"
+                "Suites: stable\nArchitectures: amd64\nComponents: main\nSigned-By: /k.gpg\n"
+                " \nTypes: deb-src\nURIs: http://b.example/\nSuites: stable\n"
+                "\nEnabled: no\nTypes: deb\nURIs: http://c.example/\n")
+        self.assertEqual(aptsources.source_stanzas(text),
+                         "Types: deb-src\nURIs: http://a.example/debian\nSuites: stable\n"
+                         "Components: main\nSigned-By: /k.gpg\n\n"
+                         "Enabled: no\nTypes: deb-src\nURIs: http://c.example/\n")
+
+    def test_none(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.assertRaises(base.ToolError):
+                aptsources.write_sources(pathlib.Path(folder), etc=folder)
 
 
 if __name__ == "__main__":
