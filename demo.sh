@@ -182,6 +182,7 @@ with_hypervisor() {
 	expect protected.out "the process's memory does not hold the secret" "^verdict process: not found"
 	expect protected.out "no other physical address shows the secret" "^verdict physical: not found"
 	expect protected.out "the PAL was unregistered" "^pal: unregistered"
+	expect protected.out "it left no secret behind" "^verdict afterwards: not found"
 }
 
 without_hypervisor() {

@@ -52,4 +52,6 @@ wait $pal
 status=$?
 sed -n '/^ready/,$p' pal.out | sed -e 1d -e 's/^/pal: /'
 [ $status = 0 ] || stop "the PAL's program ended with status $status"
+# What an unregistered PAL leaves behind must not hold the secret either.
+verdict afterwards --kcore
 echo "guest: done"

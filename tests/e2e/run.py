@@ -219,8 +219,11 @@ def test_dmesg(machines):
     """The guest's kernel has nothing new to complain about."""
     control = warnings(machines.run(["dmesg", "-r"], hypervisor=False).ended_well())
     guest = warnings(machines.run(["dmesg", "-r"]).ended_well())
-    new = sorted(guest - control)
-    check(not new, "new kernel warnings:\n  " + "\n  ".join(new))
+    new = guest - control
+    if new:
+        # A busy host makes timing warnings of its own; what the hypervisor causes comes again.
+        new &= warnings(machines.run(["dmesg", "-r"]).ended_well())
+    check(not new, "new kernel warnings:\n  " + "\n  ".join(sorted(new)))
     return f"{len(guest)} kinds of kernel warning, all of them also without the hypervisor"
 
 
@@ -286,7 +289,8 @@ def test_pal_secret(machines):
     """A PAL works, and root does not find its secret."""
     text = demo(machines, True)
     for line in ("pal: registered", "= 42 ok", "verdict kernel: not found",
-                 "verdict process: not found", "verdict physical: not found", "pal: unregistered"):
+                 "verdict process: not found", "verdict physical: not found", "pal: unregistered",
+                 "verdict afterwards: not found"):
         check(line in text, f"no \"{line}\" in:\n{text}")
     return "a PAL gave 42, and neither kcore, nor its process, nor other addresses had its secret"
 
