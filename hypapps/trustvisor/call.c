@@ -39,7 +39,7 @@ static bool canonical(uint64_t va)
     return (uint64_t)((int64_t)(va << 16) >> 16) == va;
 }
 
-/* --- the OS's thread, seen again after the sandbox --------------------------------------- */
+/* --- the OS's thread, seen again after the sandbox ------------------------------ */
 
 /* All registers zero but RSP and RFLAGS, which are as at the call. */
 static void thread_at(struct vcpu *v, const struct tv_caller *k, uint64_t rip)
@@ -115,7 +115,7 @@ static void finish(struct vcpu *v, struct tv_slot *s, const struct hyp_caller *c
     release(v, s);
 }
 
-/* --- in ------------------------------------------------------------------------------------ */
+/* --- in ------------------------------------------------------------------------- */
 
 static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, void (*inject)(struct vcpu *))
 {
@@ -209,7 +209,7 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
     return entry ? stub_entry(v, c, s) : stub_resume(v, c, s);
 }
 
-/* --- out ------------------------------------------------------------------------------------ */
+/* --- out ------------------------------------------------------------------------ */
 
 static void at_gate(struct vcpu *v, struct tv_slot *s)
 {

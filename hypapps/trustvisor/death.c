@@ -24,7 +24,7 @@ static const char *const section_name[] = {
     [TV_SECTION_STACK] = "STACK", [TV_SECTION_SHARED_CODE] = "SHARED_CODE",
 };
 
-/* --- records -------------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------------- */
 
 static _Atomic uint64_t *record_of(uint64_t cr3)
 {
@@ -57,7 +57,7 @@ static void log_death(const struct tv_slot *s, enum tv_death why, unsigned vecto
     }
 }
 
-/* --- killing -------------------------------------------------------------------------- */
+/* --- killing -------------------------------------------------------------------- */
 
 bool death_claim(struct tv_pal *pal, uint32_t *old)
 {
@@ -105,7 +105,7 @@ bool death_collect(struct tv_slot *s)
     return true;
 }
 
-/* --- wiping ---------------------------------------------------------------------------- */
+/* --- wiping --------------------------------------------------------------------- */
 
 /* Wipe one dead PAL as far as the budget goes. True when nothing is left of it. */
 static bool reap_one(struct vcpu *v, struct tv_slot *s, uint32_t *budget)
@@ -149,7 +149,7 @@ bool death_reap(struct vcpu *v, uint32_t pages)
     return more;
 }
 
-/* --- memory for a new PAL ----------------------------------------------------------------- */
+/* --- memory for a new PAL ------------------------------------------------------- */
 
 /* Kill the PAL if nobody will come back for it. */
 static bool collect(struct tv_slot *s)

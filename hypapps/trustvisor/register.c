@@ -61,7 +61,7 @@ static enum step failed(struct work *w, enum gm_result r)
     return r == GM_FAULT ? STEP_FAULT : STEP_ERROR;
 }
 
-/* --- room ------------------------------------------------------------------------------ */
+/* --- room ----------------------------------------------------------------------- */
 
 static enum step out_of_memory(struct work *w, size_t pages)
 {
@@ -86,7 +86,7 @@ static enum step phase_room(struct work *w)
                ? STEP_NEXT : STEP_ERROR;
 }
 
-/* --- copy ------------------------------------------------------------------------------ */
+/* --- copy ----------------------------------------------------------------------- */
 
 /* Is the page with this number mapped to `g` now? In a long registration the OS may have
  * moved it, and given its frame to another page of ours. */
@@ -150,16 +150,26 @@ static enum step phase_copy(struct work *w)
         }
     }
     pageset_free(&reg->seen);
-    tv_identity_begin(&reg->hash, &w->pal->image);
     return STEP_NEXT;
 }
 
-/* --- measure ----------------------------------------------------------------------------- */
+/* --- measure -------------------------------------------------------------------- */
 
-static enum step phase_measure(struct work *w)
+static _Atomic uint64_t hash_ticks;
+
+uint64_t register_hash_ticks(void)
+{
+    return atomic_load(&hash_ticks);
+}
+
+/* As many pages as this exit affords. */
+static enum step measure_some(struct work *w)
 {
     struct tv_registration *reg = &w->pal->reg;
 
+    if (reg->page == 0) {
+        tv_identity_begin(&reg->hash, &w->pal->image);
+    }
     for (; reg->page < w->pal->image.pages; reg->page++) {
         if (!afford(w, COST_MEASURE)) {
             return STEP_AGAIN;
@@ -171,7 +181,16 @@ static enum step phase_measure(struct work *w)
     return STEP_NEXT;
 }
 
-/* --- recheck and overwrite ------------------------------------------------------------------ */
+static enum step phase_measure(struct work *w)
+{
+    uint64_t start = hw_rdtsc();
+    enum step s = measure_some(w);
+
+    atomic_fetch_add_explicit(&hash_ticks, hw_rdtsc() - start, memory_order_relaxed);
+    return s;
+}
+
+/* --- recheck and overwrite ------------------------------------------------------ */
 
 static void overwrite(const struct tv_pal *pal, uint32_t index, void *page)
 {
@@ -264,7 +283,7 @@ static enum step phase_overwrite(struct work *w)
     return STEP_NEXT;
 }
 
-/* --- steps ------------------------------------------------------------------------------------ */
+/* --- steps ---------------------------------------------------------------------- */
 
 static enum step one_phase(struct work *w)
 {
@@ -352,7 +371,7 @@ static enum hc_result steps(struct vcpu *v, const struct hyp_caller *c, struct t
     return tv_done(v, TV_OK);
 }
 
-/* --- the first step ------------------------------------------------------------------------------ */
+/* --- the first step ------------------------------------------------------------- */
 
 /* Read a count and that many entries of 16 bytes behind it: no more, since the object may
  * end with its page. Each byte is fetched once. `max` entries fit `out`. */

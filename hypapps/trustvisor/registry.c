@@ -68,7 +68,7 @@ void registry_init(void)
     reap_head = 0;
 }
 
-/* --- look-up without lock ---------------------------------------------------------- */
+/* --- look-up without lock ------------------------------------------------------- */
 
 static bool slot_is(const struct tv_slot *s, uint64_t cr3, uint64_t page)
 {
@@ -175,7 +175,7 @@ bool registry_change(struct tv_slot *s, enum tv_state from, enum tv_state to)
     return true;
 }
 
-/* --- chains, under the lock --------------------------------------------------------- */
+/* --- chains, under the lock ----------------------------------------------------- */
 
 static void chain_begin(struct bucket *b)
 {
@@ -254,7 +254,7 @@ enum registry_answer registry_add(struct tv_pal *pal, uint64_t cr3, struct tv_sl
     if (*other != NULL) {
         atomic_fetch_add(&(*other)->life, 1); /* linked, so not yet without owner */
         answer = REGISTRY_CONFLICT;
-    } else if (count < TV_QUOTA && free_head != 0) {
+    } else if (count < TV_PALS_PER_PROCESS && free_head != 0) {
         struct tv_slot *s = &slots[free_head - 1];
         free_head = s->next;
         s->pal = pal;
@@ -303,7 +303,7 @@ unsigned registry_count(uint64_t cr3)
     return count;
 }
 
-/* --- the dead ------------------------------------------------------------------------- */
+/* --- the dead ------------------------------------------------------------------- */
 
 struct tv_slot *registry_reap_pop(void)
 {

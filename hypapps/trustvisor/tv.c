@@ -95,6 +95,9 @@ static bool tv_info(struct vcpu *v, uint32_t which, uint64_t *value)
     case XMHF_INFO_LAST_DEATH:
         *value = death_last(c.paging.cr3 & TV_CR3_ADDRESS);
         return true;
+    case XMHF_INFO_HASH_TICKS:
+        *value = register_hash_ticks();
+        return true;
     default:
         return false;
     }

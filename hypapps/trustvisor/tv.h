@@ -32,7 +32,7 @@
 #include <xmhf/hypercall.h>
 
 #define TV_SLOTS            1280u  /* PALs at the same time, registering ones included */
-#define TV_QUOTA            256u   /* PALs of one process */
+#define TV_PALS_PER_PROCESS 256u   /* PALs of one process */
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
@@ -123,7 +123,7 @@ static inline enum tv_state slot_state(uint64_t life) { return (enum tv_state)(l
 static inline unsigned slot_refs(uint64_t life) { return (unsigned)(life & 0xffff); }
 #define TV_IN(state) (1u << (state))
 
-/* --- registry.c: finding PALs ------------------------------------------------------ */
+/* --- registry.c: finding PALs --------------------------------------------------- */
 
 void registry_init(void);
 unsigned registry_index(const struct tv_slot *s);
@@ -158,12 +158,14 @@ void registry_reap_push(struct tv_slot *s);
 /* A wiped slot becomes EMPTY and free. */
 void registry_recycle(struct tv_slot *s);
 
-/* --- register.c, unregister.c: TV_HC_REG, TV_HC_UNREG -------------------------------- */
+/* --- register.c, unregister.c: TV_HC_REG, TV_HC_UNREG --------------------------- */
 
 enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c);
+/* TSC ticks spent hashing since boot: benchmarks tell that part from the rest. */
+uint64_t register_hash_ticks(void);
 enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c);
 
-/* --- stubs.c: what a registration leaves in the caller's CODE page ------------------- */
+/* --- stubs.c: what a registration leaves in the caller's CODE page -------------- */
 
 /* Where resume stub and nonce go, from the entry. */
 void stubs_place(struct tv_pal *pal);
@@ -176,7 +178,7 @@ enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller 
 /* Is the hypercall instruction at RIP a stub, of whatever PAL, living or not? */
 bool stubs_is_stub(const struct hyp_caller *c, uint64_t rip);
 
-/* --- marshal.c: arguments ------------------------------------------------------------ */
+/* --- marshal.c: arguments ------------------------------------------------------- */
 
 /* Result of touching the caller's memory. */
 enum marshal_answer { MARSHAL_OK, MARSHAL_FAULT, MARSHAL_NOT_RAM };
@@ -190,7 +192,7 @@ enum marshal_answer marshal_in(struct tv_pal *pal, const struct hyp_caller *c,
 enum marshal_answer marshal_out(struct tv_pal *pal, const struct hyp_caller *c,
                                 struct gm_fault *f);
 
-/* --- call.c: enter, interrupt, resume, return ---------------------------------------- */
+/* --- call.c: enter, interrupt, resume, return ----------------------------------- */
 
 bool call_init(void);
 /* A hypercall instruction in the stubs' page of the PAL in `s` (referenced; given back
@@ -201,7 +203,7 @@ unsigned call_running_index(const struct vcpu *v);
 /* An exit of the sandbox. */
 void call_exit(struct vcpu *v, const struct exit *e);
 
-/* --- death.c: ends of PALs ------------------------------------------------------------ */
+/* --- death.c: ends of PALs ------------------------------------------------------ */
 
 /* Close the PAL to calls; `*old` is for death_unclaim. False: a CPU runs it
  * (ACT_RUNNING), or another CPU has closed it (ACT_CLAIMED). */
@@ -223,7 +225,7 @@ enum room { ROOM_FOUND, ROOM_AGAIN, ROOM_NONE };
 /* Is there memory for `pages`? Looks for dead PALs and dead owners if not. */
 enum room death_make_room(struct vcpu *v, size_t pages);
 
-/* --- tv.c ------------------------------------------------------------------------------- */
+/* --- tv.c ----------------------------------------------------------------------- */
 
 /* Is it a command of the public ABI? */
 bool tv_is_public(uint32_t cmd);

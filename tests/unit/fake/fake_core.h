@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A fake of the services that xmhf-core/hypapp/hypapp.h offers: one guest with RAM and
+ * simple page tables, a page pool that checks what comes back, and a record of injections
+ * and sandbox switches. Anything that would harm a real machine fails the test.
+ */
+#ifndef XMHF_TESTS_FAKE_CORE_H
+#define XMHF_TESTS_FAKE_CORE_H
+
+#include <hypapp/hypapp.h>
+
+#define FAKE_RAM_PAGES  2048u
+#define FAKE_POOL_PAGES 4000u
+#define FAKE_MMIO       (1ULL << 40)   /* GPA of a device page */
+
+#define FAKE_RW  (ACCESS_READ | ACCESS_WRITE)
+#define FAKE_RX  (ACCESS_READ | ACCESS_EXEC)
+#define FAKE_RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
+
+enum fake_injection { FAKE_NONE, FAKE_PF, FAKE_GP, FAKE_UD };
+
+struct fake_core {
+    /* the guest */
+    struct hyp_caller caller;       /* what hyp_caller tells */
+    enum fake_injection injected;   /* since fake_clear() */
+    struct gm_fault fault;          /* of FAKE_PF */
+    uint64_t injected_rip;
+    unsigned guest_accesses;        /* calls of gm_* so far */
+    unsigned fault_at;              /* make this access fail (counted from 1; 0: none) */
+    /* the pool */
+    unsigned pool_free;
+    unsigned pool_fail_at;          /* make this allocation fail (counted from 1; 0: none) */
+    unsigned pool_allocs;
+    /* the sandbox */
+    const struct sandbox *sandbox;  /* entered now, or NULL */
+    struct sandbox entered;         /* copy of the last one */
+    unsigned enters, leaves, forgotten;
+    size_t xstate_size;
+    uint64_t fpu;                   /* stands for all FPU registers */
+    uint64_t os_fpu;
+    char log[256];                  /* the last line */
+};
+extern struct fake_core fake;
+
+/* Everything as after boot; the whole pool free and zero. Calls hypapp.init(). */
+void fake_reset(struct vcpu *v);
+/* Forget the injection. */
+void fake_clear(void);
+
+/* Map a page of address space `cr3` to guest-physical `g`, which is RAM or FAKE_MMIO. */
+void fake_map(uint64_t cr3, uint64_t va, uint64_t g, unsigned rights);
+void fake_unmap(uint64_t cr3, uint64_t va);
+/* Map `n` fresh RAM pages; returns the GPA of the first. */
+uint64_t fake_map_new(uint64_t cr3, uint64_t va, unsigned n, unsigned rights);
+/* As an OS does after a fault: map the page of the last FAKE_PF to its saved frame. */
+void fake_absent(uint64_t cr3, uint64_t va);     /* the page goes away, its frame stays */
+bool fake_resolve(void);                         /* false: it wasn't one of those */
+/* Guest RAM, and the process's view of it (fails the test if not mapped). */
+uint8_t *fake_ram(uint64_t g);
+uint8_t *fake_at(uint64_t cr3, uint64_t va);
+
+/* The PAL's view of its own address space while the sandbox is entered: core pointer and
+ * effective rights, through its page tables and the nested tables. NULL: not mapped. */
+uint8_t *fake_pal_at(uint64_t va, unsigned *rights);
+
+#endif

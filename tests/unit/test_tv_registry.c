@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* hypapps/trustvisor/registry.c: look-ups by many threads while PALs come and go. */
+#include "unit.h"
+
+#include "hypapps/trustvisor/tv.h"
+#include <pthread.h>
+
+#define THREADS 4
+#define KEYS    40          /* per thread; few buckets of owners, so that chains grow */
+#define ROUNDS  20000
+#define CR3(t)  (0x1000ULL * ((t) + 1))
+#define VA(k)   (0x10000ULL * ((k) + 1))
+
+static atomic_uint looked_up, reaped;
+
+static struct tv_pal *new_pal(uint64_t va)
+{
+    struct tv_pal *pal = calloc(1, sizeof(*pal));
+
+    pal->image.entry = va;
+    pal->image.section_count = 1;
+    pal->image.sections[0].start = align_down(va, PAGE_SIZE);
+    pal->image.sections[0].pages = 1;
+    return pal;
+}
+
+static void reap(void)
+{
+    struct tv_slot *s = registry_reap_pop();
+
+    if (s != NULL) {
+        memset(s->pal, 0xdd, sizeof(*s->pal));
+        free(s->pal);
+        registry_recycle(s);
+        atomic_fetch_add(&reaped, 1);
+    }
+}
+
+static struct tv_slot *add(uint64_t cr3, uint64_t va)
+{
+    struct tv_pal *pal = new_pal(va);
+    struct tv_slot *other;
+
+    if (registry_add(pal, cr3, &other) != REGISTRY_ADDED) {
+        free(pal);
+        return NULL;
+    }
+    assert_true(registry_change(pal->slot, TV_REGISTERING, TV_LIVE));
+    return pal->slot;
+}
+
+/* End all PALs, whoever holds them. */
+static void end_all(void)
+{
+    for (unsigned i = 0; i < TV_SLOTS; i++) {
+        struct tv_slot *s = registry_get_index(i, TV_IN(TV_REGISTERING) | TV_IN(TV_LIVE));
+        if (s != NULL) {
+            registry_kill(s);
+            while (slot_refs(s->life) > 1) {
+                registry_put(s);
+            }
+            registry_put(s);
+            reap();
+        }
+    }
+}
+
+static void test_add_find_kill(void **state)
+{
+    struct tv_slot *s, *other;
+    struct tv_pal *pal;
+    bool busy;
+
+    (void)state;
+    registry_init();
+    assert_null(registry_get(CR3(0), VA(0), ~0u));
+    pal = new_pal(VA(0) + 0x123);
+    assert_int_equal(registry_add(pal, CR3(0), &other), REGISTRY_ADDED);
+    assert_null(registry_get(CR3(0), VA(0), TV_IN(TV_LIVE)));
+    assert_null(registry_get_idle(CR3(0), VA(0), &busy));
+    assert_true(busy);
+    registry_put(pal->slot);
+    s = registry_get_idle(CR3(0), VA(0) + 5, &busy);
+    assert_ptr_equal(s, pal->slot);
+    assert_int_equal(registry_count(CR3(0)), 0);
+    assert_true(registry_change(s, TV_REGISTERING, TV_LIVE));
+    assert_false(registry_change(s, TV_REGISTERING, TV_LIVE));
+    assert_int_equal(registry_count(CR3(0)), 1);
+    assert_int_equal(registry_count(CR3(1)), 0);
+    assert_int_equal(registry_count(0), 1);
+    assert_null(registry_get(CR3(1), VA(0), TV_IN(TV_LIVE)));
+    assert_null(registry_get(CR3(0), VA(1), TV_IN(TV_LIVE)));
+    assert_ptr_equal(registry_get(CR3(0), VA(0) + 0xfff, TV_IN(TV_LIVE)), s);
+    assert_true(registry_kill(s));
+    assert_false(registry_kill(s));
+    registry_put(s);
+    assert_null(registry_reap_pop()); /* one reference is left */
+    registry_put(s);
+    reap();
+    assert_int_equal(slot_state(s->life), TV_EMPTY);
+}
+
+static void test_conflicts(void **state)
+{
+    struct tv_slot *s, *other;
+    struct tv_pal *pal = new_pal(VA(0) + 0x800);
+
+    (void)state;
+    registry_init();
+    s = add(CR3(0), VA(0));
+    assert_int_equal(registry_add(pal, CR3(0), &other), REGISTRY_CONFLICT);
+    assert_ptr_equal(other, s);
+    assert_int_equal(slot_refs(s->life), 2);
+    registry_put(other);
+    assert_int_equal(registry_add(pal, CR3(1), &other), REGISTRY_ADDED);
+    registry_kill(pal->slot);
+    registry_put(pal->slot);
+    registry_kill(s);
+    registry_put(s);
+    reap();
+    reap();
+    /* Registrations under way: the oldest is named. */
+    for (unsigned i = 0; i <= TV_PENDING_MAX; i++) {
+        pal = new_pal(VA(i));
+        if (i < TV_PENDING_MAX) {
+            assert_int_equal(registry_add(pal, CR3(0), &other), REGISTRY_ADDED);
+            s = i == 0 ? pal->slot : s;
+        } else {
+            assert_int_equal(registry_add(pal, CR3(0), &other), REGISTRY_CONFLICT);
+            assert_ptr_equal(other, s);
+            free(pal);
+        }
+    }
+    end_all();
+}
+
+static void test_full(void **state)
+{
+    unsigned n = 0;
+
+    (void)state;
+    registry_init();
+    while (add(CR3(0), VA(n)) != NULL) {
+        n++;
+    }
+    assert_int_equal(n, TV_PALS_PER_PROCESS);
+    while (n < TV_SLOTS) {
+        assert_non_null(add(CR3(n / 100 + 10), VA(n)));
+        n++;
+    }
+    assert_null(add(CR3(1000), VA(1)));
+    end_all();
+    assert_non_null(add(CR3(1), VA(1)));
+    end_all();
+}
+
+/* Take a PAL, which must be the right one for as long as it is held. */
+static void look_up(uint64_t cr3, uint64_t va)
+{
+    struct tv_slot *s = registry_get(cr3, va, TV_IN(TV_LIVE));
+
+    if (s != NULL) {
+        if (s->pal->image.entry != va || s->cr3 != cr3 || s->pal->slot != s) {
+            abort();
+        }
+        atomic_fetch_add(&looked_up, 1);
+        registry_put(s);
+    }
+}
+
+static void *worker(void *arg)
+{
+    unsigned me = (unsigned)(uintptr_t)arg;
+    uint64_t seed = 0x9e3779b97f4a7c15ULL * (me + 1);
+    struct tv_slot *mine[KEYS] = { NULL };
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        unsigned k = (unsigned)unit_below(&seed, KEYS);
+        unsigned t = (unsigned)unit_below(&seed, THREADS);
+        if (mine[k] == NULL) {
+            mine[k] = add(CR3(me), VA(k));
+        } else if (i % 3 == 0) {
+            registry_kill(mine[k]);
+            registry_put(mine[k]);
+            mine[k] = NULL;
+        }
+        for (unsigned n = 0; n < 8; n++) {
+            look_up(CR3(t), VA((k + n) % KEYS));
+        }
+        reap();
+    }
+    for (unsigned k = 0; k < KEYS; k++) {
+        if (mine[k] != NULL) {
+            registry_kill(mine[k]);
+            registry_put(mine[k]);
+        }
+    }
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    pthread_t threads[THREADS];
+
+    (void)state;
+    registry_init();
+    atomic_store(&reaped, 0);
+    for (uintptr_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, worker, (void *)i), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (unsigned i = 0; i < THREADS * KEYS; i++) {
+        reap();
+    }
+    assert_int_equal(registry_count(0), 0);
+    assert_true(looked_up > ROUNDS && reaped > ROUNDS / 10);
+    for (unsigned i = 0; i < TV_SLOTS; i++) { /* none got lost */
+        assert_non_null(add(CR3(i / 100 + 50), VA(i)));
+    }
+    end_all();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_add_find_kill),
+        cmocka_unit_test(test_conflicts),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_threads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
