@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* Control registers: every bit of CR0, CR4, XCR0 and EFER is taken or refused as bare. */
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+#include "guest.h"
+
+static void each_cr4_bit(void)
+{
+    uint64_t base = read_cr4();
+
+    for (unsigned bit = 0; bit < 64; bit++) {
+        unsigned vector = try_write_cr(4, base ^ BIT(bit));
+        uint64_t now = read_cr4();
+
+        CHECK(vector == EXC_GP || vector == VECTOR_DONE, "CR4 bit %u: vector %u", bit, vector);
+        CHECK(now == (vector == VECTOR_DONE ? base ^ BIT(bit) : base), "CR4 bit %u reads 0x%llx",
+              bit, (unsigned long long)now);
+        CHECK(try_write_cr(4, base) == VECTOR_DONE, "CR4 can't be set back");
+        same("CR4 bit %u: vector %u", bit, vector);
+    }
+    if (hypervisor) {
+        CHECK(try_write_cr(4, base | CR4_VMXE) == EXC_GP, "CR4.VMXE can be set");
+        CHECK(try_write_cr(4, base | CR4_SMXE) == EXC_GP, "CR4.SMXE can be set");
+    }
+}
+
+static void each_cr0_bit(void)
+{
+    uint64_t base = read_cr0();
+
+    for (unsigned bit = 0; bit < 64; bit++) {
+        if (bit == 0 || bit == 31) {
+            continue; /* PE and PG: the guest "modes" */
+        }
+        unsigned vector = try_write_cr(0, base ^ BIT(bit));
+
+        same("CR0 bit %u: vector %u, reads %llx", bit, vector, (unsigned long long)read_cr0());
+        CHECK(try_write_cr(0, base) == VECTOR_DONE && read_cr0() == base, "CR0 can't be set back");
+    }
+    same("PE cleared: vector %u", try_write_cr(0, base & ~CR0_PE));
+    same("PG cleared in 64-bit mode: vector %u", try_write_cr(0, base & ~CR0_PG));
+    CHECK(read_cr0() == base, "CR0 changed");
+}
+
+static void each_efer_bit(void)
+{
+    uint64_t base = rdmsr(MSR_EFER);
+
+    for (unsigned bit = 0; bit < 64; bit++) {
+        unsigned vector = try_wrmsr(MSR_EFER, base ^ BIT(bit));
+        uint64_t now = rdmsr(MSR_EFER);
+
+        CHECK(vector == EXC_GP || vector == VECTOR_DONE, "EFER bit %u: vector %u", bit, vector);
+        CHECK(!hypervisor || !(now & EFER_SVME), "SVME is visible");
+        wrmsr(MSR_EFER, base);
+        if (hypervisor && bit >= 12) {
+            CHECK(vector == EXC_GP || (BIT(bit) & (EFER_FFXSR | EFER_TCE | EFER_AUTO_IBRS)),
+                  "EFER bit %u was taken", bit);
+        }
+    }
+    CHECK(rdmsr(MSR_EFER) == base, "EFER changed");
+}
+
+static void xcr0(void)
+{
+    static const uint64_t values[] = { 0, 1, 2, 3, 4, 5, 6, 7, 0x17, 0x1f, 0xe7, 0x27, 0x207,
+                                       0x60007, 1ULL << 62 | 7, 1ULL << 63 | 7 };
+
+    if (!(cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE)) {
+        say("no XSAVE");
+        return;
+    }
+    CHECK(try_xsetbv(0, 7) == EXC_UD, "XSETBV without OSXSAVE");
+    write_cr4(read_cr4() | CR4_OSXSAVE);
+    for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
+        same("XCR0 %llx: vector %u", (unsigned long long)values[i], try_xsetbv(0, values[i]));
+        struct cpuid r = cpuid(0xd, 0);
+        same("  size %u of %u, components %x", r.ebx, r.ecx, r.eax);
+    }
+    same("XCR1: vector %u", try_xsetbv(1, 1));
+    same("XCR 80000000: vector %u", try_xsetbv(0x80000000u, 1));
+    struct exec x = exec_for(3, 64);
+    x.gpr[RAX] = 3;
+    same("XSETBV in ring 3: vector %u", EXEC(&x, 0x0f, 0x01, 0xd1));
+    CHECK(try_xsetbv(0, 1) == VECTOR_DONE, "XCR0 can't be set back");
+    write_cr4(read_cr4() & ~CR4_OSXSAVE);
+}
+
+/* Every form of MOV to CR4 and CR0, by register. */
+static void each_register(void)
+{
+    uint64_t base = read_cr4();
+
+    for (unsigned r = 0; r < 16; r++) {
+        struct exec x = exec_for(0, 64);
+
+        if (r == RSP) {
+            continue;
+        }
+        x.gpr[r] = base | CR4_TSD;
+        EXEC(&x, (uint8_t)(r >= 8 ? 0x41 : 0x40), 0x0f, 0x22, (uint8_t)(0xe0 | (r & 7)));
+        CHECK(x.vector == VECTOR_DONE && read_cr4() == (base | CR4_TSD), "MOV from register %u", r);
+        write_cr4(base);
+    }
+}
+
+void guest_main(void)
+{
+    each_cr4_bit();
+    each_register();
+    each_cr0_bit();
+    each_efer_bit();
+    xcr0();
+    pass("every bit of CR0, CR4 and EFER, and 16 values of XCR0");
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* NMIs: none lost, none invented, none inside another, and INIT clears a pending one. */
+#include "guest.h"
+
+#define NMI 0x4400u
+#define ROUNDS 300u
+
+static volatile unsigned depth, deepest, taken, again;
+
+static void handler(struct trap_frame *f)
+{
+    (void)f;
+    struct cpu *c = this_cpu();
+
+    c->count[0]++;
+    if (c->index == 0) {
+        depth++;
+        taken++;
+        deepest = depth > deepest ? depth : deepest;
+        while (again) { /* sent while blocked: they must wait, and become one */
+            again--;
+            ipi(0, NMI);
+            delay_us(1000);
+        }
+        depth--;
+    }
+}
+
+static uint64_t wait_count(struct cpu *c, uint64_t want)
+{
+    for (unsigned i = 0; i < 1000 && c->count[0] < want; i++) {
+        delay_us(100);
+    }
+    return c->count[0];
+}
+
+/* Each is waited for, so each must be delivered. */
+static void paced(unsigned cpu, const char *what)
+{
+    struct cpu *c = cpu_of(cpu);
+    uint64_t start = c->count[0];
+
+    for (unsigned i = 1; i <= ROUNDS; i++) {
+        ipi(cpu, NMI);
+        uint64_t n = wait_count(c, start + i) - start;
+        CHECK(n == i, "%s: %llu NMIs after %u were sent", what, (unsigned long long)n, i);
+    }
+    delay_us(20000);
+    CHECK(c->count[0] - start == ROUNDS, "%s: %llu NMIs, %u were sent", what,
+          (unsigned long long)(c->count[0] - start), ROUNDS);
+}
+
+static void blocked(void)
+{
+    for (unsigned n = 1; n <= 3; n++) {
+        taken = deepest = 0;
+        again = n;
+        ipi(0, NMI);
+        delay_us(20000);
+        CHECK(deepest == 1, "an NMI came inside the handler of another (depth %u)", deepest);
+        CHECK(taken == 2, "%u sent from the handler: %u NMIs in all, not 2", n, taken);
+    }
+}
+
+static void spin(struct cpu *c)
+{
+    c->count[1] = 1;
+    for (;;) {
+        pause();
+    }
+}
+
+static void sleep(struct cpu *c)
+{
+    c->count[1] = 1;
+    for (;;) {
+        __asm__ volatile("cli; hlt");
+    }
+}
+
+/* Leaves for the hypervisor all the time. */
+static void busy(struct cpu *c)
+{
+    c->count[1] = 1;
+    for (;;) {
+        cpuid(0, 0);
+    }
+}
+
+/* All at once, from CPU 0, while the target works: some may merge, none may be invented. */
+static void flood(unsigned cpu)
+{
+    struct cpu *c = cpu_of(cpu);
+    uint64_t start = c->count[0];
+
+    for (unsigned i = 0; i < 2000; i++) {
+        ipi(cpu, NMI);
+    }
+    delay_us(50000);
+    uint64_t n = c->count[0] - start;
+    CHECK(n >= 1 && n <= 2000, "flood: %llu NMIs of 2000 sent", (unsigned long long)n);
+    say("flood of 2000 on CPU %u: %llu delivered", cpu, (unsigned long long)n);
+    paced(cpu, "after the flood");
+}
+
+static void other_cpu(void)
+{
+    static void (*const works[])(struct cpu *) = { spin, sleep, busy };
+    static const char *const names[] = { "spinning CPU", "halted CPU", "exiting CPU" };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(works); i++) {
+        cpu_of(1)->count[1] = 0;
+        CHECK(ap_run(1, works[i]), "CPU 1 doesn't start");
+        for (unsigned j = 0; j < 1000 && !cpu_of(1)->count[1]; j++) {
+            delay_us(1000);
+        }
+        paced(1, names[i]);
+    }
+    flood(1);
+}
+
+/* Broadcast forms. */
+static void shorthands(void)
+{
+    uint64_t mine = cpu_of(0)->count[0], other = cpu_of(1)->count[0];
+
+    ipi(0, 0xc0000 | NMI); /* all but self */
+    delay_us(20000);
+    CHECK(cpu_of(0)->count[0] == mine && cpu_of(1)->count[0] == other + 1, "all but self");
+    ipi(0, 0x80000 | NMI); /* all */
+    delay_us(20000);
+    CHECK(cpu_of(0)->count[0] == mine + 1 && cpu_of(1)->count[0] == other + 2, "all");
+    ipi(0, 0x40000 | NMI); /* self */
+    delay_us(20000);
+    CHECK(cpu_of(0)->count[0] <= mine + 2 && cpu_of(1)->count[0] == other + 2, "self");
+}
+
+void guest_main(void)
+{
+    handlers[EXC_NMI] = handler;
+    paced(0, "self");
+    blocked();
+    paced(0, "self, after nesting");
+    if (cpu_total() > 1) {
+        other_cpu();
+        shorthands();
+    }
+    pass("%u of %u paced NMIs each to itself%s; blocked until IRET", ROUNDS, ROUNDS,
+         cpu_total() > 1 ? ", a spinning, a halted and an exiting CPU" : "");
+}
