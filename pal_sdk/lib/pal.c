@@ -21,10 +21,14 @@ bool pal_available(void)
 /* VMMCALL on AMD and Hygon CPUs, VMCALL on all others: the wrong one is #UD. */
 static bool is_amd(void)
 {
+    static _Atomic int known = -1; /* asked once: under a hypervisor CPUID is slow */
     uint32_t r[4];
 
-    cpuid(0, 0, r);
-    return r[2] == 0x444d4163 /* "cAMD" */ || r[2] == 0x656e6975 /* "uine" of HygonGenuine */;
+    if (known < 0) {
+        cpuid(0, 0, r);
+        known = r[2] == 0x444d4163 /* "cAMD" */ || r[2] == 0x656e6975 /* "uine" of HygonGenuine */;
+    }
+    return known;
 }
 
 uint64_t pal_hypercall(uint32_t command, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)

@@ -17,8 +17,10 @@ def cpu_option(model):
 
 
 def _machine(args):
-    # Instruction counting works with one thread for all CPUs only.
-    accel = ["-accel", "tcg", "-icount", "shift=0"] if args.icount else ["-accel", "tcg,thread=multi"]
+    # Instruction counting works with one thread for all CPUs only. An idle guest's time passes
+    # at once (sleep=off), so that no count depends on the host's clock.
+    accel = (["-accel", "tcg", "-icount", "shift=0,sleep=off"] if args.icount
+             else ["-accel", "tcg,thread=multi"])
     line = [need("qemu-system-x86_64", "qemu-system-x86"), *accel,
             "-cpu", cpu_option(args.cpu_model), "-smp", str(args.cpus), "-m", str(args.mem),
             "-display", "none", "-nic", "none", "-no-reboot", "-monitor", "none",
