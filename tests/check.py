@@ -24,6 +24,7 @@ JOBS = f"-j{os.cpu_count() or 1}"
 STEP_LIMIT = 900     # seconds for one build or one small step
 RUNNER_LIMIT = 3600  # seconds for all tests of one runner; they limit each test themselves
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+COMPLAINT = re.compile(r"\berror: |undefined reference|\*\*\* |multiple definition")
 RESULT = re.compile(r"(ok|not ok|skip) (.+)$")
 
 GROUPS = {
@@ -39,11 +40,12 @@ class Interrupted(Exception):
     seen = False
 
 
-def last_lines(path, count):
-    """The end of a log, for a person who wants to know why."""
-    if not path.exists():
-        return []
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+def telling_lines(path):
+    """Of a log: the errors, which parallel work may have buried, and the end."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    end = max(0, len(lines) - 20)
+    errors = [line for line in lines[:end] if COMPLAINT.search(line)]
+    return errors[:20] + (["..."] if errors else []) + lines[end:]
 
 
 class Child:
@@ -147,7 +149,7 @@ class Session:
         if problem is None:
             self.count("ok", name)
             return True
-        for line in last_lines(log_path, 30):
+        for line in telling_lines(log_path):
             print(f"    | {line}")
         print(f"    {problem}", flush=True)
         self.count("not ok", name, problem)
@@ -184,7 +186,7 @@ class Session:
             self.runner_failed(name, "gave no results", log_path)
 
     def runner_failed(self, name, problem, log_path):
-        for line in last_lines(log_path, 30):
+        for line in telling_lines(log_path):
             print(f"    | {line}")
         print(f"    not ok {name}: {problem}", flush=True)
         self.count("not ok", name, problem)
