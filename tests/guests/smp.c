@@ -242,7 +242,7 @@ static void register_dump(void)
         ipi(1, INIT);
         delay_us(10000);
         ipi(1, 0x4600 | DUMP_PAGE >> 12);
-        for (unsigned i = 0; i < 1000 && !*(volatile uint32_t *)&d->done; i++) {
+        for (unsigned i = 0; i < 1000 && !((volatile struct dump *)d)->done; i++) {
             delay_us(1000);
         }
         CHECK(d->done == 1, "the dump wasn't made (%u)", d->done);
