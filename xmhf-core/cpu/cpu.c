@@ -35,6 +35,7 @@ struct cpu_tables {
 
 extern const uint8_t trap_entries[], trap_spurious[];
 extern const uint8_t park_window_start[], park_window_end[];
+extern const uint8_t vmx_window_start[], vmx_window_end[], vmx_window_abort[];
 extern const uint64_t core_fixup_start[], core_fixup_end[];
 
 static struct gate idt[256] __attribute__((aligned(16)));
@@ -133,15 +134,30 @@ static bool fix_up(struct trap_frame *f)
     return false;
 }
 
+/* Code that has looked for requests and is about to stop looking: an NMI that comes between
+ * must be seen, so it returns to where the code gives up. */
+static void leave_window(struct trap_frame *f)
+{
+    const struct { const uint8_t *start, *end, *to; } windows[] = {
+        { park_window_start, park_window_end, park_window_end },
+        { vmx_window_start, vmx_window_end, vmx_window_abort },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(windows); i++) {
+        if (f->rip >= (uintptr_t)windows[i].start && f->rip < (uintptr_t)windows[i].end) {
+            f->rip = (uintptr_t)windows[i].to;
+            return;
+        }
+    }
+}
+
 /* Called by hw/entry.S. NMI context must not lock, log or touch guest state. */
 void trap_handle(struct trap_frame *f);
 void trap_handle(struct trap_frame *f)
 {
     if (f->vector == EXC_NMI) {
         atomic_fetch_add_explicit(&this_vcpu()->nmis_seen, 1, memory_order_relaxed);
-        if (f->rip >= (uintptr_t)park_window_start && f->rip < (uintptr_t)park_window_end) {
-            f->rip = (uintptr_t)park_window_end;
-        }
+        leave_window(f);
         return;
     }
     if (f->vector == EXC_GP && fix_up(f)) {

@@ -78,6 +78,7 @@ struct vcpu {
     atomic_uint nmis_seen;             /* NMIs taken by this CPU's host handler */
     atomic_bool stopped;               /* (any) has obeyed REQ_STOP */
     atomic_bool online;                /* (any) runs the hypervisor */
+    atomic_bool waiting;               /* (any) in the hardware's wait-for-SIPI: takes no NMI */
 
     struct {                           /* the last code page that an exit was decoded in */
         uint64_t cr3, page;            /* CR3 and linear address >> 12; page 0: empty */

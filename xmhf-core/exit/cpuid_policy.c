@@ -9,12 +9,15 @@
 #define ALL         0xffffffffu
 #define XSAVE_LEGACY_SIZE 576u  /* legacy region and header (SDM vol. 1, 13.4) */
 
-enum reg { EAX, EBX, ECX, EDX };
+#define EAX CPUID_EAX
+#define EBX CPUID_EBX
+#define ECX CPUID_ECX
+#define EDX CPUID_EDX
 
 /* Bits to clear. Masks of one register are listed bit by bit where the reasons differ. */
 struct hide {
     uint32_t leaf, sub;
-    enum reg reg;
+    enum cpuid_reg reg;
     uint32_t mask;
     const char *why;
 };
@@ -86,6 +89,20 @@ static const struct hide hidden[] = {
       "would show a PAL's branches; its MSRs are denied" },
 };
 
+/* What cpuid_policy_hide added: at most one entry per feature that has a VMX control. */
+static struct { uint32_t leaf, sub, mask; enum cpuid_reg reg; } hidden_here[8];
+static unsigned hidden_here_count;
+
+void cpuid_policy_hide(uint32_t leaf, uint32_t sub, enum cpuid_reg reg, uint32_t mask)
+{
+    if (hidden_here_count < ARRAY_SIZE(hidden_here)) {
+        hidden_here[hidden_here_count].leaf = leaf;
+        hidden_here[hidden_here_count].sub = sub;
+        hidden_here[hidden_here_count].reg = reg;
+        hidden_here[hidden_here_count++].mask = mask;
+    }
+}
+
 /* XCR0 components that the guest doesn't get. */
 #define XCR0_HIDDEN (XCR0_TILECFG | XCR0_TILEDATA | XCR0_LWP | XSS_CET_U | XSS_CET_S)
 
@@ -117,6 +134,16 @@ static size_t first_rule(uint32_t leaf)
     return low;
 }
 
+static uint32_t *reg_of(struct cpuid_regs *r, enum cpuid_reg reg)
+{
+    switch (reg) {
+    case EAX: return &r->eax;
+    case EBX: return &r->ebx;
+    case ECX: return &r->ecx;
+    default: return &r->edx;
+    }
+}
+
 static struct cpuid_regs hide(struct cpuid_regs r, uint32_t leaf, uint32_t sub)
 {
     for (size_t i = first_rule(leaf); i < ARRAY_SIZE(hidden) && hidden[i].leaf == leaf; i++) {
@@ -125,19 +152,11 @@ static struct cpuid_regs hide(struct cpuid_regs r, uint32_t leaf, uint32_t sub)
         if (h->sub != ANY_SUB && h->sub != sub) {
             continue;
         }
-        switch (h->reg) {
-        case EAX:
-            r.eax &= ~h->mask;
-            break;
-        case EBX:
-            r.ebx &= ~h->mask;
-            break;
-        case ECX:
-            r.ecx &= ~h->mask;
-            break;
-        case EDX:
-            r.edx &= ~h->mask;
-            break;
+        *reg_of(&r, h->reg) &= ~h->mask;
+    }
+    for (unsigned i = 0; i < hidden_here_count; i++) {
+        if (hidden_here[i].leaf == leaf && hidden_here[i].sub == sub) {
+            *reg_of(&r, hidden_here[i].reg) &= ~hidden_here[i].mask;
         }
     }
     return r;

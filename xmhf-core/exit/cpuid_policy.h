@@ -30,6 +30,12 @@ typedef struct cpuid_regs (*cpuid_reader)(uint32_t leaf, uint32_t sub);
 struct cpuid_regs cpuid_guest_view(cpuid_reader read, uint32_t leaf, uint32_t sub,
                                    const struct cpuid_guest *g);
 
+enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+/* Hide more than the table does, because this CPU can't give it to a guest. Boot CPU, before
+ * the guest starts; for a few features only. */
+void cpuid_policy_hide(uint32_t leaf, uint32_t sub, enum cpuid_reg reg, uint32_t mask);
+
 /* CR4 bits that belong to hidden features: the guest may not set them. */
 uint64_t cr4_hidden_bits(void);
 

@@ -53,7 +53,9 @@ static void unexpected(struct vcpu *v, const struct exit *e)
 
 void exit_dispatch(struct vcpu *v, const struct exit *e)
 {
-    if (v->in_sandbox && e->kind != EXIT_CPUID && e->kind != EXIT_NMI && e->kind != EXIT_SMI) {
+    /* An INIT is the OS's business: take_requests leaves the sandbox first. */
+    if (v->in_sandbox && e->kind != EXIT_CPUID && e->kind != EXIT_NMI && e->kind != EXIT_SMI
+        && e->kind != EXIT_INIT) {
         hypapp.sandbox_exit(v, e);
         return;
     }
@@ -77,7 +79,7 @@ void exit_dispatch(struct vcpu *v, const struct exit *e)
         return;
     case EXIT_HIDDEN_INSN: hyp_inject_ud(v); return;
     case EXIT_SHUTDOWN: stop_and_reset("guest triple fault"); return;
-    case EXIT_INIT: /* SVM: can't tell who sent it; ours go through requests */
+    case EXIT_INIT:
         ap_post_init(&v->ap);
         atomic_fetch_or(&v->requests, REQ_INIT_SIPI);
         return;

@@ -82,14 +82,35 @@ static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
         return ipi_guest_x2apic(v, value);
     case MSR_IA32_XSS:
         return value == 0;
+    case MSR_IA32_MISC_ENABLE:
+        return !(value & (MISC_ENABLE_LIMIT_CPUID | MISC_ENABLE_XD_DISABLE))
+            && hw_wrmsr_safe(index, value);
     default:
         return hw_wrmsr_safe(index, value);
     }
 }
 
+static bool is_intel(void)
+{
+    return hw_cpuid(CPUID_BASIC, 0).ebx == 0x756e6547; /* "Genu" */
+}
+
 static bool special_read(uint32_t index, uint64_t *value)
 {
-    return hw_rdmsr_safe(index, value);
+    bool ok = hw_rdmsr_safe(index, value);
+
+    switch (index) {
+    case MSR_IA32_FEATURE_CONTROL: /* locked, VMX and SMX off */
+        *value = FEATURE_CONTROL_LOCK | (ok ? *value & FEATURE_CONTROL_LMCE : 0);
+        return ok;
+    case MSR_IA32_MISC_ENABLE:
+        /* Every Intel CPU has it, and Linux reads it before it can take a fault; an
+         * emulator that lacks it wouldn't get through. */
+        *value = ok ? *value : 0;
+        return ok || is_intel();
+    default:
+        return ok;
+    }
 }
 
 static bool pat_valid(uint64_t value)

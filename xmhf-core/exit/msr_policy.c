@@ -46,7 +46,7 @@ const struct msr_rule msr_rules[] = {
     { 0x179, 0x17b, HARDWARE, HARDWARE, "IA32_MCG_CAP, STATUS, CTL: Linux' machine-check set-up" },
     { 0x186, 0x18d, HARDWARE, HARDWARE, "IA32_PERFEVTSELx: performance counters" },
     { 0x199, 0x19c, HARDWARE, HARDWARE, "IA32_PERF_CTL, CLOCK_MODULATION, THERM_*: power" },
-    { 0x1a0, 0x1a0, HARDWARE, SPECIAL, "IA32_MISC_ENABLE: not XD_DISABLE (our own tables use "
+    { 0x1a0, 0x1a0, SPECIAL, SPECIAL, "IA32_MISC_ENABLE: not XD_DISABLE (our own tables use "
       "NX), not LIMIT_CPUID" },
     { 0x1a2, 0x1a2, HARDWARE, HARDWARE, "TEMPERATURE_TARGET: thermal" },
     { 0x1a4, 0x1a4, HARDWARE, HARDWARE, "MISC_FEATURE_CONTROL: prefetchers" },
@@ -54,7 +54,7 @@ const struct msr_rule msr_rules[] = {
     { 0x1b0, 0x1b2, HARDWARE, HARDWARE, "IA32_ENERGY_PERF_BIAS, PACKAGE_THERM_*: power" },
     { 0x1c4, 0x1c5, DENY, DENY, "IA32_XFD, IA32_XFD_ERR: AMX is hidden" },
     { 0x1c8, 0x1c9, HARDWARE, HARDWARE, "LBR_SELECT, LASTBRANCH_TOS: perf" },
-    { 0x1d9, 0x1d9, SPECIAL, SPECIAL, "IA32_DEBUGCTL: the MSR on SVM, a VMCS field on VMX, "
+    { 0x1d9, 0x1d9, HELD, HELD, "IA32_DEBUGCTL: the MSR on SVM, a VMCS field on VMX, "
       "where exits clear it; off while a PAL runs" },
     { 0x1f2, 0x1f5, HARDWARE, DENY, "SMRR, PRMRR: physical addresses" },
     { 0x1fc, 0x1fc, HARDWARE, HARDWARE, "POWER_CTL: C1E" },

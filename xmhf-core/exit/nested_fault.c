@@ -37,6 +37,8 @@ void exit_nested_fault(struct vcpu *v, const struct exit *e)
 
     if (align_down(g.a, PAGE_SIZE) == APIC_PAGE && (e->fault.access & ACCESS_WRITE)) {
         apic_write_exit(v, g);
+    } else if ((e->fault.access & ACCESS_EXEC) && guest_phys_make_executable(g)) {
+        return; /* its large page is small ones now */
     } else if (!guest_phys_protected(g) && guest_phys_map_device(g)) {
         return; /* mapped now: run the instruction again */
     } else {

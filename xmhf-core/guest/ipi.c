@@ -81,13 +81,30 @@ bool ipi_guest_x2apic(struct vcpu *v, uint64_t value)
     return hw_wrmsr_safe(MSR_X2APIC_ICR, value);
 }
 
+static void take_interrupts(void *v)
+{
+    virt->take_interrupts(v);
+}
+
+/*
+ * A CPU that waits for a SIPI has no use for NMIs, but it must not leave `kicks` set when
+ * the kick was taken outside EXIT_NMI: the next kick would not be sent, and never wake it.
+ */
+static void drop_nmis(struct vcpu *v)
+{
+    if (atomic_exchange(&v->nmis_seen, 0) != 0) {
+        atomic_store(&v->kicks, 0);
+    }
+}
+
 static void reset_vcpu(struct vcpu *v)
 {
     struct vcpu_state s;
 
-    apic_soft_reset();
+    apic_soft_reset(take_interrupts, v);
     state_init(&s, v->index == 0);
     virt->set_state(v, &s);
+    drop_nmis(v);
     atomic_store(&v->guest_nmis, 0);
 }
 
@@ -113,10 +130,13 @@ void ipi_take_signals(struct vcpu *v)
         if (v->ap.state == AP_RUNNING) {
             return;
         }
+        if (!virt->traps_icr) {
+            virt->park(v); /* the wait is in the guest, where a SIPI exits */
+            return;
+        }
         while (!atomic_load(&v->requests)) {
             virt->park(v);
-            atomic_exchange(&v->nmis_seen, 0);
-            atomic_store(&v->kicks, 0);
+            drop_nmis(v);
         }
         if (atomic_load(&v->requests) & REQ_STOP) {
             stop_self();

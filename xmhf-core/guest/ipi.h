@@ -13,7 +13,7 @@ void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value);
 bool ipi_guest_x2apic(struct vcpu *v, uint64_t value);
 
 /* Owner: act on posted INIT and SIPI signals until none is left. Returns when the vCPU
- * runs guest code again. */
+ * runs guest code again, or waits for its SIPI in the guest (!virt_ops.traps_icr). */
 void ipi_take_signals(struct vcpu *v);
 
 #endif

@@ -5,6 +5,7 @@
 #include <hw/apic.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
+#include <mm/mtrr.h>
 #include <mm/pool.h>
 #include <smp/spinlock.h>
 #include <util/e820.h>
@@ -18,6 +19,9 @@ struct nested_table guest_nested;
 
 static uint64_t protected_base, protected_size;
 static uint64_t maxphys_limit;
+static struct mtrr mtrr;          /* for formats that have memory types */
+static unsigned max_level;        /* of the nested tables' leaves */
+static bool split_exec;           /* large leaves aren't executable */
 static struct spinlock map_lock = SPINLOCK_INIT; /* guards guest_nested after boot */
 
 /* The whole usable map as few [start, end) pairs, page-trimmed, for the hot path. */
@@ -73,19 +77,72 @@ static int build_map(const struct boot_info *bi)
     return 0;
 }
 
-/* Identity map all RAM, and everything below what the firmware's map names or 512 GiB,
- * whichever is more, as far as the CPU's addresses go. The rest is mapped when touched. */
+#define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
+
+static uint64_t leaf_size(unsigned level)
+{
+    return PAGE_SIZE << (9 * (level - 1));
+}
+
+/* True if [at, at+size) can be one leaf: it has one type. */
+static bool one_type(uint64_t at, uint64_t size, enum mem_type *type)
+{
+    *type = MT_WB;
+    return !virt->nested->type || mtrr_uniform(&mtrr, at, size, type);
+}
+
+/* Identity map [start, end) with the types of the MTRRs, in the largest leaves that these and
+ * the alignment allow. */
+static int map_typed(uint64_t start, uint64_t end)
+{
+    enum mem_type type;
+
+    while (start < end) {
+        unsigned level = max_level;
+        while (level > 1 && ((start & (leaf_size(level) - 1)) || end - start < leaf_size(level)
+                             || !one_type(start, leaf_size(level), &type))) {
+            level--;
+        }
+        (void)one_type(start, leaf_size(level), &type);
+        unsigned rights = level > 1 && split_exec ? RWX & ~ACCESS_EXEC : RWX;
+        if (nested_map(&guest_nested, gpa(start), hpa(start), leaf_size(level), rights, type,
+                       level) != 0) {
+            return -1;
+        }
+        start += leaf_size(level);
+    }
+    return 0;
+}
+
+/* Identity map all RAM, and everything below 512 GiB (without 1G leaves, 4 GiB: each GiB takes
+ * a table then), as far as the CPU's addresses go. The rest is mapped when touched. */
 static int map_identity(void)
 {
-    uint64_t end = GIB(512);
+    uint64_t end = max_level == 3 ? GIB(512) : GIB(4);
 
     for (unsigned i = 0; i < guest_map_count; i++) {
         uint64_t top = guest_map[i].start + guest_map[i].size;
         end = top > end ? align_up(top, PAGE_SIZE_1G) : end;
     }
-    end = end > maxphys_limit ? maxphys_limit : end;
-    return nested_map(&guest_nested, gpa(0), hpa(0), end,
-                      ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, MT_WB, 3);
+    return map_typed(0, end > maxphys_limit ? maxphys_limit : end);
+}
+
+/* What the nested tables of this CPU look like. */
+static void choose_leaves(void)
+{
+    max_level = virt->max_leaf_level ? virt->max_leaf_level() : 3;
+    split_exec = virt->split_exec && virt->split_exec();
+    if (virt->nested->type) {
+        mtrr_read(&mtrr);
+    }
+}
+
+/* Only writes to the APIC page exit, where INIT and SIPI must pass through us. */
+static int trap_apic(void)
+{
+    return virt->traps_icr ? nested_map(&guest_nested, gpa(APIC_PAGE), hpa(APIC_PAGE), PAGE_SIZE,
+                                        ACCESS_READ, MT_UC, 1)
+                           : 0;
 }
 
 int guest_phys_init(const struct boot_info *bi)
@@ -96,15 +153,14 @@ int guest_phys_init(const struct boot_info *bi)
     guest_phys_ops.maxphyaddr = (uint8_t)sizes.eax;
     guest_phys_ops.page1g = hw_cpuid(CPUID_EXT_AMD, 0).edx & CPUID_8_1_EDX_PAGE1G;
     maxphys_limit = 1ULL << ((sizes.eax & 0xff) < 48 ? sizes.eax & 0xff : 48);
+    choose_leaves();
     protected_base = bi->protected_base;
     protected_size = bi->protected_size;
     if (!zero || build_map(bi) != 0
         || nested_init(&guest_nested, virt->nested, &table_source) != 0
         || map_identity() != 0
         || nested_decoy(&guest_nested, gpa(protected_base), protected_size, core_hpa(zero)) != 0
-        /* Only writes to the APIC page exit: INIT and SIPI must pass through us. */
-        || nested_map(&guest_nested, gpa(APIC_PAGE), hpa(APIC_PAGE), PAGE_SIZE, ACCESS_READ,
-                      MT_UC, 1) != 0) {
+        || trap_apic() != 0) {
         log_line("cannot start: no memory for the guest's nested tables");
         return -1;
     }
@@ -129,8 +185,28 @@ bool guest_phys_map_device(gpa_t g)
     if (nested_lookup(&guest_nested, g, &leaf)) {
         ok = leaf.h.a == g.a && (leaf.rights & ACCESS_WRITE); /* another CPU was faster */
     } else {
-        ok = nested_map(&guest_nested, gpa(at), hpa(at), PAGE_SIZE_1G,
-                        ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, MT_UC, 3) == 0;
+        ok = map_typed(at, at + PAGE_SIZE_1G) == 0;
+    }
+    spin_unlock(&map_lock);
+    return ok;
+}
+
+bool guest_phys_make_executable(gpa_t g)
+{
+    struct nested_leaf leaf;
+    uint64_t at = align_down(g.a, PAGE_SIZE_2M);
+    enum mem_type type;
+    bool ok = false;
+
+    if (!split_exec || guest_phys_protected(g)) {
+        return false;
+    }
+    spin_lock(&map_lock);
+    if (nested_lookup(&guest_nested, g, &leaf) && leaf.h.a == g.a) {
+        /* A large leaf has one type. If it is small by now another CPU was faster. */
+        (void)one_type(align_down(g.a, PAGE_SIZE), PAGE_SIZE, &type);
+        ok = leaf.level == 1 ? leaf.rights & ACCESS_EXEC
+            : nested_map(&guest_nested, gpa(at), hpa(at), PAGE_SIZE_2M, RWX, type, 1) == 0;
     }
     spin_unlock(&map_lock);
     return ok;

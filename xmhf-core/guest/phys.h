@@ -22,6 +22,10 @@ extern unsigned guest_map_count;
  * boot. True if it is mapped now. */
 bool guest_phys_map_device(gpa_t g);
 
+/* A fetch from a large leaf that isn't executable because of CVE-2018-12207: replace it by
+ * executable 4 KiB pages. False: that isn't why. */
+bool guest_phys_make_executable(gpa_t g);
+
 /* True if `g` lies in the protected range. */
 bool guest_phys_protected(gpa_t g);
 

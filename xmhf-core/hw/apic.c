@@ -66,16 +66,32 @@ void apic_send_nmi(uint32_t dest) { send(dest, 0x4400); }
 void apic_send_init(uint32_t dest) { send(dest, 0x4500); }
 void apic_send_sipi(uint32_t dest, uint8_t vector) { send(dest, 0x4600u | vector); }
 
-void apic_soft_reset(void)
+/* Any bit set in the 256 bits from register `first`? */
+static bool any_vector(unsigned first)
 {
-    apic_write(APIC_SVR, 0xff);
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        bits |= apic_read(first + 0x10 * i);
+    }
+    return bits != 0;
+}
+
+void apic_soft_reset(void (*take)(void *arg), void *arg)
+{
+    for (unsigned reg = APIC_TIMER; reg <= 0x370; reg += 0x10) {
+        apic_write(reg, 0x10000);
+    }
     apic_write(APIC_TPR, 0);
+    apic_write(APIC_SVR, 0x1ff); /* a disabled APIC gives out nothing */
+    for (unsigned i = 0; i < 256 && (any_vector(APIC_IRR) || any_vector(APIC_ISR)); i++) {
+        take(arg);
+        apic_write(APIC_EOI, 0);
+    }
+    apic_write(APIC_SVR, 0xff);
     if (!apic_is_x2apic()) {
         apic_write(APIC_LDR, 0);
         apic_write(APIC_DFR, 0xffffffff);
-    }
-    for (unsigned reg = APIC_TIMER; reg <= 0x370; reg += 0x10) {
-        apic_write(reg, 0x10000);
     }
     apic_write(0x380, 0);
     apic_write(0x3e0, 0);

@@ -7,9 +7,12 @@
 
 #define APIC_ID    0x020
 #define APIC_TPR   0x080
+#define APIC_EOI   0x0b0
 #define APIC_LDR   0x0d0
 #define APIC_DFR   0x0e0
 #define APIC_SVR   0x0f0
+#define APIC_ISR   0x100
+#define APIC_IRR   0x200
 #define APIC_ICR   0x300
 #define APIC_ICR2  0x310
 #define APIC_TIMER 0x320
@@ -30,7 +33,10 @@ void apic_send_nmi(uint32_t dest);
 void apic_send_init(uint32_t dest);
 void apic_send_sipi(uint32_t dest, uint8_t vector);
 
-/* What an INIT does to the APIC (SDM vol. 3, 11.4.7.1), but for the id. */
-void apic_soft_reset(void);
+/*
+ * What an INIT does to the APIC (SDM vol. 3, 11.4.7.1), but for the id. Interrupts that it
+ * still holds are taken and ended: `take` opens interrupts for a moment.
+ */
+void apic_soft_reset(void (*take)(void *arg), void *arg);
 
 #endif

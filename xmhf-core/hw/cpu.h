@@ -9,6 +9,8 @@ struct hw_table { uint16_t limit; uint64_t base; } __attribute__((packed));
 
 static inline void hw_lgdt(const struct hw_table *t) { __asm__ volatile("lgdt %0" :: "m"(*t)); }
 static inline void hw_lidt(const struct hw_table *t) { __asm__ volatile("lidt %0" :: "m"(*t)); }
+static inline void hw_sgdt(struct hw_table *t) { __asm__ volatile("sgdt %0" : "=m"(*t)); }
+static inline void hw_sidt(struct hw_table *t) { __asm__ volatile("sidt %0" : "=m"(*t)); }
 static inline void hw_ltr(uint16_t sel) { __asm__ volatile("ltr %0" :: "r"(sel)); }
 static inline void hw_lldt(uint16_t sel) { __asm__ volatile("lldt %0" :: "r"(sel)); }
 
@@ -36,6 +38,17 @@ static inline uint64_t hw_rsp(void)
 static inline void hw_clgi(void) { __asm__ volatile("clgi" ::: "memory"); }
 static inline void hw_stgi(void) { __asm__ volatile("stgi" ::: "memory"); }
 
+static inline void hw_write_dr6(uint64_t v) { __asm__ volatile("mov %0, %%dr6" :: "r"(v)); }
+
+/* IRET to the next instruction: ends the blocking of NMIs (SDM vol. 3, 6.7.1). */
+static inline void hw_iret(void)
+{
+    uint64_t rsp;
+    __asm__ volatile("movq %%rsp, %0; movl %%ss, %%eax; pushq %%rax; pushq %0; pushfq;"
+                     "movl %%cs, %%eax; pushq %%rax; leaq 1f(%%rip), %%rax; pushq %%rax; iretq; 1:"
+                     : "=&r"(rsp) :: "rax", "memory", "cc");
+}
+
 /* An exception on purpose: with an empty IDT a triple fault. */
 static inline void hw_trap(void) { __asm__ volatile("ud2"); }
 
@@ -46,6 +59,9 @@ static inline _Noreturn void hw_switch_stack(uint64_t stack, void (*fn)(void *),
                      :: "r"(stack), "r"(fn), "D"(arg) : "memory");
     __builtin_unreachable();
 }
+
+/* Pending interrupts are taken here. */
+static inline void hw_interrupt_window(void) { __asm__ volatile("sti; nop; nop; cli" ::: "memory"); }
 
 /* void hw_park_svm(wake): hw/entry.S */
 void hw_park_svm(const void *wake);

@@ -59,7 +59,7 @@ static void log_options(void)
 
 static const struct virt_ops *choose_vendor(void)
 {
-    static const struct virt_ops *const vendors[] = { &svm_ops };
+    static const struct virt_ops *const vendors[] = { &svm_ops, &vmx_ops };
 
     for (size_t i = 0; i < ARRAY_SIZE(vendors); i++) {
         const char *missing = vendors[i]->probe();
@@ -93,7 +93,13 @@ static void read_acpi(void)
 /* What every CPU does after its descriptor tables are loaded. */
 static int cpu_bring_up(struct vcpu *v)
 {
-    if (virt->probe() || virt->cpu_init(v) != 0 || sandbox_cpu_init(v) != 0
+    const char *missing = virt->probe();
+
+    if (missing) {
+        log_line("cannot start: CPU with APIC id %u: missing %s", v->apic_id, missing);
+        return -1;
+    }
+    if (virt->cpu_init(v) != 0 || sandbox_cpu_init(v) != 0
         || (hypapp.cpu_init && hypapp.cpu_init(v) != 0)) {
         log_line("cannot start: CPU with APIC id %u can't be set up", v->apic_id);
         return -1;
@@ -123,6 +129,11 @@ static void main_on_stack(void *arg)
     struct vcpu *v = arg;
     struct vcpu_state s;
 
+    /* Only now, with an IDT, does a capability MSR that isn't there cost nothing. */
+    virt = choose_vendor();
+    if (!virt) {
+        refuse();
+    }
     if (guest_phys_init(&info) != 0 || virt->init(guest_nested.root) != 0
         || sandbox_init() != 0 || hypapp.init() != 0 || cpu_bring_up(v) != 0) {
         refuse();
@@ -154,10 +165,6 @@ void core_main(const struct boot_info *from)
     pool_init(info.protected_base, align_up(info.core_image_size, PAGE_SIZE),
               info.protected_size);
     log_options();
-    virt = choose_vendor();
-    if (!virt) {
-        refuse();
-    }
     host_map_init(&info);
     apic_init();
     read_acpi();

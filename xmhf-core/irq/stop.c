@@ -30,8 +30,10 @@ void stop_other_cpus(void)
         }
     }
     for (unsigned i = 0; i < vcpu_count; i++) {
+        /* One that waits for a SIPI runs no guest code, and looks at its requests first
+         * when the SIPI comes. */
         while (vcpus[i] != self && atomic_load(&vcpus[i]->online)
-               && !atomic_load(&vcpus[i]->stopped)) {
+               && !atomic_load(&vcpus[i]->stopped) && !atomic_load(&vcpus[i]->waiting)) {
             if (hw_rdtsc() - start > 4000000000ULL) { /* about a second; then go on alone */
                 return;
             }

@@ -26,6 +26,7 @@ struct nested_format {
 };
 
 extern const struct nested_format npt_format; /* virt/svm/npt.c: APM vol. 2, 15.25 */
+extern const struct nested_format ept_format; /* virt/vmx/ept.c: SDM vol. 3, 29.3 */
 
 /* Where table pages come from. alloc gives a zeroed 4 KiB page or {0} when empty. */
 struct page_source {

@@ -42,6 +42,9 @@ struct virt_ops {
     const char *name;                       /* "AMD SVM" */
     const struct nested_format *nested;
     uint8_t hypercall_insn[3];              /* VMMCALL or VMCALL */
+    /* INIT and SIPI that a guest sends by its APIC can't be seen at their target: its APIC
+     * page is read-only and the x2APIC ICR exits. False: EXIT_INIT, EXIT_SIPI tell. */
+    bool traps_icr;
 
     /* NULL if this CPU can be used, else the name of what is missing. */
     const char *(*probe)(void);
@@ -50,6 +53,10 @@ struct virt_ops {
     int (*init)(hpa_t nested_root);
     /* Each CPU once: turn virtualization on, build its control structures. */
     int (*cpu_init)(struct vcpu *v);
+    /* The largest leaf of the nested tables: 2 (2M) or 3 (1G). NULL: 3. After probe. */
+    unsigned (*max_leaf_level)(void);
+    /* Leaves above 4K must not be executable on this CPU (CVE-2018-12207). NULL: they may. */
+    bool (*split_exec)(void);
     /* Load a complete state (boot, INIT). */
     void (*set_state)(struct vcpu *v, const struct vcpu_state *s);
     /* Enter the guest with v->regs; on an exit decode it and return. */
@@ -82,11 +89,14 @@ struct virt_ops {
     void (*sandbox_leave)(struct vcpu *v);
     /* All sandboxes' cached translations with this tag are dead (tag is retired). */
     void (*sandbox_forget)(struct vcpu *v, uint64_t tag);
-    /* Park a CPU that waits for a SIPI or stopped, until the next NMI kick or so. */
+    /* Let interrupts that are pending be taken by the core, whose handlers do nothing. */
+    void (*take_interrupts)(struct vcpu *v);
+    /* A CPU that waits for a SIPI. With traps_icr: sleep until the next NMI kick or so. Without:
+     * make the next entry wait in the hardware, with v->waiting set until the SIPI exits. */
     void (*park)(struct vcpu *v);
 };
 
 extern const struct virt_ops *virt;      /* set once, before any CPU enters a guest */
-extern const struct virt_ops svm_ops;
+extern const struct virt_ops svm_ops, vmx_ops;
 
 #endif

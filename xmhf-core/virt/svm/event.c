@@ -5,55 +5,24 @@
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 
-static bool contributory(uint8_t vector)
-{
-    return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
-}
-
-/* A fault while an exception was being delivered (APM vol. 2, 8.2.9). */
-static bool makes_double_fault(const struct event *first, const struct event *second)
-{
-    if (first->type != EVENT_EXCEPTION || second->type != EVENT_EXCEPTION) {
-        return false;
-    }
-    return (contributory(first->vector) && contributory(second->vector))
-        || (first->vector == EXC_PF
-            && (contributory(second->vector) || second->vector == EXC_PF));
-}
-
 bool svm_inject(struct vcpu *v, const struct event *ev)
 {
-    struct svm_cpu *s = svm(v);
-
-    if (!s->has_queued) {
-        s->queued = *ev;
-        s->has_queued = true;
-        return true;
-    }
-    if (ev->type != EVENT_EXCEPTION) {
-        return false; /* the event queued first goes first */
-    }
-    if (makes_double_fault(&s->queued, ev)) {
-        s->queued = (struct event){ .vector = EXC_DF, .type = EVENT_EXCEPTION, .has_error = true };
-    } else {
-        s->queued = *ev; /* what the CPU does with a fault during a delivery */
-    }
-    return true;
+    return event_queue(&svm(v)->queued, ev);
 }
 
 bool svm_event_queued(struct vcpu *v)
 {
-    return svm(v)->has_queued;
+    return svm(v)->queued.full;
 }
 
 void svm_load_event(struct vcpu *v)
 {
     struct svm_cpu *s = svm(v);
-    const struct event *q = &s->queued;
+    const struct event *q = &s->queued.event;
 
     s->os->event_inj = SVM_EVENT_VALID | q->vector | (uint64_t)q->type << 8
         | (q->has_error ? SVM_EVENT_HAS_ERROR | (uint64_t)q->error << 32 : 0);
-    s->has_queued = false;
+    s->queued.full = false;
     if (q->type == EVENT_NMI) {
         s->nmi = NMI_IN_HANDLER;
         s->os->intercept1 |= (uint32_t)SVM_I1_IRET;
@@ -80,15 +49,14 @@ void svm_save_event(struct vcpu *v)
     if (ev.type == EVENT_NMI) {
         s->nmi = NMI_OPEN;
     }
-    s->queued = ev;
-    s->has_queued = true;
+    s->queued = (struct event_slot){ ev, true };
 }
 
 bool svm_nmi_ready(struct vcpu *v)
 {
     struct svm_cpu *s = svm(v);
 
-    return s->nmi == NMI_OPEN && !s->has_queued && !(s->os->interrupt_shadow & 1);
+    return s->nmi == NMI_OPEN && !s->queued.full && !(s->os->interrupt_shadow & 1);
 }
 
 void svm_want_nmi_window(struct vcpu *v)

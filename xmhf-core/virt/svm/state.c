@@ -45,7 +45,7 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
     c->interrupt_shadow = 0;
     c->v_intr = 0;
     c->intercept1 &= ~(uint32_t)SVM_I1_IRET;
-    s->has_queued = false;
+    s->queued.full = false;
     s->nmi = NMI_OPEN;
     s->flush_os = true;
 }
@@ -96,6 +96,7 @@ bool svm_held_read(struct vcpu *v, uint32_t msr, uint64_t *value)
     case MSR_FS_BASE: *value = c->fs.base; return true;
     case MSR_GS_BASE: *value = c->gs.base; return true;
     case MSR_KERNEL_GS_BASE: *value = c->kernel_gs_base; return true;
+    case MSR_IA32_DEBUGCTL: return hw_rdmsr_safe(msr, value); /* not switched without LBR_VIRT */
     default: return false;
     }
 }
@@ -115,6 +116,8 @@ bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value)
         c->g_pat = value;
         svm(v)->flush_os = true;
         return true;
+    case MSR_IA32_DEBUGCTL:
+        return hw_wrmsr_safe(msr, value);
     default:
         return false;
     }

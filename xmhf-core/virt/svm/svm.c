@@ -148,7 +148,7 @@ static void run(struct vcpu *v, struct exit *e)
     if (c == s->os) {
         c->tlb_control = s->flush_os ? SVM_TLB_FLUSH_ALL : SVM_TLB_NOTHING;
         s->flush_os = false;
-        if (s->has_queued) {
+        if (s->queued.full) {
             svm_load_event(v);
         }
     }
@@ -171,12 +171,22 @@ static void run(struct vcpu *v, struct exit *e)
 static void clear_shadow(struct vcpu *v) { svm(v)->active->interrupt_shadow = 0; }
 static void set_cr2(struct vcpu *v, uint64_t cr2) { svm(v)->os->cr2 = cr2; }
 static void flush(struct vcpu *v) { svm(v)->flush_os = true; }
+
+static void take_interrupts(struct vcpu *v)
+{
+    (void)v;
+    hw_stgi();
+    hw_interrupt_window();
+    hw_clgi();
+}
+
 static void park(struct vcpu *v) { hw_park_svm(&v->requests); }
 
 const struct virt_ops svm_ops = {
     .name = "AMD SVM",
     .nested = &npt_format,
     .hypercall_insn = { 0x0f, 0x01, 0xd9 },
+    .traps_icr = true, /* SIPI has no intercept (APM vol. 2, 15.13) */
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .set_state = svm_set_state, .run = run,
     .get_paging = svm_get_paging, .get_segment = svm_get_segment,
@@ -186,5 +196,5 @@ const struct virt_ops svm_ops = {
     .held_read = svm_held_read, .held_write = svm_held_write, .set_cr = svm_set_cr,
     .flush = flush,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
-    .sandbox_forget = svm_sandbox_forget, .park = park,
+    .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts, .park = park,
 };

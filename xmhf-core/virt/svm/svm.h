@@ -3,6 +3,7 @@
 #ifndef XMHF_SVM_H
 #define XMHF_SVM_H
 
+#include <virt/event.h>
 #include <virt/virt.h>
 #include <x86/vmcb.h>
 
@@ -19,8 +20,7 @@ struct svm_cpu {
     struct vmcb *sandbox;     /* the sandbox, filled from a constant template */
     struct vmcb *active;      /* one of the two */
     uint64_t os_hpa, sandbox_hpa, host_hpa;
-    struct event queued;      /* for the next entry of the OS */
-    bool has_queued;
+    struct event_slot queued; /* for the next entry of the OS */
     enum svm_nmi nmi;         /* where the guest's NMI handler is */
     bool flush_os;
     uint64_t saved_debugctl;  /* the OS's, while the sandbox runs */
