@@ -80,6 +80,7 @@
 #define CPUID_7_0_EDX_AMX_BF16 (1u << 22)
 #define CPUID_7_0_EDX_AMX_TILE (1u << 24)
 #define CPUID_7_0_EDX_AMX_INT8 (1u << 25)
+#define CPUID_7_0_EDX_ARCH_CAP (1u << 29)
 /* leaf 7, subleaf 1 */
 #define CPUID_7_1_EAX_FRED    (1u << 17)
 #define CPUID_7_1_EAX_LKGS    (1u << 18)

@@ -108,6 +108,16 @@
 #define MSR_IA32_XSS                 0x00000da0u
 #define MSR_IA32_LBR_CTL             0x000014ceu
 
+/* IA32_FEATURE_CONTROL (SDM vol. 3, 24.7; vol. 4, table 2-2) */
+#define FEATURE_CONTROL_LOCK       (1ULL << 0)
+#define FEATURE_CONTROL_VMX_IN_SMX (1ULL << 1)
+#define FEATURE_CONTROL_VMX        (1ULL << 2)
+#define FEATURE_CONTROL_LMCE       (1ULL << 20)
+
+/* IA32_MISC_ENABLE (SDM vol. 4, table 2-2) */
+#define MISC_ENABLE_LIMIT_CPUID    (1ULL << 22)
+#define MISC_ENABLE_XD_DISABLE     (1ULL << 34)
+
 /* IA32_APIC_BASE (SDM vol. 3, 11.4.4, 11.12.1) */
 #define APIC_BASE_BSP     (1ULL << 8)
 #define APIC_BASE_EXTD    (1ULL << 10)

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The event that waits for the next entry: what becomes of a second one (both vendors). */
+#ifndef XMHF_VIRT_EVENT_H
+#define XMHF_VIRT_EVENT_H
+
+#include <cpu/vcpu.h>
+#include <x86/cpu.h>
+
+struct event_slot {
+    struct event event;
+    bool full;
+};
+
+static inline bool event_contributory(uint8_t vector)
+{
+    return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+/* A fault while an exception was being delivered (SDM vol. 3, 6.15; APM vol. 2, 8.2.9). */
+static inline bool event_makes_double_fault(const struct event *first, const struct event *second)
+{
+    if (first->type != EVENT_EXCEPTION || second->type != EVENT_EXCEPTION) {
+        return false;
+    }
+    return (event_contributory(first->vector) && event_contributory(second->vector))
+        || (first->vector == EXC_PF
+            && (event_contributory(second->vector) || second->vector == EXC_PF));
+}
+
+/* Queue `ev`. An exception takes the place of what was queued, as a CPU does with a fault
+ * during a delivery; anything else waits: false. */
+static inline bool event_queue(struct event_slot *slot, const struct event *ev)
+{
+    static const struct event df = { .vector = EXC_DF, .type = EVENT_EXCEPTION, .has_error = true };
+
+    if (slot->full && ev->type != EVENT_EXCEPTION) {
+        return false;
+    }
+    slot->event = slot->full && event_makes_double_fault(&slot->event, ev) ? df : *ev;
+    slot->full = true;
+    return true;
+}
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* From a VM exit to a struct exit (SDM vol. 3, 28.2 and appendix C). */
+#include <guest/walk.h>
+#include <hw/cpu.h>
+#include <virt/vmx/vmx.h>
+
+static void decode_io(struct exit *e)
+{
+    uint64_t q = vmcs_read(VMCS_EXIT_QUALIFICATION);
+
+    e->kind = EXIT_IO;
+    e->io.size = (uint8_t)((q & 7) + 1);
+    e->io.in = q & BIT(3);
+    e->io.string = q & BIT(4);
+    e->io.rep = q & BIT(5);
+    e->io.port = (uint16_t)(q >> 16);
+    e->io.next_rip = 0;
+}
+
+static void decode_ept(struct vcpu *v, struct exit *e)
+{
+    uint64_t q = vmcs_read(VMCS_EXIT_QUALIFICATION);
+
+    e->kind = EXIT_NESTED_FAULT;
+    e->fault.addr = gpa(vmcs_read(VMCS_GUEST_PHYSICAL));
+    e->fault.access = (q & EPT_QUAL_WRITE ? ACCESS_WRITE : 0)
+        | (q & EPT_QUAL_FETCH ? ACCESS_EXEC : 0);
+    if (!e->fault.access) {
+        e->fault.access = ACCESS_READ;
+    }
+    if ((q & EPT_QUAL_NMI_UNBLOCK) && !vmx(v)->in_sandbox && !vmx_event_queued(v)) {
+        vmx_block_nmis_again();
+    }
+}
+
+/* NMIs stay blocked in the core after an NMI exit until an IRET (28.5.5). */
+static void decode_nmi(struct vcpu *v, struct exit *e)
+{
+    e->kind = EXIT_NMI;
+    atomic_fetch_add(&v->nmis_seen, 1);
+    hw_iret();
+}
+
+static void decode_exception(struct vcpu *v, struct exit *e)
+{
+    uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
+    uint8_t vector = (uint8_t)(info & INTR_INFO_VECTOR);
+
+    if ((info >> INTR_INFO_TYPE_SHIFT & 7) == INTR_TYPE_NMI) {
+        decode_nmi(v, e);
+        return;
+    }
+    if (!vmx(v)->in_sandbox) {
+        if ((info & INTR_INFO_NMI_UNBLOCK) && vector != EXC_DF && !vmx_event_queued(v)) {
+            vmx_block_nmis_again();
+        }
+        e->kind = EXIT_NONE;
+        vmx_pass_exception(v, info);
+        return;
+    }
+    e->kind = EXIT_EXCEPTION;
+    e->exception.vector = vector;
+    e->exception.has_error = info & INTR_INFO_ERROR;
+    e->exception.error = e->exception.has_error ? (uint32_t)vmcs_read(VMCS_EXIT_ERROR_CODE) : 0;
+    e->exception.addr = vector == EXC_PF ? vmcs_read(VMCS_EXIT_QUALIFICATION) : 0;
+}
+
+/* Only MOV to CR0 and CR4 can exit: the masks have no bit that CLTS and LMSW change. */
+static void decode_cr(struct vcpu *v, struct exit *e)
+{
+    uint64_t q = vmcs_read(VMCS_EXIT_QUALIFICATION);
+    uint8_t gpr = q >> 8 & 15;
+
+    if ((q & 0xf) == 0 && !vmx(v)->in_sandbox) {
+        e->kind = EXIT_NONE;
+        vmx_guest_cr0_write(v, v->regs.gpr[gpr]);
+        return;
+    }
+    e->kind = EXIT_CR_WRITE;
+    e->cr.cr = q & 0xf;
+    e->cr.gpr = gpr;
+    e->cr.decoded = true;
+}
+
+static void decode_sipi(struct vcpu *v, struct exit *e)
+{
+    e->kind = EXIT_SIPI;
+    e->sipi.vector = (uint8_t)vmcs_read(VMCS_EXIT_QUALIFICATION);
+    atomic_store(&v->waiting, false);
+}
+
+static enum exit_kind simple_kind(uint32_t reason)
+{
+    switch (reason) {
+    case VMX_EXIT_EXTERNAL_INTR: return EXIT_INTR;
+    case VMX_EXIT_TRIPLE_FAULT: return EXIT_SHUTDOWN;
+    case VMX_EXIT_INIT: return EXIT_INIT;
+    case VMX_EXIT_CPUID: return EXIT_CPUID;
+    case VMX_EXIT_INVD: return EXIT_INVD;
+    case VMX_EXIT_VMCALL: return EXIT_HYPERCALL;
+    case VMX_EXIT_XSETBV: return EXIT_XSETBV;
+    case VMX_EXIT_GETSEC:
+    case VMX_EXIT_VMCLEAR:
+    case VMX_EXIT_VMLAUNCH:
+    case VMX_EXIT_VMPTRLD:
+    case VMX_EXIT_VMPTRST:
+    case VMX_EXIT_VMREAD:
+    case VMX_EXIT_VMRESUME:
+    case VMX_EXIT_VMWRITE:
+    case VMX_EXIT_VMXOFF:
+    case VMX_EXIT_VMXON:
+    case VMX_EXIT_INVEPT:
+    case VMX_EXIT_INVVPID:
+    case VMX_EXIT_VMFUNC:
+    case VMX_EXIT_PCONFIG: return EXIT_HIDDEN_INSN;
+    default: return EXIT_UNKNOWN;
+    }
+}
+
+void vmx_decode(struct vcpu *v, uint32_t reason, struct exit *e)
+{
+    e->raw = reason;
+    e->insn_len = 0;
+    if (reason & VMX_ENTRY_FAILED) {
+        e->kind = EXIT_ENTRY_FAILED;
+        vmx_log_entry_failure(reason);
+        return;
+    }
+    switch (reason & 0xffff) {
+    case VMX_EXIT_EXCEPTION_NMI: decode_exception(v, e); return;
+    case VMX_EXIT_CR_ACCESS: decode_cr(v, e); return;
+    case VMX_EXIT_EPT_VIOLATION: decode_ept(v, e); return;
+    case VMX_EXIT_SIPI: decode_sipi(v, e); return;
+    case VMX_EXIT_NMI_WINDOW:
+        e->kind = EXIT_NMI_WINDOW;
+        vmx(v)->nmi_window = false;
+        return;
+    case VMX_EXIT_IO: decode_io(e); break;
+    case VMX_EXIT_RDMSR:
+    case VMX_EXIT_WRMSR:
+        e->kind = (reason & 0xffff) == VMX_EXIT_RDMSR ? EXIT_RDMSR : EXIT_WRMSR;
+        e->msr.index = (uint32_t)v->regs.gpr[GPR_RCX];
+        break;
+    default: e->kind = simple_kind(reason & 0xffff); break;
+    }
+    e->insn_len = (unsigned)vmcs_read(VMCS_EXIT_INSN_LEN);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The world switch (SDM vol. 3, chapters 27 and 28).
+ *
+ * unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched)
+ * Loads and stores all general registers but RSP, which is in the VMCS. Returns 0 after an
+ * exit, 1 if an NMI came before the entry (nothing was entered), 2 if the instruction failed.
+ *
+ * An NMI that the core takes between the look at *nmis_seen and the entry would go unnoticed
+ * until the next exit: trap_handle moves its return from [vmx_window_start, vmx_window_end)
+ * to vmx_window_abort.
+ */
+#define VMCS_HOST_RSP 0x6c14
+
+    .text
+    .globl vmx_enter, vmx_exit, vmx_window_start, vmx_window_end, vmx_window_abort
+vmx_enter:
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    pushq %rdi
+    movl $VMCS_HOST_RSP, %eax
+    vmwrite %rsp, %rax
+vmx_window_start:
+    cmpl $0, (%rsi)
+    jne vmx_window_abort
+    testl %edx, %edx
+    movq 0(%rdi), %rax
+    movq 8(%rdi), %rcx
+    movq 16(%rdi), %rdx
+    movq 24(%rdi), %rbx
+    movq 40(%rdi), %rbp
+    movq 48(%rdi), %rsi
+    movq 64(%rdi), %r8
+    movq 72(%rdi), %r9
+    movq 80(%rdi), %r10
+    movq 88(%rdi), %r11
+    movq 96(%rdi), %r12
+    movq 104(%rdi), %r13
+    movq 112(%rdi), %r14
+    movq 120(%rdi), %r15
+    movq 56(%rdi), %rdi
+    jz 1f
+    vmresume
+    jmp 2f
+1:  vmlaunch
+vmx_window_end:
+2:  movl $2, %eax
+    jmp 3f
+vmx_window_abort:
+    movl $1, %eax
+    jmp 3f
+vmx_exit:
+    pushq %rdi
+    movq 8(%rsp), %rdi
+    movq %rax, 0(%rdi)
+    movq %rcx, 8(%rdi)
+    movq %rdx, 16(%rdi)
+    movq %rbx, 24(%rdi)
+    movq %rbp, 40(%rdi)
+    movq %rsi, 48(%rdi)
+    popq 56(%rdi)
+    movq %r8, 64(%rdi)
+    movq %r9, 72(%rdi)
+    movq %r10, 80(%rdi)
+    movq %r11, 88(%rdi)
+    movq %r12, 96(%rdi)
+    movq %r13, 104(%rdi)
+    movq %r14, 112(%rdi)
+    movq %r15, 120(%rdi)
+    xorl %eax, %eax
+3:  popq %rdi
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    ret
+    .section .note.GNU-stack, "", @progbits

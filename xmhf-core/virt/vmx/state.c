@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest state in the VMCS: whole states, paging state, segments, held MSRs. */
+#include <guest/phys.h>
+#include <hw/cpu.h>
+#include <hw/insn.h>
+#include <virt/vmx/vmx.h>
+#include <x86/cpu.h>
+
+/* The fields of each segment are 2 apart, in the order of the encodings. */
+static const struct { enum vmcs_field sel, limit, ar, base; } seg_field[SEG_COUNT] = {
+#define SEGMENT(s) { VMCS_GUEST_##s##_SEL, VMCS_GUEST_##s##_LIMIT, VMCS_GUEST_##s##_AR, \
+                     VMCS_GUEST_##s##_BASE }
+    [SEG_ES] = SEGMENT(ES), [SEG_CS] = SEGMENT(CS), [SEG_SS] = SEGMENT(SS), [SEG_DS] = SEGMENT(DS),
+    [SEG_FS] = SEGMENT(FS), [SEG_GS] = SEGMENT(GS), [SEG_LDTR] = SEGMENT(LDTR),
+    [SEG_TR] = SEGMENT(TR),
+#undef SEGMENT
+};
+
+/* Attributes in AMD form to access rights and back: bits 11:8 are 15:12 here. */
+static uint32_t ar_of(uint16_t attr)
+{
+    return attr & SEG_ATTR_P ? (attr & 0xffu) | (attr & 0xf00u) << 4 : AR_UNUSABLE;
+}
+
+static uint16_t attr_of(uint32_t ar)
+{
+    return ar & AR_UNUSABLE ? 0 : (uint16_t)((ar & 0xff) | (ar >> 4 & 0xf00));
+}
+
+void vmx_write_segment(enum segment_index i, const struct segment *s)
+{
+    vmcs_write(seg_field[i].sel, s->selector);
+    vmcs_write(seg_field[i].limit, s->limit);
+    vmcs_write(seg_field[i].ar, ar_of(s->attr));
+    vmcs_write(seg_field[i].base, s->base);
+}
+
+void vmx_get_segment(struct vcpu *v, enum segment_index i, struct segment *s)
+{
+    (void)v;
+    *s = (struct segment){
+        (uint16_t)vmcs_read(seg_field[i].sel), attr_of((uint32_t)vmcs_read(seg_field[i].ar)),
+        (uint32_t)vmcs_read(seg_field[i].limit), vmcs_read(seg_field[i].base),
+    };
+}
+
+/* CR0 as the CPU shall have it: VMX wants NE, and caches stay on whatever the guest asks,
+ * for it would slow the core too (lessons: CD and NW survive entries and exits). */
+static void write_cr0(uint64_t value)
+{
+    vmcs_write(VMCS_CR0_SHADOW, value);
+    vmcs_write(VMCS_GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) | CR0_NE);
+}
+
+static void write_cr4(uint64_t value)
+{
+    vmcs_write(VMCS_CR4_SHADOW, value);
+    vmcs_write(VMCS_GUEST_CR4, vmx_fixed_cr(&vmx_common.caps, 4, value));
+}
+
+/* LMA, and with it the entry control, follows LME and PG (27.3.1.1). */
+static void write_efer(uint64_t value, uint64_t cr0)
+{
+    bool lma = (value & EFER_LME) && (cr0 & CR0_PG);
+    uint64_t ctl = vmcs_read(VMCS_ENTRY_CONTROLS) & ~BIT(ENTRY_GUEST_64);
+
+    vmcs_write(VMCS_GUEST_EFER, (value & ~EFER_LMA) | (lma ? EFER_LMA : 0));
+    vmcs_write(VMCS_ENTRY_CONTROLS, ctl | (lma ? BIT(ENTRY_GUEST_64) : 0));
+}
+
+/*
+ * With EPT a PAE guest's four PDPTEs are in the VMCS, and only the CPU's own MOV to CR
+ * loads them (27.3.2.4). After a change by software we do. An entry that can't be read is
+ * as good as not present.
+ */
+static void load_pdptes(struct vcpu *v)
+{
+    static const enum vmcs_field fields[] = {
+        VMCS_GUEST_PDPTE0, VMCS_GUEST_PDPTE1, VMCS_GUEST_PDPTE2, VMCS_GUEST_PDPTE3,
+    };
+    struct guest_paging p;
+
+    vmx_get_paging(v, &p);
+    if (!(p.cr0 & CR0_PG) || !(p.cr4 & CR4_PAE) || (p.efer & EFER_LMA)) {
+        return;
+    }
+    const uint64_t *table = guest_phys_ops.map(gpa(p.cr3 & 0xffffffe0), sizeof(uint64_t) * 4);
+    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+        vmcs_write(fields[i], table ? table[i] : 0);
+    }
+}
+
+void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
+{
+    struct vmx_cpu *s = vmx(v);
+
+    v->regs = st->regs;
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        vmx_write_segment((enum segment_index)i, &st->seg[i]);
+    }
+    vmcs_write(VMCS_GUEST_GDTR_BASE, st->gdt_base);
+    vmcs_write(VMCS_GUEST_GDTR_LIMIT, st->gdt_limit);
+    vmcs_write(VMCS_GUEST_IDTR_BASE, st->idt_base);
+    vmcs_write(VMCS_GUEST_IDTR_LIMIT, st->idt_limit);
+    write_cr0(st->cr0);
+    write_cr4(st->cr4);
+    write_efer(st->efer, st->cr0);
+    vmcs_write(VMCS_GUEST_CR3, st->cr3);
+    vmcs_write(VMCS_GUEST_DR7, st->dr7);
+    vmcs_write(VMCS_GUEST_PAT, st->pat);
+    vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
+    vmcs_write(VMCS_GUEST_SYSENTER_CS, 0);
+    vmcs_write(VMCS_GUEST_SYSENTER_ESP, 0);
+    vmcs_write(VMCS_GUEST_SYSENTER_EIP, 0);
+    vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
+    vmcs_write(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
+    vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+    hw_write_cr2(st->cr2); /* neither entries nor exits change CR2 and DR6 */
+    hw_write_dr6(st->dr6);
+    load_pdptes(v);
+    s->queued.full = false;
+    s->nmi_window = false;
+    s->flush_linear = true;
+}
+
+static enum cpu_mode mode_of(uint64_t cr0, uint64_t efer, uint64_t rflags)
+{
+    if (!(cr0 & CR0_PE) || (rflags & RFLAGS_VM)) {
+        return MODE_REAL;
+    }
+    uint32_t ar = (uint32_t)vmcs_read(VMCS_GUEST_CS_AR);
+    if ((efer & EFER_LMA) && (ar & AR_L)) {
+        return MODE_LONG64;
+    }
+    return ar & AR_DB ? MODE_PROT32 : MODE_PROT16;
+}
+
+/* What the guest sees: the shadow where the mask says so (26.3). */
+static uint64_t visible(uint64_t value, uint64_t shadow, uint64_t mask)
+{
+    return (shadow & mask) | (value & ~mask);
+}
+
+void vmx_get_paging(struct vcpu *v, struct guest_paging *p)
+{
+    uint64_t rflags = v->regs.rflags;
+
+    p->cr0 = visible(vmcs_read(VMCS_GUEST_CR0), vmcs_read(VMCS_CR0_SHADOW),
+                     vmx_common.cr0_mask);
+    p->cr3 = vmcs_read(VMCS_GUEST_CR3);
+    p->cr4 = visible(vmcs_read(VMCS_GUEST_CR4), vmcs_read(VMCS_CR4_SHADOW),
+                     vmx_common.cr4_mask);
+    p->efer = vmcs_read(VMCS_GUEST_EFER);
+    p->cpl = rflags & RFLAGS_VM
+        ? 3 : (uint8_t)(vmcs_read(VMCS_GUEST_SS_AR) >> AR_DPL_SHIFT & 3);
+    p->ac = rflags & RFLAGS_AC;
+    p->mode = mode_of(p->cr0, p->efer, rflags);
+    p->pkru = p->cr4 & CR4_PKE ? hw_rdpkru() : 0;
+}
+
+bool vmx_held_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    (void)v;
+    switch (msr) {
+    case MSR_EFER: *value = vmcs_read(VMCS_GUEST_EFER); return true;
+    case MSR_IA32_PAT: *value = vmcs_read(VMCS_GUEST_PAT); return true;
+    case MSR_IA32_DEBUGCTL: *value = vmcs_read(VMCS_GUEST_DEBUGCTL); return true;
+    case MSR_FS_BASE: *value = vmcs_read(VMCS_GUEST_FS_BASE); return true;
+    case MSR_GS_BASE: *value = vmcs_read(VMCS_GUEST_GS_BASE); return true;
+    case MSR_IA32_SYSENTER_CS: *value = vmcs_read(VMCS_GUEST_SYSENTER_CS); return true;
+    case MSR_IA32_SYSENTER_ESP: *value = vmcs_read(VMCS_GUEST_SYSENTER_ESP); return true;
+    case MSR_IA32_SYSENTER_EIP: *value = vmcs_read(VMCS_GUEST_SYSENTER_EIP); return true;
+    default: return false;
+    }
+}
+
+/* Bits that make an entry fail are refused as WRMSR would: by trying. BTS and TR (bits 6 to
+ * 8) belong to the debug store, which is hidden. */
+static bool debugctl_write(uint64_t value)
+{
+    if ((value & 0x1c0) || !hw_wrmsr_safe(MSR_IA32_DEBUGCTL, value)) {
+        return false;
+    }
+    hw_wrmsr(MSR_IA32_DEBUGCTL, 0);
+    vmcs_write(VMCS_GUEST_DEBUGCTL, value);
+    return true;
+}
+
+/* `value` was checked by exit/msr.c. */
+bool vmx_held_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    switch (msr) {
+    case MSR_EFER:
+        write_efer(value, vmcs_read(VMCS_GUEST_CR0));
+        vmx(v)->flush_linear = true;
+        return true;
+    case MSR_IA32_PAT:
+        vmcs_write(VMCS_GUEST_PAT, value);
+        vmx(v)->flush_linear = true;
+        return true;
+    case MSR_IA32_DEBUGCTL:
+        return debugctl_write(value);
+    default:
+        return false;
+    }
+}
+
+void vmx_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
+{
+    if (cr == 0) {
+        write_cr0(value);
+        write_efer(vmcs_read(VMCS_GUEST_EFER), value);
+    } else {
+        write_cr4(value);
+    }
+    load_pdptes(v);
+    vmx(v)->flush_linear = true;
+}
+
+void vmx_guest_cr0_write(struct vcpu *v, uint64_t value)
+{
+    static const struct event gp = { .vector = EXC_GP, .type = EVENT_EXCEPTION, .has_error = true };
+    struct guest_paging p;
+
+    vmx_get_paging(v, &p);
+    if (p.mode != MODE_LONG64) {
+        value = (uint32_t)value;
+    }
+    if (value >> 32 || ((value & CR0_NW) && !(value & CR0_CD))) {
+        vmx_inject(v, &gp);
+        return;
+    }
+    vmcs_write(VMCS_CR0_SHADOW, value);
+}

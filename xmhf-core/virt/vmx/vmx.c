@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* Intel VMX: probing, turning it on, bitmaps, and the run loop's entry. */
+#include <cpu/cpu.h>
+#include <exit/cr.h>
+#include <exit/io_policy.h>
+#include <exit/msr_policy.h>
+#include <guest/state.h>
+#include <hw/cpu.h>
+#include <hw/insn.h>
+#include <mm/pool.h>
+#include <virt/vmx/vmx.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+
+unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched);
+
+struct vmx_common vmx_common;
+
+/* Is VMX there, and did the firmware leave it on (SDM vol. 3, 24.6, 24.7)? */
+static const char *switched_off(void)
+{
+    uint64_t control;
+
+    if (!(hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX)) {
+        return "VMX (CPUID 1:ECX[5])";
+    }
+    if (!hw_rdmsr_safe(MSR_IA32_FEATURE_CONTROL, &control)
+        || ((control & FEATURE_CONTROL_LOCK) && !(control & FEATURE_CONTROL_VMX))) {
+        return "VMX: switched off by the firmware (IA32_FEATURE_CONTROL); enable it in the setup";
+    }
+    return NULL;
+}
+
+/* The boot CPU's answer decides; every other CPU must be able to do the same. */
+static const char *probe(void)
+{
+    const char *missing = switched_off();
+    struct vmx_caps caps;
+
+    if (missing) {
+        return missing;
+    }
+    vmx_caps_read(&caps);
+    if ((missing = vmx_missing(&caps)) != NULL) {
+        return missing;
+    }
+    if (vmx_common.caps.present) {
+        return vmx_controls_fit(&caps, &vmx_common.os)
+                && vmx_controls_fit(&caps, &vmx_common.sandbox)
+            ? NULL : "a VMX control that the boot CPU has";
+    }
+    vmx_common.caps = caps;
+    vmx_controls_choose(&caps, hw_cpuid, VMX_FOR_OS, &vmx_common.os);
+    vmx_controls_choose(&caps, hw_cpuid, VMX_FOR_SANDBOX, &vmx_common.sandbox);
+    return NULL;
+}
+
+/* Reads of the low and the high range, then writes; a set bit exits (25.6.9). The x2APIC's
+ * ICR passes: INIT and SIPI give exits on their target. */
+static void fill_msr_bitmap(uint8_t *bitmap)
+{
+    for (uint32_t i = 0; i < 0x4000; i++) {
+        uint32_t msr = i < 0x2000 ? i : 0xc0000000u + (i - 0x2000);
+        uint8_t bit = (uint8_t)(1u << (i % 8));
+
+        if (msr_read_action(msr) != MSR_PASS) {
+            bitmap[i / 8] |= bit;
+        }
+        if (msr_write_action(msr) != MSR_PASS && msr != MSR_X2APIC_ICR) {
+            bitmap[0x800 + i / 8] |= bit;
+        }
+    }
+}
+
+/* Instructions that only work in a guest with a control that this CPU lacks. */
+static void hide_features(void)
+{
+    for (size_t i = 0; i < vmx_feature_count; i++) {
+        const struct vmx_feature *f = &vmx_features[i];
+
+        if (vmx_feature_shown(f, hw_cpuid)
+            && !vmx_may_set(&vmx_common.caps, VMX_PROC2, f->proc2_bit)) {
+            log_line("%s is hidden: VMX can't give it to the guest", f->name);
+            cpuid_policy_hide(f->leaf, f->sub, f->reg, f->mask);
+        }
+    }
+}
+
+static int init(hpa_t nested_root)
+{
+    uint8_t *io = pool_boot_pages(2), *msr = pool_boot_pages(1);
+
+    if (!io || !msr) {
+        return -1;
+    }
+    for (unsigned i = 0; i < VMX_CAP_COUNT; i++) {
+        if (vmx_common.caps.faulted >> i & 1) {
+            log_line("MSR 0x%x should exist and doesn't", MSR_IA32_VMX_BASIC + i);
+        }
+    }
+    fill_msr_bitmap(msr);
+    io_policy_fill(io);
+    vmx_common.msr_bitmap = core_hpa(msr);
+    vmx_common.io_bitmap = core_hpa(io);
+    vmx_common.os_eptp = vmx_eptp(nested_root);
+    /* PE and PG are the guest's own (unrestricted guest); NE must be 1; caches stay on. */
+    vmx_common.cr0_mask = (vmx_cap(&vmx_common.caps, MSR_IA32_VMX_CR0_FIXED0)
+                           & ~(CR0_PE | CR0_PG)) | CR0_CD | CR0_NW;
+    vmx_common.cr4_mask = vmx_cap(&vmx_common.caps, MSR_IA32_VMX_CR4_FIXED0)
+        | cr4_hidden_present(hw_cpuid);
+    vmx_common.perf_global = hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_PERFMON
+        && (hw_cpuid(CPUID_PERFMON, 0).eax & 0xff) >= 2;
+    hide_features();
+    return 0;
+}
+
+/* A region for VMXON or a VMCS starts with the revision (25.2). */
+static uint64_t new_region(void)
+{
+    uint32_t *region = pool_boot_pages(1);
+
+    if (!region) {
+        return 0;
+    }
+    *region = (uint32_t)(vmx_cap(&vmx_common.caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
+    return core_hpa(region).a;
+}
+
+static bool turn_on(uint64_t region)
+{
+    uint64_t control = hw_rdmsr(MSR_IA32_FEATURE_CONTROL);
+
+    if (!(control & FEATURE_CONTROL_LOCK)) {
+        hw_wrmsr(MSR_IA32_FEATURE_CONTROL, control | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
+    }
+    hw_write_cr0(vmx_fixed_cr(&vmx_common.caps, 0, hw_read_cr0()));
+    hw_write_cr4(vmx_fixed_cr(&vmx_common.caps, 4, hw_read_cr4()));
+    return hw_vmxon(region);
+}
+
+static void os_init(struct vcpu *v)
+{
+    struct vcpu_state initial;
+
+    vmx_write_controls(&vmx_common.os);
+    vmx_write_zero_fields();
+    vmx_write_host_state(v);
+    vmcs_write(VMCS_EPTP, vmx_common.os_eptp);
+    vmcs_write(VMCS_MSR_BITMAP, vmx_common.msr_bitmap.a);
+    vmcs_write(VMCS_IO_BITMAP_A, vmx_common.io_bitmap.a);
+    vmcs_write(VMCS_IO_BITMAP_B, vmx_common.io_bitmap.a + PAGE_SIZE);
+    if (vmx_common.os.word[VMX_PROC2] >> PROC2_VPID & 1) {
+        vmcs_write(VMCS_VPID, VMX_VPID_OS);
+    }
+    vmcs_write(VMCS_CR0_MASK, vmx_common.cr0_mask);
+    vmcs_write(VMCS_CR4_MASK, vmx_common.cr4_mask);
+    /* A guest whose #DB or #AC raises itself again would never leave the CPU's microcode. */
+    vmcs_write(VMCS_EXCEPTION_BITMAP, 1u << EXC_DB | 1u << EXC_AC);
+    state_init(&initial, v->index == 0);
+    vmx_set_state(v, &initial);
+}
+
+static int cpu_init(struct vcpu *v)
+{
+    _Static_assert(sizeof(struct vmx_cpu) <= PAGE_SIZE, "one page");
+    struct vmx_cpu *s = pool_boot_pages(1);
+    uint64_t on = new_region();
+
+    if (!s || !on || !(s->os = new_region()) || !(s->sandbox = new_region())) {
+        return -1;
+    }
+    v->vendor = s;
+    if (!turn_on(on)) {
+        log_line("VMXON failed");
+        return -1;
+    }
+    if (!hw_vmclear(s->sandbox) || !hw_vmptrld(s->sandbox)) {
+        return -1;
+    }
+    vmx_sandbox_init(v);
+    if (!hw_vmclear(s->os) || !hw_vmptrld(s->os)) {
+        return -1;
+    }
+    os_init(v);
+    s->flush_nested = true;
+    hw_iret(); /* whoever started us may have left NMIs blocked */
+    return 0;
+}
+
+/* What changed since the OS's last entry. */
+static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
+{
+    if (s->flush_nested) {
+        vmx_flush_ept(vmx_common.os_eptp);
+    }
+    if (s->flush_nested || s->flush_linear) {
+        vmx_flush_vpid(VMX_VPID_OS);
+    }
+    s->flush_nested = s->flush_linear = false;
+    if (s->nmi_window != s->nmi_window_on) {
+        s->nmi_window_on = s->nmi_window;
+        vmcs_write(VMCS_PROC_CONTROLS, vmx_common.os.word[VMX_PROC]
+                   | (s->nmi_window ? BIT(PROC_NMI_WINDOW) : 0));
+    }
+    if (s->queued.full) {
+        vmx_load_event(v);
+    }
+}
+
+/* An NMI came while we were in the core: nothing was entered. */
+static void not_entered(struct vmx_cpu *s, struct exit *e)
+{
+    e->kind = EXIT_NMI;
+    e->raw = VMX_EXIT_EXCEPTION_NMI;
+    e->insn_len = 0;
+    if (!s->in_sandbox && s->queued.full) {
+        vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+    }
+}
+
+static void run(struct vcpu *v, struct exit *e)
+{
+    struct vmx_cpu *s = vmx(v);
+    bool *launched = s->in_sandbox ? &s->sandbox_launched : &s->os_launched;
+
+    if (!s->in_sandbox) {
+        prepare_os(v, s);
+    }
+    vmcs_write(VMCS_GUEST_RIP, v->regs.rip);
+    vmcs_write(VMCS_GUEST_RSP, v->regs.gpr[GPR_RSP]);
+    vmcs_write(VMCS_GUEST_RFLAGS, v->regs.rflags);
+    switch (vmx_enter(&v->regs, &v->nmis_seen, *launched)) {
+    case 0:
+        break;
+    case 1:
+        not_entered(s, e);
+        return;
+    default:
+        e->kind = EXIT_ENTRY_FAILED;
+        e->raw = vmcs_read(VMCS_INSN_ERROR);
+        vmx_log_entry_failure(0);
+        return;
+    }
+    *launched = true;
+    if (!s->in_sandbox) {
+        s->queued.full = false;
+    }
+    v->regs.rip = vmcs_read(VMCS_GUEST_RIP);
+    v->regs.gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
+    v->regs.rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+    uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
+    vmx_save_event(v);
+    vmx_decode(v, reason, e);
+}
+
+static void set_cr2(struct vcpu *v, uint64_t cr2)
+{
+    (void)v;
+    hw_write_cr2(cr2); /* neither entries nor exits change it, and the core never faults */
+}
+
+static void flush(struct vcpu *v)
+{
+    vmx(v)->flush_nested = true;
+}
+
+static void take_interrupts(struct vcpu *v)
+{
+    (void)v;
+    hw_interrupt_window();
+}
+
+/* The next entry waits for a SIPI in the hardware, and its arrival exits. SIPIs that reach a
+ * CPU in the core are lost. */
+static void park(struct vcpu *v)
+{
+    vmcs_write(VMCS_GUEST_ACTIVITY, ACTIVITY_WAIT_SIPI);
+    atomic_store(&v->waiting, true);
+}
+
+static unsigned max_leaf_level(void)
+{
+    return vmx_ept_1g() ? 3 : 2;
+}
+
+const struct virt_ops vmx_ops = {
+    .name = "Intel VMX",
+    .nested = &ept_format,
+    .hypercall_insn = { 0x0f, 0x01, 0xc1 },
+    .traps_icr = false,
+    .probe = probe, .init = init, .cpu_init = cpu_init,
+    .max_leaf_level = max_leaf_level, .split_exec = vmx_split_exec,
+    .set_state = vmx_set_state, .run = run,
+    .get_paging = vmx_get_paging, .get_segment = vmx_get_segment,
+    .inject = vmx_inject, .event_queued = vmx_event_queued,
+    .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
+    .clear_shadow = vmx_clear_shadow, .set_cr2 = set_cr2,
+    .held_read = vmx_held_read, .held_write = vmx_held_write, .set_cr = vmx_set_cr,
+    .flush = flush,
+    .sandbox_enter = vmx_sandbox_enter, .sandbox_leave = vmx_sandbox_leave,
+    .sandbox_forget = vmx_sandbox_forget, .take_interrupts = take_interrupts, .park = park,
+};

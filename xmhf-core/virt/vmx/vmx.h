@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of the VMX back end; nothing outside virt/vmx includes this. */
+#ifndef XMHF_VMX_H
+#define XMHF_VMX_H
+
+#include <virt/event.h>
+#include <virt/virt.h>
+#include <virt/vmx/vmcs.h>
+#include <x86/vmx.h>
+
+#define VMX_VPID_OS 1
+#define VMX_SLOTS   62   /* sandbox tags that keep their translations, VPIDs 2..63 */
+
+struct vmx_cpu {
+    uint64_t os, sandbox;         /* the two VMCSs, physical */
+    bool os_launched, sandbox_launched;
+    bool in_sandbox;              /* the sandbox's VMCS is the current one */
+    struct event_slot queued;     /* for the next entry of the OS */
+    bool nmi_window;              /* the OS's next NMI window shall exit */
+    bool nmi_window_on;           /* and its VMCS says so */
+    bool flush_linear;            /* the OS's translations, before its next entry */
+    bool flush_nested;
+    uint64_t saved_perf_global;   /* the OS's, while the sandbox runs */
+    uint64_t tag[VMX_SLOTS];      /* sandbox tag of each VPID on this CPU */
+};
+
+static inline struct vmx_cpu *vmx(struct vcpu *v) { return v->vendor; }
+
+/* Chosen on the boot CPU; other CPUs must be able to do the same. */
+struct vmx_common {
+    struct vmx_caps caps;
+    struct vmx_controls os, sandbox;
+    uint64_t cr0_mask, cr4_mask;  /* bits that the guest sees from the shadow */
+    uint64_t os_eptp;
+    hpa_t msr_bitmap, io_bitmap;
+    bool perf_global;             /* IA32_PERF_GLOBAL_CTRL exists */
+};
+extern struct vmx_common vmx_common;
+
+/* vmcs.c: what never changes in a VMCS, and the two templates. */
+void vmx_write_controls(const struct vmx_controls *c);
+void vmx_write_host_state(struct vcpu *v);
+void vmx_write_zero_fields(void);
+
+/* tlb.c */
+void vmx_flush_vpid(uint16_t vpid);
+void vmx_flush_ept(uint64_t eptp);
+uint64_t vmx_eptp(hpa_t root);
+
+/* ept.c */
+bool vmx_ept_1g(void);
+bool vmx_split_exec(void);
+
+/* decode.c: the exit of the current VMCS in the neutral form. */
+void vmx_decode(struct vcpu *v, uint32_t reason, struct exit *e);
+
+/* state.c */
+void vmx_set_state(struct vcpu *v, const struct vcpu_state *s);
+void vmx_get_paging(struct vcpu *v, struct guest_paging *p);
+void vmx_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
+void vmx_write_segment(enum segment_index i, const struct segment *s);
+bool vmx_held_read(struct vcpu *v, uint32_t msr, uint64_t *value);
+bool vmx_held_write(struct vcpu *v, uint32_t msr, uint64_t value);
+void vmx_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
+/* A MOV to CR0 that changes a bit we shadow: take the bit over, and let the guest execute the
+ * instruction again, so that the CPU does all the rest. */
+void vmx_guest_cr0_write(struct vcpu *v, uint64_t value);
+
+/* sandbox.c */
+void vmx_sandbox_init(struct vcpu *v);
+void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb);
+void vmx_sandbox_leave(struct vcpu *v);
+void vmx_sandbox_forget(struct vcpu *v, uint64_t tag);
+
+/* event.c */
+bool vmx_inject(struct vcpu *v, const struct event *ev);
+bool vmx_event_queued(struct vcpu *v);
+void vmx_load_event(struct vcpu *v);
+void vmx_save_event(struct vcpu *v);
+bool vmx_nmi_ready(struct vcpu *v);
+void vmx_want_nmi_window(struct vcpu *v);
+void vmx_clear_shadow(struct vcpu *v);
+/* An exception of the OS that exited only so that it can't loop inside the CPU. */
+void vmx_pass_exception(struct vcpu *v, uint32_t info);
+/* The IRET that faulted had ended the blocking of NMIs: put it back. */
+void vmx_block_nmis_again(void);
+
+/* check.c: the first of the SDM's rules for guest state that the values break, or NULL. */
+typedef uint64_t (*vmx_field_reader)(enum vmcs_field field);
+const char *vmx_check_guest(const struct vmx_caps *c, vmx_field_reader read);
+/* Log why an entry failed. */
+void vmx_log_entry_failure(uint32_t reason);
+
+#endif
