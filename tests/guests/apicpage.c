@@ -38,7 +38,7 @@ static const struct form unsupported[] = {
     { "movnti", 64, 3, { 0x0f, 0xc3, 0x01 } },
     { "movbe", 64, 4, { 0x0f, 0x38, 0xf1, 0x01 } },
     { "stosl", 64, 1, { 0xab } },
-    { "rep stosl", 64, 2, { 0xf3, 0xab } },
+    { "rep stosl", 64, 7, { 0xb9, 1, 0, 0, 0, 0xf3, 0xab } },
     { "pushq", 64, 2, { 0xff, 0x31 } },
     { "popq (%rcx)", 64, 2, { 0x8f, 0x01 } },
     { "cmpxchg", 64, 3, { 0x0f, 0xb1, 0x01 } },

@@ -50,10 +50,16 @@ def read_config():
     return tests
 
 
+def model(test):
+    """The CPU model that the arguments ask for, or None."""
+    found = re.search(r"(?:^| )model=(\S+)", test.arguments)
+    return found.group(1) if found else None
+
+
 def command(test, args, folder, hypervisor):
     """The emulator's command line; all files by their names in the folder."""
     line = [base.need("qemu-system-x86_64", "qemu-system-x86"), "-accel", "tcg,thread=multi",
-            "-cpu", qemu.cpu_option(args.cpu_model), "-smp", str(test.cpus), "-m", str(test.mem),
+            "-cpu", qemu.cpu_option(args.cpu_model or model(test)), "-smp", str(test.cpus), "-m", str(test.mem),
             "-display", "none", "-nic", "none", "-no-reboot", "-monitor", "none",
             "-serial", "file:serial.log", "-machine", test.bench.partition(":")[2] or "pc"]
     (folder / "guest.bin").symlink_to(args.build / "tests/guests" / f"{test.program}.bin")

@@ -9,7 +9,7 @@ static const struct form invalid[] = {
     { "ud1", 64, 3, { 0x0f, 0xb9, 0xc0 } }, { "push %es", 64, 1, { 0x06 } },
     { "daa", 64, 1, { 0x27 } }, { "pusha", 64, 1, { 0x60 } }, { "82", 64, 3, { 0x82, 0xc0, 0 } },
     { "ljmp imm", 64, 7, { 0xea, 0, 0, 0, 0, 8, 0 } }, { "lock nop", 64, 2, { 0xf0, 0x90 } },
-    { "mov to cs", 64, 2, { 0x8e, 0xc8 } }, { "mov cr1", 64, 3, { 0x0f, 0x20, 0xc8 } },
+    { "mov to cs", 64, 2, { 0x8e, 0xc8 } },
     { "syscall, SCE 0", 64, 2, { 0x0f, 0x05 } }, { "rex ud2", 64, 3, { 0x48, 0x0f, 0x0b } },
     { "0f 04", 64, 2, { 0x0f, 0x04 } }, { "0f 0a", 64, 2, { 0x0f, 0x0a } },
     { "0f 01 c2", 64, 3, { 0x0f, 0x01, 0xc2 } }, { "xgetbv, OSXSAVE 0", 64, 3, { 0x0f, 0x01, 0xd0 } },
