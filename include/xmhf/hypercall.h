@@ -19,6 +19,8 @@
 #define XMHF_HC_INFO        0x100u /* RCX = which (enum xmhf_info); RAX = value */
 #define XMHF_HC_HELLO       0x110u /* helloworld: RAX = number of CPUID exits so far */
 
+#define XMHF_HC_PANIC       0x1ffu /* with the option testpanic: the hypervisor panics */
+
 /* What XMHF_HC_INFO can tell; none of it is secret and none is an address. */
 enum xmhf_info {
     XMHF_INFO_VERSION = 0,       /* major << 16 | minor */
@@ -32,7 +34,8 @@ enum xmhf_info {
                                     death << 32 | vector << 16 | 0; 0 if none */
     XMHF_INFO_BOOT_TICKS = 8,    /* TSC ticks from our first instruction to guest start */
     XMHF_INFO_HASH_TICKS = 9,    /* TrustVisor: TSC ticks spent hashing PALs, all CPUs */
-    XMHF_INFO_EXITS = 0x1000,    /* + enum exit_kind: exits of that kind, all CPUs */
+    XMHF_INFO_EXITS = 0x1000,    /* + enum exit_kind: exits of that kind, all CPUs;
+                                    + (cpu + 1) << 16: of CPU number cpu only */
 };
 
 /* CPUID leaf by which TrustVisor programs detect it (facts: public ABI). */

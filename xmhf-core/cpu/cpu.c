@@ -163,7 +163,5 @@ void trap_handle(struct trap_frame *f)
     if (f->vector == EXC_GP && fix_up(f)) {
         return;
     }
-    panic("exception %u in the core, error 0x%x, rip %p, address %p",
-          (unsigned)f->vector, (unsigned)f->error, (void *)(uintptr_t)f->rip,
-          (void *)(uintptr_t)hw_read_cr2());
+    panic_trap(f);
 }

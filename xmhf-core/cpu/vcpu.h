@@ -55,6 +55,7 @@ struct event {
 enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT_INT = 4 };
 
 #define CPU_MAX 64
+#define VCPU_TRACE 16 /* a power of two */
 
 /* Requests one CPU makes of another, taken up at the target's next exit. */
 #define REQ_INIT_SIPI  1u  /* look at apstate */
@@ -87,6 +88,11 @@ struct vcpu {
     uint64_t guest_xcr0;               /* the guest's XCR0 while a sandbox runs */
     void *vendor;                      /* struct svm_cpu or struct vmx_cpu */
     void *hypapp;                      /* the hypapp's own per-CPU data */
+    struct exit_trace {                /* the last exits, for the crash record */
+        uint64_t raw;
+        uint32_t kind;
+    } trace[VCPU_TRACE];
+    unsigned trace_next;               /* counts up; the newest is trace_next - 1 */
     uint64_t exits[EXIT_KIND_COUNT];   /* read by others for statistics only */
 };
 

@@ -10,6 +10,10 @@ void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Our own bug: wipe PALs and keys, leave a crash record, stop all CPUs, reset. */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same for an exception in the core. */
+struct trap_frame;
+_Noreturn void panic_trap(const struct trap_frame *f);
+
 #define ASSERT(cond) \
     do { \
         if (!(cond)) { \

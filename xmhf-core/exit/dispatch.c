@@ -103,6 +103,7 @@ void guest_loop(struct vcpu *v)
         }
         virt->run(v, &e);
         v->exits[e.kind]++;
+        v->trace[v->trace_next++ % VCPU_TRACE] = (struct exit_trace){ e.raw, e.kind };
         exit_dispatch(v, &e);
     }
 }

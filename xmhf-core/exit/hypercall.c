@@ -4,10 +4,23 @@
 #include <exit/dispatch.h>
 #include <hypapp/hypapp.h>
 #include <init/main.h>
+#include <init/options.h>
 #include <insn/insn.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <xmhf/hypercall.h>
+
+/* Exit counters: of all CPUs, or of one. */
+static bool exit_info(uint64_t which, uint64_t *value)
+{
+    uint64_t cpu = which >> 16, kind = (which & 0xffff) - XMHF_INFO_EXITS;
+
+    if (kind >= EXIT_KIND_COUNT || cpu > vcpu_count) {
+        return false;
+    }
+    *value = cpu == 0 ? exit_count((enum exit_kind)kind) : vcpus[cpu - 1]->exits[kind];
+    return true;
+}
 
 static bool core_info(uint64_t which, uint64_t *value)
 {
@@ -21,11 +34,7 @@ static bool core_info(uint64_t which, uint64_t *value)
     case XMHF_INFO_BOOT_TICKS: *value = core_boot_ticks(); return true;
     default: break;
     }
-    if (which >= XMHF_INFO_EXITS && which < XMHF_INFO_EXITS + EXIT_KIND_COUNT) {
-        *value = exit_count((enum exit_kind)(which - XMHF_INFO_EXITS));
-        return true;
-    }
-    return false;
+    return exit_info(which, value);
 }
 
 /* Both forms are 3 bytes; a guest that adds prefixes goes on in the middle of its own
@@ -41,6 +50,9 @@ void exit_hypercall(struct vcpu *v, const struct exit *e)
     uint32_t cmd = (uint32_t)*rax;
     uint64_t value = 0;
 
+    if (cmd == XMHF_HC_PANIC && core_options()->testpanic) {
+        panic("asked for by a hypercall");
+    }
     switch (hypapp.hypercall(v, cmd)) {
     case HC_DONE:
         exit_skip(v, hypercall_len(e));

@@ -40,6 +40,7 @@ static void place(const struct linux_plan *plan, bool initrd_first)
 int guest_boot_load(const struct boot_info *bi, struct vcpu_state *s)
 {
     static uint8_t params[LINUX_BOOT_PARAMS_SIZE];
+    static struct boot_info guest_view; /* with the map that the guest will see */
     struct linux_plan plan;
     bool initrd_first = false;
     const char *why = "";
@@ -48,8 +49,11 @@ int guest_boot_load(const struct boot_info *bi, struct vcpu_state *s)
         log_line("cannot start: no guest; give a kernel as the first module");
         return -1;
     }
+    guest_view = *bi;
+    memcpy(guest_view.mem, guest_map, sizeof(guest_map));
+    guest_view.mem_count = guest_map_count;
     const void *image = host_phys(bi->module[0].start, bi->module[0].size);
-    if (!image || linux_plan(bi, image, &plan, &initrd_first, &why) != 0) {
+    if (!image || linux_plan(&guest_view, image, &plan, &initrd_first, &why) != 0) {
         log_line("cannot start the guest: %s", image ? why : "its module is not in RAM");
         return -1;
     }

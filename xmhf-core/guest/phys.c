@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's physical memory: what is ordinary RAM, and its nested tables. */
+#include <debug/crash.h>
 #include <debug/log.h>
 #include <guest/phys.h>
 #include <hw/apic.h>
@@ -56,6 +57,12 @@ static int build_map(const struct boot_info *bi)
 
     if (n < 0) {
         return -1;
+    }
+    for (unsigned i = 0; i < CRASH_COPIES; i++) {
+        if (crash_place[i]
+            && (n = e820_reserve(guest_map, (unsigned)n, BOOT_MEM_MAX, crash_place[i], PAGE_SIZE)) < 0) {
+            return -1;
+        }
     }
     guest_map_count = (unsigned)n;
     /* The largest ranges first: most look-ups end at once. */

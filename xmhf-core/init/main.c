@@ -2,6 +2,7 @@
 /* From the boot stage to the guest's first instruction. */
 #include <acpi/acpi.h>
 #include <cpu/cpu.h>
+#include <debug/crash.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <debug/serial.h>
@@ -32,6 +33,7 @@ static atomic_bool start_guest;
 const struct virt_ops *virt;
 
 uint64_t core_protected_size(void) { return info.protected_size; }
+const struct options *core_options(void) { return &options; }
 uint64_t core_boot_ticks(void) { return boot_ticks; }
 
 /* The launch is refused: say so (the reason was logged) and stay here. */
@@ -166,6 +168,7 @@ void core_main(const struct boot_info *from)
               info.protected_size);
     log_options();
     host_map_init(&info);
+    crash_init(&info);
     apic_init();
     read_acpi();
     if (smp_init(&acpi, options.cpus) != 0) {

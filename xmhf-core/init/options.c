@@ -77,6 +77,13 @@ static bool set_quiet(struct options *o, const char *value)
     return true;
 }
 
+static bool set_testpanic(struct options *o, const char *value)
+{
+    (void)value;
+    o->testpanic = true;
+    return true;
+}
+
 /* How each option is set; whether it takes a value, OPTIONS says. */
 static const struct {
     const char *name;
@@ -86,6 +93,7 @@ static const struct {
     { "cpus", set_cpus },
     { "com", set_com },
     { "quiet", set_quiet },
+    { "testpanic", set_testpanic },
 };
 
 #define X(name, argument, help) { name, sizeof(argument) > 1 },

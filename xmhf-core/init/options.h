@@ -9,6 +9,7 @@ struct options {
     uint64_t palmem;      /* bytes for the PAL pool; 0 = default (RAM/64, 2..64 MiB in all) */
     unsigned cpus;        /* 0 = all that the MADT lists */
     uint16_t com;         /* I/O port of the log's UART; 0 = none; default 0x3f8 */
+    bool testpanic;
     bool quiet;           /* only errors on the serial line */
 };
 
@@ -17,6 +18,7 @@ struct options {
     X("palmem", "MiB", "memory for PALs (default: RAM/64 less the core, at least 2)") \
     X("cpus", "N", "take N CPUs; INIT and start-up IPIs to the others are dropped") \
     X("com", "PORT|off", "UART of the log, hexadecimal port (default 3f8)") \
+    X("testpanic", "", "for tests only: hypercall 0x1ff makes the hypervisor panic") \
     X("quiet", "", "errors only on the UART; the memory log keeps everything")
 
 #define OPTIONS_BAD_MAX 8

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The core's own page tables: W^X, guard pages, direct map of RAM. */
+#include <cpu/vcpu.h>
 #include <debug/log.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
@@ -151,6 +152,14 @@ uint64_t host_map_stacks(unsigned cpu)
 uint64_t host_stack_top(uint64_t stacks, unsigned which)
 {
     return stacks + (which + 1) * STACK_PITCH;
+}
+
+uint64_t host_stack_end(uint64_t rsp)
+{
+    if (rsp < STACK_VA || rsp >= STACK_VA + CPU_MAX * STACK_SLOT) {
+        return rsp;
+    }
+    return align_up(rsp, STACK_PITCH);
 }
 
 volatile void *host_map_mmio(uint64_t addr)

@@ -27,6 +27,9 @@ void host_map_init(const struct boot_info *bi);
 uint64_t host_map_stacks(unsigned cpu);
 uint64_t host_stack_top(uint64_t stacks, unsigned which);
 
+/* End (exclusive) of the stack that `rsp` lies in; `rsp` itself if it is in none. */
+uint64_t host_stack_end(uint64_t rsp);
+
 /* Map a device page uncached; returns a pointer to `addr` itself. */
 volatile void *host_map_mmio(uint64_t addr);
 

@@ -4,6 +4,7 @@
 #define XMHF_VIRT_EVENT_H
 
 #include <cpu/vcpu.h>
+#include <irq/stop.h>
 #include <x86/cpu.h>
 
 struct event_slot {
@@ -27,6 +28,15 @@ static inline bool event_makes_double_fault(const struct event *first, const str
             && (event_contributory(second->vector) || second->vector == EXC_PF));
 }
 
+/* A fault while a double fault was being delivered: shutdown. Where the delivery exits at
+ * each try, the CPU never sees it as one. */
+static inline bool event_makes_triple_fault(const struct event *first, const struct event *second)
+{
+    return first->type == EVENT_EXCEPTION && first->vector == EXC_DF
+        && second->type == EVENT_EXCEPTION
+        && (event_contributory(second->vector) || second->vector == EXC_PF);
+}
+
 /* Queue `ev`. An exception takes the place of what was queued, as a CPU does with a fault
  * during a delivery; anything else waits: false. */
 static inline bool event_queue(struct event_slot *slot, const struct event *ev)
@@ -35,6 +45,9 @@ static inline bool event_queue(struct event_slot *slot, const struct event *ev)
 
     if (slot->full && ev->type != EVENT_EXCEPTION) {
         return false;
+    }
+    if (slot->full && event_makes_triple_fault(&slot->event, ev)) {
+        stop_and_reset("guest triple fault");
     }
     slot->event = slot->full && event_makes_double_fault(&slot->event, ev) ? df : *ev;
     slot->full = true;

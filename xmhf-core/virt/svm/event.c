@@ -52,6 +52,20 @@ void svm_save_event(struct vcpu *v)
     s->queued = (struct event_slot){ ev, true };
 }
 
+/* The instruction at RIP was carried out by software: its shadow ends, and if the guest
+ * single-steps, the trap that follows the instruction comes now (APM vol. 2, 8.2.2). */
+void svm_clear_shadow(struct vcpu *v)
+{
+    static const struct event db = { .vector = EXC_DB, .type = EVENT_EXCEPTION };
+    struct svm_cpu *s = svm(v);
+
+    s->active->interrupt_shadow = 0;
+    if (s->active == s->os && (v->regs.rflags & RFLAGS_TF) && s->nmi != NMI_STEPPING_IRET) {
+        s->os->dr6 |= DR6_BS;
+        svm_inject(v, &db);
+    }
+}
+
 bool svm_nmi_ready(struct vcpu *v)
 {
     struct svm_cpu *s = svm(v);

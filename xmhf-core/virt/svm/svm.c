@@ -168,7 +168,6 @@ static void run(struct vcpu *v, struct exit *e)
     }
 }
 
-static void clear_shadow(struct vcpu *v) { svm(v)->active->interrupt_shadow = 0; }
 static void set_cr2(struct vcpu *v, uint64_t cr2) { svm(v)->os->cr2 = cr2; }
 static void flush(struct vcpu *v) { svm(v)->flush_os = true; }
 
@@ -192,7 +191,7 @@ const struct virt_ops svm_ops = {
     .get_paging = svm_get_paging, .get_segment = svm_get_segment,
     .inject = svm_inject, .event_queued = svm_event_queued,
     .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,
-    .clear_shadow = clear_shadow, .set_cr2 = set_cr2,
+    .clear_shadow = svm_clear_shadow, .set_cr2 = set_cr2,
     .held_read = svm_held_read, .held_write = svm_held_write, .set_cr = svm_set_cr,
     .flush = flush,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
