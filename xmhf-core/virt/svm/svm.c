@@ -159,6 +159,9 @@ static void run(struct vcpu *v, struct exit *e)
     v->regs.gpr[GPR_RSP] = c->rsp;
     v->regs.rip = c->rip;
     v->regs.rflags = c->rflags;
+    if (c != s->os) {
+        c->rax = c->rsp = 0; /* a sandbox's registers are in v->regs only, which a reset wipes */
+    }
     if (c->exit_int_info & SVM_EVENT_VALID) {
         svm_save_event(v);
     }
