@@ -97,15 +97,22 @@ static void drop_nmis(struct vcpu *v)
     }
 }
 
-static void reset_vcpu(struct vcpu *v)
+static void reset_apic(struct vcpu *v)
+{
+    apic_soft_reset(take_interrupts, v);
+    drop_nmis(v);
+    atomic_store(&v->guest_nmis, 0);
+}
+
+/* An INIT takes the boot CPU to its reset vector. */
+static void restart_boot_cpu(struct vcpu *v)
 {
     struct vcpu_state s;
 
-    apic_soft_reset(take_interrupts, v);
-    state_init(&s, v->index == 0);
+    reset_apic(v);
+    state_init(&s, true);
     virt->set_state(v, &s);
-    drop_nmis(v);
-    atomic_store(&v->guest_nmis, 0);
+    v->ap.state = AP_RUNNING;
 }
 
 void ipi_take_signals(struct vcpu *v)
@@ -116,12 +123,14 @@ void ipi_take_signals(struct vcpu *v)
         atomic_fetch_and(&v->requests, ~REQ_INIT_SIPI);
         switch (ap_take(&v->ap, &vector)) {
         case AP_RESET:
-            reset_vcpu(v);
+            /* Of another CPU nothing can be seen until its SIPI, which may follow within
+             * microseconds and be lost if we aren't waiting: all work is done then. */
             if (v->index == 0) {
-                v->ap.state = AP_RUNNING; /* the boot CPU goes to the reset vector */
+                restart_boot_cpu(v);
             }
             continue;
         case AP_START:
+            reset_apic(v);
             state_sipi(v, vector);
             continue;
         case AP_NOTHING:

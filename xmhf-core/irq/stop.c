@@ -7,7 +7,9 @@
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <irq/stop.h>
+#include <mm/host_map.h>
 #include <mm/pool.h>
+#include <util/string.h>
 
 void kick(struct vcpu *v)
 {
@@ -54,6 +56,14 @@ void stop_self(void)
 void stop_wipe(void)
 {
     pool_wipe();
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        if (vcpus[i]->in_sandbox) {
+            memset(&vcpus[i]->regs, 0, sizeof(vcpus[i]->regs));
+        }
+        if (atomic_load(&vcpus[i]->online)) { /* its stacks are mapped */
+            host_wipe_stacks(i, align_down(hw_rsp(), 8));
+        }
+    }
     if (hypapp.wipe) {
         hypapp.wipe();
     }

@@ -162,6 +162,20 @@ uint64_t host_stack_end(uint64_t rsp)
     return align_up(rsp, STACK_PITCH);
 }
 
+void host_wipe_stacks(unsigned cpu, uint64_t rsp)
+{
+    const uint64_t red = 1024; /* room for the frames of those who wipe */
+
+    for (unsigned which = 0; which <= IST_DF; which++) {
+        uint64_t end = host_stack_top(STACK_VA + cpu * STACK_SLOT, which);
+        uint64_t start = end - (which == 0 ? STACK_MAIN : STACK_IST);
+        if (rsp >= start && rsp < end) {
+            end = rsp > start + red ? rsp - red : start;
+        }
+        hw_fill64((void *)(uintptr_t)start, 0, (end - start) / 8);
+    }
+}
+
 volatile void *host_map_mmio(uint64_t addr)
 {
     static unsigned used;

@@ -30,6 +30,10 @@ uint64_t host_stack_top(uint64_t stacks, unsigned which);
 /* End (exclusive) of the stack that `rsp` lies in; `rsp` itself if it is in none. */
 uint64_t host_stack_end(uint64_t rsp);
 
+/* Zero the stacks of `cpu`, which are mapped, but for what is in use above `rsp` if that lies
+ * in one of them (reset and panic path: they may hold PAL words). */
+void host_wipe_stacks(unsigned cpu, uint64_t rsp);
+
 /* Map a device page uncached; returns a pointer to `addr` itself. */
 volatile void *host_map_mmio(uint64_t addr);
 

@@ -271,9 +271,14 @@ static void take_interrupts(struct vcpu *v)
 }
 
 /* The next entry waits for a SIPI in the hardware, and its arrival exits. SIPIs that reach a
- * CPU in the core are lost. */
+ * CPU in the core are lost. Whatever an entry in this state can't have goes (27.3.1.5); the
+ * rest of the state is loaded when the SIPI comes. */
 static void park(struct vcpu *v)
 {
+    vmx(v)->queued.full = false;
+    vmx(v)->nmi_window = false;
+    vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
+    vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     vmcs_write(VMCS_GUEST_ACTIVITY, ACTIVITY_WAIT_SIPI);
     atomic_store(&v->waiting, true);
 }
