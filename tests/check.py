@@ -45,7 +45,8 @@ def telling_lines(path):
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     end = max(0, len(lines) - 20)
     errors = [line for line in lines[:end] if COMPLAINT.search(line)]
-    return errors[:20] + (["..."] if errors else []) + lines[end:]
+    told = errors[:8] + (["..."] if errors else []) + lines[end:]
+    return [line[:240] for line in told]
 
 
 class Child:
