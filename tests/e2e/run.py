@@ -86,7 +86,7 @@ class Machines:
         program = self.scratch / name
         if not program.exists():
             base.run([os.environ.get("CC", "gcc"), "-O2", "-static", "-Wall", "-Wextra", "-Werror",
-                      "-o", program, E2E / f"{name}.c"], f"compile {name}")
+                      "-I", SOURCE / "include", "-o", program, E2E / f"{name}.c"], f"compile {name}")
         return program
 
     def example(self, name):
@@ -305,10 +305,45 @@ def test_pal_secret_control(machines):
     return "without the hypervisor the same search found the secret in kcore and in the process"
 
 
+def test_pal_foreign(machines):
+    """Registrations that are malformed, or of memory that is not the caller's to write."""
+    range_line = machines.run(["true"]).ended_well().logged(
+        r"^\[xmhf\] protected range: \d+ KiB at (0x[0-9a-f]+)")
+    script = ("sha256sum /bin/busybox >before; palabuse foreign $1 || exit 1; "
+              "sha256sum /bin/busybox | cmp - before && echo file unchanged")
+    run = machines.run(["sh", "-c", script, "sh", range_line.group(1)],
+                       adds=[machines.compile("palabuse")]).ended_well()
+    check("BAD:" not in run.text() and "file unchanged" in run.text(), run.text())
+    refused = len(re.findall(r": (?:[A-Z_]{3,}|a fault in the caller)$", run.text(), re.M))
+    check(refused > 25, f"only {refused} cases were tried:\n{run.text()}")
+    return f"{refused} bad registrations refused; no byte, file or pool page changed by them"
+
+
+def fuzz(machines, count):
+    seed = int.from_bytes(os.urandom(4), "little")
+    run = machines.run(["palabuse", "fuzz", str(count), str(seed)], "--timeout", "900",
+                       adds=[machines.compile("palabuse")])
+    check(run.status == 0 and "BAD:" not in run.text(),
+          f"seed {seed}: status {run.status}\n{run.text()}{run.complaint}")
+    return f"commands 0 to 65535 and {count} random hypercalls (seed {seed}), nothing leaked"
+
+
+def test_hypercall_fuzz(machines):
+    """Random hypercalls from ring 3, 30,000 of them."""
+    return fuzz(machines, 30000)
+
+
+def test_hypercall_fuzz_long(machines):
+    """Random hypercalls from ring 3, 500,000 of them."""
+    return fuzz(machines, 500000)
+
+
 BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1, test_boot_2, test_boot_4,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
-         test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control)
-MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm)  # only with --all, or by name
+         test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control,
+         test_pal_foreign, test_hypercall_fuzz)
+MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
+        test_hypercall_fuzz_long)  # only with --all, or by name
 
 
 def name_of(test):

@@ -1,0 +1,340 @@
+/*
+ * Gives the hypervisor bad registrations and random hypercalls from ring 3, and
+ * checks that each is refused, that nothing was changed and nothing leaked.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * usage: palabuse foreign [PROTECTED-ADDRESS] | palabuse fuzz COUNT SEED
+ * Prints what was refused and how; exit status 0 if all went as it must.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xmhf/hypercall.h>
+#include <xmhf/trustvisor.h>
+
+#define PAGE 4096ul
+#define FAULT (~0ull) /* stands for "the caller got a signal" */
+
+static sigjmp_buf after_fault;
+static int failures;
+
+static void on_signal(int number)
+{
+	(void)number;
+	siglongjmp(after_fault, 1);
+}
+
+/* A hypercall as AMD does it; the bench of these tests is AMD. */
+static uint64_t hypercall(uint64_t command, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
+{
+	uint64_t rax = command;
+
+	__asm__ volatile("vmmcall" : "+a"(rax) : "c"(a1), "d"(a2), "S"(a3), "D"(a4) : "memory");
+	return rax;
+}
+
+/* The same, with FAULT as the result if it raises a signal. */
+static uint64_t guarded(uint64_t command, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
+{
+	if (sigsetjmp(after_fault, 1))
+		return FAULT;
+	return hypercall(command, a1, a2, a3, a4);
+}
+
+static uint64_t pool_free(void)
+{
+	return hypercall(XMHF_HC_INFO, XMHF_INFO_POOL_FREE, 0, 0, 0);
+}
+
+/* --- registrations ---------------------------------------------------------- */
+
+static uint8_t *memory; /* CODE, DATA, STACK, PARAM: a page each */
+static struct tv_pal_sections sections;
+static struct tv_pal_params params;
+static uint64_t entry;
+
+static void fill_memory(void)
+{
+	memset(memory, 0xc3, 4 * PAGE); /* "ret" everywhere */
+}
+
+/* What a sound registration of `memory` says. */
+static void describe(void)
+{
+	static const uint32_t types[] = { TV_SECTION_CODE, TV_SECTION_DATA, TV_SECTION_STACK,
+					  TV_SECTION_PARAM };
+
+	memset(&sections, 0, sizeof sections);
+	memset(&params, 0, sizeof params);
+	sections.num_sections = 4;
+	for (unsigned i = 0; i < 4; i++)
+		sections.sections[i] = (struct tv_pal_section){
+			types[i], 1, (uintptr_t)memory + i * PAGE };
+	params.num_params = 1;
+	params.params[0].type = TV_PARAM_INTEGER;
+	entry = (uintptr_t)memory;
+}
+
+static void good_registration(void)
+{
+	fill_memory();
+	describe();
+}
+
+static uint64_t register_now(void)
+{
+	return guarded(TV_HC_REG, (uintptr_t)&sections, 0, (uintptr_t)&params, entry);
+}
+
+static const char *name_of(uint64_t error)
+{
+	switch (error) {
+#define X(name, number, sentence) case number: return #name;
+	TV_ERRORS(X)
+#undef X
+	case FAULT: return "a fault in the caller";
+	default: return "an unknown value";
+	}
+}
+
+/* Try what is in `sections`, `params` and `entry`; it must not be accepted. */
+static void must_refuse(const char *what)
+{
+	static uint8_t before[4 * PAGE];
+	uint64_t free_before = pool_free(), error;
+
+	memcpy(before, memory, sizeof before);
+	error = register_now();
+	printf("%s: %s\n", what, name_of(error));
+	if (error == TV_OK || strcmp(name_of(error), "an unknown value") == 0) {
+		printf("BAD: %s was not refused (0x%llx)\n", what, (unsigned long long)error);
+		failures++;
+	}
+	if (memcmp(before, memory, sizeof before) != 0) {
+		printf("BAD: %s changed the caller's memory\n", what);
+		failures++;
+	}
+	if (pool_free() != free_before) {
+		printf("BAD: %s changed the number of free pool pages\n", what);
+		failures++;
+	}
+	good_registration();
+}
+
+static void structural_cases(void)
+{
+	good_registration(); sections.num_sections = 0; must_refuse("no sections");
+	sections.num_sections = 11; must_refuse("11 sections");
+	sections.num_sections = 0xffffffff; must_refuse("2^32-1 sections");
+	sections.sections[1].type = 9; must_refuse("an unknown section type");
+	sections.sections[1].start_addr += 8; must_refuse("a misaligned section");
+	sections.sections[1].page_num = 0; must_refuse("an empty section");
+	sections.sections[1].page_num = 0xffffffff; must_refuse("a section of 16 TiB");
+	sections.sections[1].start_addr = ~0ull << 12; sections.sections[1].page_num = 2;
+	must_refuse("a section that wraps around");
+	sections.sections[1].start_addr = 0x0000800000000000ull; must_refuse("a non-canonical section");
+	sections.sections[1].start_addr = 0xffff888000000000ull; must_refuse("a kernel address");
+	sections.sections[1].start_addr = sections.sections[0].start_addr;
+	must_refuse("a section twice");
+	sections.sections[0].type = TV_SECTION_DATA; must_refuse("no code");
+	sections.sections[2].type = TV_SECTION_DATA; must_refuse("no stack");
+	params.num_params = 0; must_refuse("0 parameters");
+	params.num_params = 11; must_refuse("11 parameters");
+	params.params[0].type = 7; must_refuse("an unknown parameter type");
+	params.params[0].type = TV_PARAM_POINTER; params.params[0].size = ~0ull;
+	must_refuse("a parameter of 2^64-1 words");
+	params.params[0].type = TV_PARAM_POINTER; params.params[0].size = 1ull << 61;
+	must_refuse("a parameter whose size in bytes wraps to 0");
+	entry += PAGE; must_refuse("an entry outside CODE");
+	entry = 0; must_refuse("an entry at 0");
+	entry += PAGE - 1; must_refuse("an entry without room for the stub");
+}
+
+/* DATA at a mapping that is not the caller's to write. */
+static void foreign_case(const char *what, void *at)
+{
+	if (at == MAP_FAILED) {
+		printf("%s: cannot be mapped here\n", what);
+		return;
+	}
+	sections.sections[1].start_addr = (uintptr_t)at;
+	must_refuse(what);
+}
+
+static void *map_physical(uint64_t address)
+{
+	int fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
+	void *at = fd < 0 ? MAP_FAILED : mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+					      (off_t)address);
+
+	if (fd >= 0)
+		close(fd);
+	return at;
+}
+
+static void foreign_cases(uint64_t protected_address)
+{
+	int file = open("/bin/busybox", O_RDONLY | O_CLOEXEC);
+	volatile uint8_t *zero = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *other;
+
+	(void)zero[0]; /* now it is the kernel's zero page */
+	foreign_case("the zero page", (void *)(uintptr_t)zero);
+	foreign_case("a file's page, private", mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0));
+	foreign_case("a file's page, shared", mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0));
+	foreign_case("an unmapped address", (void *)0x10000);
+	foreign_case("the local APIC", map_physical(0xfee00000));
+	foreign_case("the HPET", map_physical(0xfed00000));
+	foreign_case("the BIOS ROM", map_physical(0xf0000));
+	foreign_case("the video memory", map_physical(0xa0000));
+	if (protected_address)
+		foreign_case("the protected range", map_physical(protected_address));
+
+	/* Another PAL's section: register one, then use its DATA for a second. */
+	other = memory;
+	if (register_now() != TV_OK) {
+		printf("BAD: a good registration was refused\n");
+		failures++;
+		return;
+	}
+	printf("a good registration: OK\n");
+	memory = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	good_registration();
+	foreign_case("another PAL's section", other + PAGE);
+	entry = (uintptr_t)other;
+	must_refuse("another PAL's entry");
+	if (hypercall(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) != TV_OK) {
+		printf("BAD: unregistering was refused\n");
+		failures++;
+	}
+	if (guarded(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) == TV_OK) {
+		printf("BAD: unregistering twice was accepted\n");
+		failures++;
+	}
+}
+
+/* --- random hypercalls -------------------------------------------------------- */
+
+static uint64_t random_state;
+
+/* xorshift64*: the same sequence for the same seed. */
+static uint64_t next_random(void)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return random_state * 0x2545f4914f6cdd1dull;
+}
+
+static uint64_t random_argument(void)
+{
+	uint64_t r = next_random();
+
+	switch (next_random() % 8) {
+	case 0: return 0;
+	case 1: return r;
+	case 2: return r & 0xff;
+	case 3: return (uintptr_t)&sections;
+	case 4: return (uintptr_t)&params;
+	case 5: return (uintptr_t)memory + r % (4 * PAGE);
+	case 6: return 0xffff800000000000ull | r;
+	default: return ~0ull - (r & 0xfff);
+	}
+}
+
+static uint64_t random_command(void)
+{
+	uint64_t r = next_random();
+
+	switch (r >> 60) {
+	case 0: return r; /* what is above EAX must not matter */
+	case 1: case 2: case 3: case 4: case 5: return TV_HC_REG;
+	case 6: case 7: return TV_HC_UNREG;
+	case 8: return XMHF_HC_INFO;
+	default: return (r >> 8) & 0x1ff;
+	}
+}
+
+/* Spoil a registration in one place or two, in the structures that arguments point to. */
+static void random_registration(void)
+{
+	uint8_t *at = (uint8_t *)(next_random() & 1 ? (void *)&sections : (void *)&params);
+
+	describe();
+	for (unsigned n = (unsigned)(next_random() % 3); n > 0; n--)
+		at[next_random() % sizeof sections] = (uint8_t)next_random();
+}
+
+static void fuzz(unsigned long count, uint64_t seed)
+{
+	unsigned long faults = 0, registered = 0;
+	uint64_t free_before = pool_free(), result;
+
+	for (uint64_t command = 0; command < 65536; command++)
+		faults += guarded(command, 0, 0, 0, 0) == FAULT;
+	printf("commands 0 to 65535 with no arguments: %lu faults\n", faults);
+	faults = 0;
+	random_state = seed | 1;
+	for (unsigned long i = 0; i < count; i++) {
+		uint64_t command = random_command(), where;
+
+		random_registration();
+		if (command == TV_HC_REG && next_random() % 4)
+			result = register_now();
+		else
+			result = guarded(command, random_argument(), random_argument(),
+					 random_argument(), random_argument());
+		faults += result == FAULT;
+		/* Any address in CODE may have become an entry: take back what was accepted. */
+		if ((uint32_t)command == TV_HC_REG && result == TV_OK) {
+			registered++;
+			for (where = 0; where < 4 * PAGE; where++)
+				if (guarded(TV_HC_UNREG, (uintptr_t)memory + where, 0, 0, 0) == TV_OK)
+					break;
+			fill_memory();
+		}
+	}
+	printf("%lu random hypercalls: %lu faults, %lu registrations accepted and taken back\n",
+	       count, faults, registered);
+	if (pool_free() != free_before) {
+		printf("BAD: %lld pool pages leaked\n", (long long)(free_before - pool_free()));
+		failures++;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (int number = 1; number < 32; number++)
+		if (number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGTRAP)
+			sigaction(number, &action, NULL);
+	memory = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED || guarded(TV_HC_TEST, 0, 0, 0, 0) == FAULT) {
+		printf("BAD: there is no hypervisor that answers\n");
+		return 2;
+	}
+	good_registration();
+	if (argc == 4 && strcmp(argv[1], "fuzz") == 0) {
+		fuzz(strtoul(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
+	} else if (argc >= 2 && strcmp(argv[1], "foreign") == 0) {
+		structural_cases();
+		foreign_cases(argc > 2 ? strtoull(argv[2], NULL, 0) : 0);
+	} else {
+		fprintf(stderr, "usage: palabuse foreign [PROTECTED-ADDRESS] | fuzz COUNT SEED\n");
+		return 2;
+	}
+	puts(failures ? "some went wrong" : "all as it must be");
+	return failures != 0;
+}
