@@ -10,14 +10,15 @@
 
 #include "walk_ref.h"
 
-/* Guest RAM: 64 pages at 0, and any page from 1 GiB up to 1 TiB, which all show the same
- * scratch page (leaves only need some pointer). Page 63 is a hole. */
+/* Guest RAM: 64 pages at 0, of which page 63 is a hole, and any page from 1 GiB up to 1 TiB
+ * (if the CPU has so many address bits), which all show the same scratch page. */
 #define RAM_PAGES 64
 #define HOLE      63
 
 static uint8_t ram[RAM_PAGES * PAGE_SIZE] __attribute__((aligned(4096)));
 static uint8_t scratch[PAGE_SIZE] __attribute__((aligned(4096)));
 static void (*on_map)(uint64_t at, size_t len); /* another CPU, between read and exchange */
+static struct guest_phys_ops phys;
 
 static void *map(gpa_t g, size_t len)
 {
@@ -28,10 +29,9 @@ static void *map(gpa_t g, size_t len)
     if (g.a < sizeof(ram)) {
         return g.a >> PAGE_SHIFT == HOLE ? NULL : ram + g.a;
     }
-    return g.a >= GIB(1) && g.a < GIB(1024) ? scratch + (g.a & PAGE_MASK) : NULL;
+    return g.a >= GIB(1) && g.a < GIB(1024) && g.a >> phys.maxphyaddr == 0
+         ? scratch + (g.a & PAGE_MASK) : NULL;
 }
-
-static struct guest_phys_ops phys = { .map = map, .maxphyaddr = 40, .page1g = true };
 
 static void put64(uint64_t at, uint64_t e) { memcpy(ram + at, &e, 8); }
 static void put32(uint64_t at, uint64_t e) { uint32_t v = (uint32_t)e; memcpy(ram + at, &v, 4); }
