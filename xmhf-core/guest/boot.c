@@ -2,6 +2,8 @@
 /* Loading the guest that the boot modules hold: a Linux bzImage and its initrd. */
 #include <debug/log.h>
 #include <guest/boot.h>
+#include <guest/int15.h>
+#include <guest/linux16.h>
 #include <guest/linux_boot.h>
 #include <guest/phys.h>
 #include <guest/state.h>
@@ -37,25 +39,48 @@ static void place(const struct linux_plan *plan, bool initrd_first)
     }
 }
 
-int guest_boot_load(const struct boot_info *bi, struct vcpu_state *s)
+static int refuse(const char *why)
+{
+    log_line("cannot start the guest: %s", why);
+    return -1;
+}
+
+/* An image without a 32-bit entry: real mode, with the BIOS at its service. */
+static int load16(const struct boot_info *bi, const uint8_t *image, struct vcpu_state *s)
+{
+    struct linux16_plan plan;
+    const char *why = "";
+
+    if (linux16_plan(bi, image, &plan, &why) != 0) {
+        return refuse(why);
+    }
+    linux16_fill(host_phys(plan.area, LINUX16_AREA), bi, image, &plan);
+    move(MIB(1), bi->module[0].start + plan.setup_size, plan.kernel_size);
+    log_line("guest: set-up code in real mode at 0x%llx", (unsigned long long)plan.area);
+    state_linux16(s, plan.area);
+    return 0;
+}
+
+/* `bi` with the memory map that the guest will see. */
+static const struct boot_info *guest_view(const struct boot_info *bi)
+{
+    static struct boot_info view;
+
+    view = *bi;
+    memcpy(view.mem, guest_map, sizeof(guest_map));
+    view.mem_count = guest_map_count;
+    return &view;
+}
+
+static int load32(const struct boot_info *bi, const void *image, struct vcpu_state *s)
 {
     static uint8_t params[LINUX_BOOT_PARAMS_SIZE];
-    static struct boot_info guest_view; /* with the map that the guest will see */
     struct linux_plan plan;
     bool initrd_first = false;
     const char *why = "";
 
-    if (bi->module_count == 0) {
-        log_line("cannot start: no guest; give a kernel as the first module");
-        return -1;
-    }
-    guest_view = *bi;
-    memcpy(guest_view.mem, guest_map, sizeof(guest_map));
-    guest_view.mem_count = guest_map_count;
-    const void *image = host_phys(bi->module[0].start, bi->module[0].size);
-    if (!image || linux_plan(&guest_view, image, &plan, &initrd_first, &why) != 0) {
-        log_line("cannot start the guest: %s", image ? why : "its module is not in RAM");
-        return -1;
+    if (linux_plan(bi, image, &plan, &initrd_first, &why) != 0) {
+        return refuse(why);
     }
     linux_fill_params(params, image, &plan, guest_map, guest_map_count, bi->rsdp);
     place(&plan, initrd_first);
@@ -67,4 +92,20 @@ int guest_boot_load(const struct boot_info *bi, struct vcpu_state *s)
              (unsigned long long)plan.initrd_size);
     state_linux32(s, plan.entry, (uint32_t)plan.boot_params);
     return 0;
+}
+
+int guest_boot_load(const struct boot_info *bi, struct vcpu_state *s)
+{
+    if (bi->module_count == 0) {
+        return refuse("there is none; give a kernel as the first module");
+    }
+    uint64_t size = bi->module[0].size;
+    const void *image = host_phys(bi->module[0].start, size);
+    if (!image) {
+        return refuse("its module is not in RAM");
+    }
+    if (linux16_wanted(image, size)) {
+        return int15_install() != 0 ? -1 : load16(guest_view(bi), image, s);
+    }
+    return load32(guest_view(bi), image, s);
 }

@@ -54,3 +54,19 @@ void state_linux32(struct vcpu_state *s, uint32_t entry, uint32_t boot_params)
     s->regs.gpr[GPR_RSI] = boot_params;
     s->regs.rip = entry;
 }
+
+void state_linux16(struct vcpu_state *s, uint64_t area)
+{
+    uint16_t selector = (uint16_t)(area >> 4);
+
+    common(s);
+    for (unsigned i = SEG_ES; i <= SEG_GS; i++) {
+        s->seg[i] = (struct segment){ selector, SEG_ATTR_DATA_REAL, 0xffff, area };
+    }
+    s->seg[SEG_CS] = (struct segment){ (uint16_t)(selector + 0x20), SEG_ATTR_CODE_REAL, 0xffff,
+                                       area + 0x200 };
+    s->idt_limit = 0x3ff;
+    s->cr0 = CR0_ET;
+    s->regs.gpr[GPR_RDX] = 0;
+    s->regs.gpr[GPR_RSP] = 0xe000;
+}

@@ -14,4 +14,8 @@ void state_sipi(struct vcpu *v, uint8_t vector);
 /* The 32-bit Linux boot protocol: flat protected mode, paging off, ESI = boot_params. */
 void state_linux32(struct vcpu_state *s, uint32_t entry, uint32_t boot_params);
 
+/* The 16-bit Linux boot protocol: real mode, all data segments at `area`, IP 0 of the set-up
+ * code 512 bytes into it. */
+void state_linux16(struct vcpu_state *s, uint64_t area);
+
 #endif

@@ -14,6 +14,8 @@
 
 unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched);
 
+#define STALE_INIT_TICKS 20000 /* more than an entry and an exit take */
+
 struct vmx_common vmx_common;
 
 /* Is VMX there, and did the firmware leave it on (SDM vol. 3, 24.6, 24.7)? */
@@ -218,6 +220,21 @@ static void not_entered(struct vmx_cpu *s, struct exit *e)
     }
 }
 
+/*
+ * An INIT that comes while a CPU waits for a SIPI is blocked, but it stays pending: the usual
+ * INIT, SIPI of a guest gives the SIPI exit first and the INIT at once after the next entry.
+ * That SIPI has answered it already. `rip`, `tsc`: as they were before that entry.
+ */
+static bool is_stale_init(struct vcpu *v, uint32_t reason, uint64_t rip, uint64_t tsc)
+{
+    struct vmx_cpu *s = vmx(v);
+    bool after_sipi = s->after_sipi;
+
+    s->after_sipi = reason == VMX_EXIT_SIPI;
+    return after_sipi && reason == VMX_EXIT_INIT && v->regs.rip == rip
+        && hw_rdtsc() - tsc < STALE_INIT_TICKS;
+}
+
 static void run(struct vcpu *v, struct exit *e)
 {
     struct vmx_cpu *s = vmx(v);
@@ -226,7 +243,8 @@ static void run(struct vcpu *v, struct exit *e)
     if (!s->in_sandbox) {
         prepare_os(v, s);
     }
-    vmcs_write(VMCS_GUEST_RIP, v->regs.rip);
+    uint64_t rip = v->regs.rip, tsc = s->after_sipi ? hw_rdtsc() : 0;
+    vmcs_write(VMCS_GUEST_RIP, rip);
     vmcs_write(VMCS_GUEST_RSP, v->regs.gpr[GPR_RSP]);
     vmcs_write(VMCS_GUEST_RFLAGS, v->regs.rflags);
     switch (vmx_enter(&v->regs, &v->nmis_seen, *launched)) {
@@ -251,6 +269,9 @@ static void run(struct vcpu *v, struct exit *e)
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
     vmx_save_event(v);
     vmx_decode(v, reason, e);
+    if (is_stale_init(v, reason, rip, tsc)) {
+        e->kind = EXIT_NONE;
+    }
 }
 
 static void set_cr2(struct vcpu *v, uint64_t cr2)

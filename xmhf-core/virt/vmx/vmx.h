@@ -20,6 +20,7 @@ struct vmx_cpu {
     bool nmi_window_on;           /* and its VMCS says so */
     bool flush_linear;            /* the OS's translations, before its next entry */
     bool flush_nested;
+    bool after_sipi;              /* the last exit was a SIPI */
     uint64_t saved_perf_global;   /* the OS's, while the sandbox runs */
     uint64_t tag[VMX_SLOTS];      /* sandbox tag of each VPID on this CPU */
 };
