@@ -285,10 +285,9 @@ void call_exit(struct vcpu *v, const struct exit *e)
     case EXIT_NESTED_FAULT:
     case EXIT_SHUTDOWN:
     case EXIT_ENTRY_FAILED:
-    case EXIT_UNKNOWN:
         die(v, s, TV_DEATH_ESCAPE, 0);
         break;
-    default:
+    default: /* some instruction is intercepted in the sandbox only: INT n, IRET ... */
         die(v, s, TV_DEATH_FORBIDDEN, 0);
         break;
     }

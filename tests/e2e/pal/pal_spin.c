@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A PAL that runs for seconds: interrupted and resumed, with signals, other threads and
+ * SSE state that must survive.   pal_spin [SECONDS]
+ */
+#include "tap.h"
+#include <pthread.h>
+#include <sched.h>
+#include <sys/time.h>
+#include <time.h>
+
+typedef uint64_t (PAL_ABI *spin_fn)(uint64_t rounds, uint64_t start);
+
+/* A linear congruence: the result tells every step. */
+PAL_CODE static PAL_ABI uint64_t spin(uint64_t rounds, uint64_t start)
+{
+    for (uint64_t i = 0; i < rounds; i++) {
+        start = start * 6364136223846793005ULL + 1442695040888963407ULL;
+        __asm__ volatile("" : "+r"(start));
+    }
+    return start;
+}
+
+/* Counts to `rounds` in XMM0 by XMM15 = 1; other registers hold more of the sum. */
+extern const uint8_t spin_sse[];
+__asm__(".pushsection pal_code, \"ax\"\n.balign 16\n"
+        "spin_sse:\n"
+        "mov $1, %eax; movq %rax, %xmm15; movq %rsi, %xmm0; mov %rdi, %rcx\n"
+        "pxor %xmm8, %xmm8\n"
+        "1: paddq %xmm15, %xmm0; paddq %xmm15, %xmm8; dec %rcx; jnz 1b\n"
+        "movq %xmm8, %rdx; cmp %rdx, %rdi; jne 2f\n"
+        "movq %xmm0, %rax; ret\n"
+        "2: xor %eax, %eax; ret\n"
+        ".popsection\n");
+
+static volatile unsigned ticks;
+static volatile uint64_t worker_rounds;
+static volatile bool stop_worker;
+
+static void on_tick(int number)
+{
+    (void)number;
+    ticks++;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void set_timer(long us)
+{
+    struct itimerval it = { { 0, us }, { 0, us } };
+
+    setitimer(ITIMER_REAL, &it, NULL);
+}
+
+/* Another thread that uses SSE registers all the time. */
+static void *worker(void *arg)
+{
+    sigset_t all;
+
+    (void)arg;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    while (!stop_worker) {
+        /* Compiled without SSE, so nothing else lives there. */
+        __asm__ volatile("pcmpeqb %xmm0, %xmm0; movdqa %xmm0, %xmm8; movdqa %xmm0, %xmm15");
+        worker_rounds++;
+        if (worker_rounds % 100000 == 0) {
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static bool make(struct pal *p, const void *entry)
+{
+    struct pal_spec spec = { __start_pal_code, __stop_pal_code, entry, 1, 1, 1 };
+
+    if (pal_create(p, &spec) != 0) {
+        return ok(false, "memory for a PAL");
+    }
+    pal_add_integer(p);
+    pal_add_integer(p);
+    return tap_no_error(pal_register(p), "register");
+}
+
+/* Rounds that take about `ms` milliseconds in the PAL. */
+static uint64_t calibrate(const struct pal *p, uint64_t ms)
+{
+    uint64_t rounds = 1000, took = 0;
+
+    while (took < 100) {
+        uint64_t begin = now_ms();
+        rounds *= 2;
+        ((spin_fn)(uintptr_t)p->entry)(rounds, 1);
+        took = now_ms() - begin;
+    }
+    return rounds * ms / took;
+}
+
+static void run(const void *function, const char *name, uint64_t ms)
+{
+    uint64_t rounds, before_worker, began, took, plain, protected;
+    unsigned before_ticks;
+    struct pal p;
+
+    if (!make(&p, function)) {
+        return;
+    }
+    rounds = calibrate(&p, ms);
+    plain = ((spin_fn)(uintptr_t)function)(rounds, 77);
+    before_worker = worker_rounds;
+    before_ticks = ticks;
+    began = now_ms();
+    protected = ((spin_fn)(uintptr_t)p.entry)(rounds, 77);
+    took = now_ms() - began;
+    ok(plain == protected, "%s: %llu rounds in %llu ms give the right result", name,
+       (unsigned long long)rounds, (unsigned long long)took);
+    ok(ticks > before_ticks + 5, "%s: %u signals were handled meanwhile", name, ticks - before_ticks);
+    ok(worker_rounds > before_worker, "%s: another thread ran %llu rounds meanwhile", name,
+       (unsigned long long)(worker_rounds - before_worker));
+    ok(pal_unregister(&p) == TV_OK, "%s: unregistered", name);
+    pal_destroy(&p);
+}
+
+/* --- several callers of one PAL ------------------------------------------------------------- */
+
+struct caller { const struct pal *p; uint64_t rounds, start; bool good; };
+
+static void *calling_thread(void *arg)
+{
+    struct caller *c = arg;
+
+    c->good = ((spin_fn)(uintptr_t)c->p->entry)(c->rounds, c->start) == spin(c->rounds, c->start);
+    return NULL;
+}
+
+static void test_callers(uint64_t ms)
+{
+    struct caller c[3];
+    pthread_t thread[3];
+    struct pal p;
+    uint64_t rounds;
+
+    if (!make(&p, (const void *)(uintptr_t)spin)) {
+        return;
+    }
+    rounds = calibrate(&p, ms);
+    for (unsigned i = 0; i < 3; i++) {
+        c[i] = (struct caller){ &p, rounds, i * 1000 + 1, false };
+        pthread_create(&thread[i], NULL, calling_thread, &c[i]);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        pthread_join(thread[i], NULL);
+    }
+    ok(c[0].good && c[1].good && c[2].good, "three threads call one PAL, each gets its own result");
+    ok(pal_unregister(&p) == TV_OK, "unregistered");
+    pal_destroy(&p);
+}
+
+/* Different PALs at the same time. */
+static void test_parallel(uint64_t ms)
+{
+    struct caller c[4];
+    pthread_t thread[4];
+    static struct pal p[4];
+    bool good = true;
+    uint64_t rounds = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (!make(&p[i], (const void *)(uintptr_t)spin)) {
+            return;
+        }
+        rounds = i == 0 ? calibrate(&p[0], ms) : rounds;
+        c[i] = (struct caller){ &p[i], rounds, i * 1000 + 7, false };
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        pthread_create(&thread[i], NULL, calling_thread, &c[i]);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        pthread_join(thread[i], NULL);
+        good = good && c[i].good;
+        good = pal_unregister(&p[i]) == TV_OK && good;
+        pal_destroy(&p[i]);
+    }
+    ok(good, "four threads run four PALs");
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t ms = (argc > 1 ? strtoull(argv[1], NULL, 0) : 3) * 1000;
+    struct sigaction sa = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
+    uint64_t before;
+    pthread_t other;
+
+    tap_need_hypervisor();
+    before = pal_info(XMHF_INFO_POOL_FREE);
+    sigaction(SIGALRM, &sa, NULL);
+    pthread_create(&other, NULL, worker, NULL);
+    set_timer(20000);
+    run((const void *)(uintptr_t)spin, "integers", ms);
+    run(spin_sse, "SSE", ms);
+    test_callers(ms / 4);
+    test_parallel(ms / 4);
+    set_timer(0);
+    stop_worker = true;
+    pthread_join(other, NULL);
+    ok(pal_info(XMHF_INFO_POOL_FREE) == before, "all memory came back");
+    return tap_end();
+}

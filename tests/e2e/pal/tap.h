@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* What the PAL test programs share: "ok" and "not ok" lines, caught faults. */
+#ifndef PAL_TAP_H
+#define PAL_TAP_H
+
+#include <pal/pal.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned tap_count, tap_failed;
+
+static inline bool __attribute__((format(printf, 2, 3))) ok(bool good, const char *fmt, ...)
+{
+    va_list ap;
+
+    printf("%s %u - ", good ? "ok" : "not ok", ++tap_count);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+    fflush(stdout);
+    tap_failed += !good;
+    return good;
+}
+
+static inline void __attribute__((format(printf, 1, 2))) skip(const char *fmt, ...)
+{
+    va_list ap;
+
+    printf("ok %u # SKIP ", ++tap_count);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+}
+
+/* The exit status. */
+static inline int tap_end(void)
+{
+    printf("1..%u\n", tap_count);
+    if (tap_failed != 0) {
+        printf("# %u of %u failed\n", tap_failed, tap_count);
+    }
+    return tap_failed != 0;
+}
+
+/* True for `error` == TV_OK, with the name of any other error. */
+static inline bool tap_no_error(uint64_t error, const char *what)
+{
+    return error == TV_OK || ok(false, "%s: %s", what, pal_error_name(error));
+}
+
+static inline void tap_need_hypervisor(void)
+{
+    if (!pal_available()) {
+        puts("Bail out! no hypervisor here");
+        exit(99);
+    }
+}
+
+/* --- faults: if (CATCH()) { may fault } else { tap_signal, tap_address tell } --------- */
+
+static sigjmp_buf tap_jump;
+static volatile sig_atomic_t tap_signal;
+static void *volatile tap_address;
+
+static inline void tap_handler(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    tap_signal = number;
+    tap_address = info->si_addr;
+    siglongjmp(tap_jump, 1);
+}
+
+static inline void tap_catch_signals(void)
+{
+    static uint8_t stack[65536];
+    static const int signals[] = { SIGSEGV, SIGILL, SIGBUS, SIGTRAP, SIGFPE };
+    stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
+    struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+    sa.sa_sigaction = tap_handler;
+    sigaltstack(&ss, NULL);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        sigaction(signals[i], &sa, NULL);
+    }
+}
+
+#define CATCH() (tap_signal = 0, sigsetjmp(tap_jump, 1) == 0)
+
+/* Numbers that repeat. */
+static inline uint64_t tap_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+#endif
