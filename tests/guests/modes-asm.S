@@ -105,7 +105,7 @@ prot16:
     movl %cr0, %eax
     andb $0xfe, %al
     movl %eax, %cr0
-    ljmp $0, $AT(real)
+    ljmp $TRAMPOLINE >> 4, $real - modes_start /* a code segment with a base */
 real:
     xorw %ax, %ax
     movw %ax, %ds
@@ -116,7 +116,8 @@ real:
     /* #UD by the real-mode vector table: UD2, and, where there is a hypervisor, a hypercall
      * number that nobody has. */
     movl 24, %ebx
-    movl $AT(real_ud), 24
+    movw $real_ud - modes_start, 24
+    movw %cs, 26
     ud2
     nop
     cmpl $0, MODES_CALL

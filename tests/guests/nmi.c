@@ -35,19 +35,19 @@ static uint64_t wait_count(struct cpu *c, uint64_t want)
 }
 
 /* Each is waited for, so each must be delivered. */
-static void paced(unsigned cpu, const char *what)
+static void paced(unsigned cpu, unsigned rounds, const char *what)
 {
     struct cpu *c = cpu_of(cpu);
     uint64_t start = c->count[0];
 
-    for (unsigned i = 1; i <= ROUNDS; i++) {
+    for (unsigned i = 1; i <= rounds; i++) {
         ipi(cpu, NMI);
         uint64_t n = wait_count(c, start + i) - start;
         CHECK(n == i, "%s: %llu NMIs after %u were sent", what, (unsigned long long)n, i);
     }
     delay_us(20000);
-    CHECK(c->count[0] - start == ROUNDS, "%s: %llu NMIs, %u were sent", what,
-          (unsigned long long)(c->count[0] - start), ROUNDS);
+    CHECK(c->count[0] - start == rounds, "%s: %llu NMIs, %u were sent", what,
+          (unsigned long long)(c->count[0] - start), rounds);
 }
 
 static void blocked(void)
@@ -100,7 +100,7 @@ static void flood(unsigned cpu)
     uint64_t n = c->count[0] - start;
     CHECK(n >= 1 && n <= 2000, "flood: %llu NMIs of 2000 sent", (unsigned long long)n);
     say("flood of 2000 on CPU %u: %llu delivered", cpu, (unsigned long long)n);
-    paced(cpu, "after the flood");
+    paced(cpu, 20, "after the flood");
 }
 
 static void other_cpu(void)
@@ -114,7 +114,7 @@ static void other_cpu(void)
         for (unsigned j = 0; j < 1000 && !cpu_of(1)->count[1]; j++) {
             delay_us(1000);
         }
-        paced(1, names[i]);
+        paced(1, ROUNDS, names[i]);
     }
     flood(1);
 }
@@ -138,9 +138,9 @@ static void shorthands(void)
 void guest_main(void)
 {
     handlers[EXC_NMI] = handler;
-    paced(0, "self");
+    paced(0, ROUNDS, "self");
     blocked();
-    paced(0, "self, after nesting");
+    paced(0, 20, "self, after nesting");
     if (cpu_total() > 1) {
         other_cpu();
         shorthands();

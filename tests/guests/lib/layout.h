@@ -24,7 +24,7 @@
 #define SEL_DATA16  0x40
 #define SEL_USER16  0x4b
 #define SEL_TSS     0x50
-#define GDT_ENTRIES 12
+#define GDT_ENTRIES 16      /* from 0x60 on for the test */
 
 #define TRAMPOLINE  0x8000       /* where APs start; a page below 64 KiB, which no loader uses */
 #define VECTOR_DONE 0x80         /* INT 80h ends code under test */
