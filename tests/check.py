@@ -221,13 +221,13 @@ class Builds:
                                                 check=check)
         return self.made[name]
 
-    def make_tests(self, what, target):
-        """Build one target in the main folder, which may have no hypervisor yet. A test that
-        can't be built is a failure of its own (-k) and does not keep the others from running."""
-        commands = [["make", "-k", JOBS, target]]
-        if not (self.main / "Makefile").exists():
-            commands = self.configure("gcc -O2") + commands
-        self.session.step(what, commands, self.main)
+    def make_tests(self, what, target, name="gcc -O2"):
+        """Build one target in a folder that may have no hypervisor yet. A test that can't be
+        built is a failure of its own (-k) and does not keep the others from running."""
+        folder, commands = self.folder(name), [["make", "-k", JOBS, target]]
+        if not (folder / "Makefile").exists():
+            commands = self.configure(name) + commands
+        self.session.step(what, commands, folder)
 
     def not_sources(self, folder, names):
         """What a copy of the sources leaves out."""
@@ -266,6 +266,10 @@ def group_unit(session, builds, extra):
     session.runner("unit tests", ["tests/unit/run.py", "--build", builds.main], env)
     builds.make_tests("build fuzzers", "fuzz")
     session.runner("fuzzers", ["tests/fuzz/run.py", "--build", builds.main, *extra], env)
+    if extra:
+        builds.make_tests("build unit tests with clang", "unit-tests", "clang -O2")
+        session.runner("unit tests, clang",
+                       ["tests/unit/run.py", "--build", builds.folder("clang -O2")], env)
 
 
 def machine_group(name, program, *arguments):
@@ -289,9 +293,9 @@ def environment(builds):
     return {**os.environ, "XMHF_BUILD": str(builds.main)}
 
 
-def steps_of(groups):
+def steps_of(groups, everything):
     """How many progress lines there will be."""
-    own = {"build": 6, "unit": 4, "guests": 1, "svm": 1}
+    own = {"build": 6, "unit": 6 if everything else 4, "guests": 1, "svm": 1}
     shared = 0 if groups == ["unit"] else 1  # the build gcc -O2
     return shared + sum(own[name] for name in groups)
 
@@ -358,7 +362,7 @@ def on_signal(number, _frame):
 
 def run(args, root):
     """Everything, in build folders under `root`. The exit status."""
-    session = Session(root, steps_of(args.groups))
+    session = Session(root, steps_of(args.groups, args.all))
     main_build = pathlib.Path(args.build).absolute() if args.build else root / "main"
     try:
         run_groups(args, session, Builds(session, root, main_build))
