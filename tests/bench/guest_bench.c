@@ -140,17 +140,21 @@ static void must(uint64_t error)
     }
 }
 
+static bool needs_pal(const struct operation *o)
+{
+    return o->integers != 0 || o->words != 0;
+}
+
 static void bench_operation(const struct operation *o)
 {
     struct pal p;
-    bool pal = o->integers != 0 || o->words != 0;
 
-    if (pal) {
+    if (needs_pal(o)) {
         make_pal(&p, 4, o->integers, o->words);
         must(pal_register(&p));
     }
     report(o->name, least(o->run, &p) - least(run_empty, &p));
-    if (pal) {
+    if (needs_pal(o)) {
         pal_destroy(&p);
     }
 }
@@ -315,8 +319,10 @@ static int loop(const char *name)
         fprintf(stderr, "guest_bench: no operation %s\n", name);
         return 2;
     }
-    make_pal(&p, pages, o->integers, o->words);
-    if (o != &registering) {
+    if (needs_pal(o)) {
+        make_pal(&p, pages, o->integers, o->words);
+    }
+    if (needs_pal(o) && o != &registering) {
         must(pal_register(&p));
     }
     puts("looping");
