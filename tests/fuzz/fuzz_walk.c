@@ -35,6 +35,10 @@ static void set_up(const uint8_t *d, struct guest_phys_ops *phys, struct guest_p
 
     *phys = (struct guest_phys_ops){ .map = map, .maxphyaddr = 32 + d[1] % 21,
                                      .page1g = d[1] >= 128 };
+    if (d[3] & 64) { /* found in another way, but the same memory */
+        phys->base = (uintptr_t)ram;
+        phys->window[d[3] >> 7].size = RAM_SIZE;
+    }
     *p = (struct guest_paging){
         .cr0 = CR0_PE | (mode != 0 ? CR0_PG : 0) | (d[0] & 8 ? CR0_WP : 0),
         .cr3 = (uint64_t)(d[2] & 7) << PAGE_SHIFT | (d[2] & 0xf8u) << 2,

@@ -39,7 +39,7 @@ static void *phys_map(gpa_t g, size_t len)
     return NULL;
 }
 
-struct guest_phys_ops guest_phys_ops = { .map = phys_map };
+struct guest_phys_ops guest_phys_ops = { .map = phys_map, .base = DIRECT_VA };
 
 static hpa_t alloc_table(void *ctx)
 {
@@ -74,12 +74,16 @@ static int build_map(const struct boot_info *bi)
             ram[ram_count++].end = end;
         }
     }
-    for (unsigned i = 1; i < ram_count; i++) {
-        if (ram[i].end - ram[i].start > ram[0].end - ram[0].start) {
-            __typeof__(ram[0]) t = ram[0];
-            ram[0] = ram[i];
-            ram[i] = t;
+    for (unsigned k = 0; k < ARRAY_SIZE(guest_phys_ops.window) && k < ram_count; k++) {
+        for (unsigned i = k + 1; i < ram_count; i++) {
+            if (ram[i].end - ram[i].start > ram[k].end - ram[k].start) {
+                __typeof__(ram[0]) t = ram[k];
+                ram[k] = ram[i];
+                ram[i] = t;
+            }
         }
+        guest_phys_ops.window[k].start = ram[k].start;
+        guest_phys_ops.window[k].size = ram[k].end - ram[k].start;
     }
     return 0;
 }

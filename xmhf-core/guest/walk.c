@@ -360,72 +360,83 @@ static enum walk_result full_walk(const struct guest_phys_ops *phys,
 /* All entries of a walk: ANDed, ORed, and the last one. */
 struct descent { uint64_t all, any, last; };
 
+/* Core pointer to the guest RAM at `at`. No calls here: they would cost the short walk more
+ * than it does. */
+static inline bool find(const struct guest_phys_ops *phys, uint64_t at, void **p)
+{
+    *p = (void *)(uintptr_t)(phys->base + at);
+    return likely(at - phys->window[0].start < phys->window[0].size) ||
+           at - phys->window[1].start < phys->window[1].size;
+}
+
 /* One level down, from the table that d->last points to. Entries are judged at the end:
  * until then nothing is written, and what isn't RAM isn't read. */
 static inline bool step(const struct guest_phys_ops *phys, uint64_t va, unsigned shift,
                         struct descent *d)
 {
-    uint64_t at = (d->last & PTE_ADDR) | (va >> (shift - 3) & 0xff8);
-    _Atomic uint64_t *entry = phys->map(gpa(at), 8);
+    void *entry;
 
-    if (unlikely(entry == NULL)) {
+    if (!find(phys, (d->last & PTE_ADDR) | (va >> (shift - 3) & 0xff8), &entry)) {
         return false;
     }
-    d->last = atomic_load_explicit(entry, memory_order_relaxed);
+    d->last = atomic_load_explicit((_Atomic uint64_t *)entry, memory_order_relaxed);
     d->all &= d->last;
     d->any |= d->last;
     return true;
 }
 
 /*
- * Is the walk plain sailing? All entries present and accessed, no reserved bit, nothing to
- * set in the leaf, no key that denies; and rights that no rule about supervisors can take
- * away: a user page for ring 3 and none for the others, writable even without CR0.WP.
+ * Is the walk plain sailing? All entries present and accessed, nothing to set in the leaf, no
+ * key that denies; and rights that no rule about supervisors can take away: a user page for
+ * ring 3 and none for the others, writable even without CR0.WP. Reserved address bits need no
+ * look: there is no RAM at such addresses.
  */
-static inline bool plain(const struct guest_phys_ops *phys, const struct guest_paging *p,
-                         unsigned access, const struct descent *d)
+static inline bool plain(const struct guest_paging *p, unsigned access, const struct descent *d)
 {
     uint64_t need = PTE_P | PTE_A | (access & ACCESS_WRITE) | (access & ACCESS_USER) >> 1;
-    uint64_t forbid = reserved_bits(phys, p) | (uint64_t)(access & ACCESS_EXEC) << 61;
+    uint64_t forbid = (access & ACCESS_EXEC) || !(p->efer & EFER_NXE) ? PTE_NX : 0;
     uint64_t dirty = (access & ACCESS_WRITE) << 5;
 
-    return (((d->all ^ need) & (need | PTE_US)) | (d->any & forbid) | (~d->last & dirty) |
-            (p->pkru >> (d->last >> (PTE_PK_SHIFT - 1) & 0x1e) & 3u)) == 0;
+    if (unlikely(((d->all ^ need) & (need | PTE_US)) | (d->any & forbid) | (~d->last & dirty))) {
+        return false;
+    }
+    return likely(p->pkru == 0) || !(p->pkru >> (d->last >> (PTE_PK_SHIFT - 1) & 0x1e) & 3u);
 }
 
 /* Four levels to a 4K or 2M page. False if the full walk must decide. */
-static bool short_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
-                       uint64_t va, unsigned access, struct walk *out)
+static inline bool short_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                              uint64_t va, unsigned access, struct walk *out)
 {
     struct descent d = { .all = ~0ULL, .any = 0, .last = p->cr3 };
-    uint64_t offset = PAGE_SIZE - 1;
+    uint64_t at;
 
     if (!step(phys, va, 39, &d) || !step(phys, va, 30, &d) || (d.any & PTE_PS) ||
         !step(phys, va, 21, &d)) {
         return false;
     }
     if (d.last & PTE_PS) {
-        offset = PAGE_SIZE_2M - 1;
-        if (d.last & offset & PTE_ADDR & ~PTE_PAT_LARGE) {
+        if (d.last & (PAGE_SIZE_2M - 1) & PTE_ADDR & ~PTE_PAT_LARGE) {
             return false;
         }
-    } else if (!step(phys, va, PAGE_SHIFT, &d)) {
+        at = (d.last & PTE_ADDR & ~(PAGE_SIZE_2M - 1)) | (va & (PAGE_SIZE_2M - 1));
+    } else if (step(phys, va, PAGE_SHIFT, &d)) {
+        at = (d.last & PTE_ADDR) | (va & PAGE_MASK);
+    } else {
         return false;
     }
-    if (unlikely(!plain(phys, p, access, &d))) {
+    if (!plain(p, access, &d)) {
         return false;
     }
-    out->gpa = gpa((d.last & PTE_ADDR & ~offset) | (va & offset));
+    out->gpa = gpa(at);
     out->rights = ACCESS_READ | (unsigned)(d.all & PTE_RW) | (unsigned)(d.all & PTE_US) << 1 |
                   (unsigned)(~d.any >> 63) << 2;
     out->canonical = true;
-    out->ptr = phys->map(out->gpa, 1);
-    return out->ptr != NULL;
+    return find(phys, at, &out->ptr);
 }
 
 _Static_assert(PTE_RW == ACCESS_WRITE && PTE_US << 1 == ACCESS_USER && ACCESS_EXEC == 1 << 2,
                "plain and short_walk move permissions without looking at each");
-_Static_assert(ACCESS_WRITE << 5 == PTE_D && (uint64_t)ACCESS_EXEC << 61 == PTE_NX, "likewise");
+_Static_assert(ACCESS_WRITE << 5 == PTE_D, "likewise");
 
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                             gva_t va, unsigned access, struct walk *out)

@@ -40,6 +40,10 @@ struct guest_phys_ops {
     /* Core pointer to guest-physical [gpa, gpa+len) within one page, or NULL if it
      * isn't ordinary guest RAM. Whole 4 KiB pages are RAM or not. */
     void *(*map)(gpa_t gpa, size_t len);
+    /* The largest pieces of RAM, whole pages, and the core address that guest-physical 0
+     * would have: what lies there is found without `map`. Size 0: no such piece. */
+    struct { uint64_t start, size; } window[2];
+    uint64_t base;
     uint8_t maxphyaddr;   /* of the CPU, 32..52: higher address bits are reserved */
     bool page1g;          /* CPUID 8000_0001:EDX[26] as the guest sees it */
 };

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest-virtual memory for hypapps: every access with the caller's own rights. */
 #include <guest/phys.h>
+#include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <util/string.h>
 #include <x86/cpu.h>
 
 static enum gm_result translate(const struct hyp_caller *c, uint64_t va, unsigned access,
-                                gpa_t *g, struct gm_fault *f)
+                                struct walk *w, struct gm_fault *f)
 {
-    struct walk w;
-
-    switch (guest_walk(&guest_phys_ops, &c->paging, gva(va), access | ACCESS_USER, &w)) {
+    switch (guest_walk(&guest_phys_ops, &c->paging, gva(va), access | ACCESS_USER, w)) {
     case WALK_OK:
-        *g = w.gpa;
         return GM_OK;
     case WALK_FAULT:
-        *f = (struct gm_fault){ gva(va), w.error, w.canonical };
+        *f = (struct gm_fault){ gva(va), w->error, w->canonical };
         return GM_FAULT;
     default:
         return GM_NOT_RAM;
@@ -25,15 +23,23 @@ static enum gm_result translate(const struct hyp_caller *c, uint64_t va, unsigne
 enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, void **page,
                        gpa_t *g, struct gm_fault *f)
 {
-    enum gm_result r = translate(c, va.a, access, g, f);
+    struct walk w;
+    enum gm_result r = translate(c, va.a, access, &w, f);
 
     if (r == GM_OK) {
-        *page = guest_phys_ops.map(*g, PAGE_SIZE);
-        if (!*page) {
-            return GM_NOT_RAM;
-        }
+        *page = w.ptr;
+        *g = w.gpa;
     }
     return r;
+}
+
+/* Most of what is copied are whole words: arguments, buffers. */
+static void copy(uint8_t *to, const uint8_t *from, size_t n)
+{
+    hw_copy64(to, from, n / 8);
+    if (n % 8 != 0) {
+        memcpy(to + n / 8 * 8, from + n / 8 * 8, n % 8);
+    }
 }
 
 /* Bytes from `va` to the end of its page, at most `len`. */
@@ -48,22 +54,39 @@ enum gm_result gm_read(const struct hyp_caller *c, gva_t from, void *to, size_t 
                        struct gm_fault *f)
 {
     uint8_t *dst = to;
-    gpa_t g;
+    struct walk w;
 
     while (len > 0) {
         size_t n = chunk_at(from.a, len);
-        enum gm_result r = translate(c, from.a, ACCESS_READ, &g, f);
-        const void *p = r == GM_OK ? guest_phys_ops.map(g, n) : NULL;
-        if (!p) {
-            return r == GM_OK ? GM_NOT_RAM : r;
+        enum gm_result r = translate(c, from.a, ACCESS_READ, &w, f);
+        if (r != GM_OK) {
+            return r;
         }
-        if (n == 8) {
-            __builtin_memcpy(dst, p, 8);
-        } else {
-            memcpy(dst, p, n);
-        }
+        copy(dst, w.ptr, n);
         dst += n;
         from.a += n;
+        len -= n;
+    }
+    return GM_OK;
+}
+
+/* One pass over the pages of a write: `from` is NULL if they are only looked at. */
+static enum gm_result write_pass(const struct hyp_caller *c, uint64_t va, const uint8_t *from,
+                                 size_t len, struct gm_fault *f)
+{
+    struct walk w;
+
+    while (len > 0) {
+        size_t n = chunk_at(va, len);
+        enum gm_result r = translate(c, va, ACCESS_WRITE, &w, f);
+        if (r != GM_OK) {
+            return r;
+        }
+        if (from != NULL) {
+            copy(w.ptr, from, n);
+            from += n;
+        }
+        va += n;
         len -= n;
     }
     return GM_OK;
@@ -72,28 +95,12 @@ enum gm_result gm_read(const struct hyp_caller *c, gva_t from, void *to, size_t 
 enum gm_result gm_write(const struct hyp_caller *c, gva_t to, const void *from, size_t len,
                         struct gm_fault *f)
 {
-    const uint8_t *src = from;
-    gpa_t g;
+    enum gm_result r = GM_OK;
 
     /* All pages first, so that a fault leaves nothing half written. The guest can still
      * remap between the two walks; then it gets what it asked for: a fault in the middle. */
-    for (int pass = 0; pass < 2; pass++) {
-        uint64_t va = to.a;
-        size_t left = len;
-        while (left > 0) {
-            size_t n = chunk_at(va, left);
-            enum gm_result r = translate(c, va, ACCESS_WRITE, &g, f);
-            void *p = r == GM_OK ? guest_phys_ops.map(g, n) : NULL;
-            if (!p) {
-                return r == GM_OK ? GM_NOT_RAM : r;
-            }
-            if (pass == 1) {
-                memcpy(p, src, n);
-                src += n;
-            }
-            va += n;
-            left -= n;
-        }
+    if (chunk_at(to.a, len) < len) {
+        r = write_pass(c, to.a, NULL, len, f);
     }
-    return GM_OK;
+    return r == GM_OK ? write_pass(c, to.a, from, len, f) : r;
 }
