@@ -65,6 +65,8 @@ void guest_main(void)
         tour();
         check(i, ebx);
     }
-    CHECK(*at(MODES_UD) == rounds * (hypervisor ? 3 : 1), "%u #UDs in real mode", *at(MODES_UD));
+    /* UD2, and, unless a hypapp answers with a named error, two unknown hypercalls. */
+    CHECK(*at(MODES_UD) == rounds || (hypervisor && *at(MODES_UD) == 3 * rounds),
+          "%u #UDs in real mode", *at(MODES_UD));
     pass("%u tours through %u modes; CPUID, RDMSR and hypercalls in each", rounds, MODES_STOPS);
 }

@@ -17,7 +17,8 @@ static bool is_moving(uint32_t i)
         || i == MSR_AMD_MPERF_RO || i == MSR_AMD_APERF_RO || i == 0x8b
         || i == MSR_FS_BASE || i == MSR_GS_BASE || i == MSR_KERNEL_GS_BASE
         || (i >= MSR_IA32_PMC0 && i < MSR_IA32_PMC0 + 8)
-        || i == MSR_IA32_APIC_BASE;
+        || i == MSR_IA32_APIC_BASE
+        || i == MSR_IA32_FEATURE_CONTROL; /* locked, by policy */
 }
 
 static unsigned refused_reads, answered_reads;
