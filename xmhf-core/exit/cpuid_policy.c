@@ -14,79 +14,95 @@
 #define ECX CPUID_ECX
 #define EDX CPUID_EDX
 
-/* Bits to clear. Masks of one register are listed bit by bit where the reasons differ. */
+/* Bits to clear in the answer to one subleaf, or to all. */
 struct hide {
-    uint32_t leaf, sub;
-    enum cpuid_reg reg;
-    uint32_t mask;
-    const char *why;
+    uint32_t sub;
+    struct cpuid_regs bits;
 };
 
-#define HIDE_LEAF(leaf, why) \
-    { leaf, ANY_SUB, EAX, ALL, why }, { leaf, ANY_SUB, EBX, ALL, why }, \
-    { leaf, ANY_SUB, ECX, ALL, why }, { leaf, ANY_SUB, EDX, ALL, why }
+#define HIDE_LEAF {{ ANY_SUB, { ALL, ALL, ALL, ALL } }}
 
-/* Sorted by leaf. A bit is hidden because the feature would need handling that isn't
- * there, because its MSRs are denied, or because the CPU gives it to guests only by a
- * control that stays off. */
-static const struct hide hidden[] = {
-    { 0x01, ANY_SUB, ECX, CPUID_1_ECX_VMX, "no nested virtualization" },
-    { 0x01, ANY_SUB, ECX, CPUID_1_ECX_SMX, "GETSEC exits always (SDM vol. 3, 26.1.2)" },
-    { 0x01, ANY_SUB, ECX, CPUID_1_ECX_DTES64 | CPUID_1_ECX_DS_CPL, "debug store, as EDX.DS" },
-    { 0x01, ANY_SUB, EDX, CPUID_1_EDX_DS, "PEBS and BTS stores can't take an EPT violation" },
-    { 0x06, ANY_SUB, EAX, CPUID_6_EAX_HFI | CPUID_6_EAX_ITD, "the CPU writes a table at the "
-      "physical address in IA32_HW_FEEDBACK_PTR" },
-    { 0x06, ANY_SUB, ECX, CPUID_6_ECX_ITD_CLASSES, "as EAX.ITD" },
-    { 0x06, ANY_SUB, EDX, ALL, "as EAX.HFI: what the table holds" },
-    { 0x07, 0, EBX, CPUID_7_0_EBX_SGX, "enclaves can't be seen into; EPC is not in the map" },
-    { 0x07, 0, EBX, CPUID_7_0_EBX_PT, "trace output goes to physical addresses" },
-    { 0x07, 0, ECX, CPUID_7_0_ECX_CET_SS, "shadow stacks: state not switched yet" },
-    { 0x07, 0, ECX, CPUID_7_0_ECX_LA57, "5-level paging: not tried yet" },
-    { 0x07, 0, ECX, CPUID_7_0_ECX_ENQCMD, "needs IA32_XSS.PASID and PASID translation" },
-    { 0x07, 0, ECX, CPUID_7_0_ECX_SGX_LC, "SGX" },
-    { 0x07, 0, ECX, CPUID_7_0_ECX_PKS, "IA32_PKRS is not switched yet" },
-    { 0x07, 0, EDX, CPUID_7_0_EDX_SGX_KEYS, "SGX" },
-    { 0x07, 0, EDX, CPUID_7_0_EDX_UINTR, "UPID addresses, state not switched yet" },
-    { 0x07, 0, EDX, CPUID_7_0_EDX_PCONFIG, "memory encryption keys; needs a VMX control" },
-    { 0x07, 0, EDX, CPUID_7_0_EDX_ARCH_LBR, "needs IA32_XSS.LBR; its MSRs are denied" },
-    { 0x07, 0, EDX, CPUID_7_0_EDX_CET_IBT, "as CET_SS" },
-    { 0x07, 0, EDX,
-      CPUID_7_0_EDX_AMX_BF16 | CPUID_7_0_EDX_AMX_TILE | CPUID_7_0_EDX_AMX_INT8,
-      "8 KiB of state per PAL switch" },
-    { 0x07, 1, EAX, CPUID_7_1_EAX_FRED, "event delivery without IDT: not handled yet" },
-    { 0x07, 1, EAX, CPUID_7_1_EAX_LKGS, "comes with FRED" },
-    { 0x07, 1, EAX, CPUID_7_1_EAX_WRMSRNS, "WRMSR exits are taken for 0F 30 where lengths "
-      "are decoded" },
-    { 0x07, 1, EAX, CPUID_7_1_EAX_AMX_FP16, "AMX" },
-    { 0x07, 1, EAX, CPUID_7_1_EAX_HRESET, "IA32_HRESET_ENABLE is denied" },
-    { 0x07, 1, EAX, CPUID_7_1_EAX_LAM, "pointers with tags in bits 62:48" },
-    { 0x07, 1, EAX, CPUID_7_1_EAX_MSRLIST, "needs a VMX control" },
-    { 0x07, 1, EDX, CPUID_7_1_EDX_AMX_COMPLEX, "AMX" },
-    { 0x07, 1, EDX, CPUID_7_1_EDX_USER_MSR, "IA32_USER_MSR_CTL is denied" },
-    { 0x07, 1, EDX, CPUID_7_1_EDX_CET_SSS, "as CET_SS" },
-    { 0x0d, 1, EAX, CPUID_D_1_EAX_XFD, "only AMX uses it" },
-    { 0x0d, 1, ECX, ALL, "IA32_XSS takes only 0" },
-    { 0x0d, 1, EDX, ALL, "IA32_XSS takes only 0" },
-    HIDE_LEAF(0x12, "SGX"),
-    HIDE_LEAF(0x14, "Intel PT"),
-    HIDE_LEAF(0x1b, "PCONFIG"),
-    HIDE_LEAF(0x1c, "architectural LBR"),
-    HIDE_LEAF(0x1d, "AMX tiles"),
-    HIDE_LEAF(0x1e, "AMX"),
-    HIDE_LEAF(0x20, "HRESET"),
-    { 0x80000001, ANY_SUB, ECX, CPUID_8_1_ECX_SVM, "no nested virtualization" },
-    { 0x80000001, ANY_SUB, ECX, CPUID_8_1_ECX_IBS, "state not switched for PALs" },
-    { 0x80000001, ANY_SUB, ECX, CPUID_8_1_ECX_SKINIT, "would replace the hypervisor" },
-    { 0x80000001, ANY_SUB, ECX, CPUID_8_1_ECX_LWP, "writes profiles while a PAL runs" },
-    { 0x80000008, ANY_SUB, EBX, CPUID_8_8_EBX_INVLPGB | CPUID_8_8_EBX_INVLPGB_NESTED,
-      "#UD in guests unless the VMCB allows it (APM vol. 3, INVLPGB)" },
-    { 0x80000008, ANY_SUB, EDX, 0xffff, "INVLPGB's maximum count" },
-    HIDE_LEAF(CPUID_SVM, "SVM"),
-    HIDE_LEAF(CPUID_IBS, "IBS"),
-    HIDE_LEAF(CPUID_LWP, "LWP"),
-    HIDE_LEAF(CPUID_SEV, "SME and SEV: SYSCFG can't be written"),
-    { CPUID_PERFMON_AMD, ANY_SUB, EAX, CPUID_8_22_EAX_LBR_V2 | CPUID_8_22_EAX_LBR_FREEZE,
-      "would show a PAL's branches; its MSRs are denied" },
+/*
+ * By number of the leaf; what isn't here stays. A bit is hidden because the feature would
+ * need handling that isn't there, because its MSRs are denied, or because the CPU gives it to
+ * guests only by a control that stays off.
+ */
+static const struct hide basic[][2] = {
+    [0x01] = {{ ANY_SUB, {
+        .ecx = CPUID_1_ECX_VMX          /* no nested virtualization */
+            | CPUID_1_ECX_SMX           /* GETSEC exits always (SDM vol. 3, 26.1.2) */
+            | CPUID_1_ECX_DTES64 | CPUID_1_ECX_DS_CPL, /* debug store, as EDX.DS */
+        .edx = CPUID_1_EDX_DS,          /* PEBS and BTS stores can't take an EPT violation */
+    } }},
+    [0x06] = {{ ANY_SUB, {
+        .eax = CPUID_6_EAX_HFI | CPUID_6_EAX_ITD, /* the CPU writes a table at the physical
+                                                     address in IA32_HW_FEEDBACK_PTR */
+        .ecx = CPUID_6_ECX_ITD_CLASSES, /* as EAX.ITD */
+        .edx = ALL,                     /* as EAX.HFI: what the table holds */
+    } }},
+    [0x07] = {{ 0, {
+        .ebx = CPUID_7_0_EBX_SGX        /* enclaves can't be seen into; EPC isn't in the map */
+            | CPUID_7_0_EBX_PT,         /* trace output goes to physical addresses */
+        .ecx = CPUID_7_0_ECX_CET_SS     /* shadow stacks: state not switched yet */
+            | CPUID_7_0_ECX_LA57        /* 5-level paging: not tried yet */
+            | CPUID_7_0_ECX_ENQCMD      /* needs IA32_XSS.PASID and PASID translation */
+            | CPUID_7_0_ECX_SGX_LC      /* SGX */
+            | CPUID_7_0_ECX_PKS,        /* IA32_PKRS is not switched yet */
+        .edx = CPUID_7_0_EDX_SGX_KEYS   /* SGX */
+            | CPUID_7_0_EDX_UINTR       /* UPID addresses, state not switched yet */
+            | CPUID_7_0_EDX_PCONFIG     /* memory encryption keys; needs a VMX control */
+            | CPUID_7_0_EDX_ARCH_LBR    /* needs IA32_XSS.LBR; its MSRs are denied */
+            | CPUID_7_0_EDX_CET_IBT     /* as CET_SS */
+            /* 8 KiB of state per PAL switch */
+            | CPUID_7_0_EDX_AMX_BF16 | CPUID_7_0_EDX_AMX_TILE | CPUID_7_0_EDX_AMX_INT8,
+    } }, { 1, {
+        .eax = CPUID_7_1_EAX_FRED       /* event delivery without IDT: not handled yet */
+            | CPUID_7_1_EAX_LKGS        /* comes with FRED */
+            | CPUID_7_1_EAX_WRMSRNS     /* WRMSR exits are taken for 0F 30 where lengths are
+                                           decoded */
+            | CPUID_7_1_EAX_AMX_FP16    /* AMX */
+            | CPUID_7_1_EAX_HRESET      /* IA32_HRESET_ENABLE is denied */
+            | CPUID_7_1_EAX_LAM         /* pointers with tags in bits 62:48 */
+            | CPUID_7_1_EAX_MSRLIST,    /* needs a VMX control */
+        .edx = CPUID_7_1_EDX_AMX_COMPLEX /* AMX */
+            | CPUID_7_1_EDX_USER_MSR    /* IA32_USER_MSR_CTL is denied */
+            | CPUID_7_1_EDX_CET_SSS,    /* as CET_SS */
+    } }},
+    [0x0d] = {{ 1, {
+        .eax = CPUID_D_1_EAX_XFD,       /* only AMX uses it */
+        .ecx = ALL, .edx = ALL,         /* IA32_XSS takes only 0 */
+    } }},
+    [0x12] = HIDE_LEAF,                 /* SGX */
+    [0x14] = HIDE_LEAF,                 /* Intel PT */
+    [0x1b] = HIDE_LEAF,                 /* PCONFIG */
+    [0x1c] = HIDE_LEAF,                 /* architectural LBR */
+    [0x1d] = HIDE_LEAF,                 /* AMX tiles */
+    [0x1e] = HIDE_LEAF,                 /* AMX */
+    [0x20] = HIDE_LEAF,                 /* HRESET */
+};
+
+/* The same from CPUID_EXTENDED on. */
+#define EXTENDED(leaf) [(leaf) - CPUID_EXTENDED]
+static const struct hide extended[][2] = {
+    EXTENDED(CPUID_EXT_AMD) = {{ ANY_SUB, {
+        .ecx = CPUID_8_1_ECX_SVM        /* no nested virtualization */
+            | CPUID_8_1_ECX_IBS         /* state not switched for PALs */
+            | CPUID_8_1_ECX_SKINIT      /* would replace the hypervisor */
+            | CPUID_8_1_ECX_LWP,        /* writes profiles while a PAL runs */
+    } }},
+    EXTENDED(CPUID_ADDRESS_SIZES) = {{ ANY_SUB, {
+        /* #UD in guests unless the VMCB allows it (APM vol. 3, INVLPGB) */
+        .ebx = CPUID_8_8_EBX_INVLPGB | CPUID_8_8_EBX_INVLPGB_NESTED,
+        .edx = 0xffff,                  /* INVLPGB's maximum count */
+    } }},
+    EXTENDED(CPUID_SVM) = HIDE_LEAF,
+    EXTENDED(CPUID_IBS) = HIDE_LEAF,
+    EXTENDED(CPUID_LWP) = HIDE_LEAF,
+    EXTENDED(CPUID_SEV) = HIDE_LEAF,    /* SME and SEV: SYSCFG can't be written */
+    EXTENDED(CPUID_PERFMON_AMD) = {{ ANY_SUB, {
+        /* would show a PAL's branches; its MSRs are denied */
+        .eax = CPUID_8_22_EAX_LBR_V2 | CPUID_8_22_EAX_LBR_FREEZE,
+    } }},
 };
 
 /* What cpuid_policy_hide added: at most one entry per feature that has a VMX control. */
@@ -117,23 +133,6 @@ static void set_bit(uint32_t *reg, uint32_t bit, bool on)
     *reg = on ? *reg | bit : *reg & ~bit;
 }
 
-/* Index of the first rule whose leaf isn't below `leaf`. */
-static size_t first_rule(uint32_t leaf)
-{
-    size_t low = 0, high = ARRAY_SIZE(hidden);
-
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-
-        if (hidden[mid].leaf < leaf) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return low;
-}
-
 static uint32_t *reg_of(struct cpuid_regs *r, enum cpuid_reg reg)
 {
     switch (reg) {
@@ -144,15 +143,27 @@ static uint32_t *reg_of(struct cpuid_regs *r, enum cpuid_reg reg)
     }
 }
 
+/* The rules of a leaf: two, or NULL. */
+static const struct hide *rules_of(uint32_t leaf)
+{
+    if (leaf < ARRAY_SIZE(basic)) {
+        return basic[leaf];
+    }
+    leaf -= CPUID_EXTENDED;
+    return leaf < ARRAY_SIZE(extended) ? extended[leaf] : NULL;
+}
+
 static struct cpuid_regs hide(struct cpuid_regs r, uint32_t leaf, uint32_t sub)
 {
-    for (size_t i = first_rule(leaf); i < ARRAY_SIZE(hidden) && hidden[i].leaf == leaf; i++) {
-        const struct hide *h = &hidden[i];
+    const struct hide *h = rules_of(leaf);
 
-        if (h->sub != ANY_SUB && h->sub != sub) {
-            continue;
+    for (unsigned i = 0; h != NULL && i < 2; i++, h++) {
+        if (h->sub == ANY_SUB || h->sub == sub) {
+            r.eax &= ~h->bits.eax;
+            r.ebx &= ~h->bits.ebx;
+            r.ecx &= ~h->bits.ecx;
+            r.edx &= ~h->bits.edx;
         }
-        *reg_of(&r, h->reg) &= ~h->mask;
     }
     for (unsigned i = 0; i < hidden_here_count; i++) {
         if (hidden_here[i].leaf == leaf && hidden_here[i].sub == sub) {
