@@ -53,39 +53,28 @@ static void decode_cr(const struct vmcb *c, struct exit *e)
     e->cr.gpr = (uint8_t)(c->exit_info1 & 15);
 }
 
-static enum exit_kind simple_kind(uint64_t code)
-{
-    switch (code) {
-    case SVM_EXIT_INTR: return EXIT_INTR;
-    case SVM_EXIT_NMI: return EXIT_NMI;
-    case SVM_EXIT_SMI: return EXIT_SMI;
-    case SVM_EXIT_INIT: return EXIT_INIT;
-    case SVM_EXIT_CPUID: return EXIT_CPUID;
-    case SVM_EXIT_INVD: return EXIT_INVD;
-    case SVM_EXIT_SHUTDOWN: return EXIT_SHUTDOWN;
-    case SVM_EXIT_VMMCALL: return EXIT_HYPERCALL;
-    case SVM_EXIT_XSETBV: return EXIT_XSETBV;
-    case SVM_EXIT_INVLPGA:
-    case SVM_EXIT_VMRUN:
-    case SVM_EXIT_VMLOAD:
-    case SVM_EXIT_VMSAVE:
-    case SVM_EXIT_STGI:
-    case SVM_EXIT_CLGI:
-    case SVM_EXIT_SKINIT: return EXIT_HIDDEN_INSN;
-    default: return EXIT_UNKNOWN;
-    }
-}
+/* Exit codes that say everything; EXIT_NONE for the others. */
+static const uint8_t simple_kind[] = {
+    [SVM_EXIT_INTR] = EXIT_INTR,
+    [SVM_EXIT_NMI] = EXIT_NMI,
+    [SVM_EXIT_SMI] = EXIT_SMI,
+    [SVM_EXIT_INIT] = EXIT_INIT,
+    [SVM_EXIT_CPUID] = EXIT_CPUID,
+    [SVM_EXIT_INVD] = EXIT_INVD,
+    [SVM_EXIT_SHUTDOWN] = EXIT_SHUTDOWN,
+    [SVM_EXIT_VMMCALL] = EXIT_HYPERCALL,
+    [SVM_EXIT_XSETBV] = EXIT_XSETBV,
+    [SVM_EXIT_INVLPGA] = EXIT_HIDDEN_INSN,
+    [SVM_EXIT_VMRUN] = EXIT_HIDDEN_INSN,
+    [SVM_EXIT_VMLOAD] = EXIT_HIDDEN_INSN,
+    [SVM_EXIT_VMSAVE] = EXIT_HIDDEN_INSN,
+    [SVM_EXIT_STGI] = EXIT_HIDDEN_INSN,
+    [SVM_EXIT_CLGI] = EXIT_HIDDEN_INSN,
+    [SVM_EXIT_SKINIT] = EXIT_HIDDEN_INSN,
+};
 
-void svm_decode(struct vcpu *v, struct exit *e)
+static void decode_other(struct vcpu *v, const struct vmcb *c, uint64_t code, struct exit *e)
 {
-    const struct vmcb *c = svm(v)->active;
-    uint64_t code = c->exit_code;
-
-    e->raw = code;
-    e->insn_len = 0;
-    if ((svm_features.edx & BIT(3)) && c->next_rip > c->rip && c->next_rip - c->rip <= 15) {
-        e->insn_len = (unsigned)(c->next_rip - c->rip);
-    }
     if (code == SVM_EXIT_MSR) {
         e->kind = c->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR;
         e->msr.index = (uint32_t)v->regs.gpr[GPR_RCX];
@@ -103,6 +92,23 @@ void svm_decode(struct vcpu *v, struct exit *e)
     } else if (code == ~0ULL || code == 0xffffffffULL) {
         e->kind = EXIT_ENTRY_FAILED; /* 64-bit -1, and what some emulators store */
     } else {
-        e->kind = simple_kind(code);
+        e->kind = EXIT_UNKNOWN;
+    }
+}
+
+void svm_decode(struct vcpu *v, struct exit *e)
+{
+    const struct vmcb *c = svm(v)->active;
+    uint64_t code = c->exit_code;
+
+    e->raw = code;
+    e->insn_len = 0;
+    if ((svm_features.edx & BIT(3)) && c->next_rip > c->rip && c->next_rip - c->rip <= 15) {
+        e->insn_len = (unsigned)(c->next_rip - c->rip);
+    }
+    if (code < ARRAY_SIZE(simple_kind) && simple_kind[code] != EXIT_NONE) {
+        e->kind = simple_kind[code];
+    } else {
+        decode_other(v, c, code, e);
     }
 }
