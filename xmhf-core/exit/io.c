@@ -41,7 +41,7 @@ static void do_out(struct vcpu *v, const struct exit *e)
 {
     uint32_t value = (uint32_t)v->regs.gpr[GPR_RAX];
 
-    enum io_action action = io_policy_write(e->io.port, e->io.size, value);
+    enum io_action action = io_policy_write(e->io.port, e->io.size, &value);
 
     if (action == IO_PASS) {
         port_out(e->io.port, e->io.size, value);

@@ -3,7 +3,13 @@
 #include <exit/io_policy.h>
 #include <stdatomic.h>
 
+#define PORT_KBD_DATA 0x60
 #define PORT_KBD    0x64
+#define KBD_WRITE_OUTPUT_PORT 0xd1 /* the next byte at port 60h goes to the output port */
+#define KBD_A20_OFF 0xdd
+#define KBD_A20_ON  0xdf
+#define OUTPUT_RESET 1u            /* 0: reset (output port); port 92h: 1 = reset */
+#define OUTPUT_A20   2u
 #define PORT_SYSCTL 0x92   /* bit 0: fast INIT */
 #define PORT_RESET  0xcf9
 #define SLP_EN      BIT(13)
@@ -13,6 +19,7 @@
 static uint16_t pm1a, pm1b, pm1a_status, reset_port;
 static uint8_t reset_value;
 static uint8_t off_types;        /* bit n: SLP_TYP n is S4's or S5's */
+static atomic_bool output_port_next; /* KBD_WRITE_OUTPUT_PORT was the last command */
 static atomic_bool wake_status;  /* a suspend was refused and WAK_STS not cleared since */
 
 void io_policy_init(const struct acpi_info *acpi)
@@ -41,7 +48,7 @@ void io_policy_fill(uint8_t *bitmap)
     /* A wide access that starts below a port reaches it too: the hardware checks each
      * byte's bit. PM1 is written as a word. */
     const uint16_t ports[] = {
-        PORT_KBD, PORT_SYSCTL, PORT_RESET, pm1a, (uint16_t)(pm1a + 1), pm1b,
+        PORT_KBD_DATA, PORT_KBD, PORT_SYSCTL, PORT_RESET, pm1a, (uint16_t)(pm1a + 1), pm1b,
         (uint16_t)(pm1b + 1), pm1a_status, (uint16_t)(pm1a_status + 1), reset_port,
     };
 
@@ -89,16 +96,53 @@ uint32_t io_policy_read(uint16_t port, unsigned size, uint32_t in)
     return in;
 }
 
-enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t value)
+static void put_byte(uint16_t port, uint16_t first, uint32_t *value, uint8_t b)
+{
+    unsigned shift = 8 * (unsigned)(port - first);
+
+    *value = (*value & ~(0xffu << shift)) | (uint32_t)b << shift;
+}
+
+/* The keyboard controller's ways to the reset line and to the A20 gate. */
+static enum io_action keyboard_write(uint16_t first, unsigned size, uint32_t *value)
 {
     uint8_t b;
 
-    if (byte_at(PORT_KBD, port, size, value, &b) && (b & 0xf1) == 0xf0 && !(b & 1)) {
-        return IO_RESET; /* pulse the output port with bit 0 (reset) low */
+    if (byte_at(PORT_KBD_DATA, first, size, *value, &b)
+        && atomic_exchange(&output_port_next, false)) {
+        put_byte(PORT_KBD_DATA, first, value, b | OUTPUT_A20);
+        return b & OUTPUT_RESET ? IO_PASS : IO_RESET;
     }
-    if (byte_at(PORT_SYSCTL, port, size, value, &b) && (b & 1)) {
+    if (!byte_at(PORT_KBD, first, size, *value, &b)) {
+        return IO_PASS;
+    }
+    atomic_store(&output_port_next, b == KBD_WRITE_OUTPUT_PORT);
+    if (b == KBD_A20_OFF) {
+        put_byte(PORT_KBD, first, value, KBD_A20_ON);
+    }
+    /* F0h-FFh pulse the output port's bits that are 0. */
+    return (b & 0xf0) == 0xf0 && !(b & OUTPUT_RESET) ? IO_RESET : IO_PASS;
+}
+
+static enum io_action sysctl_write(uint16_t first, unsigned size, uint32_t *value)
+{
+    uint8_t b;
+
+    if (!byte_at(PORT_SYSCTL, first, size, *value, &b)) {
+        return IO_PASS;
+    }
+    put_byte(PORT_SYSCTL, first, value, b | OUTPUT_A20);
+    return b & OUTPUT_RESET ? IO_RESET : IO_PASS;
+}
+
+enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t *in)
+{
+    uint8_t b;
+
+    if (keyboard_write(port, size, in) == IO_RESET || sysctl_write(port, size, in) == IO_RESET) {
         return IO_RESET;
     }
+    uint32_t value = *in;
     /* A dword at CF8 is the PCI address register and leaves CF9 alone. */
     if (port == PORT_RESET && (value & 4)) {
         return IO_RESET;

@@ -18,8 +18,13 @@ void io_policy_init(const struct acpi_info *acpi);
 /* Set the bit of each intercepted port in a bitmap of 64K + 3 bits (8 KiB + 1 byte). */
 void io_policy_fill(uint8_t *bitmap);
 
-/* What writing `value` of `size` bytes to `port` would do. */
-enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t value);
+/*
+ * What writing `*value` of `size` bytes to `port` would do. Changes `*value` where the guest may
+ * write the register but not this bit: the A20 gate stays open, since closing it would
+ * move the hypervisor's own memory accesses too. Remembers the keyboard controller's
+ * command D1h, whose data byte at port 60h sets gate and reset line.
+ */
+enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t *value);
 
 /*
  * A refused suspend looks to the OS like one that ended at once: the wake status that it

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* Ports that reset, sleep or move the A20 gate: what a write would do, and what is let through. */
+#include "unit.h"
+#include <exit/io_policy.h>
+#include <string.h>
+
+static struct acpi_info acpi;
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&acpi, 0, sizeof(acpi));
+    acpi.pm1a_cnt = 0x604;
+    acpi.pm1a_evt = 0x600;
+    acpi.has_reset_reg = true;
+    acpi.reset_space = 1;
+    acpi.reset_addr = 0xb2;
+    acpi.reset_value = 0x7e;
+    acpi.sleep_known = 1u << 3 | 1u << 4 | 1u << 5;
+    acpi.sleep_type[3] = 1;
+    acpi.sleep_type[4] = 2;
+    acpi.sleep_type[5] = 0;
+    io_policy_init(&acpi);
+    return 0;
+}
+
+static enum io_action out(uint16_t port, unsigned size, uint32_t value)
+{
+    return io_policy_write(port, size, &value);
+}
+
+static uint32_t filtered(uint16_t port, unsigned size, uint32_t value)
+{
+    (void)io_policy_write(port, size, &value);
+    return value;
+}
+
+static void resets_are_seen(void **state)
+{
+    (void)state;
+    assert_int_equal(out(0x64, 1, 0xfe), IO_RESET);
+    assert_int_equal(out(0x64, 1, 0xf0), IO_RESET);
+    assert_int_equal(out(0x64, 1, 0xff), IO_PASS);
+    assert_int_equal(out(0x64, 1, 0xd4), IO_PASS);
+    assert_int_equal(out(0x92, 1, 0x01), IO_RESET);
+    assert_int_equal(out(0x91, 2, 0x0100), IO_RESET);
+    assert_int_equal(out(0xcf9, 1, 0x06), IO_RESET);
+    assert_int_equal(out(0xcf9, 1, 0x02), IO_PASS);
+    assert_int_equal(out(0xcf8, 4, 0x80000400), IO_PASS);
+    assert_int_equal(out(0xb2, 1, 0x7e), IO_RESET);
+    assert_int_equal(out(0xb2, 1, 0x7f), IO_PASS);
+}
+
+static void the_output_port_resets_too(void **state)
+{
+    (void)state;
+    assert_int_equal(out(0x64, 1, 0xd1), IO_PASS);
+    assert_int_equal(out(0x60, 1, 0xfe), IO_RESET);
+    assert_int_equal(out(0x60, 1, 0xfe), IO_PASS); /* an ordinary data byte again */
+    assert_int_equal(out(0x64, 1, 0xd1), IO_PASS);
+    assert_int_equal(out(0x64, 1, 0x20), IO_PASS); /* another command takes D1 back */
+    assert_int_equal(out(0x60, 1, 0xfe), IO_PASS);
+}
+
+static void the_a20_gate_stays_open(void **state)
+{
+    (void)state;
+    assert_int_equal(filtered(0x92, 1, 0x00), 0x02);
+    assert_int_equal(filtered(0x64, 1, 0xdd), 0xdf);
+    assert_int_equal(filtered(0x64, 1, 0xd1), 0xd1);
+    assert_int_equal(filtered(0x60, 1, 0xdd), 0xdf);
+    assert_int_equal(filtered(0x60, 1, 0xdd), 0xdd);
+    assert_int_equal(filtered(0x80, 4, 0x12345678), 0x12345678);
+}
+
+static void power_off_passes_and_suspend_does_not(void **state)
+{
+    (void)state;
+    assert_int_equal(out(0x604, 2, 0x2000), IO_POWER_OFF);          /* S5, type 0 */
+    assert_int_equal(out(0x604, 2, 0x2000 | 2 << 10), IO_POWER_OFF); /* S4 */
+    assert_int_equal(out(0x604, 2, 0x2000 | 1 << 10), IO_SUSPEND);   /* S3 */
+    assert_int_equal(out(0x604, 2, 0x2000 | 5 << 10), IO_SUSPEND);   /* listed nowhere */
+    assert_int_equal(out(0x605, 1, 0x24), IO_SUSPEND);
+    assert_int_equal(out(0x604, 2, 1 << 10), IO_PASS);               /* no SLP_EN */
+}
+
+static void a_refused_suspend_looks_like_a_wake_up(void **state)
+{
+    (void)state;
+    assert_int_equal(io_policy_read(0x600, 2, 0x0001), 0x0001);
+    io_policy_suspend_refused();
+    assert_int_equal(io_policy_read(0x600, 2, 0x0001), 0x8001);
+    assert_int_equal(io_policy_read(0x601, 1, 0x00), 0x80);
+    assert_int_equal(io_policy_read(0x600, 1, 0x00), 0x00);
+    assert_int_equal(out(0x600, 2, 0x8000), IO_PASS); /* the OS clears WAK_STS */
+    assert_int_equal(io_policy_read(0x600, 2, 0x0001), 0x0001);
+}
+
+static void the_bitmap_has_the_ports(void **state)
+{
+    static uint8_t bitmap[8193];
+    const uint16_t want[] = { 0x60, 0x64, 0x92, 0xcf9, 0x604, 0x605, 0x600, 0x601, 0xb2 };
+    unsigned bits = 0;
+
+    (void)state;
+    memset(bitmap, 0, sizeof(bitmap));
+    io_policy_fill(bitmap);
+    for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+        assert_true(bitmap[want[i] / 8] >> (want[i] % 8) & 1);
+    }
+    for (size_t i = 0; i < sizeof(bitmap); i++) {
+        bits += (unsigned)__builtin_popcount(bitmap[i]);
+    }
+    assert_int_equal(bits, ARRAY_SIZE(want));
+}
+
+static void sleep_types_are_found_in_aml(void **state)
+{
+    static const uint8_t aml[] = {
+        0x08, '_', 'S', '3', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x00, 0x00,
+        0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x01, 0x00, 0x00, 0x00,
+        0x08, '_', 'S', '9', '_', 0x12, 0x06, 0x04, 0x01, 0x00, 0x00, 0x00,
+    };
+    struct acpi_info a;
+
+    (void)state;
+    for (size_t n = 0; n <= sizeof(aml); n++) { /* no length may read beyond */
+        uint8_t copy[sizeof(aml)];
+        memcpy(copy, aml, n);
+        memset(&a, 0, sizeof(a));
+        acpi_find_sleep_types(copy, n, &a);
+    }
+    assert_int_equal(a.sleep_known, 1u << 3 | 1u << 5);
+    assert_int_equal(a.sleep_type[3], 5);
+    assert_int_equal(a.sleep_type[5], 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(resets_are_seen, setup),
+        cmocka_unit_test_setup(the_output_port_resets_too, setup),
+        cmocka_unit_test_setup(the_a20_gate_stays_open, setup),
+        cmocka_unit_test_setup(power_off_passes_and_suspend_does_not, setup),
+        cmocka_unit_test_setup(a_refused_suspend_looks_like_a_wake_up, setup),
+        cmocka_unit_test_setup(the_bitmap_has_the_ports, setup),
+        cmocka_unit_test(sleep_types_are_found_in_aml),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
