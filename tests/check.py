@@ -251,6 +251,7 @@ class Builds:
 
 
 def group_build(session, builds, _extra):
+    session.step("documents name what exists", [["tools/doc-check"]], SOURCE)
     for compiler in ("gcc", "clang"):
         for level in ("-O0", "-O2"):
             builds.make(f"{compiler} {level}")
@@ -295,7 +296,7 @@ def environment(builds):
 
 def steps_of(groups, everything):
     """How many progress lines there will be."""
-    own = {"build": 6, "unit": 6 if everything else 4, "guests": 1, "svm": 1}
+    own = {"build": 7, "unit": 6 if everything else 4, "guests": 1, "svm": 1}
     shared = 0 if groups == ["unit"] else 1  # the build gcc -O2
     return shared + sum(own[name] for name in groups)
 
