@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Ports that the hypervisor watches still work: keyboard controller, PCI configuration. */
+#include <acpi/acpi.h>
 #include "guest.h"
 
 static void check_pci(void)
@@ -46,6 +47,55 @@ static void check_kbd(void)
         uint8_t answer = inb(0x60);
         CHECK(answer == 0x55, "the keyboard controller's self-test gave 0x%x", answer);
     }
+}
+
+/* Address line 20 stays open by whatever way it is asked to close: the core's own addresses
+ * would change with the guest's. (Bare it would close, and this program with it.) */
+static void check_a20(void)
+{
+    volatile uint32_t *even = (uint32_t *)0x400600, *odd = (uint32_t *)0x500600;
+
+    for (unsigned way = 0; way < 3; way++) {
+        if (way == 0) {
+            outb(0x92, (uint8_t)(inb(0x92) & 0xfc));
+        } else if (way == 1) {
+            CHECK(kbd_wait(2, 0), "the keyboard controller stays busy");
+            outb(0x64, 0xdd);
+        } else {
+            CHECK(kbd_wait(2, 0), "the keyboard controller stays busy");
+            outb(0x64, 0xd1);
+            CHECK(kbd_wait(2, 0), "the keyboard controller stays busy");
+            outb(0x60, 0xcd); /* no reset, A20 off */
+        }
+        *even = 0x11111111;
+        *odd = 0x22222222;
+        CHECK(*even == 0x11111111, "A20 was closed by way %u", way);
+    }
+}
+
+static const void *map(uint64_t addr, size_t len)
+{
+    return addr < 0xfec00000u && len < 0x10000000u ? (const void *)(uintptr_t)addr : NULL;
+}
+
+/* S3 would come back without the hypervisor: it doesn't happen, and the guest goes on. */
+static void check_suspend(void)
+{
+    static struct acpi_info acpi;
+    const char *why = "";
+
+    CHECK(acpi_read(map, acpi_find_rsdp(map), &acpi, &why) == 0, "ACPI: %s", why);
+    if (!(acpi.sleep_known & BIT(3))) {
+        say("this machine has no S3");
+        return;
+    }
+    uint16_t control = inw(acpi.pm1a_cnt);
+    for (unsigned i = 0; i < 3; i++) {
+        outw(acpi.pm1a_cnt, (uint16_t)((control & 0xc3ff) | acpi.sleep_type[3] << 10 | 0x2000));
+        delay_us(10000);
+    }
+    CHECK(info(XMHF_INFO_CPUS) == cpu_total(), "after S3 was refused");
+    say("S3 by SLP_TYP %u was refused", acpi.sleep_type[3]);
 }
 
 /* RAX keeps what IN doesn't write; all encodings go on behind themselves. */
@@ -119,5 +169,9 @@ void guest_main(void)
     check_forms();
     check_strings();
     check_ring3();
+    if (hypervisor) {
+        check_a20();
+        check_suspend();
+    }
     pass("PCI configuration, keyboard controller, CF9 without reset, 8 IN forms, ring 3");
 }

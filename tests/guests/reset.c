@@ -24,6 +24,14 @@ static void need_acpi(void)
 
 static void kbd(void) { outb(0x64, 0xfe); }
 static void kbd_ring_word(void) { outw(0x63, 0xfe00); }
+
+static void kbd_output(void)
+{
+    outb(0x64, 0xd1); /* write the output port, whose bit 0 is the reset line */
+    delay_us(1000);
+    outb(0x60, 0xfe);
+}
+
 static void cf9(void) { outb(0xcf9, 0x02); outb(0xcf9, 0x06); }
 static void cf9_hot(void) { outb(0xcf9, 0x04); }
 static void port92(void) { outb(0x92, (uint8_t)(inb(0x92) & ~1u)); outb(0x92, (uint8_t)(inb(0x92) | 1u)); }
@@ -89,7 +97,7 @@ static void power_off_bytes(void)
 }
 
 static const struct { const char *name; void (*act)(void); } ways[] = {
-    { "kbd", kbd }, { "kbd-word", kbd_ring_word }, { "cf9", cf9 }, { "cf9-hot", cf9_hot },
+    { "kbd", kbd }, { "kbd-output", kbd_output }, { "kbd-word", kbd_ring_word }, { "cf9", cf9 }, { "cf9-hot", cf9_hot },
     { "port92", port92 }, { "triple", triple }, { "hidden-idt", hidden_idt },
     { "hidden-stack", hidden_stack }, { "acpi", acpi_reset }, { "off", power_off },
     { "off-bytes", power_off_bytes },
