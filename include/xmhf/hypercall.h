@@ -19,7 +19,7 @@
 #define XMHF_HC_INFO        0x100u /* RCX = which (enum xmhf_info); RAX = value */
 #define XMHF_HC_HELLO       0x110u /* helloworld: RAX = number of CPUID exits so far */
 
-#define XMHF_HC_PANIC       0x1ffu /* with the option testpanic: the hypervisor panics */
+#define XMHF_HC_PANIC       0x1ffu /* with testpanic: crash as RCX says (debug/testpanic.h) */
 
 /* What XMHF_HC_INFO can tell; none of it is secret and none is an address. */
 enum xmhf_info {

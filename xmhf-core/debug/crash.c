@@ -7,26 +7,45 @@
 #include <hw/insn.h>
 #include <mm/host_map.h>
 #include <util/string.h>
+#include <virt/virt.h>
+#include <x86/cpu.h>
 
-extern const uint8_t core_start[], core_text_end[];
+extern const uint8_t core_start[], core_text_end[], core_end[];
 extern const uint8_t core_build_id[]; /* ELF note: 12 bytes of header, "GNU\0", then the id */
 
 uint64_t crash_place[CRASH_COPIES];
+
+static struct crash_record record;
 
 static bool is_code(uint64_t word)
 {
     return word >= (uintptr_t)core_start && word < (uintptr_t)core_text_end;
 }
 
+/* Of too many words those in the middle go: a stack that overflowed repeats itself there. */
+static void keep_word(struct crash_record *r, const struct crash_word *word)
+{
+    struct crash_word *outer = &r->stack[CRASH_INNER];
+
+    if (r->stack_count < CRASH_STACK) {
+        r->stack[r->stack_count++] = *word;
+        return;
+    }
+    memmove(outer, outer + 1, (CRASH_STACK - CRASH_INNER - 1) * sizeof(*outer));
+    r->stack[CRASH_STACK - 1] = *word;
+    r->stack_skipped++;
+}
+
 /* Words of the stack from `rsp` up that point into the core's code. */
 static void collect_stack(struct crash_record *r, uint64_t rsp)
 {
-    uint64_t end = host_stack_end(rsp);
+    uint64_t end = host_stack_end(rsp), start = host_stack_floor(rsp);
 
-    for (uint64_t at = align_up(rsp, 8); at < end && r->stack_count < CRASH_STACK; at += 8) {
-        uint64_t word = *(const uint64_t *)(uintptr_t)at;
-        if (is_code(word)) {
-            r->stack[r->stack_count++] = word;
+    for (uint64_t at = align_up(rsp > start ? rsp : start, 8); at < end; at += 8) {
+        const struct crash_word word = { .value = *(const uint64_t *)(uintptr_t)at,
+                                         .offset = (uint32_t)(at - rsp) };
+        if (is_code(word.value)) {
+            keep_word(r, &word);
         }
     }
 }
@@ -37,34 +56,68 @@ static void collect_exits(struct crash_record *r, const struct vcpu *v)
         const struct exit_trace *t = &v->trace[(v->trace_next - 1 - i) % VCPU_TRACE];
         r->exit[r->exit_count++] = (struct crash_exit){ .raw = t->raw, .kind = t->kind };
     }
+    if (virt) {
+        str_copy(r->virt, virt->name, sizeof(r->virt));
+    }
 }
 
-void crash_write(const char *text, const struct trap_frame *trap)
+/* An address that faulted may come from a guest's register. These can't: a null pointer's
+ * neighbourhood, our stacks and our image. */
+static bool is_ours(uint64_t addr)
 {
-    static struct crash_record r;
+    return addr < PAGE_SIZE || host_stack_end(addr) != addr
+        || (addr >= (uintptr_t)core_start && addr < (uintptr_t)core_end);
+}
+
+static void collect_trap(struct crash_record *r, const struct trap_frame *f)
+{
+    const uint8_t *insn = (const uint8_t *)(uintptr_t)f->rip;
+
+    r->flags = CRASH_TRAP;
+    r->vector = (uint32_t)f->vector;
+    r->error = f->error;
+    if (f->vector == EXC_GP && is_code(f->rip) && is_code(f->rip + 1)
+        && insn[0] == 0x0f && (insn[1] == 0x30 || insn[1] == 0x32)) {
+        r->flags |= CRASH_MSR;
+        r->msr = (uint32_t)f->rcx;
+    }
+    if (f->vector == EXC_PF && is_ours(hw_read_cr2())) {
+        r->flags |= CRASH_FAULT;
+        r->fault = hw_read_cr2();
+    }
+}
+
+void crash_collect(const char *text, const struct trap_frame *trap, uint64_t rip, uint64_t rsp)
+{
+    struct crash_record *r = &record;
     const struct vcpu *v = this_vcpu();
 
-    memset(&r, 0, sizeof(r));
-    memcpy(r.build_id, core_build_id + 16, CRASH_BUILD_ID);
-    r.cpu = v->index;
-    r.has_trap = trap != NULL;
-    r.vector = trap ? (uint32_t)trap->vector : 0;
-    r.error = trap ? trap->error : 0;
-    r.rip = trap ? trap->rip : (uintptr_t)__builtin_return_address(0);
-    r.rsp = trap ? trap->rsp : hw_rsp();
-    r.cr0 = hw_read_cr0();
-    r.cr3 = hw_read_cr3();
-    r.cr4 = hw_read_cr4();
-    collect_stack(&r, r.rsp);
-    collect_exits(&r, v);
-    str_copy(r.text, text, sizeof(r.text));
-    crash_seal(&r);
+    memset(r, 0, sizeof(*r));
+    memcpy(r->build_id, core_build_id + 16, CRASH_BUILD_ID);
+    r->cpu = v->index;
+    r->rip = trap ? trap->rip : rip;
+    r->rsp = trap ? trap->rsp : rsp;
+    r->cr0 = hw_read_cr0();
+    r->cr3 = hw_read_cr3();
+    r->cr4 = hw_read_cr4();
+    if (trap) {
+        collect_trap(r, trap);
+    }
+    collect_stack(r, r->rsp);
+    collect_exits(r, v);
+    str_copy(r->text, text, sizeof(r->text));
+    crash_seal(r);
+}
+
+void crash_write(void)
+{
     for (unsigned i = 0; i < CRASH_COPIES; i++) {
-        void *to = crash_place[i] ? host_phys(crash_place[i], sizeof(r)) : NULL;
+        void *to = crash_place[i] ? host_phys(crash_place[i], sizeof(record)) : NULL;
         if (to) {
-            memcpy(to, &r, sizeof(r));
+            memcpy(to, &record, sizeof(record));
         }
     }
+    crash_print(&record);
 }
 
 /* A loader put a module where a record would be: then there is none, and that copy is lost. */
@@ -92,6 +145,7 @@ void crash_init(const struct boot_info *bi)
         struct crash_record *r = crash_place[i] ? host_phys(crash_place[i], sizeof(*r)) : NULL;
         if (r && crash_valid(r)) {
             if (!printed) {
+                log_line("crash: the last boot ended in a panic (a guest could have forged this)");
                 crash_print(r);
                 printed = true;
             }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The crash record: what a panic leaves for the next boot, in two places, because firmware
- * and loaders overwrite parts of memory on a warm reset. It holds no guest registers and no
- * data words: only the panic's text, our own RIP, RSP and control registers, words of our
- * stack that are addresses in the core's code, and the last exits' reasons.
+ * The crash record: what a panic prints, and leaves for the next boot in two places, because
+ * firmware and loaders overwrite parts of memory on a warm reset. It holds no guest registers
+ * and no data words: only the panic's text, our own RIP, RSP and control registers, the MSR's
+ * number if an MSR access of ours faulted, words of our stack that are addresses in the core's
+ * code, and the last exits' reasons. tools/logdecode makes a call stack of it.
  *
  * The places are in guest-visible memory (reserved in its map), so the next boot reads the
  * record as hostile input.
@@ -14,14 +15,22 @@
 #include <xmhf/boot_info.h>
 
 #define CRASH_MAGIC    0x4853415243484d58ULL /* "XMHCRASH" */
-#define CRASH_VERSION  1
+#define CRASH_VERSION  2
 #define CRASH_COPIES   2
-#define CRASH_STACK    48
+#define CRASH_STACK    48 /* words kept: */
+#define CRASH_INNER    32 /*   the innermost; the rest are the outermost, ending in the last */
 #define CRASH_EXITS    16
 #define CRASH_TEXT     160
 #define CRASH_BUILD_ID 20
+#define CRASH_VIRT     16
+
+/* What is valid beyond the registers. */
+#define CRASH_TRAP  1u /* vector, error; RIP is of the instruction, not a return address */
+#define CRASH_MSR   2u /* msr: #GP at an RDMSR or WRMSR */
+#define CRASH_FAULT 4u /* fault: #PF at an address that can't be data */
 
 struct crash_exit { uint64_t raw; uint32_t kind; uint32_t reserved; };
+struct crash_word { uint64_t value; uint32_t offset; uint32_t reserved; }; /* at RSP + offset */
 
 struct crash_record {
     uint64_t magic;
@@ -30,13 +39,15 @@ struct crash_record {
     uint64_t checksum;              /* FNV-1a, 64 bits, over all that follows */
     uint8_t build_id[CRASH_BUILD_ID];
     uint32_t cpu;
-    uint32_t has_trap;              /* the next two are valid */
-    uint32_t vector;
-    uint64_t error;
+    uint32_t flags;                 /* CRASH_* */
+    uint32_t vector, msr;
+    uint64_t error, fault;
     uint64_t rip, rsp, cr0, cr3, cr4;
-    uint32_t stack_count, exit_count;
-    uint64_t stack[CRASH_STACK];    /* addresses in the core's code, innermost first */
+    uint32_t stack_count, stack_skipped; /* skipped: left out after the first CRASH_INNER */
+    uint32_t exit_count, reserved;
+    struct crash_word stack[CRASH_STACK]; /* addresses in the core's code, innermost first */
     struct crash_exit exit[CRASH_EXITS]; /* newest first */
+    char virt[CRASH_VIRT];          /* whose exit codes these are; NUL-terminated */
     char text[CRASH_TEXT];          /* NUL-terminated */
 };
 _Static_assert(sizeof(struct crash_record) <= 4096, "one page");
@@ -51,15 +62,21 @@ bool crash_valid(const struct crash_record *r);
 /* Fill in magic, sizes and checksum. */
 void crash_seal(struct crash_record *r);
 
-/* Log a valid record's lines ("crash: ..."), printable characters only. */
+/* Log a valid record's lines ("crash: ..."), printable characters only. The last line has
+ * CRASH_SUM_* over the lines' texts behind "crash: ", so that a reader can tell damage. */
 void crash_print(const struct crash_record *r);
+#define CRASH_SUM_START 0x811c9dc5u /* FNV-1a, 32 bits */
+#define CRASH_SUM_PRIME 0x01000193u
 
 /* Boot: remember the places, print and clear what an earlier boot left. */
 void crash_init(const struct boot_info *bi);
 extern uint64_t crash_place[CRASH_COPIES];
 
-/* Panic path: write the record to both places. Takes no lock. */
+/* Panic path: first look (the stacks are wiped later), then write the record to both places
+ * and print it. No locks. `rip`, `rsp`: a return address, and RSP after that return, where
+ * there is no `trap`. */
 struct trap_frame;
-void crash_write(const char *text, const struct trap_frame *trap);
+void crash_collect(const char *text, const struct trap_frame *trap, uint64_t rip, uint64_t rsp);
+void crash_write(void);
 
 #endif

@@ -48,7 +48,7 @@ bool crash_valid(const struct crash_record *r)
 {
     return r->magic == CRASH_MAGIC && r->version == CRASH_VERSION && r->size == sizeof(*r)
         && r->stack_count <= CRASH_STACK && r->exit_count <= CRASH_EXITS
-        && r->text[CRASH_TEXT - 1] == 0 && r->checksum == checksum(r);
+        && r->text[CRASH_TEXT - 1] == 0 && r->virt[CRASH_VIRT - 1] == 0 && r->checksum == checksum(r);
 }
 
 void crash_seal(struct crash_record *r)
@@ -56,7 +56,7 @@ void crash_seal(struct crash_record *r)
     r->magic = CRASH_MAGIC;
     r->version = CRASH_VERSION;
     r->size = sizeof(*r);
-    r->text[CRASH_TEXT - 1] = 0;
+    r->text[CRASH_TEXT - 1] = r->virt[CRASH_VIRT - 1] = 0;
     r->checksum = checksum(r);
 }
 
@@ -71,37 +71,75 @@ static const char *exit_name(uint32_t kind)
     return kind < ARRAY_SIZE(names) ? names[kind] : "?";
 }
 
-static void print_header(const struct crash_record *r)
+/* One line: into the sum, then out. */
+static void __attribute__((format(printf, 2, 3))) print(uint32_t *sum, const char *fmt, ...)
 {
-    char text[CRASH_TEXT], id[2 * CRASH_BUILD_ID + 1];
+    char line[CRASH_TEXT + 64];
+    va_list ap;
 
-    for (unsigned i = 0; i < CRASH_TEXT; i++) {
-        char c = r->text[i];
-        text[i] = c == 0 || (c >= 0x20 && c < 0x7f) ? c : '.';
+    va_start(ap, fmt);
+    fmt_vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    for (const char *p = line; *p; p++) {
+        *sum = (*sum ^ (uint8_t)*p) * CRASH_SUM_PRIME;
     }
+    log_line("crash: %s", line);
+}
+
+static void print_text(uint32_t *sum, const char *what, const char *from, size_t size)
+{
+    char text[CRASH_TEXT];
+
+    for (size_t i = 0; i < size; i++) {
+        text[i] = from[i] == 0 || (from[i] >= 0x20 && from[i] < 0x7f) ? from[i] : '.';
+    }
+    print(sum, "%s %s", what, text);
+}
+
+static void print_trap(uint32_t *sum, const struct crash_record *r)
+{
+    if (r->flags & CRASH_TRAP) {
+        print(sum, "trap vector %u error 0x%llx", r->vector, (unsigned long long)r->error);
+    }
+    if (r->flags & CRASH_MSR) {
+        print(sum, "msr 0x%x", r->msr);
+    }
+    if (r->flags & CRASH_FAULT) {
+        print(sum, "fault 0x%llx", (unsigned long long)r->fault);
+    }
+}
+
+static void print_header(uint32_t *sum, const struct crash_record *r)
+{
+    char id[2 * CRASH_BUILD_ID + 1];
+
     for (unsigned i = 0; i < CRASH_BUILD_ID; i++) {
         fmt_snprintf(id + 2 * i, 3, "%02x", r->build_id[i]);
     }
-    log_line("crash: the last boot ended in a panic (a guest could have forged this)");
-    log_line("crash: build-id %s cpu %u", id, r->cpu);
-    log_line("crash: text %s", text);
-    if (r->has_trap) {
-        log_line("crash: trap vector %u error 0x%llx", r->vector, (unsigned long long)r->error);
-    }
-    log_line("crash: rip 0x%llx rsp 0x%llx cr0 0x%llx cr3 0x%llx cr4 0x%llx",
-             (unsigned long long)r->rip, (unsigned long long)r->rsp, (unsigned long long)r->cr0,
-             (unsigned long long)r->cr3, (unsigned long long)r->cr4);
+    print(sum, "build-id %s cpu %u", id, r->cpu);
+    print_text(sum, "text", r->text, sizeof(r->text));
+    print_text(sum, "virt", r->virt, sizeof(r->virt));
+    print_trap(sum, r);
+    print(sum, "rip 0x%llx rsp 0x%llx cr0 0x%llx cr3 0x%llx cr4 0x%llx",
+          (unsigned long long)r->rip, (unsigned long long)r->rsp, (unsigned long long)r->cr0,
+          (unsigned long long)r->cr3, (unsigned long long)r->cr4);
 }
 
 void crash_print(const struct crash_record *r)
 {
-    print_header(r);
+    uint32_t sum = CRASH_SUM_START;
+
+    print_header(&sum, r);
     for (unsigned i = 0; i < r->stack_count; i++) {
-        log_line("crash: stack 0x%llx", (unsigned long long)r->stack[i]);
+        if (i == CRASH_INNER && r->stack_skipped) {
+            print(&sum, "skipped %u", r->stack_skipped);
+        }
+        print(&sum, "stack 0x%llx at 0x%x", (unsigned long long)r->stack[i].value,
+              r->stack[i].offset);
     }
     for (unsigned i = 0; i < r->exit_count; i++) {
-        log_line("crash: exit %s 0x%llx", exit_name(r->exit[i].kind),
-                 (unsigned long long)r->exit[i].raw);
+        print(&sum, "exit %s 0x%llx", exit_name(r->exit[i].kind),
+              (unsigned long long)r->exit[i].raw);
     }
-    log_line("crash: end");
+    log_line("crash: end 0x%x", sum);
 }

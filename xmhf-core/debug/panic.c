@@ -6,18 +6,38 @@
 #include <debug/log_state.h>
 #include <hw/insn.h>
 #include <irq/stop.h>
+#include <mm/host_map.h>
 #include <util/fmt.h>
 
-/* Only the first CPU gets here twice or alone; the others stop. */
-static _Noreturn void finish(const char *text, const struct trap_frame *trap)
+/* A fault on the panic's own way comes back here; each time less is left to try. */
+static void give_up(unsigned depth)
 {
-    static atomic_flag once = ATOMIC_FLAG_INIT;
+    if (depth == 1) {
+        stop_wipe();
+    }
+    if (depth <= 2) {
+        stop_reset();
+    }
+}
 
-    if (!atomic_flag_test_and_set(&once)) {
+/* Only the first CPU gets here twice or alone; the others stop. `rip`, `rsp`: the caller's. */
+static _Noreturn void finish(const char *text, const struct trap_frame *trap, uint64_t rip,
+                             uint64_t rsp)
+{
+    static atomic_uint owner; /* index + 1 */
+    static unsigned depth;
+    unsigned none = 0, self = this_vcpu()->index + 1;
+
+    if (!atomic_compare_exchange_strong(&owner, &none, self)) {
+        if (none == self) {
+            give_up(++depth);
+        }
+    } else {
         stop_other_cpus();
+        crash_collect(text, trap, rip, rsp);
         stop_wipe();
         log_break_lock();
-        crash_write(text, trap);
+        crash_write();
         log_line("PANIC: %s", text);
         log_line("PAL memory is wiped; resetting");
         stop_reset();
@@ -28,6 +48,9 @@ static _Noreturn void finish(const char *text, const struct trap_frame *trap)
     }
 }
 
+/* Where panic() was called from: a return address, and RSP as it is after that return. */
+#define CALLER (uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_dwarf_cfa()
+
 void panic(const char *fmt, ...)
 {
     char text[CRASH_TEXT];
@@ -36,14 +59,15 @@ void panic(const char *fmt, ...)
     va_start(ap, fmt);
     fmt_vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    finish(text, NULL);
+    finish(text, NULL, CALLER);
 }
 
 void panic_trap(const struct trap_frame *f)
 {
     char text[CRASH_TEXT];
 
-    fmt_snprintf(text, sizeof(text), "exception %u in the core, error 0x%x, rip 0x%llx",
-                 (unsigned)f->vector, (unsigned)f->error, (unsigned long long)f->rip);
-    finish(text, f);
+    fmt_snprintf(text, sizeof(text), "exception %u in the core, error 0x%x, rip 0x%llx%s",
+                 (unsigned)f->vector, (unsigned)f->error, (unsigned long long)f->rip,
+                 host_stack_overflowed(f->rsp) ? ": stack overflow" : "");
+    finish(text, f, 0, 0);
 }

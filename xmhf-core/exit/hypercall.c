@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Hypercalls: the hypapp first, then XMHF_HC_INFO; and #UD exits that may be VMCALL. */
 #include <cpu/cpu.h>
+#include <debug/testpanic.h>
 #include <exit/dispatch.h>
 #include <hypapp/hypapp.h>
 #include <init/main.h>
@@ -51,7 +52,7 @@ void exit_hypercall(struct vcpu *v, const struct exit *e)
     uint64_t value = 0;
 
     if (cmd == XMHF_HC_PANIC && core_options()->testpanic) {
-        panic("asked for by a hypercall");
+        testpanic(v->regs.gpr[GPR_RCX]);
     }
     switch (hypapp.hypercall(v, cmd)) {
     case HC_DONE:

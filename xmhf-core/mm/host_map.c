@@ -17,11 +17,6 @@ static uint64_t *trampoline_pml4;
 static bool have_1g;
 static uint64_t direct_end; /* physical */
 
-#define STACK_SLOT  0x20000ULL  /* per CPU: four stacks, guards between */
-#define STACK_MAIN  0x4000ULL
-#define STACK_IST   0x2000ULL
-#define STACK_PITCH 0x8000ULL
-
 static uint64_t *new_table(void)
 {
     uint64_t *t = pool_boot_pages(1);
@@ -152,14 +147,6 @@ uint64_t host_map_stacks(unsigned cpu)
 uint64_t host_stack_top(uint64_t stacks, unsigned which)
 {
     return stacks + (which + 1) * STACK_PITCH;
-}
-
-uint64_t host_stack_end(uint64_t rsp)
-{
-    if (rsp < STACK_VA || rsp >= STACK_VA + CPU_MAX * STACK_SLOT) {
-        return rsp;
-    }
-    return align_up(rsp, STACK_PITCH);
 }
 
 void host_wipe_stacks(unsigned cpu, uint64_t rsp)

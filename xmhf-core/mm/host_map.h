@@ -9,11 +9,18 @@
 #ifndef XMHF_MM_HOST_MAP_H
 #define XMHF_MM_HOST_MAP_H
 
+#include <cpu/vcpu.h>
 #include <xmhf/boot_info.h>
 
 #define DIRECT_VA 0xffff800000000000ULL
 #define STACK_VA  0xffffff8000000000ULL
 #define MMIO_VA   0xffffff0000000000ULL
+
+/* Per CPU four stacks, each at the end of its place; guard pages below. */
+#define STACK_SLOT  0x20000ULL
+#define STACK_PITCH 0x8000ULL
+#define STACK_MAIN  0x4000ULL
+#define STACK_IST   0x2000ULL
 
 #define IST_NMI 1
 #define IST_MC  2
@@ -28,7 +35,28 @@ uint64_t host_map_stacks(unsigned cpu);
 uint64_t host_stack_top(uint64_t stacks, unsigned which);
 
 /* End (exclusive) of the stack that `rsp` lies in; `rsp` itself if it is in none. */
-uint64_t host_stack_end(uint64_t rsp);
+static inline uint64_t host_stack_end(uint64_t rsp)
+{
+    if (rsp < STACK_VA || rsp >= STACK_VA + CPU_MAX * STACK_SLOT) {
+        return rsp;
+    }
+    return align_up(rsp, STACK_PITCH);
+}
+
+/* Lowest address of the stack that `rsp` lies in, or below which it lies in the guard pages. */
+static inline uint64_t host_stack_floor(uint64_t rsp)
+{
+    uint64_t end = host_stack_end(rsp);
+
+    return end == rsp ? rsp : end - ((end - STACK_VA) % STACK_SLOT == STACK_PITCH ? STACK_MAIN
+                                                                                 : STACK_IST);
+}
+
+/* Has a stack no room left for an exception's frame? */
+static inline bool host_stack_overflowed(uint64_t rsp)
+{
+    return host_stack_end(rsp) != rsp && rsp < host_stack_floor(rsp) + 64;
+}
 
 /* Zero the stacks of `cpu`, which are mapped, but for what is in use above `rsp` if that lies
  * in one of them (reset and panic path: they may hold PAL words). */
