@@ -35,16 +35,17 @@ bool space_global_init(void)
 /* --- nested tables -------------------------------------------------------------- */
 
 /* The nested entry of guest-physical page `index`, or NULL if its table doesn't exist. */
-static uint64_t *nested_entry(const struct tv_space *s, uint32_t index)
+static uint64_t *nested_entry(struct tv_space *s, uint32_t index)
 {
-    uint64_t e = s->nested[NESTED_L2][index >> 9];
-    uint64_t *l1;
-
-    if (e == 0) {
-        return NULL;
+    if (s->l1 == NULL || s->l1_number != index >> 9) {
+        uint64_t e = s->nested[NESTED_L2][index >> 9];
+        if (e == 0) {
+            return NULL;
+        }
+        s->l1 = core_va(virt->nested->addr(e));
+        s->l1_number = index >> 9;
     }
-    l1 = core_va(virt->nested->addr(e));
-    return &l1[index & 511];
+    return &s->l1[index & 511];
 }
 
 static bool nested_set(struct tv_space *s, uint32_t index, const void *frame, unsigned rights)
@@ -63,14 +64,14 @@ static bool nested_set(struct tv_space *s, uint32_t index, const void *frame, un
     return true;
 }
 
-static void *nested_frame(const struct tv_space *s, uint32_t index)
+static void *nested_frame(struct tv_space *s, uint32_t index)
 {
     const uint64_t *e = nested_entry(s, index);
 
     return e == NULL || *e == 0 ? NULL : core_va(virt->nested->addr(*e));
 }
 
-void *space_frame(const struct tv_space *s, uint32_t index)
+void *space_frame(struct tv_space *s, uint32_t index)
 {
     return nested_frame(s, 1 + index);
 }
@@ -95,7 +96,7 @@ static unsigned table_index(uint64_t va, unsigned level)
     return (unsigned)(va >> (12 + 9 * (level - 1))) & 511;
 }
 
-static uint64_t *table_va(const struct tv_space *s, uint64_t entry)
+static uint64_t *table_va(struct tv_space *s, uint64_t entry)
 {
     return nested_frame(s, (uint32_t)((entry & PTE_ADDR) >> PAGE_SHIFT));
 }
@@ -244,7 +245,8 @@ static void table_clear(struct tv_space *s, uint64_t va, uint64_t end, unsigned 
     while (va < end) {
         uint64_t next = align_down(va, 1ULL << (shift + 9)) + (1ULL << (shift + 9));
         uint64_t last = (next < end ? next : end) - 1;
-        uint64_t *t = table_at(s, va, level, false);
+        uint64_t *t = level == 1 && s->pt_region == va >> 21 ? s->pt
+                                                             : table_at(s, va, level, false);
         if (t != NULL) {
             hw_fill64(&t[table_index(va, level)], 0, (size_t)((last >> shift) - (va >> shift) + 1));
         }
@@ -254,13 +256,26 @@ static void table_clear(struct tv_space *s, uint64_t va, uint64_t end, unsigned 
 
 /* Only entries that were used are cleared: whole pages would cost 512 stores each. Lower
  * levels first, since the way to them leads through the upper ones. */
+static void tables_clear(struct tv_space *s, const struct tv_image *im)
+{
+    for (unsigned level = 1; level <= 4; level++) {
+        unsigned shift = 12 + 9 * (level - 1);
+        uint64_t done = s->gate >> shift; /* number of the entry cleared last */
+        table_clear(s, s->gate, s->gate + PAGE_SIZE, level);
+        for (uint32_t i = 0; i < im->section_count; i++) {
+            uint64_t first = im->sections[i].start, end = tv_section_end(&im->sections[i]);
+            if (first >> shift != done || (end - 1) >> shift != done) {
+                table_clear(s, first, end, level);
+                done = (end - 1) >> shift;
+            }
+        }
+    }
+}
+
 static void tables_free(struct tv_space *s, const struct tv_image *im)
 {
-    for (unsigned level = 1; s->pml4 != NULL && level <= 4; level++) {
-        for (uint32_t i = 0; i < im->section_count; i++) {
-            table_clear(s, im->sections[i].start, tv_section_end(&im->sections[i]), level);
-        }
-        table_clear(s, s->gate, s->gate + PAGE_SIZE, level);
+    if (s->pml4 != NULL) {
+        tables_clear(s, im);
     }
     for (uint32_t i = 0; i < s->tables; i++) {
         uint64_t *e = nested_entry(s, 1 + s->pages + i);
@@ -269,6 +284,7 @@ static void tables_free(struct tv_space *s, const struct tv_image *im)
     }
     s->tables = 0;
     s->pml4 = NULL;
+    s->pt = NULL;
 }
 
 static void nested_free(struct tv_space *s, uint32_t last_index)
@@ -286,6 +302,7 @@ static void nested_free(struct tv_space *s, uint32_t last_index)
             l2[i] = 0;
         }
     }
+    s->l1 = NULL;
     for (unsigned i = 0; i < ARRAY_SIZE(s->nested); i++) {
         if (s->nested[i] != NULL) {
             s->nested[i][0] = 0;

@@ -19,6 +19,8 @@
 
 struct tv_space {
     uint64_t *nested[3];   /* the nested tables of level 4, 3 and 2; level 1 hangs below */
+    uint64_t *l1;          /* the nested table of level 1 used last, or NULL ... */
+    uint32_t l1_number;    /* ... and which one it is */
     uint64_t *pml4;
     uint64_t *pt;          /* the page table used last ... */
     uint64_t pt_region;    /* ... and the number of the 2 MiB region that it maps */
@@ -42,7 +44,7 @@ bool space_init(struct tv_space *s, const struct tv_image *im);
 void *space_add(struct tv_space *s, const struct tv_section *sec, uint32_t index);
 
 /* Core pointer to page `index` of the sections, or NULL if it has no frame. */
-void *space_frame(const struct tv_space *s, uint32_t index);
+void *space_frame(struct tv_space *s, uint32_t index);
 
 /* Where the tables are, for the sandbox. */
 hpa_t space_nested_root(const struct tv_space *s);

@@ -39,25 +39,88 @@ static bool canonical(uint64_t va)
     return (uint64_t)((int64_t)(va << 16) >> 16) == va;
 }
 
+/* --- memory --------------------------------------------------------------------- */
+
+/* The part of the control page that struct tv_pal takes, so that FPU state can follow. */
+#define CONTROL_SIZE ((sizeof(struct tv_pal) + 63) & ~(size_t)63)
+
+static bool xstate_inside(void)
+{
+    return CONTROL_SIZE + xstate_size() <= PAGE_SIZE;
+}
+
+bool call_attach(struct tv_pal *pal)
+{
+    pal->act.xstate = xstate_inside() ? (uint8_t *)pal + CONTROL_SIZE : pool_alloc();
+    return pal->act.xstate != NULL;
+}
+
+/* Only what was used is wiped, as with tables: it is half of the cost. */
+void call_free(struct tv_pal *pal)
+{
+    size_t used = CONTROL_SIZE;
+
+    if (pal->act.xstate != NULL && !xstate_inside()) {
+        pool_free_dirty(pal->act.xstate);
+    } else if (pal->act.xstate_used) {
+        used += align_up(xstate_size(), 8);
+    }
+    hw_fill64(pal, 0, used / 8);
+    pool_free(pal);
+}
+
 /* --- the OS's thread, seen again after the sandbox ------------------------------ */
 
-/* All registers zero but RSP and RFLAGS, which are as at the call. */
-static void thread_at(struct vcpu *v, const struct tv_caller *k, uint64_t rip)
+/* v->regs are the caller's, as at the call: keep what a return needs. */
+static void caller_save(struct tv_caller *k, const struct vcpu_regs *regs)
+{
+    k->rbx = regs->gpr[GPR_RBX];
+    k->rbp = regs->gpr[GPR_RBP];
+    k->r12 = regs->gpr[GPR_R12];
+    k->r13 = regs->gpr[GPR_R13];
+    k->r14 = regs->gpr[GPR_R14];
+    k->r15 = regs->gpr[GPR_R15];
+    k->rsp = regs->gpr[GPR_RSP];
+    k->rflags = regs->rflags;
+    k->saved = true;
+}
+
+/* At the resume stub: all zero but RSP and RFLAGS, which are as at the call. */
+static void thread_waits(struct vcpu *v, const struct tv_caller *k, uint64_t rip)
 {
     v->regs = (struct vcpu_regs){ .rip = rip, .rflags = k->rflags };
     v->regs.gpr[GPR_RSP] = k->rsp;
     virt->clear_shadow(v);
 }
 
+/* As at the call: callee-saved registers, RSP and RFLAGS are the caller's. Without an
+ * interruption v->regs have them still. */
 static void thread_restore(struct vcpu *v, const struct tv_caller *k, uint64_t rip)
 {
-    thread_at(v, k, rip);
-    v->regs.gpr[GPR_RBX] = k->rbx;
-    v->regs.gpr[GPR_RBP] = k->rbp;
-    v->regs.gpr[GPR_R12] = k->r12;
-    v->regs.gpr[GPR_R13] = k->r13;
-    v->regs.gpr[GPR_R14] = k->r14;
-    v->regs.gpr[GPR_R15] = k->r15;
+    if (k->saved) {
+        thread_waits(v, k, rip);
+        v->regs.gpr[GPR_RBX] = k->rbx;
+        v->regs.gpr[GPR_RBP] = k->rbp;
+        v->regs.gpr[GPR_R12] = k->r12;
+        v->regs.gpr[GPR_R13] = k->r13;
+        v->regs.gpr[GPR_R14] = k->r14;
+        v->regs.gpr[GPR_R15] = k->r15;
+    } else {
+        v->regs.rip = rip;
+        virt->clear_shadow(v);
+    }
+}
+
+/* Back behind the call, all other registers cleared. */
+static void thread_returns(struct vcpu *v, const struct tv_caller *k, uint64_t result)
+{
+    uint64_t *gpr = v->regs.gpr;
+
+    thread_restore(v, k, k->rip);
+    gpr[GPR_RCX] = gpr[GPR_RDX] = gpr[GPR_RSI] = gpr[GPR_RDI] = 0;
+    gpr[GPR_R8] = gpr[GPR_R9] = gpr[GPR_R10] = gpr[GPR_R11] = 0;
+    gpr[GPR_RSP] += TV_WORD;
+    gpr[GPR_RAX] = result;
 }
 
 /* The call is over: nobody owns the activation. */
@@ -75,9 +138,12 @@ static void wait_for_token(struct vcpu *v, struct tv_slot *s, enum tv_act_state 
     struct tv_activation *act = &s->pal->act;
     uint64_t token[2];
 
+    if (!act->caller.saved) {
+        caller_save(&act->caller, &v->regs);
+    }
     hyp_random(token, sizeof(token));
     token[0] += token[0] == 0; /* 0 means that no token is out */
-    thread_at(v, &act->caller, s->pal->resume);
+    thread_waits(v, &act->caller, s->pal->resume);
     v->regs.gpr[GPR_RAX] = token[0];
     v->regs.gpr[GPR_RDX] = token[1];
     act->token_high = token[1];
@@ -108,9 +174,7 @@ static void finish(struct vcpu *v, struct tv_slot *s, const struct hyp_caller *c
         thread_restore(v, k, pal->image.entry);
         hyp_inject_gp(v);
     } else {
-        thread_restore(v, k, k->rip);
-        v->regs.gpr[GPR_RSP] = k->rsp + TV_WORD;
-        v->regs.gpr[GPR_RAX] = pal->act.result;
+        thread_returns(v, k, pal->act.result);
     }
     release(v, s);
 }
@@ -148,6 +212,7 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
     if (m == MARSHAL_NOT_RAM || !canonical(pal->act.caller.rip)) {
         return refuse(v, s, hyp_inject_gp);
     }
+    pal->act.caller.saved = false;
     this_cpu(v)->running = s;
     sandbox_enter(v, &pal->sandbox, &regs, initial_xstate);
     return HC_SWITCHED;
@@ -225,6 +290,7 @@ static void at_gate(struct vcpu *v, struct tv_slot *s)
 
 static void interrupted(struct vcpu *v, struct tv_slot *s)
 {
+    s->pal->act.xstate_used = true;
     sandbox_leave(v, &s->pal->act.regs, s->pal->act.xstate);
     wait_for_token(v, s, ACT_INTERRUPTED);
 }

@@ -112,19 +112,14 @@ static bool reap_one(struct vcpu *v, struct tv_slot *s, uint32_t *budget)
 {
     struct tv_pal *pal = s->pal;
 
-    if (pal->reg.seen.part != NULL) {
-        pageset_free(&pal->reg.seen);
-    }
+    pageset_free(&pal->reg.seen);
     if (!space_free(&pal->space, &pal->image, budget)) {
         return false;
     }
     if (pal->sandbox.tag != 0) {
         virt->sandbox_forget(v, pal->sandbox.tag);
     }
-    if (((uintptr_t)pal->act.xstate & PAGE_MASK) == 0 && pal->act.xstate != NULL) {
-        pool_free_dirty(pal->act.xstate);
-    }
-    pool_free_dirty(pal);
+    call_free(pal);
     registry_recycle(s);
     return true;
 }

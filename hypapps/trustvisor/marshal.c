@@ -11,7 +11,7 @@ static const enum gpr arg_gpr[TV_REG_ARGS] = {
 };
 
 /* Core pointer to a byte of the PARAM section. */
-static void *area_at(const struct tv_pal *pal, uint32_t offset)
+static void *area_at(struct tv_pal *pal, uint32_t offset)
 {
     uint32_t first = pal->image.sections[pal->image.param].first;
 
@@ -28,7 +28,7 @@ static enum marshal_answer answer_of(enum gm_result r)
 }
 
 /* Copy the data of one parameter, page by page of the PARAM section. */
-static enum gm_result copy_data(const struct tv_pal *pal, const struct hyp_caller *c,
+static enum gm_result copy_data(struct tv_pal *pal, const struct hyp_caller *c,
                                 unsigned i, bool in, struct gm_fault *f)
 {
     const struct tv_param *p = &pal->image.params[i];
@@ -88,96 +88,93 @@ static enum gm_result check_pointers(const struct tv_pal *pal, const struct hyp_
     return GM_OK;
 }
 
-/* Write the PARAM section; values[i] become what the PAL gets as arguments. */
-static enum gm_result fill_area(const struct tv_pal *pal, const struct hyp_caller *c,
-                                uint64_t *values, struct gm_fault *f)
+/* The three words before a parameter's data; they may lie on two pages. */
+static void put_words(struct tv_pal *pal, const struct tv_param *p, uint64_t value)
 {
-    const struct tv_image *im = &pal->image;
-    uint64_t base = im->sections[im->param].start;
+    uint64_t *w = area_at(pal, p->offset);
 
-    *(uint64_t *)area_at(pal, TV_AREA_OFFSET) = im->param_count;
-    for (unsigned i = im->param_count; i-- > 0;) {
-        const struct tv_param *p = &im->params[i];
-        *(uint64_t *)area_at(pal, p->offset) = p->type;
+    w[0] = p->type;
+    if ((p->offset & PAGE_MASK) <= PAGE_SIZE - 3 * sizeof(*w)) {
+        w[1] = p->words * TV_WORD;
+        w[2] = value;
+    } else {
         *(uint64_t *)area_at(pal, p->offset + 8) = p->words * TV_WORD;
-        *(uint64_t *)area_at(pal, p->offset + 16) = pal->act.args[i];
-        values[i] = pal->act.args[i];
-        if (p->type == TV_PARAM_POINTER) {
-            enum gm_result r = copy_data(pal, c, i, true, f);
-            if (r != GM_OK) {
-                return r;
-            }
-            values[i] = base + p->offset + 24;
-        }
+        *(uint64_t *)area_at(pal, p->offset + 16) = value;
     }
-    return GM_OK;
 }
 
-/* Read return address and stack arguments: everything that comes from the caller's
- * registers and stack is in pal->act afterwards. */
+/* Number of arguments on the stack. */
+static unsigned on_stack(const struct tv_image *im)
+{
+    return im->param_count > TV_REG_ARGS ? im->param_count - TV_REG_ARGS : 0;
+}
+
+/* Read return address and stack arguments: all arguments are in pal->act afterwards. */
 static enum gm_result take_args(struct tv_pal *pal, const struct hyp_caller *c,
                                 const struct vcpu_regs *caller, struct gm_fault *f)
 {
     uint64_t stack[1 + TV_MAX_PARAMS - TV_REG_ARGS];
     unsigned n = pal->image.param_count;
-    unsigned extra = n > TV_REG_ARGS ? n - TV_REG_ARGS : 0;
-    struct tv_caller *k = &pal->act.caller;
-    enum gm_result r =
-        gm_read(c, gva(caller->gpr[GPR_RSP]), stack, (1 + extra) * sizeof(stack[0]), f);
+    enum gm_result r = gm_read(c, gva(caller->gpr[GPR_RSP]), stack,
+                               (1 + on_stack(&pal->image)) * sizeof(stack[0]), f);
 
     if (r != GM_OK) {
         return r;
     }
-    for (unsigned i = 0; i < n; i++) {
-        pal->act.args[i] =
-            i < TV_REG_ARGS ? caller->gpr[arg_gpr[i]] : stack[1 + i - TV_REG_ARGS];
+    pal->act.caller.rip = stack[0];
+    for (unsigned i = 0; i < n && i < TV_REG_ARGS; i++) {
+        pal->act.args[i] = caller->gpr[arg_gpr[i]];
     }
-    k->rip = stack[0];
-    k->rsp = caller->gpr[GPR_RSP];
-    k->rflags = caller->rflags;
-    k->rbx = caller->gpr[GPR_RBX];
-    k->rbp = caller->gpr[GPR_RBP];
-    k->r12 = caller->gpr[GPR_R12];
-    k->r13 = caller->gpr[GPR_R13];
-    k->r14 = caller->gpr[GPR_R14];
-    k->r15 = caller->gpr[GPR_R15];
+    for (unsigned i = TV_REG_ARGS; i < n; i++) {
+        pal->act.args[i] = stack[1 + i - TV_REG_ARGS];
+    }
     return GM_OK;
 }
 
-/* The PAL's stack and registers at its entry. */
-static void give_args(const struct tv_pal *pal, const uint64_t *values, struct vcpu_regs *regs)
+/* Write PARAM section and stack, and set the registers, in one pass over the arguments. */
+static enum gm_result give_args(struct tv_pal *pal, const struct hyp_caller *c,
+                                struct vcpu_regs *regs, struct gm_fault *f)
 {
-    const struct tv_section *stack = &pal->image.sections[pal->image.stack];
-    unsigned n = pal->image.param_count;
-    unsigned extra = n > TV_REG_ARGS ? n - TV_REG_ARGS : 0;
-    uint64_t *sp = pal->stack_words - extra - 1;
+    const struct tv_image *im = &pal->image;
+    unsigned words = on_stack(im) + 1;
+    uint64_t *sp = pal->stack_words - words;
 
+    *regs = (struct vcpu_regs){ .rip = im->entry };
+    regs->gpr[GPR_RSP] =
+        tv_section_end(&im->sections[im->stack]) - TV_STACK_SLACK - words * TV_WORD;
     sp[0] = pal->space.gate;
-    for (unsigned i = 0; i < extra; i++) {
-        sp[1 + i] = values[TV_REG_ARGS + i];
+    *(uint64_t *)area_at(pal, TV_AREA_OFFSET) = im->param_count;
+    for (unsigned i = im->param_count; i-- > 0;) {
+        const struct tv_param *p = &im->params[i];
+        uint64_t value = pal->act.args[i];
+        put_words(pal, p, value);
+        if (p->type == TV_PARAM_POINTER) {
+            enum gm_result r = copy_data(pal, c, i, true, f);
+            if (r != GM_OK) {
+                return r;
+            }
+            value = im->sections[im->param].start + p->offset + 3 * TV_WORD;
+        }
+        if (i < TV_REG_ARGS) {
+            regs->gpr[arg_gpr[i]] = value;
+        } else {
+            sp[1 + i - TV_REG_ARGS] = value;
+        }
     }
-    *regs = (struct vcpu_regs){ .rip = pal->image.entry };
-    regs->gpr[GPR_RSP] = tv_section_end(stack) - TV_STACK_SLACK - (extra + 1) * TV_WORD;
-    for (unsigned i = 0; i < n && i < TV_REG_ARGS; i++) {
-        regs->gpr[arg_gpr[i]] = values[i];
-    }
+    return GM_OK;
 }
 
 enum marshal_answer marshal_in(struct tv_pal *pal, const struct hyp_caller *c,
                                const struct vcpu_regs *caller, struct vcpu_regs *regs,
                                struct gm_fault *f)
 {
-    uint64_t values[TV_MAX_PARAMS];
     enum gm_result r = take_args(pal, c, caller, f);
 
     if (r == GM_OK && pal->image.has_data) {
         r = check_pointers(pal, c, f);
     }
     if (r == GM_OK) {
-        r = fill_area(pal, c, values, f);
-    }
-    if (r == GM_OK) {
-        give_args(pal, values, regs);
+        r = give_args(pal, c, regs, f);
     }
     return answer_of(r);
 }

@@ -7,15 +7,14 @@
 
 bool pageset_init(struct tv_pageset *s, uint32_t n)
 {
-    *s = (struct tv_pageset){ .parts = 1 };
-    while (s->parts * (ENTRIES / 2) < n) {
-        s->parts *= 2;
+    s->part = NULL;
+    s->mask = PAGESET_SMALL - 1;
+    if (n <= PAGESET_SMALL / 2) {
+        return true; /* it was zero at first, and is used once */
     }
-    if (s->parts == 1) {
-        s->only = pool_alloc();
-        s->part = &s->only;
-        return s->only != NULL;
+    for (s->parts = 1; s->parts * (ENTRIES / 2) < n; s->parts *= 2) {
     }
+    s->mask = s->parts * ENTRIES - 1;
     s->part = pool_alloc();
     if (s->part == NULL) {
         return false;
@@ -31,11 +30,10 @@ bool pageset_init(struct tv_pageset *s, uint32_t n)
 uint64_t *pageset_put(struct tv_pageset *s, gpa_t page, uint32_t number)
 {
     uint64_t key = page.a >> PAGE_SHIFT << 24;   /* 40 bits of page number */
-    uint32_t mask = s->parts * ENTRIES - 1;
-    uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15ULL) >> 40) & mask;
+    uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15ULL) >> 40) & s->mask;
 
-    for (;; at = (at + 1) & mask) {
-        uint64_t *e = &s->part[at / ENTRIES][at % ENTRIES];
+    for (;; at = (at + 1) & s->mask) {
+        uint64_t *e = s->part == NULL ? &s->small[at] : &s->part[at / ENTRIES][at % ENTRIES];
         if (*e == 0) {
             *e = key | (number + 1);
             return e;
@@ -48,13 +46,12 @@ uint64_t *pageset_put(struct tv_pageset *s, gpa_t page, uint32_t number)
 
 void pageset_free(struct tv_pageset *s)
 {
-    for (uint32_t i = 0; s->part != NULL && i < s->parts; i++) {
-        if (s->part[i] != NULL) {
-            pool_free_dirty(s->part[i]);
-        }
+    if (s->part == NULL) {
+        return;
     }
-    if (s->parts > 1 && s->part != NULL) {
-        pool_free_dirty(s->part);
+    for (uint32_t i = 0; i < s->parts; i++) {
+        pool_free_dirty(s->part[i]);
     }
-    *s = (struct tv_pageset){ 0 };
+    pool_free_dirty(s->part);
+    s->part = NULL;
 }

@@ -5,10 +5,13 @@
 
 #include <xmhf/types.h>
 
+#define PAGESET_SMALL 128u
+
 struct tv_pageset {
-    uint64_t **part;     /* tables of 512 entries each; NULL: empty set */
-    uint64_t *only;      /* the table, if one is enough */
+    uint64_t **part;     /* tables of 512 entries each; NULL: a small set */
     uint32_t parts;      /* a power of two */
+    uint32_t mask;       /* number of entries less one */
+    uint64_t small[PAGESET_SMALL]; /* enough for up to half as many pages */
 };
 
 /* Room for `n` pages (at most 65536). False: out of memory, nothing taken. */
@@ -22,7 +25,7 @@ static inline void pageset_renumber(uint64_t *entry, uint32_t number)
 {
     *entry = (*entry & ~0xffffffULL) | (number + 1);
 }
-/* Wipe and give back its memory. */
+/* Give its memory back, wiped; what a small set holds stays in it. */
 void pageset_free(struct tv_pageset *s);
 
 #endif

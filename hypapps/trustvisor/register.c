@@ -11,10 +11,11 @@
 #include "tv.h"
 #include <util/string.h>
 
-/* Instructions of one exit, and what a page of each phase takes of them. */
-#define BUDGET         190000
+/* Instructions of one exit, and what a page of each phase takes of them. SHA-256 of one page
+ * is the largest piece that isn't divided. */
+#define BUDGET         245000
 #define COST_COPY      900
-#define COST_MEASURE   140000
+#define COST_MEASURE   237000
 #define COST_RECHECK   260
 #define COST_OVERWRITE 800
 
@@ -410,23 +411,6 @@ static enum hc_result conflict(struct vcpu *v, struct tv_slot *other, uint64_t e
     return tv_done(v, e);
 }
 
-/* Where interrupted calls keep their FPU state: in the control page if there is room. */
-static bool attach_xstate(struct tv_pal *pal)
-{
-    size_t at = align_up(sizeof(*pal), 64);
-
-    pal->act.xstate = at + xstate_size() <= PAGE_SIZE ? (uint8_t *)pal + at : pool_alloc();
-    return pal->act.xstate != NULL;
-}
-
-static void free_unlinked(struct tv_pal *pal)
-{
-    if (((uintptr_t)pal->act.xstate & PAGE_MASK) == 0 && pal->act.xstate != NULL) {
-        pool_free(pal->act.xstate);
-    }
-    pool_free_dirty(pal);
-}
-
 static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal)
 {
     uint64_t entry = pal->image.entry;
@@ -442,10 +426,10 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     case REGISTRY_ADDED:
         return steps(v, c, pal);
     case REGISTRY_CONFLICT:
-        free_unlinked(pal);
+        call_free(pal);
         return conflict(v, other, entry);
     default:
-        free_unlinked(pal);
+        call_free(pal);
         return tv_done(v, TV_QUOTA);
     }
 }
@@ -480,32 +464,36 @@ static enum hc_result begin(struct vcpu *v, const struct hyp_caller *c)
         return HC_AGAIN;
     }
     pal->image = im;
-    if (!attach_xstate(pal)) {
-        free_unlinked(pal);
+    if (!call_attach(pal)) {
+        call_free(pal);
         return HC_AGAIN;
     }
     return add(v, c, pal);
 }
 
-enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
+enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c)
 {
-    enum tv_error e = tv_caller_check(c);
     struct tv_slot *s;
     bool busy;
 
-    if (e != TV_OK) {
-        return tv_done(v, e);
+    if (tv_caller_check(c) != TV_OK) {
+        return HC_UNKNOWN;
     }
     s = registry_get_idle(c->paging.cr3 & TV_CR3_ADDRESS, v->regs.gpr[GPR_RDI], &busy);
-    if (busy) {
-        return HC_AGAIN;
+    if (s == NULL) {
+        return busy ? HC_AGAIN : HC_UNKNOWN;
     }
-    if (s != NULL) {
-        if (s->pal->reg.token == v->regs.gpr[GPR_RDX] &&
-            s->pal->image.entry == v->regs.gpr[GPR_RDI]) {
-            return steps(v, c, s->pal);
-        }
-        registry_put(s);
+    if (s->pal->reg.token == v->regs.gpr[GPR_RDX] &&
+        s->pal->image.entry == v->regs.gpr[GPR_RDI]) {
+        return steps(v, c, s->pal);
     }
-    return begin(v, c);
+    registry_put(s);
+    return HC_UNKNOWN;
+}
+
+enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
+{
+    enum tv_error e = tv_caller_check(c);
+
+    return e == TV_OK ? begin(v, c) : tv_done(v, e);
 }

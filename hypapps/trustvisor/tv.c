@@ -56,6 +56,12 @@ static enum hc_result tv_hypercall(struct vcpu *v, uint32_t cmd)
             return r;
         }
     }
+    if (cmd == TV_HC_REG) {
+        enum hc_result r = tv_register_step(v, &c);
+        if (r != HC_UNKNOWN) {
+            return r;
+        }
+    }
     if (stubs_is_stub(&c, v->regs.rip)) {
         hyp_inject_ud(v);
         return HC_SWITCHED;

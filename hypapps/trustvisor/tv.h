@@ -52,11 +52,13 @@ enum tv_act_state {
     ACT_CLAIMED,       /* closed by who unregisters or destroys the PAL */
 };
 
-/* The caller's registers that a return restores. */
+/* The caller. Its registers are in v->os_regs until an interrupt comes; then what a return
+ * restores is kept here. */
 struct tv_caller {
+    uint64_t rip;                     /* return address */
+    bool saved;                       /* the rest is filled */
     uint64_t rbx, rbp, r12, r13, r14, r15;
     uint64_t rsp, rflags;
-    uint64_t rip;                     /* return address */
 };
 
 struct tv_activation {
@@ -68,6 +70,7 @@ struct tv_activation {
     uint64_t result;                  /* RAX, in ACT_RETURNING */
     struct vcpu_regs regs;            /* the PAL's, in ACT_INTERRUPTED */
     void *xstate;                     /* and its FPU state */
+    bool xstate_used;
 };
 
 enum tv_phase { PHASE_ROOM, PHASE_COPY, PHASE_MEASURE, PHASE_RECHECK, PHASE_OVERWRITE };
@@ -160,6 +163,9 @@ void registry_recycle(struct tv_slot *s);
 
 /* --- register.c, unregister.c: TV_HC_REG, TV_HC_UNREG --------------------------- */
 
+/* The next step of a registration, if the caller's registers tell of one. HC_UNKNOWN: not. */
+enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c);
+/* The first step. */
 enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c);
 /* TSC ticks spent hashing since boot: benchmarks tell that part from the rest. */
 uint64_t register_hash_ticks(void);
@@ -195,6 +201,11 @@ enum marshal_answer marshal_out(struct tv_pal *pal, const struct hyp_caller *c,
 /* --- call.c: enter, interrupt, resume, return ----------------------------------- */
 
 bool call_init(void);
+/* Where interrupted calls keep their FPU state: in the control page if there is room, else
+ * in a page of its own. False: out of memory. */
+bool call_attach(struct tv_pal *pal);
+/* Wipe the control page, and that page, and give them back. */
+void call_free(struct tv_pal *pal);
 /* A hypercall instruction in the stubs' page of the PAL in `s` (referenced; given back
  * here). HC_UNKNOWN: it isn't one of its stubs, or the caller isn't in 64-bit ring 3. */
 enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s);

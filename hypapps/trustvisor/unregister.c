@@ -13,10 +13,16 @@
 
 enum step { STEP_DONE, STEP_AGAIN, STEP_FAULT, STEP_BUSY };
 
+#define KNOWN_PAGES 16u    /* looked up once only, if all is done in one exit */
+
 struct work {
     const struct hyp_caller *c;
     struct tv_pal *pal;
     struct gm_fault fault;
+    uint32_t known;              /* entries of pages[]; they hold until we return, since who
+                                    unmaps a page waits for this CPU to flush its TLB */
+    uint32_t index[KNOWN_PAGES];
+    void *pages[KNOWN_PAGES];
 };
 
 static uint32_t entry_page(const struct tv_image *im)
@@ -43,6 +49,12 @@ static enum gm_result caller_page(struct work *w, uint32_t index, void **page)
     const struct tv_section *s = tv_section_of(&w->pal->image, index);
     gpa_t g;
 
+    for (uint32_t i = 0; i < w->known; i++) {
+        if (w->index[i] == index) {
+            *page = w->pages[i];
+            return GM_OK;
+        }
+    }
     return gm_page(w->c, gva(s->start + (uint64_t)(index - s->first) * PAGE_SIZE), PAGE_RIGHTS,
                    page, &g, &w->fault);
 }
@@ -55,8 +67,13 @@ static bool check_pages(struct work *w)
 
     for (uint32_t n = 0; n < CHECK_PAGES && index < im->pages; n++) {
         void *page;
-        if (caller_page(w, index, &page) == GM_FAULT) {
+        enum gm_result r = caller_page(w, index, &page);
+        if (r == GM_FAULT) {
             return false;
+        }
+        if (r == GM_OK && w->known < KNOWN_PAGES) {
+            w->index[w->known] = index;
+            w->pages[w->known++] = page;
         }
         index = next_code(im, index + 1);
     }
@@ -147,7 +164,7 @@ static enum hc_result answer(struct vcpu *v, struct work *w, struct tv_slot *s, 
 
 enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c)
 {
-    struct work w = { .c = c };
+    struct work w;
     enum tv_error e = tv_caller_check(c);
     struct tv_slot *s;
     enum step r;
@@ -160,7 +177,9 @@ enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c)
     if (s == NULL) {
         return tv_done(v, TV_NOT_FOUND);
     }
+    w.c = c;
     w.pal = s->pal;
+    w.known = 0;
     if (w.pal->image.entry != v->regs.gpr[GPR_RCX]) {
         registry_put(s);
         return tv_done(v, TV_NOT_FOUND);
