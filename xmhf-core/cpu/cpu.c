@@ -36,6 +36,7 @@ struct cpu_tables {
 extern const uint8_t trap_entries[], trap_spurious[];
 extern const uint8_t park_window_start[], park_window_end[];
 extern const uint8_t vmx_window_start[], vmx_window_end[], vmx_window_abort[];
+extern const uint8_t vmx_park_start[], vmx_park_end[];
 extern const uint64_t core_fixup_start[], core_fixup_end[];
 
 static struct gate idt[256] __attribute__((aligned(16)));
@@ -140,6 +141,7 @@ static void leave_window(struct trap_frame *f)
 {
     const struct { const uint8_t *start, *end, *to; } windows[] = {
         { park_window_start, park_window_end, park_window_end },
+        { vmx_park_start, vmx_park_end, vmx_park_end },
         { vmx_window_start, vmx_window_end, vmx_window_abort },
     };
 

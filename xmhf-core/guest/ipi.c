@@ -7,12 +7,19 @@
 #include <guest/state.h>
 #include <hw/apic.h>
 #include <hw/insn.h>
+#include <init/main.h>
+#include <init/options.h>
 #include <irq/stop.h>
 #include <virt/virt.h>
 #include <x86/msr.h>
 
 /* Each CPU's logical id and format as its guest last wrote them, for matching. */
 static _Atomic uint32_t ldr[CPU_MAX], dfr[CPU_MAX];
+
+bool ipi_traps_icr(void)
+{
+    return virt->traps_icr || core_options()->trap_icr;
+}
 
 static void signal_cpu(struct vcpu *t, const struct icr *icr)
 {
@@ -139,7 +146,7 @@ void ipi_take_signals(struct vcpu *v)
         if (v->ap.state == AP_RUNNING) {
             return;
         }
-        if (!virt->traps_icr) {
+        if (!ipi_traps_icr()) {
             virt->park(v); /* the wait is in the guest, where a SIPI exits */
             return;
         }

@@ -6,6 +6,10 @@
 
 #include <cpu/vcpu.h>
 
+/* True if INIT and SIPI are seen when they are sent, because the back end or the option trap-icr
+ * says so; false if they exit on their target. */
+bool ipi_traps_icr(void);
+
 /* A write of `value` to register `offset` (0..0xff0) of the xAPIC page. */
 void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value);
 
@@ -13,7 +17,7 @@ void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value);
 bool ipi_guest_x2apic(struct vcpu *v, uint64_t value);
 
 /* Owner: act on posted INIT and SIPI signals until none is left. Returns when the vCPU
- * runs guest code again, or waits for its SIPI in the guest (!virt_ops.traps_icr). */
+ * runs guest code again, or waits for its SIPI in the guest (!ipi_traps_icr()). */
 void ipi_take_signals(struct vcpu *v);
 
 #endif

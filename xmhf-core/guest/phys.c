@@ -2,6 +2,7 @@
 /* The guest's physical memory: what is ordinary RAM, and its nested tables. */
 #include <debug/crash.h>
 #include <debug/log.h>
+#include <guest/ipi.h>
 #include <guest/phys.h>
 #include <hw/apic.h>
 #include <hw/insn.h>
@@ -151,7 +152,7 @@ static void choose_leaves(void)
 /* Only writes to the APIC page exit, where INIT and SIPI must pass through us. */
 static int trap_apic(void)
 {
-    return virt->traps_icr ? nested_map(&guest_nested, gpa(APIC_PAGE), hpa(APIC_PAGE), PAGE_SIZE,
+    return ipi_traps_icr() ? nested_map(&guest_nested, gpa(APIC_PAGE), hpa(APIC_PAGE), PAGE_SIZE,
                                         ACCESS_READ, MT_UC, 1)
                            : 0;
 }

@@ -84,6 +84,13 @@ static bool set_testpanic(struct options *o, const char *value)
     return true;
 }
 
+static bool set_trap_icr(struct options *o, const char *value)
+{
+    (void)value;
+    o->trap_icr = true;
+    return true;
+}
+
 /* How each option is set; whether it takes a value, OPTIONS says. */
 static const struct {
     const char *name;
@@ -93,6 +100,7 @@ static const struct {
     { "cpus", set_cpus },
     { "com", set_com },
     { "quiet", set_quiet },
+    { "trap-icr", set_trap_icr },
     { "testpanic", set_testpanic },
 };
 

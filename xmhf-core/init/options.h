@@ -10,6 +10,7 @@ struct options {
     unsigned cpus;        /* 0 = all that the MADT lists */
     uint16_t com;         /* I/O port of the log's UART; 0 = none; default 0x3f8 */
     bool testpanic;
+    bool trap_icr;        /* INIT and SIPI by trapping the APIC even where they could exit */
     bool quiet;           /* only errors on the serial line */
 };
 
@@ -19,6 +20,7 @@ struct options {
     X("cpus", "N", "take N CPUs; INIT and start-up IPIs to the others are dropped") \
     X("com", "PORT|off", "UART of the log, hexadecimal port (default 3f8)") \
     X("testpanic", "", "for tests only: hypercall 0x1ff makes the hypervisor panic") \
+    X("trap-icr", "", "VMX: see INIT and start-up IPIs at their sender (for emulators; always on AMD)") \
     X("quiet", "", "errors only on the UART; the memory log keeps everything")
 
 #define OPTIONS_BAD_MAX 8

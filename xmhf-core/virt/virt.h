@@ -43,7 +43,8 @@ struct virt_ops {
     const struct nested_format *nested;
     uint8_t hypercall_insn[3];              /* VMMCALL or VMCALL */
     /* INIT and SIPI that a guest sends by its APIC can't be seen at their target: its APIC
-     * page is read-only and the x2APIC ICR exits. False: EXIT_INIT, EXIT_SIPI tell. */
+     * page is read-only and the x2APIC ICR exits. False: EXIT_INIT, EXIT_SIPI tell, unless
+     * the option trap-icr is given. Ask ipi_traps_icr(). */
     bool traps_icr;
 
     /* NULL if this CPU can be used, else the name of what is missing. */

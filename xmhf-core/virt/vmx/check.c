@@ -244,6 +244,9 @@ static const char *check_interruptibility(const struct state *s)
         || ((blocked & BLOCKED_BY_STI) && !(s->rflags & RFLAGS_IF))) {
         return "interruptibility contradicts itself";
     }
+    if (blocked & BLOCKED_BY_SMI) {
+        return "SMIs are blocked outside SMM";
+    }
     if (injects && type == INTR_TYPE_EXTERNAL && (shadow || !(s->rflags & RFLAGS_IF))) {
         return "an interrupt is injected while interrupts are blocked";
     }

@@ -87,6 +87,7 @@ static void decode_sipi(struct vcpu *v, struct exit *e)
     e->kind = EXIT_SIPI;
     e->sipi.vector = (uint8_t)vmcs_read(VMCS_EXIT_QUALIFICATION);
     atomic_store(&v->waiting, false);
+    vmx(v)->smi_bit_stuck = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_SMI;
 }
 
 static enum exit_kind simple_kind(uint32_t reason)

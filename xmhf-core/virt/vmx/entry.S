@@ -80,4 +80,17 @@ vmx_exit:
     popq %rbp
     popq %rbx
     ret
+
+    /*
+     * void vmx_park(const atomic_uint *wake): sleep until an NMI, unless *wake is non-zero. An
+     * NMI between the look and the HLT returns behind the HLT.
+     */
+    .globl vmx_park, vmx_park_start, vmx_park_end
+vmx_park:
+vmx_park_start:
+    cmpl $0, (%rdi)
+    jne vmx_park_end
+    hlt
+vmx_park_end:
+    ret
     .section .note.GNU-stack, "", @progbits

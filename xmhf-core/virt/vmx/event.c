@@ -65,6 +65,13 @@ void vmx_save_event(struct vcpu *v)
     }
 }
 
+void vmx_clear_smi_bit(void)
+{
+    uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+
+    vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKED_BY_SMI);
+}
+
 void vmx_block_nmis_again(void)
 {
     uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);

@@ -4,6 +4,7 @@
 #include <exit/cr.h>
 #include <exit/io_policy.h>
 #include <exit/msr_policy.h>
+#include <guest/ipi.h>
 #include <guest/state.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
@@ -12,6 +13,7 @@
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 
+void vmx_park(const atomic_uint *wake);
 unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched);
 
 #define STALE_INIT_TICKS 20000 /* more than an entry and an exit take */
@@ -58,7 +60,7 @@ static const char *probe(void)
 }
 
 /* Reads of the low and the high range, then writes; a set bit exits (25.6.9). The x2APIC's
- * ICR passes: INIT and SIPI give exits on their target. */
+ * ICR passes where INIT and SIPI give exits on their target. */
 static void fill_msr_bitmap(uint8_t *bitmap)
 {
     for (uint32_t i = 0; i < 0x4000; i++) {
@@ -68,7 +70,7 @@ static void fill_msr_bitmap(uint8_t *bitmap)
         if (msr_read_action(msr) != MSR_PASS) {
             bitmap[i / 8] |= bit;
         }
-        if (msr_write_action(msr) != MSR_PASS && msr != MSR_X2APIC_ICR) {
+        if (msr_write_action(msr) != MSR_PASS && (msr != MSR_X2APIC_ICR || ipi_traps_icr())) {
             bitmap[0x800 + i / 8] |= bit;
         }
     }
@@ -228,11 +230,11 @@ static void not_entered(struct vmx_cpu *s, struct exit *e)
 static bool is_stale_init(struct vcpu *v, uint32_t reason, uint64_t rip, uint64_t tsc)
 {
     struct vmx_cpu *s = vmx(v);
-    bool after_sipi = s->after_sipi;
-
-    s->after_sipi = reason == VMX_EXIT_SIPI;
-    return after_sipi && reason == VMX_EXIT_INIT && v->regs.rip == rip
+    bool stale = s->after_sipi && reason == VMX_EXIT_INIT && v->regs.rip == rip
         && hw_rdtsc() - tsc < STALE_INIT_TICKS;
+
+    s->after_sipi = reason == VMX_EXIT_SIPI || stale;
+    return stale;
 }
 
 static void run(struct vcpu *v, struct exit *e)
@@ -267,6 +269,9 @@ static void run(struct vcpu *v, struct exit *e)
     v->regs.gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
     v->regs.rflags = vmcs_read(VMCS_GUEST_RFLAGS);
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
+    if (s->smi_bit_stuck) {
+        vmx_clear_smi_bit();
+    }
     vmx_save_event(v);
     vmx_decode(v, reason, e);
     if (is_stale_init(v, reason, rip, tsc)) {
@@ -296,6 +301,10 @@ static void take_interrupts(struct vcpu *v)
  * rest of the state is loaded when the SIPI comes. */
 static void park(struct vcpu *v)
 {
+    if (ipi_traps_icr()) {
+        vmx_park(&v->requests);
+        return;
+    }
     vmx(v)->queued.full = false;
     vmx(v)->nmi_window = false;
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);

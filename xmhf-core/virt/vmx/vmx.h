@@ -20,6 +20,7 @@ struct vmx_cpu {
     bool nmi_window_on;           /* and its VMCS says so */
     bool flush_linear;            /* the OS's translations, before its next entry */
     bool flush_nested;
+    bool smi_bit_stuck;           /* see vmx_clear_smi_bit */
     bool after_sipi;              /* the last exit was a SIPI */
     uint64_t saved_perf_global;   /* the OS's, while the sandbox runs */
     uint64_t tag[VMX_SLOTS];      /* sandbox tag of each VPID on this CPU */
@@ -85,6 +86,10 @@ void vmx_clear_shadow(struct vcpu *v);
 void vmx_pass_exception(struct vcpu *v, uint32_t info);
 /* The IRET that faulted had ended the blocking of NMIs: put it back. */
 void vmx_block_nmis_again(void);
+
+/* "Blocked by SMI" can't be true outside SMM, and an entry with it fails. An emulator (Bochs 2.7)
+ * sets it in wait-for-SIPI and never clears it: done here, on a CPU where that was seen. */
+void vmx_clear_smi_bit(void);
 
 /* check.c: the first of the SDM's rules for guest state that the values break, or NULL. */
 typedef uint64_t (*vmx_field_reader)(enum vmcs_field field);
