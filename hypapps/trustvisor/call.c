@@ -71,21 +71,7 @@ void call_free(struct tv_pal *pal)
 
 /* --- the OS's thread, seen again after the sandbox ------------------------------ */
 
-/* v->regs are the caller's, as at the call: keep what a return needs. */
-static void caller_save(struct tv_caller *k, const struct vcpu_regs *regs)
-{
-    k->rbx = regs->gpr[GPR_RBX];
-    k->rbp = regs->gpr[GPR_RBP];
-    k->r12 = regs->gpr[GPR_R12];
-    k->r13 = regs->gpr[GPR_R13];
-    k->r14 = regs->gpr[GPR_R14];
-    k->r15 = regs->gpr[GPR_R15];
-    k->rsp = regs->gpr[GPR_RSP];
-    k->rflags = regs->rflags;
-    k->saved = true;
-}
-
-/* At the resume stub: all zero but RSP and RFLAGS, which are as at the call. */
+/* Set all registers: RSP and RFLAGS as at the call, all others zero. */
 static void thread_waits(struct vcpu *v, const struct tv_caller *k, uint64_t rip)
 {
     v->regs = (struct vcpu_regs){ .rip = rip, .rflags = k->rflags };
@@ -93,34 +79,32 @@ static void thread_waits(struct vcpu *v, const struct tv_caller *k, uint64_t rip
     virt->clear_shadow(v);
 }
 
-/* As at the call: callee-saved registers, RSP and RFLAGS are the caller's. Without an
- * interruption v->regs have them still. */
-static void thread_restore(struct vcpu *v, const struct tv_caller *k, uint64_t rip)
-{
-    if (k->saved) {
-        thread_waits(v, k, rip);
-        v->regs.gpr[GPR_RBX] = k->rbx;
-        v->regs.gpr[GPR_RBP] = k->rbp;
-        v->regs.gpr[GPR_R12] = k->r12;
-        v->regs.gpr[GPR_R13] = k->r13;
-        v->regs.gpr[GPR_R14] = k->r14;
-        v->regs.gpr[GPR_R15] = k->r15;
-    } else {
-        v->regs.rip = rip;
-        virt->clear_shadow(v);
-    }
-}
-
-/* Back behind the call, all other registers cleared. */
-static void thread_returns(struct vcpu *v, const struct tv_caller *k, uint64_t result)
+/* Set all registers: those that a function preserves as at the call, RAX, all others zero.
+ * One by one, since every call comes here. */
+static void thread_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
+                           uint64_t rax)
 {
     uint64_t *gpr = v->regs.gpr;
 
-    thread_restore(v, k, k->rip);
     gpr[GPR_RCX] = gpr[GPR_RDX] = gpr[GPR_RSI] = gpr[GPR_RDI] = 0;
     gpr[GPR_R8] = gpr[GPR_R9] = gpr[GPR_R10] = gpr[GPR_R11] = 0;
-    gpr[GPR_RSP] += TV_WORD;
-    gpr[GPR_RAX] = result;
+    gpr[GPR_RAX] = rax;
+    gpr[GPR_RBX] = k->rbx;
+    gpr[GPR_RBP] = k->rbp;
+    gpr[GPR_R12] = k->r12;
+    gpr[GPR_R13] = k->r13;
+    gpr[GPR_R14] = k->r14;
+    gpr[GPR_R15] = k->r15;
+    gpr[GPR_RSP] = rsp;
+    v->regs.rflags = k->rflags;
+    v->regs.rip = rip;
+    virt->clear_shadow(v);
+}
+
+/* At the call again, for an exception there. */
+static void thread_at_call(struct vcpu *v, const struct tv_pal *pal)
+{
+    thread_goes_on(v, &pal->act.caller, pal->image.entry, pal->act.caller.rsp, 0);
 }
 
 /* The call is over: nobody owns the activation. */
@@ -138,9 +122,6 @@ static void wait_for_token(struct vcpu *v, struct tv_slot *s, enum tv_act_state 
     struct tv_activation *act = &s->pal->act;
     uint64_t token[2];
 
-    if (!act->caller.saved) {
-        caller_save(&act->caller, &v->regs);
-    }
     hyp_random(token, sizeof(token));
     token[0] += token[0] == 0; /* 0 means that no token is out */
     thread_waits(v, &act->caller, s->pal->resume);
@@ -171,10 +152,10 @@ static void finish(struct vcpu *v, struct tv_slot *s, const struct hyp_caller *c
     }
     if (m == MARSHAL_NOT_RAM) {
         /* The caller put a device where its buffer was: the result is lost. */
-        thread_restore(v, k, pal->image.entry);
+        thread_at_call(v, pal);
         hyp_inject_gp(v);
     } else {
-        thread_returns(v, k, pal->act.result);
+        thread_goes_on(v, k, k->rip, k->rsp + TV_WORD, pal->act.result);
     }
     release(v, s);
 }
@@ -212,7 +193,6 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
     if (m == MARSHAL_NOT_RAM || !canonical(pal->act.caller.rip)) {
         return refuse(v, s, hyp_inject_gp);
     }
-    pal->act.caller.saved = false;
     this_cpu(v)->running = s;
     sandbox_enter(v, &pal->sandbox, &regs, initial_xstate);
     return HC_SWITCHED;
@@ -300,7 +280,7 @@ static void die(struct vcpu *v, struct tv_slot *s, enum tv_death why, unsigned v
     uint64_t rip = v->regs.rip;
 
     sandbox_leave(v, NULL, NULL);
-    thread_restore(v, &s->pal->act.caller, s->pal->image.entry);
+    thread_at_call(v, s->pal);
     hyp_inject_gp(v);
     this_cpu(v)->running = NULL;
     death_of(s, why, vector, rip);

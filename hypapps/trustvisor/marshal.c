@@ -109,6 +109,18 @@ static unsigned on_stack(const struct tv_image *im)
     return im->param_count > TV_REG_ARGS ? im->param_count - TV_REG_ARGS : 0;
 }
 
+static void take_registers(struct tv_caller *k, const struct vcpu_regs *caller)
+{
+    k->rbx = caller->gpr[GPR_RBX];
+    k->rbp = caller->gpr[GPR_RBP];
+    k->r12 = caller->gpr[GPR_R12];
+    k->r13 = caller->gpr[GPR_R13];
+    k->r14 = caller->gpr[GPR_R14];
+    k->r15 = caller->gpr[GPR_R15];
+    k->rsp = caller->gpr[GPR_RSP];
+    k->rflags = caller->rflags;
+}
+
 /* Read return address and stack arguments: all arguments are in pal->act afterwards. */
 static enum gm_result take_args(struct tv_pal *pal, const struct hyp_caller *c,
                                 const struct vcpu_regs *caller, struct gm_fault *f)
@@ -121,6 +133,7 @@ static enum gm_result take_args(struct tv_pal *pal, const struct hyp_caller *c,
     if (r != GM_OK) {
         return r;
     }
+    take_registers(&pal->act.caller, caller);
     pal->act.caller.rip = stack[0];
     for (unsigned i = 0; i < n && i < TV_REG_ARGS; i++) {
         pal->act.args[i] = caller->gpr[arg_gpr[i]];

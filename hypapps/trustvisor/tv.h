@@ -52,11 +52,9 @@ enum tv_act_state {
     ACT_CLAIMED,       /* closed by who unregisters or destroys the PAL */
 };
 
-/* The caller. Its registers are in v->os_regs until an interrupt comes; then what a return
- * restores is kept here. */
+/* The caller's registers that a return restores. */
 struct tv_caller {
     uint64_t rip;                     /* return address */
-    bool saved;                       /* the rest is filled */
     uint64_t rbx, rbp, r12, r13, r14, r15;
     uint64_t rsp, rflags;
 };
