@@ -70,7 +70,6 @@ struct vcpu {
     uint64_t cr2_shadow;               /* guest CR2 where the hardware doesn't switch it */
 
     bool in_sandbox;                   /* `regs` are the hypapp's sandbox's, not the OS's */
-    struct vcpu_regs os_regs;          /* the OS's, while in_sandbox */
 
     struct vcpu_ap ap;                 /* INIT/SIPI state; its `pending` is (any) */
     atomic_uint requests;              /* (any) REQ_* */

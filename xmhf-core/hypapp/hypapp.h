@@ -127,16 +127,17 @@ size_t xstate_size(void);
 void xstate_init(void *area);
 
 /*
- * Switch this CPU to the sandbox: the OS's registers go to v->os_regs, its FPU state to
- * the CPU's own area; `regs` become v->regs (RFLAGS is forced to IF|reserved plus the
- * arithmetic flags and DF in regs->rflags); FPU state is loaded from `xstate`.
+ * Switch this CPU to the sandbox: the OS's FPU state goes to the CPU's own area; `regs`
+ * become v->regs (RFLAGS is forced to IF|reserved plus the arithmetic flags and DF in
+ * regs->rflags); FPU state is loaded from `xstate`. What the OS's general registers are to
+ * be afterwards is the hypapp's business: it keeps what it wants to give back.
  */
 void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_regs *regs,
                    const void *xstate);
 /*
- * Back to the OS: v->regs = v->os_regs, FPU restored. If `regs` isn't NULL the
- * sandbox's registers and (`xstate`) FPU state are saved there first. No sandbox value
- * stays in any register.
+ * Back to the OS: FPU restored, v->regs all zero: the hypapp sets RIP and the rest. If `regs`
+ * isn't NULL the sandbox's registers and (`xstate`) FPU state are saved there first. No
+ * sandbox value stays in any register.
  */
 void sandbox_leave(struct vcpu *v, struct vcpu_regs *regs, void *xstate);
 

@@ -103,7 +103,6 @@ void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_r
     }
     save(os_area[v->index]);
     load(xstate);
-    v->os_regs = v->regs;
     v->regs = *regs;
     v->regs.rflags = (regs->rflags & user_flags) | RFLAGS_ONE | RFLAGS_IF;
     v->in_sandbox = true;
@@ -120,7 +119,7 @@ void sandbox_leave(struct vcpu *v, struct vcpu_regs *regs, void *xstate)
     if (have_xsave && v->guest_xcr0 != host_xcr0) {
         hw_xsetbv(v->guest_xcr0);
     }
-    v->regs = v->os_regs;
+    v->regs = (struct vcpu_regs){ .rflags = RFLAGS_ONE };
     v->in_sandbox = false;
     virt->sandbox_leave(v);
 }

@@ -291,7 +291,6 @@ void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_r
     assert_false(v->in_sandbox);
     assert_int_equal(fake.injected, FAKE_NONE);
     assert_int_equal((uintptr_t)xstate % 64, 0);
-    v->os_regs = v->regs;
     v->regs = *regs;
     v->in_sandbox = true;
     fake.os_fpu = fake.fpu;
@@ -310,7 +309,7 @@ void sandbox_leave(struct vcpu *v, struct vcpu_regs *regs, void *xstate)
         *(uint64_t *)xstate = fake.fpu;
     }
     fake.fpu = fake.os_fpu;
-    v->regs = v->os_regs;
+    memset(&v->regs, 0, sizeof(v->regs));
     v->in_sandbox = false;
     fake.sandbox = NULL;
     fake.leaves++;
