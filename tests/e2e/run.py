@@ -338,9 +338,23 @@ def test_hypercall_fuzz_long(machines):
     return fuzz(machines, 500000)
 
 
+# --- costs ------------------------------------------------------------------------
+
+def test_budgets(machines):
+    """No operation takes more instructions than its ceiling (tests/bench)."""
+    if machines.args.bench != "svm":
+        raise Skipped("counted on the svm bench only; make bench can do both")
+    done = subprocess.run([SOURCE / "tests" / "bench" / "bench.py", "--build", machines.build,
+                           "--quick", "--check"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, text=True, check=False)
+    check(done.returncode == 0, f"{done.stdout}{done.stderr}")
+    found = re.search(r"^null PAL call +([\d,]+)", done.stdout, re.M)
+    return f"a null PAL call takes {found.group(1)} instructions, no operation exceeds its ceiling"
+
+
 BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1, test_boot_2, test_boot_4,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
-         test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control,
+         test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control, test_budgets,
          test_pal_foreign, test_hypercall_fuzz)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
         test_hypercall_fuzz_long)  # only with --all, or by name
