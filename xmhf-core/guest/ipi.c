@@ -18,7 +18,7 @@ static _Atomic uint32_t ldr[CPU_MAX], dfr[CPU_MAX];
 
 bool ipi_traps_icr(void)
 {
-    return virt->traps_icr || core_options()->trap_icr;
+    return virt->traps_icr() || core_options()->trap_icr;
 }
 
 static void signal_cpu(struct vcpu *t, const struct icr *icr)

@@ -44,8 +44,8 @@ struct virt_ops {
     uint8_t hypercall_insn[3];              /* VMMCALL or VMCALL */
     /* INIT and SIPI that a guest sends by its APIC can't be seen at their target: its APIC
      * page is read-only and the x2APIC ICR exits. False: EXIT_INIT, EXIT_SIPI tell, unless
-     * the option trap-icr is given. Ask ipi_traps_icr(). */
-    bool traps_icr;
+     * the option trap-icr is given: ask ipi_traps_icr(). After probe. */
+    bool (*traps_icr)(void);
 
     /* NULL if this CPU can be used, else the name of what is missing. */
     const char *(*probe)(void);

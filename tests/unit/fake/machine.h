@@ -32,6 +32,7 @@ struct machine {
     uint32_t port[0x10000];          /* what IN gives */
     unsigned out_count;              /* OUTs so far; the first MACHINE_LOG_MAX are kept */
     struct machine_out out[MACHINE_LOG_MAX];
+    bool no_faults;                  /* an MSR access that faults fails the test, guarded or not */
     unsigned halts, invlpgs, cr3_loads;
 };
 

@@ -174,6 +174,9 @@ static void run(struct vcpu *v, struct exit *e)
 static void set_cr2(struct vcpu *v, uint64_t cr2) { svm(v)->os->cr2 = cr2; }
 static void flush(struct vcpu *v) { svm(v)->flush_os = true; }
 
+/* SIPI has no intercept (APM vol. 2, 15.13). */
+static bool traps_icr(void) { return true; }
+
 static void take_interrupts(struct vcpu *v)
 {
     (void)v;
@@ -188,7 +191,7 @@ const struct virt_ops svm_ops = {
     .name = "AMD SVM",
     .nested = &npt_format,
     .hypercall_insn = { 0x0f, 0x01, 0xd9 },
-    .traps_icr = true, /* SIPI has no intercept (APM vol. 2, 15.13) */
+    .traps_icr = traps_icr,
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .set_state = svm_set_state, .run = run,
     .get_paging = svm_get_paging, .get_segment = svm_get_segment,

@@ -234,9 +234,6 @@ const char *vmx_missing(const struct vmx_caps *c)
     for (size_t i = 0; !name && i < ARRAY_SIZE(ept); i++) {
         name = cap & ept[i].bit ? NULL : ept[i].name;
     }
-    if (!name && !(vmx_cap(c, MSR_IA32_VMX_MISC) & VMX_MISC_WAIT_FOR_SIPI)) {
-        name = "wait-for-SIPI as a guest state";
-    }
     return name;
 }
 

@@ -290,6 +290,12 @@ static void flush(struct vcpu *v)
     vmx(v)->flush_nested = true;
 }
 
+/* Wait-for-SIPI as a guest state is optional: hypervisors below us tend not to have it. */
+static bool traps_icr(void)
+{
+    return !(vmx_cap(&vmx_common.caps, MSR_IA32_VMX_MISC) & VMX_MISC_WAIT_FOR_SIPI);
+}
+
 static void take_interrupts(struct vcpu *v)
 {
     (void)v;
@@ -322,7 +328,7 @@ const struct virt_ops vmx_ops = {
     .name = "Intel VMX",
     .nested = &ept_format,
     .hypercall_insn = { 0x0f, 0x01, 0xc1 },
-    .traps_icr = false,
+    .traps_icr = traps_icr,
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level, .split_exec = vmx_split_exec,
     .set_state = vmx_set_state, .run = run,

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMX probing over the recorded machines: exactly the MSRs that exist are read, the controls
+ * are what the CPU allows, and what is missing is named. A read of an MSR that a machine
+ * doesn't have fails the test, guarded or not.
+ */
+#include "unit.h"
+
+#include <dirent.h>
+
+#include <hw/insn.h>
+#include <virt/vmx/caps.h>
+#include <x86/cpuid.h>
+#include <x86/vmx.h>
+
+#include "fake/machine.h"
+
+/* What the dump says of 0x480..0x493: bit per MSR. */
+struct said { bool complete; uint32_t present, absent; };
+
+static struct said load(const char *path)
+{
+    struct said said = { 0 };
+    char line[512];
+    FILE *f = fopen(path, "r");
+
+    machine_reset(0);
+    machine_load(path);
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        unsigned msr;
+
+        said.complete |= strncmp(line, "# complete: yes", 15) == 0;
+        if (sscanf(line, "absent %x", &msr) == 1 && msr >= 0x480 && msr <= 0x493) {
+            said.absent |= 1u << (msr - 0x480);
+        } else if (sscanf(line, "msr %x", &msr) == 1 && msr >= 0x480 && msr <= 0x493) {
+            said.present |= 1u << (msr - 0x480);
+        }
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return said;
+}
+
+static void check_controls(const char *name, const struct vmx_caps *c, enum vmx_use use)
+{
+    struct vmx_controls ctl;
+
+    vmx_controls_choose(c, hw_cpuid, use, &ctl);
+    for (unsigned w = 0; w < VMX_CONTROL_WORDS; w++) {
+        for (unsigned bit = 0; bit < 32; bit++) {
+            bool on = ctl.word[w] >> bit & 1;
+
+            if (on && !vmx_may_set(c, (enum vmx_control)w, bit)) {
+                fail_msg("%s: word %u bit %u is set and may not be", name, w, bit);
+            }
+            if (!on && vmx_must_set(c, (enum vmx_control)w, bit)
+                && vmx_may_set(c, (enum vmx_control)w, bit)) {
+                fail_msg("%s: word %u bit %u is clear and must not be", name, w, bit);
+            }
+        }
+    }
+    assert_true(vmx_missing(c) != NULL || vmx_controls_fit(c, &ctl));
+    for (size_t i = 0; i < vmx_feature_count; i++) {
+        const struct vmx_feature *f = &vmx_features[i];
+        bool on = ctl.word[VMX_PROC2] >> f->proc2_bit & 1;
+
+        assert_int_equal(on, (f->use & use) && vmx_feature_shown(f, hw_cpuid)
+                                 && vmx_may_set(c, VMX_PROC2, f->proc2_bit));
+    }
+}
+
+static void every_machine(void **state)
+{
+    char dir_name[512], path[1024];
+    DIR *dir = opendir(unit_source(dir_name, sizeof(dir_name), "tests/vectors/vmx"));
+    unsigned machines = 0, usable = 0;
+
+    (void)state;
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        struct vmx_caps c;
+
+        snprintf(path, sizeof(path), "%s/%s", dir_name, e->d_name);
+        struct said said = load(path);
+        if (!said.complete) {
+            continue;
+        }
+        machine.no_faults = true;
+        vmx_caps_read(&c);
+        if (c.present != said.present || (c.present & said.absent) || c.faulted) {
+            fail_msg("%s: read %#x, has %#x, lacks %#x", e->d_name, c.present, said.present,
+                     said.absent);
+        }
+        check_controls(e->d_name, &c, VMX_FOR_OS);
+        check_controls(e->d_name, &c, VMX_FOR_SANDBOX);
+        if (vmx_missing(&c)) {
+            print_message("%s: missing %s\n", e->d_name, vmx_missing(&c));
+        }
+        machines++;
+        usable += vmx_missing(&c) == NULL;
+    }
+    closedir(dir);
+    print_message("%u machines, %u usable\n", machines, usable);
+    assert_true(machines >= 31 && usable >= 22);
+}
+
+static struct vmx_caps probe(const char *name)
+{
+    char file[256], path[512];
+    struct vmx_caps c;
+
+    snprintf(file, sizeof(file), "tests/vectors/vmx/%s.txt", name);
+    load(unit_source(path, sizeof(path), file));
+    assert_true(machine.msr_count > 0);
+    vmx_caps_read(&c);
+    return c;
+}
+
+static bool has(const struct vmx_caps *c, uint32_t msr)
+{
+    return c->present >> (msr - MSR_IA32_VMX_BASIC) & 1;
+}
+
+/* The laptop that died on RDMSR 0x491: it has BASIC[55] and lacks VM functions. */
+static void hp_2540p(void **state)
+{
+    struct vmx_caps c = probe("notes-hp-2540p-i5-540m");
+    struct vmx_controls ctl;
+
+    (void)state;
+    assert_true(has(&c, MSR_IA32_VMX_TRUE_ENTRY_CTLS));
+    assert_false(has(&c, MSR_IA32_VMX_VMFUNC));
+    assert_false(has(&c, MSR_IA32_VMX_PROCBASED_CTLS3));
+    assert_false(has(&c, MSR_IA32_VMX_EXIT_CTLS2));
+    assert_int_equal(c.faulted, 0);
+    assert_null(vmx_missing(&c));
+    assert_true(vmx_may_set(&c, VMX_PROC, PROC_MTF));
+    assert_true(vmx_may_set(&c, VMX_PROC, PROC_NMI_WINDOW));
+    assert_true(vmx_may_set(&c, VMX_PROC2, PROC2_RDTSCP));
+    assert_false(vmx_may_set(&c, VMX_PROC2, PROC2_INVPCID));
+    assert_false(vmx_may_set(&c, VMX_PROC2, PROC2_XSAVES));
+    assert_false(vmx_may_set(&c, VMX_PROC2, PROC2_VMFUNC));
+    uint64_t ept = vmx_cap(&c, MSR_IA32_VMX_EPT_VPID_CAP);
+    assert_true(ept & EPT_CAP_2M);
+    assert_false(ept & EPT_CAP_1G);
+    /* CR3 accesses don't exit, which only the TRUE MSRs allow */
+    vmx_controls_choose(&c, hw_cpuid, VMX_FOR_OS, &ctl);
+    assert_false(ctl.word[VMX_PROC] >> PROC_CR3_LOAD_EXITING & 1);
+    assert_true(vmx_cap(&c, MSR_IA32_VMX_PROCBASED_CTLS) >> PROC_CR3_LOAD_EXITING & 1);
+}
+
+static void nested_kvm(void **state)
+{
+    struct vmx_caps c = probe("notes-nested-kvm-haswell");
+
+    (void)state;
+    assert_true(has(&c, MSR_IA32_VMX_VMFUNC));
+    assert_true(vmx_may_set(&c, VMX_PROC2, PROC2_INVPCID));
+    assert_true(vmx_cap(&c, MSR_IA32_VMX_EPT_VPID_CAP) & EPT_CAP_1G);
+    assert_false(vmx_cap(&c, MSR_IA32_VMX_EPT_VPID_CAP) & EPT_CAP_UC);
+    assert_false(vmx_cap(&c, MSR_IA32_VMX_MISC) & VMX_MISC_WAIT_FOR_SIPI);
+    assert_string_equal(vmx_missing(&c), "64-bit host"); /* its CPU was a 32-bit one */
+}
+
+/* A cloud host without NMI windows: the design of NMIs here has no use for it. */
+static void no_nmi_window(void **state)
+{
+    struct vmx_caps c = probe("notes-nested-kvm-haswell");
+
+    (void)state;
+    c.value[MSR_IA32_VMX_PROCBASED_CTLS - MSR_IA32_VMX_BASIC] = 0xf7b9fffe0401e172;
+    c.value[MSR_IA32_VMX_TRUE_PROCBASED_CTLS - MSR_IA32_VMX_BASIC] = 0xf7b9fffe04006172;
+    assert_false(vmx_may_set(&c, VMX_PROC, PROC_MTF));
+    assert_string_equal(vmx_missing(&c), "NMI-window exiting");
+}
+
+static void refused_by_name(void **state)
+{
+    static const struct { const char *machine, *missing; } cases[] = {
+        { "inst-00006f6-conroe", "secondary VMX controls" },
+        { "inst-0020661-tunnelcreek", "secondary VMX controls" },
+        { "inst-0010676-yorkfield", "EPT" },
+        { "vbox-106e5-i7-870", "unrestricted guest" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct vmx_caps c = probe(cases[i].machine);
+
+        assert_non_null(vmx_missing(&c));
+        assert_string_equal(vmx_missing(&c), cases[i].missing);
+    }
+}
+
+/* An MSR that should exist and faults all the same is no panic: it counts as absent. */
+static void fault_where_it_should_exist(void **state)
+{
+    struct vmx_caps c = probe("notes-hp-2540p-i5-540m");
+
+    (void)state;
+    assert_null(vmx_missing(&c));
+    for (unsigned i = 0; i < machine.msr_count; i++) {
+        if (machine.msr[i].index == MSR_IA32_VMX_EPT_VPID_CAP) {
+            machine.msr[i].index = 0xdead0000;
+        }
+    }
+    vmx_caps_read(&c);
+    assert_int_equal(c.faulted, 1u << (MSR_IA32_VMX_EPT_VPID_CAP - MSR_IA32_VMX_BASIC));
+    assert_string_equal(vmx_missing(&c), "EPT with 4 levels");
+}
+
+/* VMXE and NE are forced, PE and PG among them: the caller exempts an unrestricted guest. */
+static void fixed_bits(void **state)
+{
+    struct vmx_caps c = probe("notes-hp-2540p-i5-540m");
+
+    (void)state;
+    assert_int_equal(vmx_fixed_cr(&c, 0, 0x60000010), 0xe0000031);
+    assert_int_equal(vmx_fixed_cr(&c, 4, 0), 0x2000);
+    assert_int_equal(vmx_fixed_cr(&c, 4, 1ull << 20), 0x2000); /* no SMEP here */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_machine),
+        cmocka_unit_test(hp_2540p),
+        cmocka_unit_test(nested_kvm),
+        cmocka_unit_test(no_nmi_window),
+        cmocka_unit_test(refused_by_name),
+        cmocka_unit_test(fault_where_it_should_exist),
+        cmocka_unit_test(fixed_bits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
