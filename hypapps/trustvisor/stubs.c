@@ -10,6 +10,7 @@
  * or of one that belongs to the parent process, is #UD and never taken for a command.
  */
 #include "tv.h"
+#include <insn/insn.h>
 #include <util/string.h>
 
 #define BLOCK_SIZE   32u
@@ -63,12 +64,34 @@ enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller 
     }
 }
 
-bool stubs_is_stub(const struct hyp_caller *c, uint64_t rip)
+static unsigned code_bits(enum cpu_mode mode)
 {
-    uint8_t seen[MARK_SIZE];
-    struct gm_fault f;
+    return mode == MODE_LONG64 ? 64 : mode == MODE_PROT32 ? 32 : 16;
+}
 
-    return c->paging.cpl == 3 && (rip & PAGE_MASK) <= PAGE_SIZE - TV_STUB_LEN - MARK_SIZE &&
-           gm_read(c, gva(rip + TV_STUB_LEN), seen, sizeof(seen), &f) == GM_OK &&
-           memcmp(seen, mark, sizeof(seen)) == 0;
+static bool is_hypercall(const uint8_t *code, size_t n, unsigned bits)
+{
+    static const uint8_t vmcall[] = { 0x0f, 0x01, 0xc1 }, vmmcall[] = { 0x0f, 0x01, 0xd9 };
+
+    return insn_length_of(code, n, bits, vmcall, sizeof(vmcall)) != 0 ||
+           insn_length_of(code, n, bits, vmmcall, sizeof(vmmcall)) != 0;
+}
+
+enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip)
+{
+    uint8_t code[INSN_MAX];
+    uint64_t room = PAGE_SIZE - (rip & PAGE_MASK);
+    size_t n = room < sizeof(code) ? (size_t)room : sizeof(code);
+    struct gm_fault f;
+    enum gm_result r = gm_read(c, gva(rip), code, n, &f);
+
+    if (r != GM_OK) { /* absent by now; otherwise code that can be executed, but not read */
+        return r == GM_FAULT && !(f.error & PF_PRESENT) ? STUBS_CHANGED : STUBS_COMMAND;
+    }
+    if (n >= TV_STUB_LEN + MARK_SIZE && memcmp(code + TV_STUB_LEN, mark, MARK_SIZE) == 0) {
+        return STUBS_DEAD;
+    }
+    /* An instruction that continues on the next page isn't looked at. */
+    return n < TV_STUB_LEN || is_hypercall(code, n, code_bits(c->paging.mode)) ? STUBS_COMMAND
+                                                                              : STUBS_CHANGED;
 }

@@ -43,6 +43,28 @@ static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, uint32
     }
 }
 
+/* No live PAL has a stub at RIP. HC_UNKNOWN: then it is a command. Otherwise a CPU may be
+ * about to make that PAL live, or have just given its code back: the guest looks again. */
+static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c)
+{
+    enum stubs_found found = stubs_look(c, v->regs.rip);
+    struct tv_slot *s;
+    bool busy;
+
+    if (found != STUBS_DEAD) {
+        return found == STUBS_CHANGED ? HC_AGAIN : HC_UNKNOWN;
+    }
+    s = registry_get_idle(c->paging.cr3 & TV_CR3_ADDRESS, v->regs.rip, &busy);
+    if (s != NULL) {
+        registry_put(s);
+    }
+    if (busy) {
+        return HC_AGAIN;
+    }
+    hyp_inject_ud(v);
+    return HC_SWITCHED;
+}
+
 static enum hc_result tv_hypercall(struct vcpu *v, uint32_t cmd)
 {
     struct hyp_caller c;
@@ -62,9 +84,11 @@ static enum hc_result tv_hypercall(struct vcpu *v, uint32_t cmd)
             return r;
         }
     }
-    if (stubs_is_stub(&c, v->regs.rip)) {
-        hyp_inject_ud(v);
-        return HC_SWITCHED;
+    if (c.paging.cpl == 3) {
+        enum hc_result r = no_live_stub(v, &c);
+        if (r != HC_UNKNOWN) {
+            return r;
+        }
     }
     return command(v, &c, cmd);
 }

@@ -179,8 +179,13 @@ enum stubs_answer { STUBS_THERE, STUBS_GONE, STUBS_FAULT };
 /* Is the PAL's nonce still where it was put, seen with `c`'s rights? */
 enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller *c,
                               struct gm_fault *f);
-/* Is the hypercall instruction at RIP a stub, of whatever PAL, living or not? */
-bool stubs_is_stub(const struct hyp_caller *c, uint64_t rip);
+enum stubs_found {
+    STUBS_COMMAND,   /* a hypercall of a program */
+    STUBS_DEAD,      /* a stub, of whatever PAL */
+    STUBS_CHANGED,   /* no hypercall instruction any more: another CPU has just overwritten it */
+};
+/* What is at RIP, where ring 3 executed a hypercall instruction? */
+enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip);
 
 /* --- marshal.c: arguments ------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 #define ARGS   0x7ffd00010000ULL   /* page with the descriptors */
 #define BUFS   0x7ffd00020000ULL   /* 16 pages for pointers */
 #define RSP    (STACK + 0x800)
+#define TEXT   0x400000ULL         /* page with a hypercall instruction */
 #define RET    0x401234ULL
 #define VMMCALL_LEN 3
 
@@ -78,6 +79,7 @@ static int setup(void **state)
     machine_reset(0);
     fake_reset(&v);
     fake.caller.paging.cr3 = CR3 | 0x18; /* attribute bits don't count */
+    memcpy(fake_ram(fake_map_new(CR3, TEXT, 1, FAKE_RX)), "\x0f\x01\xd9", 3);
     fake_map_new(CR3, STACK, 1, FAKE_RW);
     fake_map_new(CR3, ARGS, 1, FAKE_RW);
     fake_map_new(CR3, BUFS, 16, FAKE_RW);
@@ -100,7 +102,7 @@ static void poison(void)
     }
     v.regs.gpr[GPR_RSP] = RSP;
     v.regs.rflags = 0x246;
-    v.regs.rip = 0x400000;
+    v.regs.rip = TEXT;
 }
 
 static enum hc_result hypercall(uint32_t cmd, uint64_t rcx, uint64_t rsi, uint64_t rdi)
@@ -1017,7 +1019,7 @@ static void test_unregister_interrupted(void **state)
     interrupt_pal(token);
     assert_int_equal(unreg(), TV_OK);
     expect_no_pal_left();
-    assert_int_equal(resume(token), HC_DONE); /* plain code of the process again */
+    assert_int_equal(resume(token), HC_AGAIN); /* the process's own code is there again */
     assert_int_equal(reg(), TV_OK);
     expect_bad_token(token[0], token[1]);
 }
@@ -1235,6 +1237,7 @@ static void test_collection(void **state)
             fake_map(fake.caller.paging.cr3, BASE + i * PAGE_SIZE,
                      (uint64_t)(fake_at(CR3, BASE + i * PAGE_SIZE) - fake_ram(0)), FAKE_RWX);
         }
+        fake_map(fake.caller.paging.cr3, TEXT, (uint64_t)(fake_at(CR3, TEXT) - fake_ram(0)), FAKE_RX);
         fake_map(fake.caller.paging.cr3, ARGS, (uint64_t)((uint8_t *)sections - fake_ram(0)), FAKE_RW);
         r = reg();
         /* Each process needs an entry page of its own; the rest may be shared here. */
@@ -1277,6 +1280,47 @@ static void test_quota(void **state)
         entry = at;
         assert_int_equal(reg(), n < TV_PALS_PER_PROCESS ? TV_OK : TV_QUOTA);
     }
+}
+
+/* Another CPU overwrites the code under a hypercall instruction that has just exited. */
+static void test_code_changes_under_a_hypercall(void **state)
+{
+    static const struct { const char *code; enum hc_result r; } cases[] = {
+        { "\x0f\x01\xd9 ", HC_DONE }, { "\x0f\x01\xc1 ", HC_DONE }, { "\xf3\x0f\x01\xd9", HC_DONE },
+        { "\x55\x48\x89\xe5", HC_AGAIN }, { "\xcc\xcc\xcc\xcc", HC_AGAIN },
+        { "\x0f\x01\xd8 ", HC_AGAIN },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        memcpy(fake_at(CR3, TEXT), cases[i].code, 4);
+        poison();
+        assert_int_equal(hypercall(200, 0, 0, 0), cases[i].r);
+    }
+    fake_absent(CR3, TEXT);
+    assert_int_equal(hypercall(200, 0, 0, 0), HC_AGAIN);
+    fake_map(CR3, TEXT, 0, ACCESS_EXEC); /* can't be read */
+    assert_int_equal(hypercall(200, 0, 0, 0), HC_DONE);
+}
+
+/* A stub whose PAL is just being registered by another CPU is tried again. */
+static void test_stub_of_a_pal_about_to_live(void **state)
+{
+    struct tv_slot *s;
+    bool busy;
+
+    (void)state;
+    layout(1, 1, 1, 1);
+    poison();
+    assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
+    s = registry_get_idle(CR3, entry, &busy);
+    assert_non_null(s); /* as if a CPU worked on it */
+    stubs_write(s->pal, fake_at(CR3, BASE));
+    assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_AGAIN);
+    assert_int_equal(fake.injected, FAKE_NONE);
+    registry_put(s);
+    assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_SWITCHED);
+    expect_refused(FAKE_UD);
 }
 
 /* --- commands and CPUID --------------------------------------------------------- */
@@ -1349,6 +1393,7 @@ int main(void)
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),
         TEST(test_recycled_cr3), TEST(test_forked_child), TEST(test_new_pal_at_a_dead_ones_place),
         TEST(test_unregister_after_remap), TEST(test_collection), TEST(test_quota),
+        TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live),
         TEST(test_every_command), TEST(test_cpuid),
     };
 

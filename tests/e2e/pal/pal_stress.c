@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads that register, call, kill and unregister PALs at the same time, their own and a
+ * common one; processes that are killed meanwhile.   pal_stress [SECONDS [THREADS [SEED]]]
+ */
+#include "tap.h"
+#include <pthread.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define THREADS_MAX 16
+
+typedef uint64_t (PAL_ABI *work_fn)(uint64_t rounds, uint64_t start, volatile uint64_t *data);
+
+/* Some work with state in DATA; rounds == 0 kills the PAL. */
+PAL_CODE static PAL_ABI uint64_t work(uint64_t rounds, uint64_t start, volatile uint64_t *data)
+{
+    if (rounds == 0) {
+        __asm__ volatile("ud2");
+    }
+    for (uint64_t i = 0; i < rounds; i++) {
+        start = start * 6364136223846793005ULL + data[i % 64];
+    }
+    return start;
+}
+
+struct worker {
+    pthread_t thread;
+    uint64_t seed;
+    unsigned calls, kills, rounds, wrong, errors;
+};
+
+static volatile bool stop;
+static struct pal common;
+static volatile unsigned common_calls, common_signals, common_wrong, common_rounds;
+
+static __thread sigjmp_buf jump;
+static __thread volatile sig_atomic_t catching;
+
+static void on_signal(int number)
+{
+    if (catching) {
+        catching = 0;
+        siglongjmp(jump, number);
+    }
+    signal(number, SIG_DFL);
+}
+
+static void catch_signals(void)
+{
+    static const int signals[] = { SIGSEGV, SIGILL, SIGTRAP };
+    struct sigaction sa = { .sa_handler = on_signal };
+
+    for (unsigned i = 0; i < 3; i++) {
+        sigaction(signals[i], &sa, NULL);
+    }
+}
+
+/* The call's result, or the signal that it ended with. */
+static int try_call(const struct pal *p, uint64_t rounds, uint64_t start, uint64_t *result)
+{
+    int number = sigsetjmp(jump, 1);
+
+    if (number == 0) {
+        catching = 1;
+        *result = ((work_fn)(uintptr_t)p->entry)(rounds, start, p->data);
+    }
+    catching = 0;
+    return number;
+}
+
+static bool make(struct pal *p, unsigned data_pages)
+{
+    struct pal_spec spec = {
+        __start_pal_code, __stop_pal_code, (const void *)(uintptr_t)work, data_pages, 1, 1,
+    };
+
+    if (pal_create(p, &spec) != 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        ((uint64_t *)p->data)[i] = i * i + 1;
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        pal_add_integer(p);
+    }
+    return true;
+}
+
+static uint64_t expected(uint64_t rounds, uint64_t start)
+{
+    for (uint64_t i = 0; i < rounds; i++) {
+        start = start * 6364136223846793005ULL + (i % 64) * (i % 64) + 1;
+    }
+    return start;
+}
+
+/* One PAL of this thread's own: some calls, then its end, of one kind or the other. */
+static void own_pal(struct worker *w)
+{
+    unsigned calls = (unsigned)(tap_random(&w->seed) % 8);
+    struct pal p;
+
+    if (!make(&p, 1 + (unsigned)(tap_random(&w->seed) % 20)) || pal_register(&p) != TV_OK) {
+        w->errors++;
+        pal_destroy(&p);
+        return;
+    }
+    for (unsigned i = 0; i < calls; i++) {
+        uint64_t rounds = 1 + tap_random(&w->seed) % 20000, start = tap_random(&w->seed), got = 0;
+        w->calls++;
+        w->wrong += try_call(&p, rounds, start, &got) != 0 || got != expected(rounds, start);
+    }
+    if (tap_random(&w->seed) % 4 == 0) {
+        uint64_t got;
+        w->kills++;
+        w->wrong += try_call(&p, 0, 0, &got) != SIGSEGV;
+        w->wrong += try_call(&p, 1, 0, &got) != SIGILL;
+        p.registered = false;
+    } else {
+        w->errors += pal_unregister(&p) != TV_OK;
+    }
+    pal_destroy(&p);
+    w->rounds++;
+}
+
+static void *worker(void *arg)
+{
+    struct worker *w = arg;
+
+    while (!stop) {
+        own_pal(w);
+        for (unsigned i = 0; i < 4; i++) {
+            uint64_t rounds = 1 + tap_random(&w->seed) % 3000, start = tap_random(&w->seed), got = 0;
+            int number = try_call(&common, rounds, start, &got);
+            __atomic_fetch_add(&common_calls, 1, __ATOMIC_RELAXED);
+            __atomic_fetch_add(&common_signals, number != 0, __ATOMIC_RELAXED);
+            if (number == 0) {
+                for (uint64_t k = 0; k < rounds; k++) {
+                    start *= 6364136223846793005ULL;
+                }
+                __atomic_fetch_add(&common_wrong, got != start, __ATOMIC_RELAXED);
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Registers and unregisters the PAL that all threads call. */
+static void *common_owner(void *arg)
+{
+    struct timespec pause = { 0, 2000000 };
+
+    (void)arg;
+    while (!stop) {
+        uint64_t e;
+        if (pal_register(&common) == TV_OK) {
+            common_rounds++;
+        }
+        nanosleep(&pause, NULL);
+        do {
+            e = pal_unregister(&common);
+        } while (e == TV_BUSY);
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+/* Processes that are killed at some moment of their PAL's life. */
+static unsigned kill_processes(uint64_t *seed, time_t end)
+{
+    unsigned n = 0;
+
+    for (; time(NULL) < end; n++) {
+        struct timespec pause = { 0, (long)(tap_random(seed) % 30000000) };
+        pid_t child = fork();
+        if (child == 0) {
+            struct worker w = { .seed = tap_random(seed) };
+            for (;;) {
+                own_pal(&w);
+            }
+        }
+        nanosleep(&pause, NULL);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    return n;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned seconds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 5;
+    unsigned threads = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 4;
+    uint64_t seed = (argc > 3 ? strtoull(argv[3], NULL, 0) : 1) * 0x9e3779b97f4a7c15ULL | 1;
+    static struct worker w[THREADS_MAX];
+    struct worker sum = { .calls = 0 };
+    pthread_t owner;
+    unsigned killed;
+
+    tap_need_hypervisor();
+    catch_signals();
+    threads = threads < THREADS_MAX ? threads : THREADS_MAX;
+    /* Its data are zeros, in the PAL and outside: the result is the same either way. */
+    if (!make(&common, 1) || !tap_no_error(pal_register(&common), "register") ||
+        !tap_no_error(pal_unregister(&common), "unregister")) {
+        return 98;
+    }
+    for (unsigned i = 0; i < threads; i++) {
+        w[i].seed = seed + i * 77;
+        pthread_create(&w[i].thread, NULL, worker, &w[i]);
+    }
+    pthread_create(&owner, NULL, common_owner, NULL);
+    killed = kill_processes(&seed, time(NULL) + seconds);
+    stop = true;
+    pthread_join(owner, NULL);
+    for (unsigned i = 0; i < threads; i++) {
+        pthread_join(w[i].thread, NULL);
+        sum.calls += w[i].calls;
+        sum.kills += w[i].kills;
+        sum.rounds += w[i].rounds;
+        sum.wrong += w[i].wrong;
+        sum.errors += w[i].errors;
+    }
+    ok(sum.wrong == 0 && sum.errors == 0 && sum.rounds > threads,
+       "%u threads: %u PALs, %u calls, %u deaths, %u wrong results, %u errors", threads, sum.rounds,
+       sum.calls, sum.kills, sum.wrong, sum.errors);
+    ok(common_wrong == 0 && common_rounds > 0,
+       "one common PAL: %u times registered, %u calls, %u ended by a signal, %u wrong results",
+       common_rounds, common_calls, common_signals, common_wrong);
+    ok(pal_info(XMHF_INFO_PALS) == 0, "%u processes were killed; no PAL of this one is left", killed);
+    return tap_end();
+}
