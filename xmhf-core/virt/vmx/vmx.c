@@ -90,6 +90,16 @@ static void hide_features(void)
     }
 }
 
+/* CPUID may show counters without the MSR (Bochs does), so it is also tried. */
+static bool has_perf_global(void)
+{
+    uint64_t value;
+
+    return hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_PERFMON
+        && (hw_cpuid(CPUID_PERFMON, 0).eax & 0xff) >= 2
+        && hw_rdmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, &value);
+}
+
 static int init(hpa_t nested_root)
 {
     uint8_t *io = pool_boot_pages(2), *msr = pool_boot_pages(1);
@@ -112,8 +122,7 @@ static int init(hpa_t nested_root)
                            & ~(CR0_PE | CR0_PG)) | CR0_CD | CR0_NW;
     vmx_common.cr4_mask = vmx_cap(&vmx_common.caps, MSR_IA32_VMX_CR4_FIXED0)
         | cr4_hidden_present(hw_cpuid);
-    vmx_common.perf_global = hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_PERFMON
-        && (hw_cpuid(CPUID_PERFMON, 0).eax & 0xff) >= 2;
+    vmx_common.perf_global = has_perf_global();
     hide_features();
     return 0;
 }
