@@ -42,7 +42,11 @@ static void clear(void)
     memset(ram, 0, sizeof(ram));
     memset(scratch, 0, sizeof(scratch));
     on_map = NULL;
-    phys = (struct guest_phys_ops){ .map = map, .maxphyaddr = 40, .page1g = true };
+    /* The short walk sees `ram` up to the hole without `map`; the full walk asks `map` always. */
+    phys = (struct guest_phys_ops){
+        .map = map, .maxphyaddr = 40, .page1g = true,
+        .window = {{ 0, HOLE * PAGE_SIZE }}, .base = (uintptr_t)ram,
+    };
 }
 
 /* Four levels: tables in pages 1 (PML4), 2, 3, 4. */

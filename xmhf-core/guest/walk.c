@@ -386,18 +386,25 @@ static inline bool step(const struct guest_phys_ops *phys, uint64_t va, unsigned
 }
 
 /*
- * Is the walk plain sailing? All entries present and accessed, nothing to set in the leaf, no
- * key that denies; and rights that no rule about supervisors can take away: a user page for
- * ring 3 and none for the others, writable even without CR0.WP. Reserved address bits need no
- * look: there is no RAM at such addresses.
+ * What makes a walk plain sailing, by access: all entries present and accessed, nothing to set
+ * in the leaf, and rights that no rule about supervisors can take away: a user page for ring 3
+ * and none for the others, writable even without CR0.WP. Reserved address bits need no look:
+ * there is no RAM at such addresses.
  */
+#define PLAIN(access) { \
+    PTE_P | PTE_A | ((access) & ACCESS_WRITE ? PTE_RW : 0) | ((access) & ACCESS_USER ? PTE_US : 0), \
+    (access) & ACCESS_EXEC ? PTE_NX : 0, (access) & ACCESS_WRITE ? PTE_D : 0 }
+static const struct { uint64_t need, forbid, dirty; } plain_rules[16] = {
+    PLAIN(0), PLAIN(1), PLAIN(2), PLAIN(3), PLAIN(4), PLAIN(5), PLAIN(6), PLAIN(7),
+    PLAIN(8), PLAIN(9), PLAIN(10), PLAIN(11), PLAIN(12), PLAIN(13), PLAIN(14), PLAIN(15),
+};
+
 static inline bool plain(const struct guest_paging *p, unsigned access, const struct descent *d)
 {
-    uint64_t need = PTE_P | PTE_A | (access & ACCESS_WRITE) | (access & ACCESS_USER) >> 1;
-    uint64_t forbid = (access & ACCESS_EXEC) || !(p->efer & EFER_NXE) ? PTE_NX : 0;
-    uint64_t dirty = (access & ACCESS_WRITE) << 5;
+    __typeof__(&plain_rules[0]) r = &plain_rules[access & 15];
 
-    if (unlikely(((d->all ^ need) & (need | PTE_US)) | (d->any & forbid) | (~d->last & dirty))) {
+    if (unlikely(((d->all ^ r->need) & (r->need | PTE_US)) | (d->any & r->forbid) |
+                 (~d->last & r->dirty))) {
         return false;
     }
     return likely(p->pkru == 0) || !(p->pkru >> (d->last >> (PTE_PK_SHIFT - 1) & 0x1e) & 3u);
@@ -435,16 +442,17 @@ static inline bool short_walk(const struct guest_phys_ops *phys, const struct gu
 }
 
 _Static_assert(PTE_RW == ACCESS_WRITE && PTE_US << 1 == ACCESS_USER && ACCESS_EXEC == 1 << 2,
-               "plain and short_walk move permissions without looking at each");
-_Static_assert(ACCESS_WRITE << 5 == PTE_D, "likewise");
+               "short_walk moves permissions without looking at each");
 
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                             gva_t va, unsigned access, struct walk *out)
 {
+    const uint64_t usual = EFER_LMA | EFER_NXE;
+
     if (p->cpl == 3) {
         access |= ACCESS_USER;
     }
-    if (likely((p->efer & EFER_LMA) && (p->cr0 & CR0_PG) && !(p->cr4 & CR4_LA57) &&
+    if (likely((p->efer & usual) == usual && (p->cr0 & CR0_PG) && !(p->cr4 & CR4_LA57) &&
                canonical(va.a, 48) && short_walk(phys, p, va.a, access, out))) {
         return WALK_OK;
     }
