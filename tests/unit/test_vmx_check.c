@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* The replay of the SDM's rules for guest state: a good state breaks none, and each single fault
+ * is named. Also the table of VMCS fields. */
+#include "unit.h"
+
+#include <virt/vmx/vmx.h>
+#include <x86/cpu.h>
+
+#include "fake/machine.h"
+
+static struct { enum vmcs_field field; uint64_t value; } fields[64];
+static unsigned field_count;
+static struct vmx_caps caps;
+
+void panic(const char *fmt, ...)
+{
+    fail_msg("panic: %s", fmt);
+    abort();
+}
+
+static uint64_t read_field(enum vmcs_field field)
+{
+    for (unsigned i = 0; i < field_count; i++) {
+        if (fields[i].field == field) {
+            return fields[i].value;
+        }
+    }
+    return 0;
+}
+
+static void set(enum vmcs_field field, uint64_t value)
+{
+    for (unsigned i = 0; i < field_count; i++) {
+        if (fields[i].field == field) {
+            fields[i].value = value;
+            return;
+        }
+    }
+    assert_true(field_count < ARRAY_SIZE(fields));
+    fields[field_count].field = field;
+    fields[field_count++].value = value;
+}
+
+static const char *broken(void)
+{
+    return vmx_check_guest(&caps, read_field);
+}
+
+static void load_caps(void)
+{
+    char path[512];
+
+    machine_reset(0);
+    machine_load(unit_source(path, sizeof(path), "tests/vectors/vmx/notes-hp-2540p-i5-540m.txt"));
+    vmx_caps_read(&caps);
+}
+
+/* Real mode as after a SIPI, in an unrestricted guest. */
+static void real_mode(void)
+{
+    static const enum vmcs_field ar[] = {
+        VMCS_GUEST_ES_AR, VMCS_GUEST_SS_AR, VMCS_GUEST_DS_AR, VMCS_GUEST_FS_AR, VMCS_GUEST_GS_AR,
+    };
+    static const enum vmcs_field limit[] = {
+        VMCS_GUEST_ES_LIMIT, VMCS_GUEST_CS_LIMIT, VMCS_GUEST_SS_LIMIT, VMCS_GUEST_DS_LIMIT,
+        VMCS_GUEST_FS_LIMIT, VMCS_GUEST_GS_LIMIT, VMCS_GUEST_TR_LIMIT, VMCS_GUEST_LDTR_LIMIT,
+        VMCS_GUEST_GDTR_LIMIT, VMCS_GUEST_IDTR_LIMIT,
+    };
+
+    field_count = 0;
+    load_caps();
+    for (size_t i = 0; i < ARRAY_SIZE(ar); i++) {
+        set(ar[i], 0x93);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(limit); i++) {
+        set(limit[i], 0xffff);
+    }
+    set(VMCS_GUEST_CS_AR, 0x9b);
+    set(VMCS_GUEST_TR_AR, 0x8b);
+    set(VMCS_GUEST_LDTR_AR, 0x82);
+    set(VMCS_GUEST_CR0, 0x30);
+    set(VMCS_GUEST_CR4, CR4_VMXE);
+    set(VMCS_GUEST_RFLAGS, RFLAGS_ONE);
+    set(VMCS_GUEST_PAT, PAT_AT_RESET);
+    set(VMCS_GUEST_DR7, DR7_AT_INIT);
+    set(VMCS_LINK_POINTER, ~0ull);
+    set(VMCS_PROC2_CONTROLS, BIT(PROC2_UNRESTRICTED) | BIT(PROC2_EPT));
+    set(VMCS_ENTRY_CONTROLS, BIT(ENTRY_LOAD_DEBUG) | BIT(ENTRY_LOAD_PAT) | BIT(ENTRY_LOAD_EFER));
+}
+
+/* Ring 3 in 64-bit mode, as a sandbox. */
+static void long_mode(void)
+{
+    static const enum vmcs_field segments[][2] = {
+        { VMCS_GUEST_ES_AR, VMCS_GUEST_ES_LIMIT }, { VMCS_GUEST_SS_AR, VMCS_GUEST_SS_LIMIT },
+        { VMCS_GUEST_DS_AR, VMCS_GUEST_DS_LIMIT }, { VMCS_GUEST_FS_AR, VMCS_GUEST_FS_LIMIT },
+        { VMCS_GUEST_GS_AR, VMCS_GUEST_GS_LIMIT },
+    };
+
+    real_mode();
+    for (size_t i = 0; i < ARRAY_SIZE(segments); i++) {
+        set(segments[i][0], 0xc0f3);
+        set(segments[i][1], 0xffffffff);
+    }
+    set(VMCS_GUEST_CS_AR, 0xa0fb);
+    set(VMCS_GUEST_CS_LIMIT, 0xffffffff);
+    set(VMCS_GUEST_SS_SEL, 0x2b);
+    set(VMCS_GUEST_CS_SEL, 0x33);
+    set(VMCS_GUEST_TR_LIMIT, 0);
+    set(VMCS_GUEST_LDTR_AR, AR_UNUSABLE);
+    set(VMCS_GUEST_CR0, 0x80010033);
+    set(VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE);
+    set(VMCS_GUEST_EFER, EFER_LME | EFER_LMA | EFER_NXE);
+    set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_IF);
+    set(VMCS_PROC2_CONTROLS, BIT(PROC2_EPT));
+    set(VMCS_ENTRY_CONTROLS, read_field(VMCS_ENTRY_CONTROLS) | BIT(ENTRY_GUEST_64));
+}
+
+static void good_states(void **state)
+{
+    (void)state;
+    real_mode();
+    assert_null(broken());
+    set(VMCS_GUEST_ACTIVITY, ACTIVITY_WAIT_SIPI);
+    assert_null(broken());
+    long_mode();
+    assert_null(broken());
+    real_mode(); /* all caches asked for: the fixed bits have no CD and NW */
+    set(VMCS_GUEST_CR0, 0x60000030);
+    assert_null(broken());
+}
+
+struct fault { enum vmcs_field field; uint64_t value; const char *rule; };
+
+static void each_is_named(void (*good)(void), const struct fault *faults, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        good();
+        set(faults[i].field, faults[i].value);
+        const char *rule = broken();
+        if (rule == NULL || strstr(rule, faults[i].rule) == NULL) {
+            fail_msg("%s = %#llx: \"%s\", expected \"%s\"", vmcs_name(faults[i].field),
+                     (unsigned long long)faults[i].value, rule ? rule : "nothing", faults[i].rule);
+        }
+    }
+}
+
+static void faults_in_real_mode(void **state)
+{
+    static const struct fault faults[] = {
+        { VMCS_GUEST_CR0, 0x10, "CR0" }, { VMCS_GUEST_CR0, 0x80000030, "CR0.PG" },
+        { VMCS_GUEST_CR4, 0, "CR4" }, { VMCS_GUEST_CR4, CR4_VMXE | 1ull << 40, "CR4" },
+        { VMCS_GUEST_CR4, CR4_VMXE | CR4_PCIDE, "PCIDE" }, { VMCS_GUEST_CR3, 1ull << 60, "CR3" },
+        { VMCS_GUEST_DR7, 1ull << 32, "DR7" }, { VMCS_GUEST_PAT, 2, "PAT" },
+        { VMCS_GUEST_EFER, EFER_LMA, "LMA" }, { VMCS_GUEST_SYSENTER_EIP, 1ull << 50, "SYSENTER" },
+        { VMCS_GUEST_TR_AR, 0x89, "TR" }, { VMCS_GUEST_TR_AR, AR_UNUSABLE, "TR" },
+        { VMCS_GUEST_TR_SEL, 4, "TR" }, { VMCS_GUEST_LDTR_AR, 0x83, "LDTR" },
+        { VMCS_GUEST_CS_AR, 0x98, "CS" }, { VMCS_GUEST_CS_LIMIT, 0x100000, "CS" },
+        { VMCS_GUEST_CS_BASE, 1ull << 32, "CS" }, { VMCS_GUEST_SS_AR, 0xf3, "SS" },
+        { VMCS_GUEST_DS_AR, 0x92, "DS" }, { VMCS_GUEST_GS_BASE, 1ull << 50, "GS" },
+        { VMCS_GUEST_GDTR_LIMIT, 0x10000, "GDTR" }, { VMCS_GUEST_RIP, 1ull << 32, "RIP" },
+        { VMCS_GUEST_RFLAGS, 0, "RFLAGS" }, { VMCS_GUEST_RFLAGS, 0x8002, "RFLAGS" },
+        { VMCS_LINK_POINTER, 0, "link" }, { VMCS_GUEST_INTERRUPTIBILITY, 3, "interruptibility" },
+        { VMCS_GUEST_INTERRUPTIBILITY, BLOCKED_BY_STI, "interruptibility" },
+        { VMCS_GUEST_INTERRUPTIBILITY, BLOCKED_BY_SMI, "SMI" },
+        { VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | 0x20, "interrupt is injected" },
+        { VMCS_GUEST_ACTIVITY, 4, "activity" },
+        { VMCS_ENTRY_CONTROLS, BIT(ENTRY_GUEST_64), "IA-32e" },
+    };
+
+    (void)state;
+    each_is_named(real_mode, faults, ARRAY_SIZE(faults));
+}
+
+static void faults_in_long_mode(void **state)
+{
+    static const struct fault faults[] = {
+        { VMCS_GUEST_CR0, 0x33, "CR0" }, { VMCS_GUEST_CR4, CR4_VMXE, "IA-32e" },
+        { VMCS_GUEST_EFER, EFER_LMA, "EFER.LME" }, { VMCS_GUEST_EFER, EFER_LME, "LMA" },
+        { VMCS_GUEST_TR_AR, 0x83, "TR" }, { VMCS_GUEST_CS_AR, 0xe0fb, "CS.L" },
+        { VMCS_GUEST_CS_AR, 0xa09b, "DPL" }, { VMCS_GUEST_SS_SEL, 0x28, "SS.RPL" },
+        { VMCS_GUEST_CS_AR, 0xc0f3, "CS" }, { VMCS_GUEST_RIP, 1ull << 47, "RIP" },
+        { VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_VM, "virtual-8086" },
+        { VMCS_GUEST_ACTIVITY, ACTIVITY_HLT, "HLT" },
+    };
+
+    (void)state;
+    each_is_named(long_mode, faults, ARRAY_SIZE(faults));
+}
+
+static void nmi_and_pdptes(void **state)
+{
+    (void)state;
+    real_mode();
+    set(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_NMI << INTR_INFO_TYPE_SHIFT | EXC_NMI);
+    assert_null(broken());
+    set(VMCS_GUEST_INTERRUPTIBILITY, BLOCKED_BY_NMI);
+    assert_string_equal(broken(), "an NMI is injected while NMIs are blocked");
+    set(VMCS_GUEST_INTERRUPTIBILITY, 0);
+    set(VMCS_GUEST_ACTIVITY, ACTIVITY_WAIT_SIPI);
+    assert_string_equal(broken(), "an event is injected into a CPU that can't take it");
+    real_mode();
+    set(VMCS_GUEST_CR0, 0x80000031);
+    set(VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE);
+    set(VMCS_GUEST_PDPTE2, 0x1000 | PTE_P);
+    assert_null(broken());
+    set(VMCS_GUEST_PDPTE2, 0x1000 | PTE_P | PTE_RW);
+    assert_string_equal(broken(), "a PDPTE has reserved bits");
+}
+
+static void field_table(void **state)
+{
+    (void)state;
+    load_caps();
+    assert_true(vmcs_exists(&caps, VMCS_GUEST_RIP));
+    assert_true(vmcs_exists(&caps, VMCS_VPID));
+    assert_true(vmcs_exists(&caps, VMCS_GUEST_PDPTE3));
+    assert_false(vmcs_exists(&caps, VMCS_XSS_EXITING));
+    assert_false(vmcs_exists(&caps, VMCS_EPTP_LIST));
+    assert_false(vmcs_exists(&caps, (enum vmcs_field)0x2a00));
+    assert_string_equal(vmcs_name(0x4402), "EXIT_REASON");
+    assert_string_equal(vmcs_name(0x7000), "?");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_states),
+        cmocka_unit_test(faults_in_real_mode),
+        cmocka_unit_test(faults_in_long_mode),
+        cmocka_unit_test(nmi_and_pdptes),
+        cmocka_unit_test(field_table),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
