@@ -162,14 +162,15 @@ static bool gate_free_at(const struct tv_image *im, uint64_t va)
 }
 
 /* A page for the gate: behind a section in the same 2 MiB, so that it takes no tables of
- * its own; else a low one. */
+ * its own; else a low one. Not behind CODE: code that runs off its end is to die. */
 static uint64_t gate_choose(const struct tv_image *im)
 {
     uint64_t va = GATE_DEFAULT;
 
     for (uint32_t i = 0; i < im->section_count; i++) {
         uint64_t end = tv_section_end(&im->sections[i]);
-        if (end % PAGE_SIZE_2M != 0 && gate_free_at(im, end)) {
+        if (!tv_is_code(im->sections[i].type) && end % PAGE_SIZE_2M != 0 &&
+            gate_free_at(im, end)) {
             return end;
         }
     }
@@ -213,17 +214,20 @@ void *space_add(struct tv_space *s, const struct tv_section *sec, uint32_t index
 {
     bool code = tv_is_code(sec->type);
     uint64_t va = sec->start + (uint64_t)(index - sec->first) * PAGE_SIZE;
-    void *frame = pool_alloc();
+    void *frame = nested_frame(s, 1 + index);
 
     if (frame == NULL) {
-        return NULL;
+        frame = pool_alloc();
+        if (frame == NULL) {
+            return NULL;
+        }
+        if (!nested_set(s, 1 + index, frame,
+                        ACCESS_READ | (code ? ACCESS_EXEC : ACCESS_WRITE))) {
+            pool_free(frame);
+            return NULL;
+        }
     }
-    if (!nested_set(s, 1 + index, frame,
-                    ACCESS_READ | (code ? ACCESS_EXEC : ACCESS_WRITE))) {
-        pool_free(frame);
-        return NULL;
-    }
-    /* On failure the frame belongs to the space and goes with it. */
+    /* On failure the frame belongs to the space: the next attempt finds it. */
     return table_map(s, va, 1 + index, code ? PTE_CODE : PTE_DATA) ? frame : NULL;
 }
 

@@ -40,7 +40,8 @@ size_t space_need(const struct tv_image *im);
  * `s` is all zeros before. */
 bool space_init(struct tv_space *s, const struct tv_image *im);
 
-/* A zeroed frame for page `index` of section `sec`, mapped. NULL: out of memory. */
+/* A zeroed frame for page `index` of section `sec`, mapped. NULL: out of memory; may be tried
+ * again. */
 void *space_add(struct tv_space *s, const struct tv_section *sec, uint32_t index);
 
 /* Core pointer to page `index` of the sections, or NULL if it has no frame. */

@@ -28,6 +28,11 @@ static struct tv_cpu *this_cpu(const struct vcpu *v)
     return &cpus[v->index];
 }
 
+struct tv_slot *call_hint(const struct vcpu *v)
+{
+    return this_cpu(v)->last;
+}
+
 unsigned call_running_index(const struct vcpu *v)
 {
     return registry_index(this_cpu(v)->running);
@@ -162,6 +167,16 @@ static void finish(struct vcpu *v, struct tv_slot *s, const struct hyp_caller *c
 
 /* --- in ------------------------------------------------------------------------- */
 
+static void into_sandbox(struct vcpu *v, struct tv_slot *s, const struct vcpu_regs *regs,
+                         const void *xstate)
+{
+    struct tv_cpu *cpu = this_cpu(v);
+
+    cpu->running = s;
+    cpu->last = s;
+    sandbox_enter(v, &s->pal->sandbox, regs, xstate);
+}
+
 static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, void (*inject)(struct vcpu *))
 {
     release(v, s);
@@ -182,6 +197,7 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
         /* Another process got this CR3, or the owner took the pages away. */
         death_of(s, TV_DEATH_OWNER_GONE, 0, 0);
         registry_put(s);
+        death_reap(v, TV_ATOMIC_PAGES);
         hyp_inject_ud(v);
         return HC_SWITCHED;
     }
@@ -193,8 +209,7 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
     if (m == MARSHAL_NOT_RAM || !canonical(pal->act.caller.rip)) {
         return refuse(v, s, hyp_inject_gp);
     }
-    this_cpu(v)->running = s;
-    sandbox_enter(v, &pal->sandbox, &regs, initial_xstate);
+    into_sandbox(v, s, &regs, initial_xstate);
     return HC_SWITCHED;
 }
 
@@ -227,8 +242,7 @@ static enum hc_result stub_resume(struct vcpu *v, const struct hyp_caller *c, st
     if (state == ACT_RETURNING) {
         finish(v, s, c);
     } else {
-        this_cpu(v)->running = s;
-        sandbox_enter(v, &s->pal->sandbox, &act->regs, act->xstate);
+        into_sandbox(v, s, &act->regs, act->xstate);
     }
     return HC_SWITCHED;
 }

@@ -94,11 +94,16 @@ void death_discard(struct vcpu *v, struct tv_slot *s)
 
 bool death_collect(struct tv_slot *s)
 {
-    struct hyp_caller owner = { .paging = s->pal->owner };
+    struct hyp_caller owner = { .paging = s->pal->owner, .peek = true };
     struct gm_fault f;
     uint32_t old;
 
-    if (stubs_check(s->pal, &owner, &f) == STUBS_THERE || !death_claim(s->pal, &old)) {
+    if (stubs_check(s->pal, &owner, &f) == STUBS_THERE) {
+        return false;
+    }
+    /* A PAL that is being unregistered is closed already; is a CPU at it just now? */
+    if (slot_state(atomic_load(&s->life)) == TV_LEAVING
+            ? atomic_flag_test_and_set(&s->pal->stepping) : !death_claim(s->pal, &old)) {
         return false;
     }
     death_of(s, TV_DEATH_OWNER_GONE, 0, 0);

@@ -121,10 +121,7 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
         }
         pageset_renumber(entry, index);
     }
-    frame = space_frame(&pal->space, index); /* there already if we were interrupted */
-    if (frame == NULL) {
-        frame = space_add(&pal->space, sec, index);
-    }
+    frame = space_add(&pal->space, sec, index);
     if (frame == NULL) {
         return out_of_memory(w, pal->image.pages - index);
     }

@@ -97,26 +97,45 @@ static struct tv_slot *find(struct bucket *b, uint64_t cr3, uint64_t page)
     }
 }
 
-struct tv_slot *registry_get(uint64_t cr3, uint64_t va, unsigned states)
-{
-    struct bucket *b = bucket_of(cr3, va >> PAGE_SHIFT);
+enum taken { TAKEN, NOT_IT, NOT_IN_STATE };
 
+/* A reference to `s` if it has these keys, and its state is one of `states`. */
+static enum taken take(struct tv_slot *s, uint64_t cr3, uint64_t page, unsigned states)
+{
+    uint64_t life = atomic_load_explicit(&s->life, memory_order_acquire);
+
+    do {
+        if (!slot_is(s, cr3, page)) {
+            return NOT_IT;
+        }
+        if (!(TV_IN(slot_state(life)) & states)) {
+            return NOT_IN_STATE;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&s->life, &life, life + 1,
+                                                    memory_order_acquire, memory_order_acquire));
+    return TAKEN;
+}
+
+struct tv_slot *registry_get(uint64_t cr3, uint64_t va, unsigned states, struct tv_slot *hint)
+{
+    uint64_t page = va >> PAGE_SHIFT;
+    struct tv_slot *s = hint;
+
+    if (s != NULL && take(s, cr3, page, states) == TAKEN) {
+        return s;
+    }
     for (;;) {
-        struct tv_slot *s = find(b, cr3, va >> PAGE_SHIFT);
-        uint64_t life;
+        s = find(bucket_of(cr3, page), cr3, page);
         if (s == NULL) {
             return NULL;
         }
-        life = atomic_load_explicit(&s->life, memory_order_acquire);
-        if (!slot_is(s, cr3, va >> PAGE_SHIFT)) {
-            continue; /* reused since */
-        }
-        if (!(TV_IN(slot_state(life)) & states)) {
-            return NULL;
-        }
-        if (atomic_compare_exchange_weak_explicit(&s->life, &life, life + 1,
-                                                  memory_order_acquire, memory_order_relaxed)) {
+        switch (take(s, cr3, page, states)) {
+        case TAKEN:
             return s;
+        case NOT_IN_STATE:
+            return NULL;
+        default:
+            break; /* reused since: look again */
         }
     }
 }
@@ -289,7 +308,7 @@ unsigned registry_count(uint64_t cr3)
 {
     unsigned count = 0;
 
-    if (cr3 == 0) {
+    if (cr3 == REGISTRY_ALL) {
         for (unsigned i = 0; i < TV_SLOTS; i++) {
             count += slot_state(slots[i].life) == TV_LIVE;
         }

@@ -71,7 +71,8 @@ static enum hc_result tv_hypercall(struct vcpu *v, uint32_t cmd)
     struct tv_slot *s;
 
     hyp_caller(v, &c);
-    s = registry_get(c.paging.cr3 & TV_CR3_ADDRESS, v->regs.rip, TV_IN(TV_LIVE));
+    s = registry_get(c.paging.cr3 & TV_CR3_ADDRESS, v->regs.rip, TV_IN(TV_LIVE),
+                     call_hint(v));
     if (s != NULL) {
         enum hc_result r = call_stub(v, &c, s);
         if (r != HC_UNKNOWN) {
@@ -84,7 +85,8 @@ static enum hc_result tv_hypercall(struct vcpu *v, uint32_t cmd)
             return r;
         }
     }
-    if (c.paging.cpl == 3) {
+    /* Elsewhere RIP isn't a linear address, and there are no PALs. */
+    if (c.paging.cpl == 3 && c.paging.mode == MODE_LONG64) {
         enum hc_result r = no_live_stub(v, &c);
         if (r != HC_UNKNOWN) {
             return r;
@@ -120,7 +122,7 @@ static bool tv_info(struct vcpu *v, uint32_t which, uint64_t *value)
     hyp_caller(v, &c);
     switch (which) {
     case XMHF_INFO_PALS:
-        *value = registry_count(c.paging.cpl == 3 ? c.paging.cr3 & TV_CR3_ADDRESS : 0);
+        *value = registry_count(c.paging.cpl == 3 ? c.paging.cr3 & TV_CR3_ADDRESS : REGISTRY_ALL);
         return true;
     case XMHF_INFO_LAST_DEATH:
         *value = death_last(c.paging.cr3 & TV_CR3_ADDRESS);

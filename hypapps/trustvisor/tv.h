@@ -62,7 +62,7 @@ struct tv_caller {
 struct tv_activation {
     _Atomic uint32_t state;           /* enum tv_act_state */
     _Atomic uint64_t token_low;       /* 0: no token is out */
-    uint64_t token_high;
+    _Atomic uint64_t token_high;
     struct tv_caller caller;
     uint64_t args[TV_MAX_PARAMS];     /* as the caller gave them */
     uint64_t result;                  /* RAX, in ACT_RETURNING */
@@ -100,7 +100,8 @@ struct tv_pal {
     uint8_t *param_page;              /* core pointer: first page of the PARAM section */
     uint8_t identity[PAL_ID_SIZE];
     atomic_flag stepping;             /* a CPU works on TV_HC_UNREG */
-    uint32_t leaving;                 /* pages already handed back, in LEAVING */
+    uint32_t leaving;                 /* in LEAVING: pages already handed back; beyond the
+                                         last one: wiping */
     struct tv_activation act;
     struct tv_registration reg;
 };
@@ -118,6 +119,7 @@ struct tv_slot {
 /* What one CPU has to do with PALs. */
 struct tv_cpu {
     struct tv_slot *running;          /* PAL in the sandbox of this CPU, or NULL */
+    struct tv_slot *last;             /* slot of the last one; it may mean another PAL by now */
 };
 
 static inline enum tv_state slot_state(uint64_t life) { return (enum tv_state)(life >> 16 & 0xffff); }
@@ -130,8 +132,9 @@ void registry_init(void);
 unsigned registry_index(const struct tv_slot *s);
 
 /* The slot whose stubs lie in the page of `va`, with a reference taken, if its state is
- * one of `states` (TV_IN()); else NULL. Constant time; no lock. */
-struct tv_slot *registry_get(uint64_t cr3, uint64_t va, unsigned states);
+ * one of `states` (TV_IN()); else NULL. Constant time; no lock. `hint`: the slot that it
+ * probably is, or NULL. */
+struct tv_slot *registry_get(uint64_t cr3, uint64_t va, unsigned states, struct tv_slot *hint);
 /* The same for a REGISTERING slot that no CPU works on. `*busy`: one is, try again. */
 struct tv_slot *registry_get_idle(uint64_t cr3, uint64_t va, bool *busy);
 /* A reference to slot `index` if its state is one of `states`. */
@@ -150,7 +153,8 @@ bool registry_change(struct tv_slot *s, enum tv_state from, enum tv_state to);
 /* Make it DYING and unlink it; the caller holds a reference. False: it was already. */
 bool registry_kill(struct tv_slot *s);
 
-/* LIVE PALs, of one process or (cr3 == 0) of all. */
+/* LIVE PALs, of one process or of all. */
+#define REGISTRY_ALL UINT64_MAX
 unsigned registry_count(uint64_t cr3);
 
 /* The reap list: dead slots without references. pop: NULL if empty. */
@@ -184,7 +188,7 @@ enum stubs_found {
     STUBS_DEAD,      /* a stub, of whatever PAL */
     STUBS_CHANGED,   /* no hypercall instruction any more: another CPU has just overwritten it */
 };
-/* What is at RIP, where ring 3 executed a hypercall instruction? */
+/* What is at RIP, where 64-bit code in ring 3 executed a hypercall instruction? */
 enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip);
 
 /* --- marshal.c: arguments ------------------------------------------------------- */
@@ -212,6 +216,8 @@ void call_free(struct tv_pal *pal);
 /* A hypercall instruction in the stubs' page of the PAL in `s` (referenced; given back
  * here). HC_UNKNOWN: it isn't one of its stubs, or the caller isn't in 64-bit ring 3. */
 enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s);
+/* The slot that this CPU used last, or NULL: probably the one of the next call. */
+struct tv_slot *call_hint(const struct vcpu *v);
 /* Index of the PAL in this CPU's sandbox. */
 unsigned call_running_index(const struct vcpu *v);
 /* An exit of the sandbox. */

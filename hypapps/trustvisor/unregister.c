@@ -80,6 +80,14 @@ static bool check_pages(struct work *w)
     return true;
 }
 
+/* Wipe the frames, some per exit: TV_OK says that nothing is left of the PAL. */
+static enum step wipe(struct work *w)
+{
+    uint32_t budget = STEP_PAGES;
+
+    return space_free(&w->pal->space, &w->pal->image, &budget) ? STEP_DONE : STEP_AGAIN;
+}
+
 /* Write one page back. A page that isn't RAM any more is the caller's loss. */
 static bool give_back(struct work *w, uint32_t index)
 {
@@ -97,6 +105,9 @@ static enum step write_pages(struct work *w)
     const struct tv_image *im = &w->pal->image;
     uint32_t last = entry_page(im);
 
+    if (w->pal->leaving > im->pages) {
+        return wipe(w);
+    }
     for (uint32_t n = 0;; n++) {
         uint32_t index = next_code(im, w->pal->leaving);
         if (index == last) {
@@ -109,10 +120,10 @@ static enum step write_pages(struct work *w)
         if (!give_back(w, index == im->pages ? last : index)) {
             return STEP_FAULT;
         }
-        if (index == im->pages) {
-            return STEP_DONE;
-        }
         w->pal->leaving = index + 1;
+        if (index == im->pages) {
+            return wipe(w);
+        }
     }
 }
 
@@ -173,7 +184,7 @@ enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c)
         return tv_done(v, e);
     }
     s = registry_get(c->paging.cr3 & TV_CR3_ADDRESS, v->regs.gpr[GPR_RCX],
-                     TV_IN(TV_LIVE) | TV_IN(TV_LEAVING));
+                     TV_IN(TV_LIVE) | TV_IN(TV_LEAVING), NULL);
     if (s == NULL) {
         return tv_done(v, TV_NOT_FOUND);
     }

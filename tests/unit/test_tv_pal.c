@@ -480,8 +480,8 @@ static void test_only_ring3_64bit(void **state)
     assert_int_equal(v.regs.gpr[GPR_RAX], TV_NOT_SUPPORTED); /* RAX was 5: a command */
     fake.caller.paging.cpl = 3;
     fake.caller.paging.mode = MODE_PROT32;
-    assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_SWITCHED);
-    expect_refused(FAKE_UD);
+    assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_DONE);
+    assert_int_equal(v.regs.gpr[GPR_RAX], TV_NOT_SUPPORTED);
 }
 
 /* Each page absent once, whatever the phase: the same PAL in the end. */
@@ -552,6 +552,11 @@ static void test_no_memory_at_every_point(void **state)
         r = reg();
         fake.pool_fail_at = 0;
         if (r == TV_OK) {
+            call((uint64_t[]){ 0 }, 1);
+            for (unsigned i = 0; i < 5; i++) {
+                pal_at(BASE + i * PAGE_SIZE);
+            }
+            pal_returns(0);
             assert_int_equal(unreg(), TV_OK);
             expect_no_pal_left();
             if (fake.pool_allocs < n) {
@@ -620,8 +625,6 @@ static void test_ten_pals(void **state)
 /* A PAL too large for one exit: overwritten and handed back in steps. */
 static void test_large_pal(void **state)
 {
-    unsigned again = 0;
-
     (void)state;
     layout(300, 200, 3, 3);
     entry = BASE + 150 * PAGE_SIZE + 8;
@@ -647,11 +650,59 @@ static void test_large_pal(void **state)
     for (unsigned i = 0; i < 300; i++) {
         assert_true(filled(fake_at(CR3, BASE + i * PAGE_SIZE), i * PAGE_SIZE, PAGE_SIZE, 0));
     }
+    expect_no_pal_left();
+}
+
+/* A large one dies, and is wiped bit by bit. */
+static void test_large_death(void **state)
+{
+    unsigned again = 0;
+
+    (void)state;
+    layout(300, 200, 3, 3);
+    assert_int_equal(reg(), TV_OK);
+    call((uint64_t[]){ 0 }, 1);
+    sandbox_exit(EXIT_EXCEPTION);
+    expect_refused(FAKE_GP);
+    assert_int_not_equal(fake.pool_free, pool_at_rest);
     while (death_reap(&v, 16)) {
         again++;
     }
     assert_true(again > 10);
     expect_no_pal_left();
+}
+
+/* Unregistering given up half way: another process's need of memory, or the same process,
+ * ends it; or it goes on. */
+static void test_unregister_abandoned(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 3; how++) {
+        setup(NULL);
+        layout(300, 200, 3, 3);
+        assert_int_equal(reg(), TV_OK);
+        poison();
+        assert_int_equal(hypercall(TV_HC_UNREG, entry, 0, 0), HC_AGAIN);
+        call((uint64_t[]){ 0 }, 1);
+        if (how == 0) {
+            fake_clear();
+            assert_int_equal(unreg(), TV_OK);
+        } else if (how == 1) {
+            expect_refused(FAKE_UD);
+            fake_unmap(CR3, BASE);
+            for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+                assert_true(i < 100);
+            }
+        } else {
+            fake_clear();
+            fake_map_new(CR3, BASE, 1, FAKE_RWX);
+            assert_int_equal(reg(), TV_OK);
+            assert_int_equal(unreg(), TV_OK);
+            while (death_reap(&v, 1000)) {
+            }
+        }
+        expect_no_pal_left();
+    }
 }
 
 /* The OS moves pages while a long registration goes on: a frame that now backs another
@@ -1384,7 +1435,8 @@ int main(void)
         TEST(test_foreign_pages_fault), TEST(test_bad_descriptors), TEST(test_only_ring3_64bit),
         TEST(test_absent_pages), TEST(test_fault_at_every_access),
         TEST(test_no_memory_at_every_point), TEST(test_exists_and_overlap), TEST(test_ten_pals),
-        TEST(test_large_pal), TEST(test_migration_is_no_duplicate),
+        TEST(test_large_pal), TEST(test_large_death), TEST(test_unregister_abandoned),
+        TEST(test_migration_is_no_duplicate),
         TEST(test_abandoned_registration), TEST(test_abandoned_by_others_is_collected),
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
         TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_bad_tokens),

@@ -194,6 +194,7 @@ int main(int argc, char **argv)
     fuzz(calls);
     end();
     ok(pal_info(XMHF_INFO_PALS) == 0, "no PAL is left");
-    ok(pal_info(XMHF_INFO_POOL_FREE) == before, "all memory came back");
+    /* More may be free: what dead processes left is collected when memory is needed. */
+    ok(pal_info(XMHF_INFO_POOL_FREE) >= before, "all memory came back");
     return tap_end();
 }
