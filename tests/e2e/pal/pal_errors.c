@@ -354,7 +354,7 @@ static void try_physical(int fd, off_t at, const char *what)
 
 static void test_not_ram(void)
 {
-    int fd = open("/dev/mem", O_RDWR);
+    int fd = open("/dev/mem", O_RDWR | O_SYNC);
 
     if (fd < 0) {
         skip("no /dev/mem");
@@ -370,7 +370,7 @@ static void test_not_ram(void)
 /* A line "[xmhf] protected range: N KiB at 0xADDRESS" of the log tells where it is. */
 static void test_protected_range(const char *address)
 {
-    int fd = open("/dev/mem", O_RDWR);
+    int fd = open("/dev/mem", O_RDWR | O_SYNC);
 
     if (fd < 0 || address == NULL) {
         skip("the protected range's address is the first argument");
