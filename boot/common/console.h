@@ -3,7 +3,7 @@
 #ifndef XMHF_BOOT_CONSOLE_H
 #define XMHF_BOOT_CONSOLE_H
 
-/* Write `s` to COM1 and to the VGA text screen's first line. */
+/* Write `s` to COM1 and to the VGA text screen's first lines. */
 void boot_puts(const char *s);
 
 #endif

@@ -65,9 +65,6 @@ static void place(const struct core_image *core, uint64_t mbi)
     if (boot_place(&info, core->mem_size, opt.palmem, avoid, ARRAY_SIZE(avoid), &why) != 0) {
         die(why);
     }
-    if (info.protected_size > GIB(1)) {
-        die("palmem= is too large: 1 GiB at most");
-    }
 }
 
 void boot_main(uint32_t magic, uint64_t mbi, uint64_t tsc)

@@ -36,6 +36,8 @@ enum xmhf_info {
     XMHF_INFO_HASH_TICKS = 9,    /* TrustVisor: TSC ticks spent hashing PALs, all CPUs */
     XMHF_INFO_EXITS = 0x1000,    /* + enum exit_kind: exits of that kind, all CPUs;
                                     + (cpu + 1) << 16: of CPU number cpu only */
+    XMHF_INFO_LONGEST = 0x3000,  /* + kind as above: TSC ticks from such an exit to the next
+                                    entry, the most so far; 0 without the option measure */
 };
 
 /* CPUID leaf by which TrustVisor programs detect it (facts: public ABI). */

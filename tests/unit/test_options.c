@@ -39,9 +39,9 @@ static void reads_every_option(void **state)
     assert_int_equal(opt.cpus, 2);
     assert_int_equal(opt.com, 0x2f8);
     assert_true(opt.quiet);
-    parse("com=0x3e8 palmem=2048");
+    parse("com=0x3e8 palmem=1000");
     assert_int_equal(opt.com, 0x3e8);
-    assert_int_equal(opt.palmem, MIB(2048));
+    assert_int_equal(opt.palmem, MIB(1000));
     parse("com=off");
     assert_int_equal(opt.com, 0);
     parse("cpus=1 cpus=4"); /* the last one counts */

@@ -16,7 +16,7 @@ struct trap_frame {
     uint64_t vector, error, rip, cs, rflags, rsp, ss;
 };
 
-/* Load this CPU's GDT, IDT, TSS and GS base, and fix CR0, CR4, EFER for the core.
+/* Load this CPU's GDT, IDT, TSS and GS base, and fix CR0 and CR4 for the core.
  * `stacks` as host_map_stacks returned. */
 void cpu_load(struct vcpu *v, uint64_t stacks);
 

@@ -67,7 +67,6 @@ struct vcpu {
     unsigned index;                    /* 0 = boot CPU; not the APIC id */
     uint32_t apic_id;
     struct vcpu_regs regs;
-    uint64_t cr2_shadow;               /* guest CR2 where the hardware doesn't switch it */
 
     bool in_sandbox;                   /* `regs` are the hypapp's sandbox's, not the OS's */
 
@@ -93,6 +92,8 @@ struct vcpu {
     } trace[VCPU_TRACE];
     unsigned trace_next;               /* counts up; the newest is trace_next - 1 */
     uint64_t exits[EXIT_KIND_COUNT];   /* read by others for statistics only */
+    uint64_t longest[EXIT_KIND_COUNT]; /* likewise, with the option `measure`: TSC ticks */
+    uint64_t exit_began;               /* TSC at the last exit; 0: its duration doesn't count */
 };
 
 #endif

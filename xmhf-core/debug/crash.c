@@ -135,7 +135,9 @@ void crash_init(const struct boot_info *bi)
 {
     bool printed = false;
 
-    crash_places(bi->mem, bi->mem_count, crash_place);
+    const struct boot_mem protected = { .start = bi->protected_base, .size = bi->protected_size };
+
+    crash_places(bi->mem, bi->mem_count, &protected, crash_place);
     for (unsigned i = 0; i < CRASH_COPIES; i++) {
         if (in_module(bi, crash_place[i])) {
             crash_place[i] = 0;

@@ -52,9 +52,10 @@ struct crash_record {
 };
 _Static_assert(sizeof(struct crash_record) <= 4096, "one page");
 
-/* Choose the two places in the firmware's map; pages, 0 = none. The same map gives the same
- * places in every boot. */
-void crash_places(const struct boot_mem *map, unsigned count, uint64_t place[CRASH_COPIES]);
+/* Choose the two places in the firmware's map, outside `protected`; pages, 0 = none. The same
+ * map and options give the same places in every boot. */
+void crash_places(const struct boot_mem *map, unsigned count, const struct boot_mem *protected,
+                  uint64_t place[CRASH_COPIES]);
 
 /* True if `r` (a page of hostile bytes) is a whole record. */
 bool crash_valid(const struct crash_record *r);

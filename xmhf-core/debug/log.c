@@ -4,13 +4,15 @@
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <debug/serial.h>
+#include <hw/insn.h>
 #include <smp/spinlock.h>
 #include <util/fmt.h>
 
-static struct spinlock lock = SPINLOCK_INIT; /* guards ring, position, guest_lines, the UART */
+static struct spinlock lock = SPINLOCK_INIT; /* guards everything below and the UART */
 static char ring[LOG_RING_SIZE];
 static size_t position;
-static unsigned guest_lines;
+static unsigned guest_lines;    /* printed and not yet forgiven */
+static uint64_t guest_forgiven; /* TSC of the last time that one was */
 static bool quiet, guest_started, lock_broken;
 
 void log_set_quiet(bool q) { quiet = q; }
@@ -24,12 +26,28 @@ static void put(const char *s, size_t n)
     }
 }
 
-static void emit(const char *line, size_t n)
+/* May a guest put one more line on the UART? */
+static bool guest_may_print(void)
 {
-    bool print = !quiet || lock_broken;
+    uint64_t past = (hw_rdtsc() - guest_forgiven) / LOG_GUEST_TICKS;
 
-    if (guest_started && !lock_broken && ++guest_lines > LOG_GUEST_MAX) {
-        print = false;
+    if (past > 0) {
+        guest_lines = past < guest_lines ? guest_lines - (unsigned)past : 0;
+        guest_forgiven = hw_rdtsc();
+    }
+    if (guest_lines >= LOG_GUEST_BURST) {
+        return false;
+    }
+    guest_lines++;
+    return true;
+}
+
+static void emit(const char *line, size_t n, bool error)
+{
+    bool print = !quiet || error || lock_broken;
+
+    if (print && guest_started && !lock_broken) {
+        print = guest_may_print();
     }
     put(line, n);
     if (print) {
@@ -37,7 +55,7 @@ static void emit(const char *line, size_t n)
     }
 }
 
-static void vlog(const char *fmt, va_list ap)
+static void vlog(bool error, const char *fmt, va_list ap)
 {
     char line[256];
     int n = guest_started ? fmt_snprintf(line, sizeof(line), "[xmhf cpu%u guest] ", this_vcpu()->index)
@@ -52,7 +70,7 @@ static void vlog(const char *fmt, va_list ap)
     if (!lock_broken) {
         spin_lock(&lock);
     }
-    emit(line, (size_t)n);
+    emit(line, (size_t)n, error);
     if (!lock_broken) {
         spin_unlock(&lock);
     }
@@ -63,6 +81,15 @@ void log_line(const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    vlog(fmt, ap);
+    vlog(false, fmt, ap);
+    va_end(ap);
+}
+
+void log_error(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vlog(true, fmt, ap);
     va_end(ap);
 }

@@ -4,8 +4,11 @@
 #define XMHF_DEBUG_LOG_H
 
 /* One line; "[xmhf] " and the newline are added. After guest start lines are marked
- * "[xmhf cpuN guest]" as caused by the guest, and at most LOG_GUEST_MAX are printed. */
+ * "[xmhf cpuN guest]" as caused by the guest, and they are printed at a limited rate. */
 void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, and `quiet` doesn't hide it. */
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Our own bug: wipe PALs and keys, leave a crash record, stop all CPUs, reset. */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

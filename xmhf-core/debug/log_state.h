@@ -6,7 +6,10 @@
 #include <xmhf/types.h>
 
 #define LOG_RING_SIZE 32768
-#define LOG_GUEST_MAX 200 /* lines that guest actions may put on the UART */
+/* Lines that guest actions may put on the UART: so many at once, and one more in so many
+ * TSC ticks. The ring takes all. */
+#define LOG_GUEST_BURST 200
+#define LOG_GUEST_TICKS (1ULL << 28)
 
 void log_set_quiet(bool quiet);
 /* From now on every line is marked as "guest could have caused this". */

@@ -9,19 +9,36 @@
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 
-void exit_cr_write(struct vcpu *v, const struct exit *e)
+/* The MOV to a control register: from the hardware, else decoded. False: a fault is queued. */
+static bool find_move(struct vcpu *v, const struct exit *e, struct insn_mov_cr *m,
+                      struct guest_paging *p)
 {
     uint8_t buf[INSN_MAX];
+
+    if (e->cr.decoded && e->insn_len) {
+        virt->get_paging(v, p);
+        *m = (struct insn_mov_cr){ .len = e->insn_len, .cr = e->cr.cr, .gpr = e->cr.gpr,
+                                   .to_cr = true };
+        return true;
+    }
+    unsigned n = exit_fetch(v, buf, p);
+    if (n == 0) {
+        return false;
+    }
+    unsigned bits = p->mode == MODE_LONG64 ? 64 : p->mode == MODE_PROT32 ? 32 : 16;
+    if (!insn_decode_mov_cr(buf, n, bits, m) || !m->to_cr || m->cr != e->cr.cr) {
+        hyp_inject_gp(v);
+        return false;
+    }
+    return true;
+}
+
+void exit_cr_write(struct vcpu *v, const struct exit *e)
+{
     struct guest_paging p;
     struct insn_mov_cr m;
-    unsigned n = exit_fetch(v, buf, &p);
 
-    if (n == 0) {
-        return;
-    }
-    unsigned bits = p.mode == MODE_LONG64 ? 64 : p.mode == MODE_PROT32 ? 32 : 16;
-    if (!insn_decode_mov_cr(buf, n, bits, &m) || !m.to_cr || m.cr != e->cr.cr) {
-        hyp_inject_gp(v);
+    if (!find_move(v, e, &m, &p)) {
         return;
     }
     uint64_t value = v->regs.gpr[m.gpr];

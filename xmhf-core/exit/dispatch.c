@@ -4,7 +4,10 @@
 #include <debug/log.h>
 #include <exit/dispatch.h>
 #include <guest/ipi.h>
+#include <hw/insn.h>
 #include <hypapp/hypapp.h>
+#include <init/main.h>
+#include <init/options.h>
 #include <irq/stop.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
@@ -93,15 +96,42 @@ void exit_dispatch(struct vcpu *v, const struct exit *e)
     }
 }
 
+uint64_t exit_longest(enum exit_kind kind)
+{
+    uint64_t most = 0;
+
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        most = vcpus[i]->longest[kind] > most ? vcpus[i]->longest[kind] : most;
+    }
+    return most;
+}
+
+/* Run, and note how long the last exit kept the guest waiting, requests included. */
+static void run_measured(struct vcpu *v, struct exit *e)
+{
+    uint64_t took = v->exit_began ? hw_rdtsc() - v->exit_began : 0;
+
+    if (took > v->longest[e->kind]) {
+        v->longest[e->kind] = took;
+    }
+    virt->run(v, e);
+    v->exit_began = hw_rdtsc();
+}
+
 void guest_loop(struct vcpu *v)
 {
+    const bool measure = core_options()->measure;
     struct exit e = { 0 };
 
     for (;;) {
         if (atomic_load_explicit(&v->requests, memory_order_relaxed)) {
             take_requests(v);
         }
-        virt->run(v, &e);
+        if (measure) {
+            run_measured(v, &e);
+        } else {
+            virt->run(v, &e);
+        }
         v->exits[e.kind]++;
         v->trace[v->trace_next++ % VCPU_TRACE] = (struct exit_trace){ e.raw, e.kind };
         exit_dispatch(v, &e);

@@ -39,6 +39,9 @@ unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opco
 /* Per-CPU exit counters summed over all CPUs. */
 uint64_t exit_count(enum exit_kind kind);
 
+/* The longest handling of an exit of that kind, in ticks, with the option `measure`. */
+uint64_t exit_longest(enum exit_kind kind);
+
 /* Set-up of the MSR shadows; before the guest starts. */
 void exit_msr_init(void);
 

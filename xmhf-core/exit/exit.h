@@ -44,6 +44,7 @@ enum exit_kind {
 #define ACCESS_WRITE 2u
 #define ACCESS_EXEC  4u
 #define ACCESS_USER  8u
+#define ACCESS_PEEK  16u /* of a software walk: set no accessed or dirty bit */
 
 struct exit {
     enum exit_kind kind;

@@ -14,12 +14,18 @@
 /* Exit counters: of all CPUs, or of one. */
 static bool exit_info(uint64_t which, uint64_t *value)
 {
-    uint64_t cpu = which >> 16, kind = (which & 0xffff) - XMHF_INFO_EXITS;
+    uint64_t cpu = which >> 16, item = which & 0xffff;
+    bool longest = item >= XMHF_INFO_LONGEST;
+    uint64_t kind = item - (longest ? XMHF_INFO_LONGEST : XMHF_INFO_EXITS);
 
     if (kind >= EXIT_KIND_COUNT || cpu > vcpu_count) {
         return false;
     }
-    *value = cpu == 0 ? exit_count((enum exit_kind)kind) : vcpus[cpu - 1]->exits[kind];
+    if (longest) {
+        *value = cpu == 0 ? exit_longest((enum exit_kind)kind) : vcpus[cpu - 1]->longest[kind];
+    } else {
+        *value = cpu == 0 ? exit_count((enum exit_kind)kind) : vcpus[cpu - 1]->exits[kind];
+    }
     return true;
 }
 
@@ -64,7 +70,10 @@ void exit_hypercall(struct vcpu *v, const struct exit *e)
     case HC_UNKNOWN:
         break;
     }
-    uint64_t which = v->regs.gpr[GPR_RCX];
+    struct guest_paging p;
+    virt->get_paging(v, &p);
+    uint64_t rcx = v->regs.gpr[GPR_RCX];
+    uint64_t which = p.mode == MODE_LONG64 ? rcx : (uint32_t)rcx;
     if (cmd == XMHF_HC_INFO
         && (core_info(which, &value)
             || (hypapp.info && hypapp.info(v, (uint32_t)which, &value)))) {

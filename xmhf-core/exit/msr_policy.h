@@ -16,7 +16,7 @@ enum msr_action {
     MSR_SHADOW,      /* exit; per-vCPU shadow that never reaches the hardware */
     MSR_IGNORE,      /* exit; a write is dropped, a read gives 0 */
     MSR_DENY,        /* exit; #GP(0) */
-    MSR_SPECIAL,     /* exit; code in exit/msr.c knows it by name (EFER, APIC_BASE, x2APIC ICR) */
+    MSR_SPECIAL,     /* exit; code in exit/msr.c knows it by name (IA32_APIC_BASE, x2APIC ICR) */
 };
 
 struct msr_rule {

@@ -41,7 +41,7 @@ static void place(const struct linux_plan *plan, bool initrd_first)
 
 static int refuse(const char *why)
 {
-    log_line("cannot start the guest: %s", why);
+    log_error("cannot start the guest: %s", why);
     return -1;
 }
 

@@ -62,7 +62,7 @@ int int15_install(void)
     if (!low || !e820_find_high(guest_map, guest_map_count, PAGE_SIZE, PAGE_SIZE, 0x1000, 0xa0000,
                                 NULL, 0, &page)
         || (n = e820_reserve(guest_map, guest_map_count, BOOT_MEM_MAX, page, PAGE_SIZE)) < 0) {
-        log_line("cannot start the guest: no low page for its memory map");
+        log_error("cannot start the guest: no low page for its memory map");
         return -1;
     }
     guest_map_count = (unsigned)n;

@@ -18,7 +18,8 @@ static _Atomic uint32_t ldr[CPU_MAX], dfr[CPU_MAX];
 
 bool ipi_traps_icr(void)
 {
-    return virt->traps_icr() || core_options()->trap_icr;
+    /* CPUs that were left out have no vCPU whose exits could stop a start-up IPI. */
+    return virt->traps_icr() || core_options()->trap_icr || core_options()->cpus != 0;
 }
 
 static void signal_cpu(struct vcpu *t, const struct icr *icr)
@@ -62,6 +63,9 @@ static bool carry_out(struct vcpu *v, const struct icr *icr, bool x2apic)
 
 void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value)
 {
+    if (apic_is_x2apic()) {
+        return; /* the page is no APIC then: the store goes nowhere (SDM vol. 3, 11.12.2) */
+    }
     if (offset == APIC_ICR) {
         struct icr icr = icr_decode_xapic(value, apic_read(APIC_ICR2));
         if (carry_out(v, &icr, false)) {
@@ -137,6 +141,7 @@ void ipi_take_signals(struct vcpu *v)
             }
             continue;
         case AP_START:
+            v->exit_began = 0; /* the wait is no handler's time */
             reset_apic(v);
             state_sipi(v, vector);
             continue;

@@ -225,7 +225,6 @@ static int plan_low(const struct boot_info *bi, const struct header *h, struct a
         return fail(why, "no room below 640 KiB for the guest kernel's parameters");
     }
     p->cmdline = p->boot_params + LINUX_BOOT_PARAMS_SIZE;
-    p->gdt = p->cmdline + PAGE_SIZE;
     return 0;
 }
 

@@ -20,7 +20,6 @@ struct linux_plan {
     uint64_t initrd_src, initrd_size, initrd_dst; /* dst == src: stays where it is */
     uint64_t boot_params;     /* 4 KiB, below 640 KiB */
     uint64_t cmdline;         /* below 640 KiB */
-    uint64_t gdt;             /* unused by the guest after its first instructions */
     uint32_t entry;           /* kernel_dst for the 32-bit protocol */
 };
 

@@ -173,7 +173,7 @@ int guest_phys_init(const struct boot_info *bi)
         || map_identity() != 0
         || nested_decoy(&guest_nested, gpa(protected_base), protected_size, core_hpa(zero)) != 0
         || trap_apic() != 0) {
-        log_line("cannot start: no memory for the guest's nested tables");
+        log_error("cannot start: no memory for the guest's nested tables");
         return -1;
     }
     return 0;

@@ -63,7 +63,7 @@ static enum walk_result not_ram(struct state *s, uint64_t at)
  */
 static bool set_bits64(struct state *s, void *e, uint64_t *old, uint64_t bits)
 {
-    if (likely((*old & bits) == bits) ||
+    if (likely((*old & bits) == bits) || (s->access & ACCESS_PEEK) ||
         likely(atomic_compare_exchange_strong((_Atomic uint64_t *)e, old, *old | bits))) {
         return true;
     }
@@ -75,7 +75,7 @@ static bool set_bits64(struct state *s, void *e, uint64_t *old, uint64_t bits)
 
 static bool set_bits32(struct state *s, void *e, uint32_t *old, uint32_t bits)
 {
-    if ((*old & bits) == bits ||
+    if ((*old & bits) == bits || (s->access & ACCESS_PEEK) ||
         atomic_compare_exchange_strong((_Atomic uint32_t *)e, old, *old | bits)) {
         return true;
     }

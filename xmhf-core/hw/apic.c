@@ -20,7 +20,9 @@ bool apic_is_x2apic(void)
 uint32_t apic_read(unsigned reg)
 {
     if (apic_is_x2apic()) {
-        return (uint32_t)hw_rdmsr(MSR_X2APIC_FIRST + reg / 16);
+        uint64_t v = 0;
+        (void)hw_rdmsr_safe(MSR_X2APIC_FIRST + reg / 16, &v);
+        return (uint32_t)v;
     }
     return hw_mmio_read32(page + reg);
 }
@@ -28,7 +30,7 @@ uint32_t apic_read(unsigned reg)
 void apic_write(unsigned reg, uint32_t value)
 {
     if (apic_is_x2apic()) {
-        hw_wrmsr(MSR_X2APIC_FIRST + reg / 16, value);
+        (void)hw_wrmsr_safe(MSR_X2APIC_FIRST + reg / 16, value);
     } else {
         hw_mmio_write32(page + reg, value);
     }
@@ -51,7 +53,7 @@ static void wait_idle(void)
 static void send(uint32_t dest, uint32_t command)
 {
     if (apic_is_x2apic()) {
-        hw_wrmsr(MSR_X2APIC_ICR, (uint64_t)dest << 32 | command);
+        (void)hw_wrmsr_safe(MSR_X2APIC_ICR, (uint64_t)dest << 32 | command);
         return;
     }
     uint32_t guest_dest = hw_mmio_read32(page + APIC_ICR2);

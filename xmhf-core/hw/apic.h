@@ -23,7 +23,8 @@
 void apic_init(void);
 bool apic_is_x2apic(void);
 uint32_t apic_id(void);
-/* `reg`: xAPIC offset; in x2APIC mode the MSR of that register. */
+/* `reg`: xAPIC offset; in x2APIC mode the MSR of that register. One that the APIC lacks reads
+ * as 0 and takes no write. */
 uint32_t apic_read(unsigned reg);
 void apic_write(unsigned reg, uint32_t value);
 

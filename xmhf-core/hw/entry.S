@@ -100,10 +100,9 @@ msr_fault:
     .text
 
     /*
-     * void hw_park(const atomic_uint *wake): sleep until an NMI, unless *wake is non-zero
-     * or an NMI has come since the last look. Called with GIF=0 on SVM (NMIs held back),
-     * see virt/svm/svm.c. trap_handle moves a NMI's return from [park_stgi, park_hlt]
-     * behind the HLT, so that none can slip in between.
+     * void hw_park_svm(const atomic_uint *wake): sleep until an NMI, unless *wake is non-zero.
+     * Called with GIF=0, so NMIs are held back until STGI. trap_handle moves the return of an
+     * NMI in [park_window_start, park_window_end) behind the HLT: none slips in between.
      */
     .globl hw_park_svm, park_window_start, park_window_end
 hw_park_svm:

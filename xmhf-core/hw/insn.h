@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Single machine instructions for the core. The only C file in the core with inline
- * assembly; host unit tests put tests/unit/fake before xmhf-core in the include path
+ * Single machine instructions for the core. Inline assembly stands in xmhf-core/hw/ only; host unit tests put tests/unit/fake before xmhf-core in the include path
  * and get hw/insn.h from there.
  */
 #ifndef XMHF_HW_INSN_H

@@ -33,7 +33,7 @@ int sandbox_init(void)
         hw_xsetbv(XCR0_X87);
     }
     if (area_size > XSTATE_MAX) {
-        log_line("cannot start: FPU state of %zu bytes is larger than a page", area_size);
+        log_error("cannot start: FPU state of %zu bytes is larger than a page", area_size);
         return -1;
     }
     return 0;

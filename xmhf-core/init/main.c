@@ -21,6 +21,7 @@
 #include <mm/pool.h>
 #include <smp/smp.h>
 #include <virt/virt.h>
+#include <x86/msr.h>
 
 _Noreturn void core_main(const struct boot_info *from);
 
@@ -39,7 +40,7 @@ uint64_t core_boot_ticks(void) { return boot_ticks; }
 /* The launch is refused: say so (the reason was logged) and stay here. */
 static _Noreturn void refuse(void)
 {
-    log_line("launch refused");
+    log_error("launch refused");
     for (;;) {
         hw_cli();
         hw_hlt();
@@ -55,7 +56,7 @@ static void log_options(void)
     log_set_quiet(options.quiet);
     log_line("XMHF hypervisor with %s", hypapp.name);
     for (unsigned i = 0; i < bad.count; i++) {
-        log_line("option not understood: %s", bad.word[i]);
+        log_error("option not understood: %s", bad.word[i]);
     }
 }
 
@@ -63,12 +64,16 @@ static const struct virt_ops *choose_vendor(void)
 {
     static const struct virt_ops *const vendors[] = { &svm_ops, &vmx_ops };
 
+    const char *missing[ARRAY_SIZE(vendors)];
+
     for (size_t i = 0; i < ARRAY_SIZE(vendors); i++) {
-        const char *missing = vendors[i]->probe();
-        if (!missing) {
+        missing[i] = vendors[i]->probe();
+        if (!missing[i]) {
             return vendors[i];
         }
-        log_line("%s can't be used: missing %s", vendors[i]->name, missing);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(vendors); i++) {
+        log_error("%s can't be used: missing %s", vendors[i]->name, missing[i]);
     }
     return NULL;
 }
@@ -86,7 +91,12 @@ static void read_acpi(void)
         info.rsdp = acpi_find_rsdp(acpi_map);
     }
     if (acpi_read(acpi_map, info.rsdp, &acpi, &why) != 0) {
-        log_line("cannot start: ACPI: %s", why);
+        log_error("cannot start: ACPI: %s", why);
+        refuse();
+    }
+    if (acpi.lapic_base != APIC_PAGE
+        || (hw_rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_ADDR) != APIC_PAGE) {
+        log_error("cannot start: the local APIC isn't at 0xfee00000");
         refuse();
     }
     io_policy_init(&acpi);
@@ -98,12 +108,12 @@ static int cpu_bring_up(struct vcpu *v)
     const char *missing = virt->probe();
 
     if (missing) {
-        log_line("cannot start: CPU with APIC id %u: missing %s", v->apic_id, missing);
+        log_error("cannot start: CPU with APIC id %u: missing %s", v->apic_id, missing);
         return -1;
     }
     if (virt->cpu_init(v) != 0 || sandbox_cpu_init(v) != 0
         || (hypapp.cpu_init && hypapp.cpu_init(v) != 0)) {
-        log_line("cannot start: CPU with APIC id %u can't be set up", v->apic_id);
+        log_error("cannot start: CPU with APIC id %u can't be set up", v->apic_id);
         return -1;
     }
     return 0;

@@ -4,7 +4,6 @@
 
 #include <util/string.h>
 
-#define PALMEM_MAX_MIB 2048
 #define CPUS_MAX       256
 #define WORD_MAX       64
 
@@ -84,6 +83,13 @@ static bool set_testpanic(struct options *o, const char *value)
     return true;
 }
 
+static bool set_measure(struct options *o, const char *value)
+{
+    (void)value;
+    o->measure = true;
+    return true;
+}
+
 static bool set_trap_icr(struct options *o, const char *value)
 {
     (void)value;
@@ -102,6 +108,7 @@ static const struct {
     { "quiet", set_quiet },
     { "trap-icr", set_trap_icr },
     { "testpanic", set_testpanic },
+    { "measure", set_measure },
 };
 
 #define X(name, argument, help) { name, sizeof(argument) > 1 },

@@ -10,6 +10,7 @@ struct options {
     unsigned cpus;        /* 0 = all that the MADT lists */
     uint16_t com;         /* I/O port of the log's UART; 0 = none; default 0x3f8 */
     bool testpanic;
+    bool measure;         /* remember the longest handling of each exit kind */
     bool trap_icr;        /* INIT and SIPI by trapping the APIC even where they could exit */
     bool quiet;           /* only errors on the serial line */
 };
@@ -20,8 +21,12 @@ struct options {
     X("cpus", "N", "take N CPUs; INIT and start-up IPIs to the others are dropped") \
     X("com", "PORT|off", "UART of the log, hexadecimal port (default 3f8)") \
     X("testpanic", "", "for tests only: hypercall 0x1ff makes the hypervisor panic") \
+    X("measure", "", "for tests only: keep the longest duration of each kind of exit") \
     X("trap-icr", "", "VMX: see INIT and start-up IPIs at their sender (for emulators; always on AMD)") \
     X("quiet", "", "errors only on the UART; the memory log keeps everything")
+
+/* The core and its pool are mapped within 1 GiB. */
+#define PALMEM_MAX_MIB 1000
 
 #define OPTIONS_BAD_MAX 8
 

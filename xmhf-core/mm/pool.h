@@ -6,8 +6,8 @@
 
 #include <xmhf/types.h>
 
-/* `base`: virtual address of the protected range (linear); pages [first, end) bytes from it
- * become the pool; they must be zero. */
+/* `base_hpa`: the protected range. The bytes [first, end) from it become the pool; they must
+ * be zero and whole pages. Boot CPU, once. */
 void pool_init(uint64_t base_hpa, uint64_t first, uint64_t end);
 void *pool_alloc(void);
 void pool_free(void *page);

@@ -71,7 +71,7 @@ int smp_init(const struct acpi_info *acpi, unsigned limit)
             continue;
         }
         if (vcpu_count == CPU_MAX || acpi->cpus_truncated) {
-            log_line("cannot start: more than %u CPUs; give cpus=%u", CPU_MAX, CPU_MAX);
+            log_error("cannot start: more than %u CPUs; give cpus=%u", CPU_MAX, CPU_MAX);
             return -1;
         }
         new_vcpu(c->apic_id);
@@ -131,7 +131,7 @@ int smp_start(const struct boot_info *bi, void (*main)(void *vcpu))
     }
     if (!e820_find_low(bi->mem, bi->mem_count, PAGE_SIZE, PAGE_SIZE, 0x1000, 0xa0000, avoid,
                        avoid_count, &page)) {
-        log_line("cannot start: no free page below 640 KiB to start CPUs from");
+        log_error("cannot start: no free page below 640 KiB to start CPUs from");
         return -1;
     }
     uint8_t *tramp = host_phys(page, PAGE_SIZE);
@@ -139,7 +139,7 @@ int smp_start(const struct boot_info *bi, void (*main)(void *vcpu))
     memcpy(tramp, trampoline_start, (size_t)(trampoline_end - trampoline_start));
     for (unsigned i = 1; i < vcpu_count; i++) {
         if (!start_one(vcpus[i], page, tramp)) {
-            log_line("cannot start: CPU with APIC id %u doesn't come up "
+            log_error("cannot start: CPU with APIC id %u doesn't come up "
                      "(cpus=%u would leave it out)", vcpus[i]->apic_id, i);
             return -1;
         }

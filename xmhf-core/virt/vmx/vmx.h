@@ -44,7 +44,7 @@ void vmx_write_controls(const struct vmx_controls *c);
 void vmx_write_host_state(struct vcpu *v);
 void vmx_write_zero_fields(void);
 
-/* tlb.c */
+/* vmx.c */
 void vmx_flush_vpid(uint16_t vpid);
 void vmx_flush_ept(uint64_t eptp);
 uint64_t vmx_eptp(hpa_t root);
