@@ -11,7 +11,7 @@
 #include "tv.h"
 #include <util/string.h>
 
-/* Instructions of one exit, and what a page of each phase takes of them. SHA-256 of one page
+/* Instructions of one exit, and what a page of each phase takes of them. SHA-256 of half a page
  * is the largest piece that isn't divided. */
 #define BUDGET         190000
 #define COST_COPY      900

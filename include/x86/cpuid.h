@@ -109,6 +109,7 @@
 #define CPUID_8_1_ECX_IBS     (1u << 10)
 #define CPUID_8_1_ECX_SKINIT  (1u << 12)
 #define CPUID_8_1_ECX_LWP     (1u << 15)
+#define CPUID_8_1_ECX_PERFCTR_EXT (1u << 23)
 #define CPUID_8_1_EDX_NX      (1u << 20)
 #define CPUID_8_1_EDX_PAGE1G  (1u << 26)
 #define CPUID_8_1_EDX_RDTSCP  (1u << 27)

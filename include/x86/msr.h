@@ -194,4 +194,11 @@
 #define VM_CR_LOCK        (1ULL << 3)
 #define VM_CR_SVMDIS      (1ULL << 4)
 
+/* Performance counters (APM vol. 2, 13.2.1; SDM vol. 3, 20.2.1.1): bit 22 enables one. */
+#define MSR_AMD_PERF_CTL0                0xc0010000u /* 4 of them */
+#define MSR_AMD_PERF_CTL3                0xc0010003u
+#define MSR_AMD_PERF_CTL0_EXT            0xc0010200u /* 6 of them, counters in between */
+#define MSR_AMD_PERF_CTR5_EXT            0xc001020bu
+#define PERF_CTL_EN                      (1ULL << 22)
+
 #endif

@@ -83,6 +83,7 @@ struct vcpu {
         uint64_t cr3, page;            /* CR3 and linear address >> 12; page 0: empty */
         const uint8_t *bytes;          /* guest RAM, never anything else */
     } code;
+    bool counting;                     /* the guest has enabled a performance counter */
     uint64_t guest_xcr0;               /* the guest's XCR0 while a sandbox runs */
     void *vendor;                      /* struct svm_cpu or struct vmx_cpu */
     void *hypapp;                      /* the hypapp's own per-CPU data */

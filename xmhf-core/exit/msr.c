@@ -157,13 +157,24 @@ static bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
     return false;
 }
 
+/* Does this write start a performance counter? The sandbox stops them then. */
+static bool starts_counter(uint32_t index, uint64_t value)
+{
+    bool control = (index >= MSR_AMD_PERF_CTL0 && index <= MSR_AMD_PERF_CTL3)
+        || (index >= MSR_AMD_PERF_CTL0_EXT && index <= MSR_AMD_PERF_CTR5_EXT && !(index & 1));
+
+    return control && (value & PERF_CTL_EN);
+}
+
 static bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
 {
     uint64_t now;
 
     switch (msr_write_action(index)) {
     case MSR_PASS:
-    case MSR_HARDWARE: return hw_wrmsr_safe(index, value);
+    case MSR_HARDWARE:
+        v->counting |= starts_counter(index, value);
+        return hw_wrmsr_safe(index, value);
     case MSR_HELD: return held_write(v, index, value);
     case MSR_SHADOW: /* it must exist */
         return hw_rdmsr_safe(index, &now) && shadow_write(&shadows[v->index], index, value);

@@ -72,6 +72,9 @@ void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     if (s->saved_debugctl) {
         hw_wrmsr(MSR_IA32_DEBUGCTL, 0);
     }
+    if (v->counting) {
+        svm_pmu_pause(&s->pmu);
+    }
     s->active = c;
 }
 
@@ -81,6 +84,9 @@ void svm_sandbox_leave(struct vcpu *v)
 
     if (s->saved_debugctl) {
         hw_wrmsr(MSR_IA32_DEBUGCTL, s->saved_debugctl);
+    }
+    if (s->pmu.count > 0) {
+        svm_pmu_resume(&s->pmu);
     }
     s->active = s->os;
 }

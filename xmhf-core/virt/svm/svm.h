@@ -4,6 +4,7 @@
 #define XMHF_SVM_H
 
 #include <virt/event.h>
+#include <virt/svm/pmu.h>
 #include <virt/virt.h>
 #include <x86/vmcb.h>
 
@@ -23,6 +24,7 @@ struct svm_cpu {
     struct event_slot queued; /* for the next entry of the OS */
     enum svm_nmi nmi;         /* where the guest's NMI handler is */
     bool flush_os;
+    struct svm_pmu pmu;       /* the OS's counters, while the sandbox runs */
     uint64_t saved_debugctl;  /* the OS's, while the sandbox runs */
     uint64_t asid_tag[64];    /* sandbox tag that each ASID holds on this CPU */
 };
