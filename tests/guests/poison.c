@@ -42,7 +42,7 @@ static struct exec call3(uint64_t rax, uint64_t rcx, uint64_t rdx, uint64_t rsi,
     x.gpr[RDX] = rdx;
     x.gpr[RSI] = rsi;
     x.gpr[RDI] = rdi;
-    EXEC(&x, 0x0f, 0x01, 0xd9);
+    EXEC(&x, 0x0f, 0x01, hypercall_byte());
     return x;
 }
 

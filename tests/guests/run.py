@@ -17,7 +17,7 @@ import time
 sys.dont_write_bytecode = True  # the source tree stays as it is
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
-from xmhftools import base, bench, qemu  # noqa: E402
+from xmhftools import base, bench, bochs, diskimage, qemu  # noqa: E402
 
 EPILOG = """\
 Results, one line for each test: "ok NAME: what was proved", "not ok NAME: reason" (a failure of
@@ -25,6 +25,9 @@ the guest's checks, or an error: the machine gave no verdict), "skip NAME: reaso
 The tests are the lines of tests/guests/guests.cfg.
 """
 FIELDS = ("name", "program", "cpus", "mem", "bench", "seconds", "end", "control", "when")
+BENCHES = ("svm", "vmx")
+# Each instruction is emulated one by one there, and the machine starts by a BIOS and GRUB.
+SLOWER = {"svm": 1, "vmx": 4}
 Test = collections.namedtuple("Test", (*FIELDS, "arguments"))
 # What one machine gave: verdict is PASS, FAIL, SKIP, RESET or ERROR.
 Outcome = collections.namedtuple("Outcome", "verdict text log")
@@ -34,20 +37,28 @@ WIPED = re.compile(r"PAL memory is wiped")
 GIVE_UP = re.compile(r"\[xmhf[^\]]*\] (PANIC:|cannot start:|launch refused).*")
 
 
+def read_test(words):
+    """A test by the words of its line."""
+    values = dict(zip(FIELDS, words))
+    for name in ("cpus", "mem", "seconds"):
+        values[name] = int(values[name])
+    return Test(arguments=" ".join(words[len(FIELDS):]), **values)
+
+
 def read_config():
-    """The tests of guests.cfg, in its order."""
-    tests = []
+    """The tests of guests.cfg in its order, and why some are skipped: {(bench, name): reason}."""
+    tests, skips = [], {}
     for number, line in enumerate((SOURCE / "tests/guests/guests.cfg").read_text().splitlines(), 1):
         words = line.split("#")[0].split()
         if not words:
             continue
-        if len(words) < len(FIELDS):
+        if words[0] == "skip":
+            skips[words[1], words[2]] = " ".join(words[3:])
+        elif len(words) < len(FIELDS):
             raise base.ToolError(f"guests.cfg:{number}: {len(words)} fields, not {len(FIELDS)}")
-        values = dict(zip(FIELDS, words))
-        for name in ("cpus", "mem", "seconds"):
-            values[name] = int(values[name])
-        tests.append(Test(arguments=" ".join(words[len(FIELDS):]), **values))
-    return tests
+        else:
+            tests.append(read_test(words))
+    return tests, skips
 
 
 def model(test):
@@ -58,12 +69,32 @@ def model(test):
 
 def command(test, args, folder, hypervisor):
     """The emulator's command line; all files by their names in the folder."""
-    line = [base.need("qemu-system-x86_64", "qemu-system-x86"), "-accel", "tcg,thread=multi",
-            "-cpu", qemu.cpu_option(args.cpu_model or model(test)), "-smp", str(test.cpus), "-m", str(test.mem),
-            "-display", "none", "-nic", "none", "-no-reboot", "-monitor", "none",
-            "-serial", "file:serial.log", "-machine", test.bench.partition(":")[2] or "pc"]
-    (folder / "guest.bin").symlink_to(args.build / "tests/guests" / f"{test.program}.bin")
+    guest = args.build / "tests/guests" / f"{test.program}.bin"
     words = f"cpus={test.cpus} {test.arguments}".strip()
+    return (command_vmx if args.bench == "vmx" else command_svm)(test, args, folder, hypervisor,
+                                                                guest, words)
+
+
+def command_vmx(test, args, folder, hypervisor, guest, words):
+    files = [("guest.bin", guest)]
+    commands = diskimage.linux("guest.bin", words)
+    if hypervisor:
+        files.append(("xmhf.elf", args.build / "xmhf.elf"))
+        # Multiboot 2 would have a copy of the RSDP at 1 MiB, where the guest is linked to run.
+        commands = diskimage.hypervisor((("guest.bin", words),),
+                                        f"{bochs.HYPERVISOR_OPTIONS} {args.hv_append}", "1")
+    diskimage.make(folder / bochs.DISK, files, commands)
+    # Tiny guests survive any #GP, so the bare one takes them too.
+    return bochs.start(folder, args.cpu_model, False, test.cpus, test.mem)
+
+
+def command_svm(test, args, folder, hypervisor, guest, words):
+    line = [base.need("qemu-system-x86_64", "qemu-system-x86"), "-accel", "tcg,thread=multi",
+            "-cpu", qemu.cpu_option(args.cpu_model or model(test)), "-smp", str(test.cpus),
+            "-m", str(test.mem), "-display", "none", "-nic", "none", "-no-reboot",
+            "-monitor", "none", "-serial", "file:serial.log",
+            "-machine", test.bench.partition(":")[2] or "pc"]
+    (folder / "guest.bin").symlink_to(guest)
     if not hypervisor:
         return [*line, "-kernel", "guest.bin", "-append", words]
     (folder / "xmhf.elf").symlink_to(args.build / "xmhf.elf")
@@ -92,15 +123,20 @@ def judge(text, ended):
     return None
 
 
+def has_ended(process, folder):
+    """The machine has ended or was reset; Bochs starts it again then, QEMU is told not to."""
+    return process.poll() is not None or bochs.resets(folder) > 1
+
+
 def boot(test, args, hypervisor):
     """Run one machine until its verdict, its end, or the time is over."""
     with tempfile.TemporaryDirectory(prefix="xmhf-guest-") as name:
         folder = pathlib.Path(name)
         process = bench.spawn(command(test, args, folder, hypervisor), folder)
         try:
-            deadline = time.monotonic() + test.seconds * args.patience
+            deadline = time.monotonic() + test.seconds * args.patience * SLOWER[args.bench]
             while True:
-                ended = process.poll() is not None
+                ended = has_ended(process, folder)
                 text = read_log(folder)
                 outcome = judge(text, ended)
                 if outcome is None and time.monotonic() > deadline:
@@ -110,7 +146,7 @@ def boot(test, args, hypervisor):
                 time.sleep(0.05)
         finally:
             bench.stop(process)
-        messages = bench.emulator_messages(folder)
+        messages = bochs.messages(folder) or bench.emulator_messages(folder)
         if outcome.verdict == "ERROR" and messages:
             outcome = outcome._replace(text=f"{outcome.text}; emulator: {messages[-1]}")
         return outcome
@@ -143,8 +179,11 @@ def run_bare(test, args):
 
 def run_test(test, args):
     """(kind, reason, log) of one test."""
-    if test.bench.partition(":")[0] != args.bench:
-        return "skip", f"for the bench {test.bench}", ""
+    reason = args.skips.get((args.bench, test.name))
+    if test.bench.partition(":")[0] not in ("any", args.bench):
+        reason = f"for the bench {test.bench}"
+    if reason:
+        return "skip", reason, ""
     bare, problem = run_bare(test, args)
     if problem:
         return "not ok", problem, bare.log
@@ -200,7 +239,8 @@ def parse():
     add("--all", action="store_true", help="also the tests that are too long for every change")
     add("--build", default=base.build_root(), metavar="DIR", type=pathlib.Path,
         help="build folder (default: $XMHF_BUILD, or in the cache)")
-    add("--bench", choices=("svm",), default="svm", help="emulated machine (default svm)")
+    add("--bench", choices=BENCHES, default="svm",
+        help="svm: QEMU emulating an AMD machine (default); vmx: Bochs, emulating an Intel one")
     add("--cpu-model", metavar="M", help="CPU model of the emulator, or model,settings")
     add("--hv-append", default="", metavar="ARGS", help="the hypervisor's options")
     add("--patience", type=float, default=1, metavar="F", help="multiply all time limits by F")
@@ -215,7 +255,7 @@ def interrupted(_number, _frame):
 
 def main():
     args = parse()
-    tests = read_config()
+    tests, args.skips = read_config()
     if args.list:
         for test in tests:
             print(f"{test.name:14} {test.cpus} CPUs, {test.mem} MiB, {test.bench}, control "

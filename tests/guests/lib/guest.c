@@ -220,7 +220,10 @@ void guest_start(void)
     if (p) {
         str_copy(arguments, (const char *)(uintptr_t)p, sizeof(arguments));
     }
+    outb(COM1 + 3, 0x83); /* 115200 baud, 8 bits, no interrupts: not every BIOS does it */
+    outb(COM1, 1);
     outb(COM1 + 1, 0);
+    outb(COM1 + 3, 3);
     for (unsigned i = 0; i < 256; i++) {
         set_gate(i, (uintptr_t)trap_entries + 16 * i, i == EXC_NMI ? 2 : 1,
                  i == VECTOR_DONE ? 3 : 0);
@@ -335,7 +338,7 @@ unsigned hypercall(uint64_t *rax, uint64_t rcx, uint64_t rdx, uint64_t rsi, uint
     x.gpr[RDX] = rdx;
     x.gpr[RSI] = rsi;
     x.gpr[RDI] = rdi;
-    EXEC(&x, 0x0f, 0x01, 0xd9);
+    EXEC(&x, 0x0f, 0x01, hypercall_byte());
     *rax = x.gpr[RAX];
     return (unsigned)x.vector;
 }

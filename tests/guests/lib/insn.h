@@ -44,6 +44,12 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t sub)
     return r;
 }
 
+/* The last byte of the CPU's own hypercall instruction, 0F 01 xx: VMMCALL or VMCALL. */
+static inline uint8_t hypercall_byte(void)
+{
+    return cpuid(0, 0).ecx == 0x444d4163 /* "cAMD" */ ? 0xd9 : 0xc1;
+}
+
 #define GUEST_CR(n) \
     static inline uint64_t read_cr##n(void) \
     { uint64_t v; __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v) :: "memory"); return v; } \

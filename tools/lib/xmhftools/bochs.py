@@ -3,21 +3,22 @@
 SPDX-License-Identifier: MIT
 """
 import pathlib
+import re
 
-from . import grubimage
+from . import diskimage
 from .base import ToolError, need
 
 CPU_MODEL = "corei7_haswell_4770"  # Linux measures its TSC right
 
 # INIT that reaches a CPU in VMX non-root operation exits, but stays pending for ever: every later
-# entry of that CPU exits again at once. So INIT must be seen where it is sent.
+# entry of that CPU exits again at once. So INIT must be seen where it is sent, if any is.
 HYPERVISOR_OPTIONS = "trap-icr"
 
 # Without the last two, Linux with two CPUs hangs in about one boot of five here,
 # with no hypervisor at all. The others save emulated instructions.
 LINUX_ARGUMENTS = "mitigations=off nokaslr nohz=off highres=off"
 
-_CYLINDER = 16 * 63 * 512  # heads, sectors per track, bytes: what Bochs' disks are counted in
+DISK = "disk.img"
 
 _CONFIG = """\
 display_library: rfb, options="timeout=0"
@@ -26,7 +27,7 @@ memory: guest={mem}, host={mem}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-ata0-master: type=disk, mode=flat, path="boot.iso"
+ata0-master: type=disk, mode=flat, path="{disk}"
 boot: disk
 clock: sync=none, time0=1700000000
 log: bochs.log
@@ -51,26 +52,46 @@ def cpu_option(model, bare):
     return model if "," in model else f"{model}, ignore_bad_msrs={int(bare)}"
 
 
-def _pad_to_cylinders(path):
-    size = path.stat().st_size
-    with open(path, "r+b") as image:
-        image.truncate(size + -size % _CYLINDER)
-
-
-def command(args, files, folder):
-    """Write the image and the configuration into the folder; return the command line."""
+def start(folder, model, bare, cpus, mem):
+    """Write the configuration into the folder, which has the disk's image (DISK); return the
+    command line, to be run there."""
     bochs = need("bochs", "bochs")
-    if not pathlib.Path("/usr/share/bochs/BIOS-bochs-latest").exists():
-        raise ToolError("Bochs' BIOS is missing: run  apt-get install bochsbios")
-    if not pathlib.Path("/usr/share/bochs/VGABIOS-lgpl-latest").exists():
-        raise ToolError("Bochs' VGA BIOS is missing: run  apt-get install vgabios")
-    default = args.boot if files.hypervisor else "linux"
-    # A GRUB ISO is a disk image too, and Bochs reads a disk faster than a CD-ROM.
-    grubimage.make(folder / "boot.iso", files.kernel, folder / "initrd.gz", files.append,
-                   files.hypervisor, f"{HYPERVISOR_OPTIONS} {args.hv_append}".strip(), default)
-    _pad_to_cylinders(folder / "boot.iso")
+    for name, package in (("BIOS-bochs-latest", "bochsbios"), ("VGABIOS-lgpl-latest", "vgabios")):
+        if not pathlib.Path("/usr/share/bochs", name).exists():
+            raise ToolError(f"Bochs' {name} is missing: run  apt-get install {package}")
     (folder / "bochsrc").write_text(
-        _CONFIG.format(model=cpu_option(args.cpu_model, not files.hypervisor), cpus=args.cpus, mem=args.mem),
+        _CONFIG.format(model=cpu_option(model, bare), cpus=cpus, mem=mem, disk=DISK),
         encoding="ascii")
     (folder / "go.rc").write_text("c\n", encoding="ascii")  # for the debugger's prompt
     return [bochs, "-q", "-unlock", "-f", "bochsrc", "-rc", "go.rc"]
+
+
+def resets(folder):
+    """How often the machine was reset, by what Bochs logs; switching it on counts too."""
+    log = pathlib.Path(folder) / "bochs.log"
+    return log.read_bytes().count(b"Reset(HARDWARE)") if log.exists() else 0
+
+
+def messages(folder):
+    """Bochs' last words, of its log."""
+    log = pathlib.Path(folder) / "bochs.log"
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return re.findall(r"^\d+p(\[.*)$", text, re.M)
+
+
+def _commands(args, files):
+    """What GRUB is to do."""
+    if not files.hypervisor:
+        return diskimage.linux("vmlinuz", files.append, "initrd.gz")
+    return diskimage.hypervisor((("vmlinuz", files.append), ("initrd.gz", "")),
+                                f"{HYPERVISOR_OPTIONS if args.cpus > 1 else ''} {args.hv_append}".strip(),
+                                "1" if args.boot == "grub-mb1" else "2")
+
+
+def command(args, files, folder):
+    """Write the disk and the configuration into the folder; return the command line."""
+    contents = [("vmlinuz", files.kernel), ("initrd.gz", folder / "initrd.gz")]
+    if files.hypervisor:
+        contents.append(("xmhf.elf", files.hypervisor))
+    diskimage.make(folder / DISK, contents, _commands(args, files))
+    return start(folder, args.cpu_model, not files.hypervisor, args.cpus, args.mem)
