@@ -37,6 +37,16 @@ static void do_in(struct vcpu *v, const struct exit *e)
     }
 }
 
+/* Power goes off some time after the write, and a reset meanwhile would win. */
+static void await_power_off(void)
+{
+    uint64_t start = hw_rdtsc();
+
+    while (hw_rdtsc() - start < 8000000000ULL) { /* a few seconds */
+        hw_pause();
+    }
+}
+
 static void do_out(struct vcpu *v, const struct exit *e)
 {
     uint32_t value = (uint32_t)v->regs.gpr[GPR_RAX];
@@ -57,6 +67,9 @@ static void do_out(struct vcpu *v, const struct exit *e)
     log_line("guest %s through port 0x%x: PAL memory is wiped",
              action == IO_RESET ? "reset" : "power-off", e->io.port);
     port_out(e->io.port, e->io.size, value);
+    if (action == IO_POWER_OFF) {
+        await_power_off();
+    }
     stop_reset(); /* in case that the port did nothing */
 }
 
