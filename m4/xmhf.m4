@@ -30,6 +30,14 @@ AS_IF([test "$enable_sanitizers" != no], [
 AC_SUBST([SANITIZE])
 ])
 
+# XMHF_LIBDW
+# tools/logdecode reads DWARF with elfutils; without that everything else still builds.
+AC_DEFUN([XMHF_LIBDW], [
+AC_CHECK_HEADER([elfutils/libdw.h], [have_libdw=yes],
+    [have_libdw="no: run  apt-get install libdw-dev"])
+AM_CONDITIONAL([HAVE_LIBDW], [test "$have_libdw" = yes])
+])
+
 # XMHF_FUZZ_COMPILER
 # libFuzzer comes with clang only, so the fuzzers have a compiler of their own.
 AC_DEFUN([XMHF_FUZZ_COMPILER], [

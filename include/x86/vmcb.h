@@ -152,32 +152,19 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM vol. 2, appendix B");
 #define SVM_EVENT_HAS_ERROR BIT(11)
 #define SVM_EVENT_VALID     BIT(31)
 
-/* Exit codes (APM vol. 2, appendix C) */
-#define SVM_EXIT_CR_WRITE0   0x010
-#define SVM_EXIT_EXCEPTION0  0x040
-#define SVM_EXIT_INTR        0x060
-#define SVM_EXIT_NMI         0x061
-#define SVM_EXIT_SMI         0x062
-#define SVM_EXIT_INIT        0x063
-#define SVM_EXIT_RDPMC       0x06f
-#define SVM_EXIT_CPUID       0x072
-#define SVM_EXIT_IRET        0x074
-#define SVM_EXIT_SWINT       0x075
-#define SVM_EXIT_INVD        0x076
-#define SVM_EXIT_HLT         0x078
-#define SVM_EXIT_INVLPGA     0x07a
-#define SVM_EXIT_IOIO        0x07b
-#define SVM_EXIT_MSR         0x07c
-#define SVM_EXIT_TASK_SWITCH 0x07d
-#define SVM_EXIT_SHUTDOWN    0x07f
-#define SVM_EXIT_VMRUN       0x080
-#define SVM_EXIT_VMMCALL     0x081
-#define SVM_EXIT_VMLOAD      0x082
-#define SVM_EXIT_VMSAVE      0x083
-#define SVM_EXIT_STGI        0x084
-#define SVM_EXIT_CLGI        0x085
-#define SVM_EXIT_SKINIT      0x086
-#define SVM_EXIT_XSETBV      0x08d
-#define SVM_EXIT_NPF         0x400
+/* Exit codes (APM vol. 2, appendix C): X(name, number); CR_WRITE0 and EXCEPTION0 begin a range. */
+#define SVM_EXIT_CODES(X) \
+    X(CR_WRITE0, 0x010) X(EXCEPTION0, 0x040) X(INTR, 0x060) X(NMI, 0x061) X(SMI, 0x062) \
+    X(INIT, 0x063) X(RDPMC, 0x06f) X(CPUID, 0x072) X(IRET, 0x074) X(SWINT, 0x075) \
+    X(INVD, 0x076) X(HLT, 0x078) X(INVLPGA, 0x07a) X(IOIO, 0x07b) X(MSR, 0x07c) \
+    X(TASK_SWITCH, 0x07d) X(SHUTDOWN, 0x07f) X(VMRUN, 0x080) X(VMMCALL, 0x081) \
+    X(VMLOAD, 0x082) X(VMSAVE, 0x083) X(STGI, 0x084) X(CLGI, 0x085) X(SKINIT, 0x086) \
+    X(XSETBV, 0x08d) X(NPF, 0x400)
+
+enum svm_exit_code {
+#define X(name, number) SVM_EXIT_##name = number,
+    SVM_EXIT_CODES(X)
+#undef X
+};
 
 #endif
