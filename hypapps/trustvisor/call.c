@@ -33,12 +33,13 @@ struct tv_slot *call_hint(const struct vcpu *v)
     return this_cpu(v)->last;
 }
 
-unsigned call_running_index(const struct vcpu *v)
+const struct tv_slot *call_running(const struct vcpu *v)
 {
-    return registry_index(this_cpu(v)->running);
+    return this_cpu(v)->running;
 }
 
-/* A return address that RET would accept (48-bit addresses: LA57 is hidden). */
+/* A return address that RET would accept (48-bit addresses: LA57 is hidden). 32-bit code has
+ * no others. */
 static bool canonical(uint64_t va)
 {
     return (uint64_t)((int64_t)(va << 16) >> 16) == va;
@@ -76,40 +77,89 @@ void call_free(struct tv_pal *pal)
 
 /* --- the OS's thread, seen again after the sandbox ------------------------------ */
 
-/* Set all registers: RSP and RFLAGS as at the call, all others zero. */
-static void thread_waits(struct vcpu *v, const struct tv_caller *k, uint64_t rip)
+/* Set all registers: RSP and RFLAGS as at the call, the token, all others zero. */
+static void thread_waits(struct vcpu *v, const struct tv_pal *pal, const uint64_t token[2])
 {
-    v->regs = (struct vcpu_regs){ .rip = rip, .rflags = k->rflags };
-    v->regs.gpr[GPR_RSP] = k->rsp;
+    const struct vcpu_regs *old = &pal->act.caller.regs;
+    uint64_t *gpr = v->regs.gpr;
+
+    v->regs = (struct vcpu_regs){ .rip = pal->resume, .rflags = old->rflags };
+    gpr[GPR_RSP] = old->gpr[GPR_RSP];
+    gpr[GPR_RAX] = token[0];
+    gpr[GPR_RDX] = token[1];
+    if (!pal->image.wide) {
+        gpr[GPR_RAX] = (uint32_t)token[0];
+        gpr[GPR_RDX] = token[0] >> 32;
+        gpr[GPR_RCX] = (uint32_t)token[1];
+        gpr[GPR_RBX] = token[1] >> 32;
+        for (unsigned i = GPR_R8; i <= GPR_R15; i++) {
+            gpr[i] = old->gpr[i];
+        }
+    }
     virt->clear_shadow(v);
 }
 
-/* Set all registers: those that a function preserves as at the call, RAX, all others zero.
- * One by one, since every call comes here. */
-static void thread_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
+/* The token in the registers of a thread at the resume stub. */
+static void token_of(const struct vcpu *v, const struct tv_pal *pal, uint64_t token[2])
+{
+    const uint64_t *gpr = v->regs.gpr;
+
+    token[0] = gpr[GPR_RAX];
+    token[1] = gpr[GPR_RDX];
+    if (!pal->image.wide) {
+        token[0] = (uint32_t)gpr[GPR_RAX] | gpr[GPR_RDX] << 32;
+        token[1] = (uint32_t)gpr[GPR_RCX] | gpr[GPR_RBX] << 32;
+    }
+}
+
+/* Registers that cdecl preserves as at the call, and those that 32-bit code can't reach; EAX;
+ * ECX and EDX zero. */
+static void narrow_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
                            uint64_t rax)
 {
+    uint64_t *gpr = v->regs.gpr;
+
+    v->regs = k->regs;
+    gpr[GPR_RCX] = gpr[GPR_RDX] = 0;
+    gpr[GPR_RAX] = (uint32_t)rax;
+    gpr[GPR_RSP] = (uint32_t)rsp;
+    v->regs.rip = (uint32_t)rip;
+}
+
+/* Those that the System V convention preserves as at the call, RAX, all others zero. One by
+ * one, since every call comes here. */
+static void wide_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
+                         uint64_t rax)
+{
+    const uint64_t *old = k->regs.gpr;
     uint64_t *gpr = v->regs.gpr;
 
     gpr[GPR_RCX] = gpr[GPR_RDX] = gpr[GPR_RSI] = gpr[GPR_RDI] = 0;
     gpr[GPR_R8] = gpr[GPR_R9] = gpr[GPR_R10] = gpr[GPR_R11] = 0;
     gpr[GPR_RAX] = rax;
-    gpr[GPR_RBX] = k->rbx;
-    gpr[GPR_RBP] = k->rbp;
-    gpr[GPR_R12] = k->r12;
-    gpr[GPR_R13] = k->r13;
-    gpr[GPR_R14] = k->r14;
-    gpr[GPR_R15] = k->r15;
+    gpr[GPR_RBX] = old[GPR_RBX];
+    gpr[GPR_RBP] = old[GPR_RBP];
+    gpr[GPR_R12] = old[GPR_R12];
+    gpr[GPR_R13] = old[GPR_R13];
+    gpr[GPR_R14] = old[GPR_R14];
+    gpr[GPR_R15] = old[GPR_R15];
     gpr[GPR_RSP] = rsp;
-    v->regs.rflags = k->rflags;
+    v->regs.rflags = k->regs.rflags;
     v->regs.rip = rip;
+}
+
+/* Set all registers. */
+static void thread_goes_on(struct vcpu *v, const struct tv_pal *pal, uint64_t rip, uint64_t rsp,
+                           uint64_t rax)
+{
+    (pal->image.wide ? wide_goes_on : narrow_goes_on)(v, &pal->act.caller, rip, rsp, rax);
     virt->clear_shadow(v);
 }
 
 /* At the call again, for an exception there. */
 static void thread_at_call(struct vcpu *v, const struct tv_pal *pal)
 {
-    thread_goes_on(v, &pal->act.caller, pal->image.entry, pal->act.caller.rsp, 0);
+    thread_goes_on(v, pal, pal->image.entry, pal->act.caller.regs.gpr[GPR_RSP], 0);
 }
 
 /* The call is over: nobody owns the activation. */
@@ -129,9 +179,7 @@ static void wait_for_token(struct vcpu *v, struct tv_slot *s, enum tv_act_state 
 
     hyp_random(token, sizeof(token));
     token[0] += token[0] == 0; /* 0 means that no token is out */
-    thread_waits(v, &act->caller, s->pal->resume);
-    v->regs.gpr[GPR_RAX] = token[0];
-    v->regs.gpr[GPR_RDX] = token[1];
+    thread_waits(v, s->pal, token);
     act->token_high = token[1];
     this_cpu(v)->running = NULL;
     atomic_store_explicit(&act->state, state, memory_order_release);
@@ -160,7 +208,7 @@ static void finish(struct vcpu *v, struct tv_slot *s, const struct hyp_caller *c
         thread_at_call(v, pal);
         hyp_inject_gp(v);
     } else {
-        thread_goes_on(v, k, k->rip, k->rsp + TV_WORD, pal->act.result);
+        thread_goes_on(v, pal, k->rip, k->regs.gpr[GPR_RSP] + pal->image.word, pal->act.result);
     }
     release(v, s);
 }
@@ -228,12 +276,13 @@ static enum hc_result stub_entry(struct vcpu *v, const struct hyp_caller *c, str
 static enum hc_result stub_resume(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
 {
     struct tv_activation *act = &s->pal->act;
-    uint64_t low = v->regs.gpr[GPR_RAX];
     uint32_t state = atomic_load(&act->state);
+    uint64_t token[2];
 
-    if (low == 0 || v->regs.gpr[GPR_RDX] != act->token_high ||
+    token_of(v, s->pal, token);
+    if (token[0] == 0 || token[1] != act->token_high ||
         (state != ACT_INTERRUPTED && state != ACT_RETURNING) ||
-        !atomic_compare_exchange_strong(&act->token_low, &low, 0) ||
+        !atomic_compare_exchange_strong(&act->token_low, &token[0], 0) ||
         !atomic_compare_exchange_strong(&act->state, &state, ACT_RUNNING)) {
         registry_put(s);
         hyp_inject_gp(v);
@@ -252,7 +301,7 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
     uint64_t rip = v->regs.rip;
     bool entry = rip == s->pal->image.entry;
 
-    if ((!entry && rip != s->pal->resume) || c->paging.cpl != 3 || c->paging.mode != MODE_LONG64) {
+    if ((!entry && rip != s->pal->resume) || s->pal->image.wide != tv_wide(c)) {
         registry_put(s);
         return HC_UNKNOWN;
     }

@@ -5,6 +5,7 @@
 static enum tv_error check_section(const struct tv_pal_section *s, struct tv_image *im)
 {
     struct tv_section *out = &im->sections[im->section_count];
+    const uint64_t user_end = im->wide ? TV_USER_END : TV_USER_END_32;
 
     if (s->type < TV_SECTION_CODE || s->type > TV_SECTION_SHARED_CODE) {
         return TV_BAD_SECTION_TYPE;
@@ -14,8 +15,7 @@ static enum tv_error check_section(const struct tv_pal_section *s, struct tv_ima
     }
     /* page_num is bounded first, so that nothing below wraps. */
     if (s->page_num == 0 || s->page_num > TV_PAGES_MAX - im->pages ||
-        s->start_addr >= TV_USER_END ||
-        s->page_num * PAGE_SIZE > TV_USER_END - s->start_addr) {
+        s->start_addr >= user_end || s->page_num * PAGE_SIZE > user_end - s->start_addr) {
         return TV_BAD_SIZE;
     }
     out->start = s->start_addr;
@@ -113,23 +113,23 @@ static enum tv_error check_params(const struct tv_pal_params *p, struct tv_image
         out->offset = (uint32_t)at;
         out->bytes = 0;
         if (in->type == TV_PARAM_POINTER) {
-            if (in->size > TV_AREA_MAX / TV_WORD) {
+            if (in->size > TV_AREA_MAX / im->word) {
                 return TV_PARAMS_TOO_BIG;
             }
-            out->bytes = (uint32_t)(in->size * TV_WORD);
+            out->bytes = (uint32_t)(in->size * im->word);
             im->has_data = im->has_data || out->bytes != 0;
         }
-        at += 3 * sizeof(uint64_t) + out->bytes;
+        at += TV_HEADER + out->bytes;
     }
     return at > room ? TV_PARAMS_TOO_BIG : TV_OK;
 }
 
 enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_params *p,
-                       uint64_t entry, struct tv_image *im)
+                       uint64_t entry, bool wide, struct tv_image *im)
 {
     enum tv_error e;
 
-    *im = (struct tv_image){ 0 };
+    *im = (struct tv_image){ .wide = wide, .word = wide ? 8 : 4 };
     e = check_sections(s, im);
     if (e == TV_OK) {
         e = check_roles(entry, im);

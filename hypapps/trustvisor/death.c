@@ -3,11 +3,11 @@
 #include "tv.h"
 #include <util/string.h>
 
-#define RECORDS     256u   /* last deaths, by hash of CR3 */
+#define RECORDS     256u   /* last deaths, by hash of the owner */
 #define REAP_PAGES  128u   /* wiped per exit; 4 KiB cost about 600 instructions */
 #define LOOKS       256u   /* owners looked at per exit, about 300 instructions each */
 
-/* CR3's page number in bits 55:16, enum tv_death in 15:8, vector in 7:0. */
+/* tv_owner in bits 63:16, enum tv_death in 15:8, vector in 7:0. */
 static _Atomic uint64_t records[RECORDS];
 static atomic_flag reaping = ATOMIC_FLAG_INIT;
 static atomic_uint cursor;      /* next slot whose owner is looked at */
@@ -26,19 +26,16 @@ static const char *const section_name[] = {
 
 /* --- records -------------------------------------------------------------------- */
 
-static _Atomic uint64_t *record_of(uint64_t cr3)
+static _Atomic uint64_t *record_of(uint64_t owner)
 {
-    return &records[((cr3 >> PAGE_SHIFT) * 0x9e3779b97f4a7c15ULL) >> 56];
+    return &records[(owner * 0x9e3779b97f4a7c15ULL) >> 56];
 }
 
-uint64_t death_last(uint64_t cr3)
+uint64_t death_last(uint64_t owner)
 {
-    uint64_t r = atomic_load(record_of(cr3));
+    uint64_t r = atomic_load(record_of(owner)), why = r >> 8 & 0xff;
 
-    if (r >> 16 != cr3 >> PAGE_SHIFT) {
-        return 0;
-    }
-    return (r >> 8 & 0xff) << 32 | (r & 0xff) << 16;
+    return r >> 16 != owner ? 0 : why << 32 | (r & 0xff) << 16 | why;
 }
 
 /* Where, without an address: a production PAL tells no more. */
@@ -78,9 +75,8 @@ void death_unclaim(struct tv_pal *pal, uint32_t old)
 void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t rip)
 {
     if (registry_kill(s)) {
-        uint64_t cr3 = s->cr3;
-        atomic_store(record_of(cr3),
-                     cr3 >> PAGE_SHIFT << 16 | (uint64_t)why << 8 | (vector & 0xff));
+        uint64_t owner = s->owner;
+        atomic_store(record_of(owner), owner << 16 | (uint64_t)why << 8 | (vector & 0xff));
         log_death(s, why, vector, rip);
     }
 }

@@ -34,8 +34,8 @@ static void add_params(br_sha256_context *ctx, const struct tv_image *im)
 void tv_identity_begin(br_sha256_context *ctx, const struct tv_image *im)
 {
     struct pal_id_header header = {
-        .mode = PAL_ID_MODE_64,
-        .convention = PAL_ID_SYSV,
+        .mode = im->wide ? PAL_ID_MODE_64 : PAL_ID_MODE_32,
+        .convention = im->wide ? PAL_ID_SYSV : PAL_ID_CDECL,
         .flags = PAL_ID_FLAG_LEGACY,
         .stacks = 1,
         .entries = 1,

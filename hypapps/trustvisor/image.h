@@ -8,12 +8,14 @@
 
 #define TV_STUB_LEN      3u            /* VMCALL or VMMCALL */
 #define TV_USER_END      (1ULL << 47)  /* end of the lower canonical half */
+#define TV_USER_END_32   (1ULL << 32)  /* end of what 32-bit code can address */
 #define TV_PAGES_MAX     65536u        /* of one PAL: 256 MiB */
 #define TV_AREA_MAX      KIB(512)      /* bytes of parameters that one call copies */
 #define TV_AREA_OFFSET   0x10u         /* of the parameter block in the PARAM section */
 #define TV_STACK_SLACK   0x10u         /* left free at the top of the STACK section */
-#define TV_REG_ARGS      6u            /* integer arguments in registers (SysV) */
-#define TV_WORD          8u            /* bytes of a machine word of a 64-bit PAL */
+#define TV_REG_ARGS      6u            /* integer arguments in registers (SysV); i386: none */
+#define TV_HEADER        24u           /* bytes of the three words before a parameter's data,
+                                          whatever the PAL's machine word is */
 
 struct tv_section {
     uint64_t start;   /* GVA */
@@ -35,6 +37,8 @@ struct tv_image {
     uint32_t pages;              /* of all sections */
     uint32_t section_count;
     uint32_t param_count;
+    bool wide;                   /* 64-bit code, by the System V convention; else i386 cdecl */
+    uint8_t word;                /* bytes of the PAL's machine word */
     uint8_t code, stack, param;  /* indexes of the entry's CODE, the STACK and the PARAM section */
     bool has_data;               /* some POINTER has a size */
     struct tv_section sections[TV_MAX_SECTIONS];
@@ -42,12 +46,12 @@ struct tv_image {
 };
 
 /*
- * Check what a 64-bit caller asks for and fill `im`. `s` and `p` are private copies of
- * the caller's structures; only the first num_* entries are looked at. Returns the name
- * of the first thing wrong, or TV_OK. Touches no guest memory.
+ * Check what a caller asks for and fill `im`; `wide`: the caller is 64-bit code. `s` and `p`
+ * are private copies of the caller's structures; only the first num_* entries are looked at.
+ * Returns the name of the first thing wrong, or TV_OK. Touches no guest memory.
  */
 enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_params *p,
-                       uint64_t entry, struct tv_image *im);
+                       uint64_t entry, bool wide, struct tv_image *im);
 
 static inline bool tv_is_code(uint32_t type)
 {

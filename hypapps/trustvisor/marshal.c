@@ -5,6 +5,7 @@
  * PARAM section is data to us, never addresses or sizes.
  */
 #include "tv.h"
+#include <util/string.h>
 
 static const enum gpr arg_gpr[TV_REG_ARGS] = {
     GPR_RDI, GPR_RSI, GPR_RDX, GPR_RCX, GPR_R8, GPR_R9,
@@ -32,7 +33,7 @@ static enum gm_result copy_data(struct tv_pal *pal, const struct hyp_caller *c,
                                 unsigned i, bool in, struct gm_fault *f)
 {
     const struct tv_param *p = &pal->image.params[i];
-    uint32_t at = p->offset + 3 * (uint32_t)sizeof(uint64_t);
+    uint32_t at = p->offset + TV_HEADER;
     uint64_t user = pal->act.args[i];
     uint32_t left = p->bytes;
 
@@ -58,6 +59,9 @@ static enum gm_result check_writable(const struct hyp_caller *c, uint64_t user, 
     uint64_t first = align_down(user, PAGE_SIZE);
     uint64_t span = user - first + bytes;
 
+    if (!tv_reaches(c, user, bytes, f)) {
+        return GM_FAULT;
+    }
     for (uint64_t at = 0; at < span; at += PAGE_SIZE) {
         void *page;
         gpa_t g;
@@ -88,41 +92,45 @@ static enum gm_result check_pointers(const struct tv_pal *pal, const struct hyp_
     return GM_OK;
 }
 
-/* The three words before a parameter's data; they may lie on two pages. */
-static void put_words(struct tv_pal *pal, const struct tv_param *p, uint64_t value)
-{
-    uint64_t *w = area_at(pal, p->offset);
+/* What lies before a parameter's data; with words of 32 bits only half aligned. */
+struct header { uint64_t type, size, value; } __attribute__((packed));
+_Static_assert(sizeof(struct header) == TV_HEADER, "public ABI");
 
-    w[0] = p->type;
-    if ((p->offset & PAGE_MASK) <= PAGE_SIZE - 3 * sizeof(*w)) {
-        w[1] = p->words * TV_WORD;
-        w[2] = value;
-    } else {
-        *(uint64_t *)area_at(pal, p->offset + 8) = p->words * TV_WORD;
-        *(uint64_t *)area_at(pal, p->offset + 16) = value;
+static void put_header(struct tv_pal *pal, const struct tv_param *p, uint64_t value)
+{
+    const struct header h = { p->type, p->words * pal->image.word, value };
+
+    if ((p->offset & PAGE_MASK) <= PAGE_SIZE - TV_HEADER) {
+        *(struct header *)area_at(pal, p->offset) = h;
+        return;
+    }
+    for (unsigned i = 0; i < TV_HEADER; i += 4) { /* on two pages */
+        memcpy(area_at(pal, p->offset + i), (const uint8_t *)&h + i, 4);
     }
 }
 
 /* Number of arguments on the stack. */
 static unsigned on_stack(const struct tv_image *im)
 {
-    return im->param_count > TV_REG_ARGS ? im->param_count - TV_REG_ARGS : 0;
+    const unsigned in_registers = im->wide ? TV_REG_ARGS : 0;
+
+    return im->param_count > in_registers ? im->param_count - in_registers : 0;
 }
 
-static void take_registers(struct tv_caller *k, const struct vcpu_regs *caller)
+static void take_registers(struct vcpu_regs *to, const struct vcpu_regs *caller)
 {
-    k->rbx = caller->gpr[GPR_RBX];
-    k->rbp = caller->gpr[GPR_RBP];
-    k->r12 = caller->gpr[GPR_R12];
-    k->r13 = caller->gpr[GPR_R13];
-    k->r14 = caller->gpr[GPR_R14];
-    k->r15 = caller->gpr[GPR_R15];
-    k->rsp = caller->gpr[GPR_RSP];
-    k->rflags = caller->rflags;
+    to->gpr[GPR_RBX] = caller->gpr[GPR_RBX];
+    to->gpr[GPR_RBP] = caller->gpr[GPR_RBP];
+    to->gpr[GPR_R12] = caller->gpr[GPR_R12];
+    to->gpr[GPR_R13] = caller->gpr[GPR_R13];
+    to->gpr[GPR_R14] = caller->gpr[GPR_R14];
+    to->gpr[GPR_R15] = caller->gpr[GPR_R15];
+    to->gpr[GPR_RSP] = caller->gpr[GPR_RSP];
+    to->rflags = caller->rflags;
 }
 
-/* Read return address and stack arguments: all arguments are in pal->act afterwards. */
-static enum gm_result take_args(struct tv_pal *pal, const struct hyp_caller *c,
+/* System V: six arguments in registers, more on the stack behind the return address. */
+static enum gm_result take_wide(struct tv_pal *pal, const struct hyp_caller *c,
                                 const struct vcpu_regs *caller, struct gm_fault *f)
 {
     uint64_t stack[1 + TV_MAX_PARAMS - TV_REG_ARGS];
@@ -133,7 +141,7 @@ static enum gm_result take_args(struct tv_pal *pal, const struct hyp_caller *c,
     if (r != GM_OK) {
         return r;
     }
-    take_registers(&pal->act.caller, caller);
+    take_registers(&pal->act.caller.regs, caller);
     pal->act.caller.rip = stack[0];
     for (unsigned i = 0; i < n && i < TV_REG_ARGS; i++) {
         pal->act.args[i] = caller->gpr[arg_gpr[i]];
@@ -144,35 +152,78 @@ static enum gm_result take_args(struct tv_pal *pal, const struct hyp_caller *c,
     return GM_OK;
 }
 
+/* cdecl: everything on the stack, in words of 32 bits. */
+static enum gm_result take_narrow(struct tv_pal *pal, const struct hyp_caller *c,
+                                  const struct vcpu_regs *caller, struct gm_fault *f)
+{
+    uint32_t stack[1 + TV_MAX_PARAMS];
+    unsigned n = pal->image.param_count;
+    uint32_t esp = (uint32_t)caller->gpr[GPR_RSP];
+    enum gm_result r = !tv_reaches(c, esp, (1 + n) * sizeof(stack[0]), f) ? GM_FAULT
+                       : gm_read(c, gva(esp), stack, (1 + n) * sizeof(stack[0]), f);
+
+    if (r != GM_OK) {
+        return r;
+    }
+    pal->act.caller.regs = *caller;
+    pal->act.caller.rip = stack[0];
+    for (unsigned i = 0; i < n; i++) {
+        pal->act.args[i] = stack[1 + i];
+    }
+    return GM_OK;
+}
+
+/* Where the PAL expects argument `i`. `sp`: its stack pointer, for us. */
+static void deliver(const struct tv_image *im, struct vcpu_regs *regs, void *sp, unsigned i,
+                    uint64_t value)
+{
+    if (!im->wide) {
+        ((uint32_t *)sp)[1 + i] = (uint32_t)value;
+    } else if (i < TV_REG_ARGS) {
+        regs->gpr[arg_gpr[i]] = value;
+    } else {
+        ((uint64_t *)sp)[1 + i - TV_REG_ARGS] = value;
+    }
+}
+
+/* The stack pointer for the PAL's first instruction, with the gate as return address. */
+static void *put_return(const struct tv_pal *pal, struct vcpu_regs *regs)
+{
+    const struct tv_image *im = &pal->image;
+    const unsigned size = (on_stack(im) + 1) * im->word;
+    void *sp = pal->stack_top - size;
+
+    regs->gpr[GPR_RSP] = tv_section_end(&im->sections[im->stack]) - TV_STACK_SLACK - size;
+    if (im->wide) {
+        *(uint64_t *)sp = pal->space.gate;
+    } else {
+        *(uint32_t *)sp = (uint32_t)pal->space.gate;
+    }
+    return sp;
+}
+
 /* Write PARAM section and stack, and set the registers, in one pass over the arguments. */
 static enum gm_result give_args(struct tv_pal *pal, const struct hyp_caller *c,
                                 struct vcpu_regs *regs, struct gm_fault *f)
 {
     const struct tv_image *im = &pal->image;
-    unsigned words = on_stack(im) + 1;
-    uint64_t *sp = pal->stack_words - words;
+    void *sp;
 
     *regs = (struct vcpu_regs){ .rip = im->entry };
-    regs->gpr[GPR_RSP] =
-        tv_section_end(&im->sections[im->stack]) - TV_STACK_SLACK - words * TV_WORD;
-    sp[0] = pal->space.gate;
+    sp = put_return(pal, regs);
     *(uint64_t *)area_at(pal, TV_AREA_OFFSET) = im->param_count;
     for (unsigned i = im->param_count; i-- > 0;) {
         const struct tv_param *p = &im->params[i];
         uint64_t value = pal->act.args[i];
-        put_words(pal, p, value);
+        put_header(pal, p, value);
         if (p->type == TV_PARAM_POINTER) {
             enum gm_result r = copy_data(pal, c, i, true, f);
             if (r != GM_OK) {
                 return r;
             }
-            value = im->sections[im->param].start + p->offset + 3 * TV_WORD;
+            value = im->sections[im->param].start + p->offset + TV_HEADER;
         }
-        if (i < TV_REG_ARGS) {
-            regs->gpr[arg_gpr[i]] = value;
-        } else {
-            sp[1 + i - TV_REG_ARGS] = value;
-        }
+        deliver(im, regs, sp, i, value);
     }
     return GM_OK;
 }
@@ -181,7 +232,7 @@ enum marshal_answer marshal_in(struct tv_pal *pal, const struct hyp_caller *c,
                                const struct vcpu_regs *caller, struct vcpu_regs *regs,
                                struct gm_fault *f)
 {
-    enum gm_result r = take_args(pal, c, caller, f);
+    enum gm_result r = (pal->image.wide ? take_wide : take_narrow)(pal, c, caller, f);
 
     if (r == GM_OK && pal->image.has_data) {
         r = check_pointers(pal, c, f);

@@ -308,12 +308,12 @@ static void go_live(struct tv_pal *pal)
     const struct tv_section *stack = &im->sections[im->stack];
     uint8_t *top = space_frame(&pal->space, stack->first + stack->pages - 1);
 
-    pal->stack_words = (uint64_t *)(top + PAGE_SIZE - TV_STACK_SLACK);
+    pal->stack_top = top + PAGE_SIZE - TV_STACK_SLACK;
     pal->param_page = space_frame(&pal->space, im->sections[im->param].first);
     pal->sandbox = (struct sandbox){
         .nested_root = space_nested_root(&pal->space),
         .cr3 = space_cr3(&pal->space),
-        .wide = true,
+        .wide = im->wide,
         .tag = sandbox_new_tag(),
     };
     registry_change(pal->slot, TV_REGISTERING, TV_LIVE);
@@ -380,12 +380,14 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
                                 uint32_t max, struct gm_fault *f)
 {
     uint32_t *header = out;
-    enum gm_result r = gm_read(c, gva(from), header, 8, f);
+    enum gm_result r =
+        tv_reaches(c, from, 8, f) ? gm_read(c, gva(from), header, 8, f) : GM_FAULT;
 
-    if (r == GM_OK && header[0] >= 1 && header[0] <= max) {
-        r = gm_read(c, gva(from + 8), header + 2, header[0] * 16, f);
+    if (r != GM_OK || header[0] < 1 || header[0] > max) {
+        return r;
     }
-    return r;
+    return tv_reaches(c, from + 8, header[0] * 16, f)
+               ? gm_read(c, gva(from + 8), header + 2, header[0] * 16, f) : GM_FAULT;
 }
 
 /* A PAL of this process is in the way. Sort out whether it still means anything. */
@@ -419,10 +421,10 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     pal->owner = c->paging;
     pal->reg.rdx = v->regs.gpr[GPR_RDX];
     pal->reg.last_step = hw_rdtsc();
-    hyp_random(&pal->reg.token, sizeof(pal->reg.token));
+    hyp_random(&pal->reg.token, pal->image.word); /* as much as RDX, or EDX, holds */
     hyp_random(pal->nonce, sizeof(pal->nonce));
     stubs_place(pal);
-    switch (registry_add(pal, c->paging.cr3 & TV_CR3_ADDRESS, &other)) {
+    switch (registry_add(pal, tv_owner(&c->paging), &other)) {
     case REGISTRY_ADDED:
         return steps(v, c, pal);
     case REGISTRY_CONFLICT:
@@ -434,7 +436,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     }
 }
 
-static enum hc_result begin(struct vcpu *v, const struct hyp_caller *c)
+enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
 {
     struct tv_pal_sections sections;
     struct tv_pal_params params;
@@ -443,15 +445,15 @@ static enum hc_result begin(struct vcpu *v, const struct hyp_caller *c)
     struct gm_fault f;
     enum tv_error e;
     enum room room;
-    enum gm_result r = read_list(c, v->regs.gpr[GPR_RCX], &sections, TV_MAX_SECTIONS, &f);
+    enum gm_result r = read_list(c, tv_arg(v, c, GPR_RCX), &sections, TV_MAX_SECTIONS, &f);
 
     if (r == GM_OK) {
-        r = read_list(c, v->regs.gpr[GPR_RSI], &params, TV_MAX_PARAMS, &f);
+        r = read_list(c, tv_arg(v, c, GPR_RSI), &params, TV_MAX_PARAMS, &f);
     }
     if (r != GM_OK) {
         return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, TV_NOT_RAM);
     }
-    e = tv_check(&sections, &params, v->regs.gpr[GPR_RDI], &im);
+    e = tv_check(&sections, &params, tv_arg(v, c, GPR_RDI), tv_wide(c), &im);
     if (e != TV_OK) {
         return tv_done(v, e);
     }
@@ -473,27 +475,17 @@ static enum hc_result begin(struct vcpu *v, const struct hyp_caller *c)
 
 enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c)
 {
-    struct tv_slot *s;
+    const uint64_t entry = tv_arg(v, c, GPR_RDI);
     bool busy;
+    struct tv_slot *s = registry_get_idle(tv_owner(&c->paging), entry, &busy);
 
-    if (tv_caller_check(c) != TV_OK) {
-        return HC_UNKNOWN;
-    }
-    s = registry_get_idle(c->paging.cr3 & TV_CR3_ADDRESS, v->regs.gpr[GPR_RDI], &busy);
     if (s == NULL) {
         return busy ? HC_AGAIN : HC_UNKNOWN;
     }
-    if (s->pal->reg.token == v->regs.gpr[GPR_RDX] &&
-        s->pal->image.entry == v->regs.gpr[GPR_RDI]) {
+    if (s->pal->reg.token == tv_arg(v, c, GPR_RDX) && s->pal->image.entry == entry &&
+        s->pal->image.wide == tv_wide(c)) {
         return steps(v, c, s->pal);
     }
     registry_put(s);
     return HC_UNKNOWN;
-}
-
-enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
-{
-    enum tv_error e = tv_caller_check(c);
-
-    return e == TV_OK ? begin(v, c) : tv_done(v, e);
 }

@@ -30,16 +30,16 @@ static uint64_t life_make(uint64_t life, enum tv_state state, unsigned refs)
     return (life & ~(GENERATION - 1)) | (uint64_t)state << 16 | refs;
 }
 
-static struct bucket *bucket_of(uint64_t cr3, uint64_t page)
+static struct bucket *bucket_of(uint64_t owner, uint64_t page)
 {
-    uint64_t h = ((cr3 >> PAGE_SHIFT) ^ page << 20) * 0x9e3779b97f4a7c15ULL;
+    uint64_t h = (owner ^ page << 20) * 0x9e3779b97f4a7c15ULL;
 
     return &buckets[h >> 54];
 }
 
-static uint16_t *owner_head(uint64_t cr3)
+static uint16_t *owner_head(uint64_t owner)
 {
-    return &owners[((cr3 >> PAGE_SHIFT) * 0x9e3779b97f4a7c15ULL) >> 56];
+    return &owners[(owner * 0x9e3779b97f4a7c15ULL) >> 56];
 }
 
 static uint16_t link_to(const struct tv_slot *s)
@@ -70,21 +70,21 @@ void registry_init(void)
 
 /* --- look-up without lock ------------------------------------------------------- */
 
-static bool slot_is(const struct tv_slot *s, uint64_t cr3, uint64_t page)
+static bool slot_is(const struct tv_slot *s, uint64_t owner, uint64_t page)
 {
     return atomic_load_explicit(&s->page, memory_order_relaxed) == page &&
-           atomic_load_explicit(&s->cr3, memory_order_relaxed) == cr3;
+           atomic_load_explicit(&s->owner, memory_order_relaxed) == owner;
 }
 
 /* The chain's slot with these keys, or NULL. What it returns may be stale at once. */
-static struct tv_slot *find(struct bucket *b, uint64_t cr3, uint64_t page)
+static struct tv_slot *find(struct bucket *b, uint64_t owner, uint64_t page)
 {
     for (;;) {
         uint32_t sequence = atomic_load_explicit(&b->sequence, memory_order_acquire);
         uint16_t i = atomic_load_explicit(&b->head, memory_order_acquire);
         struct tv_slot *s = NULL;
 
-        while (i != 0 && !slot_is(s = &slots[i - 1], cr3, page) &&
+        while (i != 0 && !slot_is(s = &slots[i - 1], owner, page) &&
                atomic_load_explicit(&b->sequence, memory_order_relaxed) == sequence) {
             i = atomic_load_explicit(&s->next, memory_order_acquire);
         }
@@ -100,12 +100,12 @@ static struct tv_slot *find(struct bucket *b, uint64_t cr3, uint64_t page)
 enum taken { TAKEN, NOT_IT, NOT_IN_STATE };
 
 /* A reference to `s` if it has these keys, and its state is one of `states`. */
-static enum taken take(struct tv_slot *s, uint64_t cr3, uint64_t page, unsigned states)
+static enum taken take(struct tv_slot *s, uint64_t owner, uint64_t page, unsigned states)
 {
     uint64_t life = atomic_load_explicit(&s->life, memory_order_acquire);
 
     do {
-        if (!slot_is(s, cr3, page)) {
+        if (!slot_is(s, owner, page)) {
             return NOT_IT;
         }
         if (!(TV_IN(slot_state(life)) & states)) {
@@ -116,20 +116,20 @@ static enum taken take(struct tv_slot *s, uint64_t cr3, uint64_t page, unsigned 
     return TAKEN;
 }
 
-struct tv_slot *registry_get(uint64_t cr3, uint64_t va, unsigned states, struct tv_slot *hint)
+struct tv_slot *registry_get(uint64_t owner, uint64_t va, unsigned states, struct tv_slot *hint)
 {
     uint64_t page = va >> PAGE_SHIFT;
     struct tv_slot *s = hint;
 
-    if (s != NULL && take(s, cr3, page, states) == TAKEN) {
+    if (s != NULL && take(s, owner, page, states) == TAKEN) {
         return s;
     }
     for (;;) {
-        s = find(bucket_of(cr3, page), cr3, page);
+        s = find(bucket_of(owner, page), owner, page);
         if (s == NULL) {
             return NULL;
         }
-        switch (take(s, cr3, page, states)) {
+        switch (take(s, owner, page, states)) {
         case TAKEN:
             return s;
         case NOT_IN_STATE:
@@ -140,10 +140,10 @@ struct tv_slot *registry_get(uint64_t cr3, uint64_t va, unsigned states, struct 
     }
 }
 
-struct tv_slot *registry_get_idle(uint64_t cr3, uint64_t va, bool *busy)
+struct tv_slot *registry_get_idle(uint64_t owner, uint64_t va, bool *busy)
 {
-    struct bucket *b = bucket_of(cr3, va >> PAGE_SHIFT);
-    struct tv_slot *s = find(b, cr3, va >> PAGE_SHIFT);
+    struct bucket *b = bucket_of(owner, va >> PAGE_SHIFT);
+    struct tv_slot *s = find(b, owner, va >> PAGE_SHIFT);
     uint64_t life;
 
     *busy = false;
@@ -151,7 +151,7 @@ struct tv_slot *registry_get_idle(uint64_t cr3, uint64_t va, bool *busy)
         return NULL;
     }
     life = atomic_load_explicit(&s->life, memory_order_acquire);
-    if (slot_state(life) != TV_REGISTERING || !slot_is(s, cr3, va >> PAGE_SHIFT)) {
+    if (slot_state(life) != TV_REGISTERING || !slot_is(s, owner, va >> PAGE_SHIFT)) {
         return NULL;
     }
     *busy = slot_refs(life) != 0 ||
@@ -209,11 +209,11 @@ static void chain_end(struct bucket *b)
 
 static void chain_in(struct tv_slot *s)
 {
-    struct bucket *b = bucket_of(s->cr3, s->page);
-    uint16_t *owner = owner_head(s->cr3);
+    struct bucket *b = bucket_of(s->owner, s->page);
+    uint16_t *head = owner_head(s->owner);
 
-    s->next_of_owner = *owner;
-    *owner = link_to(s);
+    s->next_of_owner = *head;
+    *head = link_to(s);
     chain_begin(b);
     atomic_store(&s->next, atomic_load(&b->head));
     atomic_store(&b->head, link_to(s));
@@ -222,14 +222,14 @@ static void chain_in(struct tv_slot *s)
 
 static void chain_out(struct tv_slot *s)
 {
-    struct bucket *b = bucket_of(s->cr3, s->page);
+    struct bucket *b = bucket_of(s->owner, s->page);
     _Atomic uint16_t *at = &b->head;
-    uint16_t *owner = owner_head(s->cr3);
+    uint16_t *link = owner_head(s->owner);
 
-    while (*owner != link_to(s)) {
-        owner = &slots[*owner - 1].next_of_owner;
+    while (*link != link_to(s)) {
+        link = &slots[*link - 1].next_of_owner;
     }
-    *owner = s->next_of_owner;
+    *link = s->next_of_owner;
     chain_begin(b);
     while (atomic_load(at) != link_to(s)) {
         at = &slots[atomic_load(at) - 1].next;
@@ -240,15 +240,15 @@ static void chain_out(struct tv_slot *s)
 
 /* What stands against registering `pal`: an overlapping PAL of the process, or, if it has
  * too many registrations under way, one of those. NULL if nothing; `*count`: its PALs. */
-static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t cr3, unsigned *count)
+static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t owner, unsigned *count)
 {
     struct tv_slot *oldest = NULL;
     unsigned pending = 0;
 
     *count = 0;
-    for (uint16_t i = *owner_head(cr3); i != 0; i = slots[i - 1].next_of_owner) {
+    for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
         struct tv_slot *s = &slots[i - 1];
-        if (s->cr3 != cr3) {
+        if (s->owner != owner) {
             continue;
         }
         ++*count;
@@ -263,13 +263,13 @@ static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t cr3, unsigned
     return pending >= TV_PENDING_MAX ? oldest : NULL;
 }
 
-enum registry_answer registry_add(struct tv_pal *pal, uint64_t cr3, struct tv_slot **other)
+enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_slot **other)
 {
     enum registry_answer answer = REGISTRY_FULL;
     unsigned count;
 
     spin_lock(&lock);
-    *other = conflict(pal, cr3, &count);
+    *other = conflict(pal, owner, &count);
     if (*other != NULL) {
         atomic_fetch_add(&(*other)->life, 1); /* linked, so not yet without owner */
         answer = REGISTRY_CONFLICT;
@@ -278,7 +278,7 @@ enum registry_answer registry_add(struct tv_pal *pal, uint64_t cr3, struct tv_sl
         free_head = s->next;
         s->pal = pal;
         pal->slot = s;
-        atomic_store(&s->cr3, cr3);
+        atomic_store(&s->owner, owner);
         atomic_store(&s->page, pal->image.entry >> PAGE_SHIFT);
         chain_in(s);
         atomic_store(&s->life, life_make(s->life, TV_REGISTERING, 1));
@@ -304,19 +304,19 @@ bool registry_kill(struct tv_slot *s)
     return true;
 }
 
-unsigned registry_count(uint64_t cr3)
+unsigned registry_count(uint64_t owner)
 {
     unsigned count = 0;
 
-    if (cr3 == REGISTRY_ALL) {
+    if (owner == REGISTRY_ALL) {
         for (unsigned i = 0; i < TV_SLOTS; i++) {
             count += slot_state(slots[i].life) == TV_LIVE;
         }
         return count;
     }
     spin_lock(&lock);
-    for (uint16_t i = *owner_head(cr3); i != 0; i = slots[i - 1].next_of_owner) {
-        count += slots[i - 1].cr3 == cr3 && slot_state(slots[i - 1].life) == TV_LIVE;
+    for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
+        count += slots[i - 1].owner == owner && slot_state(slots[i - 1].life) == TV_LIVE;
     }
     spin_unlock(&lock);
     return count;
@@ -349,7 +349,7 @@ void registry_recycle(struct tv_slot *s)
 {
     spin_lock(&lock);
     s->pal = NULL;
-    atomic_store(&s->cr3, 0);
+    atomic_store(&s->owner, 0);
     atomic_store(&s->page, 0);
     atomic_store(&s->life, life_make(s->life + GENERATION, TV_EMPTY, 0));
     atomic_store(&s->next, free_head);

@@ -64,12 +64,12 @@ enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller 
     }
 }
 
-static bool is_hypercall(const uint8_t *code, size_t n)
+static bool is_hypercall(const uint8_t *code, size_t n, unsigned bits)
 {
     static const uint8_t vmcall[] = { 0x0f, 0x01, 0xc1 }, vmmcall[] = { 0x0f, 0x01, 0xd9 };
 
-    return insn_length_of(code, n, 64, vmcall, sizeof(vmcall)) != 0 ||
-           insn_length_of(code, n, 64, vmmcall, sizeof(vmmcall)) != 0;
+    return insn_length_of(code, n, bits, vmcall, sizeof(vmcall)) != 0 ||
+           insn_length_of(code, n, bits, vmmcall, sizeof(vmmcall)) != 0;
 }
 
 enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip)
@@ -87,5 +87,5 @@ enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip)
         return STUBS_DEAD;
     }
     /* An instruction that continues on the next page isn't looked at. */
-    return n < TV_STUB_LEN || is_hypercall(code, n) ? STUBS_COMMAND : STUBS_CHANGED;
+    return n < TV_STUB_LEN || is_hypercall(code, n, tv_wide(c) ? 64 : 32) ? STUBS_COMMAND : STUBS_CHANGED;
 }

@@ -7,12 +7,31 @@ bool tv_is_public(uint32_t cmd)
     return (cmd >= TV_HC_REG && cmd <= 13) || (cmd >= 21 && cmd <= 23) || cmd == TV_HC_TEST;
 }
 
-enum tv_error tv_caller_check(const struct hyp_caller *c)
+/* Addresses in this segment are linear ones. */
+static bool flat(struct vcpu *v, enum segment_index i)
 {
-    if (c->paging.cpl != 3) {
-        return TV_BAD_CALLER;
+    struct segment s;
+
+    virt->get_segment(v, i, &s);
+    return s.base == 0 && s.limit == 0xffffffff;
+}
+
+enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_caller *c)
+{
+    if (c->paging.cpl == 3 && tv_wide(c)) {
+        return TV_OK;
     }
-    return c->paging.mode == MODE_LONG64 ? TV_OK : TV_NOT_SUPPORTED;
+    return c->paging.cpl == 3 && c->paging.mode == MODE_PROT32 && (c->paging.cr0 & CR0_PG) &&
+           flat(v, SEG_CS) && flat(v, SEG_SS) && flat(v, SEG_DS) ? TV_OK : TV_BAD_CALLER;
+}
+
+bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm_fault *f)
+{
+    if (tv_wide(c) || va + len <= TV_USER_END_32) {
+        return true;
+    }
+    *f = (struct gm_fault){ .addr = gva(va), .canonical = false };
+    return false;
 }
 
 enum hc_result tv_done(struct vcpu *v, enum tv_error e)
@@ -27,13 +46,15 @@ enum hc_result tv_fault(struct vcpu *v, const struct gm_fault *f)
     return HC_AGAIN;
 }
 
-static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, uint32_t cmd)
+/* `who`: what tv_caller_check says. */
+static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum tv_error who,
+                              uint32_t cmd)
 {
     switch (cmd) {
     case TV_HC_REG:
-        return tv_register(v, c);
+        return who == TV_OK ? tv_register(v, c) : tv_done(v, who);
     case TV_HC_UNREG:
-        return tv_unregister(v, c);
+        return who == TV_OK ? tv_unregister(v, c) : tv_done(v, who);
     case TV_HC_TEST:
         return tv_done(v, TV_OK);
     case XMHF_HC_INFO:
@@ -54,7 +75,7 @@ static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c)
     if (found != STUBS_DEAD) {
         return found == STUBS_CHANGED ? HC_AGAIN : HC_UNKNOWN;
     }
-    s = registry_get_idle(c->paging.cr3 & TV_CR3_ADDRESS, v->regs.rip, &busy);
+    s = registry_get_idle(tv_owner(&c->paging), v->regs.rip, &busy);
     if (s != NULL) {
         registry_put(s);
     }
@@ -65,34 +86,34 @@ static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c)
     return HC_SWITCHED;
 }
 
+/* What else than a new command it may be. HC_UNKNOWN: nothing. */
+static enum hc_result stub_or_step(struct vcpu *v, const struct hyp_caller *c, uint32_t cmd)
+{
+    enum hc_result r = HC_UNKNOWN;
+    struct tv_slot *s =
+        registry_get(tv_owner(&c->paging), v->regs.rip, TV_IN(TV_LIVE), call_hint(v));
+
+    if (s != NULL) {
+        r = call_stub(v, c, s);
+    }
+    if (r == HC_UNKNOWN && cmd == TV_HC_REG) {
+        r = tv_register_step(v, c);
+    }
+    return r == HC_UNKNOWN ? no_live_stub(v, c) : r;
+}
+
 static enum hc_result tv_hypercall(struct vcpu *v, uint32_t cmd)
 {
+    enum hc_result r = HC_UNKNOWN;
     struct hyp_caller c;
-    struct tv_slot *s;
+    enum tv_error who;
 
     hyp_caller(v, &c);
-    s = registry_get(c.paging.cr3 & TV_CR3_ADDRESS, v->regs.rip, TV_IN(TV_LIVE),
-                     call_hint(v));
-    if (s != NULL) {
-        enum hc_result r = call_stub(v, &c, s);
-        if (r != HC_UNKNOWN) {
-            return r;
-        }
+    who = tv_caller_check(v, &c);
+    if (who == TV_OK) { /* others have no PALs, and their RIP may be no linear address */
+        r = stub_or_step(v, &c, cmd);
     }
-    if (cmd == TV_HC_REG) {
-        enum hc_result r = tv_register_step(v, &c);
-        if (r != HC_UNKNOWN) {
-            return r;
-        }
-    }
-    /* Elsewhere RIP isn't a linear address, and there are no PALs. */
-    if (c.paging.cpl == 3 && c.paging.mode == MODE_LONG64) {
-        enum hc_result r = no_live_stub(v, &c);
-        if (r != HC_UNKNOWN) {
-            return r;
-        }
-    }
-    return command(v, &c, cmd);
+    return r == HC_UNKNOWN ? command(v, &c, who, cmd) : r;
 }
 
 static void tv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
@@ -105,12 +126,13 @@ static void tv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_r
     r->eax = TV_CPUID_REPLY_EAX;
     r->edx = 0;
     if (v->in_sandbox) {
-        r->ebx = call_running_index(v);
-        r->ecx = 1; /* CS.L: PALs are 64-bit so far */
+        const struct tv_slot *s = call_running(v);
+        r->ebx = registry_index(s);
+        r->ecx = s->pal->image.wide; /* CS.L */
     } else {
         hyp_caller(v, &c);
         r->ebx = TV_CPUID_NOT_IN_PAL;
-        r->ecx = c.paging.mode == MODE_LONG64;
+        r->ecx = tv_wide(&c);
     }
 }
 
@@ -122,10 +144,10 @@ static bool tv_info(struct vcpu *v, uint32_t which, uint64_t *value)
     hyp_caller(v, &c);
     switch (which) {
     case XMHF_INFO_PALS:
-        *value = registry_count(c.paging.cpl == 3 ? c.paging.cr3 & TV_CR3_ADDRESS : REGISTRY_ALL);
+        *value = registry_count(c.paging.cpl == 3 ? tv_owner(&c.paging) : REGISTRY_ALL);
         return true;
     case XMHF_INFO_LAST_DEATH:
-        *value = death_last(c.paging.cr3 & TV_CR3_ADDRESS);
+        *value = death_last(tv_owner(&c.paging));
         return true;
     case XMHF_INFO_HASH_TICKS:
         *value = register_hash_ticks();

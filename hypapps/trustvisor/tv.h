@@ -29,6 +29,7 @@
 #include "pageset.h"
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
+#include <x86/cpu.h>
 #include <xmhf/hypercall.h>
 
 #define TV_SLOTS            1280u  /* PALs at the same time, registering ones included */
@@ -38,7 +39,6 @@
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
                                             discarded by its own process ... */
 #define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long by others short of memory */
-#define TV_CR3_ADDRESS      0x000ffffffffff000ULL
 #define TV_NONCE_SIZE       16u
 
 enum tv_state { TV_EMPTY, TV_REGISTERING, TV_LIVE, TV_LEAVING, TV_DYING };
@@ -52,11 +52,12 @@ enum tv_act_state {
     ACT_CLAIMED,       /* closed by who unregisters or destroys the PAL */
 };
 
-/* The caller's registers that a return restores. */
+/* The caller's registers that a return restores. Of a 64-bit caller's only those that a
+ * function preserves are kept, and RSP. R8-R15 of 32-bit code, which can't reach them, are
+ * kept for the 64-bit code of the same thread: Windows has its own state there. */
 struct tv_caller {
     uint64_t rip;                     /* return address */
-    uint64_t rbx, rbp, r12, r13, r14, r15;
-    uint64_t rsp, rflags;
+    struct vcpu_regs regs;
 };
 
 struct tv_activation {
@@ -96,7 +97,7 @@ struct tv_pal {
     uint64_t resume;                  /* GVA of the resume stub */
     uint64_t nonce_va;
     uint64_t nonce[TV_NONCE_SIZE / 8];
-    uint64_t *stack_words;            /* core pointer: first word above the usable stack */
+    uint8_t *stack_top;               /* core pointer: first byte above the usable stack */
     uint8_t *param_page;              /* core pointer: first page of the PARAM section */
     uint8_t identity[PAL_ID_SIZE];
     atomic_flag stepping;             /* a CPU works on TV_HC_UNREG */
@@ -109,7 +110,7 @@ struct tv_pal {
 /* `life`: generation in bits 63:32, enum tv_state in 31:16, references in 15:0. */
 struct tv_slot {
     _Alignas(64) _Atomic uint64_t life;
-    _Atomic uint64_t cr3;             /* of the owner, address bits */
+    _Atomic uint64_t owner;           /* tv_owner of the process */
     _Atomic uint64_t page;            /* GVA >> 12 of the entry and of all stubs */
     struct tv_pal *pal;
     _Atomic uint16_t next;            /* link in the hash chain, free list or reap list */
@@ -121,6 +122,25 @@ struct tv_cpu {
     struct tv_slot *running;          /* PAL in the sandbox of this CPU, or NULL */
     struct tv_slot *last;             /* slot of the last one; it may mean another PAL by now */
 };
+
+/* Which process: the number of its address space, that is what CR3 says about it under this
+ * kind of paging. PAE's tables are aligned to 32 bytes only. */
+static inline uint64_t tv_owner(const struct guest_paging *p)
+{
+    if (p->efer & EFER_LMA) {
+        return (p->cr3 & 0x000ffffffffff000ULL) >> PAGE_SHIFT;
+    }
+    return p->cr4 & CR4_PAE ? BIT(40) | (p->cr3 & 0xffffffe0) >> 5
+                            : BIT(41) | (p->cr3 & 0xfffff000) >> PAGE_SHIFT;
+}
+
+static inline bool tv_wide(const struct hyp_caller *c) { return c->paging.mode == MODE_LONG64; }
+
+/* What the caller's code sees in this register. */
+static inline uint64_t tv_arg(const struct vcpu *v, const struct hyp_caller *c, enum gpr r)
+{
+    return tv_wide(c) ? v->regs.gpr[r] : (uint32_t)v->regs.gpr[r];
+}
 
 static inline enum tv_state slot_state(uint64_t life) { return (enum tv_state)(life >> 16 & 0xffff); }
 static inline unsigned slot_refs(uint64_t life) { return (unsigned)(life & 0xffff); }
@@ -134,9 +154,9 @@ unsigned registry_index(const struct tv_slot *s);
 /* The slot whose stubs lie in the page of `va`, with a reference taken, if its state is
  * one of `states` (TV_IN()); else NULL. Constant time; no lock. `hint`: the slot that it
  * probably is, or NULL. */
-struct tv_slot *registry_get(uint64_t cr3, uint64_t va, unsigned states, struct tv_slot *hint);
+struct tv_slot *registry_get(uint64_t owner, uint64_t va, unsigned states, struct tv_slot *hint);
 /* The same for a REGISTERING slot that no CPU works on. `*busy`: one is, try again. */
-struct tv_slot *registry_get_idle(uint64_t cr3, uint64_t va, bool *busy);
+struct tv_slot *registry_get_idle(uint64_t owner, uint64_t va, bool *busy);
 /* A reference to slot `index` if its state is one of `states`. */
 struct tv_slot *registry_get_index(unsigned index, unsigned states);
 /* Give a reference back. The last one of a DYING slot hands it to the reaper. */
@@ -146,7 +166,7 @@ enum registry_answer { REGISTRY_ADDED, REGISTRY_CONFLICT, REGISTRY_FULL };
 /* Link `pal` (its image filled) as REGISTERING, one reference held, pal->slot set. On a
  * conflict with a PAL of the same process, or with its own surplus of registrations under
  * way, `*other` is that PAL's slot, referenced. */
-enum registry_answer registry_add(struct tv_pal *pal, uint64_t cr3, struct tv_slot **other);
+enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_slot **other);
 
 /* Change the state if it is `from`; the caller holds a reference. */
 bool registry_change(struct tv_slot *s, enum tv_state from, enum tv_state to);
@@ -155,7 +175,7 @@ bool registry_kill(struct tv_slot *s);
 
 /* LIVE PALs, of one process or of all. */
 #define REGISTRY_ALL UINT64_MAX
-unsigned registry_count(uint64_t cr3);
+unsigned registry_count(uint64_t owner);
 
 /* The reap list: dead slots without references. pop: NULL if empty. */
 struct tv_slot *registry_reap_pop(void);
@@ -188,7 +208,7 @@ enum stubs_found {
     STUBS_DEAD,      /* a stub, of whatever PAL */
     STUBS_CHANGED,   /* no hypercall instruction any more: another CPU has just overwritten it */
 };
-/* What is at RIP, where 64-bit code in ring 3 executed a hypercall instruction? */
+/* What is at RIP, where code that tv_caller_check accepts executed a hypercall instruction? */
 enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip);
 
 /* --- marshal.c: arguments ------------------------------------------------------- */
@@ -214,12 +234,12 @@ bool call_attach(struct tv_pal *pal);
 /* Wipe the control page, and that page, and give them back. */
 void call_free(struct tv_pal *pal);
 /* A hypercall instruction in the stubs' page of the PAL in `s` (referenced; given back
- * here). HC_UNKNOWN: it isn't one of its stubs, or the caller isn't in 64-bit ring 3. */
+ * here). HC_UNKNOWN: it isn't one of its stubs, or the caller isn't in the PAL's mode. */
 enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s);
 /* The slot that this CPU used last, or NULL: probably the one of the next call. */
 struct tv_slot *call_hint(const struct vcpu *v);
-/* Index of the PAL in this CPU's sandbox. */
-unsigned call_running_index(const struct vcpu *v);
+/* The PAL in this CPU's sandbox. */
+const struct tv_slot *call_running(const struct vcpu *v);
 /* An exit of the sandbox. */
 void call_exit(struct vcpu *v, const struct exit *e);
 
@@ -232,7 +252,7 @@ void death_unclaim(struct tv_pal *pal, uint32_t old);
 /* Record and log why, kill; the caller holds a reference and owns the activation. */
 void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t rip);
 /* The last death of a PAL of this process, as XMHF_INFO_LAST_DEATH gives it. */
-uint64_t death_last(uint64_t cr3);
+uint64_t death_last(uint64_t owner);
 /* If the PAL's owner no longer has its stubs, kill it. True if so. */
 bool death_collect(struct tv_slot *s);
 /* Wipe dead PALs, at most `pages` pages of them. True if there is more to do. */
@@ -249,8 +269,12 @@ enum room death_make_room(struct vcpu *v, size_t pages);
 
 /* Is it a command of the public ABI? */
 bool tv_is_public(uint32_t cmd);
-/* TV_OK if the caller may register and unregister. */
-enum tv_error tv_caller_check(const struct hyp_caller *c);
+/* TV_OK if the caller may have PALs: ring 3, with paging, and RIP, stack and pointers are
+ * linear addresses. */
+enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_caller *c);
+/* Is [va, va + len) something that the caller's code can address? Else `f` becomes the #GP for
+ * it. Page tables know only what lies behind: 64-bit memory, or nothing at all. */
+bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm_fault *f);
 /* Endings of a hypercall. */
 enum hc_result tv_done(struct vcpu *v, enum tv_error e);
 enum hc_result tv_fault(struct vcpu *v, const struct gm_fault *f);

@@ -176,22 +176,18 @@ static enum hc_result answer(struct vcpu *v, struct work *w, struct tv_slot *s, 
 enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c)
 {
     struct work w;
-    enum tv_error e = tv_caller_check(c);
+    const uint64_t entry = tv_arg(v, c, GPR_RCX);
     struct tv_slot *s;
     enum step r;
 
-    if (e != TV_OK) {
-        return tv_done(v, e);
-    }
-    s = registry_get(c->paging.cr3 & TV_CR3_ADDRESS, v->regs.gpr[GPR_RCX],
-                     TV_IN(TV_LIVE) | TV_IN(TV_LEAVING), NULL);
+    s = registry_get(tv_owner(&c->paging), entry, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING), NULL);
     if (s == NULL) {
         return tv_done(v, TV_NOT_FOUND);
     }
     w.c = c;
     w.pal = s->pal;
     w.known = 0;
-    if (w.pal->image.entry != v->regs.gpr[GPR_RCX]) {
+    if (w.pal->image.entry != entry || w.pal->image.wide != tv_wide(c)) {
         registry_put(s);
         return tv_done(v, TV_NOT_FOUND);
     }

@@ -31,7 +31,8 @@ enum xmhf_info {
     XMHF_INFO_DMA_PROTECTION = 5,/* 0: off */
     XMHF_INFO_PALS = 6,          /* live PALs (0 under helloworld) */
     XMHF_INFO_LAST_DEATH = 7,    /* TrustVisor: last PAL death seen by the calling process:
-                                    death << 32 | vector << 16 | 0; 0 if none */
+                                    death << 32 | vector << 16 | death (once more, for
+                                    32-bit code, which sees no more than EAX); 0 if none */
     XMHF_INFO_BOOT_TICKS = 8,    /* TSC ticks from our first instruction to guest start */
     XMHF_INFO_HASH_TICKS = 9,    /* TrustVisor: TSC ticks spent hashing PALs, all CPUs */
     XMHF_INFO_EXITS = 0x1000,    /* + enum exit_kind: exits of that kind, all CPUs;

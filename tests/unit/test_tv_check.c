@@ -10,6 +10,7 @@ static struct tv_pal_sections sections;
 static struct tv_pal_params params;
 static struct tv_image im;
 static uint64_t entry;
+static bool wide;
 
 static void section(unsigned i, uint32_t type, uint64_t start, uint32_t pages)
 {
@@ -32,12 +33,13 @@ static int good(void **state)
     params.num_params = 1;
     params.params[0].type = TV_PARAM_INTEGER;
     entry = BASE + 0x123;
+    wide = true;
     return 0;
 }
 
 static void expect(enum tv_error e)
 {
-    assert_int_equal(tv_check(&sections, &params, entry, &im), e);
+    assert_int_equal(tv_check(&sections, &params, entry, wide, &im), e);
 }
 
 static void test_good(void **state)
@@ -228,6 +230,36 @@ static void test_param_size(void **state)
     expect(TV_PARAMS_TOO_BIG);
 }
 
+/* 32-bit code: all below 4 GiB, words of 4 bytes. */
+static void test_narrow(void **state)
+{
+    const uint64_t fits = (PAGE_SIZE - 0x18 - 24) / 4;
+
+    (void)state;
+    wide = false;
+    expect(TV_BAD_SIZE);
+    for (uint64_t i = 0; i < 4; i++) {
+        sections.sections[i].start_addr = 0xffffc000 + i * PAGE_SIZE;
+    }
+    entry = 0xffffc000;
+    params.params[0] = (struct tv_pal_param){ TV_PARAM_POINTER, 0, fits };
+    expect(TV_OK);
+    assert_int_equal(im.word, 4);
+    assert_int_equal(im.params[0].bytes, fits * 4);
+    params.params[0].size = fits + 1;
+    expect(TV_PARAMS_TOO_BIG);
+    params.params[0].size = 1ULL << 62; /* x 4 wraps to 0 */
+    expect(TV_PARAMS_TOO_BIG);
+    params.params[0].size = fits;
+    sections.sections[3].page_num = 2;
+    expect(TV_BAD_SIZE);
+    sections.sections[3] = (struct tv_pal_section){ TV_SECTION_PARAM, 1, 1ULL << 32 };
+    expect(TV_BAD_SIZE);
+    wide = true;
+    params.params[0].size = 1;
+    expect(TV_OK);
+}
+
 static void test_section_lookup(void **state)
 {
     (void)state;
@@ -251,7 +283,7 @@ int main(void)
         TEST(test_good), TEST(test_section_count), TEST(test_section_type), TEST(test_misaligned),
         TEST(test_size), TEST(test_overlap), TEST(test_roles), TEST(test_several_of_a_role),
         TEST(test_entry), TEST(test_param_count), TEST(test_param_type), TEST(test_param_size),
-        TEST(test_section_lookup),
+        TEST(test_narrow), TEST(test_section_lookup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,12 +10,13 @@ struct pal {
     struct tv_pal_sections sections;
     struct tv_pal_params params;
     uint64_t entry;
+    bool wide;
     uint8_t contents[4][PAGE_SIZE];
 };
 
 static struct pal plain(void)
 {
-    struct pal p = { .entry = BASE + 0x40 };
+    struct pal p = { .entry = BASE + 0x40, .wide = true };
 
     p.sections.num_sections = 4;
     for (unsigned i = 0; i < 4; i++) {
@@ -36,19 +37,17 @@ static void identity(const struct pal *p, uint8_t id[PAL_ID_SIZE])
     br_sha256_context ctx;
     struct tv_image im;
 
-    assert_int_equal(tv_check(&p->sections, &p->params, p->entry, &im), TV_OK);
+    assert_int_equal(tv_check(&p->sections, &p->params, p->entry, p->wide, &im), TV_OK);
     tv_identity_begin(&ctx, &im);
     tv_identity_add(&ctx, p->contents, im.pages * PAGE_SIZE);
     tv_identity_end(&ctx, id);
 }
 
 /* The same bytes, written down by hand from include/xmhf/measurement.h. */
-static void test_encoding(void **state)
+static void encode(const struct pal *p, uint32_t mode, uint32_t convention, uint8_t id[PAL_ID_SIZE])
 {
-    struct pal p = plain();
-    uint8_t expected[PAL_ID_SIZE], got[PAL_ID_SIZE];
     br_sha256_context ctx;
-    const uint32_t header[] = { 64, 2, 4, 1, 1, 4, 2, 0, (uint32_t)BASE, 0 };
+    const uint32_t header[] = { mode, convention, 4, 1, 1, 4, 2, 0, (uint32_t)BASE, 0 };
     const uint64_t entry = 0x40;
     const uint32_t sections[] = {
         1, 5, 1, 0, 0x0000, 0,
@@ -58,15 +57,27 @@ static void test_encoding(void **state)
     };
     const uint32_t params[] = { 1, 1, 1, 0, 2, 3, 1, 0 };
 
-    (void)state;
     br_sha256_init(&ctx);
     br_sha256_update(&ctx, "XMHFPAL\1", 8);
     br_sha256_update(&ctx, header, sizeof(header));
     br_sha256_update(&ctx, &entry, sizeof(entry));
     br_sha256_update(&ctx, sections, sizeof(sections));
     br_sha256_update(&ctx, params, sizeof(params));
-    br_sha256_update(&ctx, p.contents, sizeof(p.contents));
-    br_sha256_out(&ctx, expected);
+    br_sha256_update(&ctx, p->contents, sizeof(p->contents));
+    br_sha256_out(&ctx, id);
+}
+
+static void test_encoding(void **state)
+{
+    struct pal p = plain();
+    uint8_t expected[PAL_ID_SIZE], got[PAL_ID_SIZE];
+
+    (void)state;
+    encode(&p, 64, 2, expected);
+    identity(&p, got);
+    assert_memory_equal(got, expected, PAL_ID_SIZE);
+    p.wide = false;
+    encode(&p, 32, 1, expected);
     identity(&p, got);
     assert_memory_equal(got, expected, PAL_ID_SIZE);
 }
@@ -104,6 +115,7 @@ static bool variant(unsigned n, struct pal *p)
         p->sections.num_sections = 3; s[0].page_num = 2; s[1] = s[2]; s[2] = s[3];
         break;
     case 16: q[0].size = 2; break;
+    case 17: p->wide = false; break;
     default: return false;
     }
     return true;
@@ -122,7 +134,7 @@ static void test_injective(void **state)
             assert_memory_not_equal(ids[i], ids[n], PAL_ID_SIZE);
         }
     }
-    assert_int_equal(n, 17);
+    assert_int_equal(n, 18);
 }
 
 /* However the contents are cut into pieces. */
@@ -136,7 +148,7 @@ static void test_pieces(void **state)
     (void)state;
     p = plain();
     identity(&p, whole);
-    tv_check(&p.sections, &p.params, p.entry, &im);
+    tv_check(&p.sections, &p.params, p.entry, true, &im);
     tv_identity_begin(&ctx, &im);
     for (unsigned i = 0; i < 4; i++) {
         tv_identity_add(&ctx, p.contents[i], 1000);

@@ -461,7 +461,7 @@ static void test_bad_descriptors(void **state)
     assert_int_equal(command(TV_HC_REG, ARGS + 0x1000 - 8 - 64, ARGS + 0x800 - 24, entry), TV_OK);
 }
 
-static void test_only_ring3_64bit(void **state)
+static void test_only_ring3(void **state)
 {
     (void)state;
     layout(1, 1, 1, 1);
@@ -469,17 +469,19 @@ static void test_only_ring3_64bit(void **state)
     assert_int_equal(reg(), TV_BAD_CALLER);
     assert_int_equal(unreg(), TV_BAD_CALLER);
     fake.caller.paging.cpl = 3;
-    fake.caller.paging.mode = MODE_PROT32;
-    assert_int_equal(reg(), TV_NOT_SUPPORTED);
-    assert_int_equal(unreg(), TV_NOT_SUPPORTED);
+    for (enum cpu_mode m = MODE_REAL; m <= MODE_PROT16; m++) {
+        fake.caller.paging.mode = m;
+        assert_int_equal(reg(), TV_BAD_CALLER);
+        assert_int_equal(unreg(), TV_BAD_CALLER);
+    }
     fake.caller.paging.mode = MODE_LONG64;
     assert_int_equal(reg(), TV_OK);
-    /* Ring 0 or 32-bit code at the stub isn't a call. */
+    /* Ring 0 or 16-bit code at the stub isn't a call. */
     fake.caller.paging.cpl = 0;
     assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_DONE);
     assert_int_equal(v.regs.gpr[GPR_RAX], TV_NOT_SUPPORTED); /* RAX was 5: a command */
     fake.caller.paging.cpl = 3;
-    fake.caller.paging.mode = MODE_PROT32;
+    fake.caller.paging.mode = MODE_PROT16;
     assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_DONE);
     assert_int_equal(v.regs.gpr[GPR_RAX], TV_NOT_SUPPORTED);
 }
@@ -1364,7 +1366,7 @@ static void test_stub_of_a_pal_about_to_live(void **state)
     layout(1, 1, 1, 1);
     poison();
     assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
-    s = registry_get_idle(CR3, entry, &busy);
+    s = registry_get_idle(CR3 >> PAGE_SHIFT, entry, &busy);
     assert_non_null(s); /* as if a CPU worked on it */
     stubs_write(s->pal, fake_at(CR3, BASE));
     assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_AGAIN);
@@ -1432,7 +1434,7 @@ int main(void)
         TEST(test_register_leaves_stubs_and_zeros), TEST(test_unregister_gives_code_back),
         TEST(test_xstate_of_any_size), TEST(test_pal_sees_its_sections_only),
         TEST(test_address_spaces), TEST(test_entry_places), TEST(test_errors_change_nothing),
-        TEST(test_foreign_pages_fault), TEST(test_bad_descriptors), TEST(test_only_ring3_64bit),
+        TEST(test_foreign_pages_fault), TEST(test_bad_descriptors), TEST(test_only_ring3),
         TEST(test_absent_pages), TEST(test_fault_at_every_access),
         TEST(test_no_memory_at_every_point), TEST(test_exists_and_overlap), TEST(test_ten_pals),
         TEST(test_large_pal), TEST(test_large_death), TEST(test_unregister_abandoned),

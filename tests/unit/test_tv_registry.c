@@ -8,7 +8,7 @@
 #define THREADS 4
 #define KEYS    40          /* per thread; few buckets of owners, so that chains grow */
 #define ROUNDS  20000
-#define CR3(t)  (0x1000ULL * ((t) + 1))
+#define OWNER(t) (7ULL * ((t) + 1))
 #define VA(k)   (0x10000ULL * ((k) + 1))
 
 static atomic_uint looked_up, reaped;
@@ -36,12 +36,12 @@ static void reap(void)
     }
 }
 
-static struct tv_slot *add(uint64_t cr3, uint64_t va)
+static struct tv_slot *add(uint64_t owner, uint64_t va)
 {
     struct tv_pal *pal = new_pal(va);
     struct tv_slot *other;
 
-    if (registry_add(pal, cr3, &other) != REGISTRY_ADDED) {
+    if (registry_add(pal, owner, &other) != REGISTRY_ADDED) {
         free(pal);
         return NULL;
     }
@@ -73,24 +73,24 @@ static void test_add_find_kill(void **state)
 
     (void)state;
     registry_init();
-    assert_null(registry_get(CR3(0), VA(0), ~0u, NULL));
+    assert_null(registry_get(OWNER(0), VA(0), ~0u, NULL));
     pal = new_pal(VA(0) + 0x123);
-    assert_int_equal(registry_add(pal, CR3(0), &other), REGISTRY_ADDED);
-    assert_null(registry_get(CR3(0), VA(0), TV_IN(TV_LIVE), NULL));
-    assert_null(registry_get_idle(CR3(0), VA(0), &busy));
+    assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_ADDED);
+    assert_null(registry_get(OWNER(0), VA(0), TV_IN(TV_LIVE), NULL));
+    assert_null(registry_get_idle(OWNER(0), VA(0), &busy));
     assert_true(busy);
     registry_put(pal->slot);
-    s = registry_get_idle(CR3(0), VA(0) + 5, &busy);
+    s = registry_get_idle(OWNER(0), VA(0) + 5, &busy);
     assert_ptr_equal(s, pal->slot);
-    assert_int_equal(registry_count(CR3(0)), 0);
+    assert_int_equal(registry_count(OWNER(0)), 0);
     assert_true(registry_change(s, TV_REGISTERING, TV_LIVE));
     assert_false(registry_change(s, TV_REGISTERING, TV_LIVE));
-    assert_int_equal(registry_count(CR3(0)), 1);
-    assert_int_equal(registry_count(CR3(1)), 0);
+    assert_int_equal(registry_count(OWNER(0)), 1);
+    assert_int_equal(registry_count(OWNER(1)), 0);
     assert_int_equal(registry_count(REGISTRY_ALL), 1);
-    assert_null(registry_get(CR3(1), VA(0), TV_IN(TV_LIVE), NULL));
-    assert_null(registry_get(CR3(0), VA(1), TV_IN(TV_LIVE), NULL));
-    assert_ptr_equal(registry_get(CR3(0), VA(0) + 0xfff, TV_IN(TV_LIVE), NULL), s);
+    assert_null(registry_get(OWNER(1), VA(0), TV_IN(TV_LIVE), NULL));
+    assert_null(registry_get(OWNER(0), VA(1), TV_IN(TV_LIVE), NULL));
+    assert_ptr_equal(registry_get(OWNER(0), VA(0) + 0xfff, TV_IN(TV_LIVE), NULL), s);
     assert_true(registry_kill(s));
     assert_false(registry_kill(s));
     registry_put(s);
@@ -107,12 +107,12 @@ static void test_conflicts(void **state)
 
     (void)state;
     registry_init();
-    s = add(CR3(0), VA(0));
-    assert_int_equal(registry_add(pal, CR3(0), &other), REGISTRY_CONFLICT);
+    s = add(OWNER(0), VA(0));
+    assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_CONFLICT);
     assert_ptr_equal(other, s);
     assert_int_equal(slot_refs(s->life), 2);
     registry_put(other);
-    assert_int_equal(registry_add(pal, CR3(1), &other), REGISTRY_ADDED);
+    assert_int_equal(registry_add(pal, OWNER(1), &other), REGISTRY_ADDED);
     registry_kill(pal->slot);
     registry_put(pal->slot);
     registry_kill(s);
@@ -123,10 +123,10 @@ static void test_conflicts(void **state)
     for (unsigned i = 0; i <= TV_PENDING_MAX; i++) {
         pal = new_pal(VA(i));
         if (i < TV_PENDING_MAX) {
-            assert_int_equal(registry_add(pal, CR3(0), &other), REGISTRY_ADDED);
+            assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_ADDED);
             s = i == 0 ? pal->slot : s;
         } else {
-            assert_int_equal(registry_add(pal, CR3(0), &other), REGISTRY_CONFLICT);
+            assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_CONFLICT);
             assert_ptr_equal(other, s);
             free(pal);
         }
@@ -140,29 +140,29 @@ static void test_full(void **state)
 
     (void)state;
     registry_init();
-    while (add(CR3(0), VA(n)) != NULL) {
+    while (add(OWNER(0), VA(n)) != NULL) {
         n++;
     }
     assert_int_equal(n, TV_PALS_PER_PROCESS);
     while (n < TV_SLOTS) {
-        assert_non_null(add(CR3(n / 100 + 10), VA(n)));
+        assert_non_null(add(OWNER(n / 100 + 10), VA(n)));
         n++;
     }
-    assert_null(add(CR3(1000), VA(1)));
+    assert_null(add(OWNER(1000), VA(1)));
     end_all();
-    assert_non_null(add(CR3(1), VA(1)));
+    assert_non_null(add(OWNER(1), VA(1)));
     end_all();
 }
 
 /* Take a PAL, which must be the right one for as long as it is held. */
-static void look_up(uint64_t cr3, uint64_t va, struct tv_slot **last)
+static void look_up(uint64_t owner, uint64_t va, struct tv_slot **last)
 {
-    struct tv_slot *s = registry_get(cr3, va, TV_IN(TV_LIVE), *last);
+    struct tv_slot *s = registry_get(owner, va, TV_IN(TV_LIVE), *last);
 
     *last = s != NULL ? s : *last;
 
     if (s != NULL) {
-        if (s->pal->image.entry != va || s->cr3 != cr3 || s->pal->slot != s) {
+        if (s->pal->image.entry != va || s->owner != owner || s->pal->slot != s) {
             abort();
         }
         atomic_fetch_add(&looked_up, 1);
@@ -180,14 +180,14 @@ static void *worker(void *arg)
         unsigned k = (unsigned)unit_below(&seed, KEYS);
         unsigned t = (unsigned)unit_below(&seed, THREADS);
         if (mine[k] == NULL) {
-            mine[k] = add(CR3(me), VA(k));
+            mine[k] = add(OWNER(me), VA(k));
         } else if (i % 3 == 0) {
             registry_kill(mine[k]);
             registry_put(mine[k]);
             mine[k] = NULL;
         }
         for (unsigned n = 0; n < 8; n++) {
-            look_up(CR3(t), VA((k + n) % KEYS), &last);
+            look_up(OWNER(t), VA((k + n) % KEYS), &last);
         }
         reap();
     }
@@ -219,7 +219,7 @@ static void test_threads(void **state)
     assert_int_equal(registry_count(REGISTRY_ALL), 0);
     assert_true(looked_up > ROUNDS && reaped > ROUNDS / 10);
     for (unsigned i = 0; i < TV_SLOTS; i++) { /* none got lost */
-        assert_non_null(add(CR3(i / 100 + 50), VA(i)));
+        assert_non_null(add(OWNER(i / 100 + 50), VA(i)));
     }
     end_all();
 }

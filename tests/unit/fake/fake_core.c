@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <debug/log.h>
+#include <x86/cpu.h>
 
 #define MAPS_MAX 8192u
 #define LEAF_BIT BIT(11)
@@ -112,18 +113,26 @@ uint8_t *fake_at(uint64_t cr3, uint64_t va)
     return fake_ram(m->g + (va & PAGE_MASK));
 }
 
-static bool canonical(uint64_t va)
+/* The address space that CR3 names: PAE's tables are aligned to 32 bytes. */
+static uint64_t space_of(const struct guest_paging *p)
 {
-    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+    bool pae = !(p->efer & EFER_LMA) && (p->cr4 & CR4_PAE);
+
+    return p->cr3 & (pae ? 0xffffffe0ULL : 0x000ffffffffff000ULL);
+}
+
+static bool canonical(const struct guest_paging *p, uint64_t va)
+{
+    return p->efer & EFER_LMA ? (uint64_t)((int64_t)(va << 16) >> 16) == va : va >> 32 == 0;
 }
 
 static enum gm_result reach(const struct hyp_caller *c, uint64_t va, unsigned access, void **at,
                             gpa_t *g, struct gm_fault *f)
 {
-    const struct map *m = map_slot(c->paging.cr3 & 0x000ffffffffff000ULL, align_down(va, PAGE_SIZE));
+    const struct map *m = map_slot(space_of(&c->paging), align_down(va, PAGE_SIZE));
     bool there = m->rights != 0 && !m->absent;
 
-    *f = (struct gm_fault){ gva(va), PF_USER, canonical(va) };
+    *f = (struct gm_fault){ gva(va), PF_USER, canonical(&c->paging, va) };
     if (access & ACCESS_WRITE) {
         f->error |= PF_WRITE;
     }
@@ -204,7 +213,7 @@ void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f)
 {
     inject(v, f->canonical ? FAKE_PF : FAKE_GP);
     fake.fault = *f;
-    last_fault_cr3 = fake.caller.paging.cr3 & 0x000ffffffffff000ULL;
+    last_fault_cr3 = space_of(&fake.caller.paging);
 }
 
 void hyp_inject_gp(struct vcpu *v) { inject(v, FAKE_GP); }
@@ -348,6 +357,13 @@ static const struct nested_format fake_format = {
     .addr = f_addr, .rights = f_rights,
 };
 
+static void f_get_segment(struct vcpu *v, enum segment_index i, struct segment *s)
+{
+    assert_false(v->in_sandbox);
+    (void)i;
+    *s = fake.segment;
+}
+
 static void f_clear_shadow(struct vcpu *v) { assert_false(v->in_sandbox); }
 static void f_forget(struct vcpu *v, uint64_t tag)
 {
@@ -358,7 +374,7 @@ static void f_forget(struct vcpu *v, uint64_t tag)
 
 static const struct virt_ops fake_virt = {
     .name = "fake", .nested = &fake_format, .hypercall_insn = { 0x0f, 0x01, 0xd9 },
-    .clear_shadow = f_clear_shadow, .sandbox_forget = f_forget,
+    .get_segment = f_get_segment, .clear_shadow = f_clear_shadow, .sandbox_forget = f_forget,
 };
 const struct virt_ops *virt = &fake_virt;
 
@@ -428,6 +444,10 @@ void fake_reset(struct vcpu *v)
     fake.xstate_size = 832;
     fake.caller.paging.cpl = 3;
     fake.caller.paging.mode = MODE_LONG64;
+    fake.caller.paging.cr0 = CR0_PE | CR0_PG;
+    fake.caller.paging.cr4 = CR4_PAE;
+    fake.caller.paging.efer = EFER_LME | EFER_LMA | EFER_NXE;
+    fake.segment = (struct segment){ .limit = 0xffffffff };
     fake.caller.interrupts_on = true;
     assert_int_equal(hypapp.init(), 0);
 }

@@ -22,6 +22,7 @@ enum fake_injection { FAKE_NONE, FAKE_PF, FAKE_GP, FAKE_UD };
 struct fake_core {
     /* the guest */
     struct hyp_caller caller;       /* what hyp_caller tells */
+    struct segment segment;         /* CS, SS, DS ... of the guest */
     enum fake_injection injected;   /* since fake_clear() */
     struct gm_fault fault;          /* of FAKE_PF */
     uint64_t injected_rip;
