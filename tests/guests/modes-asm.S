@@ -26,11 +26,13 @@
     je 9f
     movl $0x100, %eax           /* XMHF_HC_INFO */
     xorl %ecx, %ecx             /* XMHF_INFO_VERSION */
-    .byte 0x0f, 0x01, 0xd9      /* VMMCALL */
-    movl %eax, REC(\n, 4)
-    movl $0x100, %eax
     .byte 0x0f, 0x01, 0xc1      /* VMCALL: #UD on AMD */
     movl %eax, REC(\n, 5)
+    cmpl $1, MODES_CALL
+    je 9f
+    movl $0x100, %eax
+    .byte 0x0f, 0x01, 0xd9      /* VMMCALL */
+    movl %eax, REC(\n, 4)
 9:
     .endm
 

@@ -70,7 +70,7 @@ def model(test):
 def command(test, args, folder, hypervisor):
     """The emulator's command line; all files by their names in the folder."""
     guest = args.build / "tests/guests" / f"{test.program}.bin"
-    words = f"cpus={test.cpus} {test.arguments}".strip()
+    words = f"cpus={test.cpus} bench={args.bench} {test.arguments}".strip()
     return (command_vmx if args.bench == "vmx" else command_svm)(test, args, folder, hypervisor,
                                                                 guest, words)
 

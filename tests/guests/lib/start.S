@@ -277,6 +277,9 @@ exec_enter:
     pushq %r15
     pushfq
     movq %rsp, (%rsi)
+    movl $SEL_USER_DATA, %eax   /* fit for rings 0 and 3; IRETQ clears what ring 3 can't have */
+    movw %ax, %ds
+    movw %ax, %es
     pushq EXEC_SS(%rdi)
     pushq EXEC_RSP(%rdi)
     pushq EXEC_RFLAGS(%rdi)
