@@ -9,6 +9,7 @@
 #include <hw/insn.h>
 #include <mm/pool.h>
 #include <util/string.h>
+#include <virt/svm/caps.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
@@ -26,28 +27,16 @@ hpa_t svm_iopm, svm_msrpm, svm_nested_root;
 static uint8_t *msrpm;
 static uint64_t cr4_intercepted;
 
-/* CPUID 8000_000A; VM_CR (APM vol. 2, 15.4, 15.30.1). */
 static const char *probe(void)
 {
-    uint64_t vm_cr;
+    const char *missing = svm_missing();
 
-    if (hw_cpuid(CPUID_EXTENDED, 0).eax < CPUID_SVM
-        || !(hw_cpuid(CPUID_EXT_AMD, 0).ecx & CPUID_8_1_ECX_SVM)) {
-        return "SVM (CPUID 8000_0001:ECX[2])";
+    if (!missing) {
+        struct cpuid_regs r = hw_cpuid(CPUID_SVM, 0);
+        svm_features.edx = r.edx;
+        svm_features.asids = r.ebx < 64 ? r.ebx : 64;
     }
-    if (!hw_rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) || (vm_cr & VM_CR_SVMDIS)) {
-        return "SVM: switched off by the firmware (VM_CR.SVMDIS); enable it in the setup";
-    }
-    struct cpuid_regs r = hw_cpuid(CPUID_SVM, 0);
-    if (!(r.edx & CPUID_8_A_EDX_NP)) {
-        return "nested paging (CPUID 8000_000A:EDX[0])";
-    }
-    if (r.ebx < 3) {
-        return "at least 3 ASIDs (CPUID 8000_000A:EBX)";
-    }
-    svm_features.edx = r.edx;
-    svm_features.asids = r.ebx < 64 ? r.ebx : 64;
-    return NULL;
+    return missing;
 }
 
 /* Two bits per MSR: 0 = intercept read, 1 = intercept write (APM vol. 2, 15.11). */
@@ -121,7 +110,10 @@ static int cpu_init(struct vcpu *v)
         || !(s->sandbox = pool_boot_pages(1))) {
         return -1;
     }
-    hw_wrmsr(MSR_EFER, hw_rdmsr(MSR_EFER) | EFER_SVME);
+    if (!hw_wrmsr_safe(MSR_EFER, hw_rdmsr(MSR_EFER) | EFER_SVME)) {
+        log_line("SVM can't be switched on");
+        return -1;
+    }
     hw_wrmsr(MSR_AMD_VM_HSAVE_PA, core_hpa(hsave).a);
     hw_clgi();
     s->active = s->os;

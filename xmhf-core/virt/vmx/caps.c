@@ -43,6 +43,21 @@ static const struct { uint32_t msr, true_msr; bool split; } words[] = {
     [VMX_EXIT2] = { MSR_IA32_VMX_EXIT_CTLS2, MSR_IA32_VMX_EXIT_CTLS2, false },
 };
 
+/* SDM vol. 3, 24.6, 24.7 */
+const char *vmx_switched_off(void)
+{
+    uint64_t control;
+
+    if (!(hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX)) {
+        return "VMX (CPUID 1:ECX[5])";
+    }
+    if (!hw_rdmsr_safe(MSR_IA32_FEATURE_CONTROL, &control)
+        || ((control & FEATURE_CONTROL_LOCK) && !(control & FEATURE_CONTROL_VMX))) {
+        return "VMX: switched off by the firmware (IA32_FEATURE_CONTROL); enable it in the setup";
+    }
+    return NULL;
+}
+
 static bool present(const struct vmx_caps *c, uint32_t msr)
 {
     return c->present >> (msr - MSR_IA32_VMX_BASIC) & 1;

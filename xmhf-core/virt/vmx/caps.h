@@ -23,6 +23,9 @@ struct vmx_caps {
 enum vmx_control { VMX_PIN, VMX_PROC, VMX_PROC2, VMX_EXIT, VMX_ENTRY, VMX_CONTROL_WORDS,
                    VMX_PROC3 = VMX_CONTROL_WORDS, VMX_EXIT2 };
 
+/* NULL, or that VMX isn't there, or was not left on by the firmware. */
+const char *vmx_switched_off(void);
+
 /* Read all that exist. CPUID.1:ECX.VMX must be set. */
 void vmx_caps_read(struct vmx_caps *c);
 

@@ -20,25 +20,10 @@ unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool la
 
 struct vmx_common vmx_common;
 
-/* Is VMX there, and did the firmware leave it on (SDM vol. 3, 24.6, 24.7)? */
-static const char *switched_off(void)
-{
-    uint64_t control;
-
-    if (!(hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX)) {
-        return "VMX (CPUID 1:ECX[5])";
-    }
-    if (!hw_rdmsr_safe(MSR_IA32_FEATURE_CONTROL, &control)
-        || ((control & FEATURE_CONTROL_LOCK) && !(control & FEATURE_CONTROL_VMX))) {
-        return "VMX: switched off by the firmware (IA32_FEATURE_CONTROL); enable it in the setup";
-    }
-    return NULL;
-}
-
 /* The boot CPU's answer decides; every other CPU must be able to do the same. */
 static const char *probe(void)
 {
-    const char *missing = switched_off();
+    const char *missing = vmx_switched_off();
     struct vmx_caps caps;
 
     if (missing) {
