@@ -273,4 +273,5 @@ def main():
     return 1 if counts["not ok"] else 0
 
 
-base.main(main)
+if __name__ == "__main__":
+    base.main(main)
