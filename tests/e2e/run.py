@@ -16,26 +16,12 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
-SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(SOURCE / "tools" / "lib"))
-from xmhftools import base  # noqa: E402
-
-E2E = SOURCE / "tests" / "e2e"
-SEED = 77
-MEMORY = 512  # MiB
-
-
-class Failed(Exception):
-    """The test has shown that something is wrong."""
-
-
-class Skipped(Exception):
-    """The test could not be made here."""
-
-
-def check(condition, text):
-    if not condition:
-        raise Failed(text)
+from common import (E2E, MEMORY, SEED, SOURCE, Failed, Skipped, base,  # noqa: E402
+                    check, compile_program, masked, warnings)
+import guests  # noqa: E402
+import logs  # noqa: E402
+import resets  # noqa: E402
+import stress  # noqa: E402
 
 
 class Run:
@@ -83,15 +69,18 @@ class Machines:
 
     def compile(self, name):
         """A static program from tests/e2e, for the guest."""
-        program = self.scratch / name
-        if not program.exists():
-            base.run([os.environ.get("CC", "gcc"), "-O2", "-static", "-Wall", "-Wextra", "-Werror",
-                      "-I", SOURCE / "include", "-o", program, E2E / f"{name}.c"], f"compile {name}")
-        return program
+        return compile_program(name, self.scratch)
 
     def example(self, name):
         """A program of the PAL SDK, as built."""
-        program = self.build / "pal_sdk" / "examples" / name
+        return self._built(self.build / "pal_sdk" / "examples" / name)
+
+    def pal_test(self, name):
+        """A program of tests/e2e/pal, as built."""
+        return self._built(self.build / "tests" / "e2e" / "pal" / name)
+
+    @staticmethod
+    def _built(program):
         if not program.exists():
             raise Skipped(f"there is no {program}")
         return program
@@ -99,11 +88,6 @@ class Machines:
 
 def shell(script):
     return ["sh", "-c", script]
-
-
-def masked(seed):
-    """demo_pal's secret for a seed, masked as memsearch wants it."""
-    return "".join(f"{0xA5 ^ ((seed * 31 + i * 7) & 0xFF) ^ 0x5A:02x}" for i in range(32))
 
 
 # --- the bench itself, without the hypervisor ---------------------------------
@@ -205,24 +189,14 @@ def test_boot_bochs_svm(machines):
 
 # --- what the guest can see ----------------------------------------------------
 
-def warnings(run):
-    """Kernel messages of level warning and worse, without what differs by chance."""
-    lines = set()
-    for line in run.text().splitlines():
-        found = re.match(r"<(\d+)>\[[ .\d]+\] (.*)", line)
-        if found and int(found.group(1)) & 7 <= 4:
-            lines.add(re.sub(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+", "#", found.group(2)))
-    return lines
-
-
 def test_dmesg(machines):
     """The guest's kernel has nothing new to complain about."""
     # A busy host makes the kernel complain about clocks now and then, with and without
     # the hypervisor. What the hypervisor causes is there every time, and only with it.
     guest, control = None, set()
     for _ in range(4):
-        control |= warnings(machines.run(["dmesg", "-r"], hypervisor=False).ended_well())
-        seen = warnings(machines.run(["dmesg", "-r"]).ended_well())
+        control |= warnings(machines.run(["dmesg", "-r"], hypervisor=False).ended_well().text())
+        seen = warnings(machines.run(["dmesg", "-r"]).ended_well().text())
         guest = seen if guest is None else guest & seen
         if guest <= control:
             return f"{len(guest)} kinds of kernel warning, all of them also without the hypervisor"
@@ -355,9 +329,9 @@ def test_budgets(machines):
 BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1, test_boot_2, test_boot_4,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control, test_budgets,
-         test_pal_foreign, test_hypercall_fuzz)
+         test_pal_foreign, test_hypercall_fuzz, *guests.BASIC, *logs.BASIC, *resets.BASIC, *stress.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
-        test_hypercall_fuzz_long)  # only with --all, or by name
+        test_hypercall_fuzz_long, *guests.MORE, *logs.MORE, *resets.MORE, *stress.MORE)  # only with --all, or by name
 
 
 def name_of(test):

@@ -174,6 +174,16 @@ def kernel_headers(flavour):
     return folder
 
 
+def package_dir(package):
+    """Folder with the files of a Debian package, which is not installed."""
+    target = cache_root() / "packages" / package
+    if not target.exists():
+        with locked("fetch"), _scratch() as scratch:
+            if not target.exists():
+                _publish(_download(package, _apt_options("amd64", False), scratch), target)
+    return target
+
+
 def busybox(arch):
     """Path of a static busybox for guests of this architecture."""
     if arch != "i386":

@@ -40,11 +40,14 @@ def _boot(args, files, folder):
     # Names relative to the folder keep blanks and commas of its path out of
     # QEMU's module syntax, and the command lines the same on every machine.
     (folder / "vmlinuz").symlink_to(files.kernel)
+    initrd = not getattr(files, "no_initrd", False)
     if not files.hypervisor:
-        return ["-kernel", "vmlinuz", "-append", files.append, "-initrd", "initrd.gz"]
+        return (["-kernel", "vmlinuz", "-append", files.append]
+                + (["-initrd", "initrd.gz"] if initrd else []))
     (folder / "xmhf.elf").symlink_to(files.hypervisor)
     module = f"vmlinuz {files.append}".replace(",", ",,")
-    return ["-kernel", "xmhf.elf", "-append", args.hv_append, "-initrd", f"{module},initrd.gz"]
+    return ["-kernel", "xmhf.elf", "-append", args.hv_append,
+            "-initrd", f"{module},initrd.gz" if initrd else module]
 
 
 def command(args, files, folder):

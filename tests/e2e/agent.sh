@@ -1,0 +1,14 @@
+#!/bin/sh
+# In the guest: runs the lines that a test sends on the third serial port.
+# SPDX-License-Identifier: MIT
+#
+# A line is "NUMBER SHELL COMMAND". What the command prints goes back, then a line
+# "#NUMBER STATUS"; number 0 says that the agent is there.
+port=/dev/ttyS2
+stty -F $port raw -echo -hupcl 115200
+exec 3<>$port
+printf '\n#0 0\n' >&3
+while read -r number line <&3; do
+	sh -c "$line" >&3 2>&1 </dev/null 3>&-
+	printf '\n#%s %s\n' "$number" $? >&3
+done

@@ -1,0 +1,119 @@
+"""Guests other than the usual Linux: many CPUs, much memory, odd APIC ids, no Linux at all.
+
+SPDX-License-Identifier: MIT
+"""
+import re
+import time
+
+from common import E2E, SEED, check, masked
+from live import Live, package_file
+
+# Two sockets of three cores, four of six CPUs there: APIC ids 0, 1, 2 and 4.
+SPARSE = "4,sockets=2,cores=3,threads=1,maxcpus=6"
+# More CPUs than the host has run out of step: a clock that all share keeps Linux calm.
+STEADY = "tsc=unstable clocksource=acpi_pm"
+
+
+def test_boot_16(machines):
+    """Linux with 16 CPUs."""
+    with Live(machines, smp="16", append=STEADY, adds=[machines.compile("hvinfo")]) as machine:
+        machine.ready(600)
+        machine.wait_log(r"^\[xmhf[^\]]*\] up on 16 CPU", 5)
+        check(machine.sh("nproc") == "16", "not all CPUs came up")
+        ran = machine.sh("for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do "
+                         "taskset -c $i true && echo $i; done | wc -l", 120)
+        check(ran == "16", f"programs ran on {ran} CPUs")
+    return "hypervisor and Linux on 16 CPUs, a program ran on each"
+
+
+def sparse(machines, hypervisor):
+    with Live(machines, smp=SPARSE, append=STEADY, hypervisor=hypervisor,
+              adds=[machines.example("demo_pal")]) as machine:
+        machine.ready(300)
+        ids = machine.sh("grep '^apicid' /proc/cpuinfo | cut -d: -f2 | tr -d '\\n'").split()
+        check(ids == ["0", "1", "2", "4"], f"APIC ids {ids} instead of 0 1 2 4")
+        for cpu in (1, 2, 3):
+            control = f"/sys/devices/system/cpu/cpu{cpu}/online"
+            machine.sh(f"echo 0 >{control} && echo 1 >{control} && taskset -c {cpu} true")
+            if hypervisor:
+                machine.sh(f"taskset -c {cpu} demo_pal | grep -q '= 42 ok'")
+
+
+def test_sparse_apic_ids(machines):
+    """CPUs whose APIC ids have gaps."""
+    sparse(machines, False)
+    sparse(machines, True)
+    return "APIC ids 0, 1, 2, 4: each CPU went down, came up and ran a PAL; the control run agrees"
+
+
+def test_memory_6g(machines):
+    """6 GiB of memory, some of it above 4 GiB."""
+    run = machines.run(["sh", "-c", "grep MemTotal /proc/meminfo; demo_pal"], "--mem", "6144",
+                       adds=[machines.example("demo_pal")]).ended_well()
+    total = int(re.search(r"MemTotal: *(\d+)", run.text()).group(1)) >> 10
+    check(total > 5700, f"the guest has {total} MiB")
+    check("= 42 ok" in run.text(), f"no PAL: {run.text()}")
+    return f"the guest has {total} MiB and a PAL works"
+
+
+def test_init_on_alloc_0(machines):
+    """A dead PAL's memory, where the kernel itself does not clear what it gives out."""
+    script = (f"sh holdpal.sh {SEED} || exit 1; kill -9 $(pidof demo_pal); sleep 1; "
+              f"memsearch --kcore {masked(SEED)}; echo search $?")
+    run = machines.run(["sh", "-c", script], "--append", "init_on_alloc=0 init_on_free=0",
+                       adds=[machines.example("demo_pal"), machines.compile("memsearch"),
+                             E2E / "holdpal.sh"]).ended_well()
+    check("registered" in run.text() and "search 1" in run.text(), run.text())
+    return "with init_on_alloc=0 a PAL's secret is not found after kill -9"
+
+
+def memtest86(machines, wanted, seconds):
+    """Run memtest86+ until its screen, which it also writes to the serial port, shows `wanted`."""
+    guest = package_file("memtest86+", "boot/memtest86+x64.bin")
+    with Live(machines, guest=guest, append="console=ttyS0,115200", mem=48) as machine:
+        start = machine.wait_log(r"starting the guest", 60).end()
+        machine.wait_log(wanted, seconds, start)
+        text = machine.log()[start:]
+        errors = set(re.findall(r"Errors: *(\d+)", text))
+        check(errors == {"0"}, f"errors seen: {errors}")
+        check("CPU: 2 Cores" in text and "(PAR)" in text, "not two CPUs at once")
+        check("[xmhf" not in text, f"the hypervisor complained:\n{machine.tail()}")
+        return max(int(n) for n in re.findall(r"#(\d+) ", text))
+
+
+def test_memtest86(machines):
+    """memtest86+ as the guest, by the Linux boot protocol: its first tests."""
+    return f"all memory on 2 CPUs up to test {memtest86(machines, '#7 ', 300)}, no error"
+
+
+def test_memtest86_long(machines):
+    """memtest86+, a whole pass."""
+    return f"a pass on 2 CPUs up to test {memtest86(machines, 'Pass: *1', 1200)}, no error"
+
+
+def vga_text(machine):
+    """The text screen, 80 by 25."""
+    with machine.dump(0xB8000, 4000) as data:
+        text = bytes(data[::2]).decode("cp437")
+    return "\n".join(text[i:i + 80].rstrip() for i in range(0, 2000, 80))
+
+
+def test_ipxe(machines):
+    """iPXE as the guest, by the 16-bit boot protocol."""
+    guest = package_file("ipxe", "boot/ipxe.lkrn")
+    with Live(machines, guest=guest) as machine:
+        first, last = machine.protected()
+        text, end = "", time.monotonic() + 180
+        while time.monotonic() < end and not re.search(r"iPXE 1\.\d+", text):
+            time.sleep(1)
+            text = vga_text(machine)
+        check("iPXE initialising devices...ok" in text and "iPXE 1." in text,
+              f"the screen shows:\n{text}\nthe log:\n{machine.tail()}")
+        machine.wait_log(r"starting the guest", 1)
+        check("PANIC" not in machine.log(), "the hypervisor panicked")
+    version = re.search(r"iPXE 1\.\S+", text).group(0)
+    return f"{version} initialised its devices under the hypervisor"
+
+
+BASIC = (test_sparse_apic_ids, test_memory_6g, test_init_on_alloc_0, test_memtest86, test_ipxe)
+MORE = (test_boot_16, test_memtest86_long)

@@ -1,0 +1,142 @@
+"""Resets, power-off, sleep and panics with a live PAL: what is left in memory, seen from outside.
+
+SPDX-License-Identifier: MIT
+"""
+from common import E2E, SEED, check, secret
+from live import Live, build_id
+
+SECRET = secret(SEED)
+
+# How the guest resets, and what the machine must say of it. The first five are Linux's
+# reboot=a,k,t,p and a panic with panic=-1.
+REBOOT = "echo {} >/sys/kernel/reboot/type; reboot -f"
+WAYS = (
+    ("ACPI", REBOOT.format("acpi"), "guest-reset"),
+    ("keyboard controller", REBOOT.format("kbd"), "guest-reset"),
+    ("triple fault", REBOOT.format("triple"), "guest-reset"),
+    ("port CF9", REBOOT.format("pci"), "guest-reset"),
+    ("guest panic", "echo c >/proc/sysrq-trigger", "guest-reset"),
+    ("sysrq b", "echo b >/proc/sysrq-trigger", "guest-reset"),
+    ("power-off", "poweroff -f", "guest-shutdown"),
+)
+
+
+def pal_machine(machines, **options):
+    """A machine whose guest can hold a PAL with a secret, and keep another one running."""
+    adds = [machines.example("demo_pal"), E2E / "holdpal.sh", machines.pal_test("pal_spin"),
+            machines.compile("hvinfo"), *options.pop("adds", ())]
+    return Live(machines, adds=adds, **options)
+
+
+def hold(machine):
+    """Start the PALs and prove that the search from outside finds the secret where it belongs."""
+    first, last = machine.protected()
+    text = machine.sh(f"sh holdpal.sh {SEED}")
+    check("registered" in text and "= 42 ok" in text, f"no PAL: {text}")
+    machine.sh("pal_spin 1000 >/dev/null 2>&1 &")
+    found = machine.search(SECRET)
+    check(len(found) >= 4, f"control: the live PAL's secret was found {len(found)} times")
+    outside = [hex(at) for at in found if not first <= at <= last]
+    check(not outside, f"the live PAL's secret is at {outside}, outside of the protected range")
+
+
+def nothing_left(machine, when):
+    found = machine.search(SECRET)
+    check(not found, f"{when}: the secret is at {[hex(at) for at in found[:8]]}")
+
+
+def resets(machines, ways):
+    with pal_machine(machines) as machine:
+        for name, script, reason in ways:
+            machine.ready()
+            nothing_left(machine, f"boot before {name}")
+            hold(machine)
+            machine.send(script)
+            seen = machine.stopped()
+            check(seen == reason, f"{name}: the machine ended with {seen}, not {reason}")
+            nothing_left(machine, name)
+            machine.boot_again()
+        machine.ready()
+        nothing_left(machine, "the last boot")
+    return (f"{len(ways)} ways ({', '.join(name for name, _, _ in ways)}): a live PAL's secret is "
+            "found from outside before, never after, nor in the next boot")
+
+
+def test_resets(machines):
+    """Resets and power-off wipe PALs: memory is searched from outside."""
+    return resets(machines, WAYS)
+
+
+def test_kexec(machines):
+    """A kernel that starts another one keeps what PALs had out of reach of both."""
+    kernel = machines.kernel()
+    with pal_machine(machines, adds=[machines.compile("kexecload"), kernel, machines.initrd()],
+                     mem=768) as machine:
+        machine.ready()
+        hold(machine)
+        first, last = machine.protected()
+        machine.sh("cat /proc/cmdline >cmdline")
+        machine.send(f"kexecload {kernel.name} agent.gz \"$(cat cmdline) second\"")
+        machine.ready()
+        check("second" in machine.sh("cat /proc/cmdline"), "the first kernel still runs")
+        outside = [hex(at) for at in machine.search(SECRET) if not first <= at <= last]
+        check(not outside, f"after kexec the secret is at {outside}")
+        check(machine.sh("nproc") == "2", "not all CPUs came up")
+        machine.sh("insmod /nothing 2>/dev/null; true")
+    return "a second kernel runs on both CPUs; the first one's PAL never left the protected range"
+
+
+# --- sleep ----------------------------------------------------------------------
+
+def test_sleep(machines):
+    """Suspend to RAM is refused so that the OS goes on; the other states are tried."""
+    with pal_machine(machines) as machine:
+        machine.ready()
+        hold(machine)
+        said = {}
+        for state in ("mem", "standby", "freeze", "disk"):
+            alarm = "echo +4 >/sys/class/rtc/rtc0/wakealarm; " if state == "freeze" else ""
+            said[state] = machine.sh(f"{alarm}echo {state} >/sys/power/state; echo status $?", 300)
+        log = machine.log()
+        check("suspend refused" in log, "the hypervisor refused nothing")
+        dmesg = machine.sh("dmesg | grep PM:")
+        for line in ("suspend entry (deep)", "suspend exit"):
+            check(line in dmesg, f"no \"{line}\" in:\n{dmesg}")
+        check(machine.sh("nproc") == "2", "not all CPUs came back")
+        machine.sh("echo go >pal.in; for i in 1 2 3 4 5 6 7 8 9; do grep -q unregistered pal.out && "
+                   "break; sleep 1; done; grep -q '^unregistered' pal.out")
+        machine.sh("sh -c 'demo_pal | grep \"= 42 ok\"'")
+    told = ", ".join(f"{state}: {text.splitlines()[-1]}" for state, text in said.items())
+    return f"S3 was refused, Linux went on with 2 CPUs, its PAL too ({told})"
+
+
+# --- panic ----------------------------------------------------------------------
+
+def test_panic(machines):
+    """A panic of the hypervisor leaves a record for the next boot, and no secret."""
+    wanted = build_id(machines.build / "xmhf-core.elf")
+    with pal_machine(machines, hv_append="testpanic") as machine:
+        machine.ready()
+        hold(machine)
+        machine.send("hvinfo call 0x1ff")
+        machine.stopped()
+        nothing_left(machine, "panic")
+        log = machine.log()
+        check("PANIC: asked for by a hypercall" in log, "no panic on the serial line")
+        for form in (SECRET, SECRET.hex().encode(), SECRET[:8][::-1].hex().encode()):
+            raw = (machine.folder / "serial.log").read_bytes()
+            check(form not in raw, "the secret is in the serial log")
+        start = machine.boot_again()
+        found = machine.wait_log(r"crash: build-id ([0-9a-f]+)", 120, start)
+        check(found.group(1) == wanted, f"the record is of build {found.group(1)}, not {wanted}")
+        machine.wait_log(r"crash: text asked for by a hypercall", 20, start)
+        machine.ready()
+        nothing_left(machine, "boot after the panic")
+        log = machine.log()[start:]
+        check(log.count("crash: build-id") == 1, "the record was printed more than once")
+    lines = len([line for line in log.splitlines() if "] crash:" in line])
+    return f"no secret left; the next boot printed a record of {lines} lines, build id {wanted[:12]}"
+
+
+BASIC = (test_resets, test_sleep, test_panic)
+MORE = (test_kexec,)
