@@ -72,9 +72,8 @@ static const struct virt_ops *choose_vendor(void)
             return vendors[i];
         }
     }
-    for (size_t i = 0; i < ARRAY_SIZE(vendors); i++) {
-        log_error("%s can't be used: missing %s", vendors[i]->name, missing[i]);
-    }
+    log_error("cannot start: for %s this CPU lacks %s; for %s it lacks %s", vendors[0]->name,
+              missing[0], vendors[1]->name, missing[1]);
     return NULL;
 }
 

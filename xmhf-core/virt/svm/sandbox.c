@@ -68,7 +68,9 @@ void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     c->cr2 = 0;
     choose_asid(s, c, sb->tag);
     /* Branch records and single-stepping on branches that ring 0 set up must not see us. */
-    s->saved_debugctl = hw_rdmsr(MSR_IA32_DEBUGCTL);
+    if (!hw_rdmsr_safe(MSR_IA32_DEBUGCTL, &s->saved_debugctl)) {
+        s->saved_debugctl = 0; /* Bochs' AMD CPU has SVM and not this */
+    }
     if (s->saved_debugctl) {
         hw_wrmsr(MSR_IA32_DEBUGCTL, 0);
     }
