@@ -7,6 +7,7 @@
  */
 #include "mb_parse.h"
 
+#include <util/bytes.h>
 #include <util/e820.h>
 #include <util/string.h>
 
@@ -62,14 +63,6 @@ static bool fetch(mb_mapper map, uint64_t addr, void *dst, size_t len)
         memcpy(dst, p, len);
     }
     return p != NULL;
-}
-
-static uint32_t le32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
 }
 
 /* The NUL-terminated string at `addr`. False if it can't be read or is too long. */

@@ -5,6 +5,7 @@
  */
 #include <acpi/acpi.h>
 
+#include <util/bytes.h>
 #include <util/string.h>
 
 #define LAPIC_DEFAULT 0xfee00000ULL
@@ -55,22 +56,6 @@ static int fail(const char **why, const char *text)
 {
     *why = text;
     return -1;
-}
-
-static uint32_t le32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint64_t le64(const uint8_t *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
 }
 
 static bool sums_to_zero(const uint8_t *p, size_t len)

@@ -2,6 +2,7 @@
 /* The 16-bit Linux boot protocol: checking the image, places, and the set-up area. */
 #include <guest/linux16.h>
 #include <guest/linux_header.h>
+#include <util/bytes.h>
 #include <util/e820.h>
 #include <util/string.h>
 
@@ -9,25 +10,13 @@
 #define CMDLINE_AT 0xe000
 #define KERNEL_AT  MIB(1)
 
-static uint16_t word_at(const uint8_t *p, size_t at) { return (uint16_t)(p[at] | p[at + 1] << 8); }
-
-static void put32(uint8_t *p, size_t at, uint64_t value)
-{
-    uint32_t v = (uint32_t)value;
-
-    memcpy(p + at, &v, sizeof(v));
-}
-
 bool linux16_wanted(const void *image, uint64_t size)
 {
     const uint8_t *p = image;
-    uint32_t code32;
-
-    if (size < 0x300 || memcmp(p + HDR_MAGIC, "HdrS", 4) != 0 || word_at(p, HDR_VERSION) < 0x202) {
+    if (size < 0x300 || memcmp(p + HDR_MAGIC, "HdrS", 4) != 0 || le16(p + HDR_VERSION) < 0x202) {
         return false;
     }
-    memcpy(&code32, p + HDR_CODE32_START, sizeof(code32));
-    return code32 == 0;
+    return le32(p + HDR_CODE32_START) == 0;
 }
 
 int linux16_plan(const struct boot_info *bi, const void *image, struct linux16_plan *plan,
@@ -63,17 +52,15 @@ int linux16_plan(const struct boot_info *bi, const void *image, struct linux16_p
 void linux16_fill(uint8_t *area, const struct boot_info *bi, const void *image,
                   const struct linux16_plan *plan)
 {
-    uint16_t heap_end = HEAP_END - 0x200;
-
     memset(area, 0, LINUX16_AREA);
     memcpy(area, image, plan->setup_size);
     area[HDR_TYPE_OF_LOADER] = LOADER_OTHER;
     area[HDR_LOADFLAGS] = (uint8_t)(area[HDR_LOADFLAGS] | CAN_USE_HEAP);
-    memcpy(area + HDR_HEAP_END, &heap_end, sizeof(heap_end));
-    put32(area, HDR_CMD_LINE_PTR, plan->area + CMDLINE_AT);
+    put_le16(area + HDR_HEAP_END, HEAP_END - 0x200);
+    put_le32(area + HDR_CMD_LINE_PTR, (uint32_t)(plan->area + CMDLINE_AT));
     if (bi->module_count > 1) {
-        put32(area, HDR_RAMDISK_IMAGE, bi->module[1].start);
-        put32(area, HDR_RAMDISK_SIZE, bi->module[1].size);
+        put_le32(area + HDR_RAMDISK_IMAGE, (uint32_t)(bi->module[1].start));
+        put_le32(area + HDR_RAMDISK_SIZE, (uint32_t)(bi->module[1].size));
     }
     str_copy((char *)area + CMDLINE_AT, bi->module[0].cmdline, LINUX16_AREA - CMDLINE_AT);
 }

@@ -6,6 +6,7 @@
 #include <guest/linux_boot.h>
 #include <guest/linux_header.h>
 
+#include <util/bytes.h>
 #include <util/e820.h>
 #include <util/string.h>
 
@@ -52,41 +53,14 @@ static int fail(const char **why, const char *text)
     return -1;
 }
 
-static uint16_t get16(const uint8_t *p)
-{
-    uint16_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static void put16(uint8_t *p, uint16_t v) { memcpy(p, &v, sizeof(v)); }
-static void put32(uint8_t *p, uint32_t v) { memcpy(p, &v, sizeof(v)); }
-static void put64(uint8_t *p, uint64_t v) { memcpy(p, &v, sizeof(v)); }
 
 /* Fields that depend on the protocol version. Before 2.10 kernels neither said where
  * they want to be nor how much room they need: 1 MiB, and three times their size. */
 static void read_needs(const uint8_t *image, struct header *h)
 {
-    if (get16(image + HDR_VERSION) >= 0x20a) {
-        h->pref = get64(image + HDR_PREF_ADDRESS);
-        h->init_size = get32(image + HDR_INIT_SIZE);
+    if (le16(image + HDR_VERSION) >= 0x20a) {
+        h->pref = le64(image + HDR_PREF_ADDRESS);
+        h->init_size = le32(image + HDR_INIT_SIZE);
     } else {
         h->pref = MIB(1);
         h->init_size = 3 * h->kernel_size;
@@ -101,11 +75,11 @@ static int read_header(const uint8_t *image, uint64_t size, struct header *h, co
 {
     unsigned sectors;
 
-    if (size < 1024 || get16(image + HDR_BOOT_FLAG) != 0xaa55
+    if (size < 1024 || le16(image + HDR_BOOT_FLAG) != 0xaa55
         || memcmp(image + HDR_MAGIC, "HdrS", 4) != 0) {
         return fail(why, "the guest kernel is no Linux bzImage");
     }
-    if (get16(image + HDR_VERSION) < 0x206 || (image[HDR_LOADFLAGS] & LOADED_HIGH) == 0) {
+    if (le16(image + HDR_VERSION) < 0x206 || (image[HDR_LOADFLAGS] & LOADED_HIGH) == 0) {
         return fail(why, "the guest kernel is too old (boot protocol below 2.06, or a zImage)");
     }
     sectors = image[HDR_SETUP_SECTS] != 0 ? image[HDR_SETUP_SECTS] : 4;
@@ -114,9 +88,9 @@ static int read_header(const uint8_t *image, uint64_t size, struct header *h, co
         return fail(why, "the guest kernel is cut short");
     }
     h->kernel_size = size - h->setup_size;
-    h->align = get32(image + HDR_KERNEL_ALIGNMENT);
+    h->align = le32(image + HDR_KERNEL_ALIGNMENT);
     h->relocatable = image[HDR_RELOCATABLE] != 0;
-    h->initrd_limit = (uint64_t)get32(image + HDR_INITRD_ADDR_MAX) + 1;
+    h->initrd_limit = (uint64_t)le32(image + HDR_INITRD_ADDR_MAX) + 1;
     read_needs(image, h);
     if (h->relocatable && (h->align == 0 || (h->align & (h->align - 1)) != 0)) {
         return fail(why, "the guest kernel's alignment is no power of two");
@@ -242,7 +216,7 @@ int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan 
     if (read_header(bytes, bi->module[0].size, &h, why) != 0) {
         return -1;
     }
-    if (strlen(bi->module[0].cmdline) > get32(bytes + HDR_CMDLINE_SIZE)) {
+    if (strlen(bi->module[0].cmdline) > le32(bytes + HDR_CMDLINE_SIZE)) {
         return fail(why, "the command line is too long for the guest kernel");
     }
     plan->kernel_src = bi->module[0].start + h.setup_size;
@@ -269,7 +243,7 @@ static void fill_screen(uint8_t *bp)
     bp[BP_VIDEO_COLS] = 80;
     bp[BP_VIDEO_LINES] = 25;
     bp[BP_VIDEO_IS_VGA] = 1;
-    put16(bp + BP_VIDEO_POINTS, 16);
+    put_le16(bp + BP_VIDEO_POINTS, 16);
 }
 
 static void fill_e820(uint8_t *bp, const struct boot_mem *map, unsigned count)
@@ -306,13 +280,13 @@ void linux_fill_params(void *params, const void *image, const struct linux_plan 
     copy_header(bp, image);
     bp[HDR_TYPE_OF_LOADER] = LOADER_OTHER;
     bp[HDR_LOADFLAGS] &= (uint8_t)~CAN_USE_HEAP;
-    put32(bp + HDR_CODE32_START, plan->entry);
-    put32(bp + HDR_RAMDISK_IMAGE, (uint32_t)plan->initrd_dst);
-    put32(bp + HDR_RAMDISK_SIZE, (uint32_t)plan->initrd_size);
-    put32(bp + HDR_CMD_LINE_PTR, (uint32_t)plan->cmdline);
+    put_le32(bp + HDR_CODE32_START, plan->entry);
+    put_le32(bp + HDR_RAMDISK_IMAGE, (uint32_t)plan->initrd_dst);
+    put_le32(bp + HDR_RAMDISK_SIZE, (uint32_t)plan->initrd_size);
+    put_le32(bp + HDR_CMD_LINE_PTR, (uint32_t)plan->cmdline);
     fill_screen(bp);
     fill_e820(bp, map, map_count);
     if (rsdp != 0 && !e820_is_usable(map, map_count, rsdp, 1)) {
-        put64(bp + BP_RSDP, rsdp);
+        put_le64(bp + BP_RSDP, rsdp);
     }
 }
