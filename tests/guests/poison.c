@@ -299,7 +299,7 @@ static void check_breakpoints(void)
         call3(TV_HC_UNREG, entry(), 0, 0, 0);
     } else {
         struct exec d = call3(XMHF_HC_INFO, XMHF_INFO_LAST_DEATH, 0, 0, 0);
-        CHECK(x.vector == EXC_GP && d.gpr[RAX] == (1ULL << 32 | EXC_DB << 16),
+        CHECK(x.vector == EXC_GP && d.gpr[RAX] >> 16 == (1ULL << 16 | EXC_DB),
               "breakpoints: vector %llu, death 0x%llx", (unsigned long long)x.vector,
               (unsigned long long)d.gpr[RAX]);
         say("this emulator keeps the OS's breakpoints in the PAL: it died of #DB");

@@ -146,7 +146,7 @@ def boot(test, args, hypervisor):
                 time.sleep(0.05)
         finally:
             bench.stop(process)
-        messages = bochs.messages(folder) or bench.emulator_messages(folder)
+        messages = (bochs.messages if args.bench == "vmx" else bench.emulator_messages)(folder)
         if outcome.verdict == "ERROR" and messages:
             outcome = outcome._replace(text=f"{outcome.text}; emulator: {messages[-1]}")
         return outcome
@@ -253,6 +253,13 @@ def interrupted(_number, _frame):
     raise KeyboardInterrupt
 
 
+def build_guests(args):
+    signal.signal(signal.SIGTERM, interrupted)
+    if subprocess.run(["make", "-s", "guests"], cwd=args.build, stdin=subprocess.DEVNULL,
+                      stdout=sys.stderr, check=False).returncode:
+        raise base.ToolError(f"cannot build the guests in {args.build}")
+
+
 def main():
     args = parse()
     tests, args.skips = read_config()
@@ -263,10 +270,7 @@ def main():
         return 0
     tests = select(tests, args)
     args.build = args.build.absolute()
-    signal.signal(signal.SIGTERM, interrupted)
-    if subprocess.run(["make", "-s", "guests"], cwd=args.build, stdin=subprocess.DEVNULL,
-                      stdout=sys.stderr, check=False).returncode:
-        raise base.ToolError(f"cannot build the guests in {args.build}")
+    build_guests(args)
     bench.hypervisor_image(None, args.build)
     counts = collections.Counter(report(test, args) for test in tests)
     print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Start the hypervisor on each CPU model of Bochs that has virtualization: a PAL, or a refusal.
+
+SPDX-License-Identifier: MIT
+"""
+import argparse
+import collections
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True  # the source tree stays as it is
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import run  # noqa: E402
+from run import base, bench  # noqa: E402
+
+EPILOG = """\
+An unknown MSR is #GP on all of them (ignore_bad_msrs=0), as on real CPUs. tests/guests/models.cfg
+says which model must do what.
+"""
+Model = collections.namedtuple("Model", "name cpus result feature")
+MEMORY = 128   # MiB
+SECONDS = 120
+FATAL = re.compile(r"PANIC|>>PANIC<<|crash:")
+
+
+def read_config():
+    models = []
+    for line in (run.SOURCE / "tests/guests/models.cfg").read_text().splitlines():
+        words = line.split("#")[0].split(maxsplit=3)
+        if words:
+            models.append(Model(words[0], int(words[1]), words[2], (words + [""])[3]))
+    return models
+
+
+def known_models():
+    """What this Bochs has."""
+    done = subprocess.run([base.need("bochs", "bochs"), "-help", "cpu"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.stdout.split()
+
+
+def up(model, text):
+    """What is wrong with a machine that should run the PAL, or None."""
+    verdict = run.VERDICT.search(text)
+    if not verdict or verdict.group(1) != "PASS":
+        return verdict.group(0) if verdict else "no verdict"
+    if not re.search(rf"^\[xmhf[^\]]*\] up on {model.cpus} CPU", text, re.M):
+        return f"the hypervisor isn't on {model.cpus} CPUs"
+    return None
+
+
+def refused(model, text):
+    """What is wrong with a machine that should be refused, or None."""
+    lines = re.findall(r"^\[xmhf\] (cannot start: .*)", text, re.M)
+    if "launch refused" not in text or len(lines) != 1:
+        return f"{len(lines)} lines say why it can't start"
+    if f"lacks {model.feature}" not in lines[0]:
+        return f"the line doesn't name {model.feature}: {lines[0]}"
+    return None
+
+
+def boot(model, args):
+    """The serial log of one machine, up to its verdict or the last line of a refusal."""
+    guest = model.result if model.result != "refused" else "pal"
+    test = run.Test(name=model.name, program=guest, cpus=model.cpus, mem=MEMORY, bench="vmx",
+                    seconds=SECONDS, end="verdict", control="no", when="ci", arguments="")
+    args.cpu_model = model.name
+    return run.boot(test, args, hypervisor=True).log
+
+
+def run_model(model, args, known):
+    """(kind, reason, log) of one model."""
+    if model.name not in known:
+        return "skip", "this Bochs doesn't have it", ""
+    text = boot(model, args)
+    problem = (refused if model.result == "refused" else up)(model, text)
+    if problem or FATAL.search(text):
+        return "not ok", problem or FATAL.search(text).group(0), text
+    if model.result == "refused":
+        return "ok", f"refused in one line, for it lacks {model.feature}", text
+    return "ok", run.VERDICT.search(text).group(2), text
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=EPILOG)
+    add = parser.add_argument
+    add("names", nargs="*", metavar="MODEL", help="only these")
+    add("--all", action="store_true", help="accepted: there are no long ones")
+    add("--build", default=base.build_root(), metavar="DIR", type=pathlib.Path,
+        help="build folder (default: $XMHF_BUILD, or in the cache)")
+    add("--hv-append", default="", metavar="ARGS", help="the hypervisor's options")
+    add("--patience", type=float, default=1, metavar="F", help="multiply all time limits by F")
+    args = parser.parse_args()
+    args.build, args.bench = args.build.absolute(), "vmx"
+    return args
+
+
+def main():
+    args = parse()
+    models = [m for m in read_config() if m.name in args.names or not args.names]
+    run.build_guests(args)
+    bench.hypervisor_image(None, args.build)
+    known, counts = known_models(), collections.Counter()
+    for model in models:
+        start = time.monotonic()
+        kind, reason, log = run_model(model, args, known)
+        print(f"{kind} {model.name}: {reason} ({time.monotonic() - start:.1f} s)")
+        if kind == "not ok":
+            for line in log.splitlines()[-25:]:
+                print(f"    | {line}")
+        sys.stdout.flush()
+        counts[kind] += 1
+    print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
+    return 1 if counts["not ok"] or not counts["ok"] else 0
+
+
+base.main(main)
