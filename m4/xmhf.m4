@@ -30,6 +30,19 @@ AS_IF([test "$enable_sanitizers" != no], [
 AC_SUBST([SANITIZE])
 ])
 
+# XMHF_M32
+# Tests of 32-bit PALs are 32-bit programs; without a C library for them the rest still builds.
+AC_DEFUN([XMHF_M32], [
+xmhf_saved=$CFLAGS
+CFLAGS="$CFLAGS -m32 -static"
+AC_MSG_CHECKING([whether $CC can make 32-bit programs])
+AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <stdio.h>]], [[puts("");]])],
+    [have_m32=yes], [have_m32="no: run  apt-get install gcc-multilib libc6-dev-i386"])
+AC_MSG_RESULT([$have_m32])
+CFLAGS=$xmhf_saved
+AM_CONDITIONAL([HAVE_M32], [test "$have_m32" = yes])
+])
+
 # XMHF_LIBDW
 # tools/logdecode reads DWARF with elfutils; without that everything else still builds.
 AC_DEFUN([XMHF_LIBDW], [

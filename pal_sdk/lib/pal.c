@@ -33,16 +33,16 @@ static bool is_amd(void)
 
 uint64_t pal_hypercall(uint32_t command, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
 {
-    uint64_t rax = command;
+    pal_word a = command, c = (pal_word)a1, d = (pal_word)a2, s = (pal_word)a3, i = (pal_word)a4;
 
     if (is_amd()) {
-        __asm__ volatile(".byte 0x0f, 0x01, 0xd9" : "+a"(rax)
-                         : "c"(a1), "d"(a2), "S"(a3), "D"(a4) : "memory");
+        __asm__ volatile(".byte 0x0f, 0x01, 0xd9" : "+a"(a)
+                         : "c"(c), "d"(d), "S"(s), "D"(i) : "memory");
     } else {
-        __asm__ volatile(".byte 0x0f, 0x01, 0xc1" : "+a"(rax)
-                         : "c"(a1), "d"(a2), "S"(a3), "D"(a4) : "memory");
+        __asm__ volatile(".byte 0x0f, 0x01, 0xc1" : "+a"(a)
+                         : "c"(c), "d"(d), "S"(s), "D"(i) : "memory");
     }
-    return rax;
+    return a;
 }
 
 uint64_t pal_info(uint32_t which)

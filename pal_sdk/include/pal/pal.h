@@ -3,14 +3,14 @@
  * Running a piece of a program as a PAL: isolated by the hypervisor from the rest of the
  * program and from the operating system.
  *
- *     PAL_CODE static PAL_ABI uint64_t add(uint64_t a, uint64_t b) { return a + b; }
+ *     PAL_CODE static PAL_ABI pal_word add(pal_word a, pal_word b) { return a + b; }
  *
  *     struct pal p;
  *     struct pal_spec spec = PAL_SPEC(add);
  *     pal_create(&p, &spec);                  memory, code copied
  *     pal_add_integer(&p); pal_add_integer(&p);
  *     uint64_t error = pal_register(&p);      0, or pal_error_text(error) tells
- *     uint64_t sum = ((uint64_t (PAL_ABI *)(uint64_t, uint64_t))p.entry)(20, 22);
+ *     pal_word sum = ((pal_word (PAL_ABI *)(pal_word, pal_word))p.entry)(20, 22);
  *     pal_unregister(&p);
  *     pal_destroy(&p);
  *
@@ -30,8 +30,15 @@
 
 #define PAL_PAGE 4096u
 
-/* Every PAL is called by the System V convention, on Windows too. */
+/* 64-bit PALs are called by the System V convention, 32-bit ones by cdecl, on Windows too. */
+#ifdef __x86_64__
 #define PAL_ABI __attribute__((sysv_abi))
+#else
+#define PAL_ABI __attribute__((cdecl))
+#endif
+
+/* The machine word: what an integer argument is, what a pointer's size is counted in. */
+typedef uintptr_t pal_word;
 
 /* Functions that make up the PAL: the linker gathers them. Loops must not become calls of
  * memset or memcpy, which lie outside. */
@@ -75,7 +82,8 @@ static inline bool pal_inside(void)
     return a == TV_CPUID_REPLY_EAX && b != TV_CPUID_NOT_IN_PAL;
 }
 
-/* A hypercall with up to four arguments; only if pal_available(). */
+/* A hypercall with up to four arguments; only if pal_available(). 32-bit code: the low halves
+ * of arguments and result. */
 uint64_t pal_hypercall(uint32_t command, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4);
 /* An item of enum xmhf_info. */
 uint64_t pal_info(uint32_t which);

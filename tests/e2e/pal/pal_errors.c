@@ -4,6 +4,7 @@
  * fault that the caller's own write would have got; nothing is changed, nothing leaks.
  */
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64
 #include "tap.h"
 #include <fcntl.h>
 #include <sys/auxv.h>
@@ -12,6 +13,13 @@
 #include <unistd.h>
 
 #define PAGES 16
+#ifdef __x86_64__
+#define IN_KERNEL ((void *)0xffffffff81000000)
+#define NOWHERE   ((void *)0x8000000000000000) /* not canonical */
+#else
+#define IN_KERNEL ((void *)0xfffe0000)         /* of 64-bit kernels too there is nothing */
+#define NOWHERE   ((void *)0xfffffffc)         /* the structure would end above 4 GiB */
+#endif
 
 static uint8_t *arena;   /* PAGES pages, RWX */
 static struct tv_pal_sections sections;
@@ -19,7 +27,7 @@ static struct tv_pal_params params;
 static uint64_t entry;
 static uint64_t pool_before;
 
-PAL_CODE static PAL_ABI uint64_t identity(uint64_t x) { return x; }
+PAL_CODE static PAL_ABI pal_word identity(pal_word x) { return x; }
 
 static void section(unsigned i, uint32_t type, const void *start, uint32_t pages)
 {
@@ -186,9 +194,11 @@ static void test_entries(void)
 
 static void test_param_sizes(void)
 {
-    static const uint64_t bad[] = { 512, 1ULL << 61, (1ULL << 61) + 1, UINT64_MAX };
+    static const uint64_t bad[] = {
+        PAL_PAGE / sizeof(pal_word), 1ULL << 61, 1ULL << 62, (1ULL << 62) + 1, UINT64_MAX,
+    };
 
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         char what[64];
         params.params[0].type = TV_PARAM_POINTER;
         params.params[0].size = bad[i];
@@ -206,15 +216,14 @@ static void test_descriptor_memory(void)
     }
     if (CATCH()) {
         ok(false, "parameters in the kernel: %s",
-           pal_error_name(reg(&sections, (void *)0xffffffff81000000)));
+           pal_error_name(reg(&sections, IN_KERNEL)));
     } else {
         ok(tap_signal == SIGSEGV, "parameters in the kernel: SIGSEGV");
     }
     if (CATCH()) {
-        ok(false, "sections at a non-canonical address: %s",
-           pal_error_name(reg((void *)0x8000000000000000, &params)));
+        ok(false, "sections at %p: %s", NOWHERE, pal_error_name(reg(NOWHERE, &params)));
     } else {
-        ok(tap_signal == SIGSEGV, "sections at a non-canonical address: SIGSEGV");
+        ok(tap_signal == SIGSEGV, "sections at %p: SIGSEGV", NOWHERE);
     }
 }
 
@@ -413,15 +422,15 @@ static void test_no_memory(void)
 /* A pointer that the PAL's result can't be written to faults at the call. */
 static void test_call_pointers(void)
 {
-    static const uint64_t constant[64] __attribute__((aligned(4096))) = { 1, 2, 3 };
-    uint64_t variable[64] = { 5 };
+    static const pal_word constant[64] __attribute__((aligned(4096))) = { 1, 2, 3 };
+    pal_word variable[64] = { 5 };
     struct pal_spec spec = PAL_SPEC(identity);
     struct pal p;
-    uint64_t (PAL_ABI *call)(const void *);
+    pal_word (PAL_ABI *call)(const void *);
 
     pal_create(&p, &spec);
     pal_add_pointer(&p, 64);
-    call = (uint64_t (PAL_ABI *)(const void *))(uintptr_t)p.entry;
+    call = (pal_word (PAL_ABI *)(const void *))(uintptr_t)p.entry;
     tap_no_error(pal_register(&p), "register");
     if (CATCH()) {
         call(constant);

@@ -172,7 +172,7 @@ static void every_command(void)
 
 static void end(void)
 {
-    for (unsigned i = 0; i < LIVE_MAX; i++) {
+    for (volatile unsigned i = 0; i < LIVE_MAX; i++) {
         if (live[i] != 0 && CATCH()) {
             pal_hypercall(TV_HC_UNREG, live[i], 0, 0, 0);
         }

@@ -9,20 +9,21 @@
 #include <sys/time.h>
 #include <time.h>
 
-typedef uint64_t (PAL_ABI *spin_fn)(uint64_t rounds, uint64_t start);
+typedef pal_word (PAL_ABI *spin_fn)(pal_word rounds, pal_word start);
 
 /* A linear congruence: the result tells every step. */
-PAL_CODE static PAL_ABI uint64_t spin(uint64_t rounds, uint64_t start)
+PAL_CODE static PAL_ABI pal_word spin(pal_word rounds, pal_word start)
 {
-    for (uint64_t i = 0; i < rounds; i++) {
-        start = start * 6364136223846793005ULL + 1442695040888963407ULL;
+    for (pal_word i = 0; i < rounds; i++) {
+        start = start * (pal_word)6364136223846793005ULL + (pal_word)1442695040888963407ULL;
         __asm__ volatile("" : "+r"(start));
     }
     return start;
 }
 
-/* Counts to `rounds` in XMM0 by XMM15 = 1; other registers hold more of the sum. */
+/* Counts to `rounds` in XMM0 by XMM15 (XMM7) = 1; other registers hold more of the sum. */
 extern const uint8_t spin_sse[];
+#ifdef __x86_64__
 __asm__(".pushsection pal_code, \"ax\"\n.balign 16\n"
         "spin_sse:\n"
         "mov $1, %eax; movq %rax, %xmm15; movq %rsi, %xmm0; mov %rdi, %rcx\n"
@@ -32,9 +33,22 @@ __asm__(".pushsection pal_code, \"ax\"\n.balign 16\n"
         "movq %xmm0, %rax; ret\n"
         "2: xor %eax, %eax; ret\n"
         ".popsection\n");
+#define BUSY_SSE "pcmpeqb %xmm0, %xmm0; movdqa %xmm0, %xmm8; movdqa %xmm0, %xmm15"
+#else
+__asm__(".pushsection pal_code, \"ax\"\n.balign 16\n"
+        "spin_sse:\n"
+        "mov $1, %eax; movd %eax, %xmm7; movd 8(%esp), %xmm0; mov 4(%esp), %ecx\n"
+        "pxor %xmm5, %xmm5\n"
+        "1: paddd %xmm7, %xmm0; paddd %xmm7, %xmm5; dec %ecx; jnz 1b\n"
+        "movd %xmm5, %edx; cmp %edx, 4(%esp); jne 2f\n"
+        "movd %xmm0, %eax; ret\n"
+        "2: xor %eax, %eax; ret\n"
+        ".popsection\n");
+#define BUSY_SSE "pcmpeqb %xmm0, %xmm0; movdqa %xmm0, %xmm5; movdqa %xmm0, %xmm7"
+#endif
 
 static volatile unsigned ticks;
-static volatile uint64_t worker_rounds;
+static volatile unsigned long worker_rounds;
 static volatile bool stop_worker;
 
 static void on_tick(int number)
@@ -68,7 +82,7 @@ static void *worker(void *arg)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     while (!stop_worker) {
         /* Compiled without SSE, so nothing else lives there. */
-        __asm__ volatile("pcmpeqb %xmm0, %xmm0; movdqa %xmm0, %xmm8; movdqa %xmm0, %xmm15");
+        __asm__ volatile(BUSY_SSE);
         worker_rounds++;
         if (worker_rounds % 100000 == 0) {
             sched_yield();
@@ -90,9 +104,10 @@ static bool make(struct pal *p, const void *entry)
 }
 
 /* Rounds that take about `ms` milliseconds in the PAL. */
-static uint64_t calibrate(const struct pal *p, uint64_t ms)
+static pal_word calibrate(const struct pal *p, uint64_t ms)
 {
-    uint64_t rounds = 1000, took = 0;
+    pal_word rounds = 1000;
+    uint64_t took = 0;
 
     while (took < 100) {
         uint64_t begin = now_ms();
@@ -100,12 +115,14 @@ static uint64_t calibrate(const struct pal *p, uint64_t ms)
         ((spin_fn)(uintptr_t)p->entry)(rounds, 1);
         took = now_ms() - begin;
     }
-    return rounds * ms / took;
+    return (pal_word)(rounds * ms / took);
 }
 
 static void run(const void *function, const char *name, uint64_t ms)
 {
-    uint64_t rounds, before_worker, began, took, plain, protected;
+    pal_word rounds, plain, protected;
+    uint64_t began, took;
+    unsigned long before_worker;
     unsigned before_ticks;
     struct pal p;
 
@@ -122,15 +139,15 @@ static void run(const void *function, const char *name, uint64_t ms)
     ok(plain == protected, "%s: %llu rounds in %llu ms give the right result", name,
        (unsigned long long)rounds, (unsigned long long)took);
     ok(ticks > before_ticks + 5, "%s: %u signals were handled meanwhile", name, ticks - before_ticks);
-    ok(worker_rounds > before_worker, "%s: another thread ran %llu rounds meanwhile", name,
-       (unsigned long long)(worker_rounds - before_worker));
+    ok(worker_rounds > before_worker, "%s: another thread ran %lu rounds meanwhile", name,
+       worker_rounds - before_worker);
     ok(pal_unregister(&p) == TV_OK, "%s: unregistered", name);
     pal_destroy(&p);
 }
 
 /* --- several callers of one PAL ------------------------------------------------------------- */
 
-struct caller { const struct pal *p; uint64_t rounds, start; bool good; };
+struct caller { const struct pal *p; pal_word rounds, start; bool good; };
 
 static void *calling_thread(void *arg)
 {
@@ -145,7 +162,7 @@ static void test_callers(uint64_t ms)
     struct caller c[3];
     pthread_t thread[3];
     struct pal p;
-    uint64_t rounds;
+    pal_word rounds;
 
     if (!make(&p, (const void *)(uintptr_t)spin)) {
         return;
@@ -170,7 +187,7 @@ static void test_parallel(uint64_t ms)
     pthread_t thread[4];
     static struct pal p[4];
     bool good = true;
-    uint64_t rounds = 0;
+    pal_word rounds = 0;
 
     for (unsigned i = 0; i < 4; i++) {
         if (!make(&p[i], (const void *)(uintptr_t)spin)) {

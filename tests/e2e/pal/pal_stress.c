@@ -10,17 +10,18 @@
 #include <unistd.h>
 
 #define THREADS_MAX 16
+#define FACTOR ((pal_word)6364136223846793005ULL)
 
-typedef uint64_t (PAL_ABI *work_fn)(uint64_t rounds, uint64_t start, volatile uint64_t *data);
+typedef pal_word (PAL_ABI *work_fn)(pal_word rounds, pal_word start, volatile pal_word *data);
 
 /* Some work with state in DATA; rounds == 0 kills the PAL. */
-PAL_CODE static PAL_ABI uint64_t work(uint64_t rounds, uint64_t start, volatile uint64_t *data)
+PAL_CODE static PAL_ABI pal_word work(pal_word rounds, pal_word start, volatile pal_word *data)
 {
     if (rounds == 0) {
         __asm__ volatile("ud2");
     }
-    for (uint64_t i = 0; i < rounds; i++) {
-        start = start * 6364136223846793005ULL + data[i % 64];
+    for (pal_word i = 0; i < rounds; i++) {
+        start = start * FACTOR + data[i % 64];
     }
     return start;
 }
@@ -30,6 +31,8 @@ struct worker {
     uint64_t seed;
     unsigned calls, kills, rounds, wrong, errors;
 };
+
+static pal_word rnd(struct worker *w) { return (pal_word)tap_random(&w->seed); }
 
 static volatile bool stop;
 static struct pal common;
@@ -58,7 +61,7 @@ static void catch_signals(void)
 }
 
 /* The call's result, or the signal that it ended with. */
-static int try_call(const struct pal *p, uint64_t rounds, uint64_t start, uint64_t *result)
+static int try_call(const struct pal *p, pal_word rounds, pal_word start, pal_word *result)
 {
     int number = sigsetjmp(jump, 1);
 
@@ -80,7 +83,7 @@ static bool make(struct pal *p, unsigned data_pages)
         return false;
     }
     for (unsigned i = 0; i < 64; i++) {
-        ((uint64_t *)p->data)[i] = i * i + 1;
+        ((pal_word *)p->data)[i] = i * i + 1;
     }
     for (unsigned i = 0; i < 3; i++) {
         pal_add_integer(p);
@@ -88,10 +91,10 @@ static bool make(struct pal *p, unsigned data_pages)
     return true;
 }
 
-static uint64_t expected(uint64_t rounds, uint64_t start)
+static pal_word expected(pal_word rounds, pal_word start)
 {
-    for (uint64_t i = 0; i < rounds; i++) {
-        start = start * 6364136223846793005ULL + (i % 64) * (i % 64) + 1;
+    for (pal_word i = 0; i < rounds; i++) {
+        start = start * FACTOR + (i % 64) * (i % 64) + 1;
     }
     return start;
 }
@@ -108,12 +111,12 @@ static void own_pal(struct worker *w)
         return;
     }
     for (unsigned i = 0; i < calls; i++) {
-        uint64_t rounds = 1 + tap_random(&w->seed) % 20000, start = tap_random(&w->seed), got = 0;
+        pal_word rounds = 1 + rnd(w) % 20000, start = rnd(w), got = 0;
         w->calls++;
         w->wrong += try_call(&p, rounds, start, &got) != 0 || got != expected(rounds, start);
     }
     if (tap_random(&w->seed) % 4 == 0) {
-        uint64_t got;
+        pal_word got;
         w->kills++;
         w->wrong += try_call(&p, 0, 0, &got) != SIGSEGV;
         w->wrong += try_call(&p, 1, 0, &got) != SIGILL;
@@ -132,13 +135,13 @@ static void *worker(void *arg)
     while (!stop) {
         own_pal(w);
         for (unsigned i = 0; i < 4; i++) {
-            uint64_t rounds = 1 + tap_random(&w->seed) % 3000, start = tap_random(&w->seed), got = 0;
+            pal_word rounds = 1 + rnd(w) % 3000, start = rnd(w), got = 0;
             int number = try_call(&common, rounds, start, &got);
             __atomic_fetch_add(&common_calls, 1, __ATOMIC_RELAXED);
             __atomic_fetch_add(&common_signals, number != 0, __ATOMIC_RELAXED);
             if (number == 0) {
-                for (uint64_t k = 0; k < rounds; k++) {
-                    start *= 6364136223846793005ULL;
+                for (pal_word k = 0; k < rounds; k++) {
+                    start *= FACTOR;
                 }
                 __atomic_fetch_add(&common_wrong, got != start, __ATOMIC_RELAXED);
             }

@@ -7,53 +7,55 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GUARD 0x4755415244475541ULL
+#define GUARD ((word)0x4755415244475541ULL)
 #define WORDS_MAX 99
 
-typedef uint64_t u64;
-typedef u64 (PAL_ABI *fn10)(u64, u64, u64, u64, u64, u64, u64, u64, u64, u64);
+typedef pal_word word;
+typedef word (PAL_ABI *fn10)(word, word, word, word, word, word, word, word, word, word);
 
-static u64 seed = 1;
+static uint64_t seed = 1;
+
+static word rnd(void) { return (word)tap_random(&seed); }
 
 /* --- the PALs ------------------------------------------------------------------------ */
 
 /* Every argument counts, and its place. */
-#define MIX(h, a) ((h) * 0x9e3779b97f4a7c15ULL + (a))
+#define MIX(h, a) ((h) * (word)0x9e3779b97f4a7c15ULL + (a))
 
-PAL_CODE static PAL_ABI u64 f1(u64 a) { return MIX(1, a); }
-PAL_CODE static PAL_ABI u64 f2(u64 a, u64 b) { return MIX(MIX(2, a), b); }
-PAL_CODE static PAL_ABI u64 f3(u64 a, u64 b, u64 c) { return MIX(MIX(MIX(3, a), b), c); }
-PAL_CODE static PAL_ABI u64 f6(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+PAL_CODE static PAL_ABI word f1(word a) { return MIX(1, a); }
+PAL_CODE static PAL_ABI word f2(word a, word b) { return MIX(MIX(2, a), b); }
+PAL_CODE static PAL_ABI word f3(word a, word b, word c) { return MIX(MIX(MIX(3, a), b), c); }
+PAL_CODE static PAL_ABI word f6(word a, word b, word c, word d, word e, word f)
 {
     return MIX(MIX(MIX(MIX(MIX(MIX(6, a), b), c), d), e), f);
 }
-PAL_CODE static PAL_ABI u64 f7(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, u64 g)
+PAL_CODE static PAL_ABI word f7(word a, word b, word c, word d, word e, word f, word g)
 {
     return MIX(MIX(MIX(MIX(MIX(MIX(MIX(7, a), b), c), d), e), f), g);
 }
-PAL_CODE static PAL_ABI u64 f10(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, u64 g, u64 h, u64 i, u64 j)
+PAL_CODE static PAL_ABI word f10(word a, word b, word c, word d, word e, word f, word g, word h, word i, word j)
 {
     return MIX(MIX(MIX(MIX(MIX(MIX(MIX(MIX(MIX(MIX(10, a), b), c), d), e), f), g), h), i), j);
 }
 
-PAL_CODE static PAL_ABI u64 is_inside(void) { return pal_inside(); }
+PAL_CODE static PAL_ABI word is_inside(void) { return pal_inside(); }
 
 /* Ten words in and out. */
-PAL_CODE static PAL_ABI u64 ten_pointers(u64 *a, u64 *b, u64 *c, u64 *d, u64 *e, u64 *f, u64 *g,
-                                         u64 *h, u64 *i, u64 *j)
+PAL_CODE static PAL_ABI word ten_pointers(word *a, word *b, word *c, word *d, word *e, word *f, word *g,
+                                         word *h, word *i, word *j)
 {
-    u64 sum = *a + *b + *c + *d + *e + *f + *g + *h + *i + *j;
+    word sum = *a + *b + *c + *d + *e + *f + *g + *h + *i + *j;
 
     *a += 1; *b += 2; *c += 3; *d += 4; *e += 5;
     *f += 6; *g += 7; *h += 8; *i += 9; *j += 10;
     return sum;
 }
 
-PAL_CODE static u64 turn(u64 n, volatile u64 *p)
+PAL_CODE static word turn(word n, volatile word *p)
 {
-    u64 sum = 0;
+    word sum = 0;
 
-    for (u64 i = 0; i < n; i++) {
+    for (word i = 0; i < n; i++) {
         sum = MIX(sum, p[i]);
         p[i] = ~p[i] + i;
     }
@@ -61,28 +63,29 @@ PAL_CODE static u64 turn(u64 n, volatile u64 *p)
 }
 
 /* Five buffers with their lengths. */
-PAL_CODE static PAL_ABI u64 five_pairs(u64 na, u64 *a, u64 nb, u64 *b, u64 nc, u64 *c, u64 nd,
-                                       u64 *d, u64 ne, u64 *e)
+PAL_CODE static PAL_ABI word five_pairs(word na, word *a, word nb, word *b, word nc, word *c, word nd,
+                                       word *d, word ne, word *e)
 {
     return turn(na, a) + 3 * turn(nb, b) + 5 * turn(nc, c) + 7 * turn(nd, d) + 9 * turn(ne, e);
 }
 
 /* Adds up the words of a large DATA section. */
-PAL_CODE static PAL_ABI u64 sum_data(const volatile u64 *data, u64 words)
+PAL_CODE static PAL_ABI word sum_data(const volatile word *data, word words)
 {
-    u64 sum = 0;
+    word sum = 0;
 
-    for (u64 i = 0; i < words; i++) {
+    for (word i = 0; i < words; i++) {
         sum = MIX(sum, data[i]);
     }
     return sum;
 }
 
 /* A counter kept in DATA: state lasts from call to call. */
-PAL_CODE static PAL_ABI u64 count_up(volatile u64 *data, u64 by) { return *data += by; }
+PAL_CODE static PAL_ABI word count_up(volatile word *data, word by) { return *data += by; }
 
 /* Leaves 0x5e in every register, callee-saved ones too. */
 extern const uint8_t pal_fill_registers[];
+#ifdef __x86_64__
 __asm__(".pushsection pal_code, \"ax\"\n"
         ".balign 16\n"
         "pal_fill_registers:\n"
@@ -95,6 +98,17 @@ __asm__(".pushsection pal_code, \"ax\"\n"
         "std\n"
         "ret\n"
         ".popsection\n");
+#else
+__asm__(".pushsection pal_code, \"ax\"\n"
+        ".balign 16\n"
+        "pal_fill_registers:\n"
+        "mov $0x5e5e5e5e, %eax\n"
+        "mov %eax, %ebx; mov %eax, %ecx; mov %eax, %edx; mov %eax, %esi; mov %eax, %edi\n"
+        "mov %eax, %ebp; movd %eax, %xmm0; movd %eax, %xmm1; movd %eax, %xmm7\n"
+        "std\n"
+        "ret\n"
+        ".popsection\n");
+#endif
 
 /* --- helpers --------------------------------------------------------------------------- */
 
@@ -111,13 +125,13 @@ static bool make(struct pal *p, const void *entry, unsigned data, unsigned param
 static void try_integers(const void *function, unsigned n)
 {
     struct pal p;
-    u64 a[10], protected, plain;
+    word a[10], protected, plain;
 
     if (!make(&p, function, 1, 1)) {
         return;
     }
     for (unsigned i = 0; i < 10; i++) {
-        a[i] = tap_random(&seed);
+        a[i] = rnd();
         if (i < n) {
             pal_add_integer(&p);
         }
@@ -151,10 +165,10 @@ static void test_inside(void)
         return;
     }
     pal_add_integer(&p);
-    ok(!pal_inside() && !((u64 (PAL_ABI *)(void))(uintptr_t)p.entry)(),
+    ok(!pal_inside() && !((word (PAL_ABI *)(void))(uintptr_t)p.entry)(),
        "outside of a PAL CPUID says so");
     if (tap_no_error(pal_register(&p), "register")) {
-        ok(((u64 (PAL_ABI *)(void))(uintptr_t)p.entry)() == 1, "inside of a PAL CPUID says so");
+        ok(((word (PAL_ABI *)(void))(uintptr_t)p.entry)() == 1, "inside of a PAL CPUID says so");
         ok(pal_info(XMHF_INFO_PALS) == 1, "this process has one PAL");
     }
     pal_destroy(&p);
@@ -162,8 +176,8 @@ static void test_inside(void)
 
 static void test_ten_pointers(void)
 {
-    typedef u64 (PAL_ABI *fn)(u64 *, u64 *, u64 *, u64 *, u64 *, u64 *, u64 *, u64 *, u64 *, u64 *);
-    u64 w[21], sum = 0, got;
+    typedef word (PAL_ABI *fn)(word *, word *, word *, word *, word *, word *, word *, word *, word *, word *);
+    word w[21], sum = 0, got;
     bool good = true;
     struct pal p;
 
@@ -171,14 +185,14 @@ static void test_ten_pointers(void)
         return;
     }
     for (unsigned i = 0; i < 21; i++) {
-        w[i] = i % 2 ? tap_random(&seed) : GUARD;
+        w[i] = i % 2 ? rnd() : GUARD;
         sum += i % 2 ? w[i] : 0;
     }
     for (unsigned i = 0; i < 10; i++) {
         pal_add_pointer(&p, 1);
     }
     if (tap_no_error(pal_register(&p), "register")) {
-        u64 before[21];
+        word before[21];
         memcpy(before, w, sizeof(w));
         got = ((fn)(uintptr_t)p.entry)(&w[1], &w[3], &w[5], &w[7], &w[9], &w[11], &w[13], &w[15],
                                        &w[17], &w[19]);
@@ -193,11 +207,11 @@ static void test_ten_pointers(void)
 /* --- random buffers ---------------------------------------------------------------------- */
 
 struct buffers {
-    u64 n[5];
-    u64 words[5][WORDS_MAX + 2];
+    word n[5];
+    word words[5][WORDS_MAX + 2];
 };
 
-static u64 call_pairs(const void *entry, struct buffers *b)
+static word call_pairs(const void *entry, struct buffers *b)
 {
     return ((fn10)(uintptr_t)entry)(
         b->n[0], (uintptr_t)&b->words[0][1], b->n[1], (uintptr_t)&b->words[1][1], b->n[2],
@@ -215,20 +229,20 @@ static bool pairs_round(void)
         return false;
     }
     for (unsigned i = 0; i < 5; i++) {
-        a.n[i] = tap_random(&seed) % (WORDS_MAX + 1);
-        if (tap_random(&seed) % 4 == 0) {
+        a.n[i] = rnd() % (WORDS_MAX + 1);
+        if (rnd() % 4 == 0) {
             a.n[i] = 0;
         }
         for (unsigned k = 0; k < WORDS_MAX + 2; k++) {
-            a.words[i][k] = tap_random(&seed);
+            a.words[i][k] = rnd();
         }
         pal_add_integer(&p);
         pal_add_pointer(&p, a.n[i]);
     }
     b = a;
     if (pal_register(&p) == TV_OK) {
-        u64 protected = call_pairs(p.entry, &a);
-        u64 plain = call_pairs((const void *)(uintptr_t)five_pairs, &b);
+        word protected = call_pairs(p.entry, &a);
+        word plain = call_pairs((const void *)(uintptr_t)five_pairs, &b);
         good = protected == plain && memcmp(&a, &b, sizeof(a)) == 0;
         good = pal_unregister(&p) == TV_OK && good;
     }
@@ -238,7 +252,7 @@ static bool pairs_round(void)
 
 static void test_rounds(unsigned rounds)
 {
-    u64 before = pal_info(XMHF_INFO_POOL_FREE);
+    uint64_t before = pal_info(XMHF_INFO_POOL_FREE);
     unsigned good = 0;
 
     while (good < rounds && pairs_round()) {
@@ -252,9 +266,9 @@ static void test_rounds(unsigned rounds)
 
 static void test_ten_pals(void)
 {
-    typedef u64 (PAL_ABI *fn)(void *, u64);
+    typedef word (PAL_ABI *fn)(void *, word);
     static struct pal p[10];
-    u64 before = pal_info(XMHF_INFO_POOL_FREE);
+    uint64_t before = pal_info(XMHF_INFO_POOL_FREE);
     bool good = true;
 
     for (unsigned i = 0; i < 10; i++) {
@@ -266,7 +280,7 @@ static void test_ten_pals(void)
     ok(good && pal_info(XMHF_INFO_PALS) == 10, "ten PALs at the same time");
     for (unsigned round = 1; round <= 20; round++) {
         for (unsigned i = 0; i < 10; i++) {
-            good = good && ((fn)(uintptr_t)p[i].entry)(p[i].data, i + 1) == (u64)round * (i + 1);
+            good = good && ((fn)(uintptr_t)p[i].entry)(p[i].data, i + 1) == (word)round * (i + 1);
         }
     }
     ok(good, "each keeps its own state from call to call");
@@ -280,22 +294,22 @@ static void test_ten_pals(void)
 static void test_large(unsigned pages)
 {
     struct pal p;
-    u64 words = (u64)pages * PAL_PAGE / 8, plain, protected;
+    word words = (word)pages * PAL_PAGE / sizeof(word), plain, protected;
 
     if (!make(&p, (const void *)(uintptr_t)sum_data, pages, 1)) {
         return;
     }
-    for (u64 i = 0; i < words; i++) {
-        ((u64 *)p.data)[i] = tap_random(&seed);
+    for (word i = 0; i < words; i++) {
+        ((word *)p.data)[i] = rnd();
     }
     plain = sum_data(p.data, words);
     pal_add_integer(&p);
     pal_add_integer(&p);
     if (tap_no_error(pal_register(&p), "register a large one")) {
-        u64 seen = 0;
-        protected = ((u64 (PAL_ABI *)(void *, u64))(uintptr_t)p.entry)(p.data, words);
-        for (u64 i = 0; i < words; i++) {
-            seen |= ((volatile u64 *)p.data)[i];
+        word seen = 0;
+        protected = ((word (PAL_ABI *)(void *, word))(uintptr_t)p.entry)(p.data, words);
+        for (word i = 0; i < words; i++) {
+            seen |= ((volatile word *)p.data)[i];
         }
         ok(plain == protected, "a PAL of %u pages has all its data", pages);
         ok(seen == 0, "outside, all of its data is zero");
@@ -307,8 +321,9 @@ static void test_large(unsigned pages)
 
 /* --- registers and processes --------------------------------------------------------------------- */
 
+#ifdef __x86_64__
 /* Call with known registers; `after` gets RAX, RBX, RCX ... R15 and XMM0, 7, 15, flags. */
-static void call_and_dump(const void *entry, u64 after[20])
+static void call_and_dump(const void *entry, word after[20])
 {
     __asm__ volatile(
         "sub $128, %%rsp\n" /* the red zone */
@@ -334,9 +349,49 @@ static void call_and_dump(const void *entry, u64 after[20])
         :: "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "memory", "cc");
 }
 
+static bool preserved(const word *r)
+{
+    return r[1] == 0xb1 && r[6] == 0xb2 && r[11] == 0xb3 && r[12] == 0xb4 && r[13] == 0xb5 &&
+           r[14] == 0xb6;
+}
+
+static bool cleared(const word *r)
+{
+    return (r[2] | r[3] | r[4] | r[5] | r[7] | r[8] | r[9] | r[10]) == 0;
+}
+
+static bool sse_kept(const word *r) { return r[15] == 0xb1 && r[16] == 0xb2 && r[17] == 0xb3; }
+#else
+/* Call with known registers; `after` gets EAX, EBX, ECX, EDX, ESI, EDI, EBP, XMM0, 7, flags. */
+void call_and_dump(const void *entry, word after[20]);
+__asm__(".pushsection .text\n"
+        "call_and_dump:\n"
+        "push %ebp; push %ebx; push %esi; push %edi\n"
+        "mov 20(%esp), %eax\n"
+        "mov $0xb1, %ebx; mov $0xb2, %ebp; mov $0xb3, %esi; mov $0xb4, %edi\n"
+        "movd %ebx, %xmm0; movd %ebp, %xmm7\n"
+        "push $77; call *%eax; add $4, %esp\n"
+        "push %eax; mov 28(%esp), %eax\n" /* eax = after */
+        "mov %ebx, 4(%eax); mov %ecx, 8(%eax); mov %edx, 12(%eax); mov %esi, 16(%eax)\n"
+        "mov %edi, 20(%eax); mov %ebp, 24(%eax); movd %xmm0, 28(%eax); movd %xmm7, 32(%eax)\n"
+        "pushf; pop 72(%eax); cld\n"
+        "pop %ecx; mov %ecx, (%eax)\n"
+        "pop %edi; pop %esi; pop %ebx; pop %ebp\n"
+        "ret\n"
+        ".popsection\n");
+
+static bool preserved(const word *r)
+{
+    return r[1] == 0xb1 && r[6] == 0xb2 && r[4] == 0xb3 && r[5] == 0xb4;
+}
+
+static bool cleared(const word *r) { return (r[2] | r[3]) == 0; }
+static bool sse_kept(const word *r) { return r[7] == 0xb1 && r[8] == 0xb2; }
+#endif
+
 static void test_registers(void)
 {
-    u64 r[20] = { 0 };
+    word r[20] = { 0 };
     struct pal p;
 
     if (!make(&p, pal_fill_registers, 1, 1)) {
@@ -345,12 +400,10 @@ static void test_registers(void)
     pal_add_integer(&p);
     if (tap_no_error(pal_register(&p), "register")) {
         call_and_dump(p.entry, r);
-        ok(r[0] == 0x5e5e5e5e5e5e5e5eULL, "the result arrives");
-        ok(r[1] == 0xb1 && r[6] == 0xb2 && r[11] == 0xb3 && r[12] == 0xb4 && r[13] == 0xb5 &&
-           r[14] == 0xb6, "callee-saved registers are the caller's");
-        ok((r[2] | r[3] | r[4] | r[5] | r[7] | r[8] | r[9] | r[10]) == 0,
-           "no other register has anything of the PAL");
-        ok(r[15] == 0xb1 && r[16] == 0xb2 && r[17] == 0xb3, "SSE registers are the caller's");
+        ok(r[0] == (word)0x5e5e5e5e5e5e5e5eULL, "the result arrives");
+        ok(preserved(r), "callee-saved registers are the caller's");
+        ok(cleared(r), "no other register has anything of the PAL");
+        ok(sse_kept(r), "SSE registers are the caller's");
         ok((r[18] & 0x400) == 0, "the direction flag is the caller's");
     }
     pal_destroy(&p);
@@ -370,12 +423,12 @@ static void test_fork(void)
     if (tap_no_error(pal_register(&p), "register")) {
         child = fork();
         if (child == 0) {
-            ((u64 (PAL_ABI *)(u64))(uintptr_t)p.entry)(1);
+            ((word (PAL_ABI *)(word))(uintptr_t)p.entry)(1);
             _exit(0);
         }
         waitpid(child, &status, 0);
         ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGILL, "a child that calls the stub gets SIGILL");
-        ok(((u64 (PAL_ABI *)(u64))(uintptr_t)p.entry)(5) == f1(5), "the parent's PAL works on");
+        ok(((word (PAL_ABI *)(word))(uintptr_t)p.entry)(5) == f1(5), "the parent's PAL works on");
         ok(pal_unregister(&p) == TV_OK, "and is unregistered");
     }
     pal_destroy(&p);
@@ -384,7 +437,7 @@ static void test_fork(void)
 /* A process that ends without a word leaves nothing that lasts. */
 static void test_dead_owners(void)
 {
-    u64 total = pal_info(XMHF_INFO_POOL_TOTAL), left;
+    uint64_t total = pal_info(XMHF_INFO_POOL_TOTAL), left;
     unsigned rounds = (unsigned)(total / 40) + 10, good = 0;
 
     for (unsigned i = 0; i < rounds; i++) {
@@ -392,13 +445,13 @@ static void test_dead_owners(void)
         pid_t child = fork();
         if (child == 0) {
             struct pal p;
-            u64 e;
+            uint64_t e;
             if (!make(&p, (const void *)(uintptr_t)f1, 50, 1)) {
                 _exit(1);
             }
             pal_add_integer(&p);
             e = pal_register(&p);
-            _exit(e == TV_OK && ((u64 (PAL_ABI *)(u64))(uintptr_t)p.entry)(5) == f1(5) ? 0 : 1);
+            _exit(e == TV_OK && ((word (PAL_ABI *)(word))(uintptr_t)p.entry)(5) == f1(5) ? 0 : 1);
         }
         waitpid(child, &status, 0);
         good += status == 0;
