@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* libFuzzer: the input is two machines' records, after a byte that says where the first ends. */
+#include <probe_vector.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct vector a, b;
+    char out[300];
+    size_t cut = size ? 1 + (size - 1) * data[0] / 256 : 0;
+
+    vector_parse(&a, (const char *)data + (size ? 1 : 0), size ? cut - 1 : 0);
+    vector_parse(&b, (const char *)data + cut, size - cut);
+    memset(out, 'x', sizeof(out));
+    vector_judge_other(&a, &b, out, sizeof(out));
+    if (memchr(out, 0, sizeof(out)) == NULL) {
+        abort();
+    }
+    return 0;
+}

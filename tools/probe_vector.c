@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* Recorded machines, judged by the core's own rules, which read them by hw/insn.h's names. */
+#include <probe_vector.h>
+
+#include <hw/insn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <virt/svm/caps.h>
+#include <virt/vmx/caps.h>
+#include <x86/cpuid.h>
+
+static const struct vector *now;   /* what hw_cpuid and hw_rdmsr_safe read */
+static char not_recorded[32];      /* the first thing that a rule needed in vain; or "" */
+static const char *assumed;        /* an MSR that is taken to be as it should */
+
+/* --- the data ------------------------------------------------------------------------ */
+
+bool vector_add_cpuid(struct vector *v, uint32_t leaf, uint32_t sub, const struct cpuid_regs *r)
+{
+    if (v->cpuids == VECTOR_CPUID_MAX) {
+        return false;
+    }
+    v->cpuid[v->cpuids++] = (struct vector_cpuid){ leaf, sub, *r };
+    return true;
+}
+
+bool vector_add_msr(struct vector *v, uint32_t index, bool absent, uint64_t value)
+{
+    if (v->msrs == VECTOR_MSR_MAX) {
+        return false;
+    }
+    v->msr[v->msrs++] = (struct vector_msr){ index, absent, value };
+    return true;
+}
+
+static const struct vector_cpuid *find_cpuid(const struct vector *v, uint32_t leaf, uint32_t sub)
+{
+    for (unsigned i = 0; i < v->cpuids; i++) {
+        if (v->cpuid[i].leaf == leaf && v->cpuid[i].sub == sub) {
+            return &v->cpuid[i];
+        }
+    }
+    return NULL;
+}
+
+struct cpuid_regs vector_cpuid(const struct vector *v, uint32_t leaf, uint32_t sub)
+{
+    const struct vector_cpuid *c = find_cpuid(v, leaf, sub);
+
+    return c ? c->r : (struct cpuid_regs){ 0, 0, 0, 0 };
+}
+
+static const struct vector_msr *find_msr(const struct vector *v, uint32_t index)
+{
+    for (unsigned i = 0; i < v->msrs; i++) {
+        if (v->msr[i].index == index) {
+            return &v->msr[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- text ----------------------------------------------------------------------------- */
+
+static bool parse_line(struct vector *v, const char *line)
+{
+    static const char *const others[] = { "#", "e820 ", "mtrr ", "acpi " };
+    unsigned long long value;
+    struct cpuid_regs r;
+    uint32_t leaf, sub;
+
+    if (sscanf(line, "cpuid %8x %8x %8x %8x %8x %8x", &leaf, &sub, &r.eax, &r.ebx, &r.ecx,
+               &r.edx) == 6) {
+        return vector_add_cpuid(v, leaf, sub, &r);
+    }
+    if (sscanf(line, "msr %8x %16llx", &leaf, &value) == 2) {
+        return vector_add_msr(v, leaf, false, value);
+    }
+    if (sscanf(line, "absent %8x", &leaf) == 1) {
+        return vector_add_msr(v, leaf, true, 0);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        if (strncmp(line, others[i], strlen(others[i])) == 0) {
+            return true;
+        }
+    }
+    return line[strspn(line, " \t\r")] == 0;
+}
+
+unsigned vector_parse(struct vector *v, const char *text, size_t size)
+{
+    unsigned number = 0;
+
+    v->cpuids = v->msrs = 0;
+    for (size_t at = 0; at < size;) {
+        const char *end = memchr(text + at, '\n', size - at);
+        size_t n = end ? (size_t)(end - text) - at : size - at;
+        char line[512];
+
+        snprintf(line, sizeof(line), "%.*s", n < sizeof(line) ? (int)n : (int)sizeof(line) - 1,
+                 text + at);
+        number++;
+        if (!parse_line(v, line)) {
+            return number;
+        }
+        at += n + 1;
+    }
+    return 0;
+}
+
+/* --- what the rules read ---------------------------------------------------------------- */
+
+static void __attribute__((format(printf, 1, 2))) lacks_record(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!not_recorded[0]) {
+        va_start(ap, fmt);
+        vsnprintf(not_recorded, sizeof(not_recorded), fmt, ap);
+        va_end(ap);
+    }
+}
+
+struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t sub)
+{
+    const struct vector_cpuid *c = find_cpuid(now, leaf, sub);
+    struct cpuid_regs r = { 0, 0, 0, 0 };
+
+    if (c) {
+        return c->r;
+    }
+    if (leaf == CPUID_FEATURES && find_msr(now, MSR_IA32_VMX_BASIC)) {
+        r.ecx = CPUID_1_ECX_VMX; /* a record of MSRs alone */
+    } else {
+        lacks_record("CPUID leaf %x", leaf);
+    }
+    return r;
+}
+
+/* Whether firmware has switched the feature off is often not in a dump, and can be changed. */
+bool hw_rdmsr_safe(uint32_t msr, uint64_t *value)
+{
+    const struct vector_msr *m = find_msr(now, msr);
+
+    if (m) {
+        *value = m->value;
+        return !m->absent;
+    }
+    if (msr == MSR_IA32_FEATURE_CONTROL || msr == MSR_AMD_VM_CR) {
+        assumed = msr == MSR_AMD_VM_CR ? "VM_CR" : "IA32_FEATURE_CONTROL";
+        *value = 0;
+        return true;
+    }
+    /* From 0x491 on nothing that is mandatory depends on the value. */
+    if (msr < MSR_IA32_VMX_VMFUNC) {
+        lacks_record("MSR %x", msr);
+    }
+    return false;
+}
+
+static void read_from(const struct vector *v)
+{
+    now = v;
+    not_recorded[0] = 0;
+    assumed = NULL;
+}
+
+/* --- judging ------------------------------------------------------------------------------ */
+
+static const char *vmx_lacks(void)
+{
+    const char *missing = vmx_switched_off();
+    struct vmx_caps caps;
+
+    if (!missing) {
+        vmx_caps_read(&caps);
+        missing = vmx_missing(&caps);
+    }
+    return missing;
+}
+
+static enum judgement say_runs(const char *how, char *out, size_t size)
+{
+    if (assumed) {
+        snprintf(out, size, "would run on %s, if its firmware leaves that switched on (%s is not "
+                 "recorded)", how, assumed);
+    } else {
+        snprintf(out, size, "would run on %s", how);
+    }
+    return RUNS;
+}
+
+static enum judgement say_lacks(const char *missing, char *out, size_t size)
+{
+    bool inside = vector_cpuid(now, CPUID_FEATURES, 0).ecx & CPUID_1_ECX_HYPERVISOR;
+
+    if (not_recorded[0]) {
+        snprintf(out, size, "can't tell: %s is not recorded", not_recorded);
+        return UNKNOWN;
+    }
+    snprintf(out, size, "would not run: missing %s%s", missing,
+             inside ? " (this is inside of a hypervisor, which may hide it)" : "");
+    return LACKS;
+}
+
+/* As init/main.c chooses: SVM first. What is said to be missing is of the vendor's feature that
+ * CPUID shows. */
+enum judgement vector_judge(const struct vector *v, char *out, size_t size)
+{
+    read_from(v);
+    const char *svm = svm_missing();
+    if (!svm) {
+        return say_runs("AMD SVM", out, size);
+    }
+    if (vector_cpuid(v, CPUID_EXT_AMD, 0).ecx & CPUID_8_1_ECX_SVM) {
+        return say_lacks(svm, out, size);
+    }
+    read_from(v);
+    const char *vmx = vmx_lacks();
+    if (!vmx) {
+        return say_runs("Intel VMX", out, size);
+    }
+    if (hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX) {
+        return say_lacks(vmx, out, size);
+    }
+    (void)svm_missing(); /* for what isn't recorded */
+    return say_lacks("both VMX (CPUID 1:ECX[5]) and SVM (CPUID 8000_0001:ECX[2])", out, size);
+}
+
+/* The boot CPU's controls must work everywhere: cores of one machine may differ. */
+enum judgement vector_judge_other(const struct vector *boot, const struct vector *v, char *out,
+                                  size_t size)
+{
+    struct vmx_controls os, sandbox;
+    struct vmx_caps caps;
+    enum judgement j = vector_judge(v, out, size);
+
+    read_from(boot);
+    if (j != RUNS || !svm_missing()) {
+        return j;
+    }
+    vmx_caps_read(&caps);
+    vmx_controls_choose(&caps, hw_cpuid, VMX_FOR_OS, &os);
+    vmx_controls_choose(&caps, hw_cpuid, VMX_FOR_SANDBOX, &sandbox);
+    read_from(v);
+    vmx_caps_read(&caps);
+    if (!vmx_controls_fit(&caps, &os) || !vmx_controls_fit(&caps, &sandbox)) {
+        return say_lacks("a VMX control that the boot CPU has", out, size);
+    }
+    return RUNS;
+}
