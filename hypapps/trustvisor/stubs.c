@@ -3,8 +3,8 @@
  * What a registration leaves in the page of the PAL's entry: INT3 everywhere except
  *
  *   at the entry    the hypercall instruction, then the mark where there is room
- *   in a free block of 32 bytes: a second hypercall instruction (the resume stub), the
- *   mark, and at its offset 16 the nonce
+ *   in the last 32 bytes, or the first ones if the entry is there: a second hypercall
+ *   instruction (the resume stub), the mark, and at offset 16 the nonce
  *
  * The mark tells a stub from other hypercalls, so that a call of a PAL that is no more,
  * or of one that belongs to the parent process, is #UD and never taken for a command.
@@ -20,9 +20,13 @@
 
 static const uint8_t mark[MARK_SIZE] = { 0xcc, 'X', 'M', 'H', 'F', 'P', 'A', 'L' };
 
+/* Of the two places the one where programs seldom have code of their own: a thread that waits
+ * at the resume stub while another one unregisters the PAL goes on in what was there before. */
 static uint64_t block_offset(const struct tv_pal *pal)
 {
-    return (pal->image.entry & PAGE_MASK) >= BLOCK_SIZE ? 0 : PAGE_SIZE - BLOCK_SIZE;
+    const uint64_t last = PAGE_SIZE - BLOCK_SIZE;
+
+    return (pal->image.entry & PAGE_MASK) + TV_STUB_LEN + MARK_SIZE <= last ? last : 0;
 }
 
 void stubs_place(struct tv_pal *pal)

@@ -102,6 +102,8 @@ int pal_create(struct pal *p, const struct pal_spec *spec)
     }
     p->stack = add_section(p, TV_SECTION_STACK, spec->stack_pages);
     p->param = add_section(p, TV_SECTION_PARAM, spec->param_pages);
+    /* Code that runs off its end, or was given back while a call was under way, stops. */
+    memset(p->code, 0xcc, (size_t)code_pages * PAL_PAGE); /* INT3 */
     memcpy(p->code, spec->code_start, code_size);
     p->entry = (char *)p->code + ((const char *)spec->entry - (const char *)spec->code_start);
     return 0;

@@ -276,7 +276,7 @@ static void interruption(void)
         v.regs.gpr[GPR_RSI] = 0x777;
         fake.fpu = 0xabcd;
         sandbox_exit(EXIT_INTR);
-        assert_int_equal(v.regs.rip, BASE);
+        assert_int_equal(v.regs.rip, BASE + PAGE_SIZE - 32);
         assert_int_equal(v.regs.gpr[GPR_RSP], HIGH | ESP);
         assert_int_equal(v.regs.gpr[GPR_RSI] | v.regs.gpr[GPR_RDI] | v.regs.gpr[GPR_RBP], 0);
         assert_int_equal(v.regs.gpr[GPR_R13], 0x1111111111111111ULL * GPR_R13 + 5);

@@ -14,6 +14,7 @@
 #define RSP    (STACK + 0x800)
 #define TEXT   0x400000ULL         /* page with a hypercall instruction */
 #define RET    0x401234ULL
+#define RESUME (BASE + PAGE_SIZE - 32)
 #define VMMCALL_LEN 3
 
 static struct vcpu v;
@@ -274,9 +275,9 @@ static void test_register_leaves_stubs_and_zeros(void **state)
     assert_int_equal(reg(), TV_OK);
     assert_int_equal(info(XMHF_INFO_PALS), 1);
     assert_memory_equal(fake_at(CR3, entry), "\x0f\x01\xd9\xccXMHFPAL", 11);
-    assert_memory_equal(fake_at(CR3, BASE), "\x0f\x01\xd9\xccXMHFPAL", 11);
+    assert_memory_equal(fake_at(CR3, RESUME), "\x0f\x01\xd9\xccXMHFPAL", 11);
     for (unsigned i = 0; i < 2 * PAGE_SIZE; i++) {
-        if (i >= 32 && (i < 0x100 || i >= 0x10b)) {
+        if ((i < 0x100 || i >= 0x10b) && (i < 4064 || i >= 4096)) {
             assert_int_equal(*fake_at(CR3, BASE + i), 0xcc);
         }
     }
@@ -952,7 +953,7 @@ static void interrupt_pal(uint64_t token[2])
     sandbox_exit(EXIT_INTR);
     assert_false(v.in_sandbox);
     assert_int_equal(fake.fpu, 0xf00d);
-    assert_int_equal(v.regs.rip, BASE);
+    assert_int_equal(v.regs.rip, RESUME);
     assert_int_equal(v.regs.rflags, 0x246);
     for (unsigned i = 0; i < 16; i++) {
         if (i == GPR_RSP) {
@@ -967,7 +968,7 @@ static void interrupt_pal(uint64_t token[2])
 
 static enum hc_result resume(const uint64_t token[2])
 {
-    v.regs = (struct vcpu_regs){ .rip = BASE, .rflags = 0x246 };
+    v.regs = (struct vcpu_regs){ .rip = RESUME, .rflags = 0x246 };
     v.regs.gpr[GPR_RSP] = RSP;
     v.regs.gpr[GPR_RAX] = token[0];
     v.regs.gpr[GPR_RDX] = token[1];
@@ -1013,7 +1014,7 @@ static void expect_bad_token(uint64_t low, uint64_t high)
 {
     assert_int_equal(resume((uint64_t[]){ low, high }), HC_SWITCHED);
     assert_int_equal(fake.injected, FAKE_GP);
-    assert_int_equal(v.regs.rip, BASE);
+    assert_int_equal(v.regs.rip, RESUME);
     assert_false(v.in_sandbox);
     fake_clear();
 }
@@ -1110,7 +1111,7 @@ static void test_copy_out_faults(void **state)
     pal_returns(6);
     assert_int_equal(fake.injected, FAKE_PF);
     assert_int_equal(fake.fault.addr.a, BUFS + PAGE_SIZE);
-    assert_int_equal(v.regs.rip, BASE);
+    assert_int_equal(v.regs.rip, RESUME);
     token[0] = v.regs.gpr[GPR_RAX];
     token[1] = v.regs.gpr[GPR_RDX];
     fake_clear();
