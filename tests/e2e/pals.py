@@ -1,0 +1,72 @@
+"""PALs in whole guests: 64-bit ones, and 32-bit ones under each kind of paging.
+
+SPDX-License-Identifier: MIT
+
+The programs are those of tests/e2e/pal; each prints "ok N - what" lines and ends with "1..N".
+"""
+import re
+
+from common import check
+
+# Program and arguments; the time is that of an idle host, tenfold.
+PROGRAMS = (("pal_test", "200"), ("pal_errors", ""), ("pal_attack", ""), ("pal_fuzz", "20000"),
+            ("pal_spin", "2"), ("pal_stress", "5"))
+LIMIT = 600
+
+
+def counted(output, name):
+    """How many checks a program made; fail if one failed or some are missing."""
+    bad = re.findall(r"^not ok.*|^Bail out.*", output, re.M)
+    check(not bad, f"{name}:\n  " + "\n  ".join(bad))
+    plan = re.search(r"^1\.\.(\d+)$", output, re.M)
+    passed = len(re.findall(r"^ok ", output, re.M))
+    check(plan and int(plan.group(1)) == passed, f"{name} ended early:\n{output[-2000:]}")
+    return passed - output.count("# SKIP")
+
+
+def run_programs(machines, suffix, *options, programs=PROGRAMS):
+    """Run them one after the other in one guest; return how many checks they made."""
+    script = "".join(f"echo @@ {name}; {name}{suffix} {args}; echo @@ end $?; "
+                     for name, args in programs)
+    run = machines.run(["sh", "-c", script], "--timeout", str(LIMIT), *options,
+                       adds=[machines.pal_test(name + suffix) for name, _ in programs])
+    run.ended_well()
+    parts = re.findall(r"^@@ (\w+)\n(.*?)^@@ end (\d+)$", run.text(), re.M | re.S)
+    check(len(parts) == len(programs), f"only {len(parts)} programs ran:\n{run.text()[-2000:]}")
+    total = 0
+    for name, output, status in parts:
+        total += counted(output, name)
+        check(status == "0", f"{name} ended with status {status}:\n{output[-2000:]}")
+    return total
+
+
+def test_pal_64(machines):
+    """64-bit PALs: life, errors, attacks, random calls, interruptions, races."""
+    return f"{run_programs(machines, '')} checks by {len(PROGRAMS)} programs"
+
+
+def test_pal_32_compat(machines):
+    """32-bit PALs on a 64-bit kernel: compatibility mode."""
+    return f"{run_programs(machines, '32')} checks by {len(PROGRAMS)} programs"
+
+
+def test_pal_32_pae(machines):
+    """32-bit PALs on a 32-bit kernel with PAE."""
+    made = run_programs(machines, "32", "--kernel", "686-pae")
+    return f"{made} checks by {len(PROGRAMS)} programs"
+
+
+def test_pal_32_nonpae(machines):
+    """32-bit PALs on a 32-bit kernel without PAE."""
+    return f"{run_programs(machines, '32', '--kernel', '686')} checks by {len(PROGRAMS)} programs"
+
+
+def test_pal_fuzz_long(machines):
+    """500,000 random calls by 64-bit code and as many by 32-bit code."""
+    many = (("pal_fuzz", "500000"),)
+    made = run_programs(machines, "", programs=many) + run_programs(machines, "32", programs=many)
+    return f"{made} checks after 1,000,000 random calls"
+
+
+BASIC = (test_pal_64, test_pal_32_compat, test_pal_32_pae, test_pal_32_nonpae)
+MORE = (test_pal_fuzz_long,)
