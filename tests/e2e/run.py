@@ -20,6 +20,7 @@ from common import (E2E, MEMORY, SEED, SOURCE, Failed, Skipped, base,  # noqa: E
                     check, compile_program, masked, warnings)
 import guests  # noqa: E402
 import logs  # noqa: E402
+import pals  # noqa: E402
 import probing  # noqa: E402
 import resets  # noqa: E402
 import stress  # noqa: E402
@@ -330,10 +331,10 @@ def test_budgets(machines):
 BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1, test_boot_2, test_boot_4,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control, test_budgets,
-         test_pal_foreign, test_hypercall_fuzz, *guests.BASIC, *logs.BASIC, *probing.BASIC,
+         test_pal_foreign, test_hypercall_fuzz, *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
          *resets.BASIC, *stress.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
-        test_hypercall_fuzz_long, *guests.MORE, *logs.MORE, *probing.MORE, *resets.MORE, *stress.MORE)  # only with --all, or by name
+        test_hypercall_fuzz_long, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *stress.MORE)  # only with --all, or by name
 
 
 def name_of(test):
