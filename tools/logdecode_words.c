@@ -126,7 +126,8 @@ void words_exception(const struct log_record *r, const uint8_t *insn, size_t n, 
     char more[240] = "";
 
     if (!(r->has & REC_TRAP)) {
-        snprintf(out, size, "no exception: the core itself gave up");
+        snprintf(out, size, r->intact ? "no exception: the core itself gave up"
+                 : "an exception is not in what came through");
         return;
     }
     if (r->vector == EXC_GP) {

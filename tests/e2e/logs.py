@@ -51,7 +51,9 @@ def judge(kind, text):
     rest = names[len(inner):]
     check([name for name in rest if name in OUTER] == list(OUTER),
           f"{kind}: {OUTER} are not in this order in {rest}")
-    check("maybe" not in [sure for sure, _ in found], f"{kind}: a frame is only a guess:\n{text}")
+    # Behind guest_loop comes a call by pointer, which without optimisation is a guess.
+    known = [sure for sure, _ in found[:[name for _, name in found].index(OUTER[-1])]]
+    check("maybe" not in known, f"{kind}: a frame is only a guess:\n{text}")
     return len(found)
 
 

@@ -275,6 +275,8 @@ static void says_exceptions_in_words(void **state)
     r.vector = 77;
     assert_non_null(strstr(exception_of(&r, ""), "unknown"));
     r.has = 0;
+    assert_non_null(strstr(exception_of(&r, ""), "not in what came through"));
+    r.intact = true;
     assert_non_null(strstr(exception_of(&r, ""), "no exception"));
 }
 
