@@ -32,6 +32,8 @@ GROUPS = {
     "unit": "host unit tests under ASan and UBSan, and short runs of the fuzzers",
     "guests": "tiny bare-metal guests under the hypervisor",
     "svm": "end to end on an emulated AMD machine: Linux, PALs, attacks",
+    "vmx": "tiny guests and end to end on an emulated Intel machine (Bochs)",
+    "models": "every CPU model of Bochs that has VMX, and one with SVM",
 }
 
 
@@ -281,11 +283,20 @@ def machine_group(name, program, *arguments):
     return group
 
 
+def group_vmx(session, builds, extra):
+    if builds.make("gcc -O2"):
+        env = environment(builds)
+        session.runner("vmx guests", ["tests/guests/run.py", "--bench", "vmx", *extra], env)
+        session.runner("vmx", ["tests/e2e/run.py", "vmx", *extra], env)
+
+
 RUN = {
     "build": group_build,
     "unit": group_unit,
     "guests": machine_group("guests", "tests/guests/run.py"),
     "svm": machine_group("svm", "tests/e2e/run.py", "svm"),
+    "vmx": group_vmx,
+    "models": machine_group("models", "tests/guests/models.py"),
 }
 
 
@@ -296,7 +307,8 @@ def environment(builds):
 
 def steps_of(groups, everything):
     """How many progress lines there will be."""
-    own = {"build": 7, "unit": 6 if everything else 4, "guests": 1, "svm": 1}
+    own = {"build": 7, "unit": 6 if everything else 4, "guests": 1, "svm": 1,
+           "vmx": 2, "models": 1}
     shared = 0 if groups == ["unit"] else 1  # the build gcc -O2
     return shared + sum(own[name] for name in groups)
 

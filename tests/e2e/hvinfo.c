@@ -16,7 +16,11 @@ static uint64_t hypercall(uint64_t command, uint64_t which)
 {
     uint64_t rax = command;
 
-    __asm__ volatile("vmmcall" : "+a"(rax) : "c"(which), "d"(0), "S"(0), "D"(0) : "memory");
+    if (__builtin_cpu_is("amd")) {
+        __asm__ volatile("vmmcall" : "+a"(rax) : "c"(which), "d"(0), "S"(0), "D"(0) : "memory");
+    } else {
+        __asm__ volatile("vmcall" : "+a"(rax) : "c"(which), "d"(0), "S"(0), "D"(0) : "memory");
+    }
     return rax;
 }
 

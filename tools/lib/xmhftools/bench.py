@@ -175,12 +175,15 @@ def _read_some(fifo, seconds):
         return b""
 
 
-def follow(process, fifo, splitter, watcher, timeout):
-    """Wait for the command's end. Return None, or why the machine failed."""
+def follow(process, fifo, splitter, watcher, timeout, was_reset=lambda: False):
+    """Wait for the command's end. Return None, or why the machine failed.
+
+    `was_reset` tells of an emulator that goes on after a reset.
+    """
     deadline = time.monotonic() + timeout
     panic_at = None
     while True:
-        ended = process.poll() is not None
+        ended = process.poll() is not None or was_reset()
         data = _read_some(fifo, 0 if ended else 0.1)
         splitter.feed(data)
         watcher.poll()
@@ -188,9 +191,9 @@ def follow(process, fifo, splitter, watcher, timeout):
             return None
         if ended and not data:
             splitter.flush()
+            how = "reset" if process.returncode is None else f"emulator status {process.returncode}"
             return (f"gave up: {watcher.panic}" if watcher.panic else
-                    f"the machine stopped before the command ended "
-                    f"(emulator status {process.returncode})")
+                    f"the machine stopped before the command ended ({how})")
         now = time.monotonic()
         if watcher.panic and panic_at is None:
             panic_at = now

@@ -1,0 +1,30 @@
+"""Which end-to-end tests the VMX bench runs: not at all, with every change, or with --all.
+
+SPDX-License-Identifier: MIT
+"""
+MEMORY = 192  # MiB
+MONITOR = "needs QEMU's monitor: memory, NMIs or a shell from outside while the machine runs"
+
+# Test, and why the bench (Bochs) can't do it. tests/README.md tells what shows the same on VMX.
+SKIPS = {
+    "boot-16": MONITOR,
+    "boot-bochs-svm": "is about an AMD CPU",
+    "ipxe": MONITOR,
+    "kexec": MONITOR,
+    "logdecode": MONITOR,
+    "logdecode-rdmsr": MONITOR,
+    "memory-6g": "Bochs' machine has less than 4 GiB",
+    "memtest86": MONITOR,
+    "memtest86-long": MONITOR,
+    "nmi": MONITOR,
+    "panic": MONITOR,
+    "resets": MONITOR,
+    "sleep": MONITOR,
+    "soak": MONITOR,
+    "soak-long": MONITOR,
+    "sparse-apic-ids": "Bochs numbers its CPUs without gaps",
+}
+
+# A boot of Linux takes half a minute here, so without --all only what depends on the vendor.
+EVERY_TIME = ("bench-tools", "boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
+              "pal-foreign", "hypercall-fuzz")
