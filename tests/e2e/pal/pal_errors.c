@@ -81,7 +81,7 @@ static void expect(uint64_t error, const char *what)
         pal_hypercall(TV_HC_UNREG, entry, 0, 0, 0);
     }
     ok(got == error && (error == TV_OK || arena_untouched()) &&
-       pal_info(XMHF_INFO_POOL_FREE) == pool_before,
+       tap_no_leak(&pool_before),
        "%s: %s%s", what, pal_error_name(got), got == error ? "" : " (unexpected)");
     good();
 }
@@ -101,7 +101,7 @@ static void expect_fault(const void *from, size_t len, const char *what)
     } else {
         at = (uintptr_t)tap_address;
         ok(tap_signal == SIGSEGV && at >= (uintptr_t)from && at < (uintptr_t)from + len &&
-           pal_info(XMHF_INFO_POOL_FREE) == pool_before,
+           tap_no_leak(&pool_before),
            "%s: SIGSEGV", what);
     }
     good();
@@ -489,6 +489,6 @@ int main(int argc, char **argv)
     test_no_memory();
     test_call_pointers();
     test_commands();
-    ok(pal_info(XMHF_INFO_POOL_FREE) == pool_before, "nothing leaked");
+    ok(tap_no_leak(&pool_before), "nothing leaked");
     return tap_end();
 }

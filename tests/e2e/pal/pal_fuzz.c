@@ -193,8 +193,7 @@ int main(int argc, char **argv)
     every_command();
     fuzz(calls);
     end();
-    ok(pal_info(XMHF_INFO_PALS) == 0, "no PAL is left");
-    /* More may be free: what dead processes left is collected when memory is needed. */
-    ok(pal_info(XMHF_INFO_POOL_FREE) >= before, "all memory came back");
+    ok(tap_pals() == 0, "no PAL is left");
+    ok(tap_no_leak(&before), "all memory came back");
     return tap_end();
 }

@@ -227,7 +227,6 @@ int main(int argc, char **argv)
     set_timer(0);
     stop_worker = true;
     pthread_join(other, NULL);
-    /* More may be free: what dead processes left is collected when memory is needed. */
-    ok(pal_info(XMHF_INFO_POOL_FREE) >= before, "all memory came back");
+    ok(tap_no_leak(&before), "all memory came back");
     return tap_end();
 }

@@ -231,6 +231,6 @@ int main(int argc, char **argv)
     ok(common_wrong == 0 && common_rounds > 0,
        "one common PAL: %u times registered, %u calls, %u ended by a signal, %u wrong results",
        common_rounds, common_calls, common_signals, common_wrong);
-    ok(pal_info(XMHF_INFO_PALS) == 0, "%u processes were killed; no PAL of this one is left", killed);
+    ok(tap_pals() == 0, "%u processes were killed; no PAL of this one is left", killed);
     return tap_end();
 }

@@ -169,7 +169,7 @@ static void test_inside(void)
        "outside of a PAL CPUID says so");
     if (tap_no_error(pal_register(&p), "register")) {
         ok(((word (PAL_ABI *)(void))(uintptr_t)p.entry)() == 1, "inside of a PAL CPUID says so");
-        ok(pal_info(XMHF_INFO_PALS) == 1, "this process has one PAL");
+        ok(tap_pals() == 1, "this process has one PAL");
     }
     pal_destroy(&p);
 }
@@ -259,7 +259,7 @@ static void test_rounds(unsigned rounds)
         good++;
     }
     ok(good == rounds, "%u rounds of register, call with 5 random buffers, unregister", good);
-    ok(pal_info(XMHF_INFO_POOL_FREE) == before, "all memory came back");
+    ok(tap_no_leak(&before), "all memory came back");
 }
 
 /* --- several ---------------------------------------------------------------------------------- */
@@ -277,7 +277,7 @@ static void test_ten_pals(void)
         pal_add_integer(&p[i]);
         good = good && tap_no_error(pal_register(&p[i]), "register one of ten");
     }
-    ok(good && pal_info(XMHF_INFO_PALS) == 10, "ten PALs at the same time");
+    ok(good && tap_pals() == 10, "ten PALs at the same time");
     for (unsigned round = 1; round <= 20; round++) {
         for (unsigned i = 0; i < 10; i++) {
             good = good && ((fn)(uintptr_t)p[i].entry)(p[i].data, i + 1) == (word)round * (i + 1);
@@ -287,7 +287,7 @@ static void test_ten_pals(void)
     for (unsigned i = 0; i < 10; i++) {
         pal_destroy(&p[(i * 7 + 3) % 10]);
     }
-    ok(pal_info(XMHF_INFO_PALS) == 0 && pal_info(XMHF_INFO_POOL_FREE) == before,
+    ok(tap_pals() == 0 && tap_no_leak(&before),
        "unregistered in another order, all memory came back");
 }
 

@@ -54,12 +54,34 @@ static inline bool tap_no_error(uint64_t error, const char *what)
     return error == TV_OK || ok(false, "%s: %s", what, pal_error_name(error));
 }
 
+static uint64_t tap_stale;
+
 static inline void tap_need_hypervisor(void)
 {
     if (!pal_available()) {
         puts("Bail out! no hypervisor here");
         exit(99);
     }
+    tap_stale = pal_info(XMHF_INFO_PALS);
+}
+
+/* PALs that this program has now. Those that an earlier process left, whose page table was at
+ * the same place, count as this one's until they are collected. */
+static inline uint64_t tap_pals(void)
+{
+    uint64_t all = pal_info(XMHF_INFO_PALS);
+
+    return all > tap_stale ? all - tap_stale : 0;
+}
+
+/* True if no PAL memory was lost since `*free`, which follows: what earlier processes left is
+ * given back whenever somebody needs it. */
+static inline bool tap_no_leak(uint64_t *free)
+{
+    uint64_t before = *free;
+
+    *free = pal_info(XMHF_INFO_POOL_FREE);
+    return *free >= before;
 }
 
 /* --- faults: if (CATCH()) { may fault } else { tap_signal, tap_address tell } --------- */
