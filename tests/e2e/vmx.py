@@ -3,6 +3,7 @@
 SPDX-License-Identifier: MIT
 """
 MEMORY = 192  # MiB
+FUZZ = 3000   # the tiny guest fuzz makes 20,000 and more
 MONITOR = "needs QEMU's monitor: memory, NMIs or a shell from outside while the machine runs"
 
 # Test, and why the bench (Bochs) can't do it. tests/README.md tells what shows the same on VMX.

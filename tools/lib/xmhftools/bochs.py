@@ -32,8 +32,8 @@ boot: disk
 clock: sync=none, time0=1700000000
 log: bochs.log
 panic: action=fatal
-error: action=report
-info: action=report
+error: action=ignore
+info: action=ignore, pc_system=report
 debug: action=ignore
 com1: enabled=1, mode=file, dev=serial.log
 com2: enabled=1, mode=file, dev=output
