@@ -428,6 +428,19 @@ static void cpuid(void)
     assert_int_equal(r.ecx, 0);
 }
 
+/* The same bytes are another instruction in 64-bit code: there 48 is a prefix. */
+static void code_bytes(void)
+{
+    memcpy(fake_at(mode->cr3, TEXT), "\xf3\x0f\x01\xd9", 4);
+    poison();
+    assert_int_equal(hypapp.hypercall(&v, 200), HC_DONE);
+    memcpy(fake_at(mode->cr3, TEXT), "\x48\x0f\x01\xd9", 4);
+    poison();
+    assert_int_equal(hypapp.hypercall(&v, 200), HC_AGAIN);
+    assert_int_equal(fake.injected, FAKE_NONE);
+}
+
+static void test_code_bytes(void **state) { (void)state; in_each_mode(code_bytes); }
 static void test_integers(void **state) { (void)state; in_each_mode(integers); }
 static void test_pointers(void **state) { (void)state; in_each_mode(pointers); }
 static void test_interruption(void **state) { (void)state; in_each_mode(interruption); }
@@ -483,7 +496,7 @@ int main(void)
         cmocka_unit_test(test_interruption), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_gates), cmocka_unit_test(test_segments),
         cmocka_unit_test(test_neighbours), cmocka_unit_test(test_cpuid),
-        cmocka_unit_test(test_modes_apart),
+        cmocka_unit_test(test_modes_apart), cmocka_unit_test(test_code_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
