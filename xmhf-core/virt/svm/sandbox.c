@@ -84,6 +84,11 @@ void svm_sandbox_leave(struct vcpu *v)
 {
     struct svm_cpu *s = svm(v);
 
+    if (s->sandbox->tlb_control != SVM_TLB_NOTHING) {
+        /* Left for a request before VMRUN, which would have flushed: next time, then. */
+        s->asid_tag[s->sandbox->asid - 2] = 0;
+        s->sandbox->tlb_control = SVM_TLB_NOTHING;
+    }
     if (s->saved_debugctl) {
         hw_wrmsr(MSR_IA32_DEBUGCTL, s->saved_debugctl);
     }
