@@ -179,9 +179,23 @@ static bool collect_some(unsigned *looked)
     return found;
 }
 
-enum room death_make_room(struct vcpu *v, size_t pages)
+enum room death_look(void)
 {
     unsigned looked;
+
+    if (collect_some(&looked)) {
+        atomic_store(&fruitless, 0);
+        return ROOM_AGAIN;
+    }
+    if (atomic_fetch_add(&fruitless, looked) + looked < TV_SLOTS) {
+        return ROOM_AGAIN;
+    }
+    atomic_store(&fruitless, 0);
+    return ROOM_NONE;
+}
+
+enum room death_make_room(struct vcpu *v, size_t pages)
+{
     bool more;
 
     if (pool_free_count() >= pages) {
@@ -194,16 +208,5 @@ enum room death_make_room(struct vcpu *v, size_t pages)
     if (pool_free_count() >= pages) {
         return ROOM_FOUND;
     }
-    if (more) {
-        return ROOM_AGAIN;
-    }
-    if (collect_some(&looked)) {
-        atomic_store(&fruitless, 0);
-        return ROOM_AGAIN;
-    }
-    if (atomic_fetch_add(&fruitless, looked) + looked < TV_SLOTS) {
-        return ROOM_AGAIN;
-    }
-    atomic_store(&fruitless, 0);
-    return ROOM_NONE;
+    return more ? ROOM_AGAIN : death_look();
 }

@@ -413,6 +413,16 @@ static enum hc_result conflict(struct vcpu *v, struct tv_slot *other, uint64_t e
     return tv_done(v, e);
 }
 
+/* No slot is free, or this process has too many; dead processes may have left some of them,
+ * those with its own CR3 included. */
+static enum hc_result full(struct vcpu *v)
+{
+    if (death_reap(v, TV_ATOMIC_PAGES) || death_look() != ROOM_NONE) {
+        return HC_AGAIN;
+    }
+    return tv_done(v, TV_QUOTA);
+}
+
 static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal)
 {
     uint64_t entry = pal->image.entry;
@@ -432,7 +442,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
         return conflict(v, other, entry);
     default:
         call_free(pal);
-        return tv_done(v, TV_QUOTA);
+        return full(v);
     }
 }
 

@@ -263,6 +263,9 @@ void death_discard(struct vcpu *v, struct tv_slot *s);
 
 enum room { ROOM_FOUND, ROOM_AGAIN, ROOM_NONE };
 /* Is there memory for `pages`? Looks for dead PALs and dead owners if not. */
+/* Look at some PALs, and kill those whose owner is gone. ROOM_NONE: all were looked at since
+ * one was found. */
+enum room death_look(void);
 enum room death_make_room(struct vcpu *v, size_t pages);
 
 /* --- tv.c ----------------------------------------------------------------------- */

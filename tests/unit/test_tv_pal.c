@@ -1334,6 +1334,13 @@ static void test_quota(void **state)
         entry = at;
         assert_int_equal(reg(), n < TV_PALS_PER_PROCESS ? TV_OK : TV_QUOTA);
     }
+    assert_int_equal(info(XMHF_INFO_PALS), TV_PALS_PER_PROCESS);
+    /* The process ends; another one gets its CR3. */
+    for (uint64_t n = 0; n < TV_PALS_PER_PROCESS; n++) {
+        fake_unmap(CR3, BASE + 0x1000000 + n * 4 * PAGE_SIZE);
+    }
+    assert_int_equal(reg(), TV_OK);
+    assert_int_equal(command(TV_HC_UNREG, entry, 0, 0), TV_OK);
 }
 
 /* Another CPU overwrites the code under a hypercall instruction that has just exited. */
