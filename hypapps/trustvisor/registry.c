@@ -23,7 +23,8 @@ static struct spinlock lock = SPINLOCK_INIT;
 static struct tv_slot slots[TV_SLOTS];
 static struct bucket buckets[BUCKETS];
 static uint16_t owners[OWNER_BUCKETS];
-static uint16_t free_head, reap_head;
+static uint16_t free_head;
+static _Atomic uint16_t reap_head;   /* changed under the lock */
 
 static uint64_t life_make(uint64_t life, enum tv_state state, unsigned refs)
 {
@@ -323,6 +324,11 @@ unsigned registry_count(uint64_t owner)
 }
 
 /* --- the dead ------------------------------------------------------------------- */
+
+bool registry_reap_waits(void)
+{
+    return atomic_load_explicit(&reap_head, memory_order_relaxed) != 0;
+}
 
 struct tv_slot *registry_reap_pop(void)
 {

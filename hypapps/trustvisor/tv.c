@@ -108,6 +108,12 @@ static enum hc_result tv_hypercall(struct vcpu *v, uint32_t cmd)
     struct hyp_caller c;
     enum tv_error who;
 
+    if (registry_reap_waits()) {
+        /* Who killed it has wiped as much as one exit may, or somebody else's reference was
+         * the last: whoever comes next goes on. */
+        death_reap(v, TV_ATOMIC_PAGES);
+        return HC_AGAIN;
+    }
     hyp_caller(v, &c);
     who = tv_caller_check(v, &c);
     if (who == TV_OK) { /* others have no PALs, and their RIP may be no linear address */

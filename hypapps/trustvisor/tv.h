@@ -177,7 +177,8 @@ bool registry_kill(struct tv_slot *s);
 #define REGISTRY_ALL UINT64_MAX
 unsigned registry_count(uint64_t owner);
 
-/* The reap list: dead slots without references. pop: NULL if empty. */
+/* The reap list: dead slots without references. pop: NULL if empty. waits: it isn't. */
+bool registry_reap_waits(void);
 struct tv_slot *registry_reap_pop(void);
 void registry_reap_push(struct tv_slot *s);
 /* A wiped slot becomes EMPTY and free. */
@@ -262,10 +263,10 @@ bool death_reap(struct vcpu *v, uint32_t pages);
 void death_discard(struct vcpu *v, struct tv_slot *s);
 
 enum room { ROOM_FOUND, ROOM_AGAIN, ROOM_NONE };
-/* Is there memory for `pages`? Looks for dead PALs and dead owners if not. */
 /* Look at some PALs, and kill those whose owner is gone. ROOM_NONE: all were looked at since
  * one was found. */
 enum room death_look(void);
+/* Is there memory for `pages`? Looks for dead PALs and dead owners if not. */
 enum room death_make_room(struct vcpu *v, size_t pages);
 
 /* --- tv.c ----------------------------------------------------------------------- */

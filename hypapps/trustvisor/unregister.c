@@ -133,26 +133,42 @@ static enum step not_claimed(const struct tv_pal *pal)
     return atomic_load(&pal->act.state) == ACT_RUNNING ? STEP_BUSY : STEP_AGAIN;
 }
 
-static enum step step(struct work *w, struct tv_slot *s)
+/* The first step: close it to calls, unless nothing of it is to be handed back. */
+static enum step begin(struct work *w, struct tv_slot *s, bool there)
 {
     uint32_t old;
 
-    if (slot_state(atomic_load(&s->life)) == TV_LIVE) {
-        enum stubs_answer stubs = stubs_check(w->pal, w->c, &w->fault);
-        if (stubs == STUBS_FAULT || (stubs == STUBS_THERE && !check_pages(w))) {
-            return STEP_FAULT;
-        }
-        if (!death_claim(w->pal, &old)) {
-            return not_claimed(w->pal);
-        }
-        if (stubs == STUBS_GONE) {
-            return STEP_DONE; /* other memory is there now: not ours to write */
-        }
-        if (!registry_change(s, TV_LIVE, TV_LEAVING)) {
-            return STEP_AGAIN;
-        }
+    if (there && !check_pages(w)) {
+        return STEP_FAULT;
     }
-    return write_pages(w);
+    if (!death_claim(w->pal, &old)) {
+        return not_claimed(w->pal);
+    }
+    if (!there) {
+        return STEP_DONE; /* other memory is there now: not ours to write */
+    }
+    return registry_change(s, TV_LIVE, TV_LEAVING) ? write_pages(w) : STEP_AGAIN;
+}
+
+static enum step step(struct work *w, struct tv_slot *s)
+{
+    enum tv_state state = slot_state(atomic_load(&s->life));
+    enum stubs_answer stubs;
+
+    if (state != TV_LIVE && state != TV_LEAVING) {
+        return STEP_AGAIN; /* it has just died, and isn't found any more */
+    }
+    if (w->pal->leaving > w->pal->image.pages) {
+        return write_pages(w); /* all is written */
+    }
+    stubs = stubs_check(w->pal, w->c, &w->fault);
+    if (stubs == STUBS_FAULT) {
+        return STEP_FAULT;
+    }
+    if (state == TV_LIVE) {
+        return begin(w, s, stubs == STUBS_THERE);
+    }
+    return stubs == STUBS_THERE ? write_pages(w) : STEP_DONE;
 }
 
 static enum hc_result answer(struct vcpu *v, struct work *w, struct tv_slot *s, enum step r)

@@ -675,6 +675,41 @@ static void test_large_death(void **state)
     expect_no_pal_left();
 }
 
+/* Whoever makes the next hypercall goes on wiping, whatever it asks for. */
+static void test_any_hypercall_wipes_the_dead(void **state)
+{
+    (void)state;
+    layout(300, 200, 3, 3);
+    assert_int_equal(reg(), TV_OK);
+    call((uint64_t[]){ 0 }, 1);
+    sandbox_exit(EXIT_EXCEPTION);
+    expect_refused(FAKE_GP);
+    assert_true(registry_reap_waits());
+    fake.caller.paging.cr3 = CR3 + PAGE_SIZE;
+    poison();
+    assert_int_equal(hypercall(TV_HC_TEST, 0, 0, 0), HC_AGAIN);
+    assert_int_equal(command(TV_HC_TEST, 0, 0, 0), TV_OK);
+    expect_no_pal_left();
+}
+
+/* The owner dies half way through, and its address space gets another process. */
+static void test_half_unregistered_after_remap(void **state)
+{
+    (void)state;
+    layout(300, 1, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    poison();
+    assert_int_equal(hypercall(TV_HC_UNREG, entry, 0, 0), HC_AGAIN);
+    fake_map_new(CR3, BASE, 303, FAKE_RWX);
+    fill(BASE, 303, 0x31);
+    assert_int_equal(unreg(), TV_OK);
+    for (unsigned i = 0; i < 303; i++) {
+        assert_true(filled(fake_at(CR3, BASE + i * PAGE_SIZE), i * PAGE_SIZE, PAGE_SIZE, 0x31));
+    }
+    assert_int_equal(command(TV_HC_TEST, 0, 0, 0), TV_OK);
+    expect_no_pal_left();
+}
+
 /* Unregistering given up half way: another process's need of memory, or the same process,
  * ends it; or it goes on. */
 static void test_unregister_abandoned(void **state)
@@ -1445,7 +1480,8 @@ int main(void)
         TEST(test_foreign_pages_fault), TEST(test_bad_descriptors), TEST(test_only_ring3),
         TEST(test_absent_pages), TEST(test_fault_at_every_access),
         TEST(test_no_memory_at_every_point), TEST(test_exists_and_overlap), TEST(test_ten_pals),
-        TEST(test_large_pal), TEST(test_large_death), TEST(test_unregister_abandoned),
+        TEST(test_large_pal), TEST(test_large_death), TEST(test_any_hypercall_wipes_the_dead),
+        TEST(test_half_unregistered_after_remap), TEST(test_unregister_abandoned),
         TEST(test_migration_is_no_duplicate),
         TEST(test_abandoned_registration), TEST(test_abandoned_by_others_is_collected),
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
