@@ -686,6 +686,7 @@ static void test_any_hypercall_wipes_the_dead(void **state)
     expect_refused(FAKE_GP);
     assert_true(registry_reap_waits());
     fake.caller.paging.cr3 = CR3 + PAGE_SIZE;
+    fake_map(CR3 + PAGE_SIZE, TEXT, (uint64_t)(fake_at(CR3, TEXT) - fake_ram(0)), FAKE_RX);
     poison();
     assert_int_equal(hypercall(TV_HC_TEST, 0, 0, 0), HC_AGAIN);
     assert_int_equal(command(TV_HC_TEST, 0, 0, 0), TV_OK);
