@@ -30,6 +30,7 @@ RESULT = re.compile(r"(ok|not ok|skip) (.+)$")
 GROUPS = {
     "build": "gcc and clang, -O0 and -O2, warnings as errors; same bits twice; headers alone",
     "unit": "host unit tests under ASan and UBSan, and short runs of the fuzzers",
+    "model": "PALs' lives on two CPUs, every order of accesses, in a model (SPIN)",
     "guests": "tiny bare-metal guests under the hypervisor",
     "svm": "end to end on an emulated AMD machine: Linux, PALs, attacks",
     "vmx": "tiny guests and end to end on an emulated Intel machine (Bochs)",
@@ -275,6 +276,10 @@ def group_unit(session, builds, extra):
                        ["tests/unit/run.py", "--build", builds.folder("clang -O2")], env)
 
 
+def group_model(session, builds, extra):
+    session.runner("model", ["tests/model/run.py", *extra], environment(builds))
+
+
 def machine_group(name, program, *arguments):
     """A group whose tests boot the hypervisor, by a program of its own."""
     def group(session, builds, extra):
@@ -293,6 +298,7 @@ def group_vmx(session, builds, extra):
 RUN = {
     "build": group_build,
     "unit": group_unit,
+    "model": group_model,
     "guests": machine_group("guests", "tests/guests/run.py"),
     "svm": machine_group("svm", "tests/e2e/run.py", "svm"),
     "vmx": group_vmx,
@@ -307,9 +313,9 @@ def environment(builds):
 
 def steps_of(groups, everything):
     """How many progress lines there will be."""
-    own = {"build": 7, "unit": 6 if everything else 4, "guests": 1, "svm": 1,
+    own = {"build": 7, "unit": 6 if everything else 4, "model": 1, "guests": 1, "svm": 1,
            "vmx": 2, "models": 1}
-    shared = 0 if groups == ["unit"] else 1  # the build gcc -O2
+    shared = 0 if set(groups) <= {"unit", "model"} else 1  # the build gcc -O2
     return shared + sum(own[name] for name in groups)
 
 
