@@ -258,8 +258,11 @@ static void register_dump(void)
         memcpy((void *)(uintptr_t)DUMP_PAGE, dump_start, (size_t)(dump_end - dump_start));
         ipi(1, INIT);
         delay_us(10000);
-        ipi(1, 0x4600 | DUMP_PAGE >> 12);
-        for (unsigned i = 0; i < 1000 && !((volatile struct dump *)d)->done; i++) {
+        /* Again after a while: bare, the emulator loses a SIPI that finds the INIT not taken yet. */
+        for (unsigned i = 0; i < 3000 && !((volatile struct dump *)d)->done; i++) {
+            if (i % 300 == 0) {
+                ipi(1, 0x4600 | DUMP_PAGE >> 12);
+            }
             delay_us(1000);
         }
         CHECK(d->done == 1, "the dump wasn't made (%u)", d->done);
