@@ -168,13 +168,16 @@ def compare(bare, guest):
 
 
 def run_bare(test, args):
-    """The control run: (outcome or None, what is wrong with it or None)."""
+    """The control run: (outcome or None, what is wrong with it or None). The emulator alone
+    now and then loses an INIT or SIPI on a busy host: it gets three tries, visibly."""
     if test.control == "no":
         return None, None
-    bare = boot(test, args, hypervisor=False)
-    if bare.verdict != ("RESET" if test.end == "reset" else "PASS"):
-        return bare, f"control (bare): {bare.verdict} {bare.text}"
-    return bare, None
+    for attempt in range(3):
+        bare = boot(test, args, hypervisor=False)
+        if bare.verdict == ("RESET" if test.end == "reset" else "PASS"):
+            return bare, None
+        print(f"    control run {attempt + 1} of {test.name} (bare): {bare.verdict} {bare.text}")
+    return bare, f"control (bare): {bare.verdict} {bare.text}"
 
 
 def run_test(test, args):
