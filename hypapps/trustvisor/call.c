@@ -38,13 +38,6 @@ const struct tv_slot *call_running(const struct vcpu *v)
     return this_cpu(v)->running;
 }
 
-/* A return address that RET would accept (48-bit addresses: LA57 is hidden). 32-bit code has
- * no others. */
-static bool canonical(uint64_t va)
-{
-    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
-}
-
 /* --- memory --------------------------------------------------------------------- */
 
 /* The part of the control page that struct tv_pal takes, so that FPU state can follow. */
@@ -236,9 +229,8 @@ static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, void (*inject)(s
 static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
 {
     struct tv_pal *pal = s->pal;
-    struct vcpu_regs regs;
     struct gm_fault f;
-    enum stubs_answer stubs = stubs_check(pal, c, &f);
+    enum stubs_answer stubs = stubs_check_again(pal, c, &f);
     enum marshal_answer m;
 
     if (stubs == STUBS_GONE) {
@@ -249,15 +241,15 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
         hyp_inject_ud(v);
         return HC_SWITCHED;
     }
-    m = stubs == STUBS_FAULT ? MARSHAL_FAULT : marshal_in(pal, c, &v->regs, &regs, &f);
+    m = stubs == STUBS_FAULT ? MARSHAL_FAULT : marshal_in(pal, c, &v->regs, &f);
     if (m == MARSHAL_FAULT) {
         release(v, s);
         return tv_fault(v, &f);
     }
-    if (m == MARSHAL_NOT_RAM || !canonical(pal->act.caller.rip)) {
+    if (m != MARSHAL_OK) {
         return refuse(v, s, hyp_inject_gp);
     }
-    into_sandbox(v, s, &regs, initial_xstate);
+    into_sandbox(v, s, &v->regs, initial_xstate);
     return HC_SWITCHED;
 }
 

@@ -135,8 +135,8 @@ static enum gm_result take_wide(struct tv_pal *pal, const struct hyp_caller *c,
 {
     uint64_t stack[1 + TV_MAX_PARAMS - TV_REG_ARGS];
     unsigned n = pal->image.param_count;
-    enum gm_result r = gm_read(c, gva(caller->gpr[GPR_RSP]), stack,
-                               (1 + on_stack(&pal->image)) * sizeof(stack[0]), f);
+    enum gm_result r = gm_read_again(c, gva(caller->gpr[GPR_RSP]), stack,
+                                     1 + on_stack(&pal->image), &pal->stack_memo, f);
 
     if (r != GM_OK) {
         return r;
@@ -202,9 +202,19 @@ static void *put_return(const struct tv_pal *pal, struct vcpu_regs *regs)
     return sp;
 }
 
-/* Write PARAM section and stack, and set the registers, in one pass over the arguments. */
-static enum gm_result give_args(struct tv_pal *pal, const struct hyp_caller *c,
-                                struct vcpu_regs *regs, struct gm_fault *f)
+/* The data of all POINTERs. The only thing that may fail once the PAL's memory is written. */
+static enum gm_result give_data(struct tv_pal *pal, const struct hyp_caller *c, struct gm_fault *f)
+{
+    enum gm_result r = GM_OK;
+
+    for (unsigned i = 0; r == GM_OK && i < pal->image.param_count; i++) {
+        r = copy_data(pal, c, i, true, f);
+    }
+    return r;
+}
+
+/* Write headers and stack, and set the registers, in one pass over the arguments. */
+static void give_args(struct tv_pal *pal, struct vcpu_regs *regs)
 {
     const struct tv_image *im = &pal->image;
     void *sp;
@@ -217,30 +227,38 @@ static enum gm_result give_args(struct tv_pal *pal, const struct hyp_caller *c,
         uint64_t value = pal->act.args[i];
         put_header(pal, p, value);
         if (p->type == TV_PARAM_POINTER) {
-            enum gm_result r = copy_data(pal, c, i, true, f);
-            if (r != GM_OK) {
-                return r;
-            }
             value = im->sections[im->param].start + p->offset + TV_HEADER;
         }
         deliver(im, regs, sp, i, value);
     }
-    return GM_OK;
+}
+
+/* A return address that RET would accept (48-bit addresses: LA57 is hidden). 32-bit code has
+ * no others. */
+static bool canonical(uint64_t va)
+{
+    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
 }
 
 enum marshal_answer marshal_in(struct tv_pal *pal, const struct hyp_caller *c,
-                               const struct vcpu_regs *caller, struct vcpu_regs *regs,
-                               struct gm_fault *f)
+                               struct vcpu_regs *regs, struct gm_fault *f)
 {
-    enum gm_result r = (pal->image.wide ? take_wide : take_narrow)(pal, c, caller, f);
+    enum gm_result r = (pal->image.wide ? take_wide : take_narrow)(pal, c, regs, f);
 
     if (r == GM_OK && pal->image.has_data) {
         r = check_pointers(pal, c, f);
+        if (r == GM_OK) {
+            r = give_data(pal, c, f);
+        }
     }
-    if (r == GM_OK) {
-        r = give_args(pal, c, regs, f);
+    if (r != GM_OK) {
+        return answer_of(r);
     }
-    return answer_of(r);
+    if (!canonical(pal->act.caller.rip)) {
+        return MARSHAL_BAD_RETURN;
+    }
+    give_args(pal, regs);
+    return MARSHAL_OK;
 }
 
 enum marshal_answer marshal_out(struct tv_pal *pal, const struct hyp_caller *c,

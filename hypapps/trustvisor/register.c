@@ -11,11 +11,12 @@
 #include "tv.h"
 #include <util/string.h>
 
-/* Instructions of one exit, and what a page of each phase takes of them. SHA-256 of half a page
- * is the largest piece that isn't divided. */
+/* Instructions of one exit, and what a page of each phase takes of them. Hashing goes by smaller
+ * pieces: a page takes more than an exit may. */
 #define BUDGET         185000 /* and up to 14,000 besides */
 #define COST_COPY      1000
-#define COST_MEASURE   119000 /* of half a page: a whole one would take too long */
+#define COST_MEASURE   30000  /* of a piece */
+#define PIECE          512u
 #define COST_RECHECK   260
 #define COST_OVERWRITE 800
 
@@ -160,22 +161,22 @@ uint64_t register_hash_ticks(void)
     return atomic_load(&hash_ticks);
 }
 
-/* As many half pages as this exit affords: in this phase reg->page counts those. */
+/* As many pieces as this exit affords: in this phase reg->page counts those. */
 static enum step measure_some(struct work *w)
 {
-    const size_t half = PAGE_SIZE / 2;
+    const uint32_t pieces = PAGE_SIZE / PIECE;
     struct tv_registration *reg = &w->pal->reg;
 
     if (reg->page == 0) {
         tv_identity_begin(&reg->hash, &w->pal->image);
     }
-    for (; reg->page < 2 * w->pal->image.pages; reg->page++) {
+    for (; reg->page < pieces * w->pal->image.pages; reg->page++) {
         const uint8_t *frame;
         if (!afford(w, COST_MEASURE)) {
             return STEP_AGAIN;
         }
-        frame = space_frame(&w->pal->space, reg->page / 2);
-        tv_identity_add(&reg->hash, frame + reg->page % 2 * half, half);
+        frame = space_frame(&w->pal->space, reg->page / pieces);
+        tv_identity_add(&reg->hash, frame + reg->page % pieces * PIECE, PIECE);
     }
     tv_identity_end(&reg->hash, w->pal->identity);
     memset(&reg->hash, 0, sizeof(reg->hash));

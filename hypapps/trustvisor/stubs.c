@@ -53,12 +53,10 @@ void stubs_write(const struct tv_pal *pal, void *page)
     memcpy(bytes + block_offset(pal) + BLOCK_NONCE, pal->nonce, TV_NONCE_SIZE);
 }
 
-enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller *c,
-                              struct gm_fault *f)
+static enum stubs_answer answer(const struct tv_pal *pal, enum gm_result r,
+                                const uint64_t seen[TV_NONCE_SIZE / 8])
 {
-    uint64_t seen[TV_NONCE_SIZE / 8];
-
-    switch (gm_read(c, gva(pal->nonce_va), seen, sizeof(seen), f)) {
+    switch (r) {
     case GM_OK:
         return seen[0] == pal->nonce[0] && seen[1] == pal->nonce[1] ? STUBS_THERE : STUBS_GONE;
     case GM_FAULT:
@@ -66,6 +64,25 @@ enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller 
     default:
         return STUBS_GONE;
     }
+}
+
+enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller *c,
+                              struct gm_fault *f)
+{
+    uint64_t seen[TV_NONCE_SIZE / 8];
+    enum gm_result r = gm_read(c, gva(pal->nonce_va), seen, sizeof(seen), f);
+
+    return answer(pal, r, seen);
+}
+
+enum stubs_answer stubs_check_again(struct tv_pal *pal, const struct hyp_caller *c,
+                                    struct gm_fault *f)
+{
+    uint64_t seen[TV_NONCE_SIZE / 8];
+    enum gm_result r =
+        gm_read_again(c, gva(pal->nonce_va), seen, ARRAY_SIZE(seen), &pal->nonce_memo, f);
+
+    return answer(pal, r, seen);
 }
 
 static bool is_hypercall(const uint8_t *code, size_t n, unsigned bits)

@@ -103,6 +103,8 @@ struct tv_pal {
     atomic_flag stepping;             /* a CPU works on TV_HC_UNREG */
     uint32_t leaving;                 /* in LEAVING: pages already handed back; beyond the
                                          last one: wiping */
+    struct walk_memo nonce_memo;      /* walks of the last call, to the nonce ... */
+    struct walk_memo stack_memo;      /* ... and to the caller's stack; who runs it owns them */
     struct tv_activation act;
     struct tv_registration reg;
 };
@@ -204,6 +206,9 @@ enum stubs_answer { STUBS_THERE, STUBS_GONE, STUBS_FAULT };
 /* Is the PAL's nonce still where it was put, seen with `c`'s rights? */
 enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller *c,
                               struct gm_fault *f);
+/* The same for who owns the activation: quicker from the second call on. */
+enum stubs_answer stubs_check_again(struct tv_pal *pal, const struct hyp_caller *c,
+                                    struct gm_fault *f);
 enum stubs_found {
     STUBS_COMMAND,   /* a hypercall of a program */
     STUBS_DEAD,      /* a stub, of whatever PAL */
@@ -214,14 +219,14 @@ enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip);
 
 /* --- marshal.c: arguments ------------------------------------------------------- */
 
-/* Result of touching the caller's memory. */
-enum marshal_answer { MARSHAL_OK, MARSHAL_FAULT, MARSHAL_NOT_RAM };
+/* Result of touching the caller's memory. BAD_RETURN: its return address isn't canonical. */
+enum marshal_answer { MARSHAL_OK, MARSHAL_FAULT, MARSHAL_NOT_RAM, MARSHAL_BAD_RETURN };
 
 /* Take arguments and return address from the caller at the entry stub into pal->act, and
- * write stack and PARAM section; `regs` become the PAL's registers. */
+ * write stack and PARAM section. `regs`, the caller's registers, become the PAL's with
+ * MARSHAL_OK. */
 enum marshal_answer marshal_in(struct tv_pal *pal, const struct hyp_caller *c,
-                               const struct vcpu_regs *caller, struct vcpu_regs *regs,
-                               struct gm_fault *f);
+                               struct vcpu_regs *regs, struct gm_fault *f);
 /* Copy the data of all POINTERs back. May be repeated. */
 enum marshal_answer marshal_out(struct tv_pal *pal, const struct hyp_caller *c,
                                 struct gm_fault *f);

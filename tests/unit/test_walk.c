@@ -628,6 +628,87 @@ static void against_a_swapping_cpu(void **state)
     assert_int_equal(taken[3], 0);
 }
 
+/* --- remembered walks ------------------------------------------------------------- */
+
+/* What walk_again says must be what guest_walk would. True if it confirmed the walk. */
+static bool confirmed(const struct walk_memo *m, const struct guest_paging *p, uint64_t va)
+{
+    struct walk w;
+
+    if (!walk_again(m, p, gva(va))) {
+        return false;
+    }
+    assert_int_equal(guest_walk(&phys, p, gva(va), ACCESS_READ | ACCESS_USER, &w), WALK_OK);
+    assert_ptr_equal(w.ptr, m->bytes + (va & PAGE_MASK));
+    return true;
+}
+
+/* Each bit of each entry, and all else that a walk depends on. */
+static void memo(void **state)
+{
+    static const uint64_t at[4] = { 0x1000, 0x2000, 0x3000, 0x4000 };
+    const uint64_t va = 0x123;
+    struct walk_memo m = { 0 };
+    struct guest_paging p = long_mode(), q;
+
+    (void)state;
+    clear();
+    p.cpl = 3;
+    assert_false(walk_again(&m, &p, gva(va)));
+    map_4k(0, 0x9000, 0x67);
+    put64(0x1000, get64(0x1000) | 0x27);
+    put64(0x2000, get64(0x2000) | 0x27);
+    put64(0x3000, get64(0x3000) | 0x27);
+    walk_remember(&phys, &p, gva(va), ACCESS_READ, &m);
+    assert_true(confirmed(&m, &p, va));
+    assert_true(confirmed(&m, &p, va + 8));
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t e = get64(at[i]);
+        for (unsigned bit = 0; bit < 64; bit++) {
+            put64(at[i], e ^ BIT(bit));
+            assert_false(confirmed(&m, &p, va));
+        }
+        put64(at[i], e);
+        assert_true(confirmed(&m, &p, va));
+    }
+    assert_false(confirmed(&m, &p, va + PAGE_SIZE));
+    q = p; q.cr3 = 0x5000; assert_false(confirmed(&m, &q, va));
+    q = p; q.efer &= ~EFER_NXE; assert_false(confirmed(&m, &q, va));
+    q = p; q.cr4 |= CR4_LA57; assert_false(confirmed(&m, &q, va));
+    q = p; q.pkru = 1; assert_false(confirmed(&m, &q, va));
+}
+
+/* Walks that aren't remembered. */
+static void memo_refused(void **state)
+{
+    static const struct { uint64_t at, clear, set; } cases[] = {
+        { 0x1000, 1, 0 }, { 0x2000, 4, 0 }, { 0x3000, 0x20, 0 }, { 0x4000, 1, 0 }, { 0x4000, 4, 0 },
+        { 0x2000, 0, 0x80 }, { 0x3000, 0, 0x80 }, { 0x4000, 0x20, 0 }, { 0x4000, 0, 1ULL << 45 },
+        { 0x3000, 0, 1ULL << 45 },
+    };
+    struct guest_paging p = long_mode();
+    struct walk_memo m;
+
+    (void)state;
+    p.cpl = 3;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        clear();
+        map_4k(0, 0x9000, 0x67);
+        for (uint64_t at = 0x1000; at <= 0x3000; at += 0x1000) {
+            put64(at, get64(at) | 0x27);
+        }
+        walk_remember(&phys, &p, gva(0), ACCESS_READ, &m);
+        assert_non_null(m.bytes);
+        put64(cases[i].at, (get64(cases[i].at) & ~cases[i].clear) | cases[i].set);
+        walk_remember(&phys, &p, gva(0), ACCESS_READ, &m);
+        assert_null(m.bytes);
+    }
+    put64(0x3000, get64(0x3000) & ~BIT(45)); /* nothing but the protection keys */
+    p.pkru = 4;
+    walk_remember(&phys, &p, gva(0), ACCESS_READ, &m);
+    assert_null(m.bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -645,6 +726,7 @@ int main(void)
         cmocka_unit_test(rights_pae_and_32),
         cmocka_unit_test(each_bit),
         cmocka_unit_test(random_tables),
+        cmocka_unit_test(memo), cmocka_unit_test(memo_refused),
         cmocka_unit_test(leaf_changed_once),
         cmocka_unit_test(leaf_changing_for_ever),
         cmocka_unit_test(against_a_swapping_cpu),

@@ -444,17 +444,52 @@ static inline bool short_walk(const struct guest_phys_ops *phys, const struct gu
 _Static_assert(PTE_RW == ACCESS_WRITE && PTE_US << 1 == ACCESS_USER && ACCESS_EXEC == 1 << 2,
                "short_walk moves permissions without looking at each");
 
+/* Paging that the short walk knows, and an address that it can take. */
+static inline bool usual(const struct guest_paging *p, uint64_t va)
+{
+    const uint64_t efer = EFER_LMA | EFER_NXE;
+
+    return (p->efer & efer) == efer && (p->cr0 & CR0_PG) && !(p->cr4 & CR4_LA57) &&
+           canonical(va, 48);
+}
+
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                             gva_t va, unsigned access, struct walk *out)
 {
-    const uint64_t usual = EFER_LMA | EFER_NXE;
-
     if (p->cpl == 3) {
         access |= ACCESS_USER;
     }
-    if (likely((p->efer & usual) == usual && (p->cr0 & CR0_PG) && !(p->cr4 & CR4_LA57) &&
-               canonical(va.a, 48) && short_walk(phys, p, va.a, access, out))) {
+    if (likely(usual(p, va.a) && short_walk(phys, p, va.a, access, out))) {
         return WALK_OK;
     }
     return full_walk(phys, p, va.a, access, out);
+}
+
+void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
+                   unsigned access, struct walk_memo *m)
+{
+    struct descent d = { .all = ~0ULL, .any = 0, .last = p->cr3 };
+    void *entry, *bytes;
+
+    m->bytes = NULL;
+    if (!usual(p, va.a) || p->pkru != 0) {
+        return;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned shift = 39 - 9 * i;
+        if (!find(phys, (d.last & PTE_ADDR) | (va.a >> (shift - 3) & 0xff8), &entry) ||
+            !step(phys, va.a, shift, &d) || (i < 3 && (d.last & PTE_PS))) {
+            return;
+        }
+        m->entry[i] = entry;
+        m->value[i] = d.last;
+    }
+    if (!plain(p, access | ACCESS_USER, &d) || !find(phys, d.last & PTE_ADDR, &bytes)) {
+        return;
+    }
+    m->page = va.a >> PAGE_SHIFT;
+    m->cr3 = p->cr3;
+    m->cr4 = p->cr4;
+    m->efer = p->efer;
+    m->bytes = bytes;
 }

@@ -71,6 +71,25 @@ enum gm_result gm_read(const struct hyp_caller *c, gva_t from, void *to, size_t 
     return GM_OK;
 }
 
+enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
+                             struct walk_memo *m, struct gm_fault *f)
+{
+    const size_t offset = from.a & PAGE_MASK;
+    enum gm_result r;
+
+    if (offset % 8 == 0 && offset + 8 * n <= PAGE_SIZE && walk_again(m, &c->paging, from)) {
+        for (size_t i = 0; i < n; i++) {
+            to[i] = ((const uint64_t *)(m->bytes + offset))[i];
+        }
+        return GM_OK;
+    }
+    r = gm_read(c, from, to, 8 * n, f);
+    if (r == GM_OK) {
+        walk_remember(&guest_phys_ops, &c->paging, from, ACCESS_READ, m);
+    }
+    return r;
+}
+
 /* One pass over the pages of a write: `from` is NULL if they are only looked at. */
 static enum gm_result write_pass(const struct hyp_caller *c, uint64_t va, const uint8_t *from,
                                  size_t len, struct gm_fault *f)

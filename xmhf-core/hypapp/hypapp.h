@@ -88,6 +88,10 @@ enum gm_result gm_read(const struct hyp_caller *c, gva_t from, void *to, size_t 
                        struct gm_fault *f);
 enum gm_result gm_write(const struct hyp_caller *c, gva_t to, const void *from, size_t len,
                         struct gm_fault *f);
+/* gm_read of `n` words, at a place that is read again and again: the walk is remembered in `m`,
+ * and confirmed the next time. */
+enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
+                             struct walk_memo *m, struct gm_fault *f);
 
 /* The page at `va` (4 KiB aligned), for `access` (ACCESS_*): its GPA and a core pointer
  * to its 4096 bytes. The guest may remap it at any time; use the pointer at once. */
@@ -130,7 +134,7 @@ void xstate_init(void *area);
 
 /*
  * Switch this CPU to the sandbox: the OS's FPU state goes to the CPU's own area; `regs`
- * become v->regs (RFLAGS is forced to IF|reserved plus the arithmetic flags and DF in
+ * (which may be &v->regs) become v->regs (RFLAGS is forced to IF|reserved plus the arithmetic flags and DF in
  * regs->rflags); FPU state is loaded from `xstate`. What the OS's general registers are to
  * be afterwards is the hypapp's business: it keeps what it wants to give back.
  */

@@ -103,7 +103,9 @@ void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_r
     }
     save(os_area[v->index]);
     load(xstate);
-    v->regs = *regs;
+    if (regs != &v->regs) {
+        v->regs = *regs;
+    }
     v->regs.rflags = (regs->rflags & user_flags) | RFLAGS_ONE | RFLAGS_IF;
     v->in_sandbox = true;
     virt->sandbox_enter(v, sb);

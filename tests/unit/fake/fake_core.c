@@ -180,6 +180,14 @@ enum gm_result gm_read(const struct hyp_caller *c, gva_t from, void *to, size_t 
     return copy(c, from.a, to, len, false, f);
 }
 
+enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
+                             struct walk_memo *m, struct gm_fault *f)
+{
+    assert_false(c->peek);
+    (void)m;
+    return gm_read(c, from, to, 8 * n, f);
+}
+
 enum gm_result gm_write(const struct hyp_caller *c, gva_t to, const void *from, size_t len,
                         struct gm_fault *f)
 {
