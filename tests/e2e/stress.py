@@ -114,6 +114,8 @@ def soak(machines, seconds):
         while time.monotonic() < end:
             machine.qmp("inject-nmi")
             nmi += 1
+            check(not any(event["event"] == "SHUTDOWN" for event in machine.qmp.events),
+                  f"after {nmi} NMIs the guest reset:\n{machine.tail()}")
             time.sleep(0.05)
         _, status = machine.answer(number, 300 + seconds)
         text = machine.sh("cat soak.out")
