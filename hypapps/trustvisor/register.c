@@ -13,7 +13,7 @@
 
 /* Instructions of one exit, and what a page of each phase takes of them. Hashing goes by smaller
  * pieces: a page takes more than an exit may. */
-#define BUDGET         185000 /* and up to 14,000 besides */
+#define BUDGET         170000 /* a piece and what surrounds it take up to a tenth more */
 #define COST_COPY      1000
 #define COST_MEASURE   30000  /* of a piece */
 #define PIECE          512u
