@@ -13,11 +13,11 @@
 #define SANDBOX_CODE32 (SEG_ATTR_CODE32 | SEG_ATTR_DPL)
 #define SANDBOX_DATA   (SEG_ATTR_DATA32 | SEG_ATTR_DPL)
 
+static const struct vmcb_segment sandbox_data = { 0x2b, SANDBOX_DATA, 0xffffffff, 0 };
+
 void svm_sandbox_init(struct vcpu *v)
 {
     struct vmcb *c = svm(v)->sandbox;
-    const struct vmcb_segment data = { 0x2b, SANDBOX_DATA, 0xffffffff, 0 };
-
     c->intercept_cr = c->intercept_dr = 0xffffffff;
     c->intercept_exceptions = 0xffffffff;
     c->intercept1 = 0xffffffffu & ~(uint32_t)(SVM_I1_VINTR | SVM_I1_PAUSE
@@ -28,7 +28,7 @@ void svm_sandbox_init(struct vcpu *v)
     c->iopm_base = svm_iopm.a;   /* never consulted with IOPL 0 and no TSS, but valid */
     c->msrpm_base = svm_msrpm.a;
     c->np_enable = 1;
-    c->es = c->ss = c->ds = data;
+    c->ss = sandbox_data;
     c->cs = (struct vmcb_segment){ 0x33, SANDBOX_CODE64, 0xffffffff, 0 };
     c->tr = (struct vmcb_segment){ 0, SEG_ATTR_TSS_BUSY, 0, 0 };
     c->ldtr = (struct vmcb_segment){ 0, SEG_ATTR_LDT, 0, 0 };
@@ -64,6 +64,9 @@ void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     c->cr3 = sb->cr3.a;
     c->cs.attrib = sb->wide ? SANDBOX_CODE64 : SANDBOX_CODE32;
     c->cs.selector = sb->wide ? 0x33 : 0x23;
+    /* The one before may have loaded null selectors, which need no table. */
+    c->es = c->ds = sandbox_data;
+    c->fs = c->gs = (struct vmcb_segment){ 0, 0, 0, 0 };
     c->interrupt_shadow = 0;
     c->cr2 = 0;
     choose_asid(s, c, sb->tag);

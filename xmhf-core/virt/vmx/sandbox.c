@@ -12,17 +12,18 @@
 #define SANDBOX_CODE32 (SEG_ATTR_CODE32 | SEG_ATTR_DPL)
 #define SANDBOX_DATA   (SEG_ATTR_DATA32 | SEG_ATTR_DPL)
 
+static const struct segment sandbox_data = { 0x2b, SANDBOX_DATA, 0xffffffff, 0 };
+
 static void write_segments(void)
 {
-    const struct segment data = { 0x2b, SANDBOX_DATA, 0xffffffff, 0 };
     const struct segment ldt = { 0, 0, 0, 0 };
     const struct segment tss = { 0, SEG_ATTR_TSS_BUSY, 0, 0 };
 
-    vmx_write_segment(SEG_ES, &data);
-    vmx_write_segment(SEG_SS, &data);
-    vmx_write_segment(SEG_DS, &data);
-    vmx_write_segment(SEG_FS, &data);
-    vmx_write_segment(SEG_GS, &data);
+    vmx_write_segment(SEG_ES, &sandbox_data);
+    vmx_write_segment(SEG_SS, &sandbox_data);
+    vmx_write_segment(SEG_DS, &sandbox_data);
+    vmx_write_segment(SEG_FS, &sandbox_data);
+    vmx_write_segment(SEG_GS, &sandbox_data);
     vmx_write_segment(SEG_LDTR, &ldt);
     vmx_write_segment(SEG_TR, &tss);
     vmcs_write(VMCS_GUEST_GDTR_BASE, 0);
@@ -82,6 +83,21 @@ static void choose_code(struct vmx_cpu *s, bool wide)
     }
 }
 
+/* The last run, even of the same sandbox, may have loaded null selectors, which need no table. */
+static void mend_selectors(void)
+{
+    static const struct { enum vmcs_field sel; enum segment_index segment; } loadable[] = {
+        { VMCS_GUEST_ES_SEL, SEG_ES }, { VMCS_GUEST_DS_SEL, SEG_DS },
+        { VMCS_GUEST_FS_SEL, SEG_FS }, { VMCS_GUEST_GS_SEL, SEG_GS },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(loadable); i++) {
+        if (vmcs_read(loadable[i].sel) != sandbox_data.selector) {
+            vmx_write_segment(loadable[i].segment, &sandbox_data);
+        }
+    }
+}
+
 void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
 {
     struct vmx_cpu *s = vmx(v);
@@ -94,6 +110,7 @@ void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     vmcs_write(VMCS_EPTP, eptp);
     vmcs_write(VMCS_GUEST_CR3, sb->cr3.a);
     choose_code(s, sb->wide);
+    mend_selectors();
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     choose_vpid(s, sb->tag, eptp);
