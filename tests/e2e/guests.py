@@ -10,6 +10,8 @@ from live import Live, package_file
 
 # Two sockets of three cores, four of six CPUs there: APIC ids 0, 1, 2 and 4.
 SPARSE = "4,sockets=2,cores=3,threads=1,maxcpus=6"
+# Two CPUs, and a place for a third.
+PLUGGABLE = ("--qemu-arg=-smp", "--qemu-arg=2,maxcpus=3")
 # More CPUs than the host has run out of step: a clock that all share keeps Linux calm.
 STEADY = "tsc=unstable clocksource=acpi_pm"
 
@@ -36,6 +38,36 @@ def test_sparse_apic_ids(machines):
         machine.wait_log(r"^\[xmhf[^\]]*\] up on 4 CPU", 60)
         machine.wait_log(r"smp: Brought up 1 node, 4 CPUs", 120)
     return "with APIC ids 0, 1, 2, 4 the hypervisor takes and Linux starts all four CPUs"
+
+
+def madt_with_dead_cpu(machines):
+    """A file with the machine's MADT, in which the CPU that may be plugged in is enabled."""
+    run = machines.run(["cat", "/sys/firmware/acpi/tables/APIC"], *PLUGGABLE, hypervisor=False)
+    table, at, dead = bytearray(run.ended_well().output), 44, []
+    while at < len(table):
+        if table[at] == 0 and not table[at + 4] & 1:  # local APIC, its flags
+            table[at + 4] |= 1
+            dead.append(table[at + 3])
+        at += table[at + 1]
+    check(len(dead) == 1, f"{len(dead)} CPUs of the MADT are not enabled")
+    table[9] = (table[9] - sum(table)) & 255
+    path = machines.scratch / "madt"
+    path.write_bytes(table)
+    return path, dead[0]
+
+
+def test_dead_cpu(machines):
+    """A CPU that the MADT lists and that does not come up: no launch, unless cpus= leaves it out."""
+    madt, apic_id = madt_with_dead_cpu(machines)
+    options = (*PLUGGABLE, "--boot", "grub-mb2", "--acpi-table", madt)
+    run = machines.run(["true"], *options, "--timeout", "90")
+    check(run.status == 125, f"the launch gave status {run.status}")
+    run.logged(rf"cannot start: CPU with APIC id {apic_id} doesn't come up")
+    run.logged(r"launch refused")
+    run = machines.run(["nproc"], *options, "--hv-append", "cpus=2").ended_well()
+    check(run.text().split() == ["2"], f"with cpus=2 the guest has {run.text()} CPUs")
+    run.logged(rf"cpus=2: CPU with APIC id {apic_id} is left out")
+    return f"a dead CPU with APIC id {apic_id} refuses the launch; with cpus=2 Linux runs on 2 CPUs"
 
 
 def test_memory_6g(machines):
@@ -107,5 +139,5 @@ def test_ipxe(machines):
     return f"{version} initialised its devices under the hypervisor"
 
 
-BASIC = (test_sparse_apic_ids, test_memory_6g, test_init_on_alloc_0, test_memtest86, test_ipxe)
+BASIC = (test_dead_cpu, test_sparse_apic_ids, test_memory_6g, test_init_on_alloc_0, test_memtest86, test_ipxe)
 MORE = (test_boot_16, test_memtest86_long)

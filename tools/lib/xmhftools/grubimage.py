@@ -38,13 +38,24 @@ menuentry "Linux without the hypervisor" --id linux {{
 """
 
 
+def signature(acpi_table):
+    """The four letters that an ACPI table begins with."""
+    with open(acpi_table, "rb") as table:
+        name = table.read(4)
+    if len(name) != 4 or not name.isalnum():
+        raise ToolError(f"{acpi_table} is no ACPI table")
+    return name.decode("ascii")
+
+
 def _words(text):
     """Quote each word so that GRUB's own syntax ($, {, ;) means nothing in it."""
     return " ".join(shlex.quote(word) for word in text.split())
 
 
-def _config(default, append, hv_append, hypervisor):
+def _config(default, append, hv_append, hypervisor, acpi_table):
     text = _HEAD.format(default=default)
+    if acpi_table:
+        text += f"acpi --exclude={signature(acpi_table)} /boot/table.aml\n"
     if hypervisor:
         for ident, number, label in (("grub-mb1", "", "multiboot 1"), ("grub-mb2", "2", "multiboot 2")):
             text += _HYPERVISOR.format(id=ident, label=label, multiboot=f"multiboot{number}",
@@ -53,8 +64,10 @@ def _config(default, append, hv_append, hypervisor):
     return text + _LINUX.format(append=_words(append))
 
 
-def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", default="grub-mb2"):
-    """Write the ISO; without a hypervisor image only the plain Linux entry is made."""
+def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", default="grub-mb2",
+         acpi_table=None):
+    """Write the ISO; without a hypervisor image only the plain Linux entry is made. GRUB puts the
+    ACPI table, a file, in the place of the firmware's of the same signature."""
     if default not in ENTRIES:
         raise ToolError(f"unknown menu entry {default}: one of {', '.join(ENTRIES)}")
     mkrescue = need("grub-mkrescue", "grub-common")
@@ -70,12 +83,14 @@ def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", defau
         shutil.copyfile(initrd, boot / "initrd.gz")
         if hypervisor:
             shutil.copyfile(hypervisor, boot / "xmhf.elf")
+        if acpi_table:
+            shutil.copyfile(acpi_table, boot / "table.aml")
         (boot / "grub" / "grub.cfg").write_text(
-            _config(default, append, hv_append, hypervisor), encoding="utf-8")
+            _config(default, append, hv_append, hypervisor, acpi_table), encoding="utf-8")
         image = pathlib.Path(scratch) / "image.iso"
         # Only the BIOS platform and few modules: a smaller image, made faster.
         run([mkrescue, "-d", "/usr/lib/grub/i386-pc", "-o", image, "--compress=no",
              "--install-modules=normal multiboot multiboot2 linux serial terminal iso9660 "
-             "part_msdos biosdisk search test echo configfile reboot halt",
+             "part_msdos biosdisk acpi search test echo configfile reboot halt",
              "--fonts=", "--locales=", "--themes=", boot.parent], "make the GRUB image")
         os.replace(image, output)

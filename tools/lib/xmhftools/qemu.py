@@ -35,7 +35,8 @@ def _boot(args, files, folder):
     if args.boot != "kernel":
         default = args.boot if files.hypervisor else "linux"
         grubimage.make(folder / "boot.iso", files.kernel, folder / "initrd.gz", files.append,
-                       files.hypervisor, args.hv_append, default)
+                       files.hypervisor, args.hv_append, default,
+                       getattr(args, "acpi_table", None))
         return ["-cdrom", "boot.iso", "-boot", "d"]
     # Names relative to the folder keep blanks and commas of its path out of
     # QEMU's module syntax, and the command lines the same on every machine.
