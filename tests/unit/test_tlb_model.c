@@ -37,7 +37,7 @@ static uint64_t next_tag, seed;
 static unsigned stale, runs;
 static bool deaf;                  /* the control: TLBs that don't listen to flushes */
 static unsigned current;           /* the CPU that executes */
-static uint64_t field_vpid, field_eptp;
+static uint64_t field_vpid[CPUS], field_eptp[CPUS]; /* each CPU has a VMCS of its own */
 
 struct svm_features svm_features;
 hpa_t svm_iopm, svm_msrpm, svm_nested_root;
@@ -84,8 +84,11 @@ uint64_t vmx_fixed_cr(const struct vmx_caps *c, unsigned cr, uint64_t value)
 
 bool hw_vmwrite(uint64_t field, uint64_t value)
 {
-    field_vpid = field == VMCS_VPID ? value : field_vpid;
-    field_eptp = field == VMCS_EPTP ? value : field_eptp;
+    if (field == VMCS_VPID) {
+        field_vpid[current] = value;
+    } else if (field == VMCS_EPTP) {
+        field_eptp[current] = value;
+    }
     return true;
 }
 
@@ -127,10 +130,10 @@ static void vmx_run(const struct pal *p)
     if (!vpids) { /* every entry forgets these (SDM vol. 3, 29.4.3.1) */
         t->linear[0] = 0;
     } else {
-        assert_in_range(field_vpid, VMX_VPID_OS + 1, VPIDS - 1);
+        assert_in_range(field_vpid[current], VMX_VPID_OS + 1, VPIDS - 1);
     }
-    use(&t->linear[vpids ? field_vpid : 0], p->tag);
-    use(&t->physical[root_of(field_eptp)], p->tag);
+    use(&t->linear[vpids ? field_vpid[current] : 0], p->tag);
+    use(&t->physical[root_of(field_eptp[current])], p->tag);
 }
 
 struct back_end {

@@ -6,29 +6,42 @@
 #include <hypapp/hypapp.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
+#include <x86/cpuid.h>
 
-void exit_cpuid(struct vcpu *v, const struct exit *e)
+/* The length of the CPUID that exited and the guest's CR4. False: the guest got a fault. */
+static bool look(struct vcpu *v, const struct exit *e, unsigned *len, uint64_t *cr4)
 {
     static const uint8_t opcode[] = { 0x0f, 0xa2 };
-    uint64_t *gpr = v->regs.gpr;
     struct guest_paging p;
-    unsigned len = sizeof(opcode);
 
+    if (e->insn_len && virt->get_cr4) {
+        *len = e->insn_len;
+        *cr4 = virt->get_cr4(v);
+        return true;
+    }
+    *len = sizeof(opcode);
     if (v->in_sandbox) {
         virt->get_paging(v, &p);
     } else {
-        len = exit_insn_len(v, e, opcode, sizeof(opcode), &p);
+        *len = exit_insn_len(v, e, opcode, sizeof(opcode), &p);
     }
-    if (len == 0) {
+    *cr4 = p.cr4;
+    return *len != 0;
+}
+
+void exit_cpuid(struct vcpu *v, const struct exit *e)
+{
+    uint64_t *gpr = v->regs.gpr;
+    struct cpuid_guest g = { .xcr0 = XCR0_X87, .apic_id = v->apic_id, .apic_enabled = true };
+    unsigned len;
+
+    if (!look(v, e, &len, &g.cr4)) {
         return;
     }
-    const struct cpuid_guest g = {
-        .cr4 = p.cr4,
-        .xcr0 = hw_read_cr4() & CR4_OSXSAVE ? hw_xgetbv() : XCR0_X87,
-        .apic_id = v->apic_id,
-        .apic_enabled = true,
-    };
     uint32_t leaf = (uint32_t)gpr[GPR_RAX], sub = (uint32_t)gpr[GPR_RCX];
+    if (leaf >= CPUID_XSTATE && (hw_read_cr4() & CR4_OSXSAVE)) {
+        g.xcr0 = hw_xgetbv();
+    }
     struct cpuid_regs r = cpuid_guest_view(hw_cpuid, leaf, sub, &g);
     if (hypapp.cpuid) {
         hypapp.cpuid(v, leaf, sub, &r);

@@ -6,6 +6,7 @@
 #include <xmhf/hypercall.h>
 
 #define ANY_SUB     0xffffffffu
+#define SUB(n)      ((n) + 1u)
 #define ALL         0xffffffffu
 #define XSAVE_LEGACY_SIZE 576u  /* legacy region and header (SDM vol. 1, 13.4) */
 
@@ -16,7 +17,7 @@
 
 /* Bits to clear in the answer to one subleaf, or to all. */
 struct hide {
-    uint32_t sub;
+    uint32_t subs; /* SUB(n) or ANY_SUB; 0: no rule, nor are there more */
     struct cpuid_regs bits;
 };
 
@@ -40,7 +41,7 @@ static const struct hide basic[][2] = {
         .ecx = CPUID_6_ECX_ITD_CLASSES, /* as EAX.ITD */
         .edx = ALL,                     /* as EAX.HFI: what the table holds */
     } }},
-    [0x07] = {{ 0, {
+    [0x07] = {{ SUB(0), {
         .ebx = CPUID_7_0_EBX_SGX        /* enclaves can't be seen into; EPC isn't in the map */
             | CPUID_7_0_EBX_PT,         /* trace output goes to physical addresses */
         .ecx = CPUID_7_0_ECX_CET_SS     /* shadow stacks: state not switched yet */
@@ -55,7 +56,7 @@ static const struct hide basic[][2] = {
             | CPUID_7_0_EDX_CET_IBT     /* as CET_SS */
             /* 8 KiB of state per PAL switch */
             | CPUID_7_0_EDX_AMX_BF16 | CPUID_7_0_EDX_AMX_TILE | CPUID_7_0_EDX_AMX_INT8,
-    } }, { 1, {
+    } }, { SUB(1), {
         .eax = CPUID_7_1_EAX_FRED       /* event delivery without IDT: not handled yet */
             | CPUID_7_1_EAX_LKGS        /* comes with FRED */
             | CPUID_7_1_EAX_WRMSRNS     /* WRMSR exits are taken for 0F 30 where lengths are
@@ -68,7 +69,7 @@ static const struct hide basic[][2] = {
             | CPUID_7_1_EDX_USER_MSR    /* IA32_USER_MSR_CTL is denied */
             | CPUID_7_1_EDX_CET_SSS,    /* as CET_SS */
     } }},
-    [0x0d] = {{ 1, {
+    [0x0d] = {{ SUB(1), {
         .eax = CPUID_D_1_EAX_XFD,       /* only AMX uses it */
         .ecx = ALL, .edx = ALL,         /* IA32_XSS takes only 0 */
     } }},
@@ -157,8 +158,8 @@ static struct cpuid_regs hide(struct cpuid_regs r, uint32_t leaf, uint32_t sub)
 {
     const struct hide *h = rules_of(leaf);
 
-    for (unsigned i = 0; h != NULL && i < 2; i++, h++) {
-        if (h->sub == ANY_SUB || h->sub == sub) {
+    for (unsigned i = 0; h != NULL && i < 2 && h->subs != 0; i++, h++) {
+        if (h->subs == ANY_SUB || h->subs == SUB(sub)) {
             r.eax &= ~h->bits.eax;
             r.ebx &= ~h->bits.ebx;
             r.ecx &= ~h->bits.ecx;

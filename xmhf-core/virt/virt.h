@@ -64,6 +64,8 @@ struct virt_ops {
     void (*run)(struct vcpu *v, struct exit *e);
 
     void (*get_paging)(struct vcpu *v, struct guest_paging *p);
+    /* CR4 alone, where that is less work. NULL: it isn't. */
+    uint64_t (*get_cr4)(struct vcpu *v);
     void (*get_segment)(struct vcpu *v, enum segment_index i, struct segment *s);
     /* Queue an event for the next entry. An event that was being delivered when the
      * exit happened is queued by `run` itself and is replaced only by a double-fault

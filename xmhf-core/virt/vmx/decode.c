@@ -85,56 +85,62 @@ static void decode_cr(struct vcpu *v, struct exit *e)
 static void decode_sipi(struct vcpu *v, struct exit *e)
 {
     e->kind = EXIT_SIPI;
+    vmx(v)->after_sipi = true;
     e->sipi.vector = (uint8_t)vmcs_read(VMCS_EXIT_QUALIFICATION);
     atomic_store(&v->waiting, false);
     vmx(v)->smi_bit_stuck = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_SMI;
 }
 
-static enum exit_kind simple_kind(uint32_t reason)
+/* Exits of an instruction about which there is no more to know than its length. */
+static const uint8_t plain_insn[] = {
+    [VMX_EXIT_CPUID] = EXIT_CPUID,
+    [VMX_EXIT_INVD] = EXIT_INVD,
+    [VMX_EXIT_VMCALL] = EXIT_HYPERCALL,
+    [VMX_EXIT_XSETBV] = EXIT_XSETBV,
+    [VMX_EXIT_GETSEC] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMCLEAR] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMLAUNCH] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMPTRLD] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMPTRST] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMREAD] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMRESUME] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMWRITE] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMXOFF] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMXON] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_INVEPT] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_INVVPID] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_VMFUNC] = EXIT_HIDDEN_INSN,
+    [VMX_EXIT_PCONFIG] = EXIT_HIDDEN_INSN,
+};
+_Static_assert(EXIT_NONE == 0, "what isn't in the table is EXIT_NONE");
+
+static enum exit_kind other_kind(uint32_t reason)
 {
     switch (reason) {
     case VMX_EXIT_EXTERNAL_INTR: return EXIT_INTR;
     case VMX_EXIT_TRIPLE_FAULT: return EXIT_SHUTDOWN;
     case VMX_EXIT_INIT: return EXIT_INIT;
-    case VMX_EXIT_CPUID: return EXIT_CPUID;
-    case VMX_EXIT_INVD: return EXIT_INVD;
-    case VMX_EXIT_VMCALL: return EXIT_HYPERCALL;
-    case VMX_EXIT_XSETBV: return EXIT_XSETBV;
-    case VMX_EXIT_GETSEC:
-    case VMX_EXIT_VMCLEAR:
-    case VMX_EXIT_VMLAUNCH:
-    case VMX_EXIT_VMPTRLD:
-    case VMX_EXIT_VMPTRST:
-    case VMX_EXIT_VMREAD:
-    case VMX_EXIT_VMRESUME:
-    case VMX_EXIT_VMWRITE:
-    case VMX_EXIT_VMXOFF:
-    case VMX_EXIT_VMXON:
-    case VMX_EXIT_INVEPT:
-    case VMX_EXIT_INVVPID:
-    case VMX_EXIT_VMFUNC:
-    case VMX_EXIT_PCONFIG: return EXIT_HIDDEN_INSN;
     default: return EXIT_UNKNOWN;
     }
 }
 
-void vmx_decode(struct vcpu *v, uint32_t reason, struct exit *e)
+static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
 {
-    e->raw = reason;
     e->insn_len = 0;
     if (reason & VMX_ENTRY_FAILED) {
         e->kind = EXIT_ENTRY_FAILED;
         vmx_log_entry_failure(reason);
         return;
     }
+    vmx_save_event(v);
     switch (reason & 0xffff) {
     case VMX_EXIT_EXCEPTION_NMI: decode_exception(v, e); return;
-    case VMX_EXIT_CR_ACCESS: decode_cr(v, e); return;
+    case VMX_EXIT_CR_ACCESS: decode_cr(v, e); break;
     case VMX_EXIT_EPT_VIOLATION: decode_ept(v, e); return;
     case VMX_EXIT_SIPI: decode_sipi(v, e); return;
     case VMX_EXIT_NMI_WINDOW:
         e->kind = EXIT_NMI_WINDOW;
-        vmx(v)->nmi_window = false;
+        vmx_set_nmi_window(vmx(v), false);
         return;
     case VMX_EXIT_IO: decode_io(e); break;
     case VMX_EXIT_RDMSR:
@@ -142,7 +148,19 @@ void vmx_decode(struct vcpu *v, uint32_t reason, struct exit *e)
         e->kind = (reason & 0xffff) == VMX_EXIT_RDMSR ? EXIT_RDMSR : EXIT_WRMSR;
         e->msr.index = (uint32_t)v->regs.gpr[GPR_RCX];
         break;
-    default: e->kind = simple_kind(reason & 0xffff); break;
+    default: e->kind = other_kind(reason & 0xffff); return;
     }
     e->insn_len = (unsigned)vmcs_read(VMCS_EXIT_INSN_LEN);
+}
+
+/* No event is being delivered when an instruction exits (28.2.4). */
+void vmx_decode(struct vcpu *v, uint32_t reason, struct exit *e)
+{
+    e->raw = reason;
+    if (reason < ARRAY_SIZE(plain_insn) && plain_insn[reason] != EXIT_NONE) {
+        e->kind = plain_insn[reason];
+        e->insn_len = (unsigned)vmcs_read(VMCS_EXIT_INSN_LEN);
+        return;
+    }
+    decode_other(v, reason, e);
 }

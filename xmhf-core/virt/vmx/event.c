@@ -107,9 +107,15 @@ bool vmx_nmi_ready(struct vcpu *v)
              & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI));
 }
 
+void vmx_set_nmi_window(struct vmx_cpu *s, bool on)
+{
+    s->nmi_window = on;
+    s->nmi_window_changed = true;
+}
+
 void vmx_want_nmi_window(struct vcpu *v)
 {
-    vmx(v)->nmi_window = true; /* taken up at the OS's next entry */
+    vmx_set_nmi_window(vmx(v), true);
 }
 
 /* RIP was moved by software over an instruction: its shadow ends, and with TF set the

@@ -83,37 +83,49 @@ static void choose_code(struct vmx_cpu *s, bool wide)
     }
 }
 
+static bool is_null(enum vmcs_field selector)
+{
+    return vmcs_read(selector) != sandbox_data.selector;
+}
+
 /* The last run, even of the same sandbox, may have loaded null selectors, which need no table. */
 static void mend_selectors(void)
 {
-    static const struct { enum vmcs_field sel; enum segment_index segment; } loadable[] = {
-        { VMCS_GUEST_ES_SEL, SEG_ES }, { VMCS_GUEST_DS_SEL, SEG_DS },
-        { VMCS_GUEST_FS_SEL, SEG_FS }, { VMCS_GUEST_GS_SEL, SEG_GS },
-    };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(loadable); i++) {
-        if (vmcs_read(loadable[i].sel) != sandbox_data.selector) {
-            vmx_write_segment(loadable[i].segment, &sandbox_data);
-        }
+    if (is_null(VMCS_GUEST_ES_SEL) || is_null(VMCS_GUEST_DS_SEL) || is_null(VMCS_GUEST_FS_SEL)
+        || is_null(VMCS_GUEST_GS_SEL)) {
+        vmx_write_segment(SEG_ES, &sandbox_data);
+        vmx_write_segment(SEG_DS, &sandbox_data);
+        vmx_write_segment(SEG_FS, &sandbox_data);
+        vmx_write_segment(SEG_GS, &sandbox_data);
     }
+}
+
+/* Another sandbox than the last one on this CPU. */
+static void change_sandbox(struct vmx_cpu *s, const struct sandbox *sb)
+{
+    uint64_t eptp = vmx_eptp(sb->nested_root);
+
+    vmcs_write(VMCS_EPTP, eptp);
+    vmcs_write(VMCS_GUEST_CR3, sb->cr3.a);
+    choose_code(s, sb->wide);
+    choose_vpid(s, sb->tag, eptp);
+    s->last_tag = sb->tag;
 }
 
 void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
 {
     struct vmx_cpu *s = vmx(v);
-    uint64_t eptp = vmx_eptp(sb->nested_root);
 
     if (!hw_vmptrld(s->sandbox)) {
         panic("VMPTRLD failed");
     }
     s->in_sandbox = true;
-    vmcs_write(VMCS_EPTP, eptp);
-    vmcs_write(VMCS_GUEST_CR3, sb->cr3.a);
-    choose_code(s, sb->wide);
+    if (s->last_tag != sb->tag) {
+        change_sandbox(s, sb);
+    }
     mend_selectors();
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
-    choose_vpid(s, sb->tag, eptp);
     /* Counters that ring 0 set up must not count, or store, while the PAL runs. */
     if (vmx_common.perf_global) {
         s->saved_perf_global = hw_rdmsr(MSR_IA32_PERF_GLOBAL_CTRL);
@@ -141,6 +153,9 @@ void vmx_sandbox_forget(struct vcpu *v, uint64_t tag)
     struct vmx_cpu *s = vmx(v);
 
     /* Tags are never used twice, so a stale slot is harmless; this frees it early. */
+    if (s->last_tag == tag) {
+        s->last_tag = 0;
+    }
     if (s->tag[tag % VMX_SLOTS] == tag) {
         s->tag[tag % VMX_SLOTS] = 0;
     }

@@ -119,7 +119,7 @@ void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
     hw_write_dr6(st->dr6);
     load_pdptes(v);
     s->queued.full = false;
-    s->nmi_window = false;
+    vmx_set_nmi_window(s, false);
     s->flush_linear = true;
 }
 
@@ -152,6 +152,12 @@ void vmx_get_paging(struct vcpu *v, struct guest_paging *p)
     p->ac = rflags & RFLAGS_AC;
     p->mode = mode_of(p->cr0, p->efer, rflags);
     p->pkru = p->cr4 & CR4_PKE ? hw_rdpkru() : 0;
+}
+
+uint64_t vmx_get_cr4(struct vcpu *v)
+{
+    (void)v;
+    return vmcs_read(VMCS_GUEST_CR4) & ~vmx_common.cr4_mask;
 }
 
 bool vmx_held_read(struct vcpu *v, uint32_t msr, uint64_t *value)

@@ -195,23 +195,35 @@ static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
         vmx_flush_vpid(VMX_VPID_OS);
     }
     s->flush_nested = s->flush_linear = false;
-    if (s->nmi_window != s->nmi_window_on) {
-        s->nmi_window_on = s->nmi_window;
+    if (s->nmi_window_changed) {
+        s->nmi_window_changed = false;
         vmcs_write(VMCS_PROC_CONTROLS, vmx_common.os.word[VMX_PROC]
                    | (s->nmi_window ? BIT(PROC_NMI_WINDOW) : 0));
     }
     if (s->queued.full) {
         vmx_load_event(v);
+        s->loaded = true;
+    }
+    if (s->after_sipi) {
+        s->entry_rip = v->regs.rip;
+        s->entry_tsc = hw_rdtsc();
     }
 }
 
-/* An NMI came while we were in the core: nothing was entered. */
-static void not_entered(struct vmx_cpu *s, struct exit *e)
+/* `how`: what vmx_enter answered; nothing ran. */
+static void not_entered(struct vmx_cpu *s, struct exit *e, unsigned how)
 {
-    e->kind = EXIT_NMI;
-    e->raw = VMX_EXIT_EXCEPTION_NMI;
-    e->insn_len = 0;
-    if (!s->in_sandbox && s->queued.full) {
+    if (how == 1) { /* an NMI came while we were in the core */
+        e->kind = EXIT_NMI;
+        e->raw = VMX_EXIT_EXCEPTION_NMI;
+        e->insn_len = 0;
+    } else {
+        e->kind = EXIT_ENTRY_FAILED;
+        e->raw = vmcs_read(VMCS_INSN_ERROR);
+        vmx_log_entry_failure(0);
+    }
+    if (s->loaded) {
+        s->loaded = false;
         vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
     }
 }
@@ -219,57 +231,56 @@ static void not_entered(struct vmx_cpu *s, struct exit *e)
 /*
  * An INIT that comes while a CPU waits for a SIPI is blocked, but it stays pending: the usual
  * INIT, SIPI of a guest gives the SIPI exit first and the INIT at once after the next entry.
- * That SIPI has answered it already. `rip`, `tsc`: as they were before that entry.
+ * That SIPI has answered it already.
  */
-static bool is_stale_init(struct vcpu *v, uint32_t reason, uint64_t rip, uint64_t tsc)
+static bool is_stale_init(struct vcpu *v, uint32_t reason)
 {
-    struct vmx_cpu *s = vmx(v);
-    bool stale = s->after_sipi && reason == VMX_EXIT_INIT && v->regs.rip == rip
-        && hw_rdtsc() - tsc < STALE_INIT_TICKS;
+    return reason == VMX_EXIT_INIT && v->regs.rip == vmx(v)->entry_rip
+        && hw_rdtsc() - vmx(v)->entry_tsc < STALE_INIT_TICKS;
+}
 
-    s->after_sipi = reason == VMX_EXIT_SIPI || stale;
-    return stale;
+/* An exit with something in `rare`. */
+static void decode_rare(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, struct exit *e)
+{
+    bool after_sipi = s->after_sipi;
+
+    if (s->loaded) { /* the event is delivered, or IDT-vectoring information tells of it */
+        s->loaded = s->queued.full = false;
+    }
+    if (s->smi_bit_stuck) {
+        vmx_clear_smi_bit();
+    }
+    vmx_decode(v, reason, e);
+    if (after_sipi && reason != VMX_EXIT_SIPI) {
+        s->after_sipi = is_stale_init(v, reason);
+        e->kind = s->after_sipi ? EXIT_NONE : e->kind;
+    }
 }
 
 static void run(struct vcpu *v, struct exit *e)
 {
     struct vmx_cpu *s = vmx(v);
-    bool *launched = s->in_sandbox ? &s->sandbox_launched : &s->os_launched;
 
-    if (!s->in_sandbox) {
+    if (!s->in_sandbox && (s->queued.full || s->rare)) {
         prepare_os(v, s);
     }
-    uint64_t rip = v->regs.rip, tsc = s->after_sipi ? hw_rdtsc() : 0;
-    vmcs_write(VMCS_GUEST_RIP, rip);
+    vmcs_write(VMCS_GUEST_RIP, v->regs.rip);
     vmcs_write(VMCS_GUEST_RSP, v->regs.gpr[GPR_RSP]);
     vmcs_write(VMCS_GUEST_RFLAGS, v->regs.rflags);
-    switch (vmx_enter(&v->regs, &v->nmis_seen, *launched)) {
-    case 0:
-        break;
-    case 1:
-        not_entered(s, e);
-        return;
-    default:
-        e->kind = EXIT_ENTRY_FAILED;
-        e->raw = vmcs_read(VMCS_INSN_ERROR);
-        vmx_log_entry_failure(0);
+    unsigned how = vmx_enter(&v->regs, &v->nmis_seen, s->launched[s->in_sandbox]);
+    if (how != 0) {
+        not_entered(s, e, how);
         return;
     }
-    *launched = true;
-    if (!s->in_sandbox) {
-        s->queued.full = false;
-    }
+    s->launched[s->in_sandbox] = true;
     v->regs.rip = vmcs_read(VMCS_GUEST_RIP);
     v->regs.gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
     v->regs.rflags = vmcs_read(VMCS_GUEST_RFLAGS);
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
-    if (s->smi_bit_stuck) {
-        vmx_clear_smi_bit();
-    }
-    vmx_save_event(v);
-    vmx_decode(v, reason, e);
-    if ((s->after_sipi || reason == VMX_EXIT_SIPI) && is_stale_init(v, reason, rip, tsc)) {
-        e->kind = EXIT_NONE;
+    if (s->rare) {
+        decode_rare(v, s, reason, e);
+    } else {
+        vmx_decode(v, reason, e);
     }
 }
 
@@ -306,7 +317,7 @@ static void park(struct vcpu *v)
         return;
     }
     vmx(v)->queued.full = false;
-    vmx(v)->nmi_window = false;
+    vmx_set_nmi_window(vmx(v), false);
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     vmcs_write(VMCS_GUEST_ACTIVITY, ACTIVITY_WAIT_SIPI);
@@ -326,7 +337,7 @@ const struct virt_ops vmx_ops = {
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level, .split_exec = vmx_split_exec,
     .set_state = vmx_set_state, .run = run,
-    .get_paging = vmx_get_paging, .get_segment = vmx_get_segment,
+    .get_paging = vmx_get_paging, .get_cr4 = vmx_get_cr4, .get_segment = vmx_get_segment,
     .inject = vmx_inject, .event_queued = vmx_event_queued,
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
     .clear_shadow = vmx_clear_shadow, .set_cr2 = set_cr2,

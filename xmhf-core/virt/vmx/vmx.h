@@ -13,17 +13,25 @@
 
 struct vmx_cpu {
     uint64_t os, sandbox;         /* the two VMCSs, physical */
-    bool os_launched, sandbox_launched;
     bool in_sandbox;              /* the sandbox's VMCS is the current one */
+    bool launched[2];             /* by in_sandbox */
     struct event_slot queued;     /* for the next entry of the OS */
+    union {
+        struct {
+            bool nmi_window_changed;
+            bool flush_linear;    /* the OS's translations, before its next entry */
+            bool flush_nested;
+            bool loaded;          /* `queued` is in the VMCS */
+            bool smi_bit_stuck;   /* see vmx_clear_smi_bit */
+            bool after_sipi;      /* the last exit was a SIPI */
+        };
+        uint64_t rare;            /* any of them: one look on the usual path */
+    };
     bool nmi_window;              /* the OS's next NMI window shall exit */
-    bool nmi_window_on;           /* and its VMCS says so */
-    bool flush_linear;            /* the OS's translations, before its next entry */
-    bool flush_nested;
-    bool smi_bit_stuck;           /* see vmx_clear_smi_bit */
-    bool after_sipi;              /* the last exit was a SIPI */
     enum { CODE_NONE, CODE_NARROW, CODE_WIDE } code; /* CS in the sandbox's VMCS */
+    uint64_t entry_rip, entry_tsc; /* at the entry after a SIPI */
     uint64_t saved_perf_global;   /* the OS's, while the sandbox runs */
+    uint64_t last_tag;            /* the sandbox that the sandbox's VMCS was set up for */
     uint64_t tag[VMX_SLOTS];      /* sandbox tag of each VPID on this CPU */
 };
 
@@ -54,12 +62,14 @@ uint64_t vmx_eptp(hpa_t root);
 bool vmx_ept_1g(void);
 bool vmx_split_exec(void);
 
-/* decode.c: the exit of the current VMCS in the neutral form. */
+/* decode.c: the exit of the current VMCS in the neutral form. An event whose delivery was
+ * interrupted is queued again. */
 void vmx_decode(struct vcpu *v, uint32_t reason, struct exit *e);
 
 /* state.c */
 void vmx_set_state(struct vcpu *v, const struct vcpu_state *s);
 void vmx_get_paging(struct vcpu *v, struct guest_paging *p);
+uint64_t vmx_get_cr4(struct vcpu *v);
 void vmx_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
 void vmx_write_segment(enum segment_index i, const struct segment *s);
 bool vmx_held_read(struct vcpu *v, uint32_t msr, uint64_t *value);
@@ -81,6 +91,7 @@ bool vmx_event_queued(struct vcpu *v);
 void vmx_load_event(struct vcpu *v);
 void vmx_save_event(struct vcpu *v);
 bool vmx_nmi_ready(struct vcpu *v);
+void vmx_set_nmi_window(struct vmx_cpu *s, bool on); /* taken up at the OS's next entry */
 void vmx_want_nmi_window(struct vcpu *v);
 void vmx_clear_shadow(struct vcpu *v);
 /* An exception of the OS that exited only so that it can't loop inside the CPU. */
