@@ -3,8 +3,8 @@
 
 SPDX-License-Identifier: MIT
 
-The guest does the operation for ever; QEMU logs each instruction for a moment; what lies
-between two passes through loop_mark of guest_bench is one operation. A pass in which the
+The guest does the operation for ever; the emulator logs each instruction for a moment; what
+lies between two passes through loop_mark of guest_bench is one operation. A pass in which the
 guest's kernel took a turn (an interrupt) is left out.
 """
 import argparse
@@ -20,14 +20,19 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
-from xmhftools import base  # noqa: E402
+from xmhftools import base, bench, bochs, debian, initramfs  # noqa: E402
 
 USER_END = 1 << 47
-TRACE = re.compile(rb"Trace \d+: \S+ \[[0-9a-f]+/([0-9a-f]+)/")
+TRACE = {
+    "svm": re.compile(rb"Trace \d+: \S+ \[[0-9a-f]+/([0-9a-f]+)/"),
+    "vmx": re.compile(rb"\(0\)\.\[\d+\] \[0x[0-9a-f]+\] [0-9a-f]{4}:([0-9a-f]+) "),
+}
+WARM_UP, PASSES = 3, 3  # in Bochs
 
 
 class Symbols:
@@ -72,7 +77,37 @@ class Monitor:
         self.send("human-monitor-command", **{"command-line": line})
 
 
-def record(args, folder):
+def record_vmx(args, folder):
+    """The same in Bochs, whose debugger stops at the XCHG in loop_mark and logs what it steps
+    over. Every pass is recorded from there, so the log says where it begins."""
+    build = pathlib.Path(args.build).absolute()
+    kernel = "cloud-amd64"
+    program = build / "tests" / "bench" / "guest_bench"
+    (folder / "initrd.gz").write_bytes(initramfs.make(
+        debian.kernel_arch(kernel), ["guest_bench", "--loop", args.operation], "end",
+        [str(program)], kernel))
+    files = types.SimpleNamespace(
+        hypervisor=bench.hypervisor_image(None, build), kernel=bench.kernel_file(kernel),
+        append=f"{bench.LINUX_ARGUMENTS} {bochs.LINUX_ARGUMENTS}")
+    machine = types.SimpleNamespace(cpus=1, mem=192, cpu_model=args.cpu_model, hv_append="",
+                                    boot="grub-mb2")
+    argv = bochs.command(machine, files, folder)
+    with open(folder / "bochsrc", "a", encoding="ascii") as config:
+        config.write("magic_break: enabled=1\n")
+    (folder / "go.rc").write_text("c\n" * WARM_UP + "trace on\n" + "c\n" * PASSES + "q\n",
+                                  encoding="ascii")
+    base.say("profile.py: booting and recording")
+    process = bench.spawn(argv, folder)
+    try:
+        process.wait(600)
+    except subprocess.TimeoutExpired as late:
+        raise base.ToolError("the machine didn't get to the operation in time") from late
+    finally:
+        bench.stop(process)
+    return folder / "emulator.txt"
+
+
+def record_svm(args, folder):
     """Boot, let the guest loop, and log its instructions; return the log's path."""
     log, qmp = folder / "trace", folder / "qmp"
     program = pathlib.Path(args.build).absolute() / "tests" / "bench" / "guest_bench"
@@ -103,12 +138,12 @@ def record(args, folder):
     return log
 
 
-def passes(log, mark):
+def passes(log, mark, trace):
     """Lists of addresses, one for each pass through the loop."""
     current = None
     with open(log, "rb") as lines:
         for line in lines:
-            found = TRACE.match(line)
+            found = trace.search(line)
             if not found:
                 continue
             pc = int(found.group(1), 16)
@@ -120,10 +155,10 @@ def passes(log, mark):
                 current.append(pc)
 
 
-def choose(log, mark, core):
+def choose(log, mark, trace):
     """The shortest pass: nothing but the operation is in it."""
     best = None
-    for addresses in passes(log, mark):
+    for addresses in passes(log, mark, trace):
         if best is None or len(addresses) < len(best):
             best = addresses
     if best is None:
@@ -178,6 +213,9 @@ def main():
                         "call-10-integers, call-384-words, register-N for N pages")
     parser.add_argument("--build", default=base.build_root(), metavar="DIR",
                         help="build folder (default: $XMHF_BUILD, or in the cache)")
+    parser.add_argument("--bench", choices=sorted(TRACE), default="svm",
+                        help="svm: QEMU (default); vmx: Bochs")
+    parser.add_argument("--cpu-model", metavar="M", help="CPU model of Bochs")
     parser.add_argument("--size", type=int, default=16, metavar="MiB",
                         help="record until the log has this size (default 16)")
     parser.add_argument("--lines", action="store_true", help="count by source line too")
@@ -189,8 +227,9 @@ def main():
     core, guest = (Symbols(build / "xmhf-core.elf"),
                    Symbols(build / "tests" / "bench" / "guest_bench"))
     with tempfile.TemporaryDirectory(prefix="xmhf-profile-") as folder:
+        record = record_vmx if args.bench == "vmx" else record_svm
         log = record(args, pathlib.Path(folder))
-        addresses = choose(log, guest.address("loop_mark"), core)
+        addresses = choose(log, guest.address("loop_mark"), TRACE[args.bench])
     show(args, addresses, core, build / "xmhf-core.elf", guest)
     return 0
 

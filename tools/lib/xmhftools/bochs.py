@@ -22,7 +22,7 @@ DISK = "disk.img"
 
 _CONFIG = """\
 display_library: rfb, options="timeout=0"
-cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0
+cpu: ips=50000000, reset_on_triple_fault=0, count={cpus}, model={model}
 memory: guest={mem}, host={mem}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
@@ -45,7 +45,7 @@ usb_xhci=0, gameport=0, parallel=0, speaker=0
 
 
 def cpu_option(model, bare):
-    """Bochs' CPU model; one with settings of its own is taken as it is."""
+    """Bochs' CPU model; one with settings of its own, which come last, is taken as it is."""
     model = model or CPU_MODEL
     # A bare Linux reads IA32_MISC_ENABLE (0x1a0) before it can take a #GP, and Bochs does not
     # know that MSR. The hypervisor must see every fault, and gets the guest over this one.
