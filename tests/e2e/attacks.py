@@ -7,18 +7,19 @@ and end with "1..N", like those of tests/e2e/pal.
 """
 import re
 
-from common import check
+from common import SOURCE, check
 from pals import counted
 
+SCRIPT = SOURCE / "tests" / "attack" / "damage.sh"
 LIMIT = 900  # seconds, several times what an idle host takes
 
 
-def attack(machines, programs, *options):
+def attack(machines, programs, *options, before="", after=""):
     """Run programs, with their arguments, one after the other in one guest; count the checks."""
     script = "".join(f"echo @@ {line.split()[0]}; {line}; echo @@ end $?; " for line in programs)
     names = sorted({line.split()[0] for line in programs})
-    run = machines.run(["sh", "-c", script + "echo; dmesg -r"], "--timeout", str(LIMIT), *options,
-                       adds=[machines.attack(name) for name in names])
+    run = machines.run(["sh", "-c", f"{before}{script}{after}"], "--timeout", str(LIMIT), *options,
+                       adds=[SCRIPT, *(machines.attack(name) for name in names)])
     run.ended_well()
     parts = re.findall(r"^@@ (\w+)\n(.*?)^@@ end (\d+)$", run.text(), re.M | re.S)
     check(len(parts) == len(programs), f"only {len(parts)} programs ran:\n{run.text()[-2000:]}")
@@ -26,27 +27,56 @@ def attack(machines, programs, *options):
     for name, output, status in parts:
         total += counted(output, name)
         check(status == "0", f"{name} ended with status {status}:\n{output[-2000:]}")
-    return total
+    return total, run.text()
 
 
 def test_pal_registers(machines):
     """No register of PAL or caller is seen by the other: x87, SSE, AVX, selectors, flags."""
-    made = attack(machines, ["pal_regs", "pal_regs32"])
+    made, _ = attack(machines, ["pal_regs", "pal_regs32"])
     return f"{made} checks of what is in registers at entry, interrupts, returns and deaths"
+
+
+def damage(machines, programs, *options):
+    """Amid swap, without zeroing at allocation; files on a disk and the kernel's log stay clean."""
+    modules = [word for name in ("zram", "crc32c_generic", "ext4") for word in ("--module", name)]
+    made, text = attack(machines, programs, *modules, "--append", "init_on_alloc=0", *options,
+                        before="sh damage.sh begin; ", after="sh damage.sh end")
+    check("files are the same: 8" in text, f"files have changed:\n{text[-2000:]}")
+    bad = [line for line in re.findall(r"^new warning: (.*)", text, re.M)
+           if "hrtimer: interrupt took" not in line]  # a busy host, with and without us
+    check(not bad, "the kernel complains:\n  " + "\n  ".join(bad))
+    return f"{made} checks, 8 files are the same, nothing new in dmesg"
+
+
+def test_pal_damage(machines):
+    """An OS that moves, swaps, shares, takes away pages and kills owners; races with another CPU."""
+    return damage(machines, ["pal_damage 3", "pal_race 2 /tmp/files/1"])
+
+
+def test_pal_damage_32(machines):
+    """The same with 32-bit programs, on a 64-bit kernel and on 32-bit ones."""
+    programs = ["pal_damage32 3", "pal_race32 2 /tmp/files/1"]
+    return "; ".join(damage(machines, programs, "--kernel", kernel)
+                     for kernel in ("amd64", "686-pae", "686"))
+
+
+def test_pal_damage_long(machines):
+    """Many rounds of it."""
+    return damage(machines, ["pal_damage 100", "pal_race 120 /tmp/files/1"])
 
 
 def test_pal_registers_32(machines):
     """The same on a 32-bit kernel, with PAE and without."""
-    made = sum(attack(machines, ["pal_regs32"], "--kernel", kernel) for kernel in ("686-pae", "686"))
+    made = sum(attack(machines, ["pal_regs32"], "--kernel", kernel)[0] for kernel in ("686-pae", "686"))
     return f"{made} checks"
 
 
 def test_pal_registers_wide(machines):
     """The same with AVX-512, on Bochs' Skylake-X."""
-    made = attack(machines, ["pal_regs"], "--bench", "vmx", "--kernel", "cloud-amd64", "--cpu-model",
+    made, _ = attack(machines, ["pal_regs"], "--bench", "vmx", "--kernel", "cloud-amd64", "--cpu-model",
                   "corei7_skylake_x")
     return f"{made} checks"
 
 
-BASIC = (test_pal_registers,)
-MORE = (test_pal_registers_32, test_pal_registers_wide)
+BASIC = (test_pal_registers, test_pal_damage)
+MORE = (test_pal_registers_32, test_pal_registers_wide, test_pal_damage_32, test_pal_damage_long)
