@@ -48,6 +48,7 @@
 #define MSR_LASTBRANCH_TOS           0x000001c9u
 #define MSR_LBR_SELECT               0x000001c8u
 #define MSR_IA32_DEBUGCTL            0x000001d9u
+#define DEBUGCTL_BTF                 (1ULL << 1) /* step on branches */
 #define MSR_LASTBRANCH_FROM_IP       0x000001dbu
 #define MSR_LASTBRANCH_TO_IP         0x000001dcu
 #define MSR_LASTINT_FROM_IP          0x000001ddu

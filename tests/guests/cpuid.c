@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUID: our leaves, hidden features, bits that follow CR4, lengths with prefixes. */
 #include <x86/cpuid.h>
+#include <x86/msr.h>
 #include "guest.h"
 
 static void check_ours(void)
@@ -93,7 +94,7 @@ static void check_registers(void)
     }
 }
 
-/* CPUID across a page boundary, and with TF: the trap comes after it. */
+/* With TF the trap comes after CPUID, also where MOV SS has held one back before it. */
 static void check_step(void)
 {
     struct exec x = exec_for(0, 64);
@@ -102,6 +103,30 @@ static void check_step(void)
     EXEC(&x, 0x0f, 0xa2, 0x90, 0x90);
     CHECK(x.vector == EXC_DB && x.rip == x.start + 2, "with TF: vector %llu at +%llu",
           (unsigned long long)x.vector, (unsigned long long)(x.rip - x.start));
+    x = exec_for(0, 64);
+    x.rflags |= RFLAGS_TF;
+    x.gpr[RCX] = SEL_DATA;
+    EXEC(&x, 0x8e, 0xd1, 0x0f, 0xa2, 0x90, 0x90); /* mov ss, ecx */
+    same("MOV SS and CPUID with TF: vector %llu at +%llu", (unsigned long long)x.vector,
+         (unsigned long long)(x.rip - x.start));
+}
+
+/* With DEBUGCTL.BTF too, where the CPU has that, only branches are stepped: none is here. */
+static void check_branch_step(void)
+{
+    struct exec x = exec_for(0, 64);
+
+    x.gpr[RCX] = MSR_IA32_DEBUGCTL;
+    x.gpr[RAX] = 2;
+    EXEC(&x, 0x0f, 0x30);
+    if (x.vector == VECTOR_DONE) {
+        x = exec_for(0, 64);
+        x.rflags |= RFLAGS_TF;
+        EXEC(&x, 0x0f, 0xa2, 0x90, 0x90);
+        same("CPUID with TF and BTF: vector %llu at +%llu", (unsigned long long)x.vector,
+             (unsigned long long)(x.rip - x.start));
+        wrmsr(MSR_IA32_DEBUGCTL, 0);
+    }
 }
 
 static void print_leaves(void)
@@ -129,6 +154,7 @@ void guest_main(void)
     }
     if (!word("no-step")) {
         check_step();
+        check_branch_step();
     }
     pass("leaves, mirrors, 9 prefix forms, registers");
 }

@@ -185,6 +185,7 @@ void hw_write_cr2(uint64_t v) { machine.cr2 = v; }
 void hw_write_cr3(uint64_t v) { machine.cr3 = v; machine.cr3_loads++; }
 void hw_write_cr4(uint64_t v) { machine.cr4 = v; }
 uint64_t hw_read_dr6(void) { return machine.dr6; }
+void hw_write_dr6(uint64_t value) { machine.dr6 = value; }
 void hw_invlpg(uint64_t va) { (void)va; machine.invlpgs++; }
 uint64_t hw_xgetbv(void) { return machine.xcr0; }
 void hw_xsetbv(uint64_t v) { machine.xcr0 = v; }

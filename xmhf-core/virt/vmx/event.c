@@ -99,12 +99,14 @@ void vmx_pass_exception(struct vcpu *v, uint32_t info)
     event_queue(&vmx(v)->queued, &ev);
 }
 
-/* What an entry that injects an NMI demands (27.3.1.5). */
+/* What an entry that injects an NMI demands (27.3.1.5). It would also drop a debug trap that is
+ * due (27.7.3); that one comes first. */
 bool vmx_nmi_ready(struct vcpu *v)
 {
     return !vmx(v)->queued.full && !atomic_load(&v->waiting)
         && !(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY)
-             & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI));
+             & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI))
+        && !vmcs_read(VMCS_GUEST_PENDING_DEBUG);
 }
 
 void vmx_set_nmi_window(struct vmx_cpu *s, bool on)
@@ -119,7 +121,8 @@ void vmx_want_nmi_window(struct vcpu *v)
 }
 
 /* RIP was moved by software over an instruction: its shadow ends, and with TF set the
- * single-step trap is due. */
+ * single-step trap is due, beside what MOV SS may have held back. With BTF only branches are
+ * stepped, and nothing that exits is one (18.4.3). */
 void vmx_clear_shadow(struct vcpu *v)
 {
     uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
@@ -127,7 +130,8 @@ void vmx_clear_shadow(struct vcpu *v)
     if (state & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) {
         vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
     }
-    if (v->regs.rflags & RFLAGS_TF) {
-        vmcs_write(VMCS_GUEST_PENDING_DEBUG, PENDING_DEBUG_BS);
+    if ((v->regs.rflags & RFLAGS_TF) && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF)) {
+        vmcs_write(VMCS_GUEST_PENDING_DEBUG,
+                   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
     }
 }

@@ -27,6 +27,7 @@ void hw_write_cr2(uint64_t v);
 void hw_write_cr3(uint64_t v);
 void hw_write_cr4(uint64_t v);
 uint64_t hw_read_dr6(void);
+void hw_write_dr6(uint64_t value);
 void hw_invlpg(uint64_t va);
 uint8_t hw_in8(uint16_t port);
 uint16_t hw_in16(uint16_t port);
