@@ -2,6 +2,7 @@
 /* Kicks, and stopping the world for a reset or a panic. */
 #include <cpu/cpu.h>
 #include <debug/log.h>
+#include <debug/log_state.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
@@ -94,6 +95,7 @@ void stop_and_reset(const char *why)
 {
     stop_other_cpus();
     stop_wipe();
+    log_break_lock(); /* the last line: whatever others hold, and however much was said */
     log_line("%s: PAL memory is wiped, resetting", why);
     stop_reset();
 }

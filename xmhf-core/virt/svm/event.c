@@ -2,6 +2,7 @@
 /* Events on SVM: injection, re-injection of interrupted deliveries, and the NMI window
  * without vNMI (APM vol. 2, 15.20, 15.21.9). */
 #include <debug/log.h>
+#include <irq/stop.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 
@@ -26,6 +27,7 @@ void svm_load_event(struct vcpu *v)
     if (q->type == EVENT_NMI) {
         s->nmi = NMI_IN_HANDLER;
         s->os->intercept1 |= (uint32_t)SVM_I1_IRET;
+        s->os->interrupt_shadow = 0;
     }
 }
 
@@ -60,17 +62,37 @@ void svm_clear_shadow(struct vcpu *v)
     struct svm_cpu *s = svm(v);
 
     s->active->interrupt_shadow = 0;
-    if (s->active == s->os && (v->regs.rflags & RFLAGS_TF) && s->nmi != NMI_STEPPING_IRET) {
+    if (s->active == s->os && (v->regs.rflags & RFLAGS_TF)) {
         s->os->dr6 |= DR6_BS;
         svm_inject(v, &db);
     }
+}
+
+/*
+ * A STI shadow is no hindrance: CPUs differ in whether it blocks NMIs. A MOV-SS shadow is one
+ * where NMIs use the current stack, which is real mode with interrupts on, or off anywhere.
+ */
+static bool shadow_in_the_way(const struct vcpu *v, const struct vmcb *c)
+{
+    return (c->interrupt_shadow & 1) && !((v->regs.rflags & RFLAGS_IF) && (c->cr0 & CR0_PE));
 }
 
 bool svm_nmi_ready(struct vcpu *v)
 {
     struct svm_cpu *s = svm(v);
 
-    return s->nmi == NMI_OPEN && !s->queued.full && !(s->os->interrupt_shadow & 1);
+    return s->nmi == NMI_OPEN && !s->queued.full && !shadow_in_the_way(v, s->os);
+}
+
+/* Run one instruction. Every exit ends the step, so that TF never stays in the guest's RFLAGS,
+ * where an interrupt frame would keep it. */
+static void step(struct vcpu *v, enum svm_nmi state)
+{
+    struct svm_cpu *s = svm(v);
+
+    s->step_tf = v->regs.rflags & RFLAGS_TF;
+    s->nmi = state;
+    v->regs.rflags |= RFLAGS_TF;
 }
 
 void svm_want_nmi_window(struct vcpu *v)
@@ -79,30 +101,46 @@ void svm_want_nmi_window(struct vcpu *v)
 
     if (s->nmi == NMI_IN_HANDLER) {
         s->os->intercept1 |= (uint32_t)SVM_I1_IRET;
+    } else if (s->nmi == NMI_OPEN && s->queued.full) {
+        /* An NMI of our own, held back by GIF until the event is delivered: exits right after. */
+        atomic_fetch_or(&v->requests, REQ_NMI);
+        kick(v);
     } else if (s->nmi == NMI_OPEN) {
-        /* Only a shadow or a queued event is in the way: one instruction will do. */
-        v->regs.rflags |= RFLAGS_TF;
-        s->nmi = NMI_STEPPING_IRET;
+        step(v, NMI_STEPPING_SHADOW);
     }
 }
 
 void svm_nmi_iret(struct vcpu *v)
 {
-    struct svm_cpu *s = svm(v);
-
-    s->os->intercept1 &= ~(uint32_t)SVM_I1_IRET;
-    s->nmi = NMI_STEPPING_IRET;
-    v->regs.rflags |= RFLAGS_TF; /* IRET loads the guest's own TF; the trap comes all the same */
+    svm(v)->os->intercept1 &= ~(uint32_t)SVM_I1_IRET;
+    step(v, NMI_STEPPING_IRET);
 }
 
 bool svm_nmi_step_done(struct vcpu *v)
 {
     struct svm_cpu *s = svm(v);
 
-    if (s->nmi != NMI_STEPPING_IRET) {
+    if (s->nmi != NMI_STEPPING_IRET && s->nmi != NMI_STEPPING_SHADOW) {
         return false;
+    }
+    if (s->nmi == NMI_STEPPING_SHADOW && !s->step_tf) { /* IRET has loaded the guest's own */
+        v->regs.rflags &= ~RFLAGS_TF;
     }
     s->nmi = NMI_OPEN;
     s->os->dr6 &= ~DR6_BS;
     return true;
+}
+
+void svm_nmi_step_aborted(struct vcpu *v)
+{
+    struct svm_cpu *s = svm(v);
+
+    v->regs.rflags = (v->regs.rflags & ~RFLAGS_TF) | s->step_tf;
+    if (s->nmi == NMI_STEPPING_IRET) {
+        s->nmi = NMI_IN_HANDLER; /* RIP is still at the IRET */
+        s->os->intercept1 |= (uint32_t)SVM_I1_IRET;
+    } else {
+        s->nmi = NMI_OPEN;
+        atomic_fetch_or(&v->requests, REQ_NMI);
+    }
 }

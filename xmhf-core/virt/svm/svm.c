@@ -157,6 +157,10 @@ static void run(struct vcpu *v, struct exit *e)
     if (c->exit_int_info & SVM_EVENT_VALID) {
         svm_save_event(v);
     }
+    if (c == s->os && s->nmi >= NMI_STEPPING_IRET
+        && c->exit_code != SVM_EXIT_EXCEPTION0 + EXC_DB) {
+        svm_nmi_step_aborted(v);
+    }
     svm_decode(v, e);
     if (e->kind == EXIT_NMI || e->kind == EXIT_SMI) {
         svm_gif_window(); /* the core's own handler takes what is held back */

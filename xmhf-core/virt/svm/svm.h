@@ -14,7 +14,7 @@
  * NMI blocking without vNMI: an injected NMI blocks until the guest's IRET. The IRET is
  * intercepted before it runs, so it is then stepped over with RFLAGS.TF.
  */
-enum svm_nmi { NMI_OPEN, NMI_IN_HANDLER, NMI_STEPPING_IRET };
+enum svm_nmi { NMI_OPEN, NMI_IN_HANDLER, NMI_STEPPING_IRET, NMI_STEPPING_SHADOW };
 
 struct svm_cpu {
     struct vmcb *os;          /* the guest OS */
@@ -23,6 +23,7 @@ struct svm_cpu {
     uint64_t os_hpa, sandbox_hpa, host_hpa;
     struct event_slot queued; /* for the next entry of the OS */
     enum svm_nmi nmi;         /* where the guest's NMI handler is */
+    uint64_t step_tf;         /* the guest's own RFLAGS.TF, while we step */
     bool flush_os;
     struct svm_pmu pmu;       /* the OS's counters, while the sandbox runs */
     uint64_t saved_debugctl;  /* the OS's, while the sandbox runs */
@@ -65,5 +66,7 @@ void svm_want_nmi_window(struct vcpu *v);
 void svm_nmi_iret(struct vcpu *v);
 /* A #DB exit: true if it was the end of that step and the guest must not see it. */
 bool svm_nmi_step_done(struct vcpu *v);
+/* Any other exit came first: TF is the guest's again, and the step is tried anew. */
+void svm_nmi_step_aborted(struct vcpu *v);
 
 #endif

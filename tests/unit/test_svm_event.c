@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* NMIs on AMD: when one may be injected, and that the core's own single step leaves no trace. */
+#include "unit.h"
+
+#include "fake/machine.h"
+#include <irq/stop.h>
+#include <virt/svm/svm.h>
+#include <x86/cpu.h>
+
+static const struct event nmi = { .vector = EXC_NMI, .type = EVENT_NMI };
+static const struct event interrupt = { .vector = 0x30, .type = EVENT_INTR };
+static struct svm_cpu cpu;
+static struct vmcb os;
+static struct vcpu v;
+static unsigned kicks;
+
+void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
+void kick(struct vcpu *t) { assert_ptr_equal(t, &v); kicks++; }
+
+static void guest_with(uint64_t rflags, uint64_t cr0, uint64_t shadow)
+{
+    memset(&os, 0, sizeof(os));
+    os.cr0 = cr0;
+    os.interrupt_shadow = shadow;
+    cpu = (struct svm_cpu){ .os = &os, .active = &os };
+    v = (struct vcpu){ .vendor = &cpu, .regs = { .rflags = RFLAGS_ONE | rflags } };
+    kicks = 0;
+}
+
+static bool stepping(void) { return v.regs.rflags & RFLAGS_TF; }
+
+static void a_shadow_blocks_where_the_stack_may_be_half_loaded(void **state)
+{
+    (void)state;
+    guest_with(RFLAGS_IF, CR0_PE, 1);
+    assert_true(svm_nmi_ready(&v));
+    guest_with(RFLAGS_IF, 0, 1);
+    assert_false(svm_nmi_ready(&v));
+    guest_with(0, CR0_PE, 1);
+    assert_false(svm_nmi_ready(&v));
+    guest_with(0, CR0_PE, 0);
+    assert_true(svm_nmi_ready(&v));
+}
+
+/* TF in the guest's RFLAGS at a delivery would be saved in the guest's frame, and come back. */
+static void an_event_is_delivered_without_our_tf(void **state)
+{
+    (void)state;
+    guest_with(RFLAGS_IF, CR0_PE, 0);
+    assert_true(svm_inject(&v, &interrupt));
+    assert_false(svm_nmi_ready(&v));
+    svm_want_nmi_window(&v);
+    assert_false(stepping());
+    assert_int_equal(kicks, 1);
+    assert_true(atomic_load(&v.requests) & REQ_NMI);
+    svm_load_event(&v);
+    assert_int_equal(os.event_inj & 0xff, 0x30);
+    assert_true(svm_nmi_ready(&v));
+}
+
+static void a_step_over_a_shadow_ends_with_the_guests_own_tf(void **state)
+{
+    (void)state;
+    for (uint64_t tf = 0; tf <= RFLAGS_TF; tf += RFLAGS_TF) {
+        guest_with(tf, CR0_PE, 1);
+        svm_want_nmi_window(&v);
+        assert_true(stepping());
+        assert_true(svm_nmi_step_done(&v));
+        assert_int_equal(v.regs.rflags & RFLAGS_TF, tf);
+        assert_false(svm_nmi_step_done(&v)); /* the next #DB is the guest's */
+        guest_with(tf, CR0_PE, 1);
+        svm_want_nmi_window(&v);
+        svm_nmi_step_aborted(&v);
+        assert_int_equal(v.regs.rflags & RFLAGS_TF, tf);
+        assert_true(atomic_load(&v.requests) & REQ_NMI); /* to be tried anew */
+        assert_false(svm_nmi_step_done(&v));
+    }
+}
+
+static void blocked_until_the_iret_has_run(void **state)
+{
+    (void)state;
+    guest_with(0, CR0_PE, 1);
+    assert_true(svm_inject(&v, &nmi));
+    svm_load_event(&v);
+    assert_int_equal(os.interrupt_shadow, 0);
+    assert_false(svm_nmi_ready(&v));
+    assert_true(os.intercept1 & SVM_I1_IRET);
+    svm_nmi_iret(&v);
+    assert_false(os.intercept1 & SVM_I1_IRET);
+    assert_true(stepping());
+    svm_nmi_step_aborted(&v); /* an NPT violation, say: the IRET has not run */
+    assert_false(stepping());
+    assert_false(svm_nmi_ready(&v));
+    assert_true(os.intercept1 & SVM_I1_IRET);
+    svm_nmi_iret(&v);
+    v.regs.rflags = RFLAGS_ONE | RFLAGS_TF; /* as IRET loads them */
+    assert_true(svm_nmi_step_done(&v));
+    assert_true(stepping()); /* the guest's own */
+    assert_true(svm_nmi_ready(&v));
+}
+
+static void an_interrupted_delivery_unblocks(void **state)
+{
+    (void)state;
+    guest_with(0, CR0_PE, 0);
+    assert_true(svm_inject(&v, &nmi));
+    svm_load_event(&v);
+    os.exit_int_info = os.event_inj;
+    svm_save_event(&v);
+    assert_true(svm_event_queued(&v));
+    svm_load_event(&v);
+    assert_int_equal(os.event_inj & 0xff, EXC_NMI);
+    assert_false(svm_nmi_ready(&v));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_shadow_blocks_where_the_stack_may_be_half_loaded),
+        cmocka_unit_test(an_event_is_delivered_without_our_tf),
+        cmocka_unit_test(a_step_over_a_shadow_ends_with_the_guests_own_tf),
+        cmocka_unit_test(blocked_until_the_iret_has_run),
+        cmocka_unit_test(an_interrupted_delivery_unblocks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
