@@ -35,7 +35,11 @@ GROUPS = {
     "svm": "end to end on an emulated AMD machine: Linux, PALs, attacks",
     "vmx": "tiny guests and end to end on an emulated Intel machine (Bochs)",
     "models": "every CPU model of Bochs that has VMX, and one with SVM",
+    "pal": "all of PALs: model, tiny guests, Linux on both machines (only if it is named)",
 }
+BY_NAME = ("pal",)  # these tests are in other groups too
+PAL_GUESTS = ("pal-2", "inpal", "games", "poison", "fuzz")
+PAL_GUESTS_LONG = ("fuzz-long",)
 
 
 class Interrupted(Exception):
@@ -295,6 +299,19 @@ def group_vmx(session, builds, extra):
         session.runner("vmx", ["tests/e2e/run.py", "vmx", *extra], env)
 
 
+def group_pal(session, builds, extra):
+    """The tests of PALs, wherever they are, on both machines."""
+    env = environment(builds)
+    session.runner("model", ["tests/model/run.py", *extra], env)
+    if not builds.make("gcc -O2"):
+        return
+    guests = [*PAL_GUESTS, *(PAL_GUESTS_LONG if extra else ())]
+    for bench in ("svm", "vmx"):
+        session.runner(f"pal {bench} guests",
+                       ["tests/guests/run.py", "--bench", bench, *guests], env)
+        session.runner(f"pal {bench}", ["tests/e2e/run.py", bench, "--pal", *extra], env)
+
+
 RUN = {
     "build": group_build,
     "unit": group_unit,
@@ -303,6 +320,7 @@ RUN = {
     "svm": machine_group("svm", "tests/e2e/run.py", "svm"),
     "vmx": group_vmx,
     "models": machine_group("models", "tests/guests/models.py"),
+    "pal": group_pal,
 }
 
 
@@ -314,7 +332,7 @@ def environment(builds):
 def steps_of(groups, everything):
     """How many progress lines there will be."""
     own = {"build": 7, "unit": 6 if everything else 4, "model": 1, "guests": 1, "svm": 1,
-           "vmx": 2, "models": 1}
+           "vmx": 2, "models": 1, "pal": 5}
     shared = 0 if set(groups) <= {"unit", "model"} else 1  # the build gcc -O2
     return shared + sum(own[name] for name in groups)
 
@@ -324,7 +342,7 @@ def parse():
         prog="check.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Install what is missing (as root), build outside the tree, run the tests.",
         epilog="groups:\n" + "\n".join(f"  {name:8}{text}" for name, text in GROUPS.items()))
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help="default: every group")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help="default: every group but pal")
     parser.add_argument("--list", action="store_true", help="list the groups and end")
     parser.add_argument("--all", action="store_true",
                         help="also the tests that are too long for every change")
@@ -334,7 +352,8 @@ def parse():
     for name in args.groups:
         if name not in GROUPS:
             parser.error(f"no group {name}: the groups are {', '.join(GROUPS)}")
-    args.groups = [name for name in GROUPS if name in args.groups or not args.groups]
+    wanted = args.groups or [name for name in GROUPS if name not in BY_NAME]
+    args.groups = [name for name in GROUPS if name in wanted]
     return args
 
 

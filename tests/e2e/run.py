@@ -348,22 +348,39 @@ MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
         test_hypercall_fuzz_long, *attacks.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *stress.MORE)  # only with --all, or by name
 
 
+# Hours of the same, only for make soak or by name.
+SOAK = (*attacks.SOAK,)
+# What the group pal of check.sh runs, besides all tests of pals.py and attacks.py.
+ABOUT_PALS = (test_pal_secret, test_pal_secret_control, test_pal_foreign, test_budgets,
+              test_hypercall_fuzz, test_hypercall_fuzz_long, stress.test_soak,
+              stress.test_soak_long, stress.test_exit_duration)
+
+
 def name_of(test):
     return test.__name__[len("test_"):].replace("_", "-")
 
 
 def select(args):
     """The tests to run."""
-    known = {name_of(test): test for test in (*BASIC, *MORE)}
+    known = {name_of(test): test for test in (*BASIC, *MORE, *SOAK)}
     unknown = [name for name in args.names if name not in known]
     if unknown:
         raise base.ToolError(f"no test is called {', '.join(unknown)}; see --list")
     if args.names:
         return [known[name] for name in args.names]
     chosen = [*BASIC, *MORE] if args.all else list(BASIC)
-    if args.bench == "vmx" and not args.all:
-        chosen = [test for test in chosen if name_of(test) in (*vmx.EVERY_TIME, *vmx.SKIPS)]
+    if args.soak:
+        chosen = [*SOAK, *(test for test in MORE if test in ABOUT_PALS or about_pals(test))]
+    if args.pal or args.soak:
+        chosen = [test for test in chosen if test in ABOUT_PALS or about_pals(test)]
+    if args.bench == "vmx" and not (args.all or args.soak):
+        some = vmx.WITH_PAL if args.pal else (*vmx.EVERY_TIME, *vmx.SKIPS)
+        chosen = [test for test in chosen if name_of(test) in some]
     return chosen
+
+
+def about_pals(test):
+    return test.__module__ in ("pals", "attacks")
 
 
 def run_one(test, machines):
@@ -393,12 +410,15 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests")
     parser.add_argument("--list", action="store_true", help="list the tests and do nothing")
     parser.add_argument("--all", action="store_true", help="also the slow tests")
+    parser.add_argument("--pal", action="store_true", help="only the tests of PALs")
+    parser.add_argument("--soak", action="store_true", help="only the longest tests of PALs")
     parser.add_argument("--build", default=base.build_root(), metavar="DIR",
                         help="build folder (default: $XMHF_BUILD, or in the cache)")
     args = parser.parse_args()
     if args.list:
-        for test in (*BASIC, *MORE):
-            print(f"{name_of(test):20} {test.__doc__}{'  (--all)' if test in MORE else ''}")
+        for test in (*BASIC, *MORE, *SOAK):
+            when = "  (--all)" if test in MORE else "  (--soak)" if test in SOAK else ""
+            print(f"{name_of(test):20} {test.__doc__}{when}")
         return 0
     tests = select(args)
     counts = {"ok": 0, "not ok": 0, "skip": 0}

@@ -28,4 +28,7 @@ SKIPS = {
 
 # A boot of Linux takes half a minute here, so without --all only what depends on the vendor.
 EVERY_TIME = ("bench-tools", "boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
-              "pal-foreign", "hypercall-fuzz")
+              "pal-foreign", "pal-registers", "hypercall-fuzz")
+# And of the tests of PALs, for the group pal.
+WITH_PAL = ("pal-secret", "pal-secret-control", "pal-foreign", "pal-registers", "pal-damage", "pal-64",
+            "hypercall-fuzz")

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a sandbox's entry does to a CPU that ring 0 has prepared: branch records and counters stop,
+ * and are as before afterwards; selectors that the last sandbox has loaded are the template's.
+ * No emulator has branch records or Intel's counter control, so only this shows it.
+ */
+#include "unit.h"
+
+#include "fake/machine.h"
+#include <virt/svm/svm.h>
+#include <virt/vmx/vmx.h>
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+
+static struct vcpu v;
+static struct svm_cpu svm_cpu;
+static struct vmcb os_vmcb, sandbox_vmcb;
+static struct vmx_cpu vmx_cpu;
+static uint64_t selector[SEG_COUNT];
+static unsigned segments_written;
+static const struct sandbox sb = { .nested_root = { MIB(1) }, .tag = 7, .wide = true };
+
+struct svm_features svm_features;
+hpa_t svm_iopm, svm_msrpm, svm_nested_root;
+struct vmx_common vmx_common;
+
+void panic(const char *fmt, ...)
+{
+    fail_msg("panic: %s", fmt);
+    abort();
+}
+
+/* --- a VMCS that has nothing but selectors ------------------------------------------ */
+
+bool hw_vmptrld(uint64_t address) { return address != 0; }
+bool hw_vmwrite(uint64_t field, uint64_t value) { (void)field; (void)value; return true; }
+const char *vmcs_name(uint32_t encoding) { (void)encoding; return "?"; }
+void vmx_write_controls(const struct vmx_controls *c) { (void)c; }
+void vmx_write_host_state(struct vcpu *cpu) { (void)cpu; }
+void vmx_write_zero_fields(void) { }
+uint64_t vmx_eptp(hpa_t root) { return root.a; }
+void vmx_flush_ept(uint64_t eptp) { (void)eptp; }
+void vmx_flush_vpid(uint16_t vpid) { (void)vpid; }
+
+uint64_t vmx_fixed_cr(const struct vmx_caps *c, unsigned cr, uint64_t value)
+{
+    (void)c;
+    (void)cr;
+    return value;
+}
+
+bool hw_vmread(uint64_t field, uint64_t *value)
+{
+    *value = field == VMCS_GUEST_ES_SEL ? selector[SEG_ES] : field == VMCS_GUEST_DS_SEL ? selector[SEG_DS]
+             : field == VMCS_GUEST_FS_SEL ? selector[SEG_FS] : field == VMCS_GUEST_GS_SEL ? selector[SEG_GS]
+             : 0;
+    return true;
+}
+
+void vmx_write_segment(enum segment_index i, const struct segment *s)
+{
+    selector[i] = s->selector;
+    segments_written++;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    machine_reset(0);
+    machine_set_cpuid(CPUID_EXTENDED, 0, (struct cpuid_regs){ .eax = 0x80000008 });
+    machine_set_cpuid(CPUID_EXT_AMD, 0, (struct cpuid_regs){ .ecx = CPUID_8_1_ECX_PERFCTR_EXT });
+    for (unsigned i = 0; i < 12; i++) {
+        machine_set_msr(MSR_AMD_PERF_CTL0_EXT + i, 0);
+    }
+    machine_set_msr(MSR_IA32_DEBUGCTL, 0);
+    machine_set_msr(MSR_IA32_PERF_GLOBAL_CTRL, 0);
+    svm_features.asids = 16;
+    v.counting = false;
+    svm_cpu = (struct svm_cpu){ .os = &os_vmcb, .sandbox = &sandbox_vmcb };
+    vmx_cpu = (struct vmx_cpu){ .os = 0x1000, .sandbox = 0x2000 };
+    return 0;
+}
+
+/* --- AMD ------------------------------------------------------------------------------ */
+
+static void amd_branch_records_stop(void **state)
+{
+    (void)state;
+    v.vendor = &svm_cpu;
+    *machine_msr(MSR_IA32_DEBUGCTL) = 3; /* LBR, BTF */
+    svm_sandbox_enter(&v, &sb);
+    assert_int_equal(*machine_msr(MSR_IA32_DEBUGCTL), 0);
+    svm_sandbox_leave(&v);
+    assert_int_equal(*machine_msr(MSR_IA32_DEBUGCTL), 3);
+}
+
+static void amd_counters_stop(void **state)
+{
+    const uint64_t on = 0x530076 | PERF_CTL_EN;
+
+    (void)state;
+    v.vendor = &svm_cpu;
+    v.counting = true;
+    *machine_msr(MSR_AMD_PERF_CTL0_EXT + 4) = on;
+    svm_sandbox_enter(&v, &sb);
+    assert_int_equal(*machine_msr(MSR_AMD_PERF_CTL0_EXT + 4) & PERF_CTL_EN, 0);
+    svm_sandbox_leave(&v);
+    assert_int_equal(*machine_msr(MSR_AMD_PERF_CTL0_EXT + 4), on);
+}
+
+static void amd_selectors_are_the_template(void **state)
+{
+    (void)state;
+    v.vendor = &svm_cpu;
+    sandbox_vmcb.es.selector = 1;
+    sandbox_vmcb.ds.selector = 3;
+    sandbox_vmcb.ds.attrib = 0;
+    sandbox_vmcb.fs.selector = 2;
+    sandbox_vmcb.gs.selector = 1;
+    svm_sandbox_enter(&v, &sb);
+    assert_int_equal(sandbox_vmcb.es.selector, 0x2b);
+    assert_int_equal(sandbox_vmcb.ds.selector, 0x2b);
+    assert_int_not_equal(sandbox_vmcb.ds.attrib, 0);
+    assert_int_equal(sandbox_vmcb.fs.selector, 0);
+    assert_int_equal(sandbox_vmcb.gs.selector, 0);
+    svm_sandbox_leave(&v);
+}
+
+/* --- Intel ---------------------------------------------------------------------------- */
+
+static void intel_counters_stop(void **state)
+{
+    (void)state;
+    v.vendor = &vmx_cpu;
+    vmx_common.perf_global = true;
+    *machine_msr(MSR_IA32_PERF_GLOBAL_CTRL) = 0x70000000f;
+    vmx_sandbox_enter(&v, &sb);
+    assert_int_equal(*machine_msr(MSR_IA32_PERF_GLOBAL_CTRL), 0);
+    vmx_sandbox_leave(&v);
+    assert_int_equal(*machine_msr(MSR_IA32_PERF_GLOBAL_CTRL), 0x70000000f);
+}
+
+static void intel_selectors_are_the_template(void **state)
+{
+    static const enum segment_index loadable[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+
+    (void)state;
+    v.vendor = &vmx_cpu;
+    for (unsigned i = 0; i < 4; i++) {
+        for (unsigned k = 0; k < 4; k++) {
+            selector[loadable[k]] = 0x2b;
+        }
+        vmx_sandbox_enter(&v, &sb);
+        vmx_sandbox_leave(&v);
+        segments_written = 0;
+        vmx_sandbox_enter(&v, &sb);
+        vmx_sandbox_leave(&v);
+        assert_int_equal(segments_written, 0); /* nothing to mend, nothing spent */
+        selector[loadable[i]] = 3;
+        vmx_sandbox_enter(&v, &sb);
+        vmx_sandbox_leave(&v);
+        assert_int_equal(selector[loadable[i]], 0x2b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(amd_branch_records_stop, setup),
+        cmocka_unit_test_setup(amd_counters_stop, setup),
+        cmocka_unit_test_setup(amd_selectors_are_the_template, setup),
+        cmocka_unit_test_setup(intel_counters_stop, setup),
+        cmocka_unit_test_setup(intel_selectors_are_the_template, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
