@@ -91,17 +91,17 @@ class Live:
     """One machine; to be used in a with statement.
 
     `guest` names a file that is booted instead of Linux, by the Linux boot protocol.
-    `smp` is QEMU's -smp value.
+    `smp` is QEMU's -smp value. `one_core` is for PALs on several CPUs at once (notes/testing.md).
     """
 
     def __init__(self, machines, smp="2", mem=MEMORY, hypervisor=True, adds=(), append="",
-                 hv_append="", modules=(), qemu_args=(), guest=None):
+                 hv_append="", modules=(), qemu_args=(), guest=None, one_core=False):
         self.machines, self.mem = machines, mem
         self.keep = tempfile.TemporaryDirectory(dir=machines.scratch, prefix="live-")
         self.folder = pathlib.Path(self.keep.name)
         self.count, self.heard = 0, b""
         self.args = types.SimpleNamespace(
-            icount=False, cpu_model=None, cpus=smp, mem=mem, qmp=str(self.folder / "qmp"),
+            icount=False, cpu_model=None, one_core=one_core, cpus=smp, mem=mem, qmp=str(self.folder / "qmp"),
             qemu_arg=[*AGENT, *PAUSE, *qemu_args], boot="kernel", hv_append=hv_append)
         files = types.SimpleNamespace(
             hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,

@@ -31,7 +31,7 @@ def run_programs(machines, suffix, *options, programs=PROGRAMS):
     """Run them one after the other in one guest; return how many checks they made."""
     script = "".join(f"echo @@ {name}; {name}{suffix} {args}; echo @@ end $?; "
                      for name, args in programs)
-    run = machines.run(["sh", "-c", script], "--timeout", str(LIMIT), *options,
+    run = machines.run(["sh", "-c", script], "--timeout", str(LIMIT), "--one-core", *options,
                        adds=[machines.pal_test(name + suffix) for name, _ in programs])
     run.ended_well()
     parts = re.findall(r"^@@ (\w+)\n(.*?)^@@ end (\d+)$", run.text(), re.M | re.S)

@@ -19,7 +19,7 @@
 #define STACK_PAGES 1
 
 struct counts {
-    atomic_ulong registered, calls, unregistered, deaths, left, killed, no_memory, wrong;
+    atomic_ulong registered, calls, unregistered, deaths, left, killed, no_memory, paged_out, wrong;
 };
 static struct counts *counts;
 
@@ -91,6 +91,19 @@ static bool begin(struct pal *p, const void *entry, uint64_t pages)
     return false;
 }
 
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
+
+/* Have the kernel swap out the PAL's own pages: stubs, stack and all. */
+static void page_out(const struct pal *p)
+{
+    munlock(p->memory, p->size);
+    if (madvise(p->memory, p->size, MADV_PAGEOUT) == 0) {
+        counts->paged_out++;
+    }
+}
+
 static void live(uint64_t *state)
 {
     uint64_t words[20], plain[20];
@@ -105,6 +118,9 @@ static void live(uint64_t *state)
             words[k] = plain[k] = tap_random(state);
         }
         wander(state);
+        if (tap_random(state) % 16 == 0) {
+            page_out(&p);
+        }
         if (((fn)(uintptr_t)p.entry)(words, 20, p.data) != expected(plain, 20, i) ||
             memcmp(words, plain, sizeof(words)) != 0) {
             wrong("a call's result");
@@ -207,9 +223,9 @@ static int run(unsigned seconds, unsigned n)
         waitpid(pid[i], NULL, 0);
     }
     printf("registered %lu calls %lu unregistered %lu deaths %lu left %lu killed %lu "
-           "ended %u no_memory %lu wrong %lu\n",
+           "ended %u no_memory %lu paged_out %lu wrong %lu\n",
            counts->registered, counts->calls, counts->unregistered, counts->deaths, counts->left,
-           counts->killed, n, counts->no_memory, counts->wrong);
+           counts->killed, n, counts->no_memory, counts->paged_out, counts->wrong);
     /* A PAL has at most one end; one without was held by a worker that was killed. */
     unsigned long ends = counts->unregistered + counts->deaths + counts->left;
     bool exact = ends <= counts->registered && counts->registered - ends <= counts->killed + n;

@@ -2,6 +2,9 @@
 
 SPDX-License-Identifier: MIT
 """
+import os
+import random
+
 from . import grubimage
 from .base import need
 
@@ -16,12 +19,25 @@ def cpu_option(model):
     return model if "," in model else f"{model},{CPU_FLAGS}"
 
 
+def _pinned(args):
+    """The start of a command line that keeps the emulator on one of the host's cores.
+
+    FLDENV, FXRSTOR and XRSTOR on any CPU read, change and write flags of CPU 0 in QEMU 7.2, not
+    atomically; CPU 0 loses what it changes itself in that moment, such as whether nested paging
+    is on. The change is one instruction of the host, so one core makes it atomic.
+    """
+    if not getattr(args, "one_core", False):
+        return []
+    core = random.choice(sorted(os.sched_getaffinity(0)))
+    return [need("taskset", "util-linux"), "-c", str(core)]
+
+
 def _machine(args):
     # Instruction counting works with one thread for all CPUs only. An idle guest's time passes
     # at once (sleep=off), so that no count depends on the host's clock.
     accel = (["-accel", "tcg", "-icount", "shift=0,sleep=off"] if args.icount
              else ["-accel", "tcg,thread=multi"])
-    line = [need("qemu-system-x86_64", "qemu-system-x86"), *accel,
+    line = [*_pinned(args), need("qemu-system-x86_64", "qemu-system-x86"), *accel,
             "-cpu", cpu_option(args.cpu_model), "-smp", str(args.cpus), "-m", str(args.mem),
             "-display", "none", "-nic", "none", "-no-reboot", "-monitor", "none",
             "-serial", "file:serial.log", "-serial", "file:output"]
