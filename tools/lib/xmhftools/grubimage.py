@@ -52,7 +52,7 @@ def _words(text):
     return " ".join(shlex.quote(word) for word in text.split())
 
 
-def _config(default, append, hv_append, hypervisor, acpi_table):
+def _config(default, append, hv_append, hypervisor, acpi_table=None):
     text = _HEAD.format(default=default)
     if acpi_table:
         text += f"acpi --exclude={signature(acpi_table)} /boot/table.aml\n"
