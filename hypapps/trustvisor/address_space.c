@@ -8,6 +8,7 @@
 #define PTE_TABLE 0x027ULL                 /* present, writable, user, accessed */
 #define PTE_DATA  (0x067ULL | BIT(63))     /* ... and dirty, no execute */
 #define PTE_CODE  0x065ULL                 /* present, user, accessed, dirty */
+#define PTE_CONST (PTE_CODE | BIT(63))
 #define PTE_ADDR  0x000ffffffffff000ULL
 
 #define GATE_DEFAULT 0x1000ULL
@@ -71,9 +72,16 @@ static void *nested_frame(struct tv_space *s, uint32_t index)
     return e == NULL || *e == 0 ? NULL : core_va(virt->nested->addr(*e));
 }
 
-void *space_frame(struct tv_space *s, uint32_t index)
+/* Changes nothing, since calls on several CPUs come here. */
+void *space_frame(const struct tv_space *s, uint32_t index)
 {
-    return nested_frame(s, 1 + index);
+    uint64_t table = s->nested[NESTED_L2][(1 + index) >> 9], e;
+
+    if (table == 0) {
+        return NULL;
+    }
+    e = ((const uint64_t *)core_va(virt->nested->addr(table)))[(1 + index) & 511];
+    return e == 0 ? NULL : core_va(virt->nested->addr(e));
 }
 
 static bool nested_build(struct tv_space *s)
@@ -197,6 +205,13 @@ size_t space_need(const struct tv_image *im)
            (1 + im->pages + tables) / 512 + 1;
 }
 
+size_t space_size(const struct tv_space *s)
+{
+    size_t mapped = 1 + s->pages + s->tables; /* in the nested tables, from page 0 on */
+
+    return s->pages + s->tables + ARRAY_SIZE(s->nested) + (mapped + 511) / 512;
+}
+
 bool space_init(struct tv_space *s, const struct tv_image *im)
 {
     uint64_t g;
@@ -210,9 +225,21 @@ bool space_init(struct tv_space *s, const struct tv_image *im)
     return s->pml4 != NULL && table_map(s, s->gate, 0, PTE_CODE);
 }
 
+/* What the PAL may do with a section's pages, and what its page tables say of them. */
+static unsigned nested_rights(uint32_t type)
+{
+    return tv_is_code(type)       ? ACCESS_READ | ACCESS_EXEC
+           : tv_is_constant(type) ? ACCESS_READ
+                                  : ACCESS_READ | ACCESS_WRITE;
+}
+
+static uint64_t table_flags(uint32_t type)
+{
+    return tv_is_code(type) ? PTE_CODE : tv_is_constant(type) ? PTE_CONST : PTE_DATA;
+}
+
 void *space_add(struct tv_space *s, const struct tv_section *sec, uint32_t index)
 {
-    bool code = tv_is_code(sec->type);
     uint64_t va = sec->start + (uint64_t)(index - sec->first) * PAGE_SIZE;
     void *frame = nested_frame(s, 1 + index);
 
@@ -221,14 +248,13 @@ void *space_add(struct tv_space *s, const struct tv_section *sec, uint32_t index
         if (frame == NULL) {
             return NULL;
         }
-        if (!nested_set(s, 1 + index, frame,
-                        ACCESS_READ | (code ? ACCESS_EXEC : ACCESS_WRITE))) {
+        if (!nested_set(s, 1 + index, frame, nested_rights(sec->type))) {
             pool_free(frame);
             return NULL;
         }
     }
     /* On failure the frame belongs to the space: the next attempt finds it. */
-    return table_map(s, va, 1 + index, code ? PTE_CODE : PTE_DATA) ? frame : NULL;
+    return table_map(s, va, 1 + index, table_flags(sec->type)) ? frame : NULL;
 }
 
 hpa_t space_nested_root(const struct tv_space *s)

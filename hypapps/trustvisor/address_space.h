@@ -8,7 +8,7 @@
  *   pages 1 .. pages      the sections, in order
  *   behind them           the page tables, in order of creation
  *
- * Nested rights: gate and CODE read+execute, everything else read+write. The page tables
+ * Nested rights: gate and CODE read+execute, RODATA read, everything else read+write. The page tables
  * are writable there because an AMD CPU treats its walk of them as writes (APM vol. 2,
  * 15.25.5); no virtual address of the PAL leads to them.
  */
@@ -36,6 +36,9 @@ bool space_global_init(void);
 /* Pages of the pool that a PAL like this takes at most, its control page apart. */
 size_t space_need(const struct tv_image *im);
 
+/* Pages of the pool that this one, filled, has. */
+size_t space_size(const struct tv_space *s);
+
 /* Tables and gate for `im`. False: out of memory; space_free is due in both cases.
  * `s` is all zeros before. */
 bool space_init(struct tv_space *s, const struct tv_image *im);
@@ -44,8 +47,9 @@ bool space_init(struct tv_space *s, const struct tv_image *im);
  * again. */
 void *space_add(struct tv_space *s, const struct tv_section *sec, uint32_t index);
 
-/* Core pointer to page `index` of the sections, or NULL if it has no frame. */
-void *space_frame(struct tv_space *s, uint32_t index);
+/* Core pointer to page `index` of the sections, or NULL if it has no frame. Any CPU, as long
+ * as nobody changes the space. */
+void *space_frame(const struct tv_space *s, uint32_t index);
 
 /* Where the tables are, for the sandbox. */
 hpa_t space_nested_root(const struct tv_space *s);

@@ -2,7 +2,7 @@
 /*
  * Calls: into the sandbox from the entry stub, out of it at the gate, and in between
  * through the resume stub as often as interrupts come. A CPU in the sandbox holds a
- * reference to the PAL and owns its activation (ACT_RUNNING).
+ * reference to the PAL and owns one of its activations (ACT_RUNNING).
  */
 #include "tv.h"
 
@@ -40,26 +40,85 @@ const struct tv_slot *call_running(const struct vcpu *v)
 
 /* --- memory --------------------------------------------------------------------- */
 
-/* The part of the control page that struct tv_pal takes, so that FPU state can follow. */
-#define CONTROL_SIZE ((sizeof(struct tv_pal) + 63) & ~(size_t)63)
-
-static bool xstate_inside(void)
+/* FPU state follows what a page holds, if there is room. */
+static size_t rounded(size_t size)
 {
-    return CONTROL_SIZE + xstate_size() <= PAGE_SIZE;
+    return (size + 63) & ~(size_t)63;
+}
+
+static bool xstate_inside(size_t size)
+{
+    return rounded(size) + xstate_size() <= PAGE_SIZE;
+}
+
+struct tv_pal *call_new(bool own)
+{
+    struct tv_pal *pal = pool_alloc();
+
+    if (pal == NULL) {
+        return NULL;
+    }
+    pal->image.sections = pal->lists.sections;
+    pal->image.params = pal->lists.params;
+    pal->image.entries = pal->lists.entries;
+    if (own) {
+        pal->own = pool_alloc();
+        if (pal->own == NULL) {
+            pool_free_dirty(pal);
+            return NULL;
+        }
+        pal->image.sections = pal->own->lists.sections;
+        pal->image.params = pal->own->lists.params;
+        pal->image.entries = pal->own->lists.entries;
+    }
+    return pal;
+}
+
+/* FPU state of an activation, in a page whose first `size` bytes are used. */
+static bool attach_xstate(struct tv_activation *act, void *page, size_t size)
+{
+    act->xstate = xstate_inside(size) ? (uint8_t *)page + rounded(size) : pool_alloc();
+    return act->xstate != NULL;
 }
 
 bool call_attach(struct tv_pal *pal)
 {
-    pal->act.xstate = xstate_inside() ? (uint8_t *)pal + CONTROL_SIZE : pool_alloc();
-    return pal->act.xstate != NULL;
+    bool good = attach_xstate(&pal->act, pal, sizeof(*pal));
+
+    for (uint32_t k = 1; good && k < pal->image.stacks; k++) {
+        struct tv_activation *act = pool_alloc();
+        pal->own->more[k - 1] = act;
+        good = act != NULL && attach_xstate(act, act, sizeof(*act));
+    }
+    return good;
+}
+
+uint32_t call_pages(const struct tv_image *im)
+{
+    return 1 + im->own + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal)) +
+           (xstate_inside(sizeof(struct tv_activation)) ? 0 : im->stacks - 1);
+}
+
+static void free_own(struct tv_own_page *own)
+{
+    for (uint32_t k = 0; k < XMHF_PAL_STACKS - 1 && own->more[k] != NULL; k++) {
+        if (own->more[k]->xstate != NULL && !xstate_inside(sizeof(struct tv_activation))) {
+            pool_free_dirty(own->more[k]->xstate);
+        }
+        pool_free_dirty(own->more[k]);
+    }
+    pool_free_dirty(own);
 }
 
 /* Only what was used is wiped, as with tables: it is half of the cost. */
 void call_free(struct tv_pal *pal)
 {
-    size_t used = CONTROL_SIZE;
+    size_t used = rounded(sizeof(*pal));
 
-    if (pal->act.xstate != NULL && !xstate_inside()) {
+    if (pal->own != NULL) {
+        free_own(pal->own);
+    }
+    if (pal->act.xstate != NULL && !xstate_inside(sizeof(*pal))) {
         pool_free_dirty(pal->act.xstate);
     } else if (pal->act.xstate_used) {
         used += align_up(xstate_size(), 8);
@@ -68,12 +127,32 @@ void call_free(struct tv_pal *pal)
     pool_free(pal);
 }
 
+void call_ready(struct tv_pal *pal)
+{
+    const struct tv_image *im = &pal->image;
+
+    for (uint32_t k = 0; k < im->stacks; k++) {
+        const struct tv_section *stack = tv_section_nth(im, TV_SECTION_STACK, k);
+        const struct tv_section *param = tv_section_nth(im, TV_SECTION_PARAM, k);
+        struct tv_activation *act = tv_act(pal, k);
+        uint8_t *top = space_frame(&pal->space, stack->first + stack->pages - 1);
+        act->stack_top = top + PAGE_SIZE - TV_STACK_SLACK;
+        act->stack_va = tv_section_end(stack) - TV_STACK_SLACK;
+        if (param != NULL) {
+            act->param_page = space_frame(&pal->space, param->first);
+            act->param_va = param->start;
+            act->param_first = param->first;
+        }
+    }
+}
+
 /* --- the OS's thread, seen again after the sandbox ------------------------------ */
 
 /* Set all registers: RSP and RFLAGS as at the call, the token, all others zero. */
-static void thread_waits(struct vcpu *v, const struct tv_pal *pal, const uint64_t token[2])
+static void thread_waits(struct vcpu *v, const struct tv_pal *pal,
+                         const struct tv_activation *act, const uint64_t token[2])
 {
-    const struct vcpu_regs *old = &pal->act.caller.regs;
+    const struct vcpu_regs *old = &act->caller.regs;
     uint64_t *gpr = v->regs.gpr;
 
     v->regs = (struct vcpu_regs){ .rip = pal->resume, .rflags = old->rflags };
@@ -119,15 +198,18 @@ static void narrow_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t r
     v->regs.rip = (uint32_t)rip;
 }
 
-/* Those that the System V convention preserves as at the call, RAX, all others zero. One by
- * one, since every call comes here. */
+/* Those that the convention preserves as at the call, RAX, all others zero. One by one, since
+ * every call comes here. RSI and RDI were kept for Microsoft's convention only: with System V's
+ * they have been zero all the time. */
 static void wide_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
                          uint64_t rax)
 {
     const uint64_t *old = k->regs.gpr;
     uint64_t *gpr = v->regs.gpr;
 
-    gpr[GPR_RCX] = gpr[GPR_RDX] = gpr[GPR_RSI] = gpr[GPR_RDI] = 0;
+    gpr[GPR_RCX] = gpr[GPR_RDX] = 0;
+    gpr[GPR_RSI] = old[GPR_RSI];
+    gpr[GPR_RDI] = old[GPR_RDI];
     gpr[GPR_R8] = gpr[GPR_R9] = gpr[GPR_R10] = gpr[GPR_R11] = 0;
     gpr[GPR_RAX] = rax;
     gpr[GPR_RBX] = old[GPR_RBX];
@@ -142,37 +224,46 @@ static void wide_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip
 }
 
 /* Set all registers. */
-static void thread_goes_on(struct vcpu *v, const struct tv_pal *pal, uint64_t rip, uint64_t rsp,
-                           uint64_t rax)
+static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
+                           const struct tv_activation *act, uint64_t rip, uint64_t rsp, uint64_t rax)
 {
-    (pal->image.wide ? wide_goes_on : narrow_goes_on)(v, &pal->act.caller, rip, rsp, rax);
+    (pal->image.wide ? wide_goes_on : narrow_goes_on)(v, &act->caller, rip, rsp, rax);
     virt->clear_shadow(v);
 }
 
 /* At the call again, for an exception there. */
-static void thread_at_call(struct vcpu *v, const struct tv_pal *pal)
+static void thread_at_call(struct vcpu *v, const struct tv_pal *pal,
+                           const struct tv_activation *act)
 {
-    thread_goes_on(v, pal, pal->image.entry, pal->act.caller.regs.gpr[GPR_RSP], 0);
+    thread_goes_on(v, pal, act, act->entry->va, act->caller.regs.gpr[GPR_RSP], 0);
+}
+
+/* Behind the call. */
+static inline void thread_returns(struct vcpu *v, const struct tv_pal *pal,
+                                  const struct tv_activation *act, uint64_t rax)
+{
+    thread_goes_on(v, pal, act, act->caller.rip,
+                   act->caller.regs.gpr[GPR_RSP] + pal->image.word, rax);
 }
 
 /* The call is over: nobody owns the activation. */
-static void release(struct vcpu *v, struct tv_slot *s)
+static void release(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
     this_cpu(v)->running = NULL;
-    atomic_store_explicit(&s->pal->act.state, ACT_FREE, memory_order_release);
+    atomic_store_explicit(&act->state, ACT_FREE, memory_order_release);
     registry_put(s);
 }
 
 /* The call goes on when the thread comes back with a new token: leave it at the resume
  * stub. The token is published last. */
-static void wait_for_token(struct vcpu *v, struct tv_slot *s, enum tv_act_state state)
+static void wait_for_token(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
+                           enum tv_act_state state)
 {
-    struct tv_activation *act = &s->pal->act;
     uint64_t token[2];
 
     hyp_random(token, sizeof(token));
     token[0] += token[0] == 0; /* 0 means that no token is out */
-    thread_waits(v, s->pal, token);
+    thread_waits(v, s->pal, act, token);
     act->token_high = token[1];
     this_cpu(v)->running = NULL;
     atomic_store_explicit(&act->state, state, memory_order_release);
@@ -180,57 +271,118 @@ static void wait_for_token(struct vcpu *v, struct tv_slot *s, enum tv_act_state 
     registry_put(s);
 }
 
-/* The PAL is done, the OS's context is loaded: copy out and return. */
-static void finish(struct vcpu *v, struct tv_slot *s, const struct hyp_caller *c)
+/* --- calls of PALs that died ----------------------------------------------------- */
+
+/* Has another call of this PAL, on another CPU, ended it? */
+static bool died_meanwhile(const struct tv_slot *s)
+{
+    return s->pal->image.stacks > 1 && slot_state(atomic_load(&s->life)) == TV_DYING;
+}
+
+/* The PAL is dead and the OS's context loaded: with our interface the call returns and tells
+ * why, with the public ABI it is #GP. */
+static void end_dead(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
     struct tv_pal *pal = s->pal;
-    const struct tv_caller *k = &pal->act.caller;
+
+    if (pal->image.own) {
+        thread_returns(v, pal, act, 0);
+        death_status(pal, &v->regs.gpr[GPR_RCX], &v->regs.gpr[GPR_RDX]);
+    } else {
+        thread_at_call(v, pal, act);
+        hyp_inject_gp(v);
+    }
+    this_cpu(v)->running = NULL; /* the activation stays RUNNING: no more calls */
+    registry_put(s);
+    death_reap(v, TV_ATOMIC_PAGES);
+}
+
+static void die(struct vcpu *v, struct tv_slot *s, struct tv_activation *act, enum tv_death why,
+                unsigned vector)
+{
+    uint64_t rip = v->regs.rip;
+
+    sandbox_leave(v, NULL, NULL);
+    death_of(s, why, vector, rip);
+    end_dead(v, s, act);
+}
+
+static enum marshal_answer copy_out(struct vcpu *v, struct tv_slot *s,
+                                    const struct tv_activation *act, struct gm_fault *f)
+{
+    struct hyp_caller c;
+
+    hyp_caller(v, &c);
+    return marshal_out(s->pal, act, &c, f);
+}
+
+/* The PAL is done, the OS's context is loaded: copy out and return. */
+static void finish(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+{
+    struct tv_pal *pal = s->pal;
     enum marshal_answer m = MARSHAL_OK;
     struct gm_fault f;
 
+    if (died_meanwhile(s)) {
+        end_dead(v, s, act);
+        return;
+    }
     if (pal->image.has_data) {
-        m = marshal_out(pal, c, &f);
+        m = copy_out(v, s, act, &f);
     }
     if (m == MARSHAL_FAULT) {
-        wait_for_token(v, s, ACT_RETURNING);
+        wait_for_token(v, s, act, ACT_RETURNING);
         hyp_inject_fault(v, &f);
         return;
     }
     if (m == MARSHAL_NOT_RAM) {
         /* The caller put a device where its buffer was: the result is lost. */
-        thread_at_call(v, pal);
+        thread_at_call(v, pal, act);
         hyp_inject_gp(v);
     } else {
-        thread_goes_on(v, pal, k->rip, k->regs.gpr[GPR_RSP] + pal->image.word, pal->act.result);
+        thread_returns(v, pal, act, act->result);
     }
-    release(v, s);
+    release(v, s, act);
 }
 
 /* --- in ------------------------------------------------------------------------- */
 
-static void into_sandbox(struct vcpu *v, struct tv_slot *s, const struct vcpu_regs *regs,
-                         const void *xstate)
+/* Only its owner writes it. */
+static void count(_Atomic uint64_t *n)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+static void into_sandbox(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
+                         const struct vcpu_regs *regs, const void *xstate)
 {
     struct tv_cpu *cpu = this_cpu(v);
 
     cpu->running = s;
+    cpu->act = act;
     cpu->last = s;
+    if (s->pal->image.budget != 0) {
+        act->since = hw_rdtsc();
+    }
     sandbox_enter(v, &s->pal->sandbox, regs, xstate);
 }
 
-static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, void (*inject)(struct vcpu *))
+static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
+                             void (*inject)(struct vcpu *))
 {
-    release(v, s);
+    release(v, s, act);
     inject(v);
     return HC_SWITCHED;
 }
 
 /* The activation is ours: check the caller, take its arguments, enter. */
-static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
+                            struct tv_activation *act, const struct tv_entry *entry)
 {
     struct tv_pal *pal = s->pal;
     struct gm_fault f;
-    enum stubs_answer stubs = stubs_check_again(pal, c, &f);
+    enum stubs_answer stubs = stubs_check_again(pal, act, c, &f);
     enum marshal_answer m;
 
     if (stubs == STUBS_GONE) {
@@ -241,59 +393,122 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
         hyp_inject_ud(v);
         return HC_SWITCHED;
     }
-    m = stubs == STUBS_FAULT ? MARSHAL_FAULT : marshal_in(pal, c, &v->regs, &f);
+    act->entry = entry;
+    m = stubs == STUBS_FAULT ? MARSHAL_FAULT : marshal_in(pal, act, c, &v->regs, &f);
     if (m == MARSHAL_FAULT) {
-        release(v, s);
+        release(v, s, act);
         return tv_fault(v, &f);
     }
     if (m != MARSHAL_OK) {
-        return refuse(v, s, hyp_inject_gp);
+        return refuse(v, s, act, hyp_inject_gp);
     }
-    into_sandbox(v, s, &v->regs, initial_xstate);
+    act->interruptions = act->ticks = 0;
+    count(&act->calls);
+    into_sandbox(v, s, act, &v->regs, initial_xstate);
     return HC_SWITCHED;
 }
 
-static enum hc_result stub_entry(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+static bool take_free(struct tv_activation *act)
 {
     uint32_t expected = ACT_FREE;
 
-    if (atomic_compare_exchange_strong_explicit(&s->pal->act.state, &expected, ACT_RUNNING,
-                                                memory_order_acquire, memory_order_relaxed)) {
-        return enter(v, c, s);
-    }
-    registry_put(s); /* somebody else's call is under way: wait, interrupts open */
-    return HC_AGAIN;
+    return atomic_compare_exchange_strong_explicit(&act->state, &expected, ACT_RUNNING,
+                                                   memory_order_acquire, memory_order_relaxed);
 }
 
-static enum hc_result stub_resume(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+static enum hc_result stub_entry(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
+                                 const struct tv_entry *entry)
 {
     struct tv_activation *act = &s->pal->act;
+    uint32_t k = 0;
+
+    while (!take_free(act)) {
+        if (++k >= s->pal->image.stacks) {
+            registry_put(s); /* all are under way: wait, interrupts open */
+            return HC_AGAIN;
+        }
+        act = tv_act(s->pal, k);
+    }
+    return enter(v, c, s, act, entry);
+}
+
+/* The activation that this token is for, now. */
+static struct tv_activation *act_of(struct tv_pal *pal, const uint64_t token[2])
+{
+    for (uint32_t k = 0; k < pal->image.stacks && token[0] != 0; k++) {
+        struct tv_activation *act = tv_act(pal, k);
+        if (atomic_load(&act->token_low) == token[0] && act->token_high == token[1]) {
+            return act;
+        }
+    }
+    return NULL;
+}
+
+enum resumed { RESUME_WRONG, RESUME_AGAIN, RESUME_RUN, RESUME_RETURN };
+
+/* Use the token up and take the activation. */
+static enum resumed take_token(struct tv_activation *act, const uint64_t token[2])
+{
+    uint64_t low = token[0];
     uint32_t state = atomic_load(&act->state);
+
+    if (state == ACT_CLAIMED) { /* the PAL goes, or another call of it runs and it stays */
+        return RESUME_AGAIN;
+    }
+    if ((state != ACT_INTERRUPTED && state != ACT_RETURNING) ||
+        !atomic_compare_exchange_strong(&act->token_low, &low, 0)) {
+        return RESUME_WRONG;
+    }
+    if (!atomic_compare_exchange_strong(&act->state, &state, ACT_RUNNING)) {
+        atomic_store(&act->token_low, token[0]); /* just claimed */
+        return RESUME_AGAIN;
+    }
+    return state == ACT_RETURNING ? RESUME_RETURN : RESUME_RUN;
+}
+
+static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
+{
+    struct tv_activation *act;
     uint64_t token[2];
 
     token_of(v, s->pal, token);
-    if (token[0] == 0 || token[1] != act->token_high ||
-        (state != ACT_INTERRUPTED && state != ACT_RETURNING) ||
-        !atomic_compare_exchange_strong(&act->token_low, &token[0], 0) ||
-        !atomic_compare_exchange_strong(&act->state, &state, ACT_RUNNING)) {
+    act = act_of(s->pal, token);
+    switch (act == NULL ? RESUME_WRONG : take_token(act, token)) {
+    case RESUME_RUN:
+        into_sandbox(v, s, act, &act->regs, act->xstate);
+        return HC_SWITCHED;
+    case RESUME_RETURN:
+        finish(v, s, act);
+        return HC_SWITCHED;
+    case RESUME_AGAIN:
+        registry_put(s);
+        return HC_AGAIN;
+    default:
         registry_put(s);
         hyp_inject_gp(v);
         return HC_SWITCHED;
     }
-    if (state == ACT_RETURNING) {
-        finish(v, s, c);
-    } else {
-        into_sandbox(v, s, &act->regs, act->xstate);
-    }
-    return HC_SWITCHED;
+}
+
+/* The entry whose stub is at `rip`, or NULL. */
+static const struct tv_entry *entry_at(const struct tv_image *im, uint64_t rip)
+{
+    uint32_t i = 0;
+
+    do {
+        if (im->entries[i].va == rip) {
+            return &im->entries[i];
+        }
+    } while (++i < im->entry_count);
+    return NULL;
 }
 
 enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
 {
     uint64_t rip = v->regs.rip;
-    bool entry = rip == s->pal->image.entry;
+    const struct tv_entry *entry = entry_at(&s->pal->image, rip);
 
-    if ((!entry && rip != s->pal->resume) || s->pal->image.wide != tv_wide(c)) {
+    if ((entry == NULL && rip != s->pal->resume) || s->pal->image.wide != tv_wide(c)) {
         registry_put(s);
         return HC_UNKNOWN;
     }
@@ -306,69 +521,71 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
         hyp_inject_gp(v);
         return HC_SWITCHED;
     }
-    return entry ? stub_entry(v, c, s) : stub_resume(v, c, s);
+    return entry != NULL ? stub_entry(v, c, s, entry) : stub_resume(v, s);
 }
 
 /* --- out ------------------------------------------------------------------------ */
 
-static void at_gate(struct vcpu *v, struct tv_slot *s)
+static void at_gate(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
-    struct hyp_caller c;
-
-    s->pal->act.result = v->regs.gpr[GPR_RAX];
+    act->result = v->regs.gpr[GPR_RAX];
     sandbox_leave(v, NULL, NULL);
-    if (s->pal->image.has_data) {
-        hyp_caller(v, &c);
+    finish(v, s, act);
+}
+
+/* Has this call run longer than it may? */
+static bool spent(const struct tv_pal *pal, struct tv_activation *act)
+{
+    if (pal->image.budget == 0) {
+        return false;
     }
-    finish(v, s, &c);
+    act->ticks += hw_rdtsc() - act->since;
+    return act->ticks > pal->image.budget;
 }
 
-static void interrupted(struct vcpu *v, struct tv_slot *s)
+static void interrupted(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
-    s->pal->act.xstate_used = true;
-    sandbox_leave(v, &s->pal->act.regs, s->pal->act.xstate);
-    wait_for_token(v, s, ACT_INTERRUPTED);
-}
-
-static void die(struct vcpu *v, struct tv_slot *s, enum tv_death why, unsigned vector)
-{
-    uint64_t rip = v->regs.rip;
-
-    sandbox_leave(v, NULL, NULL);
-    thread_at_call(v, s->pal);
-    hyp_inject_gp(v);
-    this_cpu(v)->running = NULL;
-    death_of(s, why, vector, rip);
-    registry_put(s);
-    death_reap(v, TV_ATOMIC_PAGES);
+    act->interruptions++;
+    count(&act->interrupted);
+    if (spent(s->pal, act)) {
+        die(v, s, act, TV_DEATH_BUDGET, 0);
+        return;
+    }
+    act->xstate_used = true;
+    sandbox_leave(v, &act->regs, act->xstate);
+    if (died_meanwhile(s)) {
+        end_dead(v, s, act);
+    } else {
+        wait_for_token(v, s, act, ACT_INTERRUPTED);
+    }
 }
 
 /* A hypercall of the PAL itself. */
-static void inside(struct vcpu *v, const struct exit *e)
+static void inside(struct vcpu *v, const struct tv_activation *act, const struct exit *e)
 {
     uint32_t cmd = (uint32_t)v->regs.gpr[GPR_RAX];
-    enum tv_error answer = tv_is_public(cmd) ? TV_NOT_SUPPORTED : TV_UNKNOWN_COMMAND;
+    uint64_t answer = tv_is_public(cmd) ? TV_NOT_SUPPORTED : TV_UNKNOWN_COMMAND;
 
     if (cmd == TV_HC_TEST) {
         answer = TV_OK;
-    } else if (cmd == TV_HC_REG || cmd == TV_HC_UNREG) {
+    } else if (cmd == TV_HC_REG || cmd == TV_HC_UNREG ||
+               (cmd >= XMHF_HC_PAL_REGISTER && cmd <= XMHF_HC_PAL_STATS)) {
         answer = TV_IN_PAL;
+    } else if (cmd == XMHF_HC_PAL_INTERRUPTED) {
+        answer = act->interruptions;
     }
     v->regs.gpr[GPR_RAX] = answer;
     v->regs.rip += e->insn_len != 0 ? e->insn_len : TV_STUB_LEN;
 }
 
-void call_exit(struct vcpu *v, const struct exit *e)
+/* Any exit but a return at the gate. */
+static void other_exit(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
+                       const struct exit *e)
 {
-    struct tv_slot *s = this_cpu(v)->running;
-
+    count(&act->others);
     switch (e->kind) {
     case EXIT_HYPERCALL:
-        if (v->regs.rip == s->pal->space.gate) {
-            at_gate(v, s);
-        } else {
-            inside(v, e);
-        }
+        inside(v, act, e);
         break;
     case EXIT_NONE:
         break;
@@ -378,18 +595,30 @@ void call_exit(struct vcpu *v, const struct exit *e)
     case EXIT_SMI:
     case EXIT_NMI:
     case EXIT_NMI_WINDOW:
-        interrupted(v, s);
+        interrupted(v, s, act);
         break;
     case EXIT_EXCEPTION:
-        die(v, s, TV_DEATH_EXCEPTION, e->exception.vector);
+        die(v, s, act, TV_DEATH_EXCEPTION, e->exception.vector);
         break;
     case EXIT_NESTED_FAULT:
     case EXIT_SHUTDOWN:
     case EXIT_ENTRY_FAILED:
-        die(v, s, TV_DEATH_ESCAPE, 0);
+        die(v, s, act, TV_DEATH_ESCAPE, 0);
         break;
     default: /* some instruction is intercepted in the sandbox only: INT n, IRET ... */
-        die(v, s, TV_DEATH_FORBIDDEN, 0);
+        die(v, s, act, TV_DEATH_FORBIDDEN, 0);
         break;
+    }
+}
+
+void call_exit(struct vcpu *v, const struct exit *e)
+{
+    const struct tv_cpu *cpu = this_cpu(v);
+    struct tv_slot *s = cpu->running;
+
+    if (e->kind == EXIT_HYPERCALL && v->regs.rip == s->pal->space.gate) {
+        at_gate(v, s, cpu->act);
+    } else {
+        other_exit(v, s, cpu->act, e);
     }
 }

@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks a registration's structures; pure. */
+/* Checks the structures of a registration by the public ABI; pure. */
 #include "image.h"
+#include <xmhf/measurement.h>
 
-static enum tv_error check_section(const struct tv_pal_section *s, struct tv_image *im)
+void tv_image_begin(struct tv_image *im, bool wide)
+{
+    *im = (struct tv_image){
+        .wide = wide, .word = wide ? 8 : 4, .lowest = UINT64_MAX, .stacks = 1,
+        .sections = im->sections, .params = im->params, .entries = im->entries,
+    };
+}
+
+enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages)
 {
     struct tv_section *out = &im->sections[im->section_count];
     const uint64_t user_end = im->wide ? TV_USER_END : TV_USER_END_32;
 
-    if (s->type < TV_SECTION_CODE || s->type > TV_SECTION_SHARED_CODE) {
-        return TV_BAD_SECTION_TYPE;
-    }
-    if (s->start_addr & PAGE_MASK) {
+    if (start & PAGE_MASK) {
         return TV_MISALIGNED;
     }
-    /* page_num is bounded first, so that nothing below wraps. */
-    if (s->page_num == 0 || s->page_num > TV_PAGES_MAX - im->pages ||
-        s->start_addr >= user_end || s->page_num * PAGE_SIZE > user_end - s->start_addr) {
+    /* The number of pages is bounded first, so that nothing below wraps. */
+    if (pages == 0 || pages > TV_PAGES_MAX - im->pages || start >= user_end ||
+        pages * PAGE_SIZE > user_end - start) {
         return TV_BAD_SIZE;
     }
-    out->start = s->start_addr;
-    out->pages = s->page_num;
-    out->first = im->pages;
-    out->type = s->type;
+    *out = (struct tv_section){ start, (uint32_t)pages, im->pages, type };
     for (uint32_t i = 0; i < im->section_count; i++) {
         const struct tv_section *other = &im->sections[i];
         if (ranges_overlap(out->start, out->pages * PAGE_SIZE,
@@ -37,14 +40,27 @@ static enum tv_error check_section(const struct tv_pal_section *s, struct tv_ima
     return TV_OK;
 }
 
+const struct tv_section *tv_section_nth(const struct tv_image *im, uint32_t type, uint32_t k)
+{
+    for (uint32_t i = 0; i < im->section_count; i++) {
+        if (im->sections[i].type == type && k-- == 0) {
+            return &im->sections[i];
+        }
+    }
+    return NULL;
+}
+
 static enum tv_error check_sections(const struct tv_pal_sections *s, struct tv_image *im)
 {
     if (s->num_sections == 0 || s->num_sections > TV_MAX_SECTIONS) {
         return TV_BAD_SECTIONS;
     }
-    im->lowest = UINT64_MAX;
     for (uint32_t i = 0; i < s->num_sections; i++) {
-        enum tv_error e = check_section(&s->sections[i], im);
+        const struct tv_pal_section *in = &s->sections[i];
+        enum tv_error e = TV_BAD_SECTION_TYPE;
+        if (in->type >= TV_SECTION_CODE && in->type <= TV_SECTION_SHARED_CODE) {
+            e = tv_image_section(im, in->type, in->start_addr, in->page_num);
+        }
         if (e != TV_OK) {
             return e;
         }
@@ -52,31 +68,18 @@ static enum tv_error check_sections(const struct tv_pal_sections *s, struct tv_i
     return TV_OK;
 }
 
-/* The first section of type `type`; section_count if there is none. */
-static uint8_t first_of(const struct tv_image *im, uint32_t type)
-{
-    uint32_t i = 0;
-
-    while (i < im->section_count && im->sections[i].type != type) {
-        i++;
-    }
-    return (uint8_t)i;
-}
-
 static enum tv_error check_roles(uint64_t entry, struct tv_image *im)
 {
     const struct tv_section *code = tv_section_at(im, entry);
-    uint32_t none = im->section_count;
 
-    im->stack = first_of(im, TV_SECTION_STACK);
-    im->param = first_of(im, TV_SECTION_PARAM);
-    if (first_of(im, TV_SECTION_CODE) == none && first_of(im, TV_SECTION_SHARED_CODE) == none) {
+    if (tv_section_nth(im, TV_SECTION_CODE, 0) == NULL &&
+        tv_section_nth(im, TV_SECTION_SHARED_CODE, 0) == NULL) {
         return TV_NO_CODE;
     }
-    if (im->stack == none) {
+    if (tv_section_nth(im, TV_SECTION_STACK, 0) == NULL) {
         return TV_NO_STACK;
     }
-    if (im->param == none) {
+    if (tv_section_nth(im, TV_SECTION_PARAM, 0) == NULL) {
         return TV_NO_PARAM;
     }
     if (code == NULL || !tv_is_code(code->type) ||
@@ -92,7 +95,7 @@ static enum tv_error check_roles(uint64_t entry, struct tv_image *im)
  * words and the data (public ABI, section 2.4). */
 static enum tv_error check_params(const struct tv_pal_params *p, struct tv_image *im)
 {
-    uint64_t room = im->sections[im->param].pages * PAGE_SIZE;
+    uint64_t room = tv_section_nth(im, TV_SECTION_PARAM, 0)->pages * PAGE_SIZE;
     uint64_t at = TV_AREA_OFFSET + sizeof(uint64_t);
 
     if (p->num_params == 0 || p->num_params > TV_MAX_PARAMS) {
@@ -108,14 +111,15 @@ static enum tv_error check_params(const struct tv_pal_params *p, struct tv_image
         if (in->type != TV_PARAM_INTEGER && in->type != TV_PARAM_POINTER) {
             return TV_BAD_PARAM_TYPE;
         }
-        out->type = in->type;
-        out->words = in->size;
-        out->offset = (uint32_t)at;
-        out->bytes = 0;
+        *out = (struct tv_param){
+            .type = (uint8_t)in->type, .direction = XMHF_IN, .size = in->size,
+            .offset = (uint32_t)at,
+        };
         if (in->type == TV_PARAM_POINTER) {
             if (in->size > TV_AREA_MAX / im->word) {
                 return TV_PARAMS_TOO_BIG;
             }
+            out->direction = XMHF_INOUT;
             out->bytes = (uint32_t)(in->size * im->word);
             im->has_data = im->has_data || out->bytes != 0;
         }
@@ -129,13 +133,19 @@ enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_para
 {
     enum tv_error e;
 
-    *im = (struct tv_image){ .wide = wide, .word = wide ? 8 : 4 };
+    tv_image_begin(im, wide);
+    im->convention = wide ? XMHF_SYSV : XMHF_CDECL;
+    im->flags = PAL_ID_FLAG_LEGACY;
     e = check_sections(s, im);
     if (e == TV_OK) {
         e = check_roles(entry, im);
     }
     if (e == TV_OK) {
         e = check_params(p, im);
+    }
+    if (e == TV_OK) {
+        im->entries[0] = (struct tv_entry){ entry, 0, im->param_count };
+        im->entry_count = 1;
     }
     return e;
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Ends of PALs: records, collection of what dead processes left, wiping. */
 #include "tv.h"
+#include <smp/spinlock.h>
 #include <util/string.h>
 
 #define RECORDS     256u   /* last deaths, by hash of the owner */
 #define REAP_PAGES  128u   /* wiped per exit; 4 KiB cost about 600 instructions */
 #define LOOKS       256u   /* owners looked at per exit, about 300 instructions each */
 
-/* tv_owner in bits 63:16, enum tv_death in 15:8, vector in 7:0. */
-static _Atomic uint64_t records[RECORDS];
+struct record { uint64_t owner, entry; struct xmhf_pal_stats stats; };
+
+static struct spinlock record_lock = SPINLOCK_INIT; /* guards records[]; nothing is taken inside */
+static struct record records[RECORDS];
 static atomic_flag reaping = ATOMIC_FLAG_INIT;
 static atomic_uint cursor;      /* next slot whose owner is looked at */
 static atomic_uint fruitless;   /* slots looked at since something was found */
@@ -22,20 +25,93 @@ static const char *const death_text[] = {
 static const char *const section_name[] = {
     [TV_SECTION_CODE] = "CODE", [TV_SECTION_DATA] = "DATA", [TV_SECTION_PARAM] = "PARAM",
     [TV_SECTION_STACK] = "STACK", [TV_SECTION_SHARED_CODE] = "SHARED_CODE",
+    [XMHF_SECTION_RODATA] = "RODATA",
 };
 
 /* --- records -------------------------------------------------------------------- */
 
-static _Atomic uint64_t *record_of(uint64_t owner)
+static struct record *record_of(uint64_t owner)
 {
     return &records[(owner * 0x9e3779b97f4a7c15ULL) >> 56];
 }
 
+/* Why and where: enum tv_death in bits 7:0, vector in 15:8, section in 23:16, offset of the
+ * instruction there in 63:32. */
+static uint64_t death_word(const struct tv_pal *pal, enum tv_death why, unsigned vector,
+                           uint64_t rip)
+{
+    const struct tv_section *sec = tv_section_at(&pal->image, rip);
+    uint64_t at = sec == NULL ? XMHF_NO_SECTION
+                              : (uint64_t)(sec - pal->image.sections) | (rip - sec->start) << 16;
+
+    return (uint64_t)why | (uint64_t)(vector & 0xff) << 8 | at << 16;
+}
+
+void death_status(const struct tv_pal *pal, uint64_t *rcx, uint64_t *rdx)
+{
+    uint64_t word = atomic_load(&pal->death);
+
+    *rcx = (uint32_t)word;
+    *rdx = word >> 32;
+}
+
+void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st)
+{
+    uint64_t word = atomic_load(&pal->death);
+
+    *st = (struct xmhf_pal_stats){
+        .version = XMHF_PAL_VERSION,
+        .stacks = pal->image.stacks,
+        .death = XMHF_STATUS_DEATH(word),
+        .vector = XMHF_STATUS_VECTOR(word),
+        .section = word == 0 ? XMHF_NO_SECTION : XMHF_STATUS_SECTION(word),
+        .offset = (uint32_t)(word >> 32),
+    };
+    for (uint32_t k = 0; k < pal->image.stacks; k++) {
+        struct tv_activation *act = tv_act(pal, k);
+        uint64_t calls = atomic_load(&act->calls);
+        st->calls += calls;
+        st->interruptions += atomic_load(&act->interrupted);
+        /* Each call but one under way has left by the gate. */
+        st->exits += calls - (calls != 0 && atomic_load(&act->state) != ACT_FREE) +
+                     atomic_load(&act->others);
+    }
+}
+
+static void record(struct tv_pal *pal, uint64_t owner)
+{
+    struct record r = { .owner = owner, .entry = pal->image.entry };
+
+    death_stats(pal, &r.stats);
+    spin_lock(&record_lock);
+    *record_of(owner) = r;
+    spin_unlock(&record_lock);
+}
+
+/* The last death of this process's PALs. False: none is known. */
+static bool recall(uint64_t owner, struct record *r)
+{
+    spin_lock(&record_lock);
+    *r = *record_of(owner);
+    spin_unlock(&record_lock);
+    return r->owner == owner && r->stats.death != TV_DEATH_ALIVE;
+}
+
 uint64_t death_last(uint64_t owner)
 {
-    uint64_t r = atomic_load(record_of(owner)), why = r >> 8 & 0xff;
+    struct record r;
 
-    return r >> 16 != owner ? 0 : why << 32 | (r & 0xff) << 16 | why;
+    return !recall(owner, &r) ? 0
+           : (uint64_t)r.stats.death << 32 | r.stats.vector << 16 | r.stats.death;
+}
+
+bool death_last_stats(uint64_t owner, uint64_t entry, struct xmhf_pal_stats *st)
+{
+    struct record r;
+    bool found = recall(owner, &r) && r.entry == entry;
+
+    *st = r.stats;
+    return found;
 }
 
 /* Where, without an address: a production PAL tells no more. */
@@ -56,27 +132,43 @@ static void log_death(const struct tv_slot *s, enum tv_death why, unsigned vecto
 
 /* --- killing -------------------------------------------------------------------- */
 
-bool death_claim(struct tv_pal *pal, uint32_t *old)
+/* One activation. `*old`: its state before. */
+static bool claim_one(struct tv_activation *act, uint32_t *old)
 {
-    *old = atomic_load(&pal->act.state);
+    *old = atomic_load(&act->state);
     do {
         if (*old == ACT_RUNNING || *old == ACT_CLAIMED) {
             return false;
         }
-    } while (!atomic_compare_exchange_weak(&pal->act.state, old, ACT_CLAIMED));
+    } while (!atomic_compare_exchange_weak(&act->state, old, ACT_CLAIMED));
     return true;
 }
 
-void death_unclaim(struct tv_pal *pal, uint32_t old)
+bool death_claim(struct tv_pal *pal, bool *running)
 {
-    atomic_store(&pal->act.state, old);
+    uint32_t old[XMHF_PAL_STACKS];
+
+    for (uint32_t k = 0; k < pal->image.stacks; k++) {
+        if (!claim_one(tv_act(pal, k), &old[k])) {
+            *running = old[k] == ACT_RUNNING;
+            while (k-- > 0) { /* who wanted to resume meanwhile tries again */
+                atomic_store(&tv_act(pal, k)->state, old[k]);
+            }
+            return false;
+        }
+    }
+    return true;
 }
 
 void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t rip)
 {
-    if (registry_kill(s)) {
-        uint64_t owner = s->owner;
-        atomic_store(record_of(owner), owner << 16 | (uint64_t)why << 8 | (vector & 0xff));
+    uint64_t none = 0;
+
+    /* First what other CPUs tell their callers once they see that it is dying. */
+    if (atomic_compare_exchange_strong(&s->pal->death, &none,
+                                       death_word(s->pal, why, vector, rip)) &&
+        registry_kill(s)) {
+        record(s->pal, s->owner);
         log_death(s, why, vector, rip);
     }
 }
@@ -92,14 +184,14 @@ bool death_collect(struct tv_slot *s)
 {
     struct hyp_caller owner = { .paging = s->pal->owner, .peek = true };
     struct gm_fault f;
-    uint32_t old;
+    bool running;
 
     if (stubs_check(s->pal, &owner, &f) == STUBS_THERE) {
         return false;
     }
     /* A PAL that is being unregistered is closed already; is a CPU at it just now? */
     if (slot_state(atomic_load(&s->life)) == TV_LEAVING
-            ? atomic_flag_test_and_set(&s->pal->stepping) : !death_claim(s->pal, &old)) {
+            ? atomic_flag_test_and_set(&s->pal->stepping) : !death_claim(s->pal, &running)) {
         return false;
     }
     death_of(s, TV_DEATH_OWNER_GONE, 0, 0);

@@ -3,14 +3,31 @@
 #include "identity.h"
 #include <util/string.h>
 
+/* Flags and values that the hash and the interface share. */
+_Static_assert(XMHF_PAL_FLAG_PIC == PAL_ID_FLAG_PIC, "hashed");
+_Static_assert(XMHF_CDECL == (int)PAL_ID_CDECL && XMHF_SYSV == (int)PAL_ID_SYSV &&
+               XMHF_MICROSOFT == (int)PAL_ID_MICROSOFT, "hashed");
+_Static_assert(XMHF_IN == (int)PAL_ID_IN && XMHF_OUT == (int)PAL_ID_OUT &&
+               XMHF_INOUT == (int)PAL_ID_INOUT, "hashed");
+
+static void add_entries(br_sha256_context *ctx, const struct tv_image *im)
+{
+    for (uint32_t i = 0; i < im->entry_count; i++) {
+        const struct tv_entry *e = &im->entries[i];
+        struct pal_id_entry enc = { e->va - im->lowest, e->first, e->params };
+        br_sha256_update(ctx, &enc, sizeof(enc));
+    }
+}
+
 static void add_sections(br_sha256_context *ctx, const struct tv_image *im)
 {
     for (uint32_t i = 0; i < im->section_count; i++) {
         const struct tv_section *s = &im->sections[i];
         struct pal_id_section enc = {
             .type = s->type,
-            .rights = tv_is_code(s->type) ? PAL_ID_READ | PAL_ID_EXEC
-                                          : PAL_ID_READ | PAL_ID_WRITE,
+            .rights = tv_is_code(s->type)       ? PAL_ID_READ | PAL_ID_EXEC
+                      : tv_is_constant(s->type) ? PAL_ID_READ
+                                                : PAL_ID_READ | PAL_ID_WRITE,
             .pages = s->pages,
             .offset = s->start - im->lowest,
         };
@@ -24,8 +41,8 @@ static void add_params(br_sha256_context *ctx, const struct tv_image *im)
         const struct tv_param *p = &im->params[i];
         struct pal_id_param enc = {
             .type = p->type,
-            .direction = p->type == TV_PARAM_POINTER ? PAL_ID_INOUT : PAL_ID_IN,
-            .size = p->words,
+            .direction = p->direction,
+            .size = p->size,
         };
         br_sha256_update(ctx, &enc, sizeof(enc));
     }
@@ -35,20 +52,20 @@ void tv_identity_begin(br_sha256_context *ctx, const struct tv_image *im)
 {
     struct pal_id_header header = {
         .mode = im->wide ? PAL_ID_MODE_64 : PAL_ID_MODE_32,
-        .convention = im->wide ? PAL_ID_SYSV : PAL_ID_CDECL,
-        .flags = PAL_ID_FLAG_LEGACY,
-        .stacks = 1,
-        .entries = 1,
+        .convention = im->convention,
+        .flags = im->flags,
+        .stacks = im->stacks,
+        .entries = im->entry_count,
         .sections = im->section_count,
         .params = im->param_count,
-        .base = im->lowest,
+        .base = im->flags & PAL_ID_FLAG_PIC ? 0 : im->lowest,
+        .budget = im->budget,
     };
-    struct pal_id_entry entry = { im->entry - im->lowest };
 
     memcpy(header.magic, PAL_ID_MAGIC, sizeof(header.magic));
     br_sha256_init(ctx);
     br_sha256_update(ctx, &header, sizeof(header));
-    br_sha256_update(ctx, &entry, sizeof(entry));
+    add_entries(ctx, im);
     add_sections(ctx, im);
     add_params(ctx, im);
 }

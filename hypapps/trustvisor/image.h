@@ -7,6 +7,7 @@
 #include <xmhf/types.h>
 
 #define TV_STUB_LEN      3u            /* VMCALL or VMMCALL */
+#define TV_STUB_BLOCK    32u           /* resume stub, mark and nonce */
 #define TV_USER_END      (1ULL << 47)  /* end of the lower canonical half */
 #define TV_USER_END_32   (1ULL << 32)  /* end of what 32-bit code can address */
 #define TV_PAGES_MAX     65536u        /* of one PAL: 256 MiB */
@@ -21,41 +22,86 @@ struct tv_section {
     uint64_t start;   /* GVA */
     uint32_t pages;
     uint32_t first;   /* index of its first page among the PAL's pages */
-    uint32_t type;    /* enum tv_section_type as the caller gave it */
+    uint32_t type;    /* enum tv_section_type, or XMHF_SECTION_RODATA */
 };
 
 struct tv_param {
-    uint32_t type;    /* enum tv_param_type */
-    uint64_t words;   /* as the caller gave it */
-    uint32_t offset;  /* of its type word, from the start of the PARAM section */
-    uint32_t bytes;   /* of copied data; 0 for INTEGER */
+    uint64_t size;     /* as the caller gave it */
+    uint32_t offset;   /* public ABI: of its type word; else: of its data. From the start of
+                          the PARAM section */
+    uint32_t bytes;    /* of copied data; 0 for INTEGER */
+    uint8_t type;      /* enum tv_param_type */
+    uint8_t direction; /* enum xmhf_direction */
+};
+
+struct tv_entry {
+    uint64_t va;      /* GVA */
+    uint32_t first;   /* its first parameter */
+    uint32_t params;  /* how many it has */
+};
+
+/* Room for the lists of a PAL of the public ABI, and of any. */
+struct tv_public_lists {
+    struct tv_section sections[TV_MAX_SECTIONS];
+    struct tv_param params[TV_MAX_PARAMS];
+    struct tv_entry entries[1];
+};
+
+struct tv_own_lists {
+    struct tv_section sections[XMHF_PAL_SECTIONS];
+    struct tv_param params[XMHF_PAL_PARAMS];
+    struct tv_entry entries[XMHF_PAL_ENTRIES];
 };
 
 struct tv_image {
-    uint64_t entry;              /* GVA */
+    uint64_t entry;              /* GVA of the first one */
     uint64_t lowest;             /* lowest section address */
+    uint64_t budget;             /* TSC ticks of one call; 0: no limit */
     uint32_t pages;              /* of all sections */
-    uint32_t section_count;
-    uint32_t param_count;
-    bool wide;                   /* 64-bit code, by the System V convention; else i386 cdecl */
+    uint32_t section_count, param_count, entry_count;
+    uint32_t stacks;             /* calls at the same time */
+    uint32_t flags;              /* PAL_ID_FLAG_* */
+    uint8_t convention;          /* enum xmhf_convention */
+    bool wide;                   /* 64-bit code */
+    bool own;                    /* registered by our interface, not by the public ABI */
     uint8_t word;                /* bytes of the PAL's machine word */
-    uint8_t code, stack, param;  /* indexes of the entry's CODE, the STACK and the PARAM section */
+    uint8_t code;                /* index of the entries' CODE section */
     bool has_data;               /* some POINTER has a size */
-    struct tv_section sections[TV_MAX_SECTIONS];
-    struct tv_param params[TV_MAX_PARAMS];
+    struct tv_section *sections; /* in memory that the owner of this provides */
+    struct tv_param *params;
+    struct tv_entry *entries;
 };
 
 /*
- * Check what a caller asks for and fill `im`; `wide`: the caller is 64-bit code. `s` and `p`
- * are private copies of the caller's structures; only the first num_* entries are looked at.
- * Returns the name of the first thing wrong, or TV_OK. Touches no guest memory.
+ * Check what a caller asks for by the public ABI and fill `im`; `wide`: the caller is 64-bit
+ * code. `s` and `p` are private copies of the caller's structures; only the first num_*
+ * entries are looked at. im->sections, params and entries lead to empty lists, as in struct
+ * tv_public_lists. Returns the name of the first thing wrong, or TV_OK. Touches no guest memory.
  */
 enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_params *p,
                        uint64_t entry, bool wide, struct tv_image *im);
 
+/* The same for our interface, with lists as in struct tv_own_lists. */
+enum tv_error tv_check_own(const struct xmhf_pal *d, uint64_t entry, bool wide,
+                           struct tv_image *im);
+
+/* Forget all but where the lists are. */
+void tv_image_begin(struct tv_image *im, bool wide);
+/* Check the next section and add it to the list, which has room; its type is the caller's
+ * business. */
+enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages);
+/* The k-th section of type `type` (from 0), or NULL. */
+const struct tv_section *tv_section_nth(const struct tv_image *im, uint32_t type, uint32_t k);
+
 static inline bool tv_is_code(uint32_t type)
 {
     return type == TV_SECTION_CODE || type == TV_SECTION_SHARED_CODE;
+}
+
+/* The PAL can't write it: the owner gets it back when it unregisters the PAL. */
+static inline bool tv_is_constant(uint32_t type)
+{
+    return tv_is_code(type) || type == XMHF_SECTION_RODATA;
 }
 
 static inline uint64_t tv_section_end(const struct tv_section *s)

@@ -3,23 +3,33 @@
  * Arguments of a call, from the caller to the PAL and back (public ABI, sections 2.4 and
  * 2.5). Where the data goes is fixed by the registration; what the PAL writes into its
  * PARAM section is data to us, never addresses or sizes.
+ *
+ * With the public ABI the PARAM section has a header for each parameter; with our interface
+ * it has the POINTERs' data only, and what is out only begins as zeros.
  */
 #include "tv.h"
 #include <util/string.h>
 
-static const enum gpr arg_gpr[TV_REG_ARGS] = {
+#define MS_REG_ARGS 4u   /* Microsoft: also so many words of stack that belong to the callee */
+
+static const enum gpr sysv_gpr[TV_REG_ARGS] = {
     GPR_RDI, GPR_RSI, GPR_RDX, GPR_RCX, GPR_R8, GPR_R9,
 };
+static const enum gpr ms_gpr[MS_REG_ARGS] = { GPR_RCX, GPR_RDX, GPR_R8, GPR_R9 };
+
+/* The parameters of this call. */
+static const struct tv_param *params_of(const struct tv_pal *pal, const struct tv_activation *act)
+{
+    return &pal->image.params[act->entry->first];
+}
 
 /* Core pointer to a byte of the PARAM section. */
-static void *area_at(struct tv_pal *pal, uint32_t offset)
+static void *area_at(const struct tv_pal *pal, const struct tv_activation *act, uint32_t offset)
 {
-    uint32_t first = pal->image.sections[pal->image.param].first;
-
     if (offset < PAGE_SIZE) {
-        return pal->param_page + offset;
+        return act->param_page + offset;
     }
-    return (uint8_t *)space_frame(&pal->space, first + offset / (uint32_t)PAGE_SIZE) +
+    return (uint8_t *)space_frame(&pal->space, act->param_first + offset / (uint32_t)PAGE_SIZE) +
            (offset & PAGE_MASK);
 }
 
@@ -28,20 +38,44 @@ static enum marshal_answer answer_of(enum gm_result r)
     return r == GM_OK ? MARSHAL_OK : r == GM_FAULT ? MARSHAL_FAULT : MARSHAL_NOT_RAM;
 }
 
-/* Copy the data of one parameter, page by page of the PARAM section. */
-static enum gm_result copy_data(struct tv_pal *pal, const struct hyp_caller *c,
-                                unsigned i, bool in, struct gm_fault *f)
+/* --- data of POINTERs -------------------------------------------------------------- */
+
+/* Offset of a POINTER's data in the PARAM section. */
+static uint32_t data_offset(const struct tv_pal *pal, const struct tv_param *p)
 {
-    const struct tv_param *p = &pal->image.params[i];
-    uint32_t at = p->offset + TV_HEADER;
-    uint64_t user = pal->act.args[i];
+    return pal->image.own ? p->offset : p->offset + TV_HEADER;
+}
+
+enum copy { COPY_IN, COPY_OUT, COPY_ZEROS };
+
+static enum gm_result copy_piece(const struct hyp_caller *c, enum copy how, uint64_t user,
+                                 void *ours, uint32_t n, struct gm_fault *f)
+{
+    switch (how) {
+    case COPY_IN:
+        return gm_read(c, gva(user), ours, n, f);
+    case COPY_OUT:
+        return gm_write(c, gva(user), ours, n, f);
+    default:
+        memset(ours, 0, n);
+        return GM_OK;
+    }
+}
+
+/* Copy the data of one parameter, page by page of the PARAM section. */
+static enum gm_result copy_data(const struct tv_pal *pal, const struct tv_activation *act,
+                                const struct hyp_caller *c, unsigned i, enum copy how,
+                                struct gm_fault *f)
+{
+    const struct tv_param *p = &params_of(pal, act)[i];
+    uint32_t at = data_offset(pal, p);
+    uint64_t user = act->args[i];
     uint32_t left = p->bytes;
 
     while (left > 0) {
         uint32_t room = (uint32_t)(PAGE_SIZE - (at & PAGE_MASK));
         uint32_t n = left < room ? left : room;
-        enum gm_result r = in ? gm_read(c, gva(user), area_at(pal, at), n, f)
-                              : gm_write(c, gva(user), area_at(pal, at), n, f);
+        enum gm_result r = copy_piece(c, how, user, area_at(pal, act, at), n, f);
         if (r != GM_OK) {
             return r;
         }
@@ -52,9 +86,9 @@ static enum gm_result copy_data(struct tv_pal *pal, const struct hyp_caller *c,
     return GM_OK;
 }
 
-/* The copy back must not fail for a reason that is known now. */
-static enum gm_result check_writable(const struct hyp_caller *c, uint64_t user, uint32_t bytes,
-                                     struct gm_fault *f)
+/* What will be copied must not fail for a reason that is known now. */
+static enum gm_result check_range(const struct hyp_caller *c, uint64_t user, uint32_t bytes,
+                                  unsigned access, struct gm_fault *f)
 {
     uint64_t first = align_down(user, PAGE_SIZE);
     uint64_t span = user - first + bytes;
@@ -65,8 +99,7 @@ static enum gm_result check_writable(const struct hyp_caller *c, uint64_t user, 
     for (uint64_t at = 0; at < span; at += PAGE_SIZE) {
         void *page;
         gpa_t g;
-        enum gm_result r = gm_page(c, gva(first + at), ACCESS_READ | ACCESS_WRITE | ACCESS_USER,
-                                   &page, &g, f);
+        enum gm_result r = gm_page(c, gva(first + at), access, &page, &g, f);
         if (r != GM_OK) {
             if (f->addr.a < user) {
                 f->addr = gva(user);
@@ -77,44 +110,64 @@ static enum gm_result check_writable(const struct hyp_caller *c, uint64_t user, 
     return GM_OK;
 }
 
-static enum gm_result check_pointers(const struct tv_pal *pal, const struct hyp_caller *c,
-                                     struct gm_fault *f)
+static enum gm_result check_pointers(const struct tv_pal *pal, const struct tv_activation *act,
+                                     const struct hyp_caller *c, struct gm_fault *f)
 {
-    for (unsigned i = 0; i < pal->image.param_count; i++) {
-        if (pal->image.params[i].bytes != 0) {
-            enum gm_result r =
-                check_writable(c, pal->act.args[i], pal->image.params[i].bytes, f);
-            if (r != GM_OK) {
-                return r;
-            }
+    const struct tv_param *p = params_of(pal, act);
+
+    for (unsigned i = 0; i < act->entry->params; i++) {
+        unsigned write = p[i].direction != XMHF_IN ? ACCESS_WRITE : 0;
+        enum gm_result r = p[i].bytes == 0 ? GM_OK
+                           : check_range(c, act->args[i], p[i].bytes,
+                                         ACCESS_READ | ACCESS_USER | write, f);
+        if (r != GM_OK) {
+            return r;
         }
     }
     return GM_OK;
 }
 
-/* What lies before a parameter's data; with words of 32 bits only half aligned. */
-struct header { uint64_t type, size, value; } __attribute__((packed));
-_Static_assert(sizeof(struct header) == TV_HEADER, "public ABI");
-
-static void put_header(struct tv_pal *pal, const struct tv_param *p, uint64_t value)
+/* The data of all POINTERs. The only thing that may fail once the PAL's memory is written. */
+static enum gm_result give_data(const struct tv_pal *pal, const struct tv_activation *act,
+                                const struct hyp_caller *c, struct gm_fault *f)
 {
-    const struct header h = { p->type, p->words * pal->image.word, value };
+    enum gm_result r = GM_OK;
 
-    if ((p->offset & PAGE_MASK) <= PAGE_SIZE - TV_HEADER) {
-        *(struct header *)area_at(pal, p->offset) = h;
-        return;
+    for (unsigned i = 0; r == GM_OK && i < act->entry->params; i++) {
+        bool in = (params_of(pal, act)[i].direction & XMHF_IN) != 0;
+        r = copy_data(pal, act, c, i, in ? COPY_IN : COPY_ZEROS, f);
     }
-    for (unsigned i = 0; i < TV_HEADER; i += 4) { /* on two pages */
-        memcpy(area_at(pal, p->offset + i), (const uint8_t *)&h + i, 4);
-    }
+    return r;
 }
 
-/* Number of arguments on the stack. */
-static unsigned on_stack(const struct tv_image *im)
+enum marshal_answer marshal_out(struct tv_pal *pal, const struct tv_activation *act,
+                                const struct hyp_caller *c, struct gm_fault *f)
 {
-    const unsigned in_registers = im->wide ? TV_REG_ARGS : 0;
+    enum gm_result r = GM_OK;
 
-    return im->param_count > in_registers ? im->param_count - in_registers : 0;
+    for (unsigned i = act->entry->params; r == GM_OK && i-- > 0;) {
+        if (params_of(pal, act)[i].direction != XMHF_IN) {
+            r = copy_data(pal, act, c, i, COPY_OUT, f);
+        }
+    }
+    return answer_of(r);
+}
+
+/* --- from the caller --------------------------------------------------------------- */
+
+/* Arguments in registers, and slots of the stack behind the return address that `n` arguments
+ * take. Microsoft's slots count from the first argument. */
+static unsigned in_registers(const struct tv_image *im)
+{
+    return im->convention == XMHF_SYSV ? TV_REG_ARGS
+           : im->convention == XMHF_MICROSOFT ? MS_REG_ARGS : 0;
+}
+
+static unsigned on_stack(const struct tv_image *im, unsigned n)
+{
+    const unsigned registers = in_registers(im);
+
+    return n <= registers ? 0 : im->convention == XMHF_MICROSOFT ? n : n - registers;
 }
 
 static void take_registers(struct vcpu_regs *to, const struct vcpu_regs *caller)
@@ -130,34 +183,57 @@ static void take_registers(struct vcpu_regs *to, const struct vcpu_regs *caller)
 }
 
 /* System V: six arguments in registers, more on the stack behind the return address. */
-static enum gm_result take_wide(struct tv_pal *pal, const struct hyp_caller *c,
+static enum gm_result take_sysv(struct tv_activation *act, const struct hyp_caller *c,
                                 const struct vcpu_regs *caller, struct gm_fault *f)
 {
-    uint64_t stack[1 + TV_MAX_PARAMS - TV_REG_ARGS];
-    unsigned n = pal->image.param_count;
+    uint64_t stack[1 + XMHF_PAL_PARAMS - TV_REG_ARGS];
+    const unsigned n = act->entry->params;
     enum gm_result r = gm_read_again(c, gva(caller->gpr[GPR_RSP]), stack,
-                                     1 + on_stack(&pal->image), &pal->stack_memo, f);
+                                     n > TV_REG_ARGS ? 1 + n - TV_REG_ARGS : 1,
+                                     &act->stack_memo, f);
 
     if (r != GM_OK) {
         return r;
     }
-    take_registers(&pal->act.caller.regs, caller);
-    pal->act.caller.rip = stack[0];
+    take_registers(&act->caller.regs, caller);
+    act->caller.rip = stack[0];
     for (unsigned i = 0; i < n && i < TV_REG_ARGS; i++) {
-        pal->act.args[i] = caller->gpr[arg_gpr[i]];
+        act->args[i] = caller->gpr[sysv_gpr[i]];
     }
     for (unsigned i = TV_REG_ARGS; i < n; i++) {
-        pal->act.args[i] = stack[1 + i - TV_REG_ARGS];
+        act->args[i] = stack[1 + i - TV_REG_ARGS];
+    }
+    return GM_OK;
+}
+
+/* Microsoft: four in registers, which have their slots on the stack all the same. */
+static enum gm_result take_ms(struct tv_activation *act, const struct hyp_caller *c,
+                              const struct vcpu_regs *caller, struct gm_fault *f)
+{
+    uint64_t stack[1 + XMHF_PAL_PARAMS];
+    const unsigned n = act->entry->params;
+    enum gm_result r = gm_read_again(c, gva(caller->gpr[GPR_RSP]), stack,
+                                     n > MS_REG_ARGS ? 1 + n : 1, &act->stack_memo, f);
+
+    if (r != GM_OK) {
+        return r;
+    }
+    take_registers(&act->caller.regs, caller);
+    act->caller.regs.gpr[GPR_RSI] = caller->gpr[GPR_RSI];
+    act->caller.regs.gpr[GPR_RDI] = caller->gpr[GPR_RDI];
+    act->caller.rip = stack[0];
+    for (unsigned i = 0; i < n; i++) {
+        act->args[i] = i < MS_REG_ARGS ? caller->gpr[ms_gpr[i]] : stack[1 + i];
     }
     return GM_OK;
 }
 
 /* cdecl: everything on the stack, in words of 32 bits. */
-static enum gm_result take_narrow(struct tv_pal *pal, const struct hyp_caller *c,
+static enum gm_result take_narrow(struct tv_activation *act, const struct hyp_caller *c,
                                   const struct vcpu_regs *caller, struct gm_fault *f)
 {
-    uint32_t stack[1 + TV_MAX_PARAMS];
-    unsigned n = pal->image.param_count;
+    uint32_t stack[1 + XMHF_PAL_PARAMS];
+    unsigned n = act->entry->params;
     uint32_t esp = (uint32_t)caller->gpr[GPR_RSP];
     enum gm_result r = !tv_reaches(c, esp, (1 + n) * sizeof(stack[0]), f) ? GM_FAULT
                        : gm_read(c, gva(esp), stack, (1 + n) * sizeof(stack[0]), f);
@@ -165,12 +241,32 @@ static enum gm_result take_narrow(struct tv_pal *pal, const struct hyp_caller *c
     if (r != GM_OK) {
         return r;
     }
-    pal->act.caller.regs = *caller;
-    pal->act.caller.rip = stack[0];
+    act->caller.regs = *caller;
+    act->caller.rip = stack[0];
     for (unsigned i = 0; i < n; i++) {
-        pal->act.args[i] = stack[1 + i];
+        act->args[i] = stack[1 + i];
     }
     return GM_OK;
+}
+
+/* --- to the PAL -------------------------------------------------------------------- */
+
+/* What lies before a parameter's data; with words of 32 bits only half aligned. */
+struct header { uint64_t type, size, value; } __attribute__((packed));
+_Static_assert(sizeof(struct header) == TV_HEADER, "public ABI");
+
+static void put_header(const struct tv_pal *pal, const struct tv_activation *act,
+                       const struct tv_param *p, uint64_t value)
+{
+    const struct header h = { p->type, p->size * pal->image.word, value };
+
+    if ((p->offset & PAGE_MASK) <= PAGE_SIZE - TV_HEADER) {
+        *(struct header *)area_at(pal, act, p->offset) = h;
+        return;
+    }
+    for (unsigned i = 0; i < TV_HEADER; i += 4) { /* on two pages */
+        memcpy(area_at(pal, act, p->offset + i), (const uint8_t *)&h + i, 4);
+    }
 }
 
 /* Where the PAL expects argument `i`. `sp`: its stack pointer, for us. */
@@ -179,21 +275,39 @@ static void deliver(const struct tv_image *im, struct vcpu_regs *regs, void *sp,
 {
     if (!im->wide) {
         ((uint32_t *)sp)[1 + i] = (uint32_t)value;
+    } else if (im->convention == XMHF_MICROSOFT) {
+        *(i < MS_REG_ARGS ? &regs->gpr[ms_gpr[i]] : &((uint64_t *)sp)[1 + i]) = value;
     } else if (i < TV_REG_ARGS) {
-        regs->gpr[arg_gpr[i]] = value;
+        regs->gpr[sysv_gpr[i]] = value;
     } else {
         ((uint64_t *)sp)[1 + i - TV_REG_ARGS] = value;
     }
 }
 
+/* Bytes that return address and arguments take at the top of the stack. With our interface the
+ * arguments begin at a multiple of 16, as the conventions say. */
+static unsigned frame_size(const struct tv_image *im, unsigned n)
+{
+    unsigned slots = on_stack(im, n);
+
+    if (!im->own) {
+        return (slots + 1) * im->word;
+    }
+    if (im->convention == XMHF_MICROSOFT && slots < MS_REG_ARGS) {
+        slots = MS_REG_ARGS;
+    }
+    return (unsigned)align_up(slots * im->word, 16) + im->word;
+}
+
 /* The stack pointer for the PAL's first instruction, with the gate as return address. */
-static void *put_return(const struct tv_pal *pal, struct vcpu_regs *regs)
+static void *put_return(const struct tv_pal *pal, const struct tv_activation *act,
+                        struct vcpu_regs *regs)
 {
     const struct tv_image *im = &pal->image;
-    const unsigned size = (on_stack(im) + 1) * im->word;
-    void *sp = pal->stack_top - size;
+    const unsigned size = frame_size(im, act->entry->params);
+    void *sp = act->stack_top - size;
 
-    regs->gpr[GPR_RSP] = tv_section_end(&im->sections[im->stack]) - TV_STACK_SLACK - size;
+    regs->gpr[GPR_RSP] = act->stack_va - size;
     if (im->wide) {
         *(uint64_t *)sp = pal->space.gate;
     } else {
@@ -202,32 +316,27 @@ static void *put_return(const struct tv_pal *pal, struct vcpu_regs *regs)
     return sp;
 }
 
-/* The data of all POINTERs. The only thing that may fail once the PAL's memory is written. */
-static enum gm_result give_data(struct tv_pal *pal, const struct hyp_caller *c, struct gm_fault *f)
-{
-    enum gm_result r = GM_OK;
-
-    for (unsigned i = 0; r == GM_OK && i < pal->image.param_count; i++) {
-        r = copy_data(pal, c, i, true, f);
-    }
-    return r;
-}
-
 /* Write headers and stack, and set the registers, in one pass over the arguments. */
-static void give_args(struct tv_pal *pal, struct vcpu_regs *regs)
+static void give_args(const struct tv_pal *pal, const struct tv_activation *act,
+                      struct vcpu_regs *regs)
 {
     const struct tv_image *im = &pal->image;
+    const struct tv_param *params = params_of(pal, act);
     void *sp;
 
-    *regs = (struct vcpu_regs){ .rip = im->entry };
-    sp = put_return(pal, regs);
-    *(uint64_t *)area_at(pal, TV_AREA_OFFSET) = im->param_count;
-    for (unsigned i = im->param_count; i-- > 0;) {
-        const struct tv_param *p = &im->params[i];
-        uint64_t value = pal->act.args[i];
-        put_header(pal, p, value);
+    *regs = (struct vcpu_regs){ .rip = act->entry->va };
+    sp = put_return(pal, act, regs);
+    if (!im->own) {
+        *(uint64_t *)area_at(pal, act, TV_AREA_OFFSET) = im->param_count;
+    }
+    for (unsigned i = act->entry->params; i-- > 0;) {
+        const struct tv_param *p = &params[i];
+        uint64_t value = act->args[i];
+        if (!im->own) {
+            put_header(pal, act, p, value);
+        }
         if (p->type == TV_PARAM_POINTER) {
-            value = im->sections[im->param].start + p->offset + TV_HEADER;
+            value = act->param_va + data_offset(pal, p);
         }
         deliver(im, regs, sp, i, value);
     }
@@ -240,34 +349,26 @@ static bool canonical(uint64_t va)
     return (uint64_t)((int64_t)(va << 16) >> 16) == va;
 }
 
-enum marshal_answer marshal_in(struct tv_pal *pal, const struct hyp_caller *c,
-                               struct vcpu_regs *regs, struct gm_fault *f)
+enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
+                               const struct hyp_caller *c, struct vcpu_regs *regs,
+                               struct gm_fault *f)
 {
-    enum gm_result r = (pal->image.wide ? take_wide : take_narrow)(pal, c, regs, f);
+    enum gm_result r = pal->image.convention == XMHF_SYSV        ? take_sysv(act, c, regs, f)
+                       : pal->image.convention == XMHF_MICROSOFT ? take_ms(act, c, regs, f)
+                                                                 : take_narrow(act, c, regs, f);
 
     if (r == GM_OK && pal->image.has_data) {
-        r = check_pointers(pal, c, f);
+        r = check_pointers(pal, act, c, f);
         if (r == GM_OK) {
-            r = give_data(pal, c, f);
+            r = give_data(pal, act, c, f);
         }
     }
     if (r != GM_OK) {
         return answer_of(r);
     }
-    if (!canonical(pal->act.caller.rip)) {
+    if (!canonical(act->caller.rip)) {
         return MARSHAL_BAD_RETURN;
     }
-    give_args(pal, regs);
+    give_args(pal, act, regs);
     return MARSHAL_OK;
-}
-
-enum marshal_answer marshal_out(struct tv_pal *pal, const struct hyp_caller *c,
-                                struct gm_fault *f)
-{
-    enum gm_result r = GM_OK;
-
-    for (unsigned i = pal->image.param_count; r == GM_OK && i-- > 0;) {
-        r = copy_data(pal, c, i, false, f);
-    }
-    return answer_of(r);
 }

@@ -305,18 +305,14 @@ static enum step one_phase(struct work *w)
 
 static void go_live(struct tv_pal *pal)
 {
-    const struct tv_image *im = &pal->image;
-    const struct tv_section *stack = &im->sections[im->stack];
-    uint8_t *top = space_frame(&pal->space, stack->first + stack->pages - 1);
-
-    pal->stack_top = top + PAGE_SIZE - TV_STACK_SLACK;
-    pal->param_page = space_frame(&pal->space, im->sections[im->param].first);
+    call_ready(pal);
     pal->sandbox = (struct sandbox){
         .nested_root = space_nested_root(&pal->space),
         .cr3 = space_cr3(&pal->space),
-        .wide = im->wide,
+        .wide = pal->image.wide,
         .tag = sandbox_new_tag(),
     };
+    pal->charge = (uint32_t)space_size(&pal->space) + call_pages(&pal->image);
     registry_change(pal->slot, TV_REGISTERING, TV_LIVE);
 }
 
@@ -414,48 +410,82 @@ static enum hc_result conflict(struct vcpu *v, struct tv_slot *other, uint64_t e
     return tv_done(v, e);
 }
 
-/* No slot is free, or this process has too many; dead processes may have left some of them,
+/* No slot is free, or this process has too much; dead processes may have left some of them,
  * those with its own CR3 included. */
-static enum hc_result full(struct vcpu *v)
+static enum hc_result full(struct vcpu *v, enum registry_answer why)
 {
+    enum tv_error e = why == REGISTRY_QUOTA ? TV_QUOTA
+                      : why == REGISTRY_QUOTA_PAGES ? TV_QUOTA_PAGES : TV_QUOTA_ALL;
+
     if (death_reap(v, TV_ATOMIC_PAGES) || death_look() != ROOM_NONE) {
         return HC_AGAIN;
     }
-    return tv_done(v, TV_QUOTA);
+    return tv_done(v, e);
 }
 
 static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal)
 {
     uint64_t entry = pal->image.entry;
+    enum registry_answer answer;
     struct tv_slot *other;
 
+    pal->charge = (uint32_t)space_need(&pal->image) + call_pages(&pal->image);
+    if (pal->charge > pool_total()) {
+        call_free(pal);
+        return tv_done(v, TV_NO_MEMORY);
+    }
     pal->owner = c->paging;
     pal->reg.rdx = v->regs.gpr[GPR_RDX];
     pal->reg.last_step = hw_rdtsc();
     hyp_random(&pal->reg.token, pal->image.word); /* as much as RDX, or EDX, holds */
     hyp_random(pal->nonce, sizeof(pal->nonce));
     stubs_place(pal);
-    switch (registry_add(pal, tv_owner(&c->paging), &other)) {
-    case REGISTRY_ADDED:
+    answer = registry_add(pal, tv_owner(&c->paging), &other);
+    if (answer == REGISTRY_ADDED) {
         return steps(v, c, pal);
-    case REGISTRY_CONFLICT:
-        call_free(pal);
-        return conflict(v, other, entry);
-    default:
-        call_free(pal);
-        return full(v);
     }
+    call_free(pal);
+    return answer == REGISTRY_CONFLICT ? conflict(v, other, entry) : full(v, answer);
+}
+
+/* A control page, after looking for room if need be. NULL: `*r` is what to do. */
+static struct tv_pal *new_pal(struct vcpu *v, bool own, enum hc_result *r)
+{
+    enum room room = death_make_room(v, 3);
+    struct tv_pal *pal = room == ROOM_FOUND ? call_new(own) : NULL;
+
+    if (pal == NULL) {
+        *r = room == ROOM_NONE ? tv_done(v, TV_NO_MEMORY) : HC_AGAIN;
+    }
+    return pal;
+}
+
+/* `e`: what was found wrong with pal->image. */
+static enum hc_result begin(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal,
+                            enum tv_error e)
+{
+    enum room room;
+
+    if (e != TV_OK) {
+        call_free(pal);
+        return tv_done(v, e);
+    }
+    if (!call_attach(pal)) {
+        uint32_t need = call_pages(&pal->image);
+        call_free(pal);
+        room = death_make_room(v, need);
+        return room == ROOM_NONE ? tv_done(v, TV_NO_MEMORY) : HC_AGAIN;
+    }
+    return add(v, c, pal);
 }
 
 enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
 {
     struct tv_pal_sections sections;
     struct tv_pal_params params;
-    struct tv_image im;
     struct tv_pal *pal;
     struct gm_fault f;
-    enum tv_error e;
-    enum room room;
+    enum hc_result answer = HC_AGAIN;
     enum gm_result r = read_list(c, tv_arg(v, c, GPR_RCX), &sections, TV_MAX_SECTIONS, &f);
 
     if (r == GM_OK) {
@@ -464,24 +494,28 @@ enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
     if (r != GM_OK) {
         return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, TV_NOT_RAM);
     }
-    e = tv_check(&sections, &params, tv_arg(v, c, GPR_RDI), tv_wide(c), &im);
-    if (e != TV_OK) {
-        return tv_done(v, e);
+    pal = new_pal(v, false, &answer);
+    return pal == NULL ? answer
+           : begin(v, c, pal, tv_check(&sections, &params, tv_arg(v, c, GPR_RDI), tv_wide(c),
+                                       &pal->image));
+}
+
+enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c)
+{
+    const uint64_t at = tv_arg(v, c, GPR_RCX);
+    struct xmhf_pal d;
+    struct tv_pal *pal;
+    struct gm_fault f;
+    enum hc_result answer = HC_AGAIN;
+    enum gm_result r = tv_reaches(c, at, sizeof(d), &f) ? gm_read(c, gva(at), &d, sizeof(d), &f)
+                                                        : GM_FAULT;
+
+    if (r != GM_OK) {
+        return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, TV_NOT_RAM);
     }
-    room = death_make_room(v, 2);
-    if (room != ROOM_FOUND) {
-        return room == ROOM_AGAIN ? HC_AGAIN : tv_done(v, TV_NO_MEMORY);
-    }
-    pal = pool_alloc();
-    if (pal == NULL) {
-        return HC_AGAIN;
-    }
-    pal->image = im;
-    if (!call_attach(pal)) {
-        call_free(pal);
-        return HC_AGAIN;
-    }
-    return add(v, c, pal);
+    pal = new_pal(v, true, &answer);
+    return pal == NULL ? answer
+           : begin(v, c, pal, tv_check_own(&d, tv_arg(v, c, GPR_RDI), tv_wide(c), &pal->image));
 }
 
 enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c)

@@ -240,19 +240,22 @@ static void chain_out(struct tv_slot *s)
 }
 
 /* What stands against registering `pal`: an overlapping PAL of the process, or, if it has
- * too many registrations under way, one of those. NULL if nothing; `*count`: its PALs. */
-static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t owner, unsigned *count)
+ * too many registrations under way, one of those. NULL if nothing; `*count`: its PALs, `*pages`: theirs. */
+static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t owner, unsigned *count,
+                                uint64_t *pages)
 {
     struct tv_slot *oldest = NULL;
     unsigned pending = 0;
 
     *count = 0;
+    *pages = 0;
     for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
         struct tv_slot *s = &slots[i - 1];
         if (s->owner != owner) {
             continue;
         }
         ++*count;
+        *pages += s->pal->charge;
         if (tv_images_overlap(&pal->image, &s->pal->image)) {
             return s;
         }
@@ -264,26 +267,39 @@ static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t owner, unsign
     return pending >= TV_PENDING_MAX ? oldest : NULL;
 }
 
+/* Into a free slot, which there is. */
+static void link_in(struct tv_pal *pal, uint64_t owner)
+{
+    struct tv_slot *s = &slots[free_head - 1];
+
+    free_head = s->next;
+    s->pal = pal;
+    pal->slot = s;
+    atomic_store(&s->owner, owner);
+    atomic_store(&s->page, pal->image.entry >> PAGE_SHIFT);
+    chain_in(s);
+    atomic_store(&s->life, life_make(s->life, TV_REGISTERING, 1));
+}
+
 enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_slot **other)
 {
-    enum registry_answer answer = REGISTRY_FULL;
+    enum registry_answer answer = REGISTRY_ADDED;
     unsigned count;
+    uint64_t pages;
 
     spin_lock(&lock);
-    *other = conflict(pal, owner, &count);
+    *other = conflict(pal, owner, &count, &pages);
     if (*other != NULL) {
         atomic_fetch_add(&(*other)->life, 1); /* linked, so not yet without owner */
         answer = REGISTRY_CONFLICT;
-    } else if (count < TV_PALS_PER_PROCESS && free_head != 0) {
-        struct tv_slot *s = &slots[free_head - 1];
-        free_head = s->next;
-        s->pal = pal;
-        pal->slot = s;
-        atomic_store(&s->owner, owner);
-        atomic_store(&s->page, pal->image.entry >> PAGE_SHIFT);
-        chain_in(s);
-        atomic_store(&s->life, life_make(s->life, TV_REGISTERING, 1));
-        answer = REGISTRY_ADDED;
+    } else if (count >= TV_PALS_PER_PROCESS) {
+        answer = REGISTRY_QUOTA;
+    } else if (pages + pal->charge > tv_pages_per_process(pool_total())) {
+        answer = REGISTRY_QUOTA_PAGES;
+    } else if (free_head == 0) {
+        answer = REGISTRY_FULL;
+    } else {
+        link_in(pal, owner);
     }
     spin_unlock(&lock);
     return answer;
@@ -318,6 +334,22 @@ unsigned registry_count(uint64_t owner)
     spin_lock(&lock);
     for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
         count += slots[i - 1].owner == owner && slot_state(slots[i - 1].life) == TV_LIVE;
+    }
+    spin_unlock(&lock);
+    return count;
+}
+
+unsigned registry_charge(uint64_t owner, uint64_t *pages)
+{
+    unsigned count = 0;
+
+    *pages = 0;
+    spin_lock(&lock);
+    for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
+        if (slots[i - 1].owner == owner) {
+            count++;
+            *pages += slots[i - 1].pal->charge;
+        }
     }
     spin_unlock(&lock);
     return count;

@@ -2,7 +2,7 @@
 /*
  * What a registration leaves in the page of the PAL's entry: INT3 everywhere except
  *
- *   at the entry    the hypercall instruction, then the mark where there is room
+ *   at each entry   the hypercall instruction, then the mark where there is room
  *   in the last 32 bytes, or the first ones if the entry is there: a second hypercall
  *   instruction (the resume stub), the mark, and at offset 16 the nonce
  *
@@ -13,7 +13,6 @@
 #include <insn/insn.h>
 #include <util/string.h>
 
-#define BLOCK_SIZE   32u
 #define BLOCK_NONCE  16u
 #define MARK_SIZE    8u
 #define INT3_WORD    0xccccccccccccccccULL
@@ -24,7 +23,7 @@ static const uint8_t mark[MARK_SIZE] = { 0xcc, 'X', 'M', 'H', 'F', 'P', 'A', 'L'
  * at the resume stub while another one unregisters the PAL goes on in what was there before. */
 static uint64_t block_offset(const struct tv_pal *pal)
 {
-    const uint64_t last = PAGE_SIZE - BLOCK_SIZE;
+    const uint64_t last = PAGE_SIZE - TV_STUB_BLOCK;
 
     return (pal->image.entry & PAGE_MASK) + TV_STUB_LEN + MARK_SIZE <= last ? last : 0;
 }
@@ -49,7 +48,9 @@ void stubs_write(const struct tv_pal *pal, void *page)
 
     hw_fill64(page, INT3_WORD, PAGE_SIZE / 8);
     put_stub(bytes, block_offset(pal));
-    put_stub(bytes, pal->image.entry & PAGE_MASK);
+    for (uint32_t i = 0; i < pal->image.entry_count; i++) {
+        put_stub(bytes, pal->image.entries[i].va & PAGE_MASK);
+    }
     memcpy(bytes + block_offset(pal) + BLOCK_NONCE, pal->nonce, TV_NONCE_SIZE);
 }
 
@@ -75,12 +76,12 @@ enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller 
     return answer(pal, r, seen);
 }
 
-enum stubs_answer stubs_check_again(struct tv_pal *pal, const struct hyp_caller *c,
-                                    struct gm_fault *f)
+enum stubs_answer stubs_check_again(const struct tv_pal *pal, struct tv_activation *act,
+                                    const struct hyp_caller *c, struct gm_fault *f)
 {
     uint64_t seen[TV_NONCE_SIZE / 8];
     enum gm_result r =
-        gm_read_again(c, gva(pal->nonce_va), seen, ARRAY_SIZE(seen), &pal->nonce_memo, f);
+        gm_read_again(c, gva(pal->nonce_va), seen, ARRAY_SIZE(seen), &act->nonce_memo, f);
 
     return answer(pal, r, seen);
 }

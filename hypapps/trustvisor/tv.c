@@ -53,8 +53,15 @@ static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum t
     switch (cmd) {
     case TV_HC_REG:
         return who == TV_OK ? tv_register(v, c) : tv_done(v, who);
+    case XMHF_HC_PAL_REGISTER:
+        return who == TV_OK ? tv_register_own(v, c) : tv_done(v, who);
     case TV_HC_UNREG:
+    case XMHF_HC_PAL_UNREGISTER:
         return who == TV_OK ? tv_unregister(v, c) : tv_done(v, who);
+    case XMHF_HC_PAL_LIMITS:
+        return who == TV_OK ? tv_limits(v, c) : tv_done(v, who);
+    case XMHF_HC_PAL_STATS:
+        return who == TV_OK ? tv_stats(v, c) : tv_done(v, who);
     case TV_HC_TEST:
         return tv_done(v, TV_OK);
     case XMHF_HC_INFO:
@@ -96,7 +103,7 @@ static enum hc_result stub_or_step(struct vcpu *v, const struct hyp_caller *c, u
     if (s != NULL) {
         r = call_stub(v, c, s);
     }
-    if (r == HC_UNKNOWN && cmd == TV_HC_REG) {
+    if (r == HC_UNKNOWN && (cmd == TV_HC_REG || cmd == XMHF_HC_PAL_REGISTER)) {
         r = tv_register_step(v, c);
     }
     return r == HC_UNKNOWN ? no_live_stub(v, c) : r;

@@ -41,6 +41,9 @@
 #define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long by others short of memory */
 #define TV_NONCE_SIZE       16u
 
+/* Pages of PALs of one process, of so many in all: a quarter is for others. */
+static inline uint64_t tv_pages_per_process(uint64_t all) { return all - all / 4; }
+
 enum tv_state { TV_EMPTY, TV_REGISTERING, TV_LIVE, TV_LEAVING, TV_DYING };
 
 /* One call of a PAL. */
@@ -64,12 +67,27 @@ struct tv_activation {
     _Atomic uint32_t state;           /* enum tv_act_state */
     _Atomic uint64_t token_low;       /* 0: no token is out */
     _Atomic uint64_t token_high;
+    /* Its STACK and PARAM section, fixed when the PAL goes live. */
+    uint8_t *stack_top;               /* core pointer: first byte above the usable stack ... */
+    uint64_t stack_va;                /* ... and its GVA */
+    uint8_t *param_page;              /* core pointer: first page of the PARAM section; NULL: */
+    uint64_t param_va;                /* ... there is none. GVA and page index of it */
+    uint32_t param_first;
+    /* The call. */
+    const struct tv_entry *entry;
     struct tv_caller caller;
-    uint64_t args[TV_MAX_PARAMS];     /* as the caller gave them */
+    uint64_t args[XMHF_PAL_PARAMS];   /* as the caller gave them */
     uint64_t result;                  /* RAX, in ACT_RETURNING */
+    uint64_t interruptions;           /* of this call so far */
+    uint64_t ticks;                   /* that it ran before the last interruption */
+    uint64_t since;                   /* TSC when it ran again; both only with a budget */
     struct vcpu_regs regs;            /* the PAL's, in ACT_INTERRUPTED */
     void *xstate;                     /* and its FPU state */
     bool xstate_used;
+    /* Statistics; written by who owns it. */
+    _Atomic uint64_t calls, interrupted, others;
+    struct walk_memo nonce_memo;      /* walks of the last call, to the nonce ... */
+    struct walk_memo stack_memo;      /* ... and to the caller's stack */
 };
 
 enum tv_phase { PHASE_ROOM, PHASE_COPY, PHASE_MEASURE, PHASE_RECHECK, PHASE_OVERWRITE };
@@ -97,17 +115,30 @@ struct tv_pal {
     uint64_t resume;                  /* GVA of the resume stub */
     uint64_t nonce_va;
     uint64_t nonce[TV_NONCE_SIZE / 8];
-    uint8_t *stack_top;               /* core pointer: first byte above the usable stack */
-    uint8_t *param_page;              /* core pointer: first page of the PARAM section */
     uint8_t identity[PAL_ID_SIZE];
+    _Atomic uint32_t charge;          /* for its process's quota: pages that it has or, while
+                                         it is REGISTERING, may need */
+    _Atomic uint64_t death;           /* 0, or death_word() */
     atomic_flag stepping;             /* a CPU works on TV_HC_UNREG */
     uint32_t leaving;                 /* in LEAVING: pages already handed back; beyond the
                                          last one: wiping */
-    struct walk_memo nonce_memo;      /* walks of the last call, to the nonce ... */
-    struct walk_memo stack_memo;      /* ... and to the caller's stack; who runs it owns them */
-    struct tv_activation act;
+    struct tv_public_lists lists;     /* of a PAL of the public ABI ... */
+    struct tv_own_page *own;          /* ... or in a page of their own */
+    struct tv_activation act;         /* the first */
     struct tv_registration reg;
 };
+
+/* Lists of a PAL of our interface, and its activations behind the first, each in a page. */
+struct tv_own_page {
+    struct tv_own_lists lists;
+    struct tv_activation *more[XMHF_PAL_STACKS - 1];
+};
+_Static_assert(sizeof(struct tv_own_page) <= PAGE_SIZE, "a page");
+
+static inline struct tv_activation *tv_act(struct tv_pal *pal, uint32_t k)
+{
+    return k == 0 ? &pal->act : pal->own->more[k - 1];
+}
 
 /* `life`: generation in bits 63:32, enum tv_state in 31:16, references in 15:0. */
 struct tv_slot {
@@ -122,6 +153,7 @@ struct tv_slot {
 /* What one CPU has to do with PALs. */
 struct tv_cpu {
     struct tv_slot *running;          /* PAL in the sandbox of this CPU, or NULL */
+    struct tv_activation *act;        /* and its activation */
     struct tv_slot *last;             /* slot of the last one; it may mean another PAL by now */
 };
 
@@ -164,7 +196,13 @@ struct tv_slot *registry_get_index(unsigned index, unsigned states);
 /* Give a reference back. The last one of a DYING slot hands it to the reaper. */
 void registry_put(struct tv_slot *s);
 
-enum registry_answer { REGISTRY_ADDED, REGISTRY_CONFLICT, REGISTRY_FULL };
+enum registry_answer {
+    REGISTRY_ADDED,
+    REGISTRY_CONFLICT,
+    REGISTRY_QUOTA,        /* this process has too many */
+    REGISTRY_QUOTA_PAGES,  /* or with this one too many pages */
+    REGISTRY_FULL,         /* no slot is free */
+};
 /* Link `pal` (its image filled) as REGISTERING, one reference held, pal->slot set. On a
  * conflict with a PAL of the same process, or with its own surplus of registrations under
  * way, `*other` is that PAL's slot, referenced. */
@@ -178,6 +216,8 @@ bool registry_kill(struct tv_slot *s);
 /* LIVE PALs, of one process or of all. */
 #define REGISTRY_ALL UINT64_MAX
 unsigned registry_count(uint64_t owner);
+/* PALs of a process, in any state, and the pages that its quota is charged with. */
+unsigned registry_charge(uint64_t owner, uint64_t *pages);
 
 /* The reap list: dead slots without references. pop: NULL if empty. waits: it isn't. */
 bool registry_reap_waits(void);
@@ -190,8 +230,9 @@ void registry_recycle(struct tv_slot *s);
 
 /* The next step of a registration, if the caller's registers tell of one. HC_UNKNOWN: not. */
 enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c);
-/* The first step. */
+/* The first step, by the public ABI and by our interface. */
 enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c);
+enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c);
 /* TSC ticks spent hashing since boot: benchmarks tell that part from the rest. */
 uint64_t register_hash_ticks(void);
 enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c);
@@ -207,8 +248,8 @@ enum stubs_answer { STUBS_THERE, STUBS_GONE, STUBS_FAULT };
 enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller *c,
                               struct gm_fault *f);
 /* The same for who owns the activation: quicker from the second call on. */
-enum stubs_answer stubs_check_again(struct tv_pal *pal, const struct hyp_caller *c,
-                                    struct gm_fault *f);
+enum stubs_answer stubs_check_again(const struct tv_pal *pal, struct tv_activation *act,
+                                    const struct hyp_caller *c, struct gm_fault *f);
 enum stubs_found {
     STUBS_COMMAND,   /* a hypercall of a program */
     STUBS_DEAD,      /* a stub, of whatever PAL */
@@ -222,23 +263,31 @@ enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip);
 /* Result of touching the caller's memory. BAD_RETURN: its return address isn't canonical. */
 enum marshal_answer { MARSHAL_OK, MARSHAL_FAULT, MARSHAL_NOT_RAM, MARSHAL_BAD_RETURN };
 
-/* Take arguments and return address from the caller at the entry stub into pal->act, and
- * write stack and PARAM section. `regs`, the caller's registers, become the PAL's with
+/* Take arguments and return address from the caller at the entry stub into `act`, and write
+ * its stack and PARAM section. `regs`, the caller's registers, become the PAL's with
  * MARSHAL_OK. */
-enum marshal_answer marshal_in(struct tv_pal *pal, const struct hyp_caller *c,
-                               struct vcpu_regs *regs, struct gm_fault *f);
-/* Copy the data of all POINTERs back. May be repeated. */
-enum marshal_answer marshal_out(struct tv_pal *pal, const struct hyp_caller *c,
-                                struct gm_fault *f);
+enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
+                               const struct hyp_caller *c, struct vcpu_regs *regs,
+                               struct gm_fault *f);
+/* Copy the data of POINTERs back, unless they are in only. May be repeated. */
+enum marshal_answer marshal_out(struct tv_pal *pal, const struct tv_activation *act,
+                                const struct hyp_caller *c, struct gm_fault *f);
 
 /* --- call.c: enter, interrupt, resume, return ----------------------------------- */
 
 bool call_init(void);
-/* Where interrupted calls keep their FPU state: in the control page if there is room, else
- * in a page of its own. False: out of memory. */
+/* A control page, with room for the lists of a PAL of our interface (`own`) or of the public
+ * ABI. NULL: out of memory. */
+struct tv_pal *call_new(bool own);
+/* Memory for its activations, with room for FPU state; pal->image.stacks says how many. False:
+ * out of memory; call_free is due in both cases. */
 bool call_attach(struct tv_pal *pal);
-/* Wipe the control page, and that page, and give them back. */
+/* Wipe the control page and all that the above took, and give it back. */
 void call_free(struct tv_pal *pal);
+/* Pages that they take at most. */
+uint32_t call_pages(const struct tv_image *im);
+/* The PAL is complete: its activations get their stacks. */
+void call_ready(struct tv_pal *pal);
 /* A hypercall instruction in the stubs' page of the PAL in `s` (referenced; given back
  * here). HC_UNKNOWN: it isn't one of its stubs, or the caller isn't in the PAL's mode. */
 enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s);
@@ -251,14 +300,19 @@ void call_exit(struct vcpu *v, const struct exit *e);
 
 /* --- death.c: ends of PALs ------------------------------------------------------ */
 
-/* Close the PAL to calls; `*old` is for death_unclaim. False: a CPU runs it
- * (ACT_RUNNING), or another CPU has closed it (ACT_CLAIMED). */
-bool death_claim(struct tv_pal *pal, uint32_t *old);
-void death_unclaim(struct tv_pal *pal, uint32_t old);
-/* Record and log why, kill; the caller holds a reference and owns the activation. */
+/* Close the PAL to calls, for good. Otherwise nothing has changed: false, and `*running` tells
+ * whether a CPU runs it, or another CPU is closing it just now. */
+bool death_claim(struct tv_pal *pal, bool *running);
+/* Record and log why, kill; the caller holds a reference and owns an activation. */
 void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t rip);
+/* What a caller is told of it, in RCX and RDX: XMHF_STATUS_*. */
+void death_status(const struct tv_pal *pal, uint64_t *rcx, uint64_t *rdx);
 /* The last death of a PAL of this process, as XMHF_INFO_LAST_DEATH gives it. */
 uint64_t death_last(uint64_t owner);
+/* Statistics of a PAL; the caller holds a reference. */
+void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st);
+/* Those of the last PAL of this process that died, if its entry was this one. */
+bool death_last_stats(uint64_t owner, uint64_t entry, struct xmhf_pal_stats *st);
 /* If the PAL's owner no longer has its stubs, kill it. True if so. */
 bool death_collect(struct tv_slot *s);
 /* Wipe dead PALs, at most `pages` pages of them. True if there is more to do. */
@@ -273,6 +327,11 @@ enum room { ROOM_FOUND, ROOM_AGAIN, ROOM_NONE };
 enum room death_look(void);
 /* Is there memory for `pages`? Looks for dead PALs and dead owners if not. */
 enum room death_make_room(struct vcpu *v, size_t pages);
+
+/* --- query.c: XMHF_HC_PAL_LIMITS, XMHF_HC_PAL_STATS ----------------------------- */
+
+enum hc_result tv_limits(struct vcpu *v, const struct hyp_caller *c);
+enum hc_result tv_stats(struct vcpu *v, const struct hyp_caller *c);
 
 /* --- tv.c ----------------------------------------------------------------------- */
 

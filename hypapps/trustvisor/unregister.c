@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TV_HC_UNREG: hand the measured CODE back, wipe the rest. Restartable: once the PAL is
+ * TV_HC_UNREG: hand the measured CODE and RODATA back, wipe the rest. Restartable: once the PAL is
  * LEAVING it can't be called any more, and any further TV_HC_UNREG goes on where the last
  * one stopped. The entry's page is written last, so that the nonce, which shows that the
  * owner is there, stays to the end.
@@ -31,12 +31,12 @@ static uint32_t entry_page(const struct tv_image *im)
            (uint32_t)((im->entry - im->sections[im->code].start) >> PAGE_SHIFT);
 }
 
-/* The first CODE page from `index` on; im->pages if there is none. */
-static uint32_t next_code(const struct tv_image *im, uint32_t index)
+/* The first page of CODE or RODATA from `index` on; im->pages if there is none. */
+static uint32_t next_constant(const struct tv_image *im, uint32_t index)
 {
     while (index < im->pages) {
         const struct tv_section *s = tv_section_of(im, index);
-        if (tv_is_code(s->type)) {
+        if (tv_is_constant(s->type)) {
             return index;
         }
         index = s->first + s->pages;
@@ -63,7 +63,7 @@ static enum gm_result caller_page(struct work *w, uint32_t index, void **page)
 static bool check_pages(struct work *w)
 {
     const struct tv_image *im = &w->pal->image;
-    uint32_t index = next_code(im, 0);
+    uint32_t index = next_constant(im, 0);
 
     for (uint32_t n = 0; n < CHECK_PAGES && index < im->pages; n++) {
         void *page;
@@ -75,7 +75,7 @@ static bool check_pages(struct work *w)
             w->index[w->known] = index;
             w->pages[w->known++] = page;
         }
-        index = next_code(im, index + 1);
+        index = next_constant(im, index + 1);
     }
     return true;
 }
@@ -109,9 +109,9 @@ static enum step write_pages(struct work *w)
         return wipe(w);
     }
     for (uint32_t n = 0;; n++) {
-        uint32_t index = next_code(im, w->pal->leaving);
+        uint32_t index = next_constant(im, w->pal->leaving);
         if (index == last) {
-            index = next_code(im, index + 1);
+            index = next_constant(im, index + 1);
         }
         w->pal->leaving = index;
         if (n == STEP_PAGES) {
@@ -127,22 +127,17 @@ static enum step write_pages(struct work *w)
     }
 }
 
-static enum step not_claimed(const struct tv_pal *pal)
-{
-    /* Who looks for dead owners has it for a moment; a running CPU keeps it. */
-    return atomic_load(&pal->act.state) == ACT_RUNNING ? STEP_BUSY : STEP_AGAIN;
-}
-
 /* The first step: close it to calls, unless nothing of it is to be handed back. */
 static enum step begin(struct work *w, struct tv_slot *s, bool there)
 {
-    uint32_t old;
+    bool running;
 
     if (there && !check_pages(w)) {
         return STEP_FAULT;
     }
-    if (!death_claim(w->pal, &old)) {
-        return not_claimed(w->pal);
+    if (!death_claim(w->pal, &running)) {
+        /* Who looks for dead owners has it for a moment; a running CPU keeps it. */
+        return running ? STEP_BUSY : STEP_AGAIN;
     }
     if (!there) {
         return STEP_DONE; /* other memory is there now: not ours to write */

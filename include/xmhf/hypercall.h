@@ -17,6 +17,12 @@
 
 /* From 0x100: ours. */
 #define XMHF_HC_INFO        0x100u /* RCX = which (enum xmhf_info); RAX = value */
+#define XMHF_HC_PAL_REGISTER   0x101u /* RCX: struct xmhf_pal; RDI: its first entry's address */
+#define XMHF_HC_PAL_UNREGISTER 0x102u /* RCX: its first entry's address */
+#define XMHF_HC_PAL_LIMITS     0x103u /* RCX: struct xmhf_pal_limits to fill; RSI: its size */
+#define XMHF_HC_PAL_STATS      0x104u /* RCX: struct xmhf_pal_stats to fill; RSI: its size;
+                                         RDI: first entry of a PAL of this process */
+#define XMHF_HC_PAL_INTERRUPTED 0x105u /* inside a PAL: how often this call was interrupted */
 #define XMHF_HC_HELLO       0x110u /* helloworld: RAX = number of CPUID exits so far */
 
 #define XMHF_HC_PANIC       0x1ffu /* with testpanic: crash as RCX says (debug/testpanic.h) */

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAL_ID_MAGIC "XMHFPAL\1" /* the last byte is the version of this encoding */
+#define PAL_ID_MAGIC "XMHFPAL\2" /* the last byte is the version of this encoding */
 #define PAL_ID_SIZE  32          /* bytes of an identity */
 
 enum pal_id_mode { PAL_ID_MODE_32 = 32, PAL_ID_MODE_64 = 64 };
@@ -51,14 +51,17 @@ struct pal_id_header {
     uint32_t params;
     uint32_t reserved;    /* 0 */
     uint64_t base;        /* lowest section address; 0 with PAL_ID_FLAG_PIC */
+    uint64_t budget;      /* TSC ticks of one call; 0: no limit */
 };
 
 struct pal_id_entry {
     uint64_t offset;      /* from the lowest section address */
+    uint32_t first_param; /* its parameters: the first one's number, */
+    uint32_t params;      /* and how many */
 };
 
 struct pal_id_section {
-    uint32_t type;        /* enum tv_section_type */
+    uint32_t type;        /* enum tv_section_type, or XMHF_SECTION_RODATA */
     uint32_t rights;      /* PAL_ID_READ | ... */
     uint64_t pages;       /* of 4 KiB */
     uint64_t offset;      /* from the lowest section address */
@@ -67,12 +70,12 @@ struct pal_id_section {
 struct pal_id_param {
     uint32_t type;        /* enum tv_param_type */
     uint32_t direction;   /* enum pal_id_direction */
-    uint64_t size;        /* as declared; the public ABI counts machine words */
+    uint64_t size;        /* as declared: bytes; with PAL_ID_FLAG_LEGACY machine words */
 };
 
-_Static_assert(sizeof(struct pal_id_header) == 48, "hashed");
+_Static_assert(sizeof(struct pal_id_header) == 56, "hashed");
 _Static_assert(offsetof(struct pal_id_header, base) == 40, "hashed");
-_Static_assert(sizeof(struct pal_id_entry) == 8, "hashed");
+_Static_assert(sizeof(struct pal_id_entry) == 16, "hashed");
 _Static_assert(sizeof(struct pal_id_section) == 24, "hashed");
 _Static_assert(sizeof(struct pal_id_param) == 16, "hashed");
 

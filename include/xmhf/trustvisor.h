@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The TrustVisor ABI: in-memory structures (bit for bit the public ABI) and the
- * named errors. Layouts are the same for 32-bit and 64-bit callers.
+ * The TrustVisor ABI: in-memory structures (bit for bit the public ABI), those of our own
+ * interface, and the named errors. Layouts are the same for 32-bit and 64-bit callers.
  */
 #ifndef XMHF_TRUSTVISOR_H
 #define XMHF_TRUSTVISOR_H
@@ -66,14 +66,14 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(FAILED,          1, "the call failed") \
     X(UNKNOWN_COMMAND, 2, "no such command; see include/xmhf/hypercall.h") \
     X(BAD_CALLER,      3, "only ring 3 with paging on, in a supported mode, may do this") \
-    X(BAD_SECTIONS,    4, "the number of sections must be 1 to 10") \
+    X(BAD_SECTIONS,    4, "the number of sections must be 1 to 10, or 64 by our interface") \
     X(BAD_SECTION_TYPE,5, "unknown section type") \
     X(MISALIGNED,      6, "a section must start on a 4 KiB page") \
     X(BAD_SIZE,        7, "a section is empty, too large or wraps around") \
     X(OVERLAP,         8, "a section overlaps another one, or one of a registered PAL") \
     X(NOT_RAM,         9, "a page is not ordinary guest RAM (device, ROM or hypervisor memory)") \
     X(DUPLICATE_PAGE, 10, "one physical page appears twice") \
-    X(BAD_PARAMS,     11, "the number of parameters must be 1 to 10") \
+    X(BAD_PARAMS,     11, "the number of parameters must be 1 to 10, or 0 to 32 by our interface") \
     X(BAD_PARAM_TYPE, 12, "unknown parameter type") \
     X(PARAMS_TOO_BIG, 13, "the parameters do not fit the PARAM section") \
     X(NO_CODE,        14, "a CODE section is needed") \
@@ -82,11 +82,20 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(BAD_ENTRY,      17, "the entry point must lie in a CODE section with room for the stubs") \
     X(EXISTS,         18, "a PAL with this entry point is registered already") \
     X(NO_MEMORY,      19, "the PAL pool is full; raise palmem=") \
-    X(QUOTA,          20, "too many PALs") \
+    X(QUOTA,          20, "this process has too many PALs") \
     X(NOT_FOUND,      21, "this process has no PAL with this entry point") \
     X(BUSY,           22, "a CPU is running this PAL now") \
     X(IN_PAL,         23, "not allowed inside a PAL") \
-    X(NOT_SUPPORTED,  24, "this command of the public ABI is not supported here")
+    X(NOT_SUPPORTED,  24, "this command of the public ABI is not supported here") \
+    X(BAD_STRUCT,     25, "this hypervisor doesn't know the structure's size or version") \
+    X(BAD_CONVENTION, 26, "unknown calling convention, or none of the caller's mode") \
+    X(BAD_FLAGS,      27, "unknown flags, or a reserved field that is not 0") \
+    X(BAD_DIRECTION,  28, "a pointer must be in, out or in-out; an integer in, with size 0") \
+    X(BAD_STACKS,     29, "the STACK and PARAM sections don't fit the number of stacks") \
+    X(BAD_ENTRIES,    30, "1 to 16 entries, different multiples of 16 in one page of CODE, not " \
+                          "in its last 32 bytes, with declared parameters") \
+    X(QUOTA_PAGES,    31, "this process has too much memory in PALs") \
+    X(QUOTA_ALL,      32, "the hypervisor has no slot for another PAL")
 
 enum tv_error {
 #define X(name, number, sentence) TV_##name = (number),
@@ -109,5 +118,123 @@ enum tv_death {
     TV_DEATHS(X)
 #undef X
 };
+
+/*
+ * --- our own interface -------------------------------------------------------------
+ *
+ * One structure describes a PAL. Entries of its lists beyond the counts are not looked at.
+ * `size` and `version` are judged first; reserved fields are 0.
+ *
+ * As many calls can be under way at once as there are stacks: the k-th STACK section and the
+ * k-th PARAM section, in the order of the list, belong to the same call. Without any POINTER
+ * no PARAM section is needed.
+ *
+ * All entries lie in one page of CODE: a table of jumps, usually.
+ */
+#define XMHF_PAL_VERSION  1u
+#define XMHF_PAL_SECTIONS 64
+#define XMHF_PAL_PARAMS   32
+#define XMHF_PAL_ENTRIES  16
+#define XMHF_PAL_STACKS   32
+#define XMHF_PAL_ENTRY_ALIGN 16  /* bytes */
+
+/* Section types are those of the public ABI, less SHARED_CODE, and: */
+#define XMHF_SECTION_RODATA 16u  /* data that the PAL can't write */
+
+enum xmhf_convention {
+    XMHF_CDECL = 1,      /* i386: 32-bit callers */
+    XMHF_SYSV = 2,       /* x86-64 System V */
+    XMHF_MICROSOFT = 3,  /* x86-64 Microsoft */
+};
+
+enum xmhf_direction { XMHF_IN = 1, XMHF_OUT = 2, XMHF_INOUT = 3 };
+
+#define XMHF_PAL_FLAG_PIC 2u  /* position-independent: the identity leaves the base out */
+
+struct xmhf_pal_section {
+    uint32_t type;
+    uint32_t reserved;
+    uint64_t pages;       /* of 4 KiB */
+    uint64_t start;       /* GVA, 4 KiB aligned */
+};
+
+struct xmhf_pal_param {
+    uint32_t type;        /* enum tv_param_type */
+    uint32_t direction;   /* enum xmhf_direction */
+    uint64_t size;        /* of what a POINTER points to, in bytes; INTEGER: 0 */
+};
+
+struct xmhf_pal_entry {
+    uint64_t address;     /* GVA */
+    uint32_t first_param; /* its parameters are param[first_param], ... */
+    uint32_t params;      /* ... so many */
+};
+
+struct xmhf_pal {
+    uint32_t size;        /* sizeof(struct xmhf_pal) */
+    uint32_t version;     /* XMHF_PAL_VERSION */
+    uint32_t convention;  /* enum xmhf_convention */
+    uint32_t flags;       /* XMHF_PAL_FLAG_* */
+    uint32_t sections, params, entries, stacks;  /* how many */
+    uint64_t budget;      /* TSC ticks that one call may run, interruptions not counted;
+                             0: no limit */
+    uint64_t reserved;
+    struct xmhf_pal_section section[XMHF_PAL_SECTIONS];
+    struct xmhf_pal_param param[XMHF_PAL_PARAMS];
+    struct xmhf_pal_entry entry[XMHF_PAL_ENTRIES];
+};
+
+_Static_assert(sizeof(struct xmhf_pal_section) == 24, "our ABI");
+_Static_assert(sizeof(struct xmhf_pal_param) == 16, "our ABI");
+_Static_assert(sizeof(struct xmhf_pal_entry) == 16, "our ABI");
+_Static_assert(sizeof(struct xmhf_pal) == 2352, "our ABI");
+_Static_assert(offsetof(struct xmhf_pal, section) == 48, "our ABI");
+_Static_assert(offsetof(struct xmhf_pal, param) == 1584, "our ABI");
+_Static_assert(offsetof(struct xmhf_pal, entry) == 2096, "our ABI");
+
+/*
+ * How a call of such a PAL ends: RAX is its result. RCX is 0; or the PAL has died in this
+ * call, or in another one at the same time: then RAX is 0, RCX tells why and RDX where.
+ */
+#define XMHF_STATUS_DEATH(rcx)   ((uint32_t)(rcx) & 0xff)         /* enum tv_death */
+#define XMHF_STATUS_VECTOR(rcx)  ((uint32_t)(rcx) >> 8 & 0xff)    /* of an exception */
+#define XMHF_STATUS_SECTION(rcx) ((uint32_t)(rcx) >> 16 & 0xff)   /* of the instruction; or */
+#define XMHF_NO_SECTION          0xffu
+/* RDX: offset of the instruction in that section, in bytes */
+
+/* What XMHF_HC_PAL_LIMITS tells. Pages are of 4 KiB and include tables. */
+struct xmhf_pal_limits {
+    uint32_t version;         /* XMHF_PAL_VERSION */
+    uint32_t features;        /* XMHF_FEATURE_* */
+    uint32_t sections, params, entries, stacks;  /* of one PAL, at most */
+    uint64_t pages;           /* of one PAL, at most */
+    uint64_t area;            /* bytes that one call's pointers may have, at most */
+    uint64_t pals_max, pals;              /* PALs of all processes: at most, and now */
+    uint64_t pages_max, pages_free;       /* pages for all of them */
+    uint64_t own_pals_max, own_pals;      /* PALs of this process */
+    uint64_t own_pages_max, own_pages;    /* pages of this process */
+};
+
+#define XMHF_FEATURE_CDECL     (1u << 0)
+#define XMHF_FEATURE_SYSV      (1u << 1)
+#define XMHF_FEATURE_MICROSOFT (1u << 2)
+#define XMHF_FEATURE_BUDGET    (1u << 3)
+#define XMHF_FEATURE_STACKS    (1u << 4)
+
+/* What XMHF_HC_PAL_STATS tells, of a PAL of either interface; of the dead the last one only. */
+struct xmhf_pal_stats {
+    uint32_t version;         /* XMHF_PAL_VERSION */
+    uint32_t stacks;
+    uint64_t calls;           /* begun */
+    uint64_t interruptions;
+    uint64_t exits;           /* from the PAL to the hypervisor, CPUID not counted */
+    uint32_t death;           /* enum tv_death */
+    uint32_t vector;          /* of the exception */
+    uint32_t section;         /* where: number of the section, or XMHF_NO_SECTION */
+    uint32_t offset;          /* in bytes */
+};
+
+_Static_assert(sizeof(struct xmhf_pal_limits) == 104, "our ABI");
+_Static_assert(sizeof(struct xmhf_pal_stats) == 48, "our ABI");
 
 #endif

@@ -8,7 +8,8 @@
 
 static struct tv_pal_sections sections;
 static struct tv_pal_params params;
-static struct tv_image im;
+static struct tv_public_lists lists;
+static struct tv_image im = { .sections = lists.sections, .params = lists.params, .entries = lists.entries };
 static uint64_t entry;
 static bool wide;
 
@@ -49,8 +50,8 @@ static void test_good(void **state)
     assert_int_equal(im.pages, 4);
     assert_int_equal(im.lowest, BASE);
     assert_int_equal(im.code, 0);
-    assert_int_equal(im.stack, 2);
-    assert_int_equal(im.param, 3);
+    assert_ptr_equal(tv_section_nth(&im, TV_SECTION_STACK, 0), &im.sections[2]);
+    assert_ptr_equal(tv_section_nth(&im, TV_SECTION_PARAM, 0), &im.sections[3]);
     assert_false(im.has_data);
     assert_int_equal(im.sections[3].first, 3);
     assert_int_equal(im.params[0].offset, 0x18);
@@ -155,8 +156,8 @@ static void test_several_of_a_role(void **state)
     sections.num_sections = 7;
     entry = BASE + 7 * PAGE_SIZE;
     expect(TV_OK);
-    assert_int_equal(im.stack, 2);
-    assert_int_equal(im.param, 3);
+    assert_ptr_equal(tv_section_nth(&im, TV_SECTION_STACK, 0), &im.sections[2]);
+    assert_ptr_equal(tv_section_nth(&im, TV_SECTION_PARAM, 0), &im.sections[3]);
     assert_int_equal(im.code, 6);
 }
 

@@ -34,8 +34,11 @@ static struct pal plain(void)
 
 static void identity(const struct pal *p, uint8_t id[PAL_ID_SIZE])
 {
+    struct tv_public_lists lists;
     br_sha256_context ctx;
-    struct tv_image im;
+    struct tv_image im = {
+        .sections = lists.sections, .params = lists.params, .entries = lists.entries,
+    };
 
     assert_int_equal(tv_check(&p->sections, &p->params, p->entry, p->wide, &im), TV_OK);
     tv_identity_begin(&ctx, &im);
@@ -47,8 +50,8 @@ static void identity(const struct pal *p, uint8_t id[PAL_ID_SIZE])
 static void encode(const struct pal *p, uint32_t mode, uint32_t convention, uint8_t id[PAL_ID_SIZE])
 {
     br_sha256_context ctx;
-    const uint32_t header[] = { mode, convention, 4, 1, 1, 4, 2, 0, (uint32_t)BASE, 0 };
-    const uint64_t entry = 0x40;
+    const uint32_t header[] = { mode, convention, 4, 1, 1, 4, 2, 0, (uint32_t)BASE, 0, 0, 0 };
+    const uint32_t entry[] = { 0x40, 0, 0, 2 };
     const uint32_t sections[] = {
         1, 5, 1, 0, 0x0000, 0,
         2, 3, 1, 0, 0x1000, 0,
@@ -58,9 +61,9 @@ static void encode(const struct pal *p, uint32_t mode, uint32_t convention, uint
     const uint32_t params[] = { 1, 1, 1, 0, 2, 3, 1, 0 };
 
     br_sha256_init(&ctx);
-    br_sha256_update(&ctx, "XMHFPAL\1", 8);
+    br_sha256_update(&ctx, "XMHFPAL\2", 8);
     br_sha256_update(&ctx, header, sizeof(header));
-    br_sha256_update(&ctx, &entry, sizeof(entry));
+    br_sha256_update(&ctx, entry, sizeof(entry));
     br_sha256_update(&ctx, sections, sizeof(sections));
     br_sha256_update(&ctx, params, sizeof(params));
     br_sha256_update(&ctx, p->contents, sizeof(p->contents));
@@ -142,8 +145,11 @@ static void test_pieces(void **state)
 {
     static struct pal p;
     uint8_t whole[PAL_ID_SIZE], pieces[PAL_ID_SIZE];
+    struct tv_public_lists lists;
     br_sha256_context ctx;
-    struct tv_image im;
+    struct tv_image im = {
+        .sections = lists.sections, .params = lists.params, .entries = lists.entries,
+    };
 
     (void)state;
     p = plain();

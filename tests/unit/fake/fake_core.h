@@ -10,7 +10,7 @@
 #include <hypapp/hypapp.h>
 
 #define FAKE_RAM_PAGES  2048u
-#define FAKE_POOL_PAGES 4000u
+#define FAKE_POOL_PAGES 6000u
 #define FAKE_MMIO       (1ULL << 40)   /* GPA of a device page */
 
 #define FAKE_RW  (ACCESS_READ | ACCESS_WRITE)

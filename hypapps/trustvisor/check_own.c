@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks the structure of a registration by our interface; pure. */
+#include "image.h"
+#include <xmhf/measurement.h>
+
+#define DATA_ALIGN 16u  /* of each POINTER's data in the PARAM section */
+
+static enum tv_error check_header(const struct xmhf_pal *d, bool wide)
+{
+    if (d->size != sizeof(*d) || d->version != XMHF_PAL_VERSION) {
+        return TV_BAD_STRUCT;
+    }
+    if (wide ? d->convention != XMHF_SYSV && d->convention != XMHF_MICROSOFT
+             : d->convention != XMHF_CDECL) {
+        return TV_BAD_CONVENTION;
+    }
+    return (d->flags & ~XMHF_PAL_FLAG_PIC) != 0 || d->reserved != 0 ? TV_BAD_FLAGS : TV_OK;
+}
+
+static bool known_type(uint32_t type)
+{
+    return (type >= TV_SECTION_CODE && type <= TV_SECTION_STACK) || type == XMHF_SECTION_RODATA;
+}
+
+static enum tv_error check_sections(const struct xmhf_pal *d, struct tv_image *im)
+{
+    if (d->sections == 0 || d->sections > XMHF_PAL_SECTIONS) {
+        return TV_BAD_SECTIONS;
+    }
+    for (uint32_t i = 0; i < d->sections; i++) {
+        const struct xmhf_pal_section *in = &d->section[i];
+        enum tv_error e = !known_type(in->type) ? TV_BAD_SECTION_TYPE
+                          : in->reserved != 0   ? TV_BAD_FLAGS
+                          : tv_image_section(im, in->type, in->start, in->pages);
+        if (e != TV_OK) {
+            return e;
+        }
+    }
+    return TV_OK;
+}
+
+static enum tv_error check_param(const struct xmhf_pal_param *p)
+{
+    if (p->type == TV_PARAM_INTEGER) {
+        return p->direction == XMHF_IN && p->size == 0 ? TV_OK : TV_BAD_DIRECTION;
+    }
+    if (p->type != TV_PARAM_POINTER) {
+        return TV_BAD_PARAM_TYPE;
+    }
+    if (p->direction < XMHF_IN || p->direction > XMHF_INOUT) {
+        return TV_BAD_DIRECTION;
+    }
+    return p->size > TV_AREA_MAX ? TV_PARAMS_TOO_BIG : TV_OK;
+}
+
+/* Each POINTER's data has its own place in the PARAM section, whatever entry is called; `*end`:
+ * bytes of all. */
+static enum tv_error check_params(const struct xmhf_pal *d, struct tv_image *im, uint64_t *end)
+{
+    *end = 0;
+    if (d->params > XMHF_PAL_PARAMS) {
+        return TV_BAD_PARAMS;
+    }
+    for (uint32_t i = 0; i < d->params; i++) {
+        const struct xmhf_pal_param *in = &d->param[i];
+        enum tv_error e = check_param(in);
+        if (e != TV_OK) {
+            return e;
+        }
+        im->params[i] = (struct tv_param){
+            in->size, (uint32_t)*end, (uint32_t)in->size, (uint8_t)in->type,
+            (uint8_t)in->direction,
+        };
+        im->has_data = im->has_data || in->size != 0;
+        *end = align_up(*end + in->size, DATA_ALIGN);
+    }
+    im->param_count = d->params;
+    return *end > TV_AREA_MAX ? TV_PARAMS_TOO_BIG : TV_OK;
+}
+
+/* Each call that can be under way has a STACK and, unless there is no POINTER, a PARAM section
+ * that all data fits in. */
+static enum tv_error check_stacks(const struct xmhf_pal *d, uint64_t bytes, struct tv_image *im)
+{
+    bool areas = tv_section_nth(im, TV_SECTION_PARAM, 0) != NULL;
+
+    if (d->stacks == 0 || d->stacks > XMHF_PAL_STACKS ||
+        tv_section_nth(im, TV_SECTION_STACK, d->stacks - 1) == NULL ||
+        tv_section_nth(im, TV_SECTION_STACK, d->stacks) != NULL ||
+        (areas && tv_section_nth(im, TV_SECTION_PARAM, d->stacks - 1) == NULL) ||
+        tv_section_nth(im, TV_SECTION_PARAM, d->stacks) != NULL) {
+        return TV_BAD_STACKS;
+    }
+    for (uint32_t i = 0; i < d->params && !areas; i++) {
+        if (d->param[i].type == TV_PARAM_POINTER) {
+            return TV_NO_PARAM;
+        }
+    }
+    for (uint32_t k = 0; k < d->stacks && areas; k++) {
+        if (bytes > tv_section_nth(im, TV_SECTION_PARAM, k)->pages * PAGE_SIZE) {
+            return TV_PARAMS_TOO_BIG;
+        }
+    }
+    im->stacks = d->stacks;
+    return TV_OK;
+}
+
+/* Entry `i` against the ones before. */
+static bool entry_good(const struct xmhf_pal *d, uint32_t i, const struct tv_image *im)
+{
+    const struct xmhf_pal_entry *e = &d->entry[i];
+    const struct tv_section *code = tv_section_at(im, e->address);
+
+    if (code == NULL || code->type != TV_SECTION_CODE || e->address % XMHF_PAL_ENTRY_ALIGN != 0 ||
+        (e->address & PAGE_MASK) >= PAGE_SIZE - TV_STUB_BLOCK ||
+        e->address >> PAGE_SHIFT != d->entry[0].address >> PAGE_SHIFT ||
+        e->first_param > d->params || e->params > d->params - e->first_param) {
+        return false;
+    }
+    for (uint32_t k = 0; k < i; k++) {
+        if (d->entry[k].address == e->address) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum tv_error check_entries(const struct xmhf_pal *d, uint64_t entry, struct tv_image *im)
+{
+    if (tv_section_nth(im, TV_SECTION_CODE, 0) == NULL) {
+        return TV_NO_CODE;
+    }
+    if (d->entries == 0 || d->entries > XMHF_PAL_ENTRIES) {
+        return TV_BAD_ENTRIES;
+    }
+    for (uint32_t i = 0; i < d->entries; i++) {
+        const struct xmhf_pal_entry *e = &d->entry[i];
+        if (!entry_good(d, i, im)) {
+            return TV_BAD_ENTRIES;
+        }
+        im->entries[i] = (struct tv_entry){ e->address, e->first_param, e->params };
+    }
+    im->entry_count = d->entries;
+    im->entry = im->entries[0].va;
+    im->code = (uint8_t)(tv_section_at(im, im->entry) - im->sections);
+    return im->entry == entry ? TV_OK : TV_BAD_ENTRY;
+}
+
+enum tv_error tv_check_own(const struct xmhf_pal *d, uint64_t entry, bool wide,
+                           struct tv_image *im)
+{
+    enum tv_error e = check_header(d, wide);
+    uint64_t bytes;
+
+    tv_image_begin(im, wide);
+    im->own = true;
+    im->convention = (uint8_t)d->convention;
+    im->flags = d->flags;
+    im->budget = d->budget;
+    if (e == TV_OK) {
+        e = check_sections(d, im);
+    }
+    if (e == TV_OK) {
+        e = check_params(d, im, &bytes);
+    }
+    if (e == TV_OK) {
+        e = check_stacks(d, bytes, im);
+    }
+    return e == TV_OK ? check_entries(d, entry, im) : e;
+}

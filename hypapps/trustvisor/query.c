@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* What a process may ask about PALs: limits, and statistics of its own. */
+#include "tv.h"
+
+/* Give the caller a structure at RCX that it expects to have RSI bytes. */
+static enum hc_result give(struct vcpu *v, const struct hyp_caller *c, const void *what,
+                           uint64_t size)
+{
+    const uint64_t to = tv_arg(v, c, GPR_RCX);
+    struct gm_fault f;
+    enum gm_result r = tv_reaches(c, to, size, &f) ? gm_write(c, gva(to), what, size, &f)
+                                                   : GM_FAULT;
+
+    return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, r == GM_OK ? TV_OK : TV_NOT_RAM);
+}
+
+enum hc_result tv_limits(struct vcpu *v, const struct hyp_caller *c)
+{
+    struct xmhf_pal_limits l = {
+        .version = XMHF_PAL_VERSION,
+        .features = XMHF_FEATURE_CDECL | XMHF_FEATURE_SYSV | XMHF_FEATURE_MICROSOFT |
+                    XMHF_FEATURE_BUDGET | XMHF_FEATURE_STACKS,
+        .sections = XMHF_PAL_SECTIONS,
+        .params = XMHF_PAL_PARAMS,
+        .entries = XMHF_PAL_ENTRIES,
+        .stacks = XMHF_PAL_STACKS,
+        .pages = TV_PAGES_MAX,
+        .area = TV_AREA_MAX,
+        .pals_max = TV_SLOTS,
+        .pages_max = pool_total(),
+        .pages_free = pool_free_count(),
+        .own_pals_max = TV_PALS_PER_PROCESS,
+        .own_pages_max = tv_pages_per_process(pool_total()),
+    };
+
+    if (tv_arg(v, c, GPR_RSI) != sizeof(l)) {
+        return tv_done(v, TV_BAD_STRUCT);
+    }
+    l.pals = registry_count(REGISTRY_ALL);
+    l.own_pals = registry_charge(tv_owner(&c->paging), &l.own_pages);
+    return give(v, c, &l, sizeof(l));
+}
+
+enum hc_result tv_stats(struct vcpu *v, const struct hyp_caller *c)
+{
+    const uint64_t owner = tv_owner(&c->paging), entry = tv_arg(v, c, GPR_RDI);
+    struct tv_slot *s = registry_get(owner, entry, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING), NULL);
+    struct xmhf_pal_stats st;
+    bool found = s != NULL && s->pal->image.entry == entry;
+
+    if (found) {
+        death_stats(s->pal, &st);
+    }
+    if (s != NULL) {
+        registry_put(s);
+    }
+    if (tv_arg(v, c, GPR_RSI) != sizeof(st)) {
+        return tv_done(v, TV_BAD_STRUCT);
+    }
+    if (!found && !death_last_stats(owner, entry, &st)) {
+        return tv_done(v, TV_NOT_FOUND);
+    }
+    return give(v, c, &st, sizeof(st));
+}
