@@ -42,6 +42,12 @@ static void signal_cpu(struct vcpu *t, const struct icr *icr)
     }
 }
 
+/* In x2APIC mode the logical id follows from the id (SDM vol. 3, 11.12.10.2). */
+static uint32_t x2apic_ldr(uint32_t id)
+{
+    return id >> 4 << 16 | 1u << (id & 15);
+}
+
 /* True if `icr` is one of those that we carry out. */
 static bool carry_out(struct vcpu *v, const struct icr *icr, bool x2apic)
 {
@@ -50,7 +56,9 @@ static bool carry_out(struct vcpu *v, const struct icr *icr, bool x2apic)
     }
     for (unsigned i = 0; i < vcpu_count; i++) {
         struct vcpu *t = vcpus[i];
-        const struct icr_target target = { t->apic_id, ldr[i], dfr[i] ? dfr[i] : 0xffffffff };
+        const struct icr_target target = {
+            t->apic_id, x2apic ? x2apic_ldr(t->apic_id) : ldr[i], dfr[i] ? dfr[i] : 0xffffffff,
+        };
         if (icr_matches(icr, v->apic_id, &target, x2apic)) {
             signal_cpu(t, icr);
             if (t != v) {

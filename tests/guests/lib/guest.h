@@ -118,7 +118,8 @@ static inline void apic_write(unsigned reg, uint32_t v)
 {
     __asm__ volatile("movl %0, (%1)" :: "r"(v), "r"((uint64_t)0xfee00000u + reg) : "memory");
 }
-void ipi(uint32_t dest, uint32_t command);            /* xAPIC; waits for its delivery */
+extern bool x2apic;                                   /* a guest sets it that enters the mode */
+void ipi(uint32_t dest, uint32_t command);            /* waits for its delivery */
 
 /* What a started AP does after its tables are loaded; then it halts. */
 extern void (*volatile ap_main)(struct cpu *c);

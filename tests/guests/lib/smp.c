@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Starting CPUs, IPIs and delays, for the tiny guests. */
+#include <x86/msr.h>
 #include "guest.h"
 
 extern const uint8_t trampoline_start[], trampoline_end[];
@@ -35,8 +36,15 @@ void delay_us(unsigned us)
     }
 }
 
+bool x2apic;
+
 void ipi(uint32_t dest, uint32_t command)
 {
+    if (x2apic) { /* what was stored before must be seen there first (SDM vol. 3, 11.12.3) */
+        __asm__ volatile("mfence; lfence" ::: "memory");
+        wrmsr(MSR_X2APIC_ICR, (uint64_t)dest << 32 | command);
+        return;
+    }
     apic_write(0x310, dest << 24);
     apic_write(0x300, command);
     for (unsigned i = 0; i < 1000000 && (apic_read(0x300) & 0x1000); i++) {

@@ -198,8 +198,9 @@ ap_entry64:
     movw %ax, %ds
     movw %ax, %es
     movw %ax, %ss
-    movl $0xfee00020, %eax
-    movl (%rax), %edi
+    movl $1, %eax               /* not from the APIC, which has no page in x2APIC mode */
+    cpuid
+    movl %ebx, %edi
     shrl $24, %edi              /* the index is the APIC id on all benches */
     movl %edi, %eax
     shll $16, %eax
