@@ -124,6 +124,8 @@ static enum exit_kind other_kind(uint32_t reason)
     }
 }
 
+/* Out of line, so that the usual exits save no registers for it. */
+__attribute__((noinline))
 static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
 {
     e->insn_len = 0;

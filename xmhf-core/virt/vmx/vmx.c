@@ -185,7 +185,9 @@ static int cpu_init(struct vcpu *v)
     return 0;
 }
 
-/* What changed since the OS's last entry. */
+/* What changed since the OS's last entry. This and the next two are out of line, so that the usual
+ * exits save no registers for them. */
+__attribute__((noinline))
 static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
 {
     if (s->flush_nested) {
@@ -211,6 +213,7 @@ static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
 }
 
 /* `how`: what vmx_enter answered; nothing ran. */
+__attribute__((noinline))
 static void not_entered(struct vmx_cpu *s, struct exit *e, unsigned how)
 {
     if (how == 1) { /* an NMI came while we were in the core */
@@ -240,6 +243,7 @@ static bool is_stale_init(struct vcpu *v, uint32_t reason)
 }
 
 /* An exit with something in `rare`. */
+__attribute__((noinline))
 static void decode_rare(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, struct exit *e)
 {
     bool after_sipi = s->after_sipi;
@@ -254,6 +258,21 @@ static void decode_rare(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, stru
     if (after_sipi && reason != VMX_EXIT_SIPI) {
         s->after_sipi = is_stale_init(v, reason);
         e->kind = s->after_sipi ? EXIT_NONE : e->kind;
+    }
+}
+
+/* After an exit. Apart from `run`, or the compiler saves registers to keep field numbers in. */
+__attribute__((noinline))
+static void look_at_exit(struct vcpu *v, struct vmx_cpu *s, struct exit *e)
+{
+    v->regs.rip = vmcs_read(VMCS_GUEST_RIP);
+    v->regs.gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
+    v->regs.rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+    uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
+    if (s->rare) {
+        decode_rare(v, s, reason, e);
+    } else {
+        vmx_decode(v, reason, e);
     }
 }
 
@@ -273,15 +292,7 @@ static void run(struct vcpu *v, struct exit *e)
         return;
     }
     s->launched[s->in_sandbox] = true;
-    v->regs.rip = vmcs_read(VMCS_GUEST_RIP);
-    v->regs.gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
-    v->regs.rflags = vmcs_read(VMCS_GUEST_RFLAGS);
-    uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
-    if (s->rare) {
-        decode_rare(v, s, reason, e);
-    } else {
-        vmx_decode(v, reason, e);
-    }
+    look_at_exit(v, s, e);
 }
 
 static void set_cr2(struct vcpu *v, uint64_t cr2)
