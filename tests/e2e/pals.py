@@ -13,7 +13,7 @@ from common import E2E, SOURCE, Skipped, check
 # Program and arguments. The last two leave PALs of dead processes behind, which makes memory
 # reappear later: the others find a leak more surely before.
 PROGRAMS = (("pal_compat", ""), ("pal_errors", ""), ("pal_attack", ""), ("pal_fuzz", "20000"), ("pal_spin", "2"),
-            ("pal_test", "200"), ("pal_stress", "5"))
+            ("pal_module", ""), ("pal_test", "200"), ("pal_stress", "5"))
 LIMIT = 1200  # seconds, several times what an idle host takes
 
 
@@ -80,7 +80,7 @@ def test_pal_windows_build(machines):
             raise Skipped("there is no MinGW: apt-get install gcc-mingw-w64-i686 gcc-mingw-w64-x86-64")
         for name, sources in (("pal_compat", (E2E / "pal" / "pal_compat.c",)),
                               ("demo_pal", (sdk / "examples" / "demo_pal.c", sdk / "lib" / "pal.c",
-                                            sdk / "lib" / "os_windows.c"))):
+                                            sdk / "lib" / "module.c", sdk / "lib" / "os_windows.c"))):
             if (target, name) == ("i686", "demo_pal"):
                 continue  # it computes with 64-bit words
             program = machines.scratch / f"{name}-{target}.exe"

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* The PAL library: our own interface. */
+#include <pal/module.h>
+#include "os.h"
+#include <string.h>
+
+/* --- sections ------------------------------------------------------------------------- */
+
+static void *add_section(struct pal_module *m, uint32_t type, size_t pages)
+{
+    struct xmhf_pal_section *s;
+    void *start = (char *)m->memory + m->size;
+
+    if (pages == 0) {
+        return NULL;
+    }
+    s = &m->pal.section[m->pal.sections++];
+    s->type = type;
+    s->pages = pages;
+    s->start = (uintptr_t)start;
+    m->size += pages * PAL_PAGE;
+    return start;
+}
+
+static size_t pages_of(size_t bytes)
+{
+    return (bytes + PAL_PAGE - 1) / PAL_PAGE;
+}
+
+/* A page of jumps, one for each entry, then the code. */
+static void *add_code(struct pal_module *m, const struct pal_module_spec *spec)
+{
+    size_t size = (size_t)((const char *)spec->code_end - (const char *)spec->code_start);
+    size_t pages = 1 + pages_of(size);
+    char *start = add_section(m, TV_SECTION_CODE, pages);
+
+    memset(start, 0xcc, pages * PAL_PAGE); /* INT3 */
+    memcpy(start + PAL_PAGE, spec->code_start, size);
+    return start + PAL_PAGE;
+}
+
+static size_t pages_in_all(const struct pal_module_spec *spec)
+{
+    size_t code = (size_t)((const char *)spec->code_end - (const char *)spec->code_start);
+
+    return 1 + pages_of(code) + pages_of(spec->rodata_size) + spec->data_pages +
+           (size_t)spec->stacks * (spec->stack_pages + spec->param_pages);
+}
+
+int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec)
+{
+    memset(m, 0, sizeof(*m));
+    m->memory = spec->stacks <= XMHF_PAL_STACKS ? pal_os_alloc(pages_in_all(spec) * PAL_PAGE) : NULL;
+    if (m->memory == NULL) {
+        return -1;
+    }
+    m->pal.size = sizeof(m->pal);
+    m->pal.version = XMHF_PAL_VERSION;
+    m->pal.convention = spec->convention;
+    m->pal.stacks = spec->stacks;
+    m->pal.budget = spec->budget;
+    m->code_start = spec->code_start;
+    m->code = add_code(m, spec);
+    m->data = add_section(m, TV_SECTION_DATA, spec->data_pages);
+    m->rodata = add_section(m, XMHF_SECTION_RODATA, pages_of(spec->rodata_size));
+    if (m->rodata != NULL) {
+        memcpy(m->rodata, spec->rodata, spec->rodata_size);
+    }
+    for (unsigned k = 0; k < spec->stacks; k++) {
+        add_section(m, TV_SECTION_STACK, spec->stack_pages);
+        add_section(m, TV_SECTION_PARAM, spec->param_pages);
+    }
+    return 0;
+}
+
+/* --- parameters and entries ----------------------------------------------------------- */
+
+static int add_param(struct pal_module *m, uint32_t type, uint32_t direction, uint64_t bytes)
+{
+    if (m->pal.params >= XMHF_PAL_PARAMS) {
+        return -1;
+    }
+    m->pal.param[m->pal.params] = (struct xmhf_pal_param){ type, direction, bytes };
+    return (int)m->pal.params++;
+}
+
+int pal_module_integer(struct pal_module *m)
+{
+    return add_param(m, TV_PARAM_INTEGER, XMHF_IN, 0);
+}
+
+int pal_module_pointer(struct pal_module *m, enum xmhf_direction direction, uint64_t bytes)
+{
+    return add_param(m, TV_PARAM_POINTER, direction, bytes);
+}
+
+void *pal_module_entry(struct pal_module *m, const void *function, int first, unsigned params)
+{
+    const ptrdiff_t in_code = (const char *)function - (const char *)m->code_start;
+    uint8_t *at = (uint8_t *)m->memory + m->pal.entries * XMHF_PAL_ENTRY_ALIGN;
+    int32_t distance;
+
+    if (m->pal.entries >= XMHF_PAL_ENTRIES) {
+        return NULL;
+    }
+    distance = (int32_t)((const uint8_t *)m->code + in_code - (at + 5));
+    at[0] = 0xe9; /* JMP rel32 */
+    memcpy(at + 1, &distance, sizeof(distance));
+    m->pal.entry[m->pal.entries++] =
+        (struct xmhf_pal_entry){ (uintptr_t)at, first < 0 ? 0 : (uint32_t)first, params };
+    return at;
+}
+
+/* --- hypercalls ------------------------------------------------------------------------ */
+
+uint64_t pal_module_register(struct pal_module *m)
+{
+    uint64_t error = pal_hypercall(XMHF_HC_PAL_REGISTER, (uintptr_t)&m->pal, 0, 0,
+                                   m->pal.entry[0].address);
+
+    m->registered = error == TV_OK;
+    return error;
+}
+
+uint64_t pal_module_unregister(struct pal_module *m)
+{
+    uint64_t error = pal_hypercall(XMHF_HC_PAL_UNREGISTER, m->pal.entry[0].address, 0, 0, 0);
+
+    if (error == TV_OK) {
+        m->registered = false;
+    }
+    return error;
+}
+
+void pal_module_destroy(struct pal_module *m)
+{
+    if (m->registered) {
+        pal_module_unregister(m);
+    }
+    if (m->memory != NULL) {
+        pal_os_free(m->memory, m->size);
+        m->memory = NULL;
+    }
+}
+
+uint64_t pal_limits(struct xmhf_pal_limits *l)
+{
+    return pal_hypercall(XMHF_HC_PAL_LIMITS, (uintptr_t)l, 0, sizeof(*l), 0);
+}
+
+uint64_t pal_stats(const void *entry, struct xmhf_pal_stats *st)
+{
+    return pal_hypercall(XMHF_HC_PAL_STATS, (uintptr_t)st, 0, sizeof(*st), (uintptr_t)entry);
+}
+
+const char *pal_death_text(uint64_t death)
+{
+    switch (death) {
+#define X(name, number, sentence) case number: return sentence;
+    TV_DEATHS(X)
+#undef X
+    default:
+        return "unknown cause";
+    }
+}
+
+/* --- the call -------------------------------------------------------------------------- */
+
+/*
+ * Call `entry` with `args`, which hold the arguments in registers first and are at least as
+ * many as those; out[0..2] become RAX, RCX, RDX. `n`: arguments on the stack, after `stack`.
+ */
+#ifdef __x86_64__
+#define SYMBOLS(name) ".globl " name "\n" name ":\n"
+/* System V itself: RDI entry, RSI args (6), RDX out, RCX n, R8 stack. */
+__asm__(".text\n"
+        SYMBOLS("pal_module_call_sysv")
+        "push %rbp; mov %rsp, %rbp; push %rbx; push %rdx\n"
+        "mov %rdi, %rax; mov %rsi, %rbx\n"
+        "lea 1(%rcx), %rdx; and $-2, %rdx; shl $3, %rdx; sub %rdx, %rsp\n"
+        "1: test %rcx, %rcx; jz 2f; dec %rcx\n"
+        "mov (%r8,%rcx,8), %rdx; mov %rdx, (%rsp,%rcx,8); jmp 1b\n"
+        "2: mov (%rbx), %rdi; mov 8(%rbx), %rsi; mov 16(%rbx), %rdx; mov 24(%rbx), %rcx\n"
+        "mov 32(%rbx), %r8; mov 40(%rbx), %r9\n"
+        "call *%rax\n"
+        "lea -16(%rbp), %rsp; pop %rdi; pop %rbx; pop %rbp\n"
+        "mov %rax, (%rdi); mov %rcx, 8(%rdi); mov %rdx, 16(%rdi); ret\n"
+        /* To Microsoft's, whose arguments on the stack (n, all) count from the first. */
+        SYMBOLS("pal_module_call_ms")
+        "push %rbp; mov %rsp, %rbp; push %rbx; push %rdx\n"
+        "mov %rdi, %rax; mov %rsi, %rbx\n"
+        "lea 1(%rcx), %rdx; and $-2, %rdx; shl $3, %rdx; sub %rdx, %rsp\n"
+        "1: test %rcx, %rcx; jz 2f; dec %rcx\n"
+        "mov (%r8,%rcx,8), %rdx; mov %rdx, (%rsp,%rcx,8); jmp 1b\n"
+        "2: mov (%rbx), %rcx; mov 8(%rbx), %rdx; mov 16(%rbx), %r8; mov 24(%rbx), %r9\n"
+        "call *%rax\n"
+        "lea -16(%rbp), %rsp; pop %rdi; pop %rbx; pop %rbp\n"
+        "mov %rax, (%rdi); mov %rcx, 8(%rdi); mov %rdx, 16(%rdi); ret\n");
+typedef void (PAL_ABI *caller)(void *entry, const pal_word *args, pal_word out[3], pal_word n,
+                               const pal_word *stack);
+extern const uint8_t pal_module_call_sysv[], pal_module_call_ms[];
+
+static void raw_call(const struct pal_module *m, void *entry, const pal_word *args, unsigned n,
+                     pal_word out[3])
+{
+    if (m->pal.convention == XMHF_MICROSOFT) {
+        ((caller)(uintptr_t)pal_module_call_ms)(entry, args, out, n < 4 ? 4 : n, args);
+    } else {
+        ((caller)(uintptr_t)pal_module_call_sysv)(entry, args, out, n < 6 ? 0 : n - 6, args + 6);
+    }
+}
+#else
+#ifdef _WIN32
+#define SYMBOLS(name) ".globl _" name "\n_" name ":\n"
+#else
+#define SYMBOLS(name) ".globl " name "\n" name ":\n"
+#endif
+/* cdecl: entry, args, out, n. */
+__asm__(".text\n"
+        SYMBOLS("pal_module_call_cdecl")
+        "push %ebp; mov %esp, %ebp; push %ebx; push %esi\n"
+        "mov 12(%ebp), %esi; mov 20(%ebp), %ecx\n"
+        "lea (,%ecx,4), %edx; sub %edx, %esp; and $-16, %esp\n"
+        "1: test %ecx, %ecx; jz 2f; dec %ecx\n"
+        "mov (%esi,%ecx,4), %edx; mov %edx, (%esp,%ecx,4); jmp 1b\n"
+        "2: call *8(%ebp)\n"
+        "lea -8(%ebp), %esp; mov 16(%ebp), %ebx\n"
+        "mov %eax, (%ebx); mov %ecx, 4(%ebx); mov %edx, 8(%ebx)\n"
+        "pop %esi; pop %ebx; pop %ebp; ret\n");
+typedef void (PAL_ABI *caller)(void *entry, const pal_word *args, pal_word out[3], pal_word n);
+extern const uint8_t pal_module_call_cdecl[];
+
+static void raw_call(const struct pal_module *m, void *entry, const pal_word *args, unsigned n,
+                     pal_word out[3])
+{
+    (void)m;
+    ((caller)(uintptr_t)pal_module_call_cdecl)(entry, args, out, n);
+}
+#endif
+
+struct pal_answer pal_module_call(const struct pal_module *m, void *entry, const pal_word *args,
+                                  unsigned n)
+{
+    pal_word all[XMHF_PAL_PARAMS] = { 0 }, out[3] = { 0 };
+
+    memcpy(all, args, (n < XMHF_PAL_PARAMS ? n : XMHF_PAL_PARAMS) * sizeof(args[0]));
+    __asm__ volatile("" : : "r"(all) : "memory"); /* pointers may lead anywhere */
+    raw_call(m, entry, all, n, out);
+    __asm__ volatile("" : : : "memory");
+    return (struct pal_answer){
+        .result = out[0],
+        .death = (enum tv_death)XMHF_STATUS_DEATH(out[1]),
+        .vector = XMHF_STATUS_VECTOR(out[1]),
+        .section = XMHF_STATUS_SECTION(out[1]),
+        .offset = (uint32_t)out[2],
+    };
+}
