@@ -11,6 +11,18 @@ void tv_image_begin(struct tv_image *im, bool wide)
     };
 }
 
+/* Count the section behind the last one, and find its place among them. */
+static void put_in_order(struct tv_image *im)
+{
+    const uint32_t fresh = im->section_count++;
+    uint32_t i = fresh;
+
+    for (; i > 0 && im->sections[im->order[i - 1]].start > im->sections[fresh].start; i--) {
+        im->order[i] = im->order[i - 1];
+    }
+    im->order[i] = (uint8_t)fresh;
+}
+
 enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages)
 {
     struct tv_section *out = &im->sections[im->section_count];
@@ -32,11 +44,9 @@ enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t star
             return TV_OVERLAP;
         }
     }
-    if (out->start < im->lowest) {
-        im->lowest = out->start;
-    }
     im->pages += out->pages;
-    im->section_count++;
+    put_in_order(im);
+    im->lowest = im->sections[im->order[0]].start;
     return TV_OK;
 }
 
@@ -152,12 +162,16 @@ enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_para
 
 bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b)
 {
-    for (uint32_t i = 0; i < a->section_count; i++) {
-        for (uint32_t k = 0; k < b->section_count; k++) {
-            if (ranges_overlap(a->sections[i].start, a->sections[i].pages * PAGE_SIZE,
-                               b->sections[k].start, b->sections[k].pages * PAGE_SIZE)) {
-                return true;
-            }
+    uint32_t i = 0, k = 0;
+
+    while (i < a->section_count && k < b->section_count) {
+        const struct tv_section *s = &a->sections[a->order[i]], *t = &b->sections[b->order[k]];
+        if (tv_section_end(s) <= t->start) {
+            i++;
+        } else if (tv_section_end(t) <= s->start) {
+            k++;
+        } else {
+            return true;
         }
     }
     return false;

@@ -67,6 +67,7 @@ struct tv_image {
     uint8_t word;                /* bytes of the PAL's machine word */
     uint8_t code;                /* index of the entries' CODE section */
     bool has_data;               /* some POINTER has a size */
+    uint8_t order[XMHF_PAL_SECTIONS]; /* the sections by address: indexes in sections[] */
     struct tv_section *sections; /* in memory that the owner of this provides */
     struct tv_param *params;
     struct tv_entry *entries;
@@ -109,7 +110,8 @@ static inline uint64_t tv_section_end(const struct tv_section *s)
     return s->start + s->pages * PAGE_SIZE;
 }
 
-/* True if a section of `a` and one of `b` share a page. */
+/* True if a section of `a` and one of `b` share a page. Takes as many steps as both have
+ * sections. */
 bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b);
 
 /* The section that holds page `index` (< im->pages). */

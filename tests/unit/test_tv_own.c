@@ -247,6 +247,38 @@ static void test_errors(void **state)
     assert_int_equal(reg(), TV_NO_PARAM);
 }
 
+/* Images overlap if some pair of their sections does. */
+static void test_overlap(void **state)
+{
+    static struct tv_own_lists lists[2];
+    struct tv_image im[2];
+    uint64_t seed = 7;
+    unsigned yes = 0;
+
+    (void)state;
+    for (unsigned round = 0; round < 20000; round++) {
+        bool expected = false;
+        for (unsigned m = 0; m < 2; m++) {
+            im[m].sections = lists[m].sections;
+            tv_image_begin(&im[m], true);
+            for (uint64_t n = unit_below(&seed, 8); n > 0; n--) {
+                tv_image_section(&im[m], TV_SECTION_DATA, unit_below(&seed, 300) * PAGE_SIZE,
+                                 1 + unit_below(&seed, 8));
+            }
+        }
+        for (unsigned i = 0; i < im[0].section_count; i++) {
+            for (unsigned k = 0; k < im[1].section_count; k++) {
+                const struct tv_section *s = &im[0].sections[i], *t = &im[1].sections[k];
+                expected = expected || (s->start < tv_section_end(t) && t->start < tv_section_end(s));
+            }
+        }
+        assert_int_equal(tv_images_overlap(&im[0], &im[1]), expected);
+        assert_int_equal(tv_images_overlap(&im[1], &im[0]), expected);
+        yes += expected;
+    }
+    assert_true(yes > 1000 && yes < 19000);
+}
+
 static void test_bad_places(void **state)
 {
     (void)state;
@@ -689,7 +721,7 @@ static void test_xstate_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_errors), TEST(test_bad_places), TEST(test_identity), TEST(test_call),
+        TEST(test_errors), TEST(test_overlap), TEST(test_bad_places), TEST(test_identity), TEST(test_call),
         TEST(test_microsoft), TEST(test_entries), TEST(test_directions), TEST(test_two_stacks),
         TEST(test_busy_unregister), TEST(test_death), TEST(test_death_of_several),
         TEST(test_budget), TEST(test_limits), TEST(test_quota_pages), TEST(test_no_memory),
