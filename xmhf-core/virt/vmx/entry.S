@@ -82,13 +82,16 @@ vmx_exit:
     ret
 
     /*
-     * void vmx_park(const atomic_uint *wake): sleep until an NMI, unless *wake is non-zero. An
-     * NMI between the look and the HLT returns behind the HLT.
+     * void vmx_park(const atomic_uint *wake, const atomic_uint *nmis_seen): sleep until an NMI,
+     * unless *wake is non-zero or an NMI was taken before. An NMI between the looks and the HLT
+     * returns behind the HLT.
      */
     .globl vmx_park, vmx_park_start, vmx_park_end
 vmx_park:
 vmx_park_start:
     cmpl $0, (%rdi)
+    jne vmx_park_end
+    cmpl $0, (%rsi)
     jne vmx_park_end
     hlt
 vmx_park_end:

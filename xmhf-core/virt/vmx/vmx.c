@@ -13,7 +13,7 @@
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 
-void vmx_park(const atomic_uint *wake);
+void vmx_park(const atomic_uint *wake, const atomic_uint *nmis_seen);
 unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched);
 
 #define STALE_INIT_TICKS 20000 /* more than an entry and an exit take */
@@ -324,7 +324,7 @@ static void take_interrupts(struct vcpu *v)
 static void park(struct vcpu *v)
 {
     if (ipi_traps_icr()) {
-        vmx_park(&v->requests);
+        vmx_park(&v->requests, &v->nmis_seen);
         return;
     }
     vmx(v)->queued.full = false;
