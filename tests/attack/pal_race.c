@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define PAGES 4
+#define LINGER 200000u
 #define WORDS (PAGES * 4096 / sizeof(pal_word))
 
 typedef pal_word (PAL_ABI *race_fn)(pal_word *words, pal_word n);
@@ -30,6 +31,9 @@ PAL_CODE static PAL_ABI pal_word change(pal_word *words, pal_word n)
     }
     if (n == 0 && !pal_inside()) {
         return 0;
+    }
+    for (unsigned i = 0; i < LINGER; i++) { /* time for the buffer to go before the copy back */
+        __asm__ volatile("");
     }
     while (n == 0) {
         __asm__ volatile("pause");

@@ -3,7 +3,8 @@
  * Registration, a call and unregistering with descriptors and arguments from a hostile
  * process, against the fake core. The input is the kind of caller, where something goes
  * wrong, and 10-byte edits of a good registration. Whatever comes: the pool gets all pages
- * back, and an error has changed no byte of the guest and no register but RAX.
+ * back, an error has changed no byte of the guest and no register but RAX, and a PAL that
+ * turns over every bit of its parameters changes its caller's buffers and nothing else.
  */
 #include "unit.h"
 
@@ -32,6 +33,9 @@ static struct tv_pal_params params;
 static uint64_t entry, sections_at, params_at, args[6];
 static size_t pool_at_rest, ram_bytes;
 static uint8_t *pristine, *before; /* the guest's RAM at first, and before a hypercall */
+static uint8_t *expected;          /* and behind a call */
+static struct vcpu_regs called_with;
+static uint64_t arguments[TV_MAX_PARAMS];
 
 /* --- the process ----------------------------------------------------------------- */
 
@@ -63,7 +67,8 @@ static void start(void)
     pool_at_rest = fake.pool_free;
     pristine = malloc(ram_bytes);
     before = malloc(ram_bytes);
-    CHECK(pristine != NULL && before != NULL);
+    expected = malloc(ram_bytes);
+    CHECK(pristine != NULL && before != NULL && expected != NULL);
     memcpy(pristine, fake_ram(0), ram_bytes);
 }
 
@@ -224,27 +229,86 @@ static void tidy_up(void)
     CHECK(fake.pool_free == pool_at_rest);
 }
 
-/* One call with these arguments, interrupted once; the PAL itself does nothing. */
-static void call(bool interrupt)
+/* Argument `i` by the calling convention; written down anew, not taken from the code under test. */
+static uint64_t argument(unsigned i)
+{
+    static const enum gpr registers[] = { GPR_RDI, GPR_RSI, GPR_RDX, GPR_RCX, GPR_R8, GPR_R9 };
+    const bool wide = fake.caller.paging.mode == MODE_LONG64;
+    uint64_t value = 0;
+
+    if (wide && i < ARRAY_SIZE(registers)) {
+        return called_with.gpr[registers[i]];
+    }
+    memcpy(&value, fake_at(CR3, RSP + (wide ? 8 * (i - 5) : 4 * (i + 1))), wide ? 8 : 4);
+    return value;
+}
+
+/* The PAL inverts all of its PARAM section, with what the core has put there for itself. */
+static void hostile_pal(void)
+{
+    struct tv_pal *pal = call_running(&v)->pal;
+    const struct tv_section *s = &pal->image.sections[pal->image.param];
+
+    for (uint32_t i = 0; i < s->pages; i++) {
+        uint8_t *page = space_frame(&pal->space, s->first + i);
+        for (size_t k = 0; k < PAGE_SIZE; k++) {
+            page[k] = (uint8_t)~page[k];
+        }
+    }
+}
+
+/* Then all buffers are inverted, wherever they overlap, and nothing else has changed. */
+static void expect_buffers(void)
+{
+    const unsigned word = fake.caller.paging.mode == MODE_LONG64 ? 8 : 4;
+
+    memcpy(expected, before, ram_bytes);
+    for (uint32_t i = 0; i < params.num_params; i++) {
+        const struct tv_pal_param *p = &params.params[i];
+        uint64_t bytes = p->type == TV_PARAM_POINTER ? p->size * word : 0, va = arguments[i];
+        for (uint64_t k = 0; k < bytes; k++) {
+            size_t at = (size_t)(fake_at(CR3, va + k) - fake_ram(0));
+            expected[at] = (uint8_t)~before[at];
+        }
+    }
+    CHECK(memcmp(expected, fake_ram(0), ram_bytes) == 0);
+}
+
+/* One call with these arguments, perhaps interrupted. Leaves the guest's memory as it was.
+ * `known`: the parameters are those that were registered. */
+static void call(bool interrupt, bool known)
 {
     const struct exit intr = { .kind = EXIT_INTR }, gate = { .kind = EXIT_HYPERCALL };
+    bool ran;
 
     poison(entry);
     memcpy(v.regs.gpr + GPR_RSI, args, 2 * sizeof(args[0]));
     v.regs.gpr[GPR_RDX] = args[2];
     v.regs.gpr[GPR_RCX] = args[3];
+    called_with = v.regs;
+    for (uint32_t i = 0; known && i < params.num_params; i++) {
+        arguments[i] = argument(i);
+    }
     remember();
     hypapp.hypercall(&v, 0);
-    if (v.in_sandbox && interrupt) {
+    ran = v.in_sandbox;
+    if (ran && interrupt) {
         hypapp.sandbox_exit(&v, &intr);
         hypapp.hypercall(&v, 0);
         CHECK(v.in_sandbox);
     }
-    if (v.in_sandbox) {
+    if (ran) {
+        hostile_pal();
         v.regs.rip = call_running(&v)->pal->space.gate;
         hypapp.sandbox_exit(&v, &gate);
     }
-    CHECK(!v.in_sandbox && unchanged());
+    CHECK(!v.in_sandbox);
+    if (!ran) {
+        CHECK(unchanged());
+    } else if (known) {
+        expect_buffers();
+    }
+    memcpy(fake_ram(0), before, ram_bytes);
     fake_clear();
 }
 
@@ -340,7 +404,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!(data[0] & 24)) {
             expect_sane();
         }
-        call(data[3] & 1);
+        call(data[3] & 1, !(data[0] & 24));
         CHECK(command(TV_HC_UNREG, entry, 0, 0) == TV_OK);
         if (!(data[0] & 24)) {
             expect_given_back();
