@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The log: lines go to a ring in memory and, bounded, to the UART. */
+/* The log: lines go to the UART, bounded. */
 #include <cpu/cpu.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
@@ -9,8 +9,6 @@
 #include <util/fmt.h>
 
 static struct spinlock lock = SPINLOCK_INIT; /* guards everything below and the UART */
-static char ring[LOG_RING_SIZE];
-static size_t position;
 static unsigned guest_lines;    /* printed and not yet forgiven */
 static uint64_t guest_forgiven; /* TSC of the last time that one was */
 static bool quiet, guest_started, lock_broken;
@@ -18,13 +16,6 @@ static bool quiet, guest_started, lock_broken;
 void log_set_quiet(bool q) { quiet = q; }
 void log_guest_started(void) { guest_started = true; }
 void log_break_lock(void) { lock_broken = true; }
-
-static void put(const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        ring[position++ % LOG_RING_SIZE] = s[i];
-    }
-}
 
 /* May a guest put one more line on the UART? */
 static bool guest_may_print(void)
@@ -49,7 +40,6 @@ static void emit(const char *line, size_t n, bool error)
     if (print && guest_started && !lock_broken) {
         print = guest_may_print();
     }
-    put(line, n);
     if (print) {
         serial_write(line, n);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The log: a memory ring, copied to the UART. */
+/* The log: lines on the UART. */
 #ifndef XMHF_DEBUG_LOG_H
 #define XMHF_DEBUG_LOG_H
 

@@ -5,9 +5,8 @@
 
 #include <xmhf/types.h>
 
-#define LOG_RING_SIZE 32768
 /* Lines that guest actions may put on the UART: so many at once, and one more in so many
- * TSC ticks. The ring takes all. */
+ * TSC ticks; others are dropped. */
 #define LOG_GUEST_BURST 200
 #define LOG_GUEST_TICKS (1ULL << 28)
 
