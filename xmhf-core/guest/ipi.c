@@ -10,6 +10,7 @@
 #include <init/main.h>
 #include <init/options.h>
 #include <irq/stop.h>
+#include <smp/smp.h>
 #include <virt/virt.h>
 #include <x86/msr.h>
 
@@ -18,8 +19,8 @@ static _Atomic uint32_t ldr[CPU_MAX], dfr[CPU_MAX];
 
 bool ipi_traps_icr(void)
 {
-    /* CPUs that were left out have no vCPU whose exits could stop a start-up IPI. */
-    return virt->traps_icr() || core_options()->trap_icr || core_options()->cpus != 0;
+    /* CPUs that aren't ours have no vCPU whose exits could stop a start-up IPI. */
+    return virt->traps_icr() || core_options()->trap_icr || smp_left_out;
 }
 
 static void signal_cpu(struct vcpu *t, const struct icr *icr)

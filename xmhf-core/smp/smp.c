@@ -15,6 +15,8 @@ struct trampoline_params { uint64_t cr3, vcpu, stack, entry; };
 
 extern const uint8_t trampoline_start[], trampoline_end[], trampoline_params[];
 
+bool smp_left_out;
+
 static void (*cpu_main)(void *);
 static uint64_t ap_stacks; /* of the CPU that is starting; one starts at a time */
 
@@ -63,9 +65,11 @@ int smp_init(const struct acpi_info *acpi, unsigned limit)
     for (unsigned i = 0; i < acpi->cpu_count; i++) {
         const struct acpi_cpu *c = &acpi->cpu[i];
         if (!c->enabled || c->apic_id == self) {
+            smp_left_out |= !c->enabled;
             continue;
         }
         if (limit && vcpu_count == limit) {
+            smp_left_out = true;
             log_line("cpus=%u: CPU with APIC id %u is left out and stays dead", limit,
                      c->apic_id);
             continue;

@@ -10,6 +10,9 @@
  * with a log line. */
 int smp_init(const struct acpi_info *acpi, unsigned limit);
 
+/* The MADT lists a CPU that isn't ours: one left out, or one that may be plugged in later. */
+extern bool smp_left_out;
+
 /* Start the others; each runs `main(vcpu)` on its own stack and sets ->online.
  * 0, or -1 with a log line that names the CPU that didn't come up. */
 int smp_start(const struct boot_info *bi, void (*main)(void *vcpu));
