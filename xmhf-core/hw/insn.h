@@ -118,6 +118,13 @@ static inline void hw_xrstor(const void *area, uint64_t mask)
                      : "memory");
 }
 static inline void hw_fxsave(void *area) { __asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory"); }
+/* The pointers to the last x87 instruction and its operand become ours. */
+static inline void hw_x87_forget(void)
+{
+    static const int32_t zero;
+
+    __asm__ volatile("fnclex; emms; fildl %0" :: "m"(zero));
+}
 static inline void hw_fxrstor(const void *area) { __asm__ volatile("fxrstor64 (%0)" :: "r"(area) : "memory"); }
 
 /* The guest's PKRU; CR4.PKE of the core must be set, so read it only if the guest has PKE. */

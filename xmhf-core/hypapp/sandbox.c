@@ -13,6 +13,7 @@
 #define XSTATE_MAX PAGE_SIZE
 
 static bool have_xsave;
+static bool x87_stays;          /* loading a state leaves x87's pointers: AMD without XSAVEERPTR */
 static uint64_t host_xcr0;      /* every component that this CPU has, less the hidden ones */
 static size_t area_size;
 static void *os_area[CPU_MAX];  /* the OS's FPU state while a sandbox runs */
@@ -24,6 +25,8 @@ static _Atomic uint64_t next_tag = 1;
 int sandbox_init(void)
 {
     have_xsave = hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_XSAVE;
+    x87_stays = (hw_cpuid(CPUID_EXT_AMD, 0).ecx & CPUID_8_1_ECX_SVM)
+        && !(hw_cpuid(CPUID_ADDRESS_SIZES, 0).ebx & CPUID_8_8_EBX_XSAVEERPTR);
     area_size = 512;
     if (have_xsave) {
         struct cpuid_regs d = hw_cpuid(CPUID_XSTATE, 0);
@@ -82,6 +85,9 @@ static void save(void *area)
 
 static void load(const void *area)
 {
+    if (x87_stays) {
+        hw_x87_forget();
+    }
     if (have_xsave) {
         hw_xrstor(area, host_xcr0);
     } else {

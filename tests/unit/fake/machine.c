@@ -205,11 +205,24 @@ void hw_xsave(void *area, uint64_t mask)
     memcpy(area, machine.xstate, xsave_bytes());
 }
 
+/* Bytes 6 to 23 of the image: opcode and pointers of the last x87 instruction. */
+static void load_xstate(const uint8_t *area, size_t size)
+{
+    if (machine.x87_pointers_stay && !(area[2] & 0x80)) {
+        memcpy(machine.xstate, area, 6);
+        memcpy(machine.xstate + 24, area + 24, size - 24);
+    } else {
+        memcpy(machine.xstate, area, size);
+    }
+}
+
+void hw_x87_forget(void) { memset(machine.xstate + 6, 0xfe, 18); }
+
 void hw_xrstor(const void *area, uint64_t mask)
 {
     (void)mask;
     assert_int_equal((uintptr_t)area % 64, 0);
-    memcpy(machine.xstate, area, xsave_bytes());
+    load_xstate(area, xsave_bytes());
 }
 
 void hw_fxsave(void *area)
@@ -221,7 +234,7 @@ void hw_fxsave(void *area)
 void hw_fxrstor(const void *area)
 {
     assert_int_equal((uintptr_t)area % 16, 0);
-    memcpy(machine.xstate, area, 512);
+    load_xstate(area, 512);
 }
 
 /* --- ports, memory, the rest ----------------------------------------------------- */

@@ -27,6 +27,8 @@ struct machine {
     uint64_t cr0, cr2, cr3, cr4, dr6, xcr0, tsc, random;
     uint32_t pkru;
     uint8_t xstate[MACHINE_XSTATE];  /* the FPU and SIMD registers */
+    bool x87_pointers_stay;          /* AMD: loading a state without an x87 exception leaves FOP,
+                                        FIP and FDP as they are */
     uint8_t *mem;                    /* physical memory from 0 */
     uint64_t mem_size;
     uint32_t port[0x10000];          /* what IN gives */

@@ -41,6 +41,7 @@ void hw_xsave(void *area, uint64_t mask);
 void hw_xrstor(const void *area, uint64_t mask);
 void hw_fxsave(void *area);
 void hw_fxrstor(const void *area);
+void hw_x87_forget(void);
 uint32_t hw_rdpkru(void);
 bool hw_rdrand(uint64_t *v);
 uint32_t hw_mmio_read32(const volatile void *p);
