@@ -273,14 +273,12 @@ static void put_header(const struct tv_pal *pal, const struct tv_activation *act
 static void deliver(const struct tv_image *im, struct vcpu_regs *regs, void *sp, unsigned i,
                     uint64_t value)
 {
-    if (!im->wide) {
-        ((uint32_t *)sp)[1 + i] = (uint32_t)value;
+    if (im->convention == XMHF_SYSV) {
+        *(i < TV_REG_ARGS ? &regs->gpr[sysv_gpr[i]] : &((uint64_t *)sp)[1 + i - TV_REG_ARGS]) = value;
     } else if (im->convention == XMHF_MICROSOFT) {
         *(i < MS_REG_ARGS ? &regs->gpr[ms_gpr[i]] : &((uint64_t *)sp)[1 + i]) = value;
-    } else if (i < TV_REG_ARGS) {
-        regs->gpr[sysv_gpr[i]] = value;
     } else {
-        ((uint64_t *)sp)[1 + i - TV_REG_ARGS] = value;
+        ((uint32_t *)sp)[1 + i] = (uint32_t)value;
     }
 }
 
@@ -288,8 +286,12 @@ static void deliver(const struct tv_image *im, struct vcpu_regs *regs, void *sp,
  * arguments begin at a multiple of 16, as the conventions say. */
 static unsigned frame_size(const struct tv_image *im, unsigned n)
 {
-    unsigned slots = on_stack(im, n);
+    unsigned slots;
 
+    if (im->convention == XMHF_SYSV && n <= TV_REG_ARGS) {
+        return sizeof(uint64_t); /* most calls */
+    }
+    slots = on_stack(im, n);
     if (!im->own) {
         return (slots + 1) * im->word;
     }
