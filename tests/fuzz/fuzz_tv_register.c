@@ -243,16 +243,24 @@ static uint64_t argument(unsigned i)
     return value;
 }
 
-/* The PAL inverts all of its PARAM section, with what the core has put there for itself. */
-static void hostile_pal(void)
+static void invert(struct tv_pal *pal, const struct tv_section *s)
 {
-    struct tv_pal *pal = call_running(&v)->pal;
-    const struct tv_section *s = &pal->image.sections[pal->image.param];
-
     for (uint32_t i = 0; i < s->pages; i++) {
         uint8_t *page = space_frame(&pal->space, s->first + i);
         for (size_t k = 0; k < PAGE_SIZE; k++) {
             page[k] = (uint8_t)~page[k];
+        }
+    }
+}
+
+/* The PAL inverts all of its PARAM section, with what the core has put there for itself. */
+static void hostile_pal(void)
+{
+    struct tv_pal *pal = call_running(&v)->pal;
+
+    for (uint32_t i = 0; i < pal->image.section_count; i++) {
+        if (pal->image.sections[i].type == TV_SECTION_PARAM) {
+            invert(pal, &pal->image.sections[i]);
         }
     }
 }
