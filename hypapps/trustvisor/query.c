@@ -36,7 +36,6 @@ enum hc_result tv_limits(struct vcpu *v, const struct hyp_caller *c)
     if (tv_arg(v, c, GPR_RSI) != sizeof(l)) {
         return tv_done(v, TV_BAD_STRUCT);
     }
-    l.pals = registry_count(REGISTRY_ALL);
     l.own_pals = registry_charge(tv_owner(&c->paging), &l.own_pages);
     return give(v, c, &l, sizeof(l));
 }

@@ -209,7 +209,7 @@ struct xmhf_pal_limits {
     uint32_t sections, params, entries, stacks;  /* of one PAL, at most */
     uint64_t pages;           /* of one PAL, at most */
     uint64_t area;            /* bytes that one call's pointers may have, at most */
-    uint64_t pals_max, pals;              /* PALs of all processes: at most, and now */
+    uint64_t pals_max;                    /* PALs of all processes, at most */
     uint64_t pages_max, pages_free;       /* pages for all of them */
     uint64_t own_pals_max, own_pals;      /* PALs of this process */
     uint64_t own_pages_max, own_pages;    /* pages of this process */
@@ -234,7 +234,7 @@ struct xmhf_pal_stats {
     uint32_t offset;          /* in bytes */
 };
 
-_Static_assert(sizeof(struct xmhf_pal_limits) == 104, "our ABI");
+_Static_assert(sizeof(struct xmhf_pal_limits) == 96, "our ABI");
 _Static_assert(sizeof(struct xmhf_pal_stats) == 48, "our ABI");
 
 #endif

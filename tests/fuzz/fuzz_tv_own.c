@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The structure of our own interface, from a hostile process: whatever is accepted makes sense
- * in 64-bit arithmetic. The
- * input is a byte for the caller's mode, then 10-byte edits of a good structure.
+ * in 64-bit arithmetic. The input is a byte for the caller's mode, then 10-byte edits of a good
+ * structure.
  */
 #include "hypapps/trustvisor/image.h"
 #include <stdlib.h>
