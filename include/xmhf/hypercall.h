@@ -32,7 +32,9 @@ enum xmhf_info {
     XMHF_INFO_VERSION = 0,       /* major << 16 | minor */
     XMHF_INFO_CPUS = 1,          /* CPUs taken at boot */
     XMHF_INFO_POOL_TOTAL = 2,    /* pages in the PAL pool */
-    XMHF_INFO_POOL_FREE = 3,     /* free pages in the PAL pool */
+    XMHF_INFO_POOL_FREE = 3,     /* free pages in the PAL pool; those that the OS's own map
+                                    has taken since boot count as free, so that the number
+                                    tells of PALs alone */
     XMHF_INFO_PROTECTED_SIZE = 4,/* bytes hidden from the guest */
     XMHF_INFO_DMA_PROTECTION = 5,/* 0: off */
     XMHF_INFO_PALS = 6,          /* live PALs (0 under helloworld) */

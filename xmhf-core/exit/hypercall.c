@@ -3,6 +3,7 @@
 #include <cpu/cpu.h>
 #include <debug/testpanic.h>
 #include <exit/dispatch.h>
+#include <guest/phys.h>
 #include <hypapp/hypapp.h>
 #include <init/main.h>
 #include <init/options.h>
@@ -35,7 +36,7 @@ static bool core_info(uint64_t which, uint64_t *value)
     case XMHF_INFO_VERSION: *value = 0x00010000; return true;
     case XMHF_INFO_CPUS: *value = vcpu_count; return true;
     case XMHF_INFO_POOL_TOTAL: *value = pool_total(); return true;
-    case XMHF_INFO_POOL_FREE: *value = pool_free_count(); return true;
+    case XMHF_INFO_POOL_FREE: *value = pool_free_count() + guest_phys_tables(); return true;
     case XMHF_INFO_PROTECTED_SIZE: *value = core_protected_size(); return true;
     case XMHF_INFO_DMA_PROTECTION: *value = 0; return true;
     case XMHF_INFO_BOOT_TICKS: *value = core_boot_ticks(); return true;

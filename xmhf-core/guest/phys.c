@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's physical memory: what is ordinary RAM, and its nested tables. */
+#include <stdatomic.h>
 #include <debug/crash.h>
 #include <debug/log.h>
 #include <guest/ipi.h>
@@ -42,11 +43,22 @@ static void *phys_map(gpa_t g, size_t len)
 
 struct guest_phys_ops guest_phys_ops = { .map = phys_map, .base = DIRECT_VA };
 
+static atomic_uint tables_since_boot;
+
 static hpa_t alloc_table(void *ctx)
 {
     (void)ctx;
+    atomic_fetch_add(&tables_since_boot, 1); /* first, or free pages would seem to go for a moment */
     void *p = pool_boot_pages(1);
+    if (!p) {
+        atomic_fetch_sub(&tables_since_boot, 1);
+    }
     return p ? core_hpa(p) : hpa(0);
+}
+
+unsigned guest_phys_tables(void)
+{
+    return atomic_load(&tables_since_boot);
 }
 
 static const struct page_source table_source = { .alloc = alloc_table, .va = core_va };
@@ -176,6 +188,7 @@ int guest_phys_init(const struct boot_info *bi)
         log_error("cannot start: no memory for the guest's nested tables");
         return -1;
     }
+    atomic_store(&tables_since_boot, 0);
     return 0;
 }
 

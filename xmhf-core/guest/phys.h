@@ -26,6 +26,9 @@ bool guest_phys_map_device(gpa_t g);
  * executable 4 KiB pages. False: that isn't why. */
 bool guest_phys_make_executable(gpa_t g);
 
+/* Pages that the tables have taken out of the pool since boot, for the two above. Never given back. */
+unsigned guest_phys_tables(void);
+
 /* True if `g` lies in the protected range. */
 bool guest_phys_protected(gpa_t g);
 
