@@ -17,7 +17,7 @@
 #define IN_KERNEL ((void *)0xffffffff81000000)
 #define NOWHERE   ((void *)0x8000000000000000) /* not canonical */
 #else
-#define IN_KERNEL ((void *)0xfffe0000)         /* of 64-bit kernels too there is nothing */
+#define IN_KERNEL ((void *)0xffffe000)         /* of 64-bit kernels too: where stacks never reach */
 #define NOWHERE   ((void *)0xfffffffc)         /* the structure would end above 4 GiB */
 #endif
 
