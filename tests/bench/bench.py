@@ -196,6 +196,18 @@ def exit_table(results):
         print_table([[*line, ""] for line in lines])
 
 
+def pal_table(results):
+    """What the hypervisor counted of each PAL of the measurements."""
+    for bench, machine in results.items():
+        values = machine["hypervisor"]
+        lines = [["PALs, " + BENCHES[bench][0], "calls", "exits from it", "interruptions"]]
+        for name in (key[4:-6] for key in values if re.fullmatch("pal-.*-calls", key)):
+            lines.append([name, *(f"{values[f'pal-{name}-{what}']:,}"
+                                  for what in ("calls", "exits", "interruptions"))])
+        print()
+        print_table(lines)
+
+
 def parse():
     parser = argparse.ArgumentParser(description="Count the instructions that the hypervisor's "
                                      "operations take, and print them beside goals and the "
@@ -225,6 +237,7 @@ def main():
         results[bench] = {"hypervisor": machine.run(bench, True), "bare": machine.run(bench, False)}
     bad = table(results)
     exit_table(results)
+    pal_table(results)
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(results, indent=1) + "\n", encoding="ascii")
     for line in bad:

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <exit/exit.h>
 #include <fcntl.h>
+#include <pal/module.h>
 #include <pal/pal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,6 +147,21 @@ static bool needs_pal(const struct operation *o)
     return o->integers != 0 || o->words != 0;
 }
 
+/* What the hypervisor counted of this PAL. */
+static void report_pal(const char *operation, const struct pal *p)
+{
+    struct xmhf_pal_stats st;
+    char line[64];
+
+    must(pal_stats(p->entry, &st));
+    snprintf(line, sizeof(line), "pal-%s-calls", operation);
+    report(line, st.calls);
+    snprintf(line, sizeof(line), "pal-%s-exits", operation);
+    report(line, st.exits);
+    snprintf(line, sizeof(line), "pal-%s-interruptions", operation);
+    report(line, st.interruptions);
+}
+
 static void bench_operation(const struct operation *o)
 {
     struct pal p;
@@ -156,6 +172,7 @@ static void bench_operation(const struct operation *o)
     }
     report(o->name, least(o->run, &p) - least(run_empty, &p));
     if (needs_pal(o)) {
+        report_pal(o->name, &p);
         pal_destroy(&p);
     }
 }
