@@ -18,7 +18,7 @@ def attack(machines, programs, *options, before="", after=""):
     """Run programs, with their arguments, one after the other in one guest; count the checks."""
     script = "".join(f"echo @@ {line.split()[0]}; {line}; echo @@ end $?; " for line in programs)
     names = sorted({line.split()[0] for line in programs})
-    run = machines.run(["sh", "-c", f"{before}{script}{after}"], "--timeout", str(LIMIT), *options,
+    run = machines.run(["sh", "-c", f"{before}{script}{after}"], "--timeout", str(LIMIT), "--one-core", *options,
                        adds=[SCRIPT, *(machines.attack(name) for name in names)])
     run.ended_well()
     parts = re.findall(r"^@@ (\w+)\n(.*?)^@@ end (\d+)$", run.text(), re.M | re.S)
