@@ -11,7 +11,6 @@ SKIPS = {
     "boot-16": MONITOR,
     "boot-bochs-svm": "is about an AMD CPU",
     "dead-cpu": "its MADT is handed over by QEMU",
-    "exit-duration": "a character on the serial port takes 4,340 instructions there, a logged line 415,000",
     "ipxe": MONITOR,
     "kexec": MONITOR,
     "logdecode": MONITOR,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The log: lines go to the UART, bounded. */
+/* The log: lines go to the UART; a guest never waits for it. */
 #include <cpu/cpu.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
@@ -8,14 +8,19 @@
 #include <smp/spinlock.h>
 #include <util/fmt.h>
 
+#define QUEUE 4096u /* characters; a power of two */
+
 static struct spinlock lock = SPINLOCK_INIT; /* guards everything below and the UART */
+static char queue[QUEUE];
+static unsigned queued, sent;   /* characters, counted on and on */
 static unsigned guest_lines;    /* printed and not yet forgiven */
 static uint64_t guest_forgiven; /* TSC of the last time that one was */
 static bool quiet, guest_started, lock_broken;
 
+atomic_bool log_waiting;
+
 void log_set_quiet(bool q) { quiet = q; }
 void log_guest_started(void) { guest_started = true; }
-void log_break_lock(void) { lock_broken = true; }
 
 /* May a guest put one more line on the UART? */
 static bool guest_may_print(void)
@@ -33,15 +38,59 @@ static bool guest_may_print(void)
     return true;
 }
 
+static void send_queue(void)
+{
+    while (sent != queued) {
+        unsigned at = sent % QUEUE, n = queued - sent;
+        unsigned piece = n < QUEUE - at ? n : QUEUE - at;
+        unsigned done = piece;
+
+        if (lock_broken) {
+            serial_write(queue + at, piece);
+        } else {
+            done = (unsigned)serial_write_ready(queue + at, piece);
+        }
+        sent += done;
+        if (done < piece) {
+            break;
+        }
+    }
+    atomic_store_explicit(&log_waiting, sent != queued, memory_order_relaxed);
+}
+
+void log_drain(void)
+{
+    if (spin_trylock(&lock)) { /* else somebody is at it */
+        send_queue();
+        spin_unlock(&lock);
+    }
+}
+
+void log_break_lock(void)
+{
+    lock_broken = true;
+    send_queue();
+}
+
+/* A line of a running guest. */
+static void enqueue(const char *line, unsigned n)
+{
+    if (QUEUE - (queued - sent) < n || !guest_may_print()) {
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        queue[(queued + i) % QUEUE] = line[i];
+    }
+    queued += n;
+    send_queue();
+}
+
 static void emit(const char *line, size_t n, bool error)
 {
-    bool print = !quiet || error || lock_broken;
-
-    if (print && guest_started && !lock_broken) {
-        print = guest_may_print();
-    }
-    if (print) {
+    if (lock_broken || (!guest_started && (error || !quiet))) {
         serial_write(line, n);
+    } else if (error || !quiet) {
+        enqueue(line, (unsigned)n);
     }
 }
 

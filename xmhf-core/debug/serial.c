@@ -5,8 +5,11 @@
 
 #define WAIT_MAX 20000 /* reads of LSR; a character takes about 87 us at 115200 baud */
 #define LSR_THRE 0x20
+#define IIR_FIFO 0xc0 /* both bits: the FIFO is there and on */
+#define FIFO     16   /* characters */
 
 static uint16_t base;
+static size_t room; /* characters that the UART takes when it says that it is empty */
 
 void serial_init(uint16_t port)
 {
@@ -22,13 +25,28 @@ void serial_init(uint16_t port)
     hw_out8((uint16_t)(base + 3), 3);    /* 8N1 */
     hw_out8((uint16_t)(base + 2), 7);    /* FIFO on and empty */
     hw_out8((uint16_t)(base + 4), 3);
+    room = (hw_in8((uint16_t)(base + 2)) & IIR_FIFO) == IIR_FIFO ? FIFO : 1;
+}
+
+static bool is_empty(void) { return hw_in8((uint16_t)(base + 5)) & LSR_THRE; }
+
+size_t serial_write_ready(const char *s, size_t n)
+{
+    size_t done = 0;
+
+    while (base && done < n && is_empty()) {
+        for (size_t i = 0; i < room && done < n; i++) {
+            hw_out8(base, (uint8_t)s[done++]);
+        }
+    }
+    return base ? done : n;
 }
 
 void serial_write(const char *s, size_t n)
 {
     for (size_t i = 0; base && i < n; i++) {
         unsigned wait = 0;
-        while (!(hw_in8((uint16_t)(base + 5)) & LSR_THRE)) {
+        while (!is_empty()) {
             if (++wait == WAIT_MAX) {
                 return;
             }

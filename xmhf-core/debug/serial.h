@@ -7,6 +7,10 @@
 
 /* `port`: I/O base of a 16550, 0 = none. */
 void serial_init(uint16_t port);
+/* All of it; waits for the UART. */
 void serial_write(const char *s, size_t n);
+/* As much as the UART takes at once: never waits. Returns the number of characters that are done
+ * with (without a UART all). */
+size_t serial_write_ready(const char *s, size_t n);
 
 #endif

@@ -2,6 +2,7 @@
 /* Common exit handling: the guest's run loop and the switch over exit kinds. */
 #include <cpu/cpu.h>
 #include <debug/log.h>
+#include <debug/log_state.h>
 #include <exit/dispatch.h>
 #include <guest/ipi.h>
 #include <hw/insn.h>
@@ -126,6 +127,9 @@ void guest_loop(struct vcpu *v)
     for (;;) {
         if (atomic_load_explicit(&v->requests, memory_order_relaxed)) {
             take_requests(v);
+        }
+        if (atomic_load_explicit(&log_waiting, memory_order_relaxed)) {
+            log_drain();
         }
         if (measure) {
             run_measured(v, &e);

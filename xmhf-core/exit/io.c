@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Intercepted ports: resets wipe first, S3 is refused, everything else is carried out. */
 #include <debug/log.h>
+#include <debug/log_state.h>
 #include <exit/dispatch.h>
 #include <exit/io_policy.h>
 #include <hw/insn.h>
@@ -64,6 +65,7 @@ static void do_out(struct vcpu *v, const struct exit *e)
     }
     stop_other_cpus();
     stop_wipe();
+    log_break_lock(); /* the last line */
     log_line("guest %s through port 0x%x: PAL memory is wiped",
              action == IO_RESET ? "reset" : "power-off", e->io.port);
     port_out(e->io.port, e->io.size, value);

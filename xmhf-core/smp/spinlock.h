@@ -10,9 +10,15 @@
 struct spinlock { atomic_flag flag; };
 #define SPINLOCK_INIT { ATOMIC_FLAG_INIT }
 
+/* Take it if it is free. */
+static inline bool spin_trylock(struct spinlock *l)
+{
+    return !atomic_flag_test_and_set_explicit(&l->flag, memory_order_acquire);
+}
+
 static inline void spin_lock(struct spinlock *l)
 {
-    while (atomic_flag_test_and_set_explicit(&l->flag, memory_order_acquire)) {
+    while (!spin_trylock(l)) {
         hw_pause();
     }
 }

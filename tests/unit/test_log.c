@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* The log on a UART that takes its time: init waits for it, a guest never does, and the last lines
+ * before the machine ends are sent whole. */
+#include "unit.h"
+
+#include <cpu/cpu.h>
+#include <debug/log.h>
+#include <debug/log_state.h>
+#include <debug/serial.h>
+#include <hw/insn.h>
+
+#define COM1     0x3f8
+#define POLLS    50 /* reads of LSR until the FIFO is empty again */
+#define LSR_THRE 0x20
+
+static struct {
+    bool absent, stuck, no_fifo;
+    unsigned filled, polls, waited;
+    char sent[65536];
+    size_t n;
+} uart;
+
+static struct vcpu cpu0;
+static uint64_t tsc;
+
+struct vcpu *this_vcpu(void) { return &cpu0; }
+uint64_t hw_rdtsc(void) { return tsc; }
+void hw_pause(void) { fail_msg("nobody holds the lock"); }
+
+uint8_t hw_in8(uint16_t port)
+{
+    if (uart.absent) {
+        return 0xff;
+    }
+    if (port == COM1 + 2) {
+        return uart.no_fifo ? 0 : 0xc0;
+    }
+    assert_int_equal(port, COM1 + 5);
+    uart.waited += uart.filled != 0;
+    if (uart.filled && !uart.stuck && ++uart.polls >= POLLS) {
+        uart.filled = uart.polls = 0;
+    }
+    return uart.filled ? 0 : LSR_THRE;
+}
+
+void hw_out8(uint16_t port, uint8_t v)
+{
+    if (port == COM1 && v != 1) { /* the divisor's low byte is 1 */
+        assert_true(uart.filled < (uart.no_fifo ? 1 : 16));
+        uart.filled++;
+        assert_true(uart.n < sizeof(uart.sent) - 1);
+        uart.sent[uart.n++] = (char)v;
+    }
+}
+
+/* What was sent, and forget it. */
+static const char *sent(void)
+{
+    static char text[sizeof(uart.sent)];
+
+    memcpy(text, uart.sent, uart.n);
+    text[uart.n] = 0;
+    uart.n = 0;
+    return text;
+}
+
+static void settle(void)
+{
+    for (unsigned i = 0; i < POLLS; i++) {
+        (void)hw_in8(COM1 + 5);
+    }
+    uart.waited = 0;
+}
+
+static void init_waits(void **state)
+{
+    (void)state;
+    serial_init(COM1);
+    log_line("a line that is longer than the FIFO of %u characters", 16u);
+    assert_string_equal(sent(), "[xmhf] a line that is longer than the FIFO of 16 characters\r\n");
+    log_set_quiet(true);
+    log_line("hidden");
+    log_error("shown");
+    log_set_quiet(false);
+    assert_string_equal(sent(), "[xmhf] shown\r\n");
+}
+
+static void a_guest_never_waits(void **state)
+{
+    (void)state;
+    log_guest_started();
+    settle();
+    log_line("the first of two long lines");
+    log_line("the second of two long lines");
+    assert_int_equal(uart.n, 16);
+    assert_true(atomic_load(&log_waiting));
+    for (unsigned i = 0; i < 1000 && atomic_load(&log_waiting); i++) {
+        unsigned polls = uart.waited;
+        log_drain();
+        assert_true(uart.waited - polls <= 2); /* one that ends the wait, one after 16 characters */
+    }
+    assert_string_equal(sent(), "[xmhf cpu0 guest] the first of two long lines\r\n"
+                                "[xmhf cpu0 guest] the second of two long lines\r\n");
+}
+
+/* More than the queue holds: whole lines go, and those that stay are in order. */
+static void what_has_no_room_is_lost(void **state)
+{
+    const char *at, *last = NULL;
+    unsigned n = 0, number;
+
+    (void)state;
+    tsc += 1000 * LOG_GUEST_TICKS;
+    settle();
+    for (unsigned i = 0; i < 150; i++) {
+        log_line("line %u of a hundred and fifty", i);
+    }
+    while (atomic_load(&log_waiting)) {
+        log_drain();
+    }
+    for (at = sent(); *at; at = last) {
+        int length = 0;
+        assert_int_equal(sscanf(at, "[xmhf cpu0 guest] line %u of a hundred and fifty%n", &number, &length), 1);
+        assert_true(length > 0 && at[length] == '\r' && at[length + 1] == '\n');
+        assert_int_equal(number, n++);
+        last = at + length + 2;
+    }
+    assert_in_range(n, 80, 100);
+}
+
+static void too_many_lines_are_dropped(void **state)
+{
+    unsigned lines = 0;
+
+    (void)state;
+    tsc += 1000 * LOG_GUEST_TICKS;
+    for (unsigned i = 0; i < 2 * LOG_GUEST_BURST; i++) {
+        log_line("x");
+        while (atomic_load(&log_waiting)) {
+            log_drain();
+        }
+        lines += *sent() == '[';
+    }
+    assert_int_equal(lines, LOG_GUEST_BURST);
+    tsc += LOG_GUEST_TICKS;
+    log_line("x");
+    log_line("x");
+    while (atomic_load(&log_waiting)) {
+        log_drain();
+    }
+    assert_string_equal(sent(), "[xmhf cpu0 guest] x\r\n");
+}
+
+static void without_a_uart(void **state)
+{
+    (void)state;
+    tsc += 1000 * LOG_GUEST_TICKS;
+    uart.absent = true;
+    serial_init(COM1);
+    log_line("nobody hears this");
+    assert_false(atomic_load(&log_waiting));
+    assert_string_equal(sent(), "");
+    uart.absent = false;
+}
+
+static void without_a_fifo(void **state)
+{
+    (void)state;
+    uart.no_fifo = true;
+    serial_init(COM1);
+    settle();
+    log_line("slow");
+    assert_int_equal(uart.n, 1);
+    while (atomic_load(&log_waiting)) {
+        log_drain();
+    }
+    assert_string_equal(sent(), "[xmhf cpu0 guest] slow\r\n");
+    uart.no_fifo = false;
+    serial_init(COM1);
+}
+
+static void the_last_lines_are_whole(void **state)
+{
+    (void)state;
+    settle();
+    log_line("still in the queue");
+    assert_int_equal(uart.n, 16);
+    log_break_lock();
+    assert_false(atomic_load(&log_waiting));
+    log_line("the end");
+    assert_string_equal(sent(), "[xmhf cpu0 guest] still in the queue\r\n[xmhf cpu0 guest] the end\r\n");
+    uart.filled = 1;
+    uart.stuck = true; /* even then it ends */
+    log_line("lost");
+    assert_string_equal(sent(), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(init_waits),
+        cmocka_unit_test(a_guest_never_waits),
+        cmocka_unit_test(what_has_no_room_is_lost),
+        cmocka_unit_test(too_many_lines_are_dropped),
+        cmocka_unit_test(without_a_uart),
+        cmocka_unit_test(without_a_fifo),
+        cmocka_unit_test(the_last_lines_are_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
