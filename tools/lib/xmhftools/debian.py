@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT
 """
+import contextlib
 import os
 import pathlib
 import re
@@ -81,8 +82,8 @@ def _real_package(meta, options):
     return found.group(1)
 
 
-def _download(package, options, into):
-    """Download a package into a folder and unpack it to tree/ there; return the tree."""
+def _fetch(package, options, into):
+    """Download a package into an empty folder; return the .deb."""
     into = pathlib.Path(into)
     say(f"downloading {package} ...")
     run([need("apt-get", "apt"), *options, "-q", "download", package],
@@ -90,10 +91,23 @@ def _download(package, options, into):
     debs = list(into.glob("*.deb"))
     if len(debs) != 1:
         raise ToolError(f"apt-get download {package} left {len(debs)} packages, expected one")
-    tree = into / "tree"
-    run([need("dpkg-deb", "dpkg"), "-x", debs[0], tree], f"unpack {package}")
-    debs[0].unlink()
+    return debs[0]
+
+
+def _download(package, options, into):
+    """Download a package into a folder and unpack it to tree/ there; return the tree."""
+    deb = _fetch(package, options, into)
+    tree = pathlib.Path(into) / "tree"
+    run([need("dpkg-deb", "dpkg"), "-x", deb, tree], f"unpack {package}")
+    deb.unlink()
     return tree
+
+
+@contextlib.contextmanager
+def downloaded(package, arch):
+    """A package's .deb for as long as it is wanted; only what is made of it stays."""
+    with locked("fetch"), _scratch() as scratch:
+        yield _fetch(package, _apt_options(arch, False), scratch)
 
 
 def _publish(tree, target):

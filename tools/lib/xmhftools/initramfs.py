@@ -10,7 +10,7 @@ import posixpath
 import shlex
 import struct
 
-from . import cpio, debian
+from . import cpio, debian, wine
 from .base import ToolError, cache_root, run
 
 INIT = pathlib.Path(__file__).resolve().parent.parent / "guest-init"
@@ -122,9 +122,11 @@ def _extra(command, marker, adds, kernel, modules):
     return archive.finish()
 
 
-def make(arch, command=(), marker="end", adds=(), kernel=None, modules=()):
+def make(arch, command=(), marker="end", adds=(), kernel=None, modules=(), wine_bits=None):
     """The initramfs as bytes; with no command the guest starts a shell on ttyS0."""
-    base = _base(arch)
-    extra = gzip.compress(_extra(command, marker, adds, kernel, modules), 1, mtime=0)
+    parts = [_base(arch)]
+    if wine_bits:
+        parts.append(wine.archive(wine_bits))
+    parts.append(gzip.compress(_extra(command, marker, adds, kernel, modules), 1, mtime=0))
     # The kernel takes archives one after another, each on a 4-byte boundary.
-    return base + b"\0" * (-len(base) % 4) + extra
+    return b"".join(part + b"\0" * (-len(part) % 4) for part in parts)
