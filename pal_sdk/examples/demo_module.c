@@ -9,9 +9,9 @@
 
 static const uint32_t table[8] = { 1, 1, 2, 3, 5, 8, 13, 21 };
 
-/* out[i] = table[index[i]] */
-PAL_CODE static PAL_ABI pal_word look_up(const volatile uint32_t *index, volatile uint32_t *out,
-                                         pal_word n, const volatile uint32_t *in_table)
+/* out[i] = table[index[i]]. No PAL_ABI: by the compiler's own convention. */
+PAL_CODE static pal_word look_up(const volatile uint32_t *index, volatile uint32_t *out, pal_word n,
+                                 const volatile uint32_t *in_table)
 {
     for (pal_word i = 0; i < n; i++) {
         out[i] = in_table[index[i] % 8];
@@ -42,11 +42,16 @@ int main(void)
     uint64_t error;
     void *entry;
 
+    spec.convention = PAL_CONVENTION_OWN;
     spec.stacks = 2;
     spec.rodata = table;
     spec.rodata_size = sizeof(table);
-    if (!pal_available() || pal_module_create(&m, &spec) != 0) {
-        puts("no hypervisor, or no memory");
+    if (!pal_available()) {
+        puts("no hypervisor");
+        return 1;
+    }
+    if (pal_module_create(&m, &spec) != 0) {
+        puts("no memory");
         return 1;
     }
     pal_module_pointer(&m, XMHF_IN, sizeof(jobs[0].index));

@@ -16,13 +16,13 @@
 
 #define SECRET_SIZE 32
 
-typedef uint64_t (PAL_ABI *sum_fn)(volatile const uint8_t *, uint64_t, uint64_t, uint64_t);
+typedef pal_word (PAL_ABI *sum_fn)(volatile const uint8_t *, pal_word, pal_word, pal_word);
 
 /* a + b, off by the difference between the secret's checksum and the expected one. */
-PAL_CODE static PAL_ABI uint64_t secret_sum(volatile const uint8_t *secret, uint64_t expected,
-                                            uint64_t a, uint64_t b)
+PAL_CODE static PAL_ABI pal_word secret_sum(volatile const uint8_t *secret, pal_word expected,
+                                            pal_word a, pal_word b)
 {
-    uint64_t checksum = 0;
+    pal_word checksum = 0;
 
     for (unsigned i = 0; i < SECRET_SIZE; i++) {
         checksum = checksum * 31 + secret[i];
@@ -44,9 +44,9 @@ static void make_secret(volatile uint8_t *at, unsigned seed)
 }
 
 /* The checksum alone tells little about 32 bytes. */
-static uint64_t expected_checksum(unsigned seed)
+static pal_word expected_checksum(unsigned seed)
 {
-    uint64_t checksum = 0;
+    pal_word checksum = 0;
 
     for (volatile unsigned i = 0; i < SECRET_SIZE; i++) {
         checksum = checksum * 31 + secret_byte(seed, i);
@@ -75,7 +75,7 @@ static bool protect(struct pal *p)
 
 static bool call(const struct pal *p, unsigned seed)
 {
-    uint64_t sum = ((sum_fn)(uintptr_t)p->entry)(p->data, expected_checksum(seed), 20, 22);
+    pal_word sum = ((sum_fn)(uintptr_t)p->entry)(p->data, expected_checksum(seed), 20, 22);
 
     printf("call secret-sum(20,22) = %llu %s\n", (unsigned long long)sum,
            sum == 42 ? "ok" : "WRONG");

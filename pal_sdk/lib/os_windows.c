@@ -3,19 +3,29 @@
 #include "os.h"
 #include <windows.h>
 
-void *pal_os_alloc(size_t size)
+/* What can be locked is bounded by the working set's minimum, about 200 KiB at first. It is
+ * raised only when it is in the way: freed memory makes room in it for the next PAL. */
+static void lock(void *p, SIZE_T size)
 {
     SIZE_T low, high;
+
+    if (VirtualLock(p, size)) {
+        return;
+    }
+    if (GetProcessWorkingSetSize(GetCurrentProcess(), &low, &high) &&
+        SetProcessWorkingSetSize(GetCurrentProcess(), low + size, high + size)) {
+        VirtualLock(p, size);
+    }
+}
+
+void *pal_os_alloc(size_t size)
+{
     void *p = VirtualAlloc(NULL, size, MEM_COMMIT | MEM_RESERVE, PAGE_EXECUTE_READWRITE);
 
-    if (p == NULL) {
-        return NULL;
+    if (p != NULL) {
+        /* As on Linux, registration works without it. */
+        lock(p, size);
     }
-    /* What can be locked is bounded by the working set's minimum. */
-    if (GetProcessWorkingSetSize(GetCurrentProcess(), &low, &high)) {
-        SetProcessWorkingSetSize(GetCurrentProcess(), low + size, high + size);
-    }
-    VirtualLock(p, size);
     return p;
 }
 

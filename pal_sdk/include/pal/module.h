@@ -32,7 +32,7 @@ struct pal_module_spec {
     unsigned stacks;                /* calls at the same time, 1 to XMHF_PAL_STACKS */
     unsigned stack_pages;           /* of each */
     unsigned param_pages;           /* of each; 0 if there is no pointer */
-    uint32_t convention;            /* enum xmhf_convention */
+    uint32_t convention;            /* enum xmhf_convention; PAL_CONVENTION by default */
     uint64_t budget;                /* TSC ticks that one call may run; 0: no limit */
 };
 
@@ -40,6 +40,12 @@ struct pal_module_spec {
 #define PAL_CONVENTION XMHF_SYSV    /* what PAL_ABI says */
 #else
 #define PAL_CONVENTION XMHF_CDECL
+#endif
+/* The compiler's own: what functions without PAL_ABI have. */
+#ifdef _WIN64
+#define PAL_CONVENTION_OWN XMHF_MICROSOFT
+#else
+#define PAL_CONVENTION_OWN PAL_CONVENTION
 #endif
 
 /* All PAL_CODE of the program, one stack, a page of each section. */

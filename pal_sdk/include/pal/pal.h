@@ -17,7 +17,8 @@
  * A PAL's code sees its own sections and its arguments, nothing else: no library, no
  * constants in other sections, no thread-local storage, no system calls. Compile it with
  * PAL_CFLAGS of pal_sdk/sources.am. It is copied, so it must be position-independent and
- * call only functions that are PAL_CODE too.
+ * call only functions that are PAL_CODE too. On Windows the compiler adds a call to functions
+ * whose variables take a page or more: that many belong in DATA.
  */
 #ifndef PAL_PAL_H
 #define PAL_PAL_H
@@ -49,6 +50,22 @@ typedef uintptr_t pal_word;
 #endif
 #define PAL_CODE __attribute__((section("pal_code"), noinline, used, aligned(16))) PAL_NO_LIBRARY
 extern const uint8_t __start_pal_code[], __stop_pal_code[];
+
+/* A function in assembly that is PAL_CODE:  extern const uint8_t name[]; PAL_ASM(name, "ret"); */
+#ifdef _WIN32
+#define PAL_ASM_BEGIN ".section pal_code, \"xr\"\n"
+#define PAL_ASM_END   ".text\n"
+#else
+#define PAL_ASM_BEGIN ".pushsection pal_code, \"ax\"\n"
+#define PAL_ASM_END   ".popsection\n"
+#endif
+#if defined(_WIN32) && !defined(__x86_64__)
+#define PAL_SYMBOL(name) "_" name
+#else
+#define PAL_SYMBOL(name) name
+#endif
+#define PAL_ASM(name, code) \
+    __asm__(PAL_ASM_BEGIN ".balign 16\n" PAL_SYMBOL(#name) ":\n" code "\n" PAL_ASM_END)
 
 /* What memory a PAL gets, in pages; and its code. */
 struct pal_spec {
