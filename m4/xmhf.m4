@@ -43,6 +43,18 @@ CFLAGS=$xmhf_saved
 AM_CONDITIONAL([HAVE_M32], [test "$have_m32" = yes])
 ])
 
+# XMHF_MINGW
+# PAL programs for Windows have compilers of their own; without them the rest still builds.
+AC_DEFUN([XMHF_MINGW], [
+AC_ARG_VAR([MINGW64], [compiler of 64-bit Windows programs])
+AC_ARG_VAR([MINGW32], [compiler of 32-bit Windows programs])
+AC_CHECK_PROGS([MINGW64], [x86_64-w64-mingw32-gcc])
+AC_CHECK_PROGS([MINGW32], [i686-w64-mingw32-gcc])
+AS_IF([test -n "$MINGW64" && test -n "$MINGW32"], [have_mingw=yes],
+    [have_mingw="no: run  apt-get install gcc-mingw-w64-x86-64-win32 gcc-mingw-w64-i686-win32"])
+AM_CONDITIONAL([HAVE_MINGW], [test "$have_mingw" = yes])
+])
+
 # XMHF_LIBDW
 # tools/logdecode reads DWARF with elfutils; without that everything else still builds.
 AC_DEFUN([XMHF_LIBDW], [

@@ -5,7 +5,6 @@
  * runs.   pal_attack [NAME]
  */
 #include "tap.h"
-#include <sys/mman.h>
 
 static volatile unsigned gadget_counter;
 static pal_word outside_word = 42;
@@ -33,8 +32,7 @@ static void gadget(void)
 
 #define ATTACK(name, body) \
     extern const uint8_t attack_##name[]; \
-    __asm__(".pushsection pal_code, \"ax\"\n.balign 16\nattack_" #name ":\n" \
-            ATTACK_PROLOGUE body "\nmov $1, %eax\nret\n.popsection\n");
+    PAL_ASM(attack_##name, ATTACK_PROLOGUE body "\nmov $1, %eax\nret");
 
 #define X(name, body, death, vector, other) ATTACK(name, body)
 ATTACKS(X)
@@ -67,13 +65,13 @@ static bool right_death(const struct attack *a, uint64_t death)
 static void prepare(struct pal *p, const uint8_t *code)
 {
     struct pal_spec spec = { __start_pal_code, __stop_pal_code, code, 1, 1, 1 };
-    pal_word far[2] = { (uintptr_t)gadget, SELECTOR };
+    pal_word far_pointer[2] = { (uintptr_t)gadget, SELECTOR };
 
     if (pal_create(p, &spec) != 0) {
         puts("Bail out! no memory");
         exit(98);
     }
-    memcpy(p->data, far, sizeof(far));
+    memcpy(p->data, far_pointer, sizeof(far_pointer));
     for (unsigned i = 0; i < 4; i++) {
         pal_add_integer(p);
     }

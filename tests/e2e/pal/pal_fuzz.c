@@ -7,7 +7,6 @@
  * registration that works costs this program nothing.
  */
 #include "tap.h"
-#include <sys/mman.h>
 
 #define ARENA_PAGES 64
 #define LIVE_MAX    64
@@ -55,7 +54,7 @@ static void make_sections(void)
         s->page_num = below(16) == 0 ? (uint32_t)any_number() : 1 + (uint32_t)below(3);
         s->start_addr = arena_page();
         if (below(20) == 0) { /* nothing that we could write */
-            s->start_addr = below(2) ? (uintptr_t)&pal_hypercall & ~0xfffUL
+            s->start_addr = below(2) ? (uintptr_t)&pal_hypercall & ~(uintptr_t)0xfff
                                      : 0xffff800000000000 + (rnd() & 0x7ffffffff000);
         }
         if (below(60) == 0) {
@@ -187,8 +186,7 @@ int main(int argc, char **argv)
     state = (argc > 2 ? strtoull(argv[2], NULL, 0) : 1) * 0x9e3779b97f4a7c15ULL | 1;
     tap_need_hypervisor();
     tap_catch_signals();
-    arena = mmap(NULL, ARENA_PAGES * PAL_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    arena = tap_pages(ARENA_PAGES);
     before = pal_info(XMHF_INFO_POOL_FREE);
     every_command();
     fuzz(calls);

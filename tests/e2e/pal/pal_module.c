@@ -6,8 +6,6 @@
 #include "tap.h"
 #include <pal/module.h>
 #include <pthread.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 typedef pal_word word;
 
@@ -49,16 +47,14 @@ PAL_CODE static PAL_ABI word many(word a0, word a1, word a2, word a3, word a4, w
 /* Where its stack is, modulo 16: 8 (with cdecl 12) as after a call from aligned code. */
 extern const uint8_t stack_place[];
 #ifdef __x86_64__
-__asm__(".pushsection pal_code, \"ax\"\n.balign 16\nstack_place: mov %rsp, %rax; and $15, %eax; ret\n"
-        ".popsection\n");
+PAL_ASM(stack_place, "mov %rsp, %rax; and $15, %eax; ret");
 #define STACK_PLACE 8
 PAL_CODE static __attribute__((ms_abi)) word ms_mix(word a, word b, word c, word d, word e, word f)
 {
     return MIX(MIX(MIX(MIX(MIX(MIX(6, a), b), c), d), e), f);
 }
 #else
-__asm__(".pushsection pal_code, \"ax\"\n.balign 16\nstack_place: mov %esp, %eax; and $15, %eax; ret\n"
-        ".popsection\n");
+PAL_ASM(stack_place, "mov %esp, %eax; and $15, %eax; ret");
 #define STACK_PLACE 12
 #endif
 
@@ -420,6 +416,17 @@ static void test_limits(void)
        "a structure of another size is refused");
 }
 
+static int use_one(void)
+{
+    struct pal_module m;
+    void *entry;
+
+    return simple(&m, &entry, CODE_OF(first), 0, 1, 0) &&
+           pal_module_call(&m, entry, NULL, 0).result == 1 && gone(&m) ? 0 : 1;
+}
+
+static const tap_child children[] = { use_one };
+
 /* One process takes what it may; another one still gets a PAL. */
 static void test_quota(void)
 {
@@ -427,8 +434,6 @@ static void test_quota(void)
     struct pal_module_spec spec = spec_of(1);
     uint64_t error = TV_OK;
     unsigned n = 0, live_ones;
-    pid_t child;
-    int status = 0;
 
     spec.data_pages = 12;
     while (error == TV_OK && n < 300 && made(&m[n], &spec)) {
@@ -438,15 +443,7 @@ static void test_quota(void)
     live_ones = n - 1;
     ok(error == TV_QUOTA_PAGES, "after %u PALs: %s (%s)", live_ones, pal_error_name(error),
        pal_error_text(error));
-    child = fork();
-    if (child == 0) {
-        struct pal_module other;
-        void *entry;
-        _exit(simple(&other, &entry, CODE_OF(first), 0, 1, 0) &&
-              pal_module_call(&other, entry, NULL, 0).result == 1 && gone(&other) ? 0 : 1);
-    }
-    waitpid(child, &status, 0);
-    ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "another process still gets one");
+    ok(tap_child_run(children, 0) == 0, "another process still gets one");
     for (unsigned i = 0; i < n; i++) {
         pal_module_destroy(&m[i]);
     }
@@ -479,10 +476,11 @@ static void test_errors(void)
     ok(gone(&m), "unregistered");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     uint64_t before;
 
+    tap_child_main(argc, argv, children);
     tap_need_hypervisor();
     tap_catch_signals();
     before = pal_info(XMHF_INFO_POOL_FREE);

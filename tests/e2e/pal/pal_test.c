@@ -4,8 +4,6 @@
  * time, registers, fork.   pal_test [ROUNDS [SEED]]
  */
 #include "tap.h"
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define GUARD ((word)0x4755415244475541ULL)
 #define WORDS_MAX 99
@@ -86,9 +84,7 @@ PAL_CODE static PAL_ABI word count_up(volatile word *data, word by) { return *da
 /* Leaves 0x5e in every register, callee-saved ones too. */
 extern const uint8_t pal_fill_registers[];
 #ifdef __x86_64__
-__asm__(".pushsection pal_code, \"ax\"\n"
-        ".balign 16\n"
-        "pal_fill_registers:\n"
+PAL_ASM(pal_fill_registers,
         "mov $0x5e5e5e5e5e5e5e5e, %rax\n"
         "mov %rax, %rbx; mov %rax, %rcx; mov %rax, %rdx; mov %rax, %rsi; mov %rax, %rdi\n"
         "mov %rax, %rbp; mov %rax, %r8; mov %rax, %r9; mov %rax, %r10; mov %rax, %r11\n"
@@ -96,18 +92,14 @@ __asm__(".pushsection pal_code, \"ax\"\n"
         "movq %rax, %xmm0; movq %rax, %xmm1; movq %rax, %xmm7; movq %rax, %xmm8\n"
         "movq %rax, %xmm15\n"
         "std\n"
-        "ret\n"
-        ".popsection\n");
+        "ret");
 #else
-__asm__(".pushsection pal_code, \"ax\"\n"
-        ".balign 16\n"
-        "pal_fill_registers:\n"
+PAL_ASM(pal_fill_registers,
         "mov $0x5e5e5e5e, %eax\n"
         "mov %eax, %ebx; mov %eax, %ecx; mov %eax, %edx; mov %eax, %esi; mov %eax, %edi\n"
         "mov %eax, %ebp; movd %eax, %xmm0; movd %eax, %xmm1; movd %eax, %xmm7\n"
         "std\n"
-        "ret\n"
-        ".popsection\n");
+        "ret");
 #endif
 
 /* --- helpers --------------------------------------------------------------------------- */
@@ -364,8 +356,8 @@ static bool sse_kept(const word *r) { return r[15] == 0xb1 && r[16] == 0xb2 && r
 #else
 /* Call with known registers; `after` gets EAX, EBX, ECX, EDX, ESI, EDI, EBP, XMM0, 7, flags. */
 void call_and_dump(const void *entry, word after[20]);
-__asm__(".pushsection .text\n"
-        "call_and_dump:\n"
+__asm__(".text\n"
+        PAL_SYMBOL("call_and_dump") ":\n"
         "push %ebp; push %ebx; push %esi; push %edi\n"
         "mov 20(%esp), %eax\n"
         "mov $0xb1, %ebx; mov $0xb2, %ebp; mov $0xb3, %esi; mov $0xb4, %edi\n"
@@ -377,8 +369,7 @@ __asm__(".pushsection .text\n"
         "pushf; pop 72(%eax); cld\n"
         "pop %ecx; mov %ecx, (%eax)\n"
         "pop %edi; pop %esi; pop %ebx; pop %ebp\n"
-        "ret\n"
-        ".popsection\n");
+        "ret\n");
 
 static bool preserved(const word *r)
 {
@@ -412,6 +403,9 @@ static void test_registers(void)
 /* fork: the child inherits the stubs, not the PAL. */
 static void test_fork(void)
 {
+#ifdef _WIN32
+    skip("Windows has no fork");
+#else
     struct pal p;
     int status = 0;
     pid_t child;
@@ -432,7 +426,22 @@ static void test_fork(void)
         ok(pal_unregister(&p) == TV_OK, "and is unregistered");
     }
     pal_destroy(&p);
+#endif
 }
+
+static int die_with_pal(void)
+{
+    struct pal p;
+
+    if (!make(&p, (const void *)(uintptr_t)f1, 50, 1)) {
+        return 1;
+    }
+    pal_add_integer(&p);
+    return pal_register(&p) == TV_OK && ((word (PAL_ABI *)(word))(uintptr_t)p.entry)(5) == f1(5)
+               ? 0 : 1;
+}
+
+static const tap_child children[] = { die_with_pal };
 
 /* A process that ends without a word leaves nothing that lasts. */
 static void test_dead_owners(void)
@@ -441,20 +450,7 @@ static void test_dead_owners(void)
     unsigned rounds = (unsigned)(total / 40) + 10, good = 0;
 
     for (unsigned i = 0; i < rounds; i++) {
-        int status = 1;
-        pid_t child = fork();
-        if (child == 0) {
-            struct pal p;
-            uint64_t e;
-            if (!make(&p, (const void *)(uintptr_t)f1, 50, 1)) {
-                _exit(1);
-            }
-            pal_add_integer(&p);
-            e = pal_register(&p);
-            _exit(e == TV_OK && ((word (PAL_ABI *)(word))(uintptr_t)p.entry)(5) == f1(5) ? 0 : 1);
-        }
-        waitpid(child, &status, 0);
-        good += status == 0;
+        good += tap_child_run(children, 0) == 0;
     }
     left = pal_info(XMHF_INFO_POOL_FREE);
     ok(good == rounds, "%u of %u processes died with a PAL of 53 pages, %llu of %llu pages are free",
@@ -465,6 +461,7 @@ int main(int argc, char **argv)
 {
     unsigned rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 1000;
 
+    tap_child_main(argc, argv, children);
     seed = argc > 2 ? strtoull(argv[2], NULL, 0) | 1 : 12345;
     tap_need_hypervisor();
     test_inside();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What the PAL test programs share: "ok" and "not ok" lines, caught faults. */
+/* What the PAL test programs share: "ok" and "not ok" lines; tap_linux.h and tap_windows.h have
+ * caught faults, processes, memory. */
 #ifndef PAL_TAP_H
 #define PAL_TAP_H
 
 #include <pal/pal.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -84,35 +84,11 @@ static inline bool tap_no_leak(uint64_t *free)
     return *free >= before;
 }
 
-/* --- faults: if (CATCH()) { may fault } else { tap_signal, tap_address tell } --------- */
-
-static sigjmp_buf tap_jump;
-static volatile sig_atomic_t tap_signal;
-static void *volatile tap_address;
-
-static inline void tap_handler(int number, siginfo_t *info, void *context)
-{
-    (void)context;
-    tap_signal = number;
-    tap_address = info->si_addr;
-    siglongjmp(tap_jump, 1);
-}
-
-static inline void tap_catch_signals(void)
-{
-    static uint8_t stack[65536];
-    static const int signals[] = { SIGSEGV, SIGILL, SIGBUS, SIGTRAP, SIGFPE };
-    stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
-    struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
-
-    sa.sa_sigaction = tap_handler;
-    sigaltstack(&ss, NULL);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        sigaction(signals[i], &sa, NULL);
-    }
-}
-
-#define CATCH() (tap_signal = 0, sigsetjmp(tap_jump, 1) == 0)
+#ifdef _WIN32
+#include "tap_windows.h"
+#else
+#include "tap_linux.h"
+#endif
 
 /* Numbers that repeat. */
 static inline uint64_t tap_random(uint64_t *state)

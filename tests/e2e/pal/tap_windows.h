@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* What the PAL test programs need of Windows. */
+#ifndef PAL_TAP_WINDOWS_H
+#define PAL_TAP_WINDOWS_H
+
+#include <process.h>
+#include <windows.h>
+
+/* --- faults: if (CATCH()) { may fault } else { tap_signal, tap_address tell } --------- */
+
+#define SIGBUS  7
+#define SIGTRAP 5
+
+/* Not setjmp: its longjmp unwinds the stack, and there is nothing to unwind a PAL's stub by. */
+static void *tap_jump[5];
+static volatile int tap_signal;
+static void *volatile tap_address;
+
+static inline void tap_land(void)
+{
+    __builtin_longjmp(tap_jump, 1);
+}
+
+/* The signal that Linux makes of the same fault; 0: it is no fault. */
+static inline int tap_signal_of(DWORD code)
+{
+    switch (code) {
+    case EXCEPTION_ACCESS_VIOLATION: case EXCEPTION_PRIV_INSTRUCTION: case EXCEPTION_GUARD_PAGE:
+    case EXCEPTION_STACK_OVERFLOW:
+        return SIGSEGV;
+    case EXCEPTION_ILLEGAL_INSTRUCTION:
+        return SIGILL;
+    case EXCEPTION_DATATYPE_MISALIGNMENT: case EXCEPTION_IN_PAGE_ERROR:
+        return SIGBUS;
+    case EXCEPTION_BREAKPOINT: case EXCEPTION_SINGLE_STEP:
+        return SIGTRAP;
+    case EXCEPTION_INT_DIVIDE_BY_ZERO: case EXCEPTION_INT_OVERFLOW: case EXCEPTION_FLT_DIVIDE_BY_ZERO:
+    case EXCEPTION_FLT_INVALID_OPERATION: case EXCEPTION_FLT_STACK_CHECK:
+        return SIGFPE;
+    default:
+        return 0;
+    }
+}
+
+/* The thread goes on in tap_land, a little below where its stack was. */
+static LONG CALLBACK tap_handler(EXCEPTION_POINTERS *e)
+{
+    const EXCEPTION_RECORD *r = e->ExceptionRecord;
+    CONTEXT *c = e->ContextRecord;
+    int number = tap_signal_of(r->ExceptionCode);
+
+    if (number == 0) {
+        return EXCEPTION_CONTINUE_SEARCH;
+    }
+    tap_signal = number;
+    tap_address = r->ExceptionCode == EXCEPTION_ACCESS_VIOLATION
+                      ? (void *)r->ExceptionInformation[1] : r->ExceptionAddress;
+#ifdef __x86_64__
+    c->Rsp = ((c->Rsp - 1024) & ~(DWORD64)15) - 8;
+    c->Rip = (uintptr_t)tap_land;
+#else
+    c->Esp = ((c->Esp - 1024) & ~15u) - 4;
+    c->Eip = (uintptr_t)tap_land;
+#endif
+    c->EFlags &= ~0x500u; /* DF, TF */
+    return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+static inline void tap_catch_signals(void)
+{
+    AddVectoredExceptionHandler(1, tap_handler);
+}
+
+#define CATCH() (tap_signal = 0, __builtin_setjmp(tap_jump) == 0)
+
+/* --- memory and processes ------------------------------------------------------------- */
+
+/* Pages that can be read, written and executed. They are there when they are touched. */
+static inline void *tap_pages(size_t pages)
+{
+    return VirtualAlloc(NULL, pages * PAL_PAGE, MEM_COMMIT | MEM_RESERVE, PAGE_EXECUTE_READWRITE);
+}
+
+/* What another process may do: they are numbered, for there is no fork. The program is started
+ * again as  PROGRAM --child N,  and main() calls tap_child_main() first. */
+typedef int (*tap_child)(void);
+
+static inline void tap_child_main(int argc, char **argv, const tap_child *children)
+{
+    if (argc == 3 && strcmp(argv[1], "--child") == 0) {
+        ExitProcess((UINT)children[strtoul(argv[2], NULL, 10)]());
+    }
+}
+
+/* The exit status of another process that runs children[i]; -1 if it didn't start. */
+static inline int tap_child_run(const tap_child *children, unsigned i)
+{
+    char program[MAX_PATH], number[12];
+
+    (void)children;
+    snprintf(number, sizeof(number), "%u", i);
+    GetModuleFileNameA(NULL, program, sizeof(program));
+    return (int)_spawnl(_P_WAIT, program, program, "--child", number, NULL);
+}
+
+#endif
