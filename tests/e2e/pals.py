@@ -5,10 +5,8 @@ SPDX-License-Identifier: MIT
 The programs are those of tests/e2e/pal; each prints "ok N - what" lines and ends with "1..N".
 """
 import re
-import shutil
-import subprocess
 
-from common import E2E, SOURCE, Skipped, check
+from common import check
 
 # Program and arguments. The last two leave PALs of dead processes behind, which makes memory
 # reappear later: the others find a leak more surely before.
@@ -27,6 +25,13 @@ def counted(output, name):
     return passed - output.count("# SKIP")
 
 
+def parts_of(run, programs):
+    """What each program of a script printed between "@@ NAME" and "@@ end STATUS"."""
+    parts = re.findall(r"^@@ (\w+)\n(.*?)^@@ end (\d+)$", run.text(), re.M | re.S)
+    check(len(parts) == len(programs), f"only {len(parts)} programs ran:\n{run.text()[-2000:]}")
+    return [(name, output, int(status)) for name, output, status in parts]
+
+
 def run_programs(machines, suffix, *options, programs=PROGRAMS):
     """Run them one after the other in one guest; return how many checks they made."""
     script = "".join(f"echo @@ {name}; {name}{suffix} {args}; echo @@ end $?; "
@@ -34,12 +39,10 @@ def run_programs(machines, suffix, *options, programs=PROGRAMS):
     run = machines.run(["sh", "-c", script], "--timeout", str(LIMIT), "--one-core", *options,
                        adds=[machines.pal_test(name + suffix) for name, _ in programs])
     run.ended_well()
-    parts = re.findall(r"^@@ (\w+)\n(.*?)^@@ end (\d+)$", run.text(), re.M | re.S)
-    check(len(parts) == len(programs), f"only {len(parts)} programs ran:\n{run.text()[-2000:]}")
     total = 0
-    for name, output, status in parts:
+    for name, output, status in parts_of(run, programs):
         total += counted(output, name)
-        check(status == "0", f"{name} ended with status {status}:\n{output[-2000:]}")
+        check(status == 0, f"{name} ended with status {status}:\n{output[-2000:]}")
     return total
 
 
@@ -64,43 +67,6 @@ def test_pal_32_nonpae(machines):
     return f"{run_programs(machines, '32', '--kernel', '686')} checks by {len(PROGRAMS)} programs"
 
 
-# As others build for the public ABI; and our SDK with its own flags.
-WINDOWS_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-stack-protector",
-                 "-fno-jump-tables", "-mgeneral-regs-only")
-
-
-def test_pal_windows_build(machines):
-    """PAL programs and the SDK compile for Windows, 32 and 64 bits."""
-    sdk = SOURCE / "pal_sdk"
-    include = ("-I", sdk / "include", "-I", SOURCE / "include")
-    built = []
-    for target, form in (("i686", "PE32"), ("x86_64", "PE32+")):
-        compiler = f"{target}-w64-mingw32-gcc"
-        if not shutil.which(compiler):
-            raise Skipped("there is no MinGW: apt-get install gcc-mingw-w64-i686 gcc-mingw-w64-x86-64")
-        for name, sources in (("pal_compat", (E2E / "pal" / "pal_compat.c",)),
-                              ("demo_pal", (sdk / "examples" / "demo_pal.c", sdk / "lib" / "pal.c",
-                                            sdk / "lib" / "module.c", sdk / "lib" / "os_windows.c"))):
-            if (target, name) == ("i686", "demo_pal"):
-                continue  # it computes with 64-bit words
-            program = machines.scratch / f"{name}-{target}.exe"
-            done = subprocess.run([compiler, *WINDOWS_FLAGS, *include, "-o", program, *sources],
-                                  stderr=subprocess.PIPE, text=True, check=False,
-                                  stdin=subprocess.DEVNULL)
-            check(done.returncode == 0, f"{compiler}: {done.stderr}")
-            check(is_pe(program, form), f"{program} is no {form} program")
-            built.append(f"{name} as {form}")
-    return ", ".join(built)
-
-
-def is_pe(program, form):
-    """Whether a file is a Windows program of 32 (PE32) or 64 bits (PE32+)."""
-    data = program.read_bytes()
-    at = int.from_bytes(data[0x3C:0x40], "little")
-    magic = int.from_bytes(data[at + 24:at + 26], "little")
-    return data[at:at + 4] == b"PE\0\0" and magic == (0x10B if form == "PE32" else 0x20B)
-
-
 def test_pal_compat_all(machines):
     """Every mix of up to 10 parameters, every size, 5,000 rounds, by 64-bit and 32-bit code."""
     every = (("pal_compat", "all"),)
@@ -115,5 +81,5 @@ def test_pal_fuzz_long(machines):
     return f"{made} checks after 1,000,000 random calls"
 
 
-BASIC = (test_pal_windows_build, test_pal_64, test_pal_32_compat, test_pal_32_pae, test_pal_32_nonpae)
+BASIC = (test_pal_64, test_pal_32_compat, test_pal_32_pae, test_pal_32_nonpae)
 MORE = (test_pal_compat_all, test_pal_fuzz_long)

@@ -26,6 +26,7 @@ import probing  # noqa: E402
 import resets  # noqa: E402
 import stress  # noqa: E402
 import vmx  # noqa: E402
+import windows  # noqa: E402
 from xmhftools import bochs  # noqa: E402
 
 
@@ -349,9 +350,10 @@ BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control, test_budgets,
          test_pal_foreign, test_hypercall_fuzz, *attacks.BASIC, *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
-         *resets.BASIC, *stress.BASIC)
+         *resets.BASIC, *stress.BASIC, *windows.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
-        test_hypercall_fuzz_long, *attacks.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *stress.MORE)  # only with --all, or by name
+        test_hypercall_fuzz_long, *attacks.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *stress.MORE,
+        *windows.MORE)  # only with --all, or by name
 
 
 # Hours of the same, only for make soak or by name.
@@ -386,7 +388,7 @@ def select(args):
 
 
 def about_pals(test):
-    return test.__module__ in ("pals", "attacks")
+    return test.__module__ in ("pals", "attacks", "windows")
 
 
 def run_one(test, machines):

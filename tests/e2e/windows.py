@@ -1,0 +1,104 @@
+"""Windows programs that use PALs, built by MinGW, under Wine in a Linux guest.
+
+SPDX-License-Identifier: MIT
+
+The programs are those of pals.py, from the same sources. notes/wine.md: what this shows.
+"""
+import pals
+from common import Skipped, check
+
+# Program and arguments, as in pals.py. Starting a process takes Wine half a second, and pal_test
+# starts one for each 40 pages of PAL memory: little memory, few processes.
+PROGRAMS = (("pal_compat", ""), ("pal_attack", ""), ("pal_fuzz", "20000"), ("pal_module", ""),
+            ("pal_test", "200"))
+OPTIONS = ("--hv-append", "palmem=3")
+DEMO = ("registered entry=", "secret-sum(20,22) = 42 ok", "unregistered",
+        "alive: 1 2 5 13", "alive: 1 3 8 21", "raised an exception, vector 14")
+
+
+def program(machines, name, bits):
+    """A Windows program as built: tests/e2e/pal/NAME, or an example of the SDK."""
+    file = f"{name}{'' if bits == 64 else '32'}.exe"
+    find = machines.example if name.startswith("demo") else machines.pal_test
+    try:
+        return find(file)
+    except Skipped as exc:
+        raise Skipped(f"{exc} (no MinGW: apt-get install gcc-mingw-w64-x86-64-win32 "
+                      "gcc-mingw-w64-i686-win32, configure again)") from exc
+
+
+def wine(machines, bits, programs, *options, **more):
+    """Run Windows programs one after the other; what each printed, and its status."""
+    script = "".join(f"echo @@ {name}; wine {program(machines, name, bits).name} {args}; "
+                     "echo @@ end $?; " for name, args in programs)
+    run = machines.run(["sh", "-c", script], "--wine", str(bits), "--timeout", str(pals.LIMIT),
+                       "--one-core", *options,
+                       adds=[program(machines, name, bits) for name, _ in programs], **more)
+    run.ended_well()
+    run.output = run.output.replace(b"\r\n", b"\n")
+    return pals.parts_of(run, programs)
+
+
+def checks(machines, bits, *options):
+    """All programs under the hypervisor; how many checks they made."""
+    total = 0
+    demos = (("demo_pal", ""), ("demo_module", ""))
+    results = wine(machines, bits, (*demos, *PROGRAMS), *OPTIONS, *options)
+    said = "".join(output for _, output, _ in results[:2])
+    for words in DEMO:
+        check(words in said, f"the demos didn't say \"{words}\":\n{said}")
+    for name, output, status in results[2:]:
+        total += pals.counted(output, name)
+    for name, output, status in results:
+        check(status == 0, f"{name} ended with status {status}:\n{output[-2000:]}")
+    return f"both demos and {total} checks by {len(PROGRAMS)} programs"
+
+
+def test_wine_64(machines):
+    """PALs of 64-bit Windows programs, System V and Microsoft's convention, under Wine."""
+    return f"{checks(machines, 64)}, PE32+ under Wine"
+
+
+def test_wine_32(machines):
+    """PALs of 32-bit Windows programs under Wine, on a 64-bit kernel."""
+    return f"{checks(machines, 32)}, PE32 under Wine"
+
+
+def test_wine_32_pae(machines):
+    """The same on a 32-bit kernel."""
+    return f"{checks(machines, 32, '--kernel', '686-pae')}, PE32 under Wine on a 686-pae kernel"
+
+
+def test_wine_control(machines):
+    """Without the hypervisor Wine runs the same programs, and they say that there is none."""
+    programs = (("demo_pal", ""), ("demo_module", ""), ("pal_compat", ""), ("pal_test", ""))
+    expected = (("no hypervisor: running unprotected", 0), ("no hypervisor", 1),
+                ("Bail out! no hypervisor here", 99), ("Bail out! no hypervisor here", 99))
+    for bits in (64, 32):
+        results = wine(machines, bits, programs, hypervisor=False)
+        for (name, output, status), (words, wanted) in zip(results, expected):
+            check(output.startswith(words) and status == wanted,
+                  f"{bits}-bit {name}: status {status}:\n{output}")
+    return f"bare, {len(programs)} programs of each width say \"no hypervisor\""
+
+
+def is_pe(path, form):
+    """Whether a file is a Windows program of 32 (PE32) or 64 bits (PE32+)."""
+    data = path.read_bytes()
+    at = int.from_bytes(data[0x3C:0x40], "little")
+    magic = int.from_bytes(data[at + 24:at + 26], "little")
+    return data[at:at + 4] == b"PE\0\0" and magic == (0x10B if form == "PE32" else 0x20B)
+
+
+def test_windows_build(machines):
+    """The PAL programs are there for Windows, 32 and 64 bits."""
+    names = ("demo_pal", "demo_module", *(name for name, _ in PROGRAMS))
+    for bits, form in ((64, "PE32+"), (32, "PE32")):
+        for name in names:
+            path = program(machines, name, bits)
+            check(is_pe(path, form), f"{path} is no {form} program")
+    return f"{', '.join(names)}: each as PE32+ and PE32"
+
+
+BASIC = (test_windows_build, test_wine_64, test_wine_32, test_wine_control)
+MORE = (test_wine_32_pae,)
