@@ -4,6 +4,7 @@
  * common one; processes that are killed meanwhile.   pal_stress [SECONDS [THREADS [SEED]]]
  */
 #include "tap.h"
+#include <errno.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -99,14 +100,28 @@ static pal_word expected(pal_word rounds, pal_word start)
     return start;
 }
 
+static bool no_error(struct worker *w, uint64_t result, const char *what)
+{
+    if (result != TV_OK) {
+        printf("# %s: %s\n", what, pal_error_name(result));
+        w->errors++;
+    }
+    return result == TV_OK;
+}
+
 /* One PAL of this thread's own: some calls, then its end, of one kind or the other. */
 static void own_pal(struct worker *w)
 {
     unsigned calls = (unsigned)(tap_random(&w->seed) % 8);
     struct pal p;
 
-    if (!make(&p, 1 + (unsigned)(tap_random(&w->seed) % 20)) || pal_register(&p) != TV_OK) {
+    if (!make(&p, 1 + (unsigned)(tap_random(&w->seed) % 20))) {
+        printf("# no memory for a PAL: %s\n", strerror(errno));
         w->errors++;
+        pal_destroy(&p);
+        return;
+    }
+    if (!no_error(w, pal_register(&p), "register")) {
         pal_destroy(&p);
         return;
     }
@@ -122,7 +137,7 @@ static void own_pal(struct worker *w)
         w->wrong += try_call(&p, 1, 0, &got) != SIGILL;
         p.registered = false;
     } else {
-        w->errors += pal_unregister(&p) != TV_OK;
+        no_error(w, pal_unregister(&p), "unregister");
     }
     pal_destroy(&p);
     w->rounds++;
