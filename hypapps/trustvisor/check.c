@@ -162,19 +162,31 @@ enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_para
 
 bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b)
 {
-    uint32_t i = 0, k = 0;
+    const uint8_t *i = a->order, *k = b->order;
+    const uint8_t *i_end = i + a->section_count, *k_end = k + b->section_count;
+    const struct tv_section *s = &a->sections[*i], *t = &b->sections[*k];
+    uint64_t s_end = tv_section_end(s), t_end = tv_section_end(t);
 
-    while (i < a->section_count && k < b->section_count) {
-        const struct tv_section *s = &a->sections[a->order[i]], *t = &b->sections[b->order[k]];
-        if (tv_section_end(s) <= t->start) {
-            i++;
-        } else if (tv_section_end(t) <= s->start) {
-            k++;
+    if (i == i_end || k == k_end) {
+        return false;
+    }
+    for (;;) {
+        if (s_end <= t->start) {
+            if (++i == i_end) {
+                return false;
+            }
+            s = &a->sections[*i];
+            s_end = tv_section_end(s);
+        } else if (t_end <= s->start) {
+            if (++k == k_end) {
+                return false;
+            }
+            t = &b->sections[*k];
+            t_end = tv_section_end(t);
         } else {
             return true;
         }
     }
-    return false;
 }
 
 const struct tv_section *tv_section_of(const struct tv_image *im, uint32_t index)

@@ -6,7 +6,7 @@
 
 #define RECORDS     256u   /* last deaths, by hash of the owner */
 #define REAP_PAGES  128u   /* wiped per exit; 4 KiB cost about 600 instructions */
-#define LOOKS       256u   /* owners looked at per exit, about 300 instructions each */
+#define LOOKS       128u   /* owners looked at per exit, about 800 instructions each */
 
 struct record { uint64_t owner, entry; struct xmhf_pal_stats stats; };
 
@@ -204,11 +204,13 @@ bool death_collect(struct tv_slot *s)
 static bool reap_one(struct vcpu *v, struct tv_slot *s, uint32_t *budget)
 {
     struct tv_pal *pal = s->pal;
+    uint32_t besides; /* tables, activations, control page: they aren't free of cost either */
 
-    pageset_free(&pal->reg.seen);
-    if (!space_free(&pal->space, &pal->image, budget)) {
+    if (!pageset_free(&pal->reg.seen, budget) || !space_free(&pal->space, &pal->image, budget)) {
         return false;
     }
+    besides = pal->charge - pal->image.pages;
+    *budget -= besides < *budget ? besides : *budget;
     if (pal->sandbox.tag != 0) {
         virt->sandbox_forget(v, pal->sandbox.tag);
     }
@@ -226,11 +228,9 @@ bool death_reap(struct vcpu *v, uint32_t pages)
         return true;
     }
     while (!more && (s = registry_reap_pop()) != NULL) {
-        more = !reap_one(v, s, &pages);
+        more = pages == 0 || !reap_one(v, s, &pages);
         if (more) {
             registry_reap_push(s);
-        } else if (pages > 0) {
-            pages--; /* tables and control page aren't free of cost */
         }
     }
     atomic_flag_clear_explicit(&reaping, memory_order_release);
@@ -252,18 +252,17 @@ static bool collect(struct tv_slot *s)
            hw_rdtsc() - s->pal->reg.last_step > TV_ABANDONED_TICKS && registry_kill(s);
 }
 
-/* Look at some owners. True if a PAL was killed; `*looked` slots were passed. */
-static bool collect_some(unsigned *looked)
+/* Look at some owners. True if a PAL was killed; `*passed` slots were passed. */
+static bool collect_some(unsigned looks, unsigned *passed)
 {
-    unsigned looks = 0;
     bool found = false;
 
-    for (*looked = 0; !found && *looked < TV_SLOTS && looks < LOOKS; ++*looked) {
+    for (*passed = 0; !found && *passed < TV_SLOTS && looks > 0; ++*passed) {
         unsigned index = atomic_fetch_add(&cursor, 1) % TV_SLOTS;
         struct tv_slot *s =
             registry_get_index(index, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING) | TV_IN(TV_REGISTERING));
         if (s != NULL) {
-            looks++;
+            looks--;
             found = collect(s);
             registry_put(s);
         }
@@ -271,15 +270,15 @@ static bool collect_some(unsigned *looked)
     return found;
 }
 
-enum room death_look(void)
+enum room death_look(unsigned looks)
 {
-    unsigned looked;
+    unsigned passed;
 
-    if (collect_some(&looked)) {
+    if (collect_some(looks, &passed)) {
         atomic_store(&fruitless, 0);
         return ROOM_AGAIN;
     }
-    if (atomic_fetch_add(&fruitless, looked) + looked < TV_SLOTS) {
+    if (atomic_fetch_add(&fruitless, passed) + passed < TV_SLOTS) {
         return ROOM_AGAIN;
     }
     atomic_store(&fruitless, 0);
@@ -297,8 +296,5 @@ enum room death_make_room(struct vcpu *v, size_t pages)
         return ROOM_NONE;
     }
     more = death_reap(v, REAP_PAGES);
-    if (pool_free_count() >= pages) {
-        return ROOM_FOUND;
-    }
-    return more ? ROOM_AGAIN : death_look();
+    return more || pool_free_count() >= pages ? ROOM_AGAIN : death_look(LOOKS);
 }

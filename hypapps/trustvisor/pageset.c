@@ -44,14 +44,18 @@ uint64_t *pageset_put(struct tv_pageset *s, gpa_t page, uint32_t number)
     }
 }
 
-void pageset_free(struct tv_pageset *s)
+bool pageset_free(struct tv_pageset *s, uint32_t *budget)
 {
-    if (s->part == NULL) {
-        return;
+    for (; s->part != NULL; --*budget) {
+        if (*budget == 0) {
+            return false;
+        }
+        if (s->parts != 0) {
+            pool_free_dirty(s->part[--s->parts]);
+        } else {
+            pool_free_dirty(s->part);
+            s->part = NULL;
+        }
     }
-    for (uint32_t i = 0; i < s->parts; i++) {
-        pool_free_dirty(s->part[i]);
-    }
-    pool_free_dirty(s->part);
-    s->part = NULL;
+    return true;
 }

@@ -14,11 +14,14 @@
 /* Instructions of one exit, and what a page of each phase takes of them. Hashing goes by smaller
  * pieces: a page takes more than an exit may. */
 #define BUDGET         170000 /* a piece and what surrounds it take up to a tenth more */
+#define COST_COMPARE   16     /* of two sections: its own, and its own with other PALs' */
 #define COST_COPY      1000
 #define COST_MEASURE   30000  /* of a piece */
 #define PIECE          512u
 #define COST_RECHECK   260
 #define COST_OVERWRITE 800
+#define COST_ROOM      1500   /* wiping a page and looking at an owner */
+#define COST_WIPE      700    /* of a page of `seen` */
 
 #define PAGE_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
 
@@ -68,6 +71,9 @@ static enum step failed(struct work *w, enum gm_result r)
 static enum step out_of_memory(struct work *w, size_t pages)
 {
     w->error = TV_NO_MEMORY;
+    if (w->budget < BUDGET - COST_COMPARE * 1000) {
+        return STEP_AGAIN; /* looking for memory takes an exit of its own */
+    }
     return death_make_room(w->v, pages) == ROOM_NONE ? STEP_ERROR : STEP_AGAIN;
 }
 
@@ -77,10 +83,7 @@ static enum step phase_room(struct work *w)
     size_t need = space_need(&pal->image) + pal->image.pages / 256 + 2;
 
     if (pool_free_count() < need) {
-        enum step s = out_of_memory(w, need);
-        if (s == STEP_ERROR || pool_free_count() < need) {
-            return s;
-        }
+        return out_of_memory(w, need);
     }
     /* Another CPU may have been faster: what was taken so far goes back in any case. */
     w->error = TV_NO_MEMORY;
@@ -130,6 +133,16 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
     return STEP_NEXT;
 }
 
+/* Which pages were seen is of no more use: for a large PAL that is many pages to wipe. */
+static enum step forget_seen(struct work *w)
+{
+    uint32_t budget = w->budget < 0 ? 0 : (uint32_t)w->budget / COST_WIPE, left = budget;
+    bool done = pageset_free(&w->pal->reg.seen, &left);
+
+    w->budget -= (int)(budget - left) * COST_WIPE;
+    return done ? STEP_NEXT : STEP_AGAIN;
+}
+
 static enum step phase_copy(struct work *w)
 {
     struct tv_registration *reg = &w->pal->reg;
@@ -148,8 +161,7 @@ static enum step phase_copy(struct work *w)
             return s;
         }
     }
-    pageset_free(&reg->seen);
-    return STEP_NEXT;
+    return forget_seen(w);
 }
 
 /* --- measure -------------------------------------------------------------------- */
@@ -161,22 +173,36 @@ uint64_t register_hash_ticks(void)
     return atomic_load(&hash_ticks);
 }
 
-/* As many pieces as this exit affords: in this phase reg->page counts those. */
+/* What is hashed before the contents takes as much as some pieces. */
+#define COST_BEGIN(entries, sections, params) \
+    ((1 + (int)(sizeof(struct pal_id_header) + (entries) * sizeof(struct pal_id_entry) + \
+                (sections) * sizeof(struct pal_id_section) + \
+                (params) * sizeof(struct pal_id_param)) / (int)PIECE) * COST_MEASURE)
+_Static_assert(COST_BEGIN(XMHF_PAL_ENTRIES, XMHF_PAL_SECTIONS, XMHF_PAL_PARAMS) <= BUDGET,
+               "one exit can do it");
+
+/* As many pieces as this exit affords: in this phase reg->page counts those, and the beginning. */
 static enum step measure_some(struct work *w)
 {
     const uint32_t pieces = PAGE_SIZE / PIECE;
+    const struct tv_image *im = &w->pal->image;
     struct tv_registration *reg = &w->pal->reg;
 
     if (reg->page == 0) {
-        tv_identity_begin(&reg->hash, &w->pal->image);
+        if (!afford(w, COST_BEGIN(im->entry_count, im->section_count, im->param_count))) {
+            return STEP_AGAIN;
+        }
+        tv_identity_begin(&reg->hash, im);
+        reg->page++;
     }
-    for (; reg->page < pieces * w->pal->image.pages; reg->page++) {
+    for (; reg->page <= pieces * im->pages; reg->page++) {
+        const uint32_t piece = reg->page - 1;
         const uint8_t *frame;
         if (!afford(w, COST_MEASURE)) {
             return STEP_AGAIN;
         }
-        frame = space_frame(&w->pal->space, reg->page / pieces);
-        tv_identity_add(&reg->hash, frame + reg->page % pieces * PIECE, PIECE);
+        frame = space_frame(&w->pal->space, piece / pieces);
+        tv_identity_add(&reg->hash, frame + piece % pieces * PIECE, PIECE);
     }
     tv_identity_end(&reg->hash, w->pal->identity);
     memset(&reg->hash, 0, sizeof(reg->hash));
@@ -342,10 +368,11 @@ static enum hc_result pause_for_fault(struct work *w)
     return r;
 }
 
-/* The caller holds the only reference; it is given back here. */
-static enum hc_result steps(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal)
+/* The caller holds the only reference; it is given back here. `spent`: instructions so far. */
+static enum hc_result steps(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal,
+                            uint32_t spent)
 {
-    struct work w = { .v = v, .c = c, .pal = pal, .budget = BUDGET };
+    struct work w = { .v = v, .c = c, .pal = pal, .budget = BUDGET - (int)spent };
 
     while (pal->reg.phase <= PHASE_OVERWRITE) {
         switch (one_phase(&w)) {
@@ -387,37 +414,41 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
                ? gm_read(c, gva(from + 8), header + 2, header[0] * 16, f) : GM_FAULT;
 }
 
+/* Pages that may be wiped, and owners looked at, in an exit that has done so much. */
+static uint32_t affordable(uint32_t spent)
+{
+    uint32_t n = spent < BUDGET ? (BUDGET - spent) / COST_ROOM : 0;
+
+    return n < 8 ? 8 : n;
+}
+
 /* A PAL of this process is in the way. Sort out whether it still means anything. */
-static enum hc_result conflict(struct vcpu *v, struct tv_slot *other, uint64_t entry)
+static enum hc_result conflict(struct vcpu *v, struct tv_slot *other, uint64_t entry, uint32_t spent)
 {
     uint64_t life = atomic_load(&other->life);
     enum tv_error e = other->pal->image.entry == entry ? TV_EXISTS : TV_OVERLAP;
 
     if (slot_state(life) == TV_REGISTERING) {
         if (slot_refs(life) == 1 && hw_rdtsc() - other->pal->reg.last_step > TV_STALE_TICKS) {
-            death_discard(v, other); /* abandoned by a signal handler, say */
-        } else {
-            registry_put(other);
+            registry_kill(other); /* abandoned by a signal handler, say */
         }
-        return HC_AGAIN;
-    }
-    if (slot_state(life) == TV_DYING || death_collect(other)) {
+    } else if (slot_state(life) != TV_DYING && !death_collect(other)) {
         registry_put(other);
-        death_reap(v, TV_ATOMIC_PAGES);
-        return HC_AGAIN;
+        return tv_done(v, e);
     }
     registry_put(other);
-    return tv_done(v, e);
+    death_reap(v, affordable(spent));
+    return HC_AGAIN;
 }
 
 /* No slot is free, or this process has too much; dead processes may have left some of them,
  * those with its own CR3 included. */
-static enum hc_result full(struct vcpu *v, enum registry_answer why)
+static enum hc_result full(struct vcpu *v, enum registry_answer why, uint32_t spent)
 {
     enum tv_error e = why == REGISTRY_QUOTA ? TV_QUOTA
                       : why == REGISTRY_QUOTA_PAGES ? TV_QUOTA_PAGES : TV_QUOTA_ALL;
 
-    if (death_reap(v, TV_ATOMIC_PAGES) || death_look() != ROOM_NONE) {
+    if (death_reap(v, affordable(spent)) || death_look(affordable(spent)) != ROOM_NONE) {
         return HC_AGAIN;
     }
     return tv_done(v, e);
@@ -428,6 +459,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     uint64_t entry = pal->image.entry;
     enum registry_answer answer;
     struct tv_slot *other;
+    uint32_t spent;
 
     pal->charge = (uint32_t)space_need(&pal->image) + call_pages(&pal->image);
     if (pal->charge > pool_total()) {
@@ -441,11 +473,12 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     hyp_random(pal->nonce, sizeof(pal->nonce));
     stubs_place(pal);
     answer = registry_add(pal, tv_owner(&c->paging), &other);
+    spent = pal->reg.compared * COST_COMPARE;
     if (answer == REGISTRY_ADDED) {
-        return steps(v, c, pal);
+        return steps(v, c, pal, spent);
     }
     call_free(pal);
-    return answer == REGISTRY_CONFLICT ? conflict(v, other, entry) : full(v, answer);
+    return answer == REGISTRY_CONFLICT ? conflict(v, other, entry, spent) : full(v, answer, spent);
 }
 
 /* A control page, after looking for room if need be. NULL: `*r` is what to do. */
@@ -529,7 +562,7 @@ enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c)
     }
     if (s->pal->reg.token == tv_arg(v, c, GPR_RDX) && s->pal->image.entry == entry &&
         s->pal->image.wide == tv_wide(c)) {
-        return steps(v, c, s->pal);
+        return steps(v, c, s->pal, 0);
     }
     registry_put(s);
     return HC_UNKNOWN;

@@ -31,11 +31,13 @@ static uint64_t life_make(uint64_t life, enum tv_state state, unsigned refs)
     return (life & ~(GENERATION - 1)) | (uint64_t)state << 16 | refs;
 }
 
+/* PALs lie at regular distances, in processes whose numbers are alike: without the second
+ * multiplication chains of twenty were seen. */
 static struct bucket *bucket_of(uint64_t owner, uint64_t page)
 {
     uint64_t h = (owner ^ page << 20) * 0x9e3779b97f4a7c15ULL;
 
-    return &buckets[h >> 54];
+    return &buckets[(h ^ h >> 32) * 0x9e3779b97f4a7c15ULL >> 54];
 }
 
 static uint16_t *owner_head(uint64_t owner)
@@ -239,23 +241,36 @@ static void chain_out(struct tv_slot *s)
     chain_end(b);
 }
 
+struct sums { unsigned pals, sections; uint64_t pages; };
+
+/* What the process has. */
+static struct sums sums_of(uint64_t owner)
+{
+    struct sums sum = { 0 };
+
+    for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
+        const struct tv_slot *s = &slots[i - 1];
+        if (s->owner == owner) {
+            sum.pals++;
+            sum.sections += s->pal->image.section_count;
+            sum.pages += s->pal->charge;
+        }
+    }
+    return sum;
+}
+
 /* What stands against registering `pal`: an overlapping PAL of the process, or, if it has
- * too many registrations under way, one of those. NULL if nothing; `*count`: its PALs, `*pages`: theirs. */
-static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t owner, unsigned *count,
-                                uint64_t *pages)
+ * too many registrations under way, one of those. NULL if nothing. */
+static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t owner)
 {
     struct tv_slot *oldest = NULL;
     unsigned pending = 0;
 
-    *count = 0;
-    *pages = 0;
     for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
         struct tv_slot *s = &slots[i - 1];
         if (s->owner != owner) {
             continue;
         }
-        ++*count;
-        *pages += s->pal->charge;
         if (tv_images_overlap(&pal->image, &s->pal->image)) {
             return s;
         }
@@ -283,22 +298,30 @@ static void link_in(struct tv_pal *pal, uint64_t owner)
 
 enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_slot **other)
 {
+    const uint32_t n = pal->image.section_count;
     enum registry_answer answer = REGISTRY_ADDED;
-    unsigned count;
-    uint64_t pages;
+    struct sums sum;
 
+    *other = NULL;
     spin_lock(&lock);
-    *other = conflict(pal, owner, &count, &pages);
+    sum = sums_of(owner);
+    pal->reg.compared = n * n / 2; /* among each other, by now */
+    if (sum.pals * n + sum.sections > TV_COMPARE_MAX) {
+        answer = REGISTRY_QUOTA;
+    } else {
+        pal->reg.compared += sum.pals * n + sum.sections;
+        *other = conflict(pal, owner);
+    }
     if (*other != NULL) {
         atomic_fetch_add(&(*other)->life, 1); /* linked, so not yet without owner */
         answer = REGISTRY_CONFLICT;
-    } else if (count >= TV_PALS_PER_PROCESS) {
+    } else if (sum.pals >= TV_PALS_PER_PROCESS) {
         answer = REGISTRY_QUOTA;
-    } else if (pages + pal->charge > tv_pages_per_process(pool_total())) {
+    } else if (sum.pages + pal->charge > tv_pages_per_process(pool_total())) {
         answer = REGISTRY_QUOTA_PAGES;
     } else if (free_head == 0) {
         answer = REGISTRY_FULL;
-    } else {
+    } else if (answer == REGISTRY_ADDED) {
         link_in(pal, owner);
     }
     spin_unlock(&lock);
@@ -341,18 +364,13 @@ unsigned registry_count(uint64_t owner)
 
 unsigned registry_charge(uint64_t owner, uint64_t *pages)
 {
-    unsigned count = 0;
+    struct sums sum;
 
-    *pages = 0;
     spin_lock(&lock);
-    for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
-        if (slots[i - 1].owner == owner) {
-            count++;
-            *pages += slots[i - 1].pal->charge;
-        }
-    }
+    sum = sums_of(owner);
     spin_unlock(&lock);
-    return count;
+    *pages = sum.pages;
+    return sum.pals;
 }
 
 /* --- the dead ------------------------------------------------------------------- */

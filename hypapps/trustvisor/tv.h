@@ -34,6 +34,8 @@
 
 #define TV_SLOTS            1280u  /* PALs at the same time, registering ones included */
 #define TV_PALS_PER_PROCESS 256u   /* PALs of one process */
+#define TV_COMPARE_MAX      10240u /* sections that a new PAL's are compared with, and its own once for
+                                      each PAL: 256 PALs of 20 sections each, or 81 of 64 */
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
@@ -99,6 +101,7 @@ struct tv_registration {
     uint64_t last_step;    /* TSC */
     uint32_t phase;        /* enum tv_phase */
     uint32_t page;         /* next one of this phase */
+    uint32_t compared;     /* pairs of sections that were compared until it was linked */
     struct tv_pageset seen; /* pages of the caller, against duplicates */
     br_sha256_context hash;
 };
@@ -199,7 +202,7 @@ void registry_put(struct tv_slot *s);
 enum registry_answer {
     REGISTRY_ADDED,
     REGISTRY_CONFLICT,
-    REGISTRY_QUOTA,        /* this process has too many */
+    REGISTRY_QUOTA,        /* this process has too many, or too many with many sections */
     REGISTRY_QUOTA_PAGES,  /* or with this one too many pages */
     REGISTRY_FULL,         /* no slot is free */
 };
@@ -322,9 +325,9 @@ bool death_reap(struct vcpu *v, uint32_t pages);
 void death_discard(struct vcpu *v, struct tv_slot *s);
 
 enum room { ROOM_FOUND, ROOM_AGAIN, ROOM_NONE };
-/* Look at some PALs, and kill those whose owner is gone. ROOM_NONE: all were looked at since
- * one was found. */
-enum room death_look(void);
+/* Look at up to `looks` PALs, and kill those whose owner is gone. ROOM_NONE: all were looked at
+ * since one was found. */
+enum room death_look(unsigned looks);
 /* Is there memory for `pages`? Looks for dead PALs and dead owners if not. */
 enum room death_make_room(struct vcpu *v, size_t pages);
 
