@@ -678,6 +678,50 @@ static void memo(void **state)
     q = p; q.pkru = 1; assert_false(confirmed(&m, &q, va));
 }
 
+/* The same of a large page, wherever in it. */
+static void memo_large(void **state)
+{
+    const uint64_t va = 0x6123;
+    struct walk_memo m = { 0 };
+    struct guest_paging p = long_mode();
+
+    (void)state;
+    clear();
+    p.cpl = 3;
+    map_4k(0, 0x9000, 0x67);
+    put64(0x1000, get64(0x1000) | 0x27);
+    put64(0x2000, get64(0x2000) | 0x27);
+    put64(0x3000, 0xe7);
+    walk_remember(&phys, &p, gva(va), ACCESS_READ, &m);
+    assert_true(confirmed(&m, &p, va));
+    for (uint64_t at = 0x1000; at <= 0x3000; at += 0x1000) {
+        uint64_t e = get64(at);
+        for (unsigned bit = 0; bit < 64; bit++) {
+            put64(at, e ^ BIT(bit));
+            assert_false(confirmed(&m, &p, va));
+        }
+        put64(at, e);
+        assert_true(confirmed(&m, &p, va));
+    }
+    assert_false(confirmed(&m, &p, va + PAGE_SIZE));
+}
+
+/* A table that is its own leaf: the entry is used twice, and is no large page's. */
+static void memo_recursive(void **state)
+{
+    struct walk_memo m = { 0 };
+    struct guest_paging p = long_mode();
+
+    (void)state;
+    clear();
+    p.cpl = 3;
+    put64(0x1000, 0x2067);
+    put64(0x2000, 0x3067);
+    put64(0x3000, 0x3067);
+    walk_remember(&phys, &p, gva(0x10), ACCESS_READ, &m);
+    assert_true(confirmed(&m, &p, 0x10));
+}
+
 /* Walks that aren't remembered. */
 static void memo_refused(void **state)
 {
@@ -726,7 +770,10 @@ int main(void)
         cmocka_unit_test(rights_pae_and_32),
         cmocka_unit_test(each_bit),
         cmocka_unit_test(random_tables),
-        cmocka_unit_test(memo), cmocka_unit_test(memo_refused),
+        cmocka_unit_test(memo),
+        cmocka_unit_test(memo_large),
+        cmocka_unit_test(memo_recursive),
+        cmocka_unit_test(memo_refused),
         cmocka_unit_test(leaf_changed_once),
         cmocka_unit_test(leaf_changing_for_ever),
         cmocka_unit_test(against_a_swapping_cpu),

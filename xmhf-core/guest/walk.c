@@ -410,6 +410,17 @@ static inline bool plain(const struct guest_paging *p, unsigned access, const st
     return likely(p->pkru == 0) || !(p->pkru >> (d->last >> (PTE_PK_SHIFT - 1) & 0x1e) & 3u);
 }
 
+/* A leaf of 2 MiB: no reserved bit is set; and what it says about `va`. */
+static inline bool large_good(uint64_t leaf)
+{
+    return (leaf & (PAGE_SIZE_2M - 1) & PTE_ADDR & ~PTE_PAT_LARGE) == 0;
+}
+
+static inline uint64_t large_at(uint64_t leaf, uint64_t va)
+{
+    return (leaf & PTE_ADDR & ~(PAGE_SIZE_2M - 1)) | (va & (PAGE_SIZE_2M - 1));
+}
+
 /* Four levels to a 4K or 2M page. False if the full walk must decide. */
 static inline bool short_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                               uint64_t va, unsigned access, struct walk *out)
@@ -422,10 +433,10 @@ static inline bool short_walk(const struct guest_phys_ops *phys, const struct gu
         return false;
     }
     if (d.last & PTE_PS) {
-        if (d.last & (PAGE_SIZE_2M - 1) & PTE_ADDR & ~PTE_PAT_LARGE) {
+        if (!large_good(d.last)) {
             return false;
         }
-        at = (d.last & PTE_ADDR & ~(PAGE_SIZE_2M - 1)) | (va & (PAGE_SIZE_2M - 1));
+        at = large_at(d.last, va);
     } else if (step(phys, va, PAGE_SHIFT, &d)) {
         at = (d.last & PTE_ADDR) | (va & PAGE_MASK);
     } else {
@@ -469,7 +480,8 @@ void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging 
                    unsigned access, struct walk_memo *m)
 {
     struct descent d = { .all = ~0ULL, .any = 0, .last = p->cr3 };
-    void *entry, *bytes;
+    void *entry = NULL, *bytes;
+    bool large = false;
 
     m->bytes = NULL;
     if (!usual(p, va.a) || p->pkru != 0) {
@@ -477,14 +489,17 @@ void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging 
     }
     for (unsigned i = 0; i < 4; i++) {
         unsigned shift = 39 - 9 * i;
-        if (!find(phys, (d.last & PTE_ADDR) | (va.a >> (shift - 3) & 0xff8), &entry) ||
-            !step(phys, va.a, shift, &d) || (i < 3 && (d.last & PTE_PS))) {
+        /* Below a large page's entry there is none: then that one stands twice. */
+        if (!large && (!find(phys, (d.last & PTE_ADDR) | (va.a >> (shift - 3) & 0xff8), &entry) ||
+                       !step(phys, va.a, shift, &d) || (i < 2 && (d.last & PTE_PS)))) {
             return;
         }
         m->entry[i] = entry;
         m->value[i] = d.last;
+        large = large || (i == 2 && (d.last & PTE_PS));
     }
-    if (!plain(p, access | ACCESS_USER, &d) || !find(phys, d.last & PTE_ADDR, &bytes)) {
+    if ((large && !large_good(d.last)) || !plain(p, access | ACCESS_USER, &d) ||
+        !find(phys, large ? large_at(d.last, va.a & ~PAGE_MASK) : d.last & PTE_ADDR, &bytes)) {
         return;
     }
     m->page = va.a >> PAGE_SHIFT;
