@@ -14,12 +14,12 @@ SCRIPT = SOURCE / "tests" / "attack" / "damage.sh"
 LIMIT = 900  # seconds, several times what an idle host takes
 
 
-def attack(machines, programs, *options, before="", after=""):
+def attack(machines, programs, *options, before="", after="", adds=()):
     """Run programs, with their arguments, one after the other in one guest; count the checks."""
     script = "".join(f"echo @@ {line.split()[0]}; {line}; echo @@ end $?; " for line in programs)
     names = sorted({line.split()[0] for line in programs})
     run = machines.run(["sh", "-c", f"{before}{script}{after}"], "--timeout", str(LIMIT), "--one-core", *options,
-                       adds=[SCRIPT, *(machines.attack(name) for name in names)])
+                       adds=[SCRIPT, *adds, *(machines.attack(name) for name in names)])
     run.ended_well()
     parts = re.findall(r"^@@ (\w+)\n(.*?)^@@ end (\d+)$", run.text(), re.M | re.S)
     check(len(parts) == len(programs), f"only {len(parts)} programs ran:\n{run.text()[-2000:]}")

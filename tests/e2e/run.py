@@ -24,6 +24,7 @@ import logs  # noqa: E402
 import pals  # noqa: E402
 import probing  # noqa: E402
 import resets  # noqa: E402
+import scale  # noqa: E402
 import stress  # noqa: E402
 import vmx  # noqa: E402
 import windows  # noqa: E402
@@ -350,9 +351,9 @@ BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control, test_budgets,
          test_pal_foreign, test_hypercall_fuzz, *attacks.BASIC, *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
-         *resets.BASIC, *stress.BASIC, *windows.BASIC)
+         *resets.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
-        test_hypercall_fuzz_long, *attacks.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *stress.MORE,
+        test_hypercall_fuzz_long, *attacks.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *scale.MORE, *stress.MORE,
         *windows.MORE)  # only with --all, or by name
 
 
@@ -388,7 +389,7 @@ def select(args):
 
 
 def about_pals(test):
-    return test.__module__ in ("pals", "attacks", "windows")
+    return test.__module__ in ("pals", "attacks", "scale", "windows")
 
 
 def run_one(test, machines):
