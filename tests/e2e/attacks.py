@@ -59,6 +59,79 @@ def test_pal_damage(machines):
     return damage(machines, ["pal_damage 3", "pal_race 2 /tmp/files/1"])
 
 
+# Two memory nodes, with a CPU each.
+NODES = [f"--qemu-arg={word}" for n, size in ((0, 320), (1, 192)) for word in
+         ("-object", f"memory-backend-ram,id=n{n},size={size}M", "-numa", f"node,nodeid={n},cpus={n},memdev=n{n}")]
+
+
+def moved(machines, rounds, program="pal_move", *options):
+    """Migration needs two nodes, which Bochs doesn't have; what else moves pages is there too."""
+    nodes = NODES if machines.args.bench == "svm" else ()
+    made, text = attack(machines, [f"{program} {rounds}"], *nodes, *options)
+    pages = re.findall(r": (\d+) of \d+ pages have moved", text)
+    return f"{made} checks while {sum(map(int, pages))} pages moved"
+
+
+def test_pal_moved(machines):
+    """The OS migrates, replaces and compacts all pages of PALs, CODE too."""
+    return moved(machines, 2)
+
+
+def test_pal_moved_long(machines):
+    """The same for longer, and by a 32-bit program, on a 64-bit kernel and on a 32-bit one."""
+    return "; ".join((moved(machines, 40), moved(machines, 10, "pal_move32"),
+                      moved(machines, 10, "pal_move32", "--kernel", "686-pae")))
+
+
+def test_pal_turns(machines):
+    """A thread that waits for a PAL with one stack: timer, signals and others go on there."""
+    made, text = attack(machines, ["pal_turns"])
+    waited = re.search(r"on another CPU: while it waited (.*)", text)
+    return f"{made} checks; on another CPU: {waited.group(1)}"
+
+
+def test_pal_turns_32(machines):
+    """The same by 32-bit programs, on each kernel."""
+    made = sum(attack(machines, ["pal_turns32"], "--kernel", kernel)[0]
+               for kernel in ("amd64", "686-pae", "686"))
+    return f"{made} checks"
+
+
+def unusual(text):
+    """Kernel warnings in a dmesg -r without the reports of the OOM killer."""
+    bad, report = [], False
+    for line in text.splitlines():
+        report = report or "invoked oom-killer" in line
+        if re.match(r"<[0-4]>", line) and not report and "hrtimer: interrupt took" not in line:
+            bad.append(line)
+        report = report and "Out of memory: Killed process" not in line
+    return bad
+
+
+def out_of_memory(machines, program, *options):
+    lines = "dmesg -r | grep -c . >/tmp/lines; "
+    made, text = attack(machines, [program], "--mem", "256", *options, before=lines,
+                        after="echo @@ dmesg; dmesg -r | tail -n +$(($(cat /tmp/lines) + 1))")
+    said = text.partition("@@ dmesg\n")[2]
+    kills = said.count("Out of memory: Killed process")
+    check(kills > 0, f"the OOM killer did nothing:\n{text[-2000:]}")
+    bad = unusual(said)
+    check(not bad, "the kernel complains:\n  " + "\n  ".join(bad[:20]))
+    return f"{made} checks, {kills} owners killed by the OOM killer, nothing else new in dmesg"
+
+
+def test_pal_oom(machines):
+    """The guest has no memory left and kills owners: idle, running, interrupted, waited for."""
+    return out_of_memory(machines, "pal_oom 1")
+
+
+def test_pal_oom_long(machines):
+    """The same many times, and with 32-bit programs on each kernel."""
+    return "; ".join([out_of_memory(machines, "pal_oom 15"),
+                      *(out_of_memory(machines, "pal_oom32 3", "--kernel", kernel)
+                        for kernel in ("amd64", "686-pae", "686"))])
+
+
 def test_pal_damage_32(machines):
     """The same with 32-bit programs, on a 64-bit kernel and on 32-bit ones."""
     programs = ["pal_damage32 3", "pal_race32 2 /tmp/files/1"]
@@ -99,6 +172,7 @@ def test_pal_registers_wide(machines):
     return f"{made} checks"
 
 
-BASIC = (test_pal_registers, test_pal_damage)
-MORE = (test_pal_registers_32, test_pal_registers_wide, test_pal_damage_32, test_pal_damage_long)
+BASIC = (test_pal_registers, test_pal_damage, test_pal_moved, test_pal_turns, test_pal_oom)
+MORE = (test_pal_registers_32, test_pal_registers_wide, test_pal_damage_32, test_pal_damage_long,
+        test_pal_moved_long, test_pal_oom_long, test_pal_turns_32)
 SOAK = (test_pal_fuzz_soak, test_pal_damage_soak)
