@@ -44,13 +44,15 @@ AM_CONDITIONAL([HAVE_M32], [test "$have_m32" = yes])
 ])
 
 # XMHF_MINGW
-# PAL programs for Windows have compilers of their own; without them the rest still builds.
+# PAL programs for Windows have compilers of their own; without them, or with MINGW64=no, the rest
+# still builds.
 AC_DEFUN([XMHF_MINGW], [
-AC_ARG_VAR([MINGW64], [compiler of 64-bit Windows programs])
+AC_ARG_VAR([MINGW64], [compiler of 64-bit Windows programs, or no])
 AC_ARG_VAR([MINGW32], [compiler of 32-bit Windows programs])
 AC_CHECK_PROGS([MINGW64], [x86_64-w64-mingw32-gcc])
 AC_CHECK_PROGS([MINGW32], [i686-w64-mingw32-gcc])
-AS_IF([test -n "$MINGW64" && test -n "$MINGW32"], [have_mingw=yes],
+AS_IF([test "$MINGW64" = no], [have_mingw=no],
+    [test -n "$MINGW64" && test -n "$MINGW32"], [have_mingw=yes],
     [have_mingw="no: run  apt-get install gcc-mingw-w64-x86-64-win32 gcc-mingw-w64-i686-win32"])
 AM_CONDITIONAL([HAVE_MINGW], [test "$have_mingw" = yes])
 ])

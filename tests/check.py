@@ -215,6 +215,8 @@ class Builds:
     def configure(self, name, source=SOURCE, options=()):
         """The commands that make a Makefile; `name` starts with the compiler and -On."""
         compiler, level = name.split()[:2]
+        if name != "gcc -O2":
+            options = (*options, "MINGW64=no")  # no part of what differs here
         commands = [[source / "configure", f"CC={compiler}", f"CFLAGS=-g {level}", *options]]
         if not (source / "configure").exists():
             commands.insert(0, [source / "bootstrap"])

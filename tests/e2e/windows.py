@@ -7,13 +7,14 @@ The programs are those of pals.py, from the same sources. notes/wine.md: what th
 import pals
 from common import Skipped, check
 
-# Program and arguments, as in pals.py. Starting a process takes Wine half a second, and pal_test
-# starts one for each 40 pages of PAL memory: little memory, few processes.
-PROGRAMS = (("pal_compat", ""), ("pal_attack", ""), ("pal_fuzz", "20000"), ("pal_module", ""),
-            ("pal_test", "200"))
+# Program and arguments, as in pals.py; the second list is what takes more than seconds.
+PROGRAMS = (("pal_compat", ""), ("pal_attack", ""), ("pal_module", ""), ("pal_windows", ""))
+MORE_PROGRAMS = (("pal_fuzz", "100000"), ("pal_spin", "2"), ("pal_test", "1000"))
+# Wine takes half a second to start a process: pal_test needs as few of them as fill the pool.
 OPTIONS = ("--hv-append", "palmem=3")
-DEMO = ("registered entry=", "secret-sum(20,22) = 42 ok", "unregistered",
-        "alive: 1 2 5 13", "alive: 1 3 8 21", "raised an exception, vector 14")
+DEMOS = (("demo_pal", ""), ("demo_module", ""))
+DEMO_WORDS = ("registered entry=", "secret-sum(20,22) = 42 ok", "unregistered",
+              "alive: 1 2 5 13", "alive: 1 3 8 21", "raised an exception, vector 14")
 
 
 def program(machines, name, bits):
@@ -39,39 +40,44 @@ def wine(machines, bits, programs, *options, **more):
     return pals.parts_of(run, programs)
 
 
-def checks(machines, bits, *options):
-    """All programs under the hypervisor; how many checks they made."""
-    total = 0
-    demos = (("demo_pal", ""), ("demo_module", ""))
-    results = wine(machines, bits, (*demos, *PROGRAMS), *OPTIONS, *options)
-    said = "".join(output for _, output, _ in results[:2])
-    for words in DEMO:
+def checks(machines, bits, programs, *options):
+    """Demos and programs under the hypervisor; how many checks they made."""
+    results = wine(machines, bits, (*DEMOS, *programs), *OPTIONS, *options)
+    said = "".join(output for _, output, _ in results[:len(DEMOS)])
+    for words in DEMO_WORDS:
         check(words in said, f"the demos didn't say \"{words}\":\n{said}")
-    for name, output, status in results[2:]:
-        total += pals.counted(output, name)
+    total = sum(pals.counted(output, name) for name, output, _ in results[len(DEMOS):])
     for name, output, status in results:
         check(status == 0, f"{name} ended with status {status}:\n{output[-2000:]}")
-    return f"both demos and {total} checks by {len(PROGRAMS)} programs"
+    form = "PE32+" if bits == 64 else "PE32"
+    return f"both demos and {total} checks by {len(programs)} {form} programs, under Wine"
 
 
 def test_wine_64(machines):
     """PALs of 64-bit Windows programs, System V and Microsoft's convention, under Wine."""
-    return f"{checks(machines, 64)}, PE32+ under Wine"
+    return checks(machines, 64, PROGRAMS)
 
 
 def test_wine_32(machines):
     """PALs of 32-bit Windows programs under Wine, on a 64-bit kernel."""
-    return f"{checks(machines, 32)}, PE32 under Wine"
+    return checks(machines, 32, PROGRAMS)
 
 
-def test_wine_32_pae(machines):
-    """The same on a 32-bit kernel."""
-    return f"{checks(machines, 32, '--kernel', '686-pae')}, PE32 under Wine on a 686-pae kernel"
+def test_wine_64_long(machines):
+    """More of 64-bit programs under Wine: random calls, interruptions, dead processes."""
+    return checks(machines, 64, (*PROGRAMS, *MORE_PROGRAMS))
+
+
+def test_wine_32_long(machines):
+    """More of 32-bit programs under Wine, on a 64-bit kernel and on a 686-pae one."""
+    every = (*PROGRAMS, *MORE_PROGRAMS)
+    return (checks(machines, 32, every) + "; "
+            + checks(machines, 32, every, "--kernel", "686-pae") + " on a 686-pae kernel")
 
 
 def test_wine_control(machines):
     """Without the hypervisor Wine runs the same programs, and they say that there is none."""
-    programs = (("demo_pal", ""), ("demo_module", ""), ("pal_compat", ""), ("pal_test", ""))
+    programs = (*DEMOS, ("pal_compat", ""), ("pal_module", ""))
     expected = (("no hypervisor: running unprotected", 0), ("no hypervisor", 1),
                 ("Bail out! no hypervisor here", 99), ("Bail out! no hypervisor here", 99))
     for bits in (64, 32):
@@ -92,7 +98,7 @@ def is_pe(path, form):
 
 def test_windows_build(machines):
     """The PAL programs are there for Windows, 32 and 64 bits."""
-    names = ("demo_pal", "demo_module", *(name for name, _ in PROGRAMS))
+    names = [name for name, _ in (*DEMOS, *PROGRAMS, *MORE_PROGRAMS)]
     for bits, form in ((64, "PE32+"), (32, "PE32")):
         for name in names:
             path = program(machines, name, bits)
@@ -101,4 +107,4 @@ def test_windows_build(machines):
 
 
 BASIC = (test_windows_build, test_wine_64, test_wine_32, test_wine_control)
-MORE = (test_wine_32_pae,)
+MORE = (test_wine_64_long, test_wine_32_long)
