@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A PAL that runs for seconds: interrupted and resumed, with signals, other threads and
- * SSE state that must survive.   pal_spin [SECONDS]
+ * A PAL that runs for seconds: interrupted and resumed, with signals (on Windows it is
+ * suspended), other threads and SSE state that must survive.   pal_spin [SECONDS]
  */
 #include "tap.h"
 #include <pthread.h>
 #include <sched.h>
-#include <sys/time.h>
 #include <time.h>
 
 typedef pal_word (PAL_ABI *spin_fn)(pal_word rounds, pal_word start);
@@ -24,38 +23,27 @@ PAL_CODE static PAL_ABI pal_word spin(pal_word rounds, pal_word start)
 /* Counts to `rounds` in XMM0 by XMM15 (XMM7) = 1; other registers hold more of the sum. */
 extern const uint8_t spin_sse[];
 #ifdef __x86_64__
-__asm__(".pushsection pal_code, \"ax\"\n.balign 16\n"
-        "spin_sse:\n"
+PAL_ASM(spin_sse,
         "mov $1, %eax; movq %rax, %xmm15; movq %rsi, %xmm0; mov %rdi, %rcx\n"
         "pxor %xmm8, %xmm8\n"
         "1: paddq %xmm15, %xmm0; paddq %xmm15, %xmm8; dec %rcx; jnz 1b\n"
         "movq %xmm8, %rdx; cmp %rdx, %rdi; jne 2f\n"
         "movq %xmm0, %rax; ret\n"
-        "2: xor %eax, %eax; ret\n"
-        ".popsection\n");
+        "2: xor %eax, %eax; ret");
 #define BUSY_SSE "pcmpeqb %xmm0, %xmm0; movdqa %xmm0, %xmm8; movdqa %xmm0, %xmm15"
 #else
-__asm__(".pushsection pal_code, \"ax\"\n.balign 16\n"
-        "spin_sse:\n"
+PAL_ASM(spin_sse,
         "mov $1, %eax; movd %eax, %xmm7; movd 8(%esp), %xmm0; mov 4(%esp), %ecx\n"
         "pxor %xmm5, %xmm5\n"
         "1: paddd %xmm7, %xmm0; paddd %xmm7, %xmm5; dec %ecx; jnz 1b\n"
         "movd %xmm5, %edx; cmp %edx, 4(%esp); jne 2f\n"
         "movd %xmm0, %eax; ret\n"
-        "2: xor %eax, %eax; ret\n"
-        ".popsection\n");
+        "2: xor %eax, %eax; ret");
 #define BUSY_SSE "pcmpeqb %xmm0, %xmm0; movdqa %xmm0, %xmm5; movdqa %xmm0, %xmm7"
 #endif
 
-static volatile unsigned ticks;
 static volatile unsigned long worker_rounds;
 static volatile bool stop_worker;
-
-static void on_tick(int number)
-{
-    (void)number;
-    ticks++;
-}
 
 static uint64_t now_ms(void)
 {
@@ -65,21 +53,11 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static void set_timer(long us)
-{
-    struct itimerval it = { { 0, us }, { 0, us } };
-
-    setitimer(ITIMER_REAL, &it, NULL);
-}
-
 /* Another thread that uses SSE registers all the time. */
 static void *worker(void *arg)
 {
-    sigset_t all;
-
     (void)arg;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    tap_no_ticks();
     while (!stop_worker) {
         /* Compiled without SSE, so nothing else lives there. */
         __asm__ volatile(BUSY_SSE);
@@ -132,13 +110,14 @@ static void run(const void *function, const char *name, uint64_t ms)
     rounds = calibrate(&p, ms);
     plain = ((spin_fn)(uintptr_t)function)(rounds, 77);
     before_worker = worker_rounds;
-    before_ticks = ticks;
+    before_ticks = tap_ticks;
     began = now_ms();
     protected = ((spin_fn)(uintptr_t)p.entry)(rounds, 77);
     took = now_ms() - began;
     ok(plain == protected, "%s: %llu rounds in %llu ms give the right result", name,
        (unsigned long long)rounds, (unsigned long long)took);
-    ok(ticks > before_ticks + 5, "%s: %u signals were handled meanwhile", name, ticks - before_ticks);
+    ok(tap_ticks > before_ticks + 5, "%s: %u signals were handled meanwhile", name,
+       tap_ticks - before_ticks);
     ok(worker_rounds > before_worker, "%s: another thread ran %lu rounds meanwhile", name,
        worker_rounds - before_worker);
     ok(pal_unregister(&p) == TV_OK, "%s: unregistered", name);
@@ -211,20 +190,18 @@ static void test_parallel(uint64_t ms)
 int main(int argc, char **argv)
 {
     uint64_t ms = (argc > 1 ? strtoull(argv[1], NULL, 0) : 3) * 1000;
-    struct sigaction sa = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
     uint64_t before;
     pthread_t other;
 
     tap_need_hypervisor();
     before = pal_info(XMHF_INFO_POOL_FREE);
-    sigaction(SIGALRM, &sa, NULL);
     pthread_create(&other, NULL, worker, NULL);
-    set_timer(20000);
+    tap_ticker(20000);
     run((const void *)(uintptr_t)spin, "integers", ms);
     run(spin_sse, "SSE", ms);
     test_callers(ms / 4);
     test_parallel(ms / 4);
-    set_timer(0);
+    tap_ticker(0);
     stop_worker = true;
     pthread_join(other, NULL);
     ok(tap_no_leak(&before), "all memory came back");

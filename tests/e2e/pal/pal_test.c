@@ -429,11 +429,17 @@ static void test_fork(void)
 #endif
 }
 
+/* So large that the last ones get memory only if that of the first ones comes back. */
+static unsigned owner_pages(void)
+{
+    return (unsigned)pal_info(XMHF_INFO_POOL_TOTAL) * 3 / 2 / TAP_PROCESSES;
+}
+
 static int die_with_pal(void)
 {
     struct pal p;
 
-    if (!make(&p, (const void *)(uintptr_t)f1, 50, 1)) {
+    if (!make(&p, (const void *)(uintptr_t)f1, owner_pages(), 1)) {
         return 1;
     }
     pal_add_integer(&p);
@@ -447,14 +453,14 @@ static const tap_child children[] = { die_with_pal };
 static void test_dead_owners(void)
 {
     uint64_t total = pal_info(XMHF_INFO_POOL_TOTAL), left;
-    unsigned rounds = (unsigned)(total / 40) + 10, good = 0;
+    unsigned good = 0;
 
-    for (unsigned i = 0; i < rounds; i++) {
+    for (unsigned i = 0; i < TAP_PROCESSES; i++) {
         good += tap_child_run(children, 0) == 0;
     }
     left = pal_info(XMHF_INFO_POOL_FREE);
-    ok(good == rounds, "%u of %u processes died with a PAL of 53 pages, %llu of %llu pages are free",
-       good, rounds, (unsigned long long)left, (unsigned long long)total);
+    ok(good == TAP_PROCESSES, "%u of %u processes died with a PAL of %u pages, %llu of %llu pages are free",
+       good, TAP_PROCESSES, owner_pages() + 3, (unsigned long long)left, (unsigned long long)total);
 }
 
 int main(int argc, char **argv)

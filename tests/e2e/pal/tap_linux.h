@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +39,35 @@ static inline void tap_catch_signals(void)
 
 #define CATCH() (tap_signal = 0, sigsetjmp(tap_jump, 1) == 0)
 
+/* --- a thread that is interrupted: by a signal, every so many microseconds -------------- */
+
+static volatile unsigned tap_ticks;
+
+static inline void tap_on_tick(int number)
+{
+    (void)number;
+    tap_ticks++;
+}
+
+/* Interrupt the thread that calls this; 0 us: no more. */
+static inline void tap_ticker(long us)
+{
+    struct sigaction sa = { .sa_handler = tap_on_tick, .sa_flags = SA_RESTART };
+    struct itimerval it = { { 0, us }, { 0, us } };
+
+    sigaction(SIGALRM, &sa, NULL);
+    setitimer(ITIMER_REAL, &it, NULL);
+}
+
+/* Other threads say that they aren't meant. */
+static inline void tap_no_ticks(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
 /* --- memory and processes ------------------------------------------------------------- */
 
 /* Pages that can be read, written and executed. They are there when they are touched. */
@@ -48,6 +78,8 @@ static inline void *tap_pages(size_t pages)
 
     return p == MAP_FAILED ? NULL : p;
 }
+
+#define TAP_PROCESSES 60 /* how many are a matter of seconds */
 
 /* What another process may do: they are numbered, for Windows, where main() calls
  * tap_child_main() first. */

@@ -73,6 +73,43 @@ static inline void tap_catch_signals(void)
 
 #define CATCH() (tap_signal = 0, __builtin_setjmp(tap_jump) == 0)
 
+/* --- a thread that is interrupted: suspended and resumed, every so many microseconds ---- */
+
+static volatile unsigned tap_ticks;
+static volatile LONG tap_tick_us;
+static HANDLE tap_ticked, tap_ticking;
+
+static inline DWORD WINAPI tap_tick_thread(void *unused)
+{
+    (void)unused;
+    while (tap_tick_us != 0) {
+        Sleep((DWORD)tap_tick_us / 1000);
+        SuspendThread(tap_ticked);
+        tap_ticks++;
+        ResumeThread(tap_ticked);
+    }
+    return 0;
+}
+
+/* Interrupt the thread that calls this; 0 us: no more. */
+static inline void tap_ticker(long us)
+{
+    tap_tick_us = us;
+    if (us != 0) {
+        DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &tap_ticked, 0,
+                        FALSE, DUPLICATE_SAME_ACCESS);
+        tap_ticking = CreateThread(NULL, 0, tap_tick_thread, NULL, 0, NULL);
+    } else {
+        WaitForSingleObject(tap_ticking, INFINITE);
+        CloseHandle(tap_ticking);
+        CloseHandle(tap_ticked);
+    }
+}
+
+static inline void tap_no_ticks(void)
+{
+}
+
 /* --- memory and processes ------------------------------------------------------------- */
 
 /* Pages that can be read, written and executed. They are there when they are touched. */
@@ -80,6 +117,8 @@ static inline void *tap_pages(size_t pages)
 {
     return VirtualAlloc(NULL, pages * PAL_PAGE, MEM_COMMIT | MEM_RESERVE, PAGE_EXECUTE_READWRITE);
 }
+
+#define TAP_PROCESSES 12 /* how many are a matter of seconds, in a guest with Wine */
 
 /* What another process may do: they are numbered, for there is no fork. The program is started
  * again as  PROGRAM --child N,  and main() calls tap_child_main() first. */
