@@ -38,7 +38,7 @@ GROUPS = {
     "pal": "all of PALs: model, tiny guests, Linux on both machines (only if it is named)",
 }
 BY_NAME = ("pal",)  # these tests are in other groups too
-PAL_GUESTS = ("pal-2", "inpal", "games", "poison")
+PAL_GUESTS = ("pal-2", "inpal", "games", "legacy", "poison")
 PAL_GUESTS_LONG = ("fuzz",)  # the short one and the long one
 
 
