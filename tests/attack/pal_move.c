@@ -333,7 +333,11 @@ static void test_compaction(unsigned rounds)
         count(&m, &o[i].p, &before[i]);
         good = end(&o[i]) && good;
     }
-    tell(good, &m, "compaction");
+    if (good && m.all == 0) {
+        skip("compaction: it moved nothing here");
+    } else {
+        tell(good, &m, "compaction");
+    }
     if (area != NULL) {
         munmap(area, size);
     }

@@ -69,6 +69,8 @@ def moved(machines, rounds, program="pal_move", *options):
     nodes = NODES if machines.args.bench == "svm" else ()
     made, text = attack(machines, [f"{program} {rounds}"], *nodes, *options)
     pages = re.findall(r": (\d+) of \d+ pages have moved", text)
+    ways = 4 if nodes else 1
+    check(len(pages) >= ways, f"pages moved in {len(pages)} ways, not {ways}:\n{text}")
     return f"{made} checks while {sum(map(int, pages))} pages moved"
 
 
