@@ -12,6 +12,7 @@
 #include "../e2e/pal/tap.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -152,8 +153,8 @@ static void tell(bool good, const struct moves *m, const char *what)
 /* To another node. False: this machine has one only. */
 static bool to_node(const struct pal *p, int node)
 {
-    void *pages[PAGES_MAX + 2];
-    int nodes[PAGES_MAX + 2], status[PAGES_MAX + 2];
+    void *pages[PAGES_MAX + 3];
+    int nodes[PAGES_MAX + 3], status[PAGES_MAX + 3];
     unsigned n = 0;
 
     for (; n < p->size / 4096; n++) {
@@ -161,6 +162,7 @@ static bool to_node(const struct pal *p, int node)
     }
     pages[n++] = buffer;
     pages[n++] = (char *)buffer + 4096;
+    pages[n++] = __builtin_frame_address(0); /* and the stack */
     for (unsigned i = 0; i < n; i++) {
         nodes[i] = node;
     }
@@ -277,8 +279,8 @@ static void write_file(const char *path, const char *text)
     }
 }
 
-/* Most of the free memory; the kernel gets back every second page of it. */
-static char *with_holes(size_t *size)
+/* Most of the free memory, in small pages. */
+static char *most_memory(size_t *size)
 {
     char *m;
 
@@ -294,43 +296,67 @@ static char *with_holes(size_t *size)
     return m;
 }
 
+/* The kernel gets back so many of the pages with the lowest frames: the next ones to be used, and
+ * those that compaction moves. */
+static void give_low(char *m, size_t size, unsigned n)
+{
+    uint64_t lowest = UINT64_MAX, highest = 0;
+
+    for (size_t at = 0; at < size; at += 64 * 4096) {
+        uint64_t frame = frame_of(m + at);
+        lowest = frame < lowest ? frame : lowest;
+        highest = frame > highest ? frame : highest;
+    }
+    for (size_t at = 0; at < size && n > 0; at += 3 * 4096) {
+        if (frame_of(m + at) < lowest + (highest - lowest) / 8) {
+            madvise(m + at, 4096, MADV_DONTNEED);
+            n--;
+        }
+    }
+}
+
 static void punch(char *m, size_t size, size_t first)
 {
-    for (size_t at = first * 4096; m != NULL && at < size; at += 8 * 4096) {
+    for (size_t at = first * 4096; at < size; at += 8 * 4096) {
         madvise(m + at, 4096, MADV_DONTNEED);
     }
 }
 
-static void test_compaction(unsigned rounds)
+static void test_compaction(void)
 {
     static struct owned o[PALS];
     static struct frames before[PALS];
     struct moves m = { 0 };
     bool good = true;
+    cpu_set_t all, one;
     size_t size;
-    char *area;
+    char *area = access("/proc/sys/vm/compact_memory", W_OK) == 0 ? most_memory(&size) : NULL;
 
-    if (access("/proc/sys/vm/compact_memory", W_OK) != 0) {
+    if (area == NULL) {
         skip("compaction: not in this kernel");
         return;
     }
-    area = with_holes(&size);
-    punch(area, size, 0); /* the PALs' pages get in there */
+    sched_getaffinity(0, sizeof(all), &all);
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    sched_setaffinity(0, sizeof(one), &one); /* each CPU has free pages of its own */
+    give_low(area, size, 2 * PALS * 7);
     for (unsigned i = 0; i < PALS; i++) {
         if (!make(&o[i])) {
             return;
         }
         before[i] = frames_of(&o[i].p);
     }
-    for (unsigned round = 1; round <= rounds && round < 8; round++) {
+    for (unsigned round = 1; round < 8 && m.of[CODE] == 0; round++) {
         punch(area, size, round);
         write_file("/proc/sys/vm/compact_memory", "1");
+        m = (struct moves){ 0 };
         for (unsigned i = 0; i < PALS; i++) {
             good = call(&o[i], 3000) && good;
+            count(&m, &o[i].p, &before[i]);
         }
     }
     for (unsigned i = 0; i < PALS; i++) {
-        count(&m, &o[i].p, &before[i]);
         good = end(&o[i]) && good;
     }
     if (good && m.all == 0) {
@@ -338,9 +364,8 @@ static void test_compaction(unsigned rounds)
     } else {
         tell(good, &m, "compaction");
     }
-    if (area != NULL) {
-        munmap(area, size);
-    }
+    munmap(area, size);
+    sched_setaffinity(0, sizeof(all), &all);
 }
 
 int main(int argc, char **argv)
@@ -353,7 +378,7 @@ int main(int argc, char **argv)
     test_nodes(rounds);
     test_moving(rounds);
     test_offline();
-    test_compaction(rounds);
+    test_compaction();
     ok(tap_no_leak(&before), "all memory came back");
     return tap_end();
 }
