@@ -82,7 +82,7 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(BAD_ENTRY,      17, "the entry point must lie in a CODE section with room for the stubs") \
     X(EXISTS,         18, "a PAL with this entry point is registered already") \
     X(NO_MEMORY,      19, "the PAL pool is full; raise palmem=") \
-    X(QUOTA,          20, "this process has too many PALs") \
+    X(QUOTA,          20, "this process has too many PALs, or too many sections in them") \
     X(NOT_FOUND,      21, "this process has no PAL with this entry point") \
     X(BUSY,           22, "a CPU is running this PAL now") \
     X(IN_PAL,         23, "not allowed inside a PAL") \
