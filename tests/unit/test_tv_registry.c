@@ -103,6 +103,45 @@ static void test_add_find_kill(void **state)
     assert_int_equal(slot_state(s->life), TV_EMPTY);
 }
 
+/* PALs with 64 sections each, in between each other's: comparing them is bounded. */
+static void test_many_sections(void **state)
+{
+    static struct tv_section lists[100][XMHF_PAL_SECTIONS];
+    struct tv_slot *other;
+    enum registry_answer answer = REGISTRY_ADDED;
+    unsigned n = 0;
+
+    (void)state;
+    registry_init();
+    while (answer == REGISTRY_ADDED && n < ARRAY_SIZE(lists)) {
+        struct tv_pal *pal = new_pal(VA(1000 + n));
+        pal->image.sections = lists[n];
+        pal->image.section_count = XMHF_PAL_SECTIONS;
+        for (unsigned i = 0; i < XMHF_PAL_SECTIONS; i++) {
+            lists[n][i] = (struct tv_section){ (i * 100 + n) * PAGE_SIZE, 1, i, TV_SECTION_DATA };
+            pal->image.order[i] = (uint8_t)i;
+        }
+        answer = registry_add(pal, OWNER(0), &other);
+        assert_true(pal->reg.compared <= TV_COMPARE_MAX + XMHF_PAL_SECTIONS * XMHF_PAL_SECTIONS / 2);
+        if (answer == REGISTRY_ADDED) {
+            registry_change(pal->slot, TV_REGISTERING, TV_LIVE);
+            registry_put(pal->slot);
+            n++;
+        } else {
+            free(pal);
+        }
+    }
+    assert_int_equal(answer, REGISTRY_QUOTA);
+    assert_int_equal(n, 81);
+    assert_int_equal(TV_COMPARE_MAX / (2 * XMHF_PAL_SECTIONS) + 1, n);
+    for (unsigned i = 0; i < n; i++) {
+        struct tv_slot *s = registry_get(OWNER(0), VA(1000 + i), TV_IN(TV_LIVE), NULL);
+        registry_kill(s);
+        registry_put(s);
+        reap();
+    }
+}
+
 static void test_conflicts(void **state)
 {
     struct tv_slot *s, *other;
@@ -232,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_add_find_kill),
         cmocka_unit_test(test_conflicts),
+        cmocka_unit_test(test_many_sections),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_threads),
     };
