@@ -146,9 +146,13 @@ static enum step forget_seen(struct work *w)
 static enum step phase_copy(struct work *w)
 {
     struct tv_registration *reg = &w->pal->reg;
-    const struct tv_section *sec = tv_section_of(&w->pal->image, reg->page);
+    const struct tv_image *im = &w->pal->image;
+    const struct tv_section *sec = tv_section_of(im, reg->page);
 
-    for (; reg->page < w->pal->image.pages; reg->page++) {
+    if (reg->page == 0 && im->pages <= TV_ATOMIC_PAGES && w->budget < (int)im->pages * COST_COPY) {
+        return STEP_AGAIN; /* a small PAL is copied in one exit */
+    }
+    for (; reg->page < im->pages; reg->page++) {
         enum step s;
         if (!afford(w, COST_COPY)) {
             return STEP_AGAIN;
