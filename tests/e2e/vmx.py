@@ -3,7 +3,7 @@
 SPDX-License-Identifier: MIT
 """
 MEMORY = 192  # MiB
-FUZZ = 3000   # the tiny guest fuzz makes 20,000 and more
+FUZZ = 3000   # the tiny guest fuzz makes 500,000
 MONITOR = "needs QEMU's monitor: memory, NMIs or a shell from outside while the machine runs"
 
 # Test, and why the bench (Bochs) can't do it. tests/README.md tells what shows the same on VMX.
@@ -34,5 +34,5 @@ SKIPS = {
 EVERY_TIME = ("bench-tools", "boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
               "pal-foreign", "pal-registers", "hypercall-fuzz")
 # And of the tests of PALs, for the group pal.
-WITH_PAL = ("pal-secret", "pal-secret-control", "pal-foreign", "pal-registers", "pal-damage", "pal-64",
-            "hypercall-fuzz")
+WITH_PAL = ("pal-secret", "pal-secret-control", "pal-foreign", "pal-registers", "pal-damage", "pal-turns",
+            "pal-many", "pal-64", "hypercall-fuzz")
