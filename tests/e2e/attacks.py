@@ -175,7 +175,7 @@ def test_pal_registers_wide(machines):
     return f"{made} checks"
 
 
-BASIC = (test_pal_registers, test_pal_damage, test_pal_moved, test_pal_turns, test_pal_oom)
+BASIC = (test_pal_registers, test_pal_damage, test_pal_moved, test_pal_turns)
 MORE = (test_pal_registers_32, test_pal_registers_wide, test_pal_damage_32, test_pal_damage_long,
-        test_pal_moved_long, test_pal_oom_long, test_pal_turns_32)
+        test_pal_moved_long, test_pal_oom, test_pal_oom_long, test_pal_turns_32)
 SOAK = (test_pal_fuzz_soak, test_pal_damage_soak)

@@ -363,6 +363,8 @@ SOAK = (*attacks.SOAK,)
 ABOUT_PALS = (test_pal_secret, test_pal_secret_control, test_pal_foreign, test_budgets,
               test_hypercall_fuzz, test_hypercall_fuzz_long, stress.test_soak,
               stress.test_soak_long, stress.test_exit_duration)
+# Of the tests for --all, those that this group always runs.
+PAL_TOO = (attacks.test_pal_oom, scale.test_pal_large)
 
 
 def name_of(test):
@@ -377,7 +379,7 @@ def select(args):
         raise base.ToolError(f"no test is called {', '.join(unknown)}; see --list")
     if args.names:
         return [known[name] for name in args.names]
-    chosen = [*BASIC, *MORE] if args.all else list(BASIC)
+    chosen = [*BASIC, *(MORE if args.all else PAL_TOO if args.pal else ())]
     if args.soak:
         chosen = [*SOAK, *(test for test in MORE if test in ABOUT_PALS or about_pals(test))]
     if args.pal or args.soak:
@@ -426,7 +428,8 @@ def main():
     args = parser.parse_args()
     if args.list:
         for test in (*BASIC, *MORE, *SOAK):
-            when = "  (--all)" if test in MORE else "  (--soak)" if test in SOAK else ""
+            when = ("  (--pal, --all)" if test in PAL_TOO else "  (--all)" if test in MORE
+                    else "  (--soak)" if test in SOAK else "")
             print(f"{name_of(test):20} {test.__doc__}{when}")
         return 0
     tests = select(args)
