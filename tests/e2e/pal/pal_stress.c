@@ -6,7 +6,6 @@
 #include "tap.h"
 #include <errno.h>
 #include <pthread.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,39 +38,14 @@ static volatile bool stop;
 static struct pal common;
 static volatile unsigned common_calls, common_signals, common_wrong, common_rounds;
 
-static __thread sigjmp_buf jump;
-static __thread volatile sig_atomic_t catching;
-
-static void on_signal(int number)
-{
-    if (catching) {
-        catching = 0;
-        siglongjmp(jump, number);
-    }
-    signal(number, SIG_DFL);
-}
-
-static void catch_signals(void)
-{
-    static const int signals[] = { SIGSEGV, SIGILL, SIGTRAP };
-    struct sigaction sa = { .sa_handler = on_signal };
-
-    for (unsigned i = 0; i < 3; i++) {
-        sigaction(signals[i], &sa, NULL);
-    }
-}
-
 /* The call's result, or the signal that it ended with. */
 static int try_call(const struct pal *p, pal_word rounds, pal_word start, pal_word *result)
 {
-    int number = sigsetjmp(jump, 1);
-
-    if (number == 0) {
-        catching = 1;
+    if (CATCH()) {
         *result = ((work_fn)(uintptr_t)p->entry)(rounds, start, p->data);
     }
-    catching = 0;
-    return number;
+    tap_armed = 0;
+    return tap_signal;
 }
 
 static bool make(struct pal *p, unsigned data_pages)
@@ -185,23 +159,29 @@ static void *common_owner(void *arg)
     return NULL;
 }
 
+static int endless(void)
+{
+    struct worker w = { .seed = (uint64_t)getpid() * 0x9e3779b97f4a7c15ULL | 1 };
+
+    for (;;) {
+        own_pal(&w);
+    }
+    return 0;
+}
+
+static const tap_child children[] = { endless };
+
 /* Processes that are killed at some moment of their PAL's life. */
 static unsigned kill_processes(uint64_t *seed, time_t end)
 {
     unsigned n = 0;
 
     for (; time(NULL) < end; n++) {
-        struct timespec pause = { 0, (long)(tap_random(seed) % 30000000) };
-        pid_t child = fork();
-        if (child == 0) {
-            struct worker w = { .seed = tap_random(seed) };
-            for (;;) {
-                own_pal(&w);
-            }
-        }
+        unsigned ms = (unsigned)(tap_random(seed) % TAP_CHILD_MS);
+        struct timespec pause = { ms / 1000, (long)(ms % 1000) * 1000000 };
+        tap_process child = tap_child_start(children, 0);
         nanosleep(&pause, NULL);
-        kill(child, SIGKILL);
-        waitpid(child, NULL, 0);
+        tap_child_kill(child);
     }
     return n;
 }
@@ -216,8 +196,9 @@ int main(int argc, char **argv)
     pthread_t owner;
     unsigned killed;
 
+    tap_child_main(argc, argv, children);
     tap_need_hypervisor();
-    catch_signals();
+    tap_catch_signals();
     threads = threads < THREADS_MAX ? threads : THREADS_MAX;
     /* Its data are zeros, in the PAL and outside: the result is the same either way. */
     if (!make(&common, 1) || !tap_no_error(pal_register(&common), "register") ||

@@ -11,13 +11,19 @@
 
 /* --- faults: if (CATCH()) { may fault } else { tap_signal, tap_address tell } --------- */
 
-static sigjmp_buf tap_jump;
-static volatile sig_atomic_t tap_signal;
-static void *volatile tap_address;
+/* Of each thread. tap_armed = 0 after the "if": a fault elsewhere ends the program. */
+static __thread sigjmp_buf tap_jump;
+static __thread volatile sig_atomic_t tap_signal, tap_armed;
+static __thread void *volatile tap_address;
 
 static inline void tap_handler(int number, siginfo_t *info, void *context)
 {
     (void)context;
+    if (!tap_armed) {
+        signal(number, SIG_DFL);
+        return;
+    }
+    tap_armed = 0;
     tap_signal = number;
     tap_address = info->si_addr;
     siglongjmp(tap_jump, 1);
@@ -37,7 +43,7 @@ static inline void tap_catch_signals(void)
     }
 }
 
-#define CATCH() (tap_signal = 0, sigsetjmp(tap_jump, 1) == 0)
+#define CATCH() (tap_signal = 0, tap_armed = 1, sigsetjmp(tap_jump, 1) == 0)
 
 /* --- a thread that is interrupted: by a signal, every so many microseconds -------------- */
 
@@ -103,6 +109,26 @@ static inline int tap_child_run(const tap_child *children, unsigned i)
     }
     waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* One that is killed some time later; up to so many milliseconds are of interest. */
+#define TAP_CHILD_MS 30
+typedef pid_t tap_process;
+
+static inline tap_process tap_child_start(const tap_child *children, unsigned i)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        _exit(children[i]());
+    }
+    return child;
+}
+
+static inline void tap_child_kill(tap_process child)
+{
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
 }
 
 #endif

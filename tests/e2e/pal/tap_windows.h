@@ -4,6 +4,7 @@
 #define PAL_TAP_WINDOWS_H
 
 #include <process.h>
+#include <setjmp.h>
 #include <windows.h>
 
 /* --- faults: if (CATCH()) { may fault } else { tap_signal, tap_address tell } --------- */
@@ -11,14 +12,17 @@
 #define SIGBUS  7
 #define SIGTRAP 5
 
-/* Not setjmp: its longjmp unwinds the stack, and there is nothing to unwind a PAL's stub by. */
-static void *tap_jump[5];
-static volatile int tap_signal;
-static void *volatile tap_address;
+/* Of each thread. tap_armed = 0 after the "if": a fault elsewhere ends the program. */
+static __thread jmp_buf tap_jump;
+static __thread volatile int tap_signal, tap_armed;
+static __thread void *volatile tap_address;
 
 static inline void tap_land(void)
 {
-    __builtin_longjmp(tap_jump, 1);
+    static const uint32_t mxcsr = 0x1f80; /* what faulted may have unmasked exceptions */
+
+    __asm__ volatile("ldmxcsr %0; fnclex" : : "m"(mxcsr));
+    longjmp(tap_jump, 1);
 }
 
 /* The signal that Linux makes of the same fault; 0: it is no fault. */
@@ -36,6 +40,7 @@ static inline int tap_signal_of(DWORD code)
         return SIGTRAP;
     case EXCEPTION_INT_DIVIDE_BY_ZERO: case EXCEPTION_INT_OVERFLOW: case EXCEPTION_FLT_DIVIDE_BY_ZERO:
     case EXCEPTION_FLT_INVALID_OPERATION: case EXCEPTION_FLT_STACK_CHECK:
+    case STATUS_FLOAT_MULTIPLE_FAULTS: case STATUS_FLOAT_MULTIPLE_TRAPS:
         return SIGFPE;
     default:
         return 0;
@@ -49,9 +54,10 @@ static LONG CALLBACK tap_handler(EXCEPTION_POINTERS *e)
     CONTEXT *c = e->ContextRecord;
     int number = tap_signal_of(r->ExceptionCode);
 
-    if (number == 0) {
+    if (number == 0 || !tap_armed) {
         return EXCEPTION_CONTINUE_SEARCH;
     }
+    tap_armed = 0;
     tap_signal = number;
     tap_address = r->ExceptionCode == EXCEPTION_ACCESS_VIOLATION
                       ? (void *)r->ExceptionInformation[1] : r->ExceptionAddress;
@@ -71,7 +77,14 @@ static inline void tap_catch_signals(void)
     AddVectoredExceptionHandler(1, tap_handler);
 }
 
-#define CATCH() (tap_signal = 0, __builtin_setjmp(tap_jump) == 0)
+/* With no frame longjmp doesn't unwind the stack: there is nothing to unwind a PAL's stub by. And
+ * not __builtin_setjmp: in a function that calls nothing gcc drops the place where it lands. */
+#ifdef __x86_64__
+#define TAP_SETJMP(buffer) _setjmp(buffer, NULL)
+#else
+#define TAP_SETJMP(buffer) _setjmp3(buffer, NULL)
+#endif
+#define CATCH() (tap_signal = 0, tap_armed = 1, TAP_SETJMP(tap_jump) == 0)
 
 /* --- a thread that is interrupted: suspended and resumed, every so many microseconds ---- */
 
@@ -129,6 +142,33 @@ static inline void tap_child_main(int argc, char **argv, const tap_child *childr
     if (argc == 3 && strcmp(argv[1], "--child") == 0) {
         ExitProcess((UINT)children[strtoul(argv[2], NULL, 10)]());
     }
+}
+
+/* One that is killed some time later; up to so many milliseconds are of interest. */
+#define TAP_CHILD_MS 2000
+typedef HANDLE tap_process;
+
+static inline tap_process tap_child_start(const tap_child *children, unsigned i)
+{
+    char program[MAX_PATH], line[MAX_PATH + 32];
+    STARTUPINFOA start = { .cb = sizeof(start) };
+    PROCESS_INFORMATION made;
+
+    (void)children;
+    GetModuleFileNameA(NULL, program, sizeof(program));
+    snprintf(line, sizeof(line), "\"%s\" --child %u", program, i);
+    if (!CreateProcessA(program, line, NULL, NULL, FALSE, 0, NULL, NULL, &start, &made)) {
+        return NULL;
+    }
+    CloseHandle(made.hThread);
+    return made.hProcess;
+}
+
+static inline void tap_child_kill(tap_process child)
+{
+    TerminateProcess(child, 9);
+    WaitForSingleObject(child, INFINITE);
+    CloseHandle(child);
 }
 
 /* The exit status of another process that runs children[i]; -1 if it didn't start. */
