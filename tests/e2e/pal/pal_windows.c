@@ -64,11 +64,12 @@ PAL_CODE static PAL_ABI word count_up(volatile word *data, word by) { return *da
 
 #define CODE_OF(f) ((const void *)(uintptr_t)(f))
 
-static bool made(struct pal_module *m)
+static bool made(struct pal_module *m, unsigned param_pages)
 {
     struct pal_module_spec spec = PAL_MODULE_SPEC;
 
     spec.convention = PAL_CONVENTION_OWN;
+    spec.param_pages = param_pages;
     return pal_module_create(m, &spec) == 0 || ok(false, "memory for a PAL");
 }
 
@@ -86,7 +87,7 @@ static void test_convention(void)
     struct pal_module m;
     void *e[6];
 
-    if (!made(&m)) {
+    if (!made(&m, 1)) {
         return;
     }
     for (unsigned i = 0; i < 12; i++) {
@@ -169,7 +170,8 @@ static void test_registers(void)
     const void *entry;
     bool kept = true;
 
-    if (!made(&m)) {
+    /* Nothing behind the stack: the 32 bytes above the return address must be part of it. */
+    if (!made(&m, 0)) {
         return;
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -382,7 +384,7 @@ static void test_suspend(void)
     unsigned seen = 0, cleared = 0, times = 0;
     HANDLE thread;
 
-    if (!made(&m)) {
+    if (!made(&m, 1)) {
         return;
     }
     pal_module_integer(&m);
@@ -427,7 +429,7 @@ static void test_terminate(void)
     uint64_t error;
     HANDLE thread;
 
-    if (!made(&m)) {
+    if (!made(&m, 1)) {
         return;
     }
     pal_module_integer(&m);
