@@ -322,7 +322,8 @@ static void punch(char *m, size_t size, size_t first)
     }
 }
 
-static void test_compaction(void)
+/* True if nothing has moved, which another attempt may change. */
+static bool test_compaction(bool last)
 {
     static struct owned o[PALS];
     static struct frames before[PALS];
@@ -334,7 +335,7 @@ static void test_compaction(void)
 
     if (area == NULL) {
         skip("compaction: not in this kernel");
-        return;
+        return false;
     }
     sched_getaffinity(0, sizeof(all), &all);
     CPU_ZERO(&one);
@@ -343,7 +344,7 @@ static void test_compaction(void)
     give_low(area, size, 2 * PALS * 7);
     for (unsigned i = 0; i < PALS; i++) {
         if (!make(&o[i])) {
-            return;
+            return false;
         }
         before[i] = frames_of(&o[i].p);
     }
@@ -359,13 +360,16 @@ static void test_compaction(void)
     for (unsigned i = 0; i < PALS; i++) {
         good = end(&o[i]) && good;
     }
-    if (good && m.all == 0) {
-        skip("compaction: it moved nothing here");
-    } else {
-        tell(good, &m, "compaction");
-    }
     munmap(area, size);
     sched_setaffinity(0, sizeof(all), &all);
+    if (good && m.of[CODE] == 0) {
+        if (last) {
+            skip("compaction: it moved nothing here");
+        }
+        return true;
+    }
+    tell(good, &m, "compaction");
+    return false;
 }
 
 int main(int argc, char **argv)
@@ -378,7 +382,8 @@ int main(int argc, char **argv)
     test_nodes(rounds);
     test_moving(rounds);
     test_offline();
-    test_compaction();
+    for (unsigned i = 1; i <= 5 && test_compaction(i == 5); i++) {
+    }
     ok(tap_no_leak(&before), "all memory came back");
     return tap_end();
 }
