@@ -1,10 +1,12 @@
 #!/bin/sh
-# In the guest: runs the lines that a test sends on the third serial port.
+# In the guest: runs the lines that a test sends on a serial port.
 # SPDX-License-Identifier: MIT
+#
+# usage: agent.sh PORT
 #
 # A line is "NUMBER SHELL COMMAND". What the command prints goes back, then a line
 # "#NUMBER STATUS"; number 0 says that the agent is there.
-port=/dev/ttyS2
+port=/dev/$1
 stty -F $port raw -echo -hupcl 115200
 exec 3<>$port
 printf '\n#0 0\n' >&3

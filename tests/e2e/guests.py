@@ -6,7 +6,7 @@ import re
 import time
 
 from common import E2E, SEED, check, masked
-from live import Live, package_file
+from live import live_machine, package_file
 
 # Two sockets of three cores, four of six CPUs there: APIC ids 0, 1, 2 and 4.
 SPARSE = "4,sockets=2,cores=3,threads=1,maxcpus=6"
@@ -18,7 +18,7 @@ STEADY = "tsc=unstable clocksource=acpi_pm"
 
 def test_boot_16(machines):
     """Linux with 16 CPUs."""
-    with Live(machines, smp="16", append=STEADY, adds=[machines.compile("hvinfo")]) as machine:
+    with live_machine(machines, smp="16", append=STEADY, adds=[machines.compile("hvinfo")]) as machine:
         machine.ready(600)
         machine.wait_log(r"^\[xmhf[^\]]*\] up on 16 CPU", 5)
         check(machine.sh("nproc") == "16", "not all CPUs came up")
@@ -31,7 +31,7 @@ def test_boot_16(machines):
 def test_sparse_apic_ids(machines):
     """CPUs whose APIC ids have gaps."""
     # As far as Linux gets by itself: bare too it stops soon after its CPUs are up.
-    with Live(machines, smp=SPARSE) as machine:
+    with live_machine(machines, smp=SPARSE) as machine:
         places = [(cpu["props"]["socket-id"], cpu["props"]["core-id"])
                   for cpu in machine.qmp("query-cpus-fast")]
         check(places == [(0, 0), (0, 1), (0, 2), (1, 0)], f"CPUs are at {places}")
@@ -94,7 +94,7 @@ def test_init_on_alloc_0(machines):
 def memtest86(machines, wanted, seconds):
     """Run memtest86+ until its screen, which it also writes to the serial port, shows `wanted`."""
     guest = package_file("memtest86+", "boot/memtest86+x64.bin")
-    with Live(machines, guest=guest, append="console=ttyS0,115200", mem=48) as machine:
+    with live_machine(machines, guest=guest, append="console=ttyS0,115200", mem=48) as machine:
         start = machine.wait_log(r"starting the guest", 60).end()
         machine.wait_log(wanted, seconds, start)
         text = machine.log()[start:]
@@ -125,7 +125,7 @@ def vga_text(machine):
 def test_ipxe(machines):
     """iPXE as the guest, by the 16-bit boot protocol."""
     guest = package_file("ipxe", "boot/ipxe.lkrn")
-    with Live(machines, guest=guest) as machine:
+    with live_machine(machines, guest=guest) as machine:
         first, last = machine.protected()
         text, end = "", time.monotonic() + 180
         while time.monotonic() < end and not re.search(r"iPXE 1\.\d+", text):

@@ -1,4 +1,4 @@
-"""A machine that a test talks to while it runs: QMP to the emulator, a shell in the guest.
+"""A machine that a test talks to while it runs: a shell in the guest, and the emulator from outside.
 
 SPDX-License-Identifier: MIT
 """
@@ -7,33 +7,38 @@ import mmap
 import pathlib
 import re
 import select
+import signal
 import socket
+import subprocess
 import tempfile
 import time
 import types
 
 from common import E2E, MEMORY, Failed, check
-from xmhftools import base, bench, debian, initramfs, qemu
+from xmhftools import base, bench, bochs, debian, initramfs, qemu
 
 # The agent's port has an interrupt of its own: the console's would be shared.
 AGENT = ["-chardev", "socket,id=agent,path=agent,server=on,wait=off",
          "-device", "isa-serial,chardev=agent,index=2,irq=5"]
 # A machine that resets or powers off stays, stopped, with all of its memory.
 PAUSE = ["-action", "shutdown=pause"]
+RESET_VECTOR = 0xfffffff0
+# Where the hypervisor sees RAM outside of its own memory, and that (xmhf-core/mm/host_map.h).
+DIRECT_VA, CORE_VA = 0xffff800000000000, 0xffffffff80000000
 
 
-def _connect(path, process, seconds=30):
-    """A connection to a Unix socket that the emulator is about to make."""
+def _connect(where, process, seconds=30):
+    """A connection to a socket that the emulator is about to make: a path, or (host, port)."""
     end = time.monotonic() + seconds
     while True:
-        link = socket.socket(socket.AF_UNIX)
+        link = socket.socket(socket.AF_INET if isinstance(where, tuple) else socket.AF_UNIX)
         try:
-            link.connect(str(path))
+            link.connect(where)
             return link
         except OSError as problem:
             link.close()
             if process.poll() is not None or time.monotonic() > end:
-                raise base.ToolError(f"the emulator does not listen at {path}") from problem
+                raise base.ToolError(f"the emulator does not listen at {where}") from problem
             time.sleep(0.1)
 
 
@@ -87,49 +92,46 @@ class Qmp:
             self._message(left)
 
 
-class Live:
-    """One machine; to be used in a with statement.
+def places(data, secret, first=0):
+    """Addresses of any 8 aligned bytes of the secret in data, whose first byte is at `first`."""
+    found = set()
+    for at in range(0, len(secret), 8):
+        place = data.find(secret[at:at + 8])
+        while place >= 0:
+            found.add(first + place)
+            place = data.find(secret[at:at + 8], place + 1)
+    return found
 
-    `guest` names a file that is booted instead of Linux, by the Linux boot protocol.
-    `smp` is QEMU's -smp value. `one_core` is for PALs on several CPUs at once (notes/testing.md).
-    """
 
-    def __init__(self, machines, smp="2", mem=MEMORY, hypervisor=True, adds=(), append="",
-                 hv_append="", modules=(), qemu_args=(), guest=None, one_core=False):
+class Machine:
+    """One machine; to be used in a with statement."""
+
+    def __init__(self, machines, mem):
         self.machines, self.mem = machines, mem
         self.keep = tempfile.TemporaryDirectory(dir=machines.scratch, prefix="live-")
         self.folder = pathlib.Path(self.keep.name)
         self.count, self.heard = 0, b""
-        self.args = types.SimpleNamespace(
-            icount=False, cpu_model=None, one_core=one_core, cpus=smp, mem=mem, qmp=str(self.folder / "qmp"),
-            qemu_arg=[*AGENT, *PAUSE, *qemu_args], boot="kernel", hv_append=hv_append)
-        files = types.SimpleNamespace(
-            hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
-            kernel=guest or bench.kernel_file("amd64"), no_initrd=bool(guest),
-            append=append if guest else f"{bench.LINUX_ARGUMENTS} {append}".strip())
-        if not guest:
-            data = initramfs.make("amd64", ["sh", "agent.sh"], "end",
-                                  [str(add) for add in (E2E / "agent.sh", *adds)], "amd64", modules)
-            (self.folder / "initrd.gz").write_bytes(data)
-        (self.folder / "output").touch()
-        self.argv = qemu.command(self.args, files, self.folder)
-        self.process = self.qmp = self.agent = None
+        self.process = self.agent = None
+
+    def initrd(self, kernel, port, adds, modules):
+        """Write the guest's initramfs, whose shell listens at a serial port."""
+        data = initramfs.make("amd64", ["sh", "agent.sh", port], "end",
+                              [str(add) for add in (E2E / "agent.sh", *adds)], kernel, modules)
+        (self.folder / "initrd.gz").write_bytes(data)
 
     def __enter__(self):
-        self.process = bench.spawn(self.argv, self.folder)
         try:
-            self.qmp = Qmp(_connect(self.folder / "qmp", self.process))
-            self.agent = _connect(self.folder / "agent", self.process)
+            self.start()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(self, kind, value, trace):
-        bench.stop(self.process)
-        for link in (self.qmp and self.qmp.link, self.agent):
-            if link:
-                link.close()
+        if self.process:
+            bench.stop(self.process)
+        if self.agent:
+            self.agent.close()
         self.keep.cleanup()
 
     def log(self):
@@ -170,18 +172,15 @@ class Live:
                 raise Failed(f"the machine ended:\n{self.tail()}")
             self.heard += data
 
-    def ready(self, seconds=240):
-        """Wait for the guest's shell; also after a reset."""
-        self.answer(0, seconds)
-        self.qmp("set-action", reboot="shutdown")
-        self.qmp.events.clear()
-        return self
-
     def send(self, script):
         """Have the guest's shell begin one line, whose end may never come."""
         self.count += 1
         self.agent.sendall(f"{self.count} {script}\n".encode())
         return self.count
+
+    def send_last(self, script):
+        """Have the guest's shell begin one line that ends the machine; stopped() follows."""
+        self.send(script)
 
     def sh(self, script, seconds=120, fails=False):
         """What one line of shell prints in the guest; it must end with status 0."""
@@ -189,7 +188,52 @@ class Live:
         check(fails or status == 0, f"in the guest: {script}: status {status}\n{text}")
         return text.strip()
 
-    # --- memory, from outside
+    def protected(self):
+        """(first, last) address of the hypervisor's memory."""
+        found = self.wait_log(r"^\[xmhf\] protected range: (\d+) KiB at (0x[0-9a-f]+)", 120)
+        first = int(found.group(2), 16)
+        return first, first + (int(found.group(1)) << 10) - 1
+
+
+class QemuMachine(Machine):
+    """In QEMU, driven by QMP.
+
+    `guest` names a file that is booted instead of Linux, by the Linux boot protocol.
+    `smp` is QEMU's -smp value. `one_core` is for PALs on several CPUs at once (notes/testing.md).
+    """
+
+    def __init__(self, machines, smp="2", mem=MEMORY, hypervisor=True, adds=(), append="",
+                 hv_append="", modules=(), qemu_args=(), guest=None, one_core=False):
+        super().__init__(machines, mem)
+        self.args = types.SimpleNamespace(
+            icount=False, cpu_model=None, one_core=one_core, cpus=smp, mem=mem, qmp=str(self.folder / "qmp"),
+            qemu_arg=[*AGENT, *PAUSE, *qemu_args], boot="kernel", hv_append=hv_append)
+        files = types.SimpleNamespace(
+            hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
+            kernel=guest or bench.kernel_file("amd64"), no_initrd=bool(guest),
+            append=append if guest else f"{bench.LINUX_ARGUMENTS} {append}".strip())
+        if not guest:
+            self.initrd("amd64", "ttyS2", adds, modules)
+        (self.folder / "output").touch()
+        self.argv = qemu.command(self.args, files, self.folder)
+        self.qmp = None
+
+    def start(self):
+        self.process = bench.spawn(self.argv, self.folder)
+        self.qmp = Qmp(_connect(str(self.folder / "qmp"), self.process))
+        self.agent = _connect(str(self.folder / "agent"), self.process)
+
+    def __exit__(self, kind, value, trace):
+        if self.qmp:
+            self.qmp.link.close()
+        super().__exit__(kind, value, trace)
+
+    def ready(self, seconds=240):
+        """Wait for the guest's shell; also after a reset."""
+        self.answer(0, seconds)
+        self.qmp("set-action", reboot="shutdown")
+        self.qmp.events.clear()
+        return self
 
     def dump(self, start=0, size=None):
         """Physical memory as bytes-like object."""
@@ -201,22 +245,15 @@ class Live:
         return data
 
     def search(self, secret):
-        """Physical addresses of any 8 aligned bytes of the secret, the machine being stopped."""
+        """Where in physical memory any 8 aligned bytes of the secret are."""
         running = self.qmp("query-status")["running"]
         if running:
             self.qmp("stop")
         with self.dump() as data:
-            found = set()
-            for at in range(0, len(secret), 8):
-                place = data.find(secret[at:at + 8])
-                while place >= 0:
-                    found.add(place)
-                    place = data.find(secret[at:at + 8], place + 1)
+            found = places(data, secret)
         if running:
             self.qmp("cont")
         return sorted(found)
-
-    # --- ends
 
     def stopped(self, seconds=90):
         """Wait until the machine resets or powers off; it is stopped then. Return why."""
@@ -237,11 +274,143 @@ class Live:
         self.qmp("cont")
         return start
 
-    def protected(self):
-        """(first, last) address of the hypervisor's memory."""
-        found = self.wait_log(r"^\[xmhf\] protected range: (\d+) KiB at (0x[0-9a-f]+)", 120)
-        first = int(found.group(2), 16)
-        return first, first + (int(found.group(1)) << 10) - 1
+    def inject_nmi(self):
+        """An NMI to every CPU. Fails if the machine has ended."""
+        self.qmp("inject-nmi")
+        check(not any(event["event"] == "SHUTDOWN" for event in self.qmp.events),
+              f"the guest reset:\n{self.tail()}")
+
+
+class Debugger:
+    """Bochs' own debugger, on its standard input and output."""
+
+    def __init__(self, process, output):
+        self.process, self.output, self.seen = process, output, 0
+
+    def prompt(self, seconds):
+        """Wait for the next prompt: the machine is stopped. What was said before it, or None."""
+        end = time.monotonic() + seconds
+        while True:
+            data = self.output.read_bytes()
+            at = data.find(b"<bochs:", self.seen)
+            if at >= 0:
+                text, self.seen = data[self.seen:at], at + 7
+                return text.decode(errors="replace")
+            if self.process.poll() is not None or time.monotonic() > end:
+                return None
+            time.sleep(0.01)
+
+    def send(self, command):
+        """Type a command and don't wait for what it says."""
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def __call__(self, command):
+        self.send(command)
+        text = self.prompt(120)
+        if text is None:
+            raise base.ToolError(f"no answer to Bochs' {command}")
+        return text
+
+    def interrupt(self):
+        """Stop the machine. A signal that comes before Bochs has obeyed "c" is lost."""
+        for _ in range(60):
+            self.process.send_signal(signal.SIGINT)
+            if self.prompt(1) is not None:
+                return
+        raise base.ToolError("Bochs does not stop")
+
+
+class BochsMachine(Machine):
+    """In Bochs, driven by its debugger. The guest's shell is on the second serial port.
+
+    `one_core` means nothing here: Bochs is one thread.
+    """
+
+    def __init__(self, machines, smp="2", mem=None, hypervisor=True, adds=(), append="",
+                 hv_append="", modules=(), one_core=True):
+        super().__init__(machines, mem or machines.memory)
+        del one_core
+        kernel = "cloud-amd64"
+        args = types.SimpleNamespace(cpu_model=None, cpus=int(smp), mem=self.mem, boot="grub-mb2",
+                                     hv_append=hv_append)
+        files = types.SimpleNamespace(
+            hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
+            kernel=bench.kernel_file(kernel),
+            append=f"{bench.LINUX_ARGUMENTS} {bochs.LINUX_ARGUMENTS} {append}".strip())
+        self.initrd(kernel, "ttyS1", adds, modules)
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            self.port = free.getsockname()[1]
+        self.argv = bochs.command(args, files, self.folder, self.port)
+        self.debugger, self.at_reset, self.breakpoints = None, False, 0
+
+    def start(self):
+        self.process = bench.spawn(self.argv, self.folder, subprocess.PIPE)
+        self.debugger = Debugger(self.process, self.folder / "emulator.txt")
+        self.agent = _connect(("localhost", self.port), self.process)
+        check(self.debugger.prompt(60) is not None, "Bochs does not start")
+        self.debugger.send("c")
+
+    def ready(self, seconds=600):
+        """Wait for the guest's shell; also after a reset."""
+        self.answer(0, seconds)
+        return self
+
+    def send_last(self, script):
+        self.debugger.interrupt()
+        self.debugger(f"pb {RESET_VECTOR:#x}")  # makes Bochs slow
+        self.breakpoints += 1
+        self.debugger.send("c")
+        super().send_last(script)
+
+    # --- memory, from outside
+
+    def linear(self, start, size):
+        """Memory as the CPU sees it that the debugger looks at."""
+        path = self.folder / "memory"
+        path.unlink(missing_ok=True)
+        said = self.debugger(f'writemem "{path}" {start:#x} {size:#x}')
+        data = path.read_bytes() if path.exists() else b""
+        check(len(data) == size, f"Bochs wrote {len(data)} of {size} bytes at {start:#x}: {said}")
+        return data
+
+    def search(self, secret):
+        """Where in physical memory any 8 aligned bytes of the secret are. In a machine that runs the
+        first MiB is left out, and what comes behind the hypervisor."""
+        if self.at_reset:
+            return sorted(places(self.linear(0, self.mem << 20), secret))
+        first, last = self.protected()
+        self.debugger.interrupt()
+        # In the hypervisor, which has all memory mapped.
+        self.debugger("vmexitbp")
+        self.debugger("c")
+        found = places(self.linear(DIRECT_VA + (1 << 20), first - (1 << 20)), secret, 1 << 20)
+        found |= places(self.linear(CORE_VA, last + 1 - first), secret, first)
+        self.debugger("vmexitbp")
+        self.debugger.send("c")
+        return sorted(found)
+
+    def stopped(self, seconds=300):
+        """Wait until the machine resets; it is stopped then, with all of its memory. Return why."""
+        said = self.debugger.prompt(seconds)
+        check(said and f"{RESET_VECTOR:08x}" in said, f"no reset within {seconds} s ({said}):\n{self.tail()}")
+        self.at_reset = True
+        return "guest-reset"
+
+    def boot_again(self):
+        """After stopped(): a warm reset, memory as it is."""
+        start = len(self.log())
+        self.heard = b""
+        self.at_reset = False
+        self.debugger(f"d {self.breakpoints}")
+        self.debugger.send("c")
+        return start
+
+
+def live_machine(machines, **options):
+    """The machine of this bench."""
+    return (QemuMachine if machines.args.bench == "svm" else BochsMachine)(machines, **options)
 
 
 def build_id(path):

@@ -4,7 +4,7 @@ SPDX-License-Identifier: MIT
 """
 MEMORY = 192  # MiB
 FUZZ = 3000   # the tiny guest fuzz makes 500,000
-MONITOR = "needs QEMU's monitor: memory, NMIs or a shell from outside while the machine runs"
+MONITOR = "needs QEMU's monitor"
 
 # Test, and why the bench (Bochs) can't do it. tests/README.md tells what shows the same on VMX.
 SKIPS = {
@@ -13,7 +13,6 @@ SKIPS = {
     "dead-cpu": "its MADT is handed over by QEMU",
     "ipxe": MONITOR,
     "kexec": MONITOR,
-    "logdecode": MONITOR,
     "logdecode-rdmsr": MONITOR,
     "memory-6g": "Bochs 2.7 ends at once with so much memory",
     "memtest86": MONITOR,
@@ -22,11 +21,6 @@ SKIPS = {
     "pal-damage": "the kernel that boots in a reasonable time there lacks modules for its disk and its swap",
     "pal-damage-long": "as pal-damage",
     "pal-damage-soak": "as pal-damage",
-    "panic": MONITOR,
-    "resets": MONITOR,
-    "sleep": MONITOR,
-    "soak": MONITOR,
-    "soak-long": MONITOR,
     "sparse-apic-ids": "Bochs numbers its CPUs without gaps",
 }
 

@@ -131,10 +131,10 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def spawn(argv, folder):
+def spawn(argv, folder, stdin=subprocess.DEVNULL):
     """Start an emulator in a folder; its own messages go to emulator.txt there."""
     with open(os.path.join(folder, "emulator.txt"), "wb") as out:
-        return subprocess.Popen([str(a) for a in argv], cwd=folder, stdin=subprocess.DEVNULL,
+        return subprocess.Popen([str(a) for a in argv], cwd=folder, stdin=stdin,
                                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
                                 preexec_fn=_die_with_parent)
 

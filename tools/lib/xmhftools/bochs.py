@@ -39,7 +39,7 @@ error: action=ignore
 info: action=ignore, pc_system=report
 debug: action=ignore
 com1: enabled=1, mode=file, dev=serial.log
-com2: enabled=1, mode=file, dev=output
+com2: enabled=1, {com2}
 sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 speaker: enabled=0
 plugin_ctrl: e1000=0, ne2k=0, sb16=0, es1370=0, voodoo=0, usb_uhci=0, usb_ohci=0, usb_ehci=0, \
@@ -55,18 +55,24 @@ def cpu_option(model, bare):
     return model if "," in model else f"{model}, ignore_bad_msrs={int(bare)}"
 
 
-def start(folder, model, bare, cpus, mem):
+def start(folder, model, bare, cpus, mem, agent_port=None):
     """Write the configuration into the folder, which has the disk's image (DISK); return the
-    command line, to be run there."""
+    command line, to be run there. With `agent_port` it waits for a connection at this TCP port, the
+    second serial port's, and then for words on standard input for its debugger."""
     bochs = need("bochs", "bochs")
     for name, package in (("BIOS-bochs-latest", "bochsbios"), ("VGABIOS-lgpl-latest", "vgabios")):
         if not pathlib.Path("/usr/share/bochs", name).exists():
             raise ToolError(f"Bochs' {name} is missing: run  apt-get install {package}")
     (folder / "bochsrc").write_text(
-        _CONFIG.format(model=cpu_option(model, bare), cpus=cpus, mem=mem, disk=DISK),
+        _CONFIG.format(model=cpu_option(model, bare), cpus=cpus, mem=mem, disk=DISK,
+                       com2=f"mode=socket-server, dev=localhost:{agent_port}" if agent_port else
+                       "mode=file, dev=output"),
         encoding="ascii")
+    line = [bochs, "-q", "-unlock", "-f", "bochsrc"]
+    if agent_port:
+        return line
     (folder / "go.rc").write_text("c\n", encoding="ascii")  # for the debugger's prompt
-    return [bochs, "-q", "-unlock", "-f", "bochsrc", "-rc", "go.rc"]
+    return [*line, "-rc", "go.rc"]
 
 
 def resets(folder):
@@ -91,10 +97,10 @@ def _commands(args, files):
                                 "1" if args.boot == "grub-mb1" else "2")
 
 
-def command(args, files, folder):
-    """Write the disk and the configuration into the folder; return the command line."""
+def command(args, files, folder, agent_port=None):
+    """Write the disk and the configuration into the folder; return the command line (see start)."""
     contents = [("vmlinuz", files.kernel), ("initrd.gz", folder / "initrd.gz")]
     if files.hypervisor:
         contents.append(("xmhf.elf", files.hypervisor))
     diskimage.make(folder / DISK, contents, _commands(args, files))
-    return start(folder, args.cpu_model, not files.hypervisor, args.cpus, args.mem)
+    return start(folder, args.cpu_model, not files.hypervisor, args.cpus, args.mem, agent_port)
