@@ -6,14 +6,12 @@ import re
 import time
 
 from common import E2E, SEED, check, masked
-from live import live_machine, package_file
+from live import STEADY, live_machine, package_file
 
 # Two sockets of three cores, four of six CPUs there: APIC ids 0, 1, 2 and 4.
 SPARSE = "4,sockets=2,cores=3,threads=1,maxcpus=6"
 # Two CPUs, and a place for a third.
 PLUGGABLE = ("--qemu-arg=-smp", "--qemu-arg=2,maxcpus=3")
-# More CPUs than the host has run out of step: a clock that all share keeps Linux calm.
-STEADY = "tsc=unstable clocksource=acpi_pm"
 
 
 def test_boot_16(machines):

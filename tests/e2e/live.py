@@ -22,6 +22,8 @@ AGENT = ["-chardev", "socket,id=agent,path=agent,server=on,wait=off",
          "-device", "isa-serial,chardev=agent,index=2,irq=5"]
 # A machine that resets or powers off stays, stopped, with all of its memory.
 PAUSE = ["-action", "shutdown=pause"]
+# More CPUs than the host has run out of step: a clock that all share keeps Linux calm.
+STEADY = "tsc=unstable clocksource=acpi_pm"
 RESET_VECTOR = 0xfffffff0
 # Where the hypervisor sees RAM outside of its own memory, and that (xmhf-core/mm/host_map.h).
 DIRECT_VA, CORE_VA = 0xffff800000000000, 0xffffffff80000000

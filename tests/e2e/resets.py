@@ -112,8 +112,10 @@ def test_sleep(machines):
     with pal_machine(machines) as machine:
         machine.ready()
         hold(machine)
-        said = {}
-        for state in ("mem", "standby", "disk", "freeze"):
+        said, states = {}, ["mem", "standby", "disk"]
+        if "devices" in machine.sh("cat /sys/power/pm_test; true"):  # not every kernel has that
+            states.append("freeze")
+        for state in states:
             if state == "freeze":  # nothing wakes this machine from it, bare either: all but the wait
                 machine.sh("echo devices >/sys/power/pm_test")
             said[state] = machine.sh(f"echo {state} >/sys/power/state; echo status $?", 90)

@@ -1,8 +1,8 @@
 #!/bin/sh
-# In the guest: CPUs that go and come, memory that moves and is swapped, without end.
+# In the guest: CPUs that go and come, NMIs, memory that moves and is swapped, without end.
 # SPDX-License-Identifier: MIT
 #
-# usage: soak-noise.sh CPUS   counts what it did in the files hotplug and compact
+# usage: soak-noise.sh CPUS   counts what it did in the files hotplug, nmi and compact
 cpus=$1
 
 echo 100M >/sys/block/zram0/disksize
@@ -35,6 +35,17 @@ swapping() {
 	done
 }
 
+# The kernel asks all other CPUs for their stacks.
+nmi() {
+	n=0
+	while :; do
+		echo l >/proc/sysrq-trigger
+		n=$((n + cpus - 1))
+		echo $n >nmi
+		usleep 300000
+	done
+}
+
 compact() {
 	n=0
 	while :; do
@@ -46,6 +57,7 @@ compact() {
 }
 
 hotplug 2>/dev/null &
+nmi 2>/dev/null &
 swapping 2>/dev/null &
 compact 2>/dev/null &
 wait

@@ -69,6 +69,7 @@ void log_drain(void)
 void log_break_lock(void)
 {
     lock_broken = true;
+    serial_take_over();
     send_queue();
 }
 

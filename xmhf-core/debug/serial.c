@@ -4,12 +4,14 @@
 #include <hw/insn.h>
 
 #define WAIT_MAX 20000 /* reads of LSR; a character takes about 87 us at 115200 baud */
-#define LSR_THRE 0x20
+#define IER_THRI 0x02
 #define IIR_FIFO 0xc0 /* both bits: the FIFO is there and on */
+#define LCR_8N1  0x03
+#define LCR_DLAB 0x80
+#define LSR_THRE 0x20
 #define FIFO     16   /* characters */
 
 static uint16_t base;
-static size_t room; /* characters that the UART takes when it says that it is empty */
 
 void serial_init(uint16_t port)
 {
@@ -19,27 +21,46 @@ void serial_init(uint16_t port)
         return;
     }
     hw_out8((uint16_t)(base + 1), 0);    /* no interrupts */
-    hw_out8((uint16_t)(base + 3), 0x80); /* divisor: 115200 baud */
+    hw_out8((uint16_t)(base + 3), LCR_DLAB); /* divisor: 115200 baud */
     hw_out8(base, 1);
     hw_out8((uint16_t)(base + 1), 0);
-    hw_out8((uint16_t)(base + 3), 3);    /* 8N1 */
+    hw_out8((uint16_t)(base + 3), LCR_8N1);
     hw_out8((uint16_t)(base + 2), 7);    /* FIFO on and empty */
     hw_out8((uint16_t)(base + 4), 3);
-    room = (hw_in8((uint16_t)(base + 2)) & IIR_FIFO) == IIR_FIFO ? FIFO : 1;
 }
 
 static bool is_empty(void) { return hw_in8((uint16_t)(base + 5)) & LSR_THRE; }
 
+/* How many characters an empty UART takes, the way that the guest has set it up by now. */
+static size_t capacity(void)
+{
+    if (hw_in8((uint16_t)(base + 3)) & LCR_DLAB) {
+        return 0; /* they would change the speed */
+    }
+    /* Reading IIR takes an interrupt away from a guest that waits for the UART to be empty. */
+    if (hw_in8((uint16_t)(base + 1)) & IER_THRI) {
+        return 1;
+    }
+    return (hw_in8((uint16_t)(base + 2)) & IIR_FIFO) == IIR_FIFO ? FIFO : 1;
+}
+
 size_t serial_write_ready(const char *s, size_t n)
 {
-    size_t done = 0;
+    size_t room = base ? capacity() : 0, done = 0;
 
-    while (base && done < n && is_empty()) {
+    while (room && done < n && is_empty()) {
         for (size_t i = 0; i < room && done < n; i++) {
             hw_out8(base, (uint8_t)s[done++]);
         }
     }
     return base ? done : n;
+}
+
+void serial_take_over(void)
+{
+    if (base) {
+        hw_out8((uint16_t)(base + 3), LCR_8N1);
+    }
 }
 
 void serial_write(const char *s, size_t n)

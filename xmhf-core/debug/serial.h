@@ -12,5 +12,7 @@ void serial_write(const char *s, size_t n);
 /* As much as the UART takes at once: never waits. Returns the number of characters that are done
  * with (without a UART all). */
 size_t serial_write_ready(const char *s, size_t n);
+/* Before the last words: whatever the guest has begun to set up, characters go out. */
+void serial_take_over(void);
 
 #endif
