@@ -239,6 +239,18 @@ bool death_reap(struct vcpu *v, uint32_t pages)
 
 /* --- memory for a new PAL ------------------------------------------------------- */
 
+/* Did the process give up its registration? Its stubs aren't there yet to tell. */
+static bool is_abandoned(const struct tv_pal *pal)
+{
+    struct hyp_caller owner = { .paging = pal->owner, .peek = true };
+    uint64_t quiet = hw_rdtsc() - pal->reg.last_step;
+    struct gm_fault f;
+    uint8_t byte;
+
+    return quiet > TV_ABANDONED_TICKS ||
+           (quiet > TV_STALE_TICKS && gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK);
+}
+
 /* Kill the PAL if nobody will come back for it. */
 static bool collect(struct tv_slot *s)
 {
@@ -248,8 +260,7 @@ static bool collect(struct tv_slot *s)
         return death_collect(s);
     }
     /* With our reference there no CPU can begin a step now. */
-    return slot_refs(life) == 1 &&
-           hw_rdtsc() - s->pal->reg.last_step > TV_ABANDONED_TICKS && registry_kill(s);
+    return slot_refs(life) == 1 && is_abandoned(s->pal) && registry_kill(s);
 }
 
 /* Look at some owners. True if a PAL was killed; `*passed` slots were passed. */

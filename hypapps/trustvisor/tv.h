@@ -39,7 +39,8 @@
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
-                                            discarded by its own process ... */
+                                            discarded by its own process, or if the page of
+                                            its entry is gone ... */
 #define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long by others short of memory */
 #define TV_NONCE_SIZE       16u
 

@@ -818,6 +818,26 @@ static void test_abandoned_by_others_is_collected(void **state)
     expect_no_pal_left();
 }
 
+/* Killed in the middle of a registration. */
+static void test_abandoned_by_the_dead_is_collected_soon(void **state)
+{
+    (void)state;
+    layout(300, 1, 1, 1);
+    poison();
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
+    }
+    machine.tsc += TV_STALE_TICKS;
+    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE); /* it may wait for a CPU */
+    for (unsigned i = 0; i < 300; i++) {
+        fake_unmap(CR3, BASE + i * PAGE_SIZE);
+    }
+    for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+        assert_true(i < 100);
+    }
+    expect_no_pal_left();
+}
+
 /* --- calls ---------------------------------------------------------------------- */
 
 static void test_integers(void **state)
@@ -1485,6 +1505,7 @@ int main(void)
         TEST(test_half_unregistered_after_remap), TEST(test_unregister_abandoned),
         TEST(test_migration_is_no_duplicate),
         TEST(test_abandoned_registration), TEST(test_abandoned_by_others_is_collected),
+        TEST(test_abandoned_by_the_dead_is_collected_soon),
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
         TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_bad_tokens),
         TEST(test_second_caller_waits), TEST(test_unregister_interrupted),
