@@ -22,6 +22,8 @@ SKIPS = {
     "pal-damage-long": "as pal-damage",
     "pal-damage-soak": "as pal-damage",
     "sparse-apic-ids": "Bochs numbers its CPUs without gaps",
+    "wine-32-long": "would take very long; pal-32-compat runs the same programs, built for Linux",
+    "wine-64-long": "would take very long; pal-64 runs the same programs, built for Linux",
 }
 
 # A boot of Linux takes half a minute here, so without --all only what depends on the vendor.
