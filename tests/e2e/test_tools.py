@@ -13,7 +13,7 @@ import unittest
 sys.dont_write_bytecode = True  # the source tree stays as it is
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
-from xmhftools import aptsources, base, bench, cpio, grubimage, initramfs  # noqa: E402
+from xmhftools import aptsources, base, bench, cpio, grubimage, initramfs, wine  # noqa: E402
 
 
 class Splitter(unittest.TestCase):
@@ -127,6 +127,26 @@ class AptSources(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             with self.assertRaises(base.ToolError):
                 aptsources.write_sources(pathlib.Path(folder), etc=folder)
+
+
+class WineFiles(unittest.TestCase):
+    def test_from_package(self):
+        libs = "lib/x86_64-linux-gnu"
+        with tempfile.TemporaryDirectory() as name:
+            tree = pathlib.Path(name) / "tree"
+            for path in ("DEBIAN", libs, f"usr/{libs}"):
+                (tree / path).mkdir(parents=True)
+            (tree / "DEBIAN" / "control").write_text(
+                "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\n"
+                "Description: x\n", encoding="ascii")
+            (tree / "usr" / libs / "libunwind.so.8.0.1").write_bytes(b"unwind")
+            (tree / "usr" / libs / "libunwind.so.8").symlink_to("libunwind.so.8.0.1")
+            (tree / libs / "libc.so.6").write_bytes(b"c")
+            (tree / libs / "libcrypt.so.1").write_bytes(b"not wanted")
+            deb = pathlib.Path(name) / "x.deb"
+            base.run(["dpkg-deb", "-b", tree, deb], "make a package")
+            files = wine._take(deb, wine._wanted(wine.WIDTHS["64"]))
+        self.assertEqual(files, {f"{libs}/libc.so.6": b"c", f"{libs}/libunwind.so.8": b"unwind"})
 
 
 if __name__ == "__main__":
