@@ -92,7 +92,8 @@ def test_init_on_alloc_0(machines):
 def memtest86(machines, wanted, seconds):
     """Run memtest86+ until its screen, which it also writes to the serial port, shows `wanted`."""
     guest = package_file("memtest86+", "boot/memtest86+x64.bin")
-    with live_machine(machines, guest=guest, append="console=ttyS0,115200", mem=48) as machine:
+    with live_machine(machines, guest=guest, append="console=ttyS0,115200",
+                      mem=48 if machines.args.bench == "svm" else 96) as machine:
         start = machine.wait_log(r"starting the guest", 60).end()
         machine.wait_log(wanted, seconds, start)
         text = machine.log()[start:]

@@ -106,7 +106,11 @@ def places(data, secret, first=0):
 
 
 class Machine:
-    """One machine; to be used in a with statement."""
+    """One machine; to be used in a with statement.
+
+    KERNEL is what it boots, PORT where the guest's shell listens. `guest` names a file that is
+    booted instead of Linux, by the Linux boot protocol.
+    """
 
     def __init__(self, machines, mem):
         self.machines, self.mem = machines, mem
@@ -115,11 +119,11 @@ class Machine:
         self.count, self.heard = 0, b""
         self.process = self.agent = None
 
-    def initrd(self, kernel, port, adds, modules):
-        """Write the guest's initramfs, whose shell listens at a serial port."""
-        data = initramfs.make("amd64", ["sh", "agent.sh", port], "end",
-                              [str(add) for add in (E2E / "agent.sh", *adds)], kernel, modules)
-        (self.folder / "initrd.gz").write_bytes(data)
+    @classmethod
+    def initrd(cls, adds, modules=()):
+        """The guest's initramfs, whose shell listens at a serial port."""
+        return initramfs.make("amd64", ["sh", "agent.sh", cls.PORT], "end",
+                              [str(add) for add in (E2E / "agent.sh", *adds)], cls.KERNEL, modules)
 
     def __enter__(self):
         try:
@@ -200,9 +204,9 @@ class Machine:
 class QemuMachine(Machine):
     """In QEMU, driven by QMP.
 
-    `guest` names a file that is booted instead of Linux, by the Linux boot protocol.
     `smp` is QEMU's -smp value. `one_core` is for PALs on several CPUs at once (notes/testing.md).
     """
+    KERNEL, PORT = "amd64", "ttyS2"
 
     def __init__(self, machines, smp="2", mem=MEMORY, hypervisor=True, adds=(), append="",
                  hv_append="", modules=(), qemu_args=(), guest=None, one_core=False):
@@ -212,10 +216,10 @@ class QemuMachine(Machine):
             qemu_arg=[*AGENT, *PAUSE, *qemu_args], boot="kernel", hv_append=hv_append)
         files = types.SimpleNamespace(
             hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
-            kernel=guest or bench.kernel_file("amd64"), no_initrd=bool(guest),
+            kernel=guest or bench.kernel_file(self.KERNEL), no_initrd=bool(guest),
             append=append if guest else f"{bench.LINUX_ARGUMENTS} {append}".strip())
         if not guest:
-            self.initrd("amd64", "ttyS2", adds, modules)
+            (self.folder / "initrd.gz").write_bytes(self.initrd(adds, modules))
         (self.folder / "output").touch()
         self.argv = qemu.command(self.args, files, self.folder)
         self.qmp = None
@@ -324,23 +328,21 @@ class Debugger:
 
 
 class BochsMachine(Machine):
-    """In Bochs, driven by its debugger. The guest's shell is on the second serial port.
-
-    `one_core` means nothing here: Bochs is one thread.
-    """
+    """In Bochs, driven by its debugger. `one_core` means nothing here: Bochs is one thread."""
+    KERNEL, PORT = "cloud-amd64", "ttyS1"
 
     def __init__(self, machines, smp="2", mem=None, hypervisor=True, adds=(), append="",
-                 hv_append="", modules=(), one_core=True):
+                 hv_append="", modules=(), guest=None, one_core=True):
         super().__init__(machines, mem or machines.memory)
         del one_core
-        kernel = "cloud-amd64"
         args = types.SimpleNamespace(cpu_model=None, cpus=int(smp), mem=self.mem, boot="grub-mb2",
                                      hv_append=hv_append)
         files = types.SimpleNamespace(
             hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
-            kernel=bench.kernel_file(kernel),
-            append=f"{bench.LINUX_ARGUMENTS} {bochs.LINUX_ARGUMENTS} {append}".strip())
-        self.initrd(kernel, "ttyS1", adds, modules)
+            kernel=guest or bench.kernel_file(self.KERNEL), no_initrd=bool(guest),
+            append=append if guest else f"{bench.LINUX_ARGUMENTS} {bochs.LINUX_ARGUMENTS} {append}".strip())
+        if not guest:
+            (self.folder / "initrd.gz").write_bytes(self.initrd(adds, modules))
         with socket.socket() as free:
             free.bind(("localhost", 0))
             self.port = free.getsockname()[1]
@@ -348,6 +350,7 @@ class BochsMachine(Machine):
         self.debugger, self.at_reset, self.breakpoints = None, False, 0
 
     def start(self):
+        (self.folder / "serial.log").touch()
         self.process = bench.spawn(self.argv, self.folder, subprocess.PIPE)
         self.debugger = Debugger(self.process, self.folder / "emulator.txt")
         self.agent = _connect(("localhost", self.port), self.process)
@@ -376,6 +379,13 @@ class BochsMachine(Machine):
         data = path.read_bytes() if path.exists() else b""
         check(len(data) == size, f"Bochs wrote {len(data)} of {size} bytes at {start:#x}: {said}")
         return data
+
+    def dump(self, start, size):
+        """Memory of a guest that maps it one to one."""
+        self.debugger.interrupt()
+        data = self.linear(start, size)
+        self.debugger.send("c")
+        return memoryview(data)
 
     def search(self, secret):
         """Where in physical memory any 8 aligned bytes of the secret are. In a machine that runs the
@@ -410,9 +420,14 @@ class BochsMachine(Machine):
         return start
 
 
+def live_class(machines):
+    """What this bench has."""
+    return QemuMachine if machines.args.bench == "svm" else BochsMachine
+
+
 def live_machine(machines, **options):
-    """The machine of this bench."""
-    return (QemuMachine if machines.args.bench == "svm" else BochsMachine)(machines, **options)
+    """A machine of this bench."""
+    return live_class(machines)(machines, **options)
 
 
 def build_id(path):

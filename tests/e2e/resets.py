@@ -3,8 +3,8 @@
 SPDX-License-Identifier: MIT
 """
 from common import E2E, SEED, check, secret
-from live import live_machine, build_id
-from xmhftools import bench, initramfs
+from live import build_id, live_class, live_machine
+from xmhftools import bench
 
 SECRET = secret(SEED)
 
@@ -80,10 +80,9 @@ def test_resets_all(machines):
 def second_system(machines):
     """Kernel and initramfs that the first system starts: (files to add, their names there)."""
     initrd = machines.scratch / "second.gz"
-    initrd.write_bytes(initramfs.make("amd64", ["sh", "agent.sh", "ttyS2"], "end", [
-        str(path) for path in (E2E / "agent.sh", E2E / "holdpal.sh",
-                               machines.example("demo_pal"))]))
-    return [f"{bench.kernel_file('amd64')}:second.kernel", f"{initrd}:second.gz"]
+    kind = live_class(machines)
+    initrd.write_bytes(kind.initrd([E2E / "holdpal.sh", machines.example("demo_pal")]))
+    return [f"{bench.kernel_file(kind.KERNEL)}:second.kernel", f"{initrd}:second.gz"]
 
 
 def test_kexec(machines):
@@ -91,7 +90,7 @@ def test_kexec(machines):
     # No reset happens, so nothing is wiped: the dead owner's PAL stays in the protected
     # range until its memory is needed.
     adds = [machines.compile("kexecload"), *second_system(machines)]
-    with pal_machine(machines, adds=adds, mem=768) as machine:
+    with pal_machine(machines, adds=adds, mem=768 if machines.args.bench == "svm" else 384) as machine:
         machine.ready()
         hold(machine)
         first, last = machine.protected()

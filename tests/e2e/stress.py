@@ -131,7 +131,8 @@ def soak(machines, seconds):
     counts = text.splitlines()[-1]
     for what in ("deaths", "paged_out"):
         check(int(re.search(rf"{what} (\d+)", counts).group(1)) > 0, counts)
-    check(int(re.search(r"swapped (\d+)", noise).group(1)) > 0, f"nothing was swapped out: {noise}")
+    if machines.args.bench == "svm":  # the other kernel's zram lacks a way to compress
+        check(int(re.search(r"swapped (\d+)", noise).group(1)) > 0, f"nothing was swapped out: {noise}")
     return (f"{counts}; {nmi} NMIs from outside, {' '.join(noise.split())}; {after} pages free as before, "
             f"{pals} PALs left")
 

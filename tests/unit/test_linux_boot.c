@@ -201,14 +201,26 @@ static void low_memory_avoids_all_else(void **state)
 {
     (void)state;
     module(1, 0x10000, 0x8000);
-    bi.rsdp = 0x18010;
     assert_int_equal(make_plan(), 0);
     assert_sound();
     assert_int_equal(plan.initrd_dst, 0x10000);
-    assert_int_equal(plan.boot_params, 0x19000);
-    bi.mem[0].size = 0x1b000;
+    assert_int_equal(plan.boot_params, 0x18000);
+    bi.mem[0].size = 0x19000;
     assert_int_equal(make_plan(), -1);
     assert_non_null(why);
+}
+
+/* memtest86+ by GRUB, which has put its copy of the RSDP at 1 MiB: it was read already. */
+static void one_place_only_and_the_loaders_copy_is_there(void **state)
+{
+    (void)state;
+    image[0x234] = 0;
+    put64(0x258, MIB(1));
+    put32(0x260, 0x6b000);
+    bi.rsdp = MIB(1) + 0x120;
+    assert_int_equal(make_plan(), 0);
+    assert_sound();
+    assert_int_equal(plan.kernel_dst, MIB(1));
 }
 
 static void assert_refused(void)
@@ -428,6 +440,7 @@ int main(void)
         TEST(the_initrd_moves_below_its_limit),
         TEST(kernel_first_where_nothing_else_works),
         TEST(low_memory_avoids_all_else),
+        TEST(one_place_only_and_the_loaders_copy_is_there),
         TEST(refuses_what_is_no_bzimage),
         TEST(refuses_a_command_line_too_long),
         TEST(old_protocols),

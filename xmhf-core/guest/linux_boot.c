@@ -226,9 +226,6 @@ int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan 
         plan->initrd_size = bi->module[1].size;
     }
     avoid_add(&avoid, bi->protected_base, bi->protected_size);
-    if (bi->rsdp != 0) { /* maybe the loader's copy, in usable memory */
-        avoid_add(&avoid, bi->rsdp, 64);
-    }
     if (plan_kernel(bi, &h, avoid, plan, why) != 0
         || plan_initrd(bi, &h, avoid, plan, initrd_first, why) != 0) {
         return -1;

@@ -92,14 +92,17 @@ def _commands(args, files):
     """What GRUB is to do."""
     if not files.hypervisor:
         return diskimage.linux("vmlinuz", files.append, "initrd.gz")
-    return diskimage.hypervisor((("vmlinuz", files.append), ("initrd.gz", "")),
+    initrd = () if getattr(files, "no_initrd", False) else (("initrd.gz", ""),)
+    return diskimage.hypervisor((("vmlinuz", files.append), *initrd),
                                 f"{HYPERVISOR_OPTIONS if args.cpus > 1 else ''} {args.hv_append}".strip(),
                                 "1" if args.boot == "grub-mb1" else "2")
 
 
 def command(args, files, folder, agent_port=None):
     """Write the disk and the configuration into the folder; return the command line (see start)."""
-    contents = [("vmlinuz", files.kernel), ("initrd.gz", folder / "initrd.gz")]
+    contents = [("vmlinuz", files.kernel)]
+    if (folder / "initrd.gz").exists():
+        contents.append(("initrd.gz", folder / "initrd.gz"))
     if files.hypervisor:
         contents.append(("xmhf.elf", files.hypervisor))
     diskimage.make(folder / DISK, contents, _commands(args, files))
