@@ -4,11 +4,10 @@ SPDX-License-Identifier: MIT
 """
 MEMORY = 192  # MiB
 FUZZ = 3000   # the tiny guest fuzz makes 500,000
-MONITOR = "needs QEMU's monitor"
 
 # Test, and why the bench (Bochs) can't do it. tests/README.md tells what shows the same on VMX.
 SKIPS = {
-    "boot-16": MONITOR,
+    "boot-16": "Bochs 2.7 has too few timers for 16 CPUs",
     "boot-bochs-svm": "is about an AMD CPU",
     "dead-cpu": "its MADT is handed over by QEMU",
     "ipxe": "shows itself on the screen, which nothing can read there",
@@ -16,7 +15,7 @@ SKIPS = {
     "memory-6g": "Bochs 2.7 ends at once with so much memory",
     "memtest86": "begins, and shows nothing of its first test within five minutes",
     "memtest86-long": "as memtest86",
-    "nmi": MONITOR,
+    "nmi": "nothing can send an NMI from outside",
     "pal-damage": "the kernel that boots in a reasonable time there lacks modules for its disk and its swap",
     "pal-damage-long": "as pal-damage",
     "pal-damage-soak": "as pal-damage",
@@ -27,7 +26,7 @@ SKIPS = {
 
 # A boot of Linux takes half a minute here, so without --all only what depends on the vendor.
 EVERY_TIME = ("bench-tools", "boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
-              "pal-foreign", "pal-registers", "hypercall-fuzz")
+              "pal-foreign", "pal-registers", "hypercall-fuzz", "panic", "exit-duration")
 # And of the tests of PALs, for the group pal.
 WITH_PAL = ("pal-secret", "pal-secret-control", "pal-foreign", "pal-registers", "pal-damage", "pal-turns",
             "pal-many", "pal-64", "hypercall-fuzz")

@@ -106,5 +106,5 @@ def test_windows_build(machines):
     return f"{', '.join(names)}: each as PE32+ and PE32"
 
 
-BASIC = (test_windows_build, test_wine_64, test_wine_32, test_wine_control)
-MORE = (test_wine_64_long, test_wine_32_long)
+BASIC = (test_windows_build, test_wine_64)
+MORE = (test_wine_32, test_wine_control, test_wine_64_long, test_wine_32_long)
