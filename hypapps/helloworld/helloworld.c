@@ -11,13 +11,14 @@ static int hello_init(void)
     return 0;
 }
 
-static void hello_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
+static bool hello_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
 {
     (void)v;
     (void)leaf;
     (void)sub;
     (void)r;
     atomic_fetch_add_explicit(&cpuid_exits, 1, memory_order_relaxed);
+    return true; /* count them all */
 }
 
 static enum hc_result hello_hypercall(struct vcpu *v, uint32_t cmd)

@@ -129,12 +129,12 @@ static enum hc_result tv_hypercall(struct vcpu *v, uint32_t cmd)
     return r == HC_UNKNOWN ? command(v, &c, who, cmd) : r;
 }
 
-static void tv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
+static bool tv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
 {
     struct hyp_caller c;
 
     if (leaf != TV_CPUID_LEAF || sub != 0) {
-        return;
+        return false;
     }
     r->eax = TV_CPUID_REPLY_EAX;
     r->edx = 0;
@@ -147,6 +147,7 @@ static void tv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_r
         r->ebx = TV_CPUID_NOT_IN_PAL;
         r->ecx = tv_wide(&c);
     }
+    return true; /* it depends on the caller */
 }
 
 /* A process learns about its own PALs only; the kernel counts all. */

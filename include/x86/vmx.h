@@ -123,6 +123,7 @@
 #define ACTIVITY_WAIT_SIPI     3
 #define BLOCKED_BY_STI         (1u << 0)
 #define BLOCKED_BY_MOV_SS      (1u << 1)
+#define BLOCKED_SHADOWS        (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)
 #define BLOCKED_BY_SMI         (1u << 2)
 #define BLOCKED_BY_NMI         (1u << 3)
 #define PENDING_DEBUG_BS       (1ULL << 14)

@@ -78,20 +78,53 @@ static void check_prefixes(void)
     }
 }
 
-/* The high halves of the four registers are cleared, as in the CPU. */
+/* The high halves of the four registers are cleared, as in the CPU, and nothing else changes;
+ * also when the question is an old one. */
 static void check_registers(void)
 {
-    struct exec x = exec_for(0, 64);
+    struct cpuid first = cpuid(0, 0);
 
-    for (unsigned i = 0; i < 16; i++) {
-        x.gpr[i] = 0x1122334455667788ULL * (i + 1);
+    for (unsigned round = 1; round <= 20; round++) {
+        struct exec x = exec_for(0, 64);
+
+        for (unsigned i = 0; i < 16; i++) {
+            x.gpr[i] = 0x1122334455667788ULL * (i + round);
+        }
+        x.gpr[RAX] = 0xffffffff00000000ULL;
+        x.rflags |= round & 1 ? RFLAGS_CF | RFLAGS_ZF : 0;
+        const uint64_t rflags = x.rflags;
+        EXEC(&x, 0x0f, 0xa2);
+        CHECK(x.gpr[RAX] == first.eax && x.gpr[RBX] == first.ebx && x.gpr[RCX] == first.ecx
+              && x.gpr[RDX] == first.edx, "round %u: leaf 0 changed, or a high half is left", round);
+        CHECK(x.rflags == rflags, "round %u: RFLAGS changed to 0x%llx", round,
+              (unsigned long long)x.rflags);
+        for (unsigned i = 5; i < 16; i++) {
+            CHECK(x.gpr[i] == 0x1122334455667788ULL * (i + round), "register %u changed", i);
+        }
     }
-    x.gpr[RAX] = 0xffffffff00000000ULL;
-    EXEC(&x, 0x0f, 0xa2);
-    CHECK(!((x.gpr[RAX] | x.gpr[RBX] | x.gpr[RCX] | x.gpr[RDX]) >> 32), "a high half is left");
-    for (unsigned i = 5; i < 16; i++) {
-        CHECK(x.gpr[i] == 0x1122334455667788ULL * (i + 1), "register %u changed", i);
+}
+
+/* The sizes of leaf 0xD follow XCR0, whatever was asked before. */
+static void check_sizes(void)
+{
+    static const uint32_t masks[] = { 1, 3, 7, 3, 1 };
+    const uint64_t cr4 = read_cr4();
+
+    if (!(cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE)) {
+        return;
     }
+    write_cr4(cr4 | CR4_OSXSAVE);
+    for (unsigned i = 0; i < ARRAY_SIZE(masks); i++) {
+        if ((cpuid(CPUID_XSTATE, 0).eax & masks[i]) != masks[i]) {
+            continue;
+        }
+        __asm__ volatile("xsetbv" :: "a"(masks[i]), "d"(0), "c"(0));
+        for (unsigned again = 0; again < 3; again++) {
+            same("with XCR0 = %u: %x, %x", masks[i], cpuid(CPUID_XSTATE, 0).ebx,
+                 cpuid(CPUID_XSTATE, 1).ebx);
+        }
+    }
+    write_cr4(cr4);
 }
 
 /* With TF the trap comes after CPUID, also where MOV SS has held one back before it. */
@@ -145,6 +178,7 @@ void guest_main(void)
     check_mirrors();
     check_prefixes();
     check_registers();
+    check_sizes();
     if (hypervisor) {
         check_ours();
         check_hidden();

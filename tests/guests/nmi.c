@@ -79,11 +79,22 @@ static void sleep(struct cpu *c)
 }
 
 /* Leaves for the hypervisor all the time. */
+static bool alike(const struct cpuid *a, const struct cpuid *b)
+{
+    return a->eax == b->eax && a->ebx == b->ebx && a->ecx == b->ecx && a->edx == b->edx;
+}
+
+/* An NMI may come anywhere between an exit and the next entry; no answer may suffer from it. */
 static void busy(struct cpu *c)
 {
+    const struct cpuid first = cpuid(0, 0), second = cpuid(0x80000000u, 0);
+
     c->count[1] = 1;
     for (;;) {
-        cpuid(0, 0);
+        struct cpuid a = cpuid(0, 0), b = cpuid(0x80000000u, 0);
+        CHECK(alike(&a, &first), "CPUID 0 changed to %x %x %x %x", a.eax, a.ebx, a.ecx, a.edx);
+        CHECK(alike(&b, &second), "CPUID 80000000 changed to %x %x %x %x", b.eax, b.ebx, b.ecx,
+              b.edx);
     }
 }
 

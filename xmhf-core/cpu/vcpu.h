@@ -12,6 +12,7 @@
 #define XMHF_CPU_VCPU_H
 
 #include <stdatomic.h>
+#include <exit/cpuid_policy.h>
 #include <exit/exit.h>
 #include <guest/apstate.h>
 #include <xmhf/types.h>
@@ -56,6 +57,7 @@ enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT
 
 #define CPU_MAX 64
 #define VCPU_TRACE 16 /* a power of two */
+#define VCPU_CPUID 64 /* likewise */
 
 /* Requests one CPU makes of another, taken up at the target's next exit. */
 #define REQ_INIT_SIPI  1u  /* look at apstate */
@@ -83,6 +85,10 @@ struct vcpu {
         uint64_t cr3, page;            /* CR3 and linear address >> 12; page 0: empty */
         const uint8_t *bytes;          /* guest RAM, never anything else */
     } code;
+    struct cpuid_memo {                /* answers that the OS got: exit/quick.h */
+        uint32_t leaf, sub, cr4;       /* its question, and CR4_IN_CPUID of its CR4 */
+        struct cpuid_regs raw, answer; /* what the CPU said, and what the OS saw */
+    } cpuid[VCPU_CPUID];
     bool counting;                     /* the guest has enabled a performance counter */
     uint64_t guest_xcr0;               /* the guest's XCR0 while a sandbox runs */
     void *vendor;                      /* struct svm_cpu or struct vmx_cpu */

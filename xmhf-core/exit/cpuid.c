@@ -2,8 +2,10 @@
 /* CPUID exits. */
 #include <exit/cpuid_policy.h>
 #include <exit/dispatch.h>
+#include <exit/quick.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
+#include <util/string.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
@@ -29,6 +31,18 @@ static bool look(struct vcpu *v, const struct exit *e, unsigned *len, uint64_t *
     return *len != 0;
 }
 
+/* The same answer may be given again as long as the CPU says the same. */
+static void remember(struct vcpu *v, uint32_t leaf, uint32_t ecx, uint64_t cr4,
+                     const struct cpuid_regs *answer)
+{
+    const uint32_t sub = cpuid_sub(leaf, ecx);
+
+    *cpuid_memo(v, leaf, sub) = (struct cpuid_memo){
+        .leaf = leaf, .sub = sub, .cr4 = (uint32_t)(cr4 & CR4_IN_CPUID),
+        .raw = hw_cpuid(leaf, sub), .answer = *answer,
+    };
+}
+
 void exit_cpuid(struct vcpu *v, const struct exit *e)
 {
     uint64_t *gpr = v->regs.gpr;
@@ -43,12 +57,17 @@ void exit_cpuid(struct vcpu *v, const struct exit *e)
         g.xcr0 = hw_xgetbv();
     }
     struct cpuid_regs r = cpuid_guest_view(hw_cpuid, leaf, sub, &g);
-    if (hypapp.cpuid) {
-        hypapp.cpuid(v, leaf, sub, &r);
+    if (!(hypapp.cpuid && hypapp.cpuid(v, leaf, sub, &r)) && !v->in_sandbox) {
+        remember(v, leaf, sub, g.cr4, &r);
     }
     gpr[GPR_RAX] = r.eax;
     gpr[GPR_RBX] = r.ebx;
     gpr[GPR_RCX] = r.ecx;
     gpr[GPR_RDX] = r.edx;
     exit_skip(v, len);
+}
+
+void cpuid_forget(struct vcpu *v)
+{
+    memset(v->cpuid, 0, sizeof(v->cpuid));
 }

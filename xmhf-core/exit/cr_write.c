@@ -2,6 +2,7 @@
 /* Exits for CR4 writes (only where a hidden feature's bit exists) and XSETBV. */
 #include <exit/cr.h>
 #include <exit/dispatch.h>
+#include <exit/quick.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
@@ -77,5 +78,6 @@ void exit_xsetbv(struct vcpu *v, const struct exit *e)
         return;
     }
     hw_xsetbv(value);
+    cpuid_forget(v); /* leaf 0xD has sizes for this XCR0 */
     exit_skip(v, len);
 }

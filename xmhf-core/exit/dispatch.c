@@ -4,6 +4,7 @@
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
+#include <exit/quick.h>
 #include <guest/ipi.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
@@ -136,8 +137,7 @@ void guest_loop(struct vcpu *v)
         } else {
             virt->run(v, &e);
         }
-        v->exits[e.kind]++;
-        v->trace[v->trace_next++ % VCPU_TRACE] = (struct exit_trace){ e.raw, e.kind };
+        exit_note(v, e.kind, e.raw);
         exit_dispatch(v, &e);
     }
 }

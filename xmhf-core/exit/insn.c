@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding the instruction that exited: fetch with the guest's rights, length, skipping. */
 #include <exit/dispatch.h>
+#include <exit/quick.h>
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
@@ -64,27 +65,18 @@ static unsigned code_bits(enum cpu_mode m)
     return m == MODE_LONG64 ? 64 : m == MODE_PROT32 ? 32 : 16;
 }
 
-/*
- * The same code page as last time, and the bare opcode stands there: no walk needed. The
- * guest may have remapped the page meanwhile; if the old one has these bytes at this place
- * all the same, only the guest's own next RIP can be wrong.
- */
+/* The same code page as last time, and the bare opcode stands there: no walk needed. */
 static bool same_code(const struct vcpu *v, const struct guest_paging *p, const uint8_t *opcode,
                       size_t oplen)
 {
-    uint64_t rip = v->regs.rip;
-    size_t offset = rip & PAGE_MASK;
+    const uint8_t *code = known_code(v, p->mode == MODE_LONG64, p->cr3, v->regs.rip, oplen);
 
-    if (p->mode != MODE_LONG64 || v->code.page != rip >> PAGE_SHIFT || v->code.cr3 != p->cr3
-        || v->code.page == 0 || offset + oplen > PAGE_SIZE) {
-        return false;
-    }
-    for (size_t i = 0; i < oplen; i++) {
-        if (v->code.bytes[offset + i] != opcode[i]) {
+    for (size_t i = 0; code && i < oplen; i++) {
+        if (code[i] != opcode[i]) {
             return false;
         }
     }
-    return true;
+    return code != NULL;
 }
 
 static void remember_code(struct vcpu *v, const struct guest_paging *p)

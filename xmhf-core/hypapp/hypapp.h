@@ -36,8 +36,9 @@ struct hypapp {
     /* Each CPU, before it enters the guest. May be NULL. 0 or -1. */
     int (*cpu_init)(struct vcpu *v);
     /* May change what CPUID tells (`r` has the policy's answer). Runs for the OS and for
-     * the sandbox (v->in_sandbox). May be NULL. */
-    void (*cpuid)(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r);
+     * the sandbox (v->in_sandbox). True: ask at every CPUID with this leaf and subleaf.
+     * False: the core may give the OS the same answer again without asking. May be NULL. */
+    bool (*cpuid)(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r);
     /* A hypercall of the OS (any ring and mode; check with hyp_caller). `cmd` is EAX. */
     enum hc_result (*hypercall)(struct vcpu *v, uint32_t cmd);
     /* Any exit of the sandbox except CPUID and NMI. Afterwards the sandbox goes on,

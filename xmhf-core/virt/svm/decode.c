@@ -3,6 +3,7 @@
 #include <guest/walk.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
+#include <x86/cpuid.h>
 
 static void decode_io(const struct vmcb *c, struct exit *e)
 {
@@ -102,10 +103,7 @@ void svm_decode(struct vcpu *v, struct exit *e)
     uint64_t code = c->exit_code;
 
     e->raw = code;
-    e->insn_len = 0;
-    if ((svm_features.edx & BIT(3)) && c->next_rip > c->rip && c->next_rip - c->rip <= 15) {
-        e->insn_len = (unsigned)(c->next_rip - c->rip);
-    }
+    e->insn_len = svm_features.edx & CPUID_8_A_EDX_NRIPS ? svm_insn_len(c) : 0;
     if (code < ARRAY_SIZE(simple_kind) && simple_kind[code] != EXIT_NONE) {
         e->kind = simple_kind[code];
     } else {

@@ -3,9 +3,13 @@
  * The world switch (APM vol. 2, 15.5). GIF is 0 on entry and on return: neither interrupts
  * nor NMIs reach the core outside svm_gif_window.
  *
- * void svm_enter(struct vcpu_regs *regs, uint64_t vmcb, uint64_t host_vmcb)
+ * void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa,
+ *                const struct vmcb *vmcb)
  * Loads and stores all general registers but RAX and RSP, which live in the VMCB.
  */
+#define VMCB_EXIT_CODE 0x70
+#define EXIT_CODE_CPUID 0x72
+
     .text
     .globl svm_enter
 svm_enter:
@@ -17,6 +21,8 @@ svm_enter:
     pushq %r15
     pushq %rdi
     pushq %rdx
+    pushq %rsi
+    pushq %rcx
     movq %rsi, %rax
     movq 8(%rdi), %rcx
     movq 16(%rdi), %rdx
@@ -33,9 +39,27 @@ svm_enter:
     movq 120(%rdi), %r15
     movq 56(%rdi), %rdi
     vmload
-    vmrun
-    vmsave
+1:  vmrun
+    movq (%rsp), %rax
+    cmpq $EXIT_CODE_CPUID, VMCB_EXIT_CODE(%rax)
+    jne 2f
+    movq 24(%rsp), %rax
+    movq %rcx, 8(%rax)
+    movq %rdx, 16(%rax)
+    movq %rbx, 24(%rax)
+    movq %rdi, 56(%rax)
+    movq %rax, %rdi
+    call svm_quick_cpuid /* keeps all registers but RAX */
+    testb %al, %al
+    movq 8(%rdi), %rcx
+    movq 16(%rdi), %rdx
+    movq 24(%rdi), %rbx
+    movq 56(%rdi), %rdi
     movq 8(%rsp), %rax
+    jnz 1b
+2:  movq 8(%rsp), %rax
+    vmsave
+    movq 24(%rsp), %rax
     movq %rcx, 8(%rax)
     movq %rdx, 16(%rax)
     movq %rbx, 24(%rax)
@@ -50,6 +74,7 @@ svm_enter:
     movq %r13, 104(%rax)
     movq %r14, 112(%rax)
     movq %r15, 120(%rax)
+    addq $16, %rsp
     popq %rax
     vmload
     popq %rdi

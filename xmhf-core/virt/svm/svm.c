@@ -15,7 +15,8 @@
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 
-void svm_enter(struct vcpu_regs *regs, uint64_t vmcb, uint64_t host_vmcb);
+void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa,
+               const struct vmcb *vmcb);
 void svm_vmsave(uint64_t vmcb);
 void svm_gif_window(void);
 
@@ -144,7 +145,7 @@ static void run(struct vcpu *v, struct exit *e)
             svm_load_event(v);
         }
     }
-    svm_enter(&v->regs, c == s->os ? s->os_hpa : s->sandbox_hpa, s->host_hpa);
+    svm_enter(&v->regs, c == s->os ? s->os_hpa : s->sandbox_hpa, s->host_hpa, c);
     c->event_inj = 0;
     c->tlb_control = SVM_TLB_NOTHING;
     v->regs.gpr[GPR_RAX] = c->rax;

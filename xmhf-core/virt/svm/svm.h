@@ -3,6 +3,7 @@
 #ifndef XMHF_SVM_H
 #define XMHF_SVM_H
 
+#include <exit/quick.h>
 #include <virt/event.h>
 #include <virt/svm/pmu.h>
 #include <virt/virt.h>
@@ -40,8 +41,21 @@ extern hpa_t svm_iopm, svm_msrpm, svm_nested_root;
 
 static inline struct svm_cpu *svm(struct vcpu *v) { return v->vendor; }
 
+/* Length of the instruction that exited, by its next RIP (APM vol. 2, 15.7.1); 0: the CPU left
+ * none. */
+QUICK_INLINE unsigned svm_insn_len(const struct vmcb *c)
+{
+    uint64_t len = c->next_rip - c->rip;
+
+    return len <= 15 ? (unsigned)len : 0;
+}
+
 /* decode.c: from the VMCB to the neutral form. */
 void svm_decode(struct vcpu *v, struct exit *e);
+/* quick.c. Called by svm_enter at a CPUID, with RBX, RCX and RDX in `regs`, RAX in the VMCB and
+ * all other registers as the guest has them. True: the answer is in their places, and the guest
+ * can be entered again. False: nothing has changed. */
+HW_KEEPS_REGISTERS bool svm_quick_cpuid(struct vcpu_regs *regs);
 /* state.c */
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s);
 void svm_get_paging(struct vcpu *v, struct guest_paging *p);

@@ -4,16 +4,20 @@
  *
  * unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched)
  * Loads and stores all general registers but RSP, which is in the VMCS. Returns 0 after an
- * exit, 1 if an NMI came before the entry (nothing was entered), 2 if the instruction failed.
+ * exit, 1 if an NMI came before the entry (nothing was entered), 2 if the instruction failed,
+ * 3 if an NMI came before the entry after a quick exit (exit/quick.h).
  *
  * An NMI that the core takes between the look at *nmis_seen and the entry would go unnoticed
  * until the next exit: trap_handle moves its return from [vmx_window_start, vmx_window_end)
- * to vmx_window_abort.
+ * to vmx_window_abort. The same for the entry after a quick exit.
  */
 #define VMCS_HOST_RSP 0x6c14
+#define VMCS_EXIT_REASON 0x4402
+#define EXIT_REASON_CPUID 10
 
     .text
     .globl vmx_enter, vmx_exit, vmx_window_start, vmx_window_end, vmx_window_abort
+    .globl vmx_quick_window_start, vmx_quick_window_end, vmx_quick_window_abort
 vmx_enter:
     pushq %rbx
     pushq %rbp
@@ -21,6 +25,7 @@ vmx_enter:
     pushq %r13
     pushq %r14
     pushq %r15
+    pushq %rsi
     pushq %rdi
     movl $VMCS_HOST_RSP, %eax
     vmwrite %rsp, %rax
@@ -60,7 +65,32 @@ vmx_exit:
     movq %rcx, 8(%rdi)
     movq %rdx, 16(%rdi)
     movq %rbx, 24(%rdi)
-    movq %rbp, 40(%rdi)
+    movl $VMCS_EXIT_REASON, %eax
+    vmread %rax, %rax
+    cmpl $EXIT_REASON_CPUID, %eax
+    jne 4f
+    call vmx_quick_cpuid /* keeps all registers but RAX */
+    testb %al, %al
+    jz 4f
+    movq 16(%rsp), %rax
+vmx_quick_window_start:
+    cmpl $0, (%rax)
+    jne vmx_quick_window_abort
+    movq 0(%rdi), %rax
+    movq 8(%rdi), %rcx
+    movq 16(%rdi), %rdx
+    movq 24(%rdi), %rbx
+    movq (%rsp), %rdi
+    vmresume
+vmx_quick_window_end:
+    movl $2, %eax
+    jmp 5f
+vmx_quick_window_abort:
+    movl $3, %eax
+5:  movq 8(%rsp), %rdi
+    jmp 6f
+4:  xorl %eax, %eax
+6:  movq %rbp, 40(%rdi)
     movq %rsi, 48(%rdi)
     popq 56(%rdi)
     movq %r8, 64(%rdi)
@@ -71,8 +101,8 @@ vmx_exit:
     movq %r13, 104(%rdi)
     movq %r14, 112(%rdi)
     movq %r15, 120(%rdi)
-    xorl %eax, %eax
 3:  popq %rdi
+    popq %rsi
     popq %r15
     popq %r14
     popq %r13

@@ -105,7 +105,7 @@ bool vmx_nmi_ready(struct vcpu *v)
 {
     return !vmx(v)->queued.full && !atomic_load(&v->waiting)
         && !(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY)
-             & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI))
+             & (BLOCKED_SHADOWS | BLOCKED_BY_NMI))
         && !vmcs_read(VMCS_GUEST_PENDING_DEBUG);
 }
 
@@ -127,8 +127,8 @@ void vmx_clear_shadow(struct vcpu *v)
 {
     uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 
-    if (state & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) {
-        vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
+    if (state & BLOCKED_SHADOWS) {
+        vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKED_SHADOWS);
     }
     if ((v->regs.rflags & RFLAGS_TF) && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF)) {
         vmcs_write(VMCS_GUEST_PENDING_DEBUG,

@@ -212,11 +212,22 @@ static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
     }
 }
 
-/* `how`: what vmx_enter answered; nothing ran. */
-__attribute__((noinline))
-static void not_entered(struct vmx_cpu *s, struct exit *e, unsigned how)
+static void read_registers(struct vcpu *v)
 {
-    if (how == 1) { /* an NMI came while we were in the core */
+    v->regs.rip = vmcs_read(VMCS_GUEST_RIP);
+    v->regs.gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
+    v->regs.rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+}
+
+/* `how`: what vmx_enter answered. */
+__attribute__((noinline))
+static void not_entered(struct vcpu *v, struct vmx_cpu *s, struct exit *e, unsigned how)
+{
+    if (how == 3) { /* it ran until a quick exit */
+        s->launched[s->in_sandbox] = true;
+        read_registers(v);
+    }
+    if (how != 2) { /* an NMI came while we were in the core */
         e->kind = EXIT_NMI;
         e->raw = VMX_EXIT_EXCEPTION_NMI;
         e->insn_len = 0;
@@ -265,9 +276,7 @@ static void decode_rare(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, stru
 __attribute__((noinline))
 static void look_at_exit(struct vcpu *v, struct vmx_cpu *s, struct exit *e)
 {
-    v->regs.rip = vmcs_read(VMCS_GUEST_RIP);
-    v->regs.gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
-    v->regs.rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+    read_registers(v);
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
     if (s->rare) {
         decode_rare(v, s, reason, e);
@@ -288,7 +297,7 @@ static void run(struct vcpu *v, struct exit *e)
     vmcs_write(VMCS_GUEST_RFLAGS, v->regs.rflags);
     unsigned how = vmx_enter(&v->regs, &v->nmis_seen, s->launched[s->in_sandbox]);
     if (how != 0) {
-        not_entered(s, e, how);
+        not_entered(v, s, e, how);
         return;
     }
     s->launched[s->in_sandbox] = true;

@@ -3,6 +3,7 @@
 #ifndef XMHF_VMX_H
 #define XMHF_VMX_H
 
+#include <hw/insn.h>
 #include <virt/event.h>
 #include <virt/virt.h>
 #include <virt/vmx/vmcs.h>
@@ -57,6 +58,11 @@ void vmx_write_zero_fields(void);
 void vmx_flush_vpid(uint16_t vpid);
 void vmx_flush_ept(uint64_t eptp);
 uint64_t vmx_eptp(hpa_t root);
+
+/* quick.c. Called by vmx_exit at a CPUID, with RAX, RBX, RCX and RDX in `regs` and all other
+ * registers as the guest has them. True: its answer is in `regs`, and the guest can be entered
+ * again. False: nothing has changed. */
+HW_KEEPS_REGISTERS bool vmx_quick_cpuid(struct vcpu_regs *regs);
 
 /* ept.c */
 bool vmx_ept_1g(void);

@@ -7,6 +7,8 @@
 #include <exit/cpuid_policy.h>
 #include <xmhf/types.h>
 
+#define HW_KEEPS_REGISTERS
+
 void hw_pause(void);
 void hw_cli(void);
 void hw_sti(void);

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* CPUIDs that a back end answers again by itself: the same as the usual way says, or not at all. */
+#include "unit.h"
+
+#include "fake/machine.h"
+#include <exit/dispatch.h>
+#include <hypapp/hypapp.h>
+#include <virt/svm/svm.h>
+#include <virt/vmx/vmx.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+
+#define RIP 0x401000
+#define HYPAPPS_LEAF 0x7a567254
+
+static struct { uint64_t rip, rflags, cr4, blocked; bool broken; } vmcs;
+static struct vmcb os;
+static struct svm_cpu svm_cpu;
+static struct vmx_cpu vmx_cpu;
+static struct vcpu v;
+static uint8_t code_page[PAGE_SIZE];
+static bool intel;
+
+atomic_bool log_waiting;
+struct svm_features svm_features;
+
+/* --- what exit/cpuid.c and the back ends need ---------------------------------------------- */
+
+bool hw_vmread(uint64_t field, uint64_t *value)
+{
+    *value = field == VMCS_GUEST_RIP ? vmcs.rip : field == VMCS_GUEST_RFLAGS ? vmcs.rflags
+        : field == VMCS_GUEST_CR4 ? vmcs.cr4 : field == VMCS_EXIT_INSN_LEN ? 2
+        : field == VMCS_GUEST_INTERRUPTIBILITY ? vmcs.blocked : ~0ull;
+    assert_true(*value != ~0ull);
+    return true;
+}
+
+bool hw_vmwrite(uint64_t field, uint64_t value)
+{
+    assert_int_equal(field, VMCS_GUEST_RIP);
+    if (!vmcs.broken) {
+        vmcs.rip = value;
+    }
+    return !vmcs.broken;
+}
+
+static uint64_t get_cr4(struct vcpu *cpu) { (void)cpu; return intel ? vmcs.cr4 : os.cr4; }
+static const struct virt_ops ops = { .get_cr4 = get_cr4 };
+const struct virt_ops *virt = &ops;
+
+void exit_skip(struct vcpu *cpu, unsigned len) { cpu->regs.rip += len; }
+
+unsigned exit_insn_len(struct vcpu *cpu, const struct exit *e, const uint8_t *opcode, size_t oplen,
+                       struct guest_paging *p)
+{
+    (void)cpu, (void)e, (void)opcode, (void)oplen, (void)p;
+    fail_msg("the length is known");
+    return 0;
+}
+
+static bool hypapp_cpuid(struct vcpu *cpu, uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
+{
+    (void)cpu, (void)sub, (void)r;
+    return leaf == HYPAPPS_LEAF;
+}
+const struct hypapp hypapp = { .cpuid = hypapp_cpuid };
+
+/* --- the guest ----------------------------------------------------------------------------- */
+
+static void guest_starts(bool on_intel)
+{
+    intel = on_intel;
+    vmcs.rip = os.rip = RIP;
+    vmcs.rflags = os.rflags = RFLAGS_ONE | RFLAGS_IF;
+    vmcs.cr4 = os.cr4 = CR4_PAE | CR4_OSXSAVE;
+    vmcs.blocked = 0;
+    vmcs.broken = false;
+    os.efer = EFER_LMA;
+    os.cs.attrib = SEG_ATTR_L;
+    os.cr3 = 0x1000;
+    os.interrupt_shadow = os.event_inj = os.tlb_control = 0;
+    svm_features.edx = 0;
+    svm_cpu = (struct svm_cpu){ .os = &os, .active = &os };
+    memset(&vmx_cpu, 0, sizeof(vmx_cpu));
+    memcpy(code_page, (const uint8_t[]){ 0x0f, 0xa2 }, 2);
+    memset(&v, 0, sizeof(v));
+    v.vendor = intel ? (void *)&vmx_cpu : (void *)&svm_cpu;
+    v.code.cr3 = os.cr3;
+    v.code.page = RIP >> PAGE_SHIFT;
+    v.code.bytes = code_page;
+    atomic_store(&log_waiting, false);
+}
+
+static void ask(uint32_t leaf, uint32_t sub)
+{
+    v.regs.gpr[GPR_RAX] = os.rax = leaf;
+    v.regs.gpr[GPR_RCX] = sub;
+    v.regs.gpr[GPR_RBX] = v.regs.gpr[GPR_RDX] = 0x5a5a5a5a5a;
+    vmcs.rip = os.rip = v.regs.rip = RIP;
+}
+
+static struct cpuid_regs answer(void)
+{
+    const uint64_t *g = v.regs.gpr;
+
+    return (struct cpuid_regs){ (uint32_t)(intel ? g[GPR_RAX] : os.rax), (uint32_t)g[GPR_RBX],
+                                (uint32_t)g[GPR_RCX], (uint32_t)g[GPR_RDX] };
+}
+
+/* The usual way; it may remember. */
+static struct cpuid_regs usual(uint32_t leaf, uint32_t sub)
+{
+    const struct exit e = { .kind = EXIT_CPUID, .insn_len = 2 };
+
+    ask(leaf, sub);
+    exit_cpuid(&v, &e);
+    os.rax = v.regs.gpr[GPR_RAX];
+    return answer();
+}
+
+/* The quick way; if it says no, it has changed nothing. */
+static bool quick(uint32_t leaf, uint32_t sub)
+{
+    ask(leaf, sub);
+    const struct vcpu before = v;
+    const uint64_t rip = vmcs.rip;
+    const struct vmcb vmcb = os;
+    bool did = intel ? vmx_quick_cpuid(&v.regs) : svm_quick_cpuid(&v.regs);
+    if (!did) {
+        assert_memory_equal(&before, &v, sizeof(v));
+        assert_memory_equal(&vmcb, &os, sizeof(os));
+        assert_int_equal(vmcs.rip, rip);
+    } else {
+        assert_int_equal(intel ? vmcs.rip : os.rip, rip + 2);
+        assert_int_equal(v.exits[EXIT_CPUID], before.exits[EXIT_CPUID] + 1);
+        assert_int_equal(v.trace_next, before.trace_next + 1);
+        assert_int_equal(v.trace[before.trace_next % VCPU_TRACE].kind, EXIT_CPUID);
+    }
+    return did;
+}
+
+static void load(const char *vector)
+{
+    char path[4096];
+
+    machine_reset(0);
+    machine_load(unit_source(path, sizeof(path), vector));
+    machine.cr4 = CR4_OSXSAVE;
+    machine.xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+}
+
+static void on_both(void (*test)(void))
+{
+    load("tests/vectors/vmx/inst-00a06a4-meteorlake-07.txt");
+    guest_starts(true);
+    test();
+    load("tests/vectors/svm/inst-0b00f21-k20-turin-01.txt");
+    guest_starts(false);
+    test();
+}
+
+/* --- tests --------------------------------------------------------------------------------- */
+
+static bool same(struct cpuid_regs a, struct cpuid_regs b)
+{
+    return a.eax == b.eax && a.ebx == b.ebx && a.ecx == b.ecx && a.edx == b.edx;
+}
+
+/* Each leaf of a real machine, asked twice: the second answer is the first, if there is one. */
+static void every_leaf(void)
+{
+    unsigned again = 0, asked = 0;
+
+    for (unsigned i = 0; i < machine.cpuid_count; i++) {
+        uint32_t leaf = machine.cpuid[i].leaf, sub = machine.cpuid[i].sub;
+
+        assert_false(quick(leaf, sub));
+        struct cpuid_regs first = usual(leaf, sub);
+        asked++;
+        if (quick(leaf, sub)) {
+            assert_true(same(answer(), first));
+            again++;
+        }
+    }
+    assert_true(asked > 15);
+    assert_int_equal(again, asked);
+    /* What is kept survives other questions, but for those that take its place. */
+    again = 0;
+    for (unsigned i = 0; i < machine.cpuid_count; i++) {
+        if (quick(machine.cpuid[i].leaf, machine.cpuid[i].sub)) {
+            struct cpuid_regs r = answer();
+            assert_true(same(r, usual(machine.cpuid[i].leaf, machine.cpuid[i].sub)));
+            again++;
+        }
+    }
+    assert_true(again > asked / 2);
+}
+
+static void what_the_cpu_says_now(void)
+{
+    struct cpuid_regs *now = NULL;
+
+    for (unsigned i = 0; i < machine.cpuid_count; i++) {
+        now = machine.cpuid[i].leaf == 1 ? &machine.cpuid[i].r : now;
+    }
+    assert_non_null(now);
+    usual(1, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        uint32_t *reg = (uint32_t *)now + i;
+
+        assert_true(quick(1, 0));
+        *reg ^= 1u << 30; /* not hidden in any of them */
+        assert_false(quick(1, 0));
+        struct cpuid_regs r = usual(1, 0);
+        assert_int_equal((((uint32_t *)&r)[i] ^ *reg) & 1u << 30, 0);
+    }
+    assert_true(quick(1, 0));
+}
+
+static void what_the_guest_has_set(void)
+{
+    usual(1, 0);
+    vmcs.cr4 = os.cr4 = CR4_PAE;
+    assert_false(quick(1, 0));
+    assert_false(usual(1, 0).ecx & CPUID_1_ECX_OSXSAVE);
+    vmcs.cr4 = os.cr4 = CR4_PAE | CR4_PGE;
+    assert_true(quick(1, 0));
+    vmcs.cr4 = os.cr4 = CR4_PAE | CR4_PKE;
+    assert_false(quick(1, 0));
+}
+
+/* What is in ECX doesn't matter where a leaf has no subleaves, and does where it has. */
+static void ecx(void)
+{
+    usual(0x80000000, 0x123);
+    assert_true(quick(0x80000000, 0x456));
+    usual(1, 7);
+    assert_true(quick(1, 0));
+    usual(7, 0);
+    assert_false(quick(7, 1));
+    usual(4, 0);
+    assert_false(quick(4, 1));
+}
+
+static void a_new_xcr0_forgets(void)
+{
+    usual(0, 0);
+    usual(0xd, 0);
+    cpuid_forget(&v);
+    assert_false(quick(0xd, 0));
+    assert_false(quick(0, 0));
+}
+
+static void the_hypapp_may_want_each(void)
+{
+    usual(HYPAPPS_LEAF, 0);
+    assert_false(quick(HYPAPPS_LEAF, 0));
+    usual(0, 0);
+    v.in_sandbox = true;
+    assert_false(quick(0, 0));
+    cpuid_forget(&v);
+    usual(0, 0); /* a PAL's questions aren't kept either */
+    v.in_sandbox = false;
+    assert_false(quick(0, 0));
+}
+
+static void what_the_run_loop_must_see(void)
+{
+    usual(0, 0);
+    atomic_store(&v.requests, REQ_STOP);
+    assert_false(quick(0, 0));
+    atomic_store(&v.requests, 0);
+    atomic_store(&log_waiting, true);
+    assert_false(quick(0, 0));
+    atomic_store(&log_waiting, false);
+    assert_true(quick(0, 0));
+}
+
+/* Set a word, see that the usual way is taken, and put it back. */
+#define SLOW_WITH(word, value) do { \
+        const __typeof__(word) slow_old = (word); \
+        (word) = (value); \
+        assert_false(quick(0, 0)); \
+        (word) = slow_old; \
+        assert_true(quick(0, 0)); \
+    } while (0)
+
+static void what_moving_rip_must_heed(void)
+{
+    usual(0, 0);
+    if (intel) {
+        SLOW_WITH(vmcs.rflags, vmcs.rflags | RFLAGS_TF);
+        SLOW_WITH(vmcs.rflags, vmcs.rflags | RFLAGS_RF);
+        SLOW_WITH(vmcs.blocked, BLOCKED_BY_STI);
+        SLOW_WITH(vmcs.blocked, BLOCKED_BY_MOV_SS);
+        SLOW_WITH(vmcs.broken, true);
+        SLOW_WITH(vmx_cpu.after_sipi, true);
+        vmcs.blocked = BLOCKED_BY_NMI; /* in an NMI handler all is as usual */
+        assert_true(quick(0, 0));
+    } else {
+        SLOW_WITH(os.rflags, os.rflags | RFLAGS_TF);
+        SLOW_WITH(os.rflags, os.rflags | RFLAGS_RF);
+        SLOW_WITH(os.interrupt_shadow, 1);
+        SLOW_WITH(os.event_inj, SVM_EVENT_VALID);
+        SLOW_WITH(os.tlb_control, SVM_TLB_FLUSH_ALL);
+    }
+    assert_int_equal(quick_next(0xfffffffe, 2, 0), 0);
+    assert_int_equal(quick_next(0xfffffffd, 2, 0), 0xffffffff);
+    assert_int_equal(quick_next(~1ull, 2, 0), 0);
+    assert_int_equal(quick_next(0xffffffff81000ffe, 2, RFLAGS_IF), 0xffffffff81001000);
+}
+
+static void where_code_is_known(void **state)
+{
+    (void)state;
+    load("tests/vectors/svm/inst-0b00f21-k20-turin-01.txt");
+    guest_starts(false);
+    usual(0, 0);
+    SLOW_WITH(os.cs.attrib, 0);
+    SLOW_WITH(os.efer, 0);
+    SLOW_WITH(os.cr3, 0x2000);
+    SLOW_WITH(v.code.page, RIP / PAGE_SIZE + 1);
+    SLOW_WITH(code_page[0], 0x66);
+    SLOW_WITH(code_page[1], 0x05);
+    assert_null(known_code(&v, true, os.cr3, RIP + PAGE_SIZE - 1, 2));
+    assert_ptr_equal(known_code(&v, true, os.cr3, RIP + PAGE_SIZE - 2, 2), code_page + PAGE_SIZE - 2);
+
+    svm_features.edx = CPUID_8_A_EDX_NRIPS; /* then the CPU knows */
+    v.code.page = 0;
+    os.next_rip = RIP + 2;
+    assert_true(quick(0, 0));
+    SLOW_WITH(os.next_rip, 0);
+    SLOW_WITH(os.next_rip, RIP + 16);
+}
+
+#define BOTH(name) static void test_##name(void **state) { (void)state; on_both(name); }
+BOTH(every_leaf)
+BOTH(what_the_cpu_says_now)
+BOTH(what_the_guest_has_set)
+BOTH(ecx)
+BOTH(a_new_xcr0_forgets)
+BOTH(the_hypapp_may_want_each)
+BOTH(what_the_run_loop_must_see)
+BOTH(what_moving_rip_must_heed)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_leaf), cmocka_unit_test(test_what_the_cpu_says_now),
+        cmocka_unit_test(test_what_the_guest_has_set), cmocka_unit_test(test_ecx),
+        cmocka_unit_test(test_a_new_xcr0_forgets),
+        cmocka_unit_test(test_the_hypapp_may_want_each),
+        cmocka_unit_test(test_what_the_run_loop_must_see),
+        cmocka_unit_test(test_what_moving_rip_must_heed),
+        cmocka_unit_test(where_code_is_known),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

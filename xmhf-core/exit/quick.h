@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exits that a back end ends by itself: CPUID with a question that was asked before. A C
+ * library asks some dozens of times whenever a program starts. The back end's entry.S calls
+ * its quick function right after the exit, while most of the guest's registers are still in
+ * the CPU; if that says no, the exit takes the usual way, and nothing has changed.
+ *
+ * An answer depends on the question, on what the CPU says now, on three bits of the guest's
+ * CR4 and on XCR0. The first three are looked at each time; a new XCR0 forgets everything
+ * (cpuid_forget).
+ *
+ * All on the calling CPU's own vCPU. Inlined even without optimization: a function that keeps
+ * all registers may call no other.
+ */
+#ifndef XMHF_EXIT_QUICK_H
+#define XMHF_EXIT_QUICK_H
+
+#include <cpu/vcpu.h>
+#include <debug/log_state.h>
+#include <hw/insn.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+
+#define QUICK_INLINE static inline __attribute__((always_inline))
+
+/* The bits of CR4 that CPUID shows (cpuid_policy.c). */
+#define CR4_IN_CPUID (CR4_OSXSAVE | CR4_PKE | CR4_KL)
+
+/* Count an exit, and keep it for the crash record. */
+QUICK_INLINE void exit_note(struct vcpu *v, enum exit_kind kind, uint64_t raw)
+{
+    struct exit_trace *t = &v->trace[v->trace_next++ % VCPU_TRACE];
+
+    v->exits[kind]++;
+    t->raw = raw;
+    t->kind = kind;
+}
+
+/* The vCPU whose registers entry.S has at hand, if nothing needs its run loop; else NULL. */
+QUICK_INLINE struct vcpu *quick_vcpu(struct vcpu_regs *regs)
+{
+    struct vcpu *v = (struct vcpu *)((uint8_t *)regs - offsetof(struct vcpu, regs));
+
+    return v->in_sandbox || atomic_load_explicit(&v->requests, memory_order_relaxed)
+            || atomic_load_explicit(&log_waiting, memory_order_relaxed)
+        ? NULL : v;
+}
+
+/* The subleaf that `ecx` asks for: 0 in those leaves that have none (SDM vol. 2, CPUID; APM vol.
+ * 3, appendix E) and that programs ask for most, with whatever is in ECX. */
+QUICK_INLINE uint32_t cpuid_sub(uint32_t leaf, uint32_t ecx)
+{
+    return leaf <= 3 || leaf - CPUID_EXTENDED <= 8 ? 0 : ecx;
+}
+
+/* Where the answer to this question is kept. */
+QUICK_INLINE struct cpuid_memo *cpuid_memo(struct vcpu *v, uint32_t leaf, uint32_t sub)
+{
+    return &v->cpuid[(leaf ^ leaf >> 26 ^ sub << 3) % VCPU_CPUID];
+}
+
+/* The answer that the OS got to these EAX and ECX, if it would be the same now; else NULL. One
+ * that was never filled in never matches: no CPU answers leaf 0 with zeros. */
+QUICK_INLINE const struct cpuid_regs *cpuid_again(struct vcpu *v, uint32_t leaf, uint32_t ecx,
+                                                  uint64_t cr4)
+{
+    const uint32_t sub = cpuid_sub(leaf, ecx);
+    const struct cpuid_memo *m = cpuid_memo(v, leaf, sub);
+
+    if (m->leaf != leaf || m->sub != sub || m->cr4 != (cr4 & CR4_IN_CPUID)) {
+        return NULL;
+    }
+    struct cpuid_regs r = hw_cpuid(leaf, sub);
+    return r.eax == m->raw.eax && r.ebx == m->raw.ebx && r.ecx == m->raw.ecx
+            && r.edx == m->raw.edx
+        ? &m->answer : NULL;
+}
+
+/* The bytes at `rip` of 64-bit code (`wide`), if `len` of them lie in the code page that an exit
+ * was decoded in last; else NULL. The guest may have remapped that page meanwhile; if the old
+ * one has the same instruction there, only the guest's own next RIP can be wrong. */
+QUICK_INLINE const uint8_t *known_code(const struct vcpu *v, bool wide, uint64_t cr3,
+                                       uint64_t rip, size_t len)
+{
+    size_t offset = rip & PAGE_MASK;
+
+    return wide && v->code.page == rip >> PAGE_SHIFT && v->code.cr3 == cr3 && v->code.page != 0
+            && offset + len <= PAGE_SIZE
+        ? v->code.bytes + offset : NULL;
+}
+
+/* RIP behind an instruction of `len` bytes; 0 where that needs more thought: single-stepping,
+ * RFLAGS.RF to be cleared, a RIP that may have to wrap. */
+QUICK_INLINE uint64_t quick_next(uint64_t rip, uint64_t len, uint64_t rflags)
+{
+    uint64_t next = rip + len;
+
+    return (rflags & (RFLAGS_TF | RFLAGS_RF)) || (rip ^ next) >> 32 ? 0 : next;
+}
+
+/* Forget all answers. */
+void cpuid_forget(struct vcpu *v);
+
+#endif
