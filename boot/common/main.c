@@ -22,7 +22,7 @@ static _Noreturn void die(const char *why)
 {
     boot_puts("[xmhf] cannot start: ");
     boot_puts(why);
-    boot_puts("\r\n");
+    boot_puts("\r\n[xmhf] launch refused\r\n"); /* as the core does (init/main.c:refuse) */
     for (;;) {
         hw_cli();
         hw_hlt();

@@ -13,6 +13,8 @@ import unittest
 sys.dont_write_bytecode = True  # the source tree stays as it is
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
+sys.path.insert(0, str(SOURCE / "tests" / "guests"))
+import run as guests_run  # noqa: E402
 from xmhftools import aptsources, base, bench, cpio, grubimage, initramfs, wine  # noqa: E402
 
 
@@ -65,6 +67,20 @@ class Watcher(unittest.TestCase):
         for line in ("[xmhf] PANIC: no", "[xmhf cpu1 guest] PANIC: no", "[xmhf] launch refused",
                      "[xmhf] cannot start: x", "Kernel panic - not syncing: y"):
             self.assertEqual(self.watch(f"a\n[ 1.0] {line}\r\nb\n".encode())[1], line)
+
+
+class TinyGuestsVerdict(unittest.TestCase):
+    def test_every_beginning_of_a_log(self):
+        for log, last, text in (
+                ("[xmhf] cannot start: no\n[xmhf] launch refused\nx", "refused\n", "[xmhf] cannot start: no"),
+                ("a\n[xmhf cpu1 guest] PANIC: no\nmore", "no\n", "[xmhf cpu1 guest] PANIC: no"),
+                ("a\nGUEST PASS yes\nmore", "yes\n", "yes")):
+            for end in range(len(log) + 1):
+                outcome = guests_run.judge(log[:end], False)
+                if end < log.index(last) + len(last):
+                    self.assertIsNone(outcome, log[:end])
+                else:
+                    self.assertEqual(outcome.text, text)
 
 
 class Cpio(unittest.TestCase):

@@ -34,7 +34,8 @@ Outcome = collections.namedtuple("Outcome", "verdict text log")
 
 VERDICT = re.compile(r"GUEST (PASS|FAIL|SKIP) (.*)")
 WIPED = re.compile(r"PAL memory is wiped")
-GIVE_UP = re.compile(r"\[xmhf[^\]]*\] (PANIC:|cannot start:|launch refused).*")
+# A refusal's reason comes before its last line.
+GIVE_UP = re.compile(r"\[xmhf[^\]]*\] (?:PANIC:.*|(?:cannot start:.*\n[^\0]*)?launch refused)")
 
 
 def read_test(words):
@@ -114,7 +115,7 @@ def judge(text, ended):
         return Outcome(found.group(1), found.group(2), text)
     gave_up = GIVE_UP.search(text)
     if gave_up and (ended or text.find("\n", gave_up.end()) >= 0):
-        return Outcome("ERROR", gave_up.group(0), text)
+        return Outcome("ERROR", gave_up.group(0).splitlines()[0], text)
     if ended:
         reset = re.search(r"GUEST NOTE RESET (.*)", text)
         if reset:
