@@ -93,16 +93,18 @@ static enum step phase_room(struct work *w)
 
 /* --- copy ----------------------------------------------------------------------- */
 
-/* Is the page with this number mapped to `g` now? In a long registration the OS may have
- * moved it, and given its frame to another page of ours. */
-static bool still_at(struct work *w, uint32_t number, gpa_t g)
+/* A frame was seen before, at another page: is it still there? In a long registration the OS
+ * may have moved that page, and given its frame to another one of ours. If the page is away, the
+ * OS has to bring it back first: it may be the same frame. */
+static enum step check_moved(struct work *w, uint32_t number, gpa_t g)
 {
-    struct gm_fault f;
     void *page;
     gpa_t now;
+    enum gm_result r = gm_page(w->c, gva(page_va(&w->pal->image, number)),
+                               ACCESS_READ | ACCESS_USER, &page, &now, &w->fault);
 
-    return gm_page(w->c, gva(page_va(&w->pal->image, number)), ACCESS_READ | ACCESS_USER, &page,
-                   &now, &f) == GM_OK && now.a == g.a;
+    w->error = TV_DUPLICATE_PAGE;
+    return r == GM_FAULT ? STEP_FAULT : r == GM_OK && now.a == g.a ? STEP_ERROR : STEP_NEXT;
 }
 
 static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_t index)
@@ -119,9 +121,9 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
     }
     entry = pageset_put(&pal->reg.seen, g, index);
     if (pageset_number(*entry) != index) {
-        if (still_at(w, pageset_number(*entry), g)) {
-            w->error = TV_DUPLICATE_PAGE;
-            return STEP_ERROR;
+        enum step s = check_moved(w, pageset_number(*entry), g);
+        if (s != STEP_NEXT) {
+            return s;
         }
         pageset_renumber(entry, index);
     }

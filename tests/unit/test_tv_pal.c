@@ -543,6 +543,30 @@ static void test_fault_at_every_access(void **state)
     }
 }
 
+/* A frame that is there twice is found, also if its first page is away at that moment. */
+static void test_duplicate_with_a_fault_anywhere(void **state)
+{
+    (void)state;
+    layout(1, 1, 1, 1);
+    fake_map(CR3, BASE + PAGE_SIZE, (uint64_t)(fake_at(CR3, BASE) - fake_ram(0)), FAKE_RWX);
+    for (unsigned n = 1;; n++) {
+        uint64_t r;
+        fake.guest_accesses = 0;
+        fake.fault_at = n;
+        r = reg();
+        assert_int_not_equal(r, TV_OK);
+        if (fake.guest_accesses < n) {
+            assert_int_equal(r, TV_DUPLICATE_PAGE);
+            assert_true(n > 8);
+            break;
+        }
+        fake.fault_at = 0;
+        machine.tsc += TV_STALE_TICKS;
+        assert_int_equal(reg(), TV_DUPLICATE_PAGE);
+        expect_no_pal_left();
+    }
+}
+
 /* No memory at any point: the error, and all memory back. */
 static void test_no_memory_at_every_point(void **state)
 {
@@ -1500,6 +1524,7 @@ int main(void)
         TEST(test_address_spaces), TEST(test_entry_places), TEST(test_errors_change_nothing),
         TEST(test_foreign_pages_fault), TEST(test_bad_descriptors), TEST(test_only_ring3),
         TEST(test_absent_pages), TEST(test_fault_at_every_access),
+        TEST(test_duplicate_with_a_fault_anywhere),
         TEST(test_no_memory_at_every_point), TEST(test_exists_and_overlap), TEST(test_ten_pals),
         TEST(test_large_pal), TEST(test_large_death), TEST(test_any_hypercall_wipes_the_dead),
         TEST(test_half_unregistered_after_remap), TEST(test_unregister_abandoned),
