@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Stands in for xmhf-core/hw/cpu.h in host unit tests: the same names, for the test to define. */
+#ifndef XMHF_HW_CPU_H
+#define XMHF_HW_CPU_H
+
+#include <xmhf/types.h>
+
+struct hw_table { uint16_t limit; uint64_t base; } __attribute__((packed));
+
+void hw_sgdt(struct hw_table *t);
+void hw_sidt(struct hw_table *t);
+
+#endif
