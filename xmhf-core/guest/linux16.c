@@ -25,7 +25,7 @@ int linux16_plan(const struct boot_info *bi, const void *image, struct linux16_p
     const uint8_t *p = image;
     const struct boot_module *m = &bi->module[0];
     unsigned sects = p[HDR_SETUP_SECTS] ? p[HDR_SETUP_SECTS] : 4;
-    const struct boot_mem image_place = { .start = m->start, .size = m->size };
+    struct boot_mem taken[2] = { { .start = m->start, .size = m->size } };
 
     plan->setup_size = (sects + 1) * 512ULL;
     if (plan->setup_size >= m->size || plan->setup_size > 0x8000) {
@@ -41,8 +41,11 @@ int linux16_plan(const struct boot_info *bi, const void *image, struct linux16_p
         *why = "its place at 1 MiB is taken";
         return -1;
     }
-    if (!e820_find_low(bi->mem, bi->mem_count, LINUX16_AREA, 0x1000, 0x10000, 0xa0000,
-                       &image_place, 1, &plan->area)) {
+    if (bi->module_count > 1) {
+        taken[1] = (struct boot_mem){ .start = bi->module[1].start, .size = bi->module[1].size };
+    }
+    if (!e820_find_low(bi->mem, bi->mem_count, LINUX16_AREA, 0x1000, 0x10000, 0xa0000, taken,
+                       bi->module_count > 1 ? 2 : 1, &plan->area)) {
         *why = "no 64 KiB below 640 KiB";
         return -1;
     }
