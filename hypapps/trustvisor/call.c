@@ -466,6 +466,14 @@ static enum resumed take_token(struct tv_activation *act, const uint64_t token[2
     return state == ACT_RETURNING ? RESUME_RETURN : RESUME_RUN;
 }
 
+/* A debugger may have begun or ended to step the thread while it was interrupted. */
+static void keep_stepping(const struct vcpu *v, struct tv_activation *act)
+{
+    uint64_t *flags = &act->caller.regs.rflags;
+
+    *flags = (*flags & ~RFLAGS_TF) | (v->regs.rflags & RFLAGS_TF);
+}
+
 static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
 {
     struct tv_activation *act;
@@ -475,9 +483,11 @@ static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
     act = act_of(s->pal, token);
     switch (act == NULL ? RESUME_WRONG : take_token(act, token)) {
     case RESUME_RUN:
+        keep_stepping(v, act);
         into_sandbox(v, s, act, &act->regs, act->xstate);
         return HC_SWITCHED;
     case RESUME_RETURN:
+        keep_stepping(v, act);
         finish(v, s, act);
         return HC_SWITCHED;
     case RESUME_AGAIN:

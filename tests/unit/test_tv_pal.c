@@ -1090,6 +1090,31 @@ static void test_interrupt_and_resume(void **state)
     expect_no_pal_left();
 }
 
+/* A debugger steps the thread, or no longer: as it was at the resume stub, not as at the call. */
+static void test_steps(void **state)
+{
+    uint64_t token[2];
+
+    (void)state;
+    layout(1, 1, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    for (unsigned on = 0; on < 2; on++) {
+        call((uint64_t[]){ 0 }, 1);
+        interrupt_pal(token);
+        v.regs.rflags = 0x246 | (on ? RFLAGS_TF : 0);
+        assert_int_equal(hypapp.hypercall(&v, (uint32_t)token[0]), HC_SWITCHED);
+        expect_pal_goes_on(); /* the PAL isn't stepped */
+        v.regs.gpr[GPR_RSP] = BASE + 3 * PAGE_SIZE - 0x100;
+        sandbox_exit(EXIT_INTR);
+        assert_int_equal(v.regs.rflags, 0x246 | (on ? RFLAGS_TF : 0));
+        v.regs.rflags = 0x246 | (on ? 0 : RFLAGS_TF);
+        assert_int_equal(hypapp.hypercall(&v, (uint32_t)v.regs.gpr[GPR_RAX]), HC_SWITCHED);
+        expect_pal_goes_on();
+        pal_returns(1);
+        assert_int_equal(v.regs.rflags, 0x246 | (on ? 0 : RFLAGS_TF));
+    }
+}
+
 static void expect_bad_token(uint64_t low, uint64_t high)
 {
     assert_int_equal(resume((uint64_t[]){ low, high }), HC_SWITCHED);
@@ -1532,7 +1557,7 @@ int main(void)
         TEST(test_abandoned_registration), TEST(test_abandoned_by_others_is_collected),
         TEST(test_abandoned_by_the_dead_is_collected_soon),
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
-        TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_bad_tokens),
+        TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_steps), TEST(test_bad_tokens),
         TEST(test_second_caller_waits), TEST(test_unregister_interrupted),
         TEST(test_unregister_running), TEST(test_copy_out_faults),
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),
