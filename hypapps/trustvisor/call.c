@@ -362,7 +362,7 @@ static void into_sandbox(struct vcpu *v, struct tv_slot *s, struct tv_activation
     cpu->running = s;
     cpu->act = act;
     cpu->last = s;
-    if (s->pal->image.budget != 0) {
+    if (s->pal->budget != 0) {
         act->since = hw_rdtsc();
     }
     sandbox_enter(v, &s->pal->sandbox, regs, xstate);
@@ -546,11 +546,11 @@ static void at_gate(struct vcpu *v, struct tv_slot *s, struct tv_activation *act
 /* Has this call run longer than it may? */
 static bool spent(const struct tv_pal *pal, struct tv_activation *act)
 {
-    if (pal->image.budget == 0) {
+    if (pal->budget == 0) {
         return false;
     }
     act->ticks += hw_rdtsc() - act->since;
-    return act->ticks > pal->image.budget;
+    return act->ticks > pal->budget;
 }
 
 static void interrupted(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)

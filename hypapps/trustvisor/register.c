@@ -344,6 +344,7 @@ static void go_live(struct tv_pal *pal)
         .wide = pal->image.wide,
         .tag = sandbox_new_tag(),
     };
+    pal->budget = pal->image.budget != 0 ? pal->image.budget : tv_budget;
     pal->charge = (uint32_t)space_size(&pal->space) + call_pages(&pal->image);
     registry_change(pal->slot, TV_REGISTERING, TV_LIVE);
 }

@@ -2,6 +2,11 @@
 /* TrustVisor's callbacks: who calls, a stub or a command, and what CPUID tells. */
 #include "tv.h"
 
+#include <init/main.h>
+#include <init/options.h>
+
+uint64_t tv_budget;
+
 bool tv_is_public(uint32_t cmd)
 {
     return (cmd >= TV_HC_REG && cmd <= 13) || (cmd >= 21 && cmd <= 23) || cmd == TV_HC_TEST;
@@ -173,6 +178,7 @@ static bool tv_info(struct vcpu *v, uint32_t which, uint64_t *value)
 
 static int tv_init(void)
 {
+    tv_budget = core_options()->palbudget;
     registry_init();
     if (!space_global_init() || !call_init()) {
         log_line("trustvisor: no memory for the gate and the initial FPU state");

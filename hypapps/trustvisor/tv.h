@@ -116,6 +116,7 @@ struct tv_pal {
     struct tv_image image;
     struct tv_space space;
     struct sandbox sandbox;
+    uint64_t budget;                  /* TSC ticks of one call; 0: no limit */
     uint64_t resume;                  /* GVA of the resume stub */
     uint64_t nonce_va;
     uint64_t nonce[TV_NONCE_SIZE / 8];
@@ -153,6 +154,9 @@ struct tv_slot {
     _Atomic uint16_t next;            /* link in the hash chain, free list or reap list */
     uint16_t next_of_owner;           /* link in the owner's chain */
 };
+
+/* Of PALs that set no budget themselves: the option palbudget=. Not part of any identity. */
+extern uint64_t tv_budget;
 
 /* What one CPU has to do with PALs. */
 struct tv_cpu {

@@ -16,7 +16,7 @@ static void parse(const char *s)
 
 static void assert_default(void)
 {
-    assert_true(opt.palmem == 0 && opt.cpus == 0 && opt.com == 0x3f8 && !opt.quiet);
+    assert_true(opt.palmem == 0 && opt.palbudget == 0 && opt.cpus == 0 && opt.com == 0x3f8 && !opt.quiet);
 }
 
 static void empty_gives_the_defaults(void **state)
@@ -39,6 +39,8 @@ static void reads_every_option(void **state)
     assert_int_equal(opt.cpus, 2);
     assert_int_equal(opt.com, 0x2f8);
     assert_true(opt.quiet);
+    parse("palbudget=7");
+    assert_int_equal(opt.palbudget, 7000000000);
     parse("com=0x3e8 palmem=1000");
     assert_int_equal(opt.com, 0x3e8);
     assert_int_equal(opt.palmem, MIB(1000));
@@ -70,7 +72,8 @@ static void keeps_defaults_on_bad_values(void **state)
         "palmem", "palmem=", "palmem=0", "palmem=-1", "palmem=2049", "palmem=16M",
         "palmem=99999999999999999999999", "palmem=0x10", "cpus=0", "cpus=257", "cpus=two",
         "com=", "com=0", "com=10000", "com=zzz", "com=offf", "com=0x", "quiet=1", "quiet=",
-        "Quiet", "quie", "quiett", "=5", "=", "palmem==3",
+        "Quiet", "quie", "quiett", "=5", "=", "palmem==3", "palbudget=0",
+        "palbudget=100001", "palbudget=2s",
         "palmem=00000000000000000000000000000000000000000000000000000000000000016",
     };
 

@@ -598,7 +598,9 @@ static void test_death_of_several(void **state)
 
 static void test_budget(void **state)
 {
-    (void)state;
+    fake_options.palbudget = 10; /* of others */
+    setup(state);
+    fake_options.palbudget = 0;
     d.budget = 1000;
     assert_int_equal(reg(), TV_OK);
     for (unsigned i = 0; i < 3; i++) { /* each call has its own */

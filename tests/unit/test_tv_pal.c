@@ -1115,6 +1115,37 @@ static void test_steps(void **state)
     }
 }
 
+/* The option palbudget=. */
+static void test_budget(void **state)
+{
+    uint64_t token[2];
+
+    fake_options.palbudget = 1000;
+    setup(state);
+    fake_options.palbudget = 0;
+    layout(1, 1, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    for (unsigned i = 0; i < 2; i++) { /* of each call, while it runs */
+        call((uint64_t[]){ 0 }, 1);
+        machine.tsc += 900;
+        interrupt_pal(token);
+        machine.tsc += 1000000;
+        assert_int_equal(resume(token), HC_SWITCHED);
+        expect_pal_goes_on();
+        pal_returns(1);
+        expect_returned(1);
+    }
+    call((uint64_t[]){ 0 }, 1);
+    machine.tsc += 900;
+    interrupt_pal(token);
+    assert_int_equal(resume(token), HC_SWITCHED);
+    machine.tsc += 200;
+    sandbox_exit(EXIT_INTR);
+    expect_refused(FAKE_GP);
+    assert_int_equal(death(), TV_DEATH_BUDGET);
+    expect_no_pal_left();
+}
+
 static void expect_bad_token(uint64_t low, uint64_t high)
 {
     assert_int_equal(resume((uint64_t[]){ low, high }), HC_SWITCHED);
@@ -1557,7 +1588,7 @@ int main(void)
         TEST(test_abandoned_registration), TEST(test_abandoned_by_others_is_collected),
         TEST(test_abandoned_by_the_dead_is_collected_soon),
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
-        TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_steps), TEST(test_bad_tokens),
+        TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_steps), TEST(test_budget), TEST(test_bad_tokens),
         TEST(test_second_caller_waits), TEST(test_unregister_interrupted),
         TEST(test_unregister_running), TEST(test_copy_out_faults),
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),

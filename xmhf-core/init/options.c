@@ -44,6 +44,17 @@ static bool set_palmem(struct options *o, const char *value)
     return true;
 }
 
+static bool set_palbudget(struct options *o, const char *value)
+{
+    unsigned n;
+
+    if (!parse_number(value, 10, 1, PALBUDGET_MAX, &n)) {
+        return false;
+    }
+    o->palbudget = n * 1000000000ULL;
+    return true;
+}
+
 static bool set_cpus(struct options *o, const char *value)
 {
     unsigned n;
@@ -103,6 +114,7 @@ static const struct {
     bool (*set)(struct options *o, const char *value);
 } setters[] = {
     { "palmem", set_palmem },
+    { "palbudget", set_palbudget },
     { "cpus", set_cpus },
     { "com", set_com },
     { "quiet", set_quiet },

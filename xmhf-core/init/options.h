@@ -7,6 +7,7 @@
 
 struct options {
     uint64_t palmem;      /* bytes for the PAL pool; 0 = default (RAM/64, 2..64 MiB in all) */
+    uint64_t palbudget;   /* TSC ticks of one call of a PAL that sets none itself; 0 = no limit */
     unsigned cpus;        /* 0 = all that the MADT lists */
     uint16_t com;         /* I/O port of the log's UART; 0 = none; default 0x3f8 */
     bool testpanic;
@@ -18,6 +19,7 @@ struct options {
 /* X(name, argument, help): the README's table and --help texts are made of it. */
 #define OPTIONS(X) \
     X("palmem", "MiB", "memory for PALs (default: RAM/64 less the core, at least 2)") \
+    X("palbudget", "N", "end a call of a PAL without a budget after N billion TSC ticks (default: never)") \
     X("cpus", "N", "take N CPUs; INIT and start-up IPIs to the others are dropped") \
     X("com", "PORT|off", "UART of the log, hexadecimal port (default 3f8)") \
     X("testpanic", "", "for tests only: hypercall 0x1ff makes the hypervisor panic") \
@@ -27,6 +29,8 @@ struct options {
 
 /* The core and its pool are mapped within 1 GiB. */
 #define PALMEM_MAX_MIB 1000
+/* Hours; and the ticks of several calls can be added up. */
+#define PALBUDGET_MAX  100000
 
 #define OPTIONS_BAD_MAX 8
 

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <debug/log.h>
+#include <init/main.h>
 #include <x86/cpu.h>
 
 #define MAPS_MAX 8192u
@@ -12,6 +13,9 @@
 struct map { uint64_t cr3, va, g; unsigned rights; bool absent; };
 
 struct fake_core fake;
+struct options fake_options;
+
+const struct options *core_options(void) { return &fake_options; }
 static struct map maps[MAPS_MAX];   /* open-addressed by (cr3, va); va 1: deleted */
 static uint8_t ram[FAKE_RAM_PAGES][PAGE_SIZE] __attribute__((aligned(4096)));
 static uint8_t pool[FAKE_POOL_PAGES][PAGE_SIZE] __attribute__((aligned(4096)));

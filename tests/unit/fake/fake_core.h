@@ -8,6 +8,7 @@
 #define XMHF_TESTS_FAKE_CORE_H
 
 #include <hypapp/hypapp.h>
+#include <init/options.h>
 
 #define FAKE_RAM_PAGES  2048u
 #define FAKE_POOL_PAGES 6000u
@@ -42,6 +43,8 @@ struct fake_core {
     char log[256];                  /* the last line */
 };
 extern struct fake_core fake;
+/* What was on the hypervisor's command line; fake_reset leaves it. */
+extern struct options fake_options;
 
 /* Everything as after boot; the whole pool free and zero. Calls hypapp.init(). */
 void fake_reset(struct vcpu *v);
