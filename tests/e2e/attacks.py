@@ -17,9 +17,11 @@ LIMIT = 900  # seconds, several times what an idle host takes
 def attack(machines, programs, *options, before="", after="", adds=()):
     """Run programs, with their arguments, one after the other in one guest; count the checks."""
     script = "".join(f"echo @@ {line.split()[0]}; {line}; echo @@ end $?; " for line in programs)
-    names = sorted({line.split()[0] for line in programs})
+    names = {line.split()[0] for line in programs}
+    built = [machines.attack(name) if (SOURCE / "tests" / "attack" / f"{name.removesuffix('32')}.c").exists()
+             else machines.pal_test(name) for name in sorted(names)]
     run = machines.run(["sh", "-c", f"{before}{script}{after}"], "--timeout", str(LIMIT), "--one-core", *options,
-                       adds=[SCRIPT, *adds, *(machines.attack(name) for name in names)])
+                       adds=[SCRIPT, *adds, *built])
     run.ended_well()
     parts = re.findall(r"^@@ (\w+)\n(.*?)^@@ end (\d+)$", run.text(), re.M | re.S)
     check(len(parts) == len(programs), f"only {len(parts)} programs ran:\n{run.text()[-2000:]}")
@@ -84,6 +86,26 @@ def test_pal_moved_long(machines):
     """The same for longer, and by a 32-bit program, on a 64-bit kernel and on a 32-bit one."""
     return "; ".join((moved(machines, 40), moved(machines, 10, "pal_move32"),
                       moved(machines, 10, "pal_move32", "--kernel", "686-pae")))
+
+
+def test_pal_traced(machines):
+    """A debugger stops a thread in its PAL, looks, changes the token, steps in and out."""
+    both = ["pal_traced", "pal_traced32"] if machines.args.bench == "svm" else ["pal_traced 10"]
+    made, text = attack(machines, both)
+    steps = re.findall(r"(\d+) steps through a call", text)
+    return f"{made} checks, {' and '.join(steps)} steps through calls"
+
+
+def test_pal_tables(machines):
+    """PALs where each system call changes page tables (pti=on), with PCIDs if the CPU has them."""
+    seen = "dmesg | grep -o 'page tables isolation: enabled'; grep -m1 -ow pcid /proc/cpuinfo; "
+    programs = (["pal_spin 2", "pal_turns", "pal_traced 20", "pal_test 50", "pal_stress 5", "pal_stress32 5"]
+                if machines.args.bench == "svm" else ["pal_spin 1", "pal_traced 10", "pal_stress 3"])
+    made, text = attack(machines, programs, "--append", "pti=on", before=seen)
+    check("isolation: enabled" in text, f"the kernel has one page table:\n{text[:500]}")
+    pcid = bool(re.search(r"^pcid$", text, re.M))
+    check(pcid or machines.args.bench == "svm", "the CPU has no PCIDs")
+    return f"{made} checks with page table isolation, {'with' if pcid else 'without'} PCIDs"
 
 
 def test_pal_turns(machines):
@@ -177,7 +199,7 @@ def test_pal_registers_wide(machines):
     return f"{made} checks"
 
 
-BASIC = (test_pal_registers, test_pal_damage, test_pal_moved, test_pal_turns)
-MORE = (test_pal_registers_32, test_pal_registers_wide, test_pal_damage_32, test_pal_damage_long,
+BASIC = (test_pal_registers, test_pal_damage, test_pal_moved, test_pal_traced, test_pal_turns)
+MORE = (test_pal_tables, test_pal_registers_32, test_pal_registers_wide, test_pal_damage_32, test_pal_damage_long,
         test_pal_moved_long, test_pal_oom, test_pal_oom_long, test_pal_turns_32)
 SOAK = (test_pal_fuzz_soak, test_pal_damage_soak)

@@ -364,7 +364,7 @@ ABOUT_PALS = (test_pal_secret, test_pal_secret_control, test_pal_foreign, test_b
               test_hypercall_fuzz, test_hypercall_fuzz_long, stress.test_soak,
               stress.test_soak_long, stress.test_exit_duration)
 # Of the tests for --all, those that this group always runs.
-PAL_TOO = (attacks.test_pal_oom, scale.test_pal_large, windows.test_wine_32, windows.test_wine_control)
+PAL_TOO = (attacks.test_pal_oom, attacks.test_pal_tables, scale.test_pal_large, windows.test_wine_32, windows.test_wine_control)
 
 
 def name_of(test):
