@@ -436,7 +436,9 @@ def main():
     counts = {"ok": 0, "not ok": 0, "skip": 0}
     with tempfile.TemporaryDirectory(prefix="xmhf-e2e-") as scratch:
         machines = Machines(args, scratch)
-        for test in tests:
+        for number, test in enumerate(tests, 1):
+            if args.soak:
+                print(f"    {time.strftime('%H:%M')} {name_of(test)} begins, {number} of {len(tests)}", flush=True)
             counts[run_one(test, machines)] += 1
     print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
     return 1 if counts["not ok"] else 0
