@@ -12,8 +12,8 @@
  * does that here.
  *
  * Names in HOLDS are the properties; tests/model/run.py says what they mean. The PALs that
- * live in the slot one after the other, the interruptions, and the CPUs are bounded, all
- * by -D. SEED_... puts a bug in.
+ * live in the slot one after the other, their activations (stacks), the interruptions, and the
+ * CPUs are bounded, all by -D. SEED_... puts a bug in.
  */
 #ifndef CPUS
 #define CPUS 2
@@ -26,6 +26,9 @@
 #endif
 #ifndef PARTS
 #define PARTS 1         /* exits that wiping the largest PAL takes */
+#endif
+#ifndef ACTS
+#define ACTS 1          /* activations of a PAL: 1 or 2 */
 #endif
 
 #define EMPTY 0
@@ -48,7 +51,7 @@ bool unused = true;      /* in the free list */
 bool lock, reaping;
 
 /* The PAL in it. */
-byte act, token;
+byte act[ACTS], token[ACTS];
 bool stepping, given;    /* given: all CODE is written back */
 
 /* What nobody in the code sees: */
@@ -58,16 +61,16 @@ bool there;              /* its control page exists */
 byte parts, size;        /* frames not wiped yet, of how many */
 bool nonce;              /* its owner's memory still has the stubs */
 byte pinned;             /* CPUs whose TLB the OS must flush before it takes those away */
-byte running;            /* CPUs that own the activation */
+byte running[ACTS];      /* CPUs that own the activation */
 byte registering;        /* CPUs at a step of TV_HC_REG */
 byte issued, known;      /* last token; last one that a thread has seen */
-byte of_call;            /* last token of this call */
+byte of_call[ACTS];      /* last token of this call */
 byte consumed;           /* tokens that were, a bit each */
 byte inside;             /* CPUs that aren't in the guest */
 
 /* Properties. Always false: an assertion that fails shows its name. */
 bool one_cpu, token_once, token_own_call, wiped_unreferenced, unregistered_idle, same_pal,
-     gives_back, reaped_once, one_step, at_rest;
+     gives_back, reaped_once, one_step, at_rest, dead_is_silent, busy_runs;
 
 #define HOLDS(name, condition) assert((condition) || name)
 
@@ -77,11 +80,22 @@ bool one_cpu, token_once, token_own_call, wiped_unreferenced, unregistered_idle,
 
 /* With no CPU inside nothing is half done: every PAL can be called, resumed, unregistered
  * or collected; no reference is lost; the dead are where the next hypercall finds them. */
-#define REST (!lock && !reaping && refs == 0 && running == 0 && registering == 0 \
+#define ACT_RESTS(i) (act[i] == FREE || (act[i] != RUNNING && act[i] != CLAIMED \
+    && token[i] != 0 && token[i] == of_call[i] && token[i] <= known))
+#if ACTS == 1
+#define ACTS_REST ACT_RESTS(0)
+#define ALL_CLAIMED (act[0] == CLAIMED)
+#define NONE_RUNS (running[0] == 0)
+#else
+#define ACTS_REST (ACT_RESTS(0) && ACT_RESTS(1))
+#define ALL_CLAIMED (act[0] == CLAIMED && act[1] == CLAIMED)
+#define NONE_RUNS (running[0] == 0 && running[1] == 0)
+#endif
+
+#define REST (!lock && !reaping && refs == 0 && NONE_RUNS && registering == 0 \
     && (state != EMPTY || (unused && !linked && !listed && !there)) \
-    && (state != LIVE || (linked && !stepping && (act == FREE || (act != RUNNING \
-        && act != CLAIMED && token != 0 && token == of_call && token <= known)))) \
-    && (state != LEAVING || (linked && !stepping && act == CLAIMED)) \
+    && (state != LIVE || (linked && !stepping && ACTS_REST)) \
+    && (state != LEAVING || (linked && !stepping && ALL_CLAIMED)) \
     && (state != DYING || (!linked && listed)))
 
 /* --- registry.c ----------------------------------------------------------------- */
@@ -136,12 +150,15 @@ inline reap()
 {
     atomic { !lock && listed -> listed = false };
     atomic {
-        HOLDS(wiped_unreferenced, refs == 0 && running == 0 && registering == 0);
+        HOLDS(wiped_unreferenced, refs == 0 && NONE_RUNS && registering == 0);
         if
         :: parts > 1 -> parts--; !lock -> listed = true
         :: else ->
-            parts = 0; size = 0; there = false; act = FREE; token = 0; stepping = false;
-            given = false; nonce = false; pal_key = 0
+            parts = 0; size = 0; there = false; stepping = false; given = false; nonce = false;
+            pal_key = 0; act[0] = FREE; token[0] = 0;
+#if ACTS > 1
+            act[1] = FREE; token[1] = 0;
+#endif
         fi
     };
     if
@@ -156,16 +173,39 @@ inline reap()
 #define IS_CLOSED(a) (a == CLAIMED || a == RUNNING)
 #endif
 
-/* Close the activation, to unregister or collect. */
-#define CLAIM(yes, no) \
-    a = act; \
+/* Who finds an activation running tells its caller that the PAL is busy. */
+#define LOAD_ACT(i) \
+    a = act[i]; HOLDS(busy_runs, a != RUNNING || running[i] == 1 || state == DYING)
+
+/* Close one activation, to unregister or collect; `a` was its state. */
+#define CLAIM_ONE(i, yes, no) \
+    atomic { LOAD_ACT(i) }; \
     do \
     :: atomic { IS_CLOSED(a) -> goto no } \
     :: atomic { \
            !IS_CLOSED(a) -> TOUCH; \
-           if :: act == a -> act = CLAIMED; goto yes :: else -> a = act fi \
+           if :: act[i] == a -> act[i] = CLAIMED; goto yes :: else -> LOAD_ACT(i) fi \
        } \
     od
+
+/* All of them or none: those that were closed get their states back. `yes` and `no` are labels,
+ * `next` and `back` new ones. */
+#if ACTS == 1
+#define CLAIM(yes, no, next, back) CLAIM_ONE(0, yes, no)
+#else
+#ifdef SEED_CLAIMS_STAY
+#define UNCLAIM skip
+#else
+#define UNCLAIM act[0] = old
+#endif
+#define CLAIM(yes, no, next, back) \
+    CLAIM_ONE(0, next, no); \
+next: \
+    old = a; \
+    CLAIM_ONE(1, yes, back); \
+back: \
+    atomic { TOUCH; UNCLAIM; goto no }
+#endif
 
 /* A reference to the slot is held: to LIVE ones of other PALs, and to LEAVING ones,
  * collection needs more than that. */
@@ -183,73 +223,111 @@ inline collect()
        if
        :: atomic { s == LEAVING -> TOUCH; if :: stepping -> goto put :: else fi; stepping = true };
           goto die
-       :: atomic { s != LEAVING -> skip }; CLAIM(die, put)
+       :: atomic { s != LEAVING -> skip }; CLAIM(die, put, collect_next, collect_back)
        fi
     fi
 }
 
 /* --- call.c --------------------------------------------------------------------- */
 
-#define OWN running++; HOLDS(one_cpu, running == 1)
-#define DISOWN HOLDS(one_cpu, act == RUNNING && running == 1); running--
+#define OWN running[n]++; HOLDS(one_cpu, running[n] == 1)
+#define DISOWN HOLDS(one_cpu, act[n] == RUNNING && running[n] == 1); running[n]--
+
+/* Another call of this PAL has ended it: this one's activation stays as it is. */
+#if ACTS > 1 && !defined(SEED_THE_DEAD_GIVE_RESULTS)
+#define UNLESS_DEAD atomic { TOUCH; if :: state == DYING -> running[n]--; goto put :: else fi };
+#else
+#define UNLESS_DEAD
+#endif
+
+/* Take it if it is free. */
+#define TAKE_FREE(i, no) \
+    atomic { \
+        TOUCH; n = i; \
+        if :: act[n] == FREE -> act[n] = RUNNING; of_call[n] = 0; OWN; goto entered :: else -> goto no fi \
+    }
 
 inline stub_entry()
 {
 #ifdef SEED_ENTRY_WITHOUT_CAS
-    atomic { TOUCH; if :: act == FREE :: else -> goto put fi };
-    atomic { act = RUNNING; of_call = 0; OWN };
+    atomic { TOUCH; if :: act[0] == FREE :: else -> goto put fi };
+    atomic { act[0] = RUNNING; of_call[0] = 0; OWN };
+#elif ACTS == 1
+    TAKE_FREE(0, put);
 #else
-    atomic { TOUCH; if :: act == FREE -> act = RUNNING; of_call = 0; OWN :: else -> goto put fi };
+    TAKE_FREE(0, another);
+another:
+    TAKE_FREE(1, put);
 #endif
+entered:
     if
-    :: atomic { !nonce -> running--; goto die }
+    :: atomic { !nonce -> goto die_running }
     :: atomic { nonce -> goto sandbox }
     :: atomic { goto release } /* the arguments fault */
     fi
 }
 
+#ifdef SEED_ANY_TOKEN_WILL_DO
+#define IS_TOKEN(i) (token[i] != 0)
+#else
+#define IS_TOKEN(i) (token[i] == t)
+#endif
+
 /* `t` is a token that some thread was given. */
 inline stub_resume()
 {
-    atomic { TOUCH; a = act; if :: a == INTERRUPTED || a == RETURNING :: else -> goto put fi };
-    atomic {
-        TOUCH;
-        if
-#ifdef SEED_ANY_TOKEN_WILL_DO
-        :: token != 0 ->
+#if ACTS == 1
+    atomic { TOUCH; if :: IS_TOKEN(0) :: else -> goto put fi };
 #else
-        :: token == t ->
+    atomic { TOUCH; n = 0; if :: IS_TOKEN(0) -> goto found :: else fi };
+    atomic { TOUCH; n = 1; if :: IS_TOKEN(1) :: else -> goto put fi };
+found:
 #endif
+    atomic { TOUCH; a = act[n]; if :: a == INTERRUPTED || a == RETURNING :: else -> goto put fi };
+    atomic {
+        TOUCH;
+        if
+        :: IS_TOKEN(n) ->
 #ifndef SEED_TOKEN_STAYS
-            token = 0;
+            token[n] = 0
 #endif
-            HOLDS(token_once, !(consumed >> t & 1));
-            consumed = consumed | 1 << t
         :: else -> goto put
         fi
     };
     atomic {
         TOUCH;
         if
-        :: act == a -> act = RUNNING; HOLDS(token_own_call, t == of_call); OWN
+        :: act[n] == a ->
+            act[n] = RUNNING; dead = (state == DYING);
+            HOLDS(token_once, !(consumed >> t & 1)); consumed = consumed | 1 << t;
+            HOLDS(token_own_call, t == of_call[n]); OWN;
+            if :: a == RETURNING -> goto finish :: else -> goto sandbox fi
+#ifdef SEED_CLAIMED_TOKENS_ARE_LOST
         :: else -> goto put
+#else
+        :: else /* just claimed; it may be given back */
+#endif
         fi
     };
-    if
-    :: atomic { a == RETURNING -> goto finish }
-    :: atomic { a == INTERRUPTED -> goto sandbox }
-    fi
+    atomic { TOUCH; token[n] = t; goto put }
 }
 
 /* The state and then the token. Nobody else can know the token yet. */
 inline wait_for_token(how)
 {
-    atomic { TOUCH; issued++; t = issued; DISOWN; of_call = t; act = how };
+    atomic {
+        TOUCH; issued++; t = issued; DISOWN; of_call[n] = t;
+#ifdef SEED_THE_INTERRUPTED_ARE_BUSY
+        skip
+#else
+        act[n] = how
+#endif
+    };
 #ifdef SEED_REFERENCE_GIVEN_BACK_EARLY
     refs--;
-    atomic { TOUCH; token = t; refs++ };
+    atomic { TOUCH; token[n] = t; refs++ };
 #else
-    atomic { TOUCH; token = t };
+    atomic { TOUCH; token[n] = t };
 #endif
     goto put
 }
@@ -295,7 +373,7 @@ inline step()
     atomic { TOUCH; s = state };
     if
     :: atomic { s == LIVE -> goto again } /* a page faults */
-    :: atomic { s == LIVE -> won = nonce }; CLAIM(claimed, again)
+    :: atomic { s == LIVE -> won = nonce }; CLAIM(claimed, again, step_next, step_back)
 #ifdef SEED_THE_DYING_ARE_UNREGISTERED
     :: atomic { s != LIVE -> goto write_pages }
 #else
@@ -319,13 +397,13 @@ inline write_pages_and_wipe()
     if
     :: atomic { !given -> goto again } /* a fault, or too much for one exit */
     :: atomic {
-           !given -> HOLDS(gives_back, nonce && state == LEAVING && act == CLAIMED); FRAMES;
+           !given -> HOLDS(gives_back, nonce && state == LEAVING && ALL_CLAIMED); FRAMES;
            given = true; nonce = false /* the entry's page comes last */
        }
     :: atomic { given -> skip }
     fi;
     atomic {
-        HOLDS(wiped_unreferenced, running == 0 && parts > 0);
+        HOLDS(wiped_unreferenced, NONE_RUNS && parts > 0);
         if :: parts > 1 -> parts--; goto again :: else fi
     }
 }
@@ -334,7 +412,8 @@ inline write_pages_and_wipe()
 
 #define PLACE inside++; if :: k = 1 :: BIRTHS > 1 -> k = 2 fi
 #define OUT \
-    g = 0; s = 0; r = 0; a = 0; k = 0; mine = 0; won = false; inside--; \
+    g = 0; s = 0; r = 0; a = 0; k = 0; n = 0; old = 0; dead = false; mine = 0; won = false; \
+    inside--; \
     known = (t > known -> t : known); t = 0; \
     HOLDS(at_rest, inside > 0 || REST)
 
@@ -342,7 +421,9 @@ proctype cpu()
 {
     byte g, s, r;       /* a life word */
     byte a, k, t, mine;
+    byte n, old;        /* its activation; the state of the first that was claimed */
     bool won;
+    bool dead;          /* the PAL had died when this call left it */
 
 guest:
     if
@@ -366,29 +447,33 @@ stepping_on:
 
 sandbox: /* in the sandbox until something ends that */
     if
-    :: atomic { TOUCH; FRAMES; issued < TOKENS -> skip }; wait_for_token(INTERRUPTED)
-    :: atomic { TOUCH; FRAMES; goto finish }
-    :: atomic { running--; goto die }
+    :: atomic { issued < TOKENS -> TOUCH; FRAMES }; UNLESS_DEAD wait_for_token(INTERRUPTED)
+    :: atomic { TOUCH; FRAMES; dead = (state == DYING); goto finish }
+    :: goto die_running
     fi;
 finish:
+    UNLESS_DEAD
     if
-    :: atomic { TOUCH; FRAMES; issued < TOKENS -> skip }; wait_for_token(RETURNING)
-    :: atomic { TOUCH; FRAMES; goto release }
+    :: atomic { issued < TOKENS -> TOUCH; FRAMES }; wait_for_token(RETURNING)
+    :: atomic { TOUCH; FRAMES; HOLDS(dead_is_silent, !dead); goto release }
     fi;
 release:
-    atomic { TOUCH; DISOWN; act = FREE; goto put };
+    atomic { TOUCH; DISOWN; act[n] = FREE; goto put };
 
 unregistering:
     step();
 write_pages:
     write_pages_and_wipe();
 done:
-    atomic { TOUCH; stepping = false; pinned--; HOLDS(unregistered_idle, running == 0); goto die };
+    atomic { TOUCH; stepping = false; pinned--; HOLDS(unregistered_idle, NONE_RUNS); goto die };
 again:
     atomic { TOUCH; stepping = false; pinned--; goto put };
 
+die_running:
+    atomic { won = state != DYING; state = DYING; running[n]--; goto unlink };
 die:
     atomic { won = state != DYING; state = DYING };
+unlink:
     atomic { !won || !lock -> linked = linked && !won };
 put:
     atomic {
