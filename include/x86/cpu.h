@@ -18,7 +18,7 @@
 #define CR0_NW  (1ULL << 29)
 #define CR0_CD  (1ULL << 30)
 #define CR0_PG  (1ULL << 31)
-#define CR0_AT_INIT 0x60000010ULL /* SDM vol. 3, table 9-1; CD and NW are kept by INIT */
+#define CR0_AT_RESET 0x60000010ULL /* SDM vol. 3, table 9-1; INIT keeps CD and NW */
 
 /* CR4 (SDM vol. 3, 2.5; APM vol. 2, 3.1.3) */
 #define CR4_VME        (1ULL << 0)

@@ -133,15 +133,15 @@ static void other_cpu(void)
 /* Broadcast forms: to whom they go, and to nobody else. */
 static void shorthands(void)
 {
-    static const struct { uint32_t bits; unsigned self, other; const char *name; } forms[] = {
-        { 0xc0000, 0, 1, "all but self" }, { 0x80000, 1, 1, "all" },
+    static const struct { uint32_t dest, bits; unsigned self, other; const char *name; } forms[] = {
+        { 0, 0xc0000, 0, 1, "all but self" }, { 0, 0x80000, 1, 1, "all" }, { 0xff, 0, 1, 1, "id 255" },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
         uint64_t mine = cpu_of(0)->count[0] + forms[i].self;
         uint64_t other = cpu_of(1)->count[0] + forms[i].other;
 
-        ipi(0, forms[i].bits | NMI);
+        ipi(forms[i].dest, forms[i].bits | NMI);
         wait_count(cpu_of(0), mine);
         wait_count(cpu_of(1), other);
         delay_us(20000);

@@ -35,6 +35,14 @@ dump_start:
     movl %eax, AT(d_cr3)
     movl %cr4, %eax
     movl %eax, AT(d_cr4)
+    movl %dr0, %eax
+    movl %eax, AT(d_dr0)
+    movl %dr1, %eax
+    movl %eax, AT(d_dr1)
+    movl %dr2, %eax
+    movl %eax, AT(d_dr2)
+    movl %dr3, %eax
+    movl %eax, AT(d_dr3)
     movl %dr6, %eax
     movl %eax, AT(d_dr6)
     movl %dr7, %eax
@@ -44,6 +52,17 @@ dump_start:
     movl $0xc0000080, %ecx
     rdmsr
     movl %eax, AT(d_efer)
+    movl $0x277, %ecx
+    rdmsr
+    movl %eax, AT(d_pat)
+    movl %edx, AT(d_pat) + 4
+    movl $0xc0000082, %ecx
+    rdmsr
+    movl %eax, AT(d_lstar)
+    movl %edx, AT(d_lstar) + 4
+    movl $0x176, %ecx
+    rdmsr
+    movl %eax, AT(d_sysenter)
     incl AT(d_rounds)
     lock incl AT(d_done)
 1:  cli
@@ -72,9 +91,16 @@ d_cr0:    .long 0
 d_cr2:    .long 0
 d_cr3:    .long 0
 d_cr4:    .long 0
+d_dr0:    .long 0
+d_dr1:    .long 0
+d_dr2:    .long 0
+d_dr3:    .long 0
 d_dr6:    .long 0
 d_dr7:    .long 0
 d_efer:   .long 0
+d_pat:    .quad 0
+d_lstar:  .quad 0
+d_sysenter: .long 0
 d_idt:    .word 0
           .long 0
 d_gdt:    .word 0

@@ -6,7 +6,6 @@
 #define INIT       0x4500u
 #define SIPI       (0x4600u | TRAMPOLINE >> 12)
 #define OTHERS     0xc0000u
-#define ALL        0x80000u
 #define SELF       0x40000u
 #define LOGICAL    0x800u
 #define DUMP_PAGE  0x9000u
@@ -15,7 +14,8 @@
 struct dump {
     uint32_t gpr[8];
     uint16_t seg[6]; /* ES CS SS DS FS GS */
-    uint32_t eflags, cr0, cr2, cr3, cr4, dr6, dr7, efer;
+    uint32_t eflags, cr0, cr2, cr3, cr4, dr[4], dr6, dr7, efer;
+    uint32_t pat[2], lstar[2], sysenter_eip;
     uint16_t idt_limit;
     uint32_t idt_base;
     uint16_t gdt_limit;
@@ -35,13 +35,24 @@ static void count(struct cpu *c)
     }
 }
 
+/* What INIT keeps: values that no CPU starts with. */
+#define KEPT_PAT      0x0606060606000401ULL
+#define KEPT_LSTAR    0xffffffff81234567ULL
+#define KEPT_SYSENTER 0x1234567u
+static uint32_t kept_caches; /* CR0.CD, or 0 */
+
 /* One that leaves registers as far from the INIT state as it can. */
 static void dirty(struct cpu *c)
 {
     write_cr4(read_cr4() | CR4_OSFXSR | CR4_PGE | CR4_TSD);
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE | EFER_SCE);
-    __asm__ volatile("movl $0x55555555, %%eax; movq %%rax, %%dr0; movq %%rax, %%cr2;"
+    __asm__ volatile("movl $0x55555555, %%eax; movq %%rax, %%dr0; movq %%rax, %%dr1;"
+                     "movq %%rax, %%dr2; movq %%rax, %%dr3; movq %%rax, %%cr2;"
                      "movl $0x155, %%eax; movq %%rax, %%dr7" ::: "rax");
+    wrmsr(MSR_IA32_PAT, KEPT_PAT);
+    wrmsr(MSR_LSTAR, KEPT_LSTAR);
+    wrmsr(MSR_IA32_SYSENTER_EIP, KEPT_SYSENTER);
+    write_cr0((read_cr0() & ~(CR0_CD | CR0_NW)) | kept_caches);
     c->count[0]++;
     for (;;) {
         __asm__ volatile("sti; pause; cli");
@@ -146,38 +157,70 @@ static void shorthands(void)
     }
 }
 
-/* Logical destinations: flat model, one bit per CPU, set by the CPUs themselves. */
+/* Logical destinations, set by the CPUs themselves: in the flat model a bit for each CPU, in the
+ * cluster model one of two clusters and a bit in it (SDM vol. 3, 11.6.2.2). */
+static bool clusters;
+
+static uint32_t logical_id(unsigned cpu)
+{
+    return clusters ? (cpu >> 1) << 4 | 1u << (cpu & 1) : 1u << cpu;
+}
+
 static void set_logical(struct cpu *c)
 {
     apic_write(0xf0, 0x1ff);
-    apic_write(0xe0, 0xffffffff);
-    apic_write(0xd0, 1u << (24 + c->index));
+    apic_write(0xe0, clusters ? 0x0fffffff : 0xffffffff);
+    apic_write(0xd0, logical_id(c->index) << 24);
     c->count[1] = apic_read(0xd0);
     count(c);
 }
 
-static void logical(void)
+static void logical(bool in_clusters)
 {
+    clusters = in_clusters;
     for (unsigned i = 1; i < cpu_total(); i++) {
+        uint32_t ldr = logical_id(i) << 24;
+
+        cpu_of(i)->count[1] = 0;
         CHECK(ap_run(i, set_logical), "CPU %u doesn't start", i);
-        for (unsigned j = 0; j < 100 && cpu_of(i)->count[1] != 1u << (24 + i); j++) {
+        for (unsigned j = 0; j < 100 && cpu_of(i)->count[1] != ldr; j++) {
             delay_us(1000);
         }
-        CHECK(cpu_of(i)->count[1] == 1u << (24 + i), "LDR of CPU %u reads 0x%llx", i,
+        CHECK(cpu_of(i)->count[1] == ldr, "LDR of CPU %u reads 0x%llx", i,
               (unsigned long long)cpu_of(i)->count[1]);
+    }
+    ipi(clusters ? 0xf1 : 0x80, LOGICAL | INIT); /* nobody has this id */
+    for (unsigned i = 1; i < cpu_total(); i++) {
+        CHECK(goes_on(cpu_of(i)), "CPU %u stopped at an INIT for nobody", i);
     }
     for (unsigned i = 1; i < cpu_total(); i++) {
         unsigned before = cpu_of(i)->started;
 
-        ap_main = nothing;
-        ipi(1u << i, LOGICAL | INIT);
-        delay_us(5000);
-        /* INIT cleared the LDR: the SIPI goes by the id. */
-        ipi(i, SIPI);
+        ap_main = count;
+        ipi(logical_id(i), LOGICAL | INIT);
+        CHECK(stops(cpu_of(i)), "CPU %u counts after a logical INIT", i);
+        ipi(i, SIPI); /* INIT cleared the LDR: the SIPI goes by the id */
         wait_started(i, before, "logical destination");
+        ipi(logical_id(i), LOGICAL | INIT); /* nobody's any more */
+        CHECK(goes_on(cpu_of(i)), "CPU %u still has its logical id after INIT", i);
     }
-    /* Nobody has this bit. */
-    ipi(0x80, LOGICAL | INIT);
+}
+
+/* SIPI by the id that means all: those that wait start, the sender goes on. */
+static void broadcast(void)
+{
+    unsigned before[CPU_LIMIT];
+
+    ap_main = nothing;
+    for (unsigned i = 1; i < cpu_total(); i++) {
+        before[i] = cpu_of(i)->started;
+    }
+    ipi(0, OTHERS | INIT);
+    delay_us(10000);
+    ipi(0xff, SIPI);
+    for (unsigned i = 1; i < cpu_total(); i++) {
+        wait_started(i, before[i], "id 255");
+    }
 }
 
 /* The others go on when one is reset. */
@@ -222,7 +265,7 @@ static void from_ap(void)
 /* SDM vol. 3, table 9-1; APM vol. 2, table 14-1. */
 static void check_dump(const struct dump *d, unsigned round)
 {
-    const uint32_t cr0 = d->cr0 & ~(uint32_t)(CR0_CD | CR0_NW); /* INIT keeps these two */
+    const uint32_t caches = round == 0 ? d->cr0 & (uint32_t)(CR0_CD | CR0_NW) : kept_caches;
 
     for (unsigned i = 0; i < 8; i++) {
         uint32_t want = i == RDX ? cpuid(1, 0).eax : 0;
@@ -234,7 +277,16 @@ static void check_dump(const struct dump *d, unsigned round)
         CHECK(d->seg[i] == want, "segment register %u is 0x%x", i, d->seg[i]);
     }
     CHECK(d->eflags == RFLAGS_ONE, "EFLAGS is 0x%x", d->eflags);
-    CHECK(cr0 == CR0_ET, "CR0 is 0x%x", d->cr0);
+    CHECK(d->cr0 == (CR0_ET | caches), "round %u: CR0 is 0x%x", round, d->cr0);
+    CHECK(!(d->dr[0] | d->dr[1] | d->dr[2] | d->dr[3]), "DR0 to DR3 are 0x%x 0x%x 0x%x 0x%x",
+          d->dr[0], d->dr[1], d->dr[2], d->dr[3]);
+    if (round > 0) {
+        CHECK((d->pat[0] | (uint64_t)d->pat[1] << 32) == KEPT_PAT, "PAT is 0x%x %x", d->pat[1],
+              d->pat[0]);
+        CHECK((d->lstar[0] | (uint64_t)d->lstar[1] << 32) == KEPT_LSTAR, "LSTAR is 0x%x %x",
+              d->lstar[1], d->lstar[0]);
+        CHECK(d->sysenter_eip == KEPT_SYSENTER, "SYSENTER_EIP is 0x%x", d->sysenter_eip);
+    }
     CHECK(d->cr2 == 0 && d->cr3 == 0 && d->cr4 == 0, "CR2, CR3, CR4 are 0x%x 0x%x 0x%x", d->cr2,
           d->cr3, d->cr4);
     CHECK(d->dr6 == DR6_AT_INIT && d->dr7 == DR7_AT_INIT, "DR6, DR7 are 0x%x 0x%x", d->dr6, d->dr7);
@@ -250,6 +302,7 @@ static void register_dump(void)
     for (unsigned r = 0; r < 3; r++) {
         uint64_t before = cpu_of(1)->count[0];
 
+        kept_caches = r == 2 ? (uint32_t)CR0_CD : 0;
         CHECK(ap_run(1, r && hypervisor ? dirty : nothing), "CPU 1 doesn't start");
         for (unsigned i = 0; r && hypervisor && i < 100 && cpu_of(1)->count[0] == before; i++) {
             delay_us(1000);
@@ -286,7 +339,9 @@ void guest_main(void)
     extra_sipis();
     init_stops();
     shorthands();
-    logical();
+    broadcast();
+    logical(false);
+    logical(true);
     only_one();
     from_ap();
     rounds(n);

@@ -127,11 +127,8 @@ static void reset_apic(struct vcpu *v)
 /* An INIT takes the boot CPU to its reset vector. */
 static void restart_boot_cpu(struct vcpu *v)
 {
-    struct vcpu_state s;
-
     reset_apic(v);
-    state_init(&s, true);
-    virt->set_state(v, &s);
+    state_init(v);
     v->ap.state = AP_RUNNING;
 }
 
@@ -143,6 +140,8 @@ void ipi_take_signals(struct vcpu *v)
         atomic_fetch_and(&v->requests, ~REQ_INIT_SIPI);
         switch (ap_take(&v->ap, &vector)) {
         case AP_RESET:
+            atomic_store(&ldr[v->index], 0);
+            atomic_store(&dfr[v->index], 0);
             /* Of another CPU nothing can be seen until its SIPI, which may follow within
              * microseconds and be lost if we aren't waiting: all work is done then. */
             if (v->index == 0) {

@@ -12,7 +12,7 @@ static void common(struct vcpu_state *s)
     s->regs.rflags = RFLAGS_ONE;
     s->regs.gpr[GPR_RDX] = hw_cpuid(CPUID_FEATURES, 0).eax; /* family, model, stepping */
     s->gdt_limit = s->idt_limit = 0xffff;
-    s->cr0 = CR0_AT_INIT;
+    s->cr0 = CR0_AT_RESET;
     s->dr6 = DR6_AT_INIT;
     s->dr7 = DR7_AT_INIT;
     s->pat = PAT_AT_RESET;
@@ -20,7 +20,7 @@ static void common(struct vcpu_state *s)
     s->seg[SEG_TR] = (struct segment){ 0, SEG_ATTR_TSS_BUSY, 0xffff, 0 };
 }
 
-void state_init(struct vcpu_state *s, bool boot_cpu)
+void state_reset(struct vcpu_state *s)
 {
     common(s);
     for (unsigned i = SEG_ES; i <= SEG_GS; i++) {
@@ -28,18 +28,32 @@ void state_init(struct vcpu_state *s, bool boot_cpu)
     }
     s->seg[SEG_CS] = (struct segment){ 0xf000, SEG_ATTR_CODE_REAL, 0xffff, 0xffff0000 };
     s->regs.rip = 0xfff0;
-    (void)boot_cpu;
+}
+
+static void after_init(struct vcpu *v, struct vcpu_state *s)
+{
+    s->by_init = true;
+    hw_clear_breakpoints();
+    virt->set_state(v, s);
+}
+
+void state_init(struct vcpu *v)
+{
+    struct vcpu_state s;
+
+    state_reset(&s);
+    after_init(v, &s);
 }
 
 void state_sipi(struct vcpu *v, uint8_t vector)
 {
     struct vcpu_state s;
 
-    state_init(&s, false);
+    state_reset(&s);
     s.seg[SEG_CS].selector = (uint16_t)(vector << 8);
     s.seg[SEG_CS].base = (uint64_t)vector << 12;
     s.regs.rip = 0;
-    virt->set_state(v, &s);
+    after_init(v, &s);
 }
 
 void state_linux32(struct vcpu_state *s, uint32_t entry, uint32_t boot_params)

@@ -4,12 +4,24 @@
 #define XMHF_GUEST_STATE_H
 
 #include <virt/virt.h>
+#include <x86/cpu.h>
 
-/* After INIT: an AP waits for a SIPI then; the boot CPU starts at the reset vector. */
-void state_init(struct vcpu_state *s, bool boot_cpu);
+/* Of a CPU that has run nothing yet: at the reset vector. */
+void state_reset(struct vcpu_state *s);
 
-/* SIPI: CS:IP = vector << 8 : 0 on top of the INIT state that `v` has. */
+/* INIT of the boot CPU, which goes on at the reset vector. On the CPU of `v`. */
+void state_init(struct vcpu *v);
+
+/* INIT and then a SIPI: the same, but at CS:IP = vector << 8 : 0. On the CPU of `v`. */
 void state_sipi(struct vcpu *v, uint8_t vector);
+
+/* CR0 of a vCPU that has `now`, by `s`. */
+static inline uint64_t state_cr0(const struct vcpu_state *s, uint64_t now)
+{
+    const uint64_t keeps = s->by_init ? CR0_CD | CR0_NW : 0;
+
+    return (s->cr0 & ~keeps) | (now & keeps);
+}
 
 /* The 32-bit Linux boot protocol: flat protected mode, paging off, ESI = boot_params. */
 void state_linux32(struct vcpu_state *s, uint32_t entry, uint32_t boot_params);

@@ -68,6 +68,12 @@ HW_READ_CR(3)
 HW_READ_CR(4)
 #undef HW_READ_CR
 
+/* DR0 to DR3 are 0. */
+static inline void hw_clear_breakpoints(void)
+{
+    __asm__ volatile("mov %0, %%dr0; mov %0, %%dr1; mov %0, %%dr2; mov %0, %%dr3" :: "r"(0ULL));
+}
+
 static inline uint64_t hw_read_dr6(void)
 {
     uint64_t v;

@@ -25,6 +25,7 @@ struct vcpu_state {
     uint64_t gdt_base, idt_base;
     uint32_t gdt_limit, idt_limit;
     uint64_t cr0, cr2, cr3, cr4, efer, dr6, dr7, pat;
+    bool by_init;      /* PAT, the MSRs of system calls, CR0.CD and NW stay as the vCPU has them */
 };
 
 /*

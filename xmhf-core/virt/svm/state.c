@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest state in the VMCB: whole states, paging state, segments, held MSRs. */
+#include <guest/state.h>
 #include <hw/insn.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
@@ -32,16 +33,18 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
     c->gdtr = (struct vmcb_segment){ .limit = st->gdt_limit, .base = st->gdt_base };
     c->idtr = (struct vmcb_segment){ .limit = st->idt_limit, .base = st->idt_base };
     c->cpl = 0;
-    c->cr0 = st->cr0;
+    c->cr0 = state_cr0(st, c->cr0);
     c->cr2 = st->cr2;
     c->cr3 = st->cr3;
     c->cr4 = st->cr4;
     c->efer = st->efer | EFER_SVME;
     c->dr6 = st->dr6;
     c->dr7 = st->dr7;
-    c->g_pat = st->pat;
-    c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;
-    c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
+    if (!st->by_init) {
+        c->g_pat = st->pat;
+        c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;
+        c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
+    }
     c->interrupt_shadow = 0;
     c->v_intr = 0;
     c->intercept1 &= ~(uint32_t)SVM_I1_IRET;

@@ -5,6 +5,7 @@
 #include <exit/cr.h>
 #include <exit/io_policy.h>
 #include <exit/msr_policy.h>
+#include <guest/state.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/pool.h>
@@ -105,6 +106,7 @@ static int cpu_init(struct vcpu *v)
 {
     struct svm_cpu *s = pool_boot_pages(1);
     void *hsave = pool_boot_pages(1), *host = pool_boot_pages(1);
+    struct vcpu_state initial;
 
     _Static_assert(sizeof(struct svm_cpu) <= PAGE_SIZE, "one page");
     if (!s || !hsave || !host || !(s->os = pool_boot_pages(1))
@@ -124,7 +126,8 @@ static int cpu_init(struct vcpu *v)
     svm_vmsave(s->host_hpa);
     v->vendor = s;
     set_intercepts(s->os);
-    s->flush_os = true;
+    state_reset(&initial);
+    svm_set_state(v, &initial);
     svm_sandbox_init(v);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest state in the VMCS: whole states, paging state, segments, held MSRs. */
 #include <guest/phys.h>
+#include <guest/state.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <virt/vmx/vmx.h>
@@ -102,16 +103,18 @@ void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
     vmcs_write(VMCS_GUEST_GDTR_LIMIT, st->gdt_limit);
     vmcs_write(VMCS_GUEST_IDTR_BASE, st->idt_base);
     vmcs_write(VMCS_GUEST_IDTR_LIMIT, st->idt_limit);
-    write_cr0(st->cr0);
+    write_cr0(state_cr0(st, vmcs_read(VMCS_CR0_SHADOW)));
     write_cr4(st->cr4);
     write_efer(st->efer, st->cr0);
     vmcs_write(VMCS_GUEST_CR3, st->cr3);
     vmcs_write(VMCS_GUEST_DR7, st->dr7);
-    vmcs_write(VMCS_GUEST_PAT, st->pat);
     vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
-    vmcs_write(VMCS_GUEST_SYSENTER_CS, 0);
-    vmcs_write(VMCS_GUEST_SYSENTER_ESP, 0);
-    vmcs_write(VMCS_GUEST_SYSENTER_EIP, 0);
+    if (!st->by_init) {
+        vmcs_write(VMCS_GUEST_PAT, st->pat);
+        vmcs_write(VMCS_GUEST_SYSENTER_CS, 0);
+        vmcs_write(VMCS_GUEST_SYSENTER_ESP, 0);
+        vmcs_write(VMCS_GUEST_SYSENTER_EIP, 0);
+    }
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);

@@ -154,7 +154,7 @@ static void os_init(struct vcpu *v)
     vmcs_write(VMCS_CR4_MASK, vmx_common.cr4_mask);
     /* A guest whose #DB or #AC raises itself again would never leave the CPU's microcode. */
     vmcs_write(VMCS_EXCEPTION_BITMAP, 1u << EXC_DB | 1u << EXC_AC);
-    state_init(&initial, v->index == 0);
+    state_reset(&initial);
     vmx_set_state(v, &initial);
 }
 

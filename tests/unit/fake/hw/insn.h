@@ -28,6 +28,7 @@ void hw_write_cr0(uint64_t v);
 void hw_write_cr2(uint64_t v);
 void hw_write_cr3(uint64_t v);
 void hw_write_cr4(uint64_t v);
+void hw_clear_breakpoints(void);
 uint64_t hw_read_dr6(void);
 void hw_write_dr6(uint64_t value);
 void hw_invlpg(uint64_t va);
