@@ -130,6 +130,20 @@ static void other_cpu(void)
     flood(1);
 }
 
+static void to_boot_cpu(struct cpu *c)
+{
+    paced(0, ROUNDS, "boot CPU, by another");
+    c->count[2] = 1;
+}
+
+static void from_other_cpu(void)
+{
+    CHECK(ap_run(1, to_boot_cpu), "CPU 1 doesn't start");
+    while (!cpu_of(1)->count[2]) {
+        pause();
+    }
+}
+
 /* Broadcast forms: to whom they go, and to nobody else. */
 static void shorthands(void)
 {
@@ -159,8 +173,9 @@ void guest_main(void)
     paced(0, 20, "self, after nesting");
     if (cpu_total() > 1) {
         other_cpu();
+        from_other_cpu();
         shorthands();
     }
     pass("%u of %u paced NMIs each to itself%s; blocked until IRET", ROUNDS, ROUNDS,
-         cpu_total() > 1 ? ", a spinning, a halted and an exiting CPU" : "");
+         cpu_total() > 1 ? ", a spinning, a halted, an exiting and the boot CPU" : "");
 }
