@@ -98,6 +98,15 @@ static void busy(struct cpu *c)
     }
 }
 
+/* A third of the time in the shadow of STI. */
+static void shadows(struct cpu *c)
+{
+    c->count[1] = 1;
+    for (;;) {
+        __asm__ volatile("sti; nop; cli");
+    }
+}
+
 /* All at once, from CPU 0, while the target works: some may merge, none may be invented. */
 static void flood(unsigned cpu)
 {
@@ -116,8 +125,9 @@ static void flood(unsigned cpu)
 
 static void other_cpu(void)
 {
-    static void (*const works[])(struct cpu *) = { spin, sleep, busy };
-    static const char *const names[] = { "spinning CPU", "halted CPU", "exiting CPU" };
+    static void (*const works[])(struct cpu *) = { spin, sleep, shadows, busy };
+    static const char *const names[] = { "spinning CPU", "halted CPU", "CPU in STI's shadow",
+                                         "exiting CPU" };
 
     for (unsigned i = 0; i < ARRAY_SIZE(works); i++) {
         cpu_of(1)->count[1] = 0;
@@ -177,5 +187,5 @@ void guest_main(void)
         shorthands();
     }
     pass("%u of %u paced NMIs each to itself%s; blocked until IRET", ROUNDS, ROUNDS,
-         cpu_total() > 1 ? ", a spinning, a halted, an exiting and the boot CPU" : "");
+         cpu_total() > 1 ? ", a spinning, a halted, an exiting CPU, one in shadows, the boot CPU" : "");
 }

@@ -7,7 +7,7 @@
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 
-static uint64_t blocked, pending, debugctl; /* fields of the VMCS; all others are 0 */
+static uint64_t blocked, pending, debugctl, qualification; /* fields of the VMCS; all others are 0 */
 static struct vmx_cpu cpu;
 static struct vcpu v;
 
@@ -27,7 +27,8 @@ static uint64_t *field_at(uint64_t field)
     zero = 0;
     return field == VMCS_GUEST_INTERRUPTIBILITY ? &blocked
         : field == VMCS_GUEST_PENDING_DEBUG ? &pending
-        : field == VMCS_GUEST_DEBUGCTL ? &debugctl : &zero;
+        : field == VMCS_GUEST_DEBUGCTL ? &debugctl
+        : field == VMCS_EXIT_QUALIFICATION ? &qualification : &zero;
 }
 
 bool hw_vmread(uint64_t field, uint64_t *value)
@@ -99,6 +100,63 @@ static void a_due_trap_goes_before_an_nmi(void **state)
     assert_false(vmx_nmi_ready(&v));
 }
 
+/* Whatever is delivered ends the shadow, and TF demands no pending step then (27.3.1.5). */
+static void a_delivery_ends_shadows(void **state)
+{
+    static const uint32_t shadows[] = { BLOCKED_BY_STI, BLOCKED_BY_MOV_SS };
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        guest_with(RFLAGS_TF | RFLAGS_IF, shadows[i] | BLOCKED_BY_NMI, 0);
+        qualification = DR6_BS;
+        vmx_pass_exception(&v, EXC_DB | INTR_TYPE_HARDWARE << INTR_INFO_TYPE_SHIFT);
+        assert_true(vmx_event_queued(&v));
+        vmx_load_event(&v);
+        assert_int_equal(blocked, BLOCKED_BY_NMI);
+        assert_int_equal(pending, 0);
+    }
+}
+
+static void dr6_tells_why(void **state)
+{
+    static const struct { uint64_t before, qualification, after; } cases[] = {
+        { DR6_AT_INIT, 0, DR6_AT_INIT },
+        { DR6_AT_INIT, DR6_BS, DR6_AT_INIT | DR6_BS },
+        { DR6_AT_INIT | 5, 2, DR6_AT_INIT | 2 },
+        { DR6_AT_INIT, DR6_BLD, DR6_AT_INIT & ~DR6_BLD },
+        { DR6_AT_INIT & ~DR6_BLD, 1, (DR6_AT_INIT & ~DR6_BLD) | 1 }, /* the OS sets that again */
+        { DR6_AT_INIT, DR6_RTM | 1, (DR6_AT_INIT & ~DR6_RTM) | 1 },
+        { DR6_AT_INIT & ~DR6_RTM, 1, DR6_AT_INIT | 1 },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        guest_with(0, 0, 0);
+        machine.dr6 = cases[i].before;
+        qualification = cases[i].qualification;
+        vmx_pass_exception(&v, EXC_DB | INTR_TYPE_HARDWARE << INTR_INFO_TYPE_SHIFT);
+        assert_int_equal(machine.dr6, cases[i].after);
+    }
+}
+
+/* In a shadow of STI an NMI window may be open, and exit for ever. */
+static void which_window(void **state)
+{
+    (void)state;
+    guest_with(RFLAGS_IF, BLOCKED_BY_STI, 0);
+    assert_false(vmx_nmi_ready(&v));
+    vmx_want_nmi_window(&v);
+    assert_int_equal(cpu.window, 1u << PROC_INTR_WINDOW);
+    assert_true(cpu.window_changed && cpu.rare);
+    guest_with(0, BLOCKED_BY_NMI, 0);
+    vmx_want_nmi_window(&v);
+    assert_int_equal(cpu.window, 1u << PROC_NMI_WINDOW);
+    guest_with(0, BLOCKED_BY_STI, 0); /* those are the sandbox's then */
+    cpu.in_sandbox = true;
+    vmx_want_nmi_window(&v);
+    assert_int_equal(cpu.window, 1u << PROC_NMI_WINDOW);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +164,9 @@ int main(void)
         cmocka_unit_test(a_single_step_is_due),
         cmocka_unit_test(stepping_on_branches_is_not_stepping),
         cmocka_unit_test(a_due_trap_goes_before_an_nmi),
+        cmocka_unit_test(a_delivery_ends_shadows),
+        cmocka_unit_test(dr6_tells_why),
+        cmocka_unit_test(which_window),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,11 +73,11 @@ void exit_xsetbv(struct vcpu *v, const struct exit *e)
     const struct cpuid_guest g = { .cr4 = p.cr4, .xcr0 = XCR0_X87 };
     struct cpuid_regs d = cpuid_guest_view(hw_cpuid, CPUID_XSTATE, 0, &g);
     if (p.cpl != 0 || (uint32_t)v->regs.gpr[GPR_RCX] != 0
-        || !xcr0_valid(value, d.eax | (uint64_t)d.edx << 32)) {
+        || !xcr0_valid(value, d.eax | (uint64_t)d.edx << 32)
+        || !hw_xsetbv_safe(value)) { /* the CPU knows rules for components of the future */
         hyp_inject_gp(v);
         return;
     }
-    hw_xsetbv(value);
     cpuid_forget(v); /* leaf 0xD has sizes for this XCR0 */
     exit_skip(v, len);
 }

@@ -90,13 +90,24 @@ hw_wrmsr_safe:
 2:  wrmsr
     movl $1, %eax
     ret
-msr_fault:
+    /* bool hw_xsetbv_safe(uint64_t v): XCR0 */
+    .globl hw_xsetbv_safe
+hw_xsetbv_safe:
+    xorl %ecx, %ecx
+    movl %edi, %eax
+    movq %rdi, %rdx
+    shrq $32, %rdx
+3:  xsetbv
+    movl $1, %eax
+    ret
+safe_fault:
     xorl %eax, %eax
     ret
 
     .section .fixup_table, "a"
-    .quad 1b, msr_fault
-    .quad 2b, msr_fault
+    .quad 1b, safe_fault
+    .quad 2b, safe_fault
+    .quad 3b, safe_fault
     .text
 
     /*

@@ -111,6 +111,9 @@ static inline uint64_t hw_xgetbv(void)
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     return lo | (uint64_t)hi << 32;
 }
+/* Fault-safe, as hw_wrmsr_safe. */
+bool hw_xsetbv_safe(uint64_t v);
+
 static inline void hw_xsetbv(uint64_t v)
 {
     __asm__ volatile("xsetbv" :: "a"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(0) : "memory");

@@ -137,6 +137,7 @@ static const struct wanted {
     { VMX_PIN, PIN_NMI_EXITING, BOTH, true, "NMI exiting" },
     { VMX_PIN, PIN_VIRTUAL_NMIS, BOTH, true, "virtual NMIs" },
     { VMX_PROC, PROC_NMI_WINDOW, 0, true, "NMI-window exiting" },
+    { VMX_PROC, PROC_INTR_WINDOW, 0, true, "interrupt-window exiting" },
     { VMX_PROC, PROC_MSR_BITMAPS, OS, true, "MSR bitmaps" },
     { VMX_PROC, PROC_IO_BITMAPS, OS, true, "I/O bitmaps" },
     { VMX_PROC, PROC_IO_EXITING, SB, true, "unconditional I/O exiting" },

@@ -141,8 +141,9 @@ static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
     case VMX_EXIT_EPT_VIOLATION: decode_ept(v, e); return;
     case VMX_EXIT_SIPI: decode_sipi(v, e); return;
     case VMX_EXIT_NMI_WINDOW:
+    case VMX_EXIT_INTR_WINDOW:
         e->kind = EXIT_NMI_WINDOW;
-        vmx_set_nmi_window(vmx(v), false);
+        vmx_set_window(vmx(v), 0);
         return;
     case VMX_EXIT_IO: decode_io(e); break;
     case VMX_EXIT_RDMSR:

@@ -15,10 +15,19 @@ bool vmx_event_queued(struct vcpu *v)
     return vmx(v)->queued.full;
 }
 
-/* Types 4 to 6 need the length of the instruction (27.2.1.3). */
+/*
+ * Types 4 to 6 need the length of the instruction (27.2.1.3). An event that is delivered ends
+ * shadows of STI and MOV SS (27.7.1), so they go: with one of them left and TF set the entry would
+ * also demand a pending single step (27.3.1.5), which a #DB that exited has used up.
+ */
 void vmx_load_event(struct vcpu *v)
 {
     const struct event *q = &vmx(v)->queued.event;
+    uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+
+    if (state & BLOCKED_SHADOWS) {
+        vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKED_SHADOWS);
+    }
 
     /* In real mode the CPU pushes no error code (27.2.1.3). */
     bool error = q->has_error && (vmcs_read(VMCS_GUEST_CR0) & CR0_PE);
@@ -82,9 +91,12 @@ void vmx_block_nmis_again(void)
 /* A #DB that exits hasn't changed DR6, DR7 and DEBUGCTL yet (28.1). */
 static void update_debug_registers(void)
 {
-    uint64_t hit = vmcs_read(VMCS_EXIT_QUALIFICATION) & 0x600f; /* B0-B3, BD, BS */
+    uint64_t q = vmcs_read(VMCS_EXIT_QUALIFICATION);
+    uint64_t dr6 = (hw_read_dr6() & ~0xfULL) | DR6_RTM;
 
-    hw_write_dr6((hw_read_dr6() & ~0xfULL) | hit);
+    dr6 |= q & 0x600f;                /* B0-B3, BD, BS */
+    dr6 &= ~(q & (DR6_BLD | DR6_RTM)); /* these two are 0 for "yes" (18.2.3) */
+    hw_write_dr6(dr6);
     vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~BIT(13));        /* GD */
     vmcs_write(VMCS_GUEST_DEBUGCTL, vmcs_read(VMCS_GUEST_DEBUGCTL) & ~3ULL); /* LBR, BTF */
 }
@@ -109,15 +121,20 @@ bool vmx_nmi_ready(struct vcpu *v)
         && !vmcs_read(VMCS_GUEST_PENDING_DEBUG);
 }
 
-void vmx_set_nmi_window(struct vmx_cpu *s, bool on)
+void vmx_set_window(struct vmx_cpu *s, uint32_t controls)
 {
-    s->nmi_window = on;
-    s->nmi_window_changed = true;
+    s->window = controls;
+    s->window_changed = true;
 }
 
+/* In a shadow of STI the NMI window may be open already (26.2): it would exit again and again,
+ * before the next instruction. The interrupt window opens behind that. */
 void vmx_want_nmi_window(struct vcpu *v)
 {
-    vmx_set_nmi_window(vmx(v), true);
+    bool sti = !vmx(v)->in_sandbox
+        && (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_STI);
+
+    vmx_set_window(vmx(v), (uint32_t)BIT(sti ? PROC_INTR_WINDOW : PROC_NMI_WINDOW));
 }
 
 /* RIP was moved by software over an instruction: its shadow ends, and with TF set the

@@ -122,7 +122,7 @@ void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
     hw_write_dr6(st->dr6);
     load_pdptes(v);
     s->queued.full = false;
-    vmx_set_nmi_window(s, false);
+    vmx_set_window(s, 0);
     s->flush_linear = true;
 }
 
@@ -183,7 +183,8 @@ bool vmx_held_read(struct vcpu *v, uint32_t msr, uint64_t *value)
  * 8) belong to the debug store, which is hidden. */
 static bool debugctl_write(uint64_t value)
 {
-    if ((value & 0x1c0) || !hw_wrmsr_safe(MSR_IA32_DEBUGCTL, value)) {
+    /* Without LBR, which would record our own branches for a moment. */
+    if ((value & 0x1c0) || !hw_wrmsr_safe(MSR_IA32_DEBUGCTL, value & ~1ULL)) {
         return false;
     }
     hw_wrmsr(MSR_IA32_DEBUGCTL, 0);

@@ -131,6 +131,10 @@ static bool turn_on(uint64_t region)
     if (!(control & FEATURE_CONTROL_LOCK)) {
         hw_wrmsr(MSR_IA32_FEATURE_CONTROL, control | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
     }
+    if (hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_EXT_FEATURES
+        && (hw_cpuid(CPUID_EXT_FEATURES, 0).ebx & CPUID_7_0_EBX_PT)) {
+        hw_wrmsr_safe(MSR_IA32_RTIT_CTL, 0); /* else firmware's trace may go on (33.5) */
+    }
     hw_write_cr0(vmx_fixed_cr(&vmx_common.caps, 0, hw_read_cr0()));
     hw_write_cr4(vmx_fixed_cr(&vmx_common.caps, 4, hw_read_cr4()));
     return hw_vmxon(region);
@@ -197,10 +201,10 @@ static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
         vmx_flush_vpid(VMX_VPID_OS);
     }
     s->flush_nested = s->flush_linear = false;
-    if (s->nmi_window_changed) {
-        s->nmi_window_changed = false;
+    if (s->window_changed) {
+        s->window_changed = false;
         vmcs_write(VMCS_PROC_CONTROLS, vmx_common.os.word[VMX_PROC]
-                   | (s->nmi_window ? BIT(PROC_NMI_WINDOW) : 0));
+                   | s->window);
     }
     if (s->queued.full) {
         vmx_load_event(v);
@@ -337,7 +341,7 @@ static void park(struct vcpu *v)
         return;
     }
     vmx(v)->queued.full = false;
-    vmx_set_nmi_window(vmx(v), false);
+    vmx_set_window(vmx(v), 0);
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     vmcs_write(VMCS_GUEST_ACTIVITY, ACTIVITY_WAIT_SIPI);

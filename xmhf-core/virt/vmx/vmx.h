@@ -19,7 +19,7 @@ struct vmx_cpu {
     struct event_slot queued;     /* for the next entry of the OS */
     union {
         struct {
-            bool nmi_window_changed;
+            bool window_changed;
             bool flush_linear;    /* the OS's translations, before its next entry */
             bool flush_nested;
             bool loaded;          /* `queued` is in the VMCS */
@@ -28,7 +28,7 @@ struct vmx_cpu {
         };
         uint64_t rare;            /* any of them: one look on the usual path */
     };
-    bool nmi_window;              /* the OS's next NMI window shall exit */
+    uint32_t window;              /* the OS's next window shall exit: these of the controls */
     enum { CODE_NONE, CODE_NARROW, CODE_WIDE } code; /* CS in the sandbox's VMCS */
     uint64_t entry_rip, entry_tsc; /* at the entry after a SIPI */
     uint64_t saved_perf_global;   /* the OS's, while the sandbox runs */
@@ -97,7 +97,7 @@ bool vmx_event_queued(struct vcpu *v);
 void vmx_load_event(struct vcpu *v);
 void vmx_save_event(struct vcpu *v);
 bool vmx_nmi_ready(struct vcpu *v);
-void vmx_set_nmi_window(struct vmx_cpu *s, bool on); /* taken up at the OS's next entry */
+void vmx_set_window(struct vmx_cpu *s, uint32_t controls); /* taken up at the OS's next entry */
 void vmx_want_nmi_window(struct vcpu *v);
 void vmx_clear_shadow(struct vcpu *v);
 /* An exception of the OS that exited only so that it can't loop inside the CPU. */

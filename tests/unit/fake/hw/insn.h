@@ -40,6 +40,7 @@ void hw_out16(uint16_t port, uint16_t v);
 void hw_out32(uint16_t port, uint32_t v);
 uint64_t hw_xgetbv(void);
 void hw_xsetbv(uint64_t v);
+bool hw_xsetbv_safe(uint64_t v);
 void hw_xsave(void *area, uint64_t mask);
 void hw_xrstor(const void *area, uint64_t mask);
 void hw_fxsave(void *area);
