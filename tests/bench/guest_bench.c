@@ -65,6 +65,16 @@ static void run_cpuid(void *arg)
     __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
 }
 
+/* A question that was never asked: a subleaf that no CPU has. */
+static void run_cpuid_new(void *arg)
+{
+    static uint32_t never = 0x10000;
+    uint32_t a = 7, b, c = never++, d;
+
+    (void)arg;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+}
+
 static void run_hypercall(void *arg)
 {
     (void)arg;
@@ -97,6 +107,7 @@ static void run_register(void *arg)
 
 static const struct operation operations[] = {
     { "cpuid", run_cpuid, 0, 0 },
+    { "cpuid-new", run_cpuid_new, 0, 0 },
     { "hypercall", run_hypercall, 0, 0 },
     { "call-null", run_one, 1, 0 },
     { "call-10-integers", run_ten, 10, 0 },

@@ -209,7 +209,7 @@ def show(args, addresses, core, core_path, guest):
 def main():
     parser = argparse.ArgumentParser(description="Count the instructions of one operation by "
                                      "function of the core.")
-    parser.add_argument("operation", metavar="NAME", help="cpuid, hypercall, call-null, "
+    parser.add_argument("operation", metavar="NAME", help="cpuid, cpuid-new, hypercall, call-null, "
                         "call-10-integers, call-384-words, register-N for N pages")
     parser.add_argument("--build", default=base.build_root(), metavar="DIR",
                         help="build folder (default: $XMHF_BUILD, or in the cache)")
