@@ -3,11 +3,10 @@
 #include <exit/exit.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdbool.h>
+#include <pal/pal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xmhf/hypercall.h>
 
 static const char *const kind_name[] = {
 #define X(name, sentence) #name,
@@ -38,44 +37,24 @@ static bool hypervisor_there(void)
     return memcmp(&r[1], XMHF_CPUID_SIGNATURE, 12) == 0;
 }
 
-static bool amd(void)
-{
-    uint32_t r[4];
-
-    cpuid(0, r);
-    return memcmp(&r[1], "Auth", 4) == 0 || memcmp(&r[1], "Hygo", 4) == 0;
-}
-
-static uint64_t info(uint64_t which)
-{
-    uint64_t a = XMHF_HC_INFO;
-
-    if (amd()) {
-        __asm__ volatile("vmmcall" : "+a"(a) : "c"(which) : "memory");
-    } else {
-        __asm__ volatile("vmcall" : "+a"(a) : "c"(which) : "memory");
-    }
-    return a;
-}
-
 static void print_machine(void)
 {
-    uint64_t version = info(XMHF_INFO_VERSION);
+    uint64_t version = pal_info(XMHF_INFO_VERSION);
 
-    printf("version         %" PRIu64 ".%" PRIu64 "\n", version >> 16, version & 0xffff);
-    printf("CPUs            %" PRIu64 "\n", info(XMHF_INFO_CPUS));
-    printf("DMA protection  %s\n", info(XMHF_INFO_DMA_PROTECTION) ? "on" : "off");
-    printf("protected       %" PRIu64 " KiB\n", info(XMHF_INFO_PROTECTED_SIZE) >> 10);
-    printf("PAL pool        %" PRIu64 " of %" PRIu64 " pages free\n", info(XMHF_INFO_POOL_FREE),
-           info(XMHF_INFO_POOL_TOTAL));
+    printf("interface       %" PRIu64 ".%" PRIu64 "\n", version >> 16, version & 0xffff);
+    printf("CPUs            %" PRIu64 "\n", pal_info(XMHF_INFO_CPUS));
+    printf("DMA protection  %s\n", pal_info(XMHF_INFO_DMA_PROTECTION) ? "on" : "off");
+    printf("protected       %" PRIu64 " KiB\n", pal_info(XMHF_INFO_PROTECTED_SIZE) >> 10);
+    printf("PAL pool        %" PRIu64 " of %" PRIu64 " pages free\n", pal_info(XMHF_INFO_POOL_FREE),
+           pal_info(XMHF_INFO_POOL_TOTAL));
     printf("boot            %" PRIu64 " TSC ticks from our first instruction to the guest's\n",
-           info(XMHF_INFO_BOOT_TICKS));
+           pal_info(XMHF_INFO_BOOT_TICKS));
 }
 
 /* One row per kind that happened; with `per_cpu` a column for each CPU. */
 static void print_exits(bool per_cpu)
 {
-    uint64_t cpus = per_cpu ? info(XMHF_INFO_CPUS) : 0;
+    uint64_t cpus = per_cpu ? pal_info(XMHF_INFO_CPUS) : 0;
 
     printf("\n%-14s %12s", "exits", "all CPUs");
     for (uint64_t c = 0; c < cpus; c++) {
@@ -83,13 +62,13 @@ static void print_exits(bool per_cpu)
     }
     printf("\n");
     for (unsigned k = 0; k < EXIT_KIND_COUNT; k++) {
-        uint64_t all = info(XMHF_INFO_EXITS + k);
+        uint64_t all = pal_info(XMHF_INFO_EXITS + k);
         if (all == 0) {
             continue;
         }
         printf("%-14s %12" PRIu64, kind_name[k], all);
         for (uint64_t c = 0; c < cpus; c++) {
-            printf(" %12" PRIu64, info((c + 1) << 16 | (XMHF_INFO_EXITS + k)));
+            printf(" %12" PRIu64, pal_info((c + 1) << 16 | (XMHF_INFO_EXITS + k)));
         }
         printf("  %s\n", kind_sentence[k]);
     }

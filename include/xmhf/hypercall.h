@@ -29,7 +29,7 @@
 
 /* What XMHF_HC_INFO can tell; none of it is secret and none is an address. */
 enum xmhf_info {
-    XMHF_INFO_VERSION = 0,       /* major << 16 | minor */
+    XMHF_INFO_VERSION = 0,       /* XMHF_VERSION */
     XMHF_INFO_CPUS = 1,          /* CPUs taken at boot */
     XMHF_INFO_POOL_TOTAL = 2,    /* pages in the PAL pool */
     XMHF_INFO_POOL_FREE = 3,     /* free pages in the PAL pool; those that the OS's own map
@@ -57,7 +57,8 @@ enum xmhf_info {
 /* Our leaves in the hypervisor range 0x40000000-0x400000ff. */
 #define XMHF_CPUID_BASE      0x40000000u /* EAX: highest leaf; EBX,ECX,EDX: "XMHFXMHFXMHF" */
 #define XMHF_CPUID_SIGNATURE "XMHFXMHFXMHF"
-/* Leaf 0x40000001, EAX, and XMHF_INFO_VERSION: major << 16 | minor. */
+/* Of this interface, not of a release (CHANGELOG.md has those): leaf 0x40000001, EAX, and
+ * XMHF_INFO_VERSION: major << 16 | minor. */
 #define XMHF_VERSION         0x00010000u
 
 #endif

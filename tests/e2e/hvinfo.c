@@ -5,24 +5,13 @@
  *   hvinfo NAME       one of them
  *   hvinfo call N     makes hypercall N
  */
+#include "hypercall.h"
 #include <exit/exit.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xmhf/hypercall.h>
-
-static uint64_t hypercall(uint64_t command, uint64_t which)
-{
-    uint64_t rax = command;
-
-    if (__builtin_cpu_is("amd")) {
-        __asm__ volatile("vmmcall" : "+a"(rax) : "c"(which), "d"(0), "S"(0), "D"(0) : "memory");
-    } else {
-        __asm__ volatile("vmcall" : "+a"(rax) : "c"(which), "d"(0), "S"(0), "D"(0) : "memory");
-    }
-    return rax;
-}
 
 static const struct { const char *name; uint64_t which; } items[] = {
     { "cpus", XMHF_INFO_CPUS },
@@ -40,7 +29,7 @@ static const struct { const char *name; uint64_t which; } items[] = {
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "call") == 0) {
-        printf("%llu\n", (unsigned long long)hypercall(strtoul(argv[2], NULL, 0), 0));
+        printf("%llu\n", (unsigned long long)hypercall(strtoul(argv[2], NULL, 0), 0, 0, 0, 0));
         return 0;
     }
     for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
@@ -48,7 +37,7 @@ int main(int argc, char **argv)
         if (argc > 1 && strcmp(argv[1], items[i].name) != 0) {
             continue;
         }
-        value = hypercall(XMHF_HC_INFO, items[i].which);
+        value = hypercall(XMHF_HC_INFO, items[i].which, 0, 0, 0);
         if (argc > 1) {
             printf("%llu\n", value);
             return 0;

@@ -8,6 +8,7 @@
  * Prints what was refused and how; exit status 0 if all went as it must.
  */
 #define _GNU_SOURCE
+#include "hypercall.h"
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -32,22 +33,7 @@ static void on_signal(int number)
 	siglongjmp(after_fault, 1);
 }
 
-/* Each vendor has an instruction of its own; the other's may be #UD. */
-static uint64_t hypercall(uint64_t command, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
-{
-	uint64_t rax = command;
-
-	if (__builtin_cpu_is("amd")) {
-		__asm__ volatile("vmmcall" : "+a"(rax) : "c"(a1), "d"(a2), "S"(a3), "D"(a4)
-				 : "memory");
-	} else {
-		__asm__ volatile("vmcall" : "+a"(rax) : "c"(a1), "d"(a2), "S"(a3), "D"(a4)
-				 : "memory");
-	}
-	return rax;
-}
-
-/* The same, with FAULT as the result if it raises a signal. */
+/* A hypercall, with FAULT as the result if it raises a signal. */
 static uint64_t guarded(uint64_t command, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
 {
 	if (sigsetjmp(after_fault, 1))

@@ -33,7 +33,7 @@ static bool exit_info(uint64_t which, uint64_t *value)
 static bool core_info(uint64_t which, uint64_t *value)
 {
     switch (which) {
-    case XMHF_INFO_VERSION: *value = 0x00010000; return true;
+    case XMHF_INFO_VERSION: *value = XMHF_VERSION; return true;
     case XMHF_INFO_CPUS: *value = vcpu_count; return true;
     case XMHF_INFO_POOL_TOTAL: *value = pool_total(); return true;
     case XMHF_INFO_POOL_FREE: *value = pool_free_count() + guest_phys_tables(); return true;
