@@ -30,7 +30,7 @@ enum pal_id_convention {
     PAL_ID_MICROSOFT = 3,   /* x86-64 Microsoft */
 };
 
-#define PAL_ID_FLAG_DEBUG   1u  /* tells addresses of faults; not for production */
+/* 1 is kept for debug PALs, which would tell addresses of faults; there are none yet. */
 #define PAL_ID_FLAG_PIC     2u  /* position-independent: `base` is 0 */
 #define PAL_ID_FLAG_LEGACY  4u  /* registered by the public ABI */
 

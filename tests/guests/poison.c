@@ -12,7 +12,6 @@
 
 #define SEL_GATE   0x63 /* a call gate in the GDT, for ring 3 */
 #define SEL_LDT    0x70
-#define SEL_LDT_GATE 0x07
 #define PAGE 4096
 #define ENTRY 0x100
 
@@ -236,7 +235,7 @@ static void check_bad(const struct form *f)
           (long long)(x.rip - entry()), (unsigned long long)x.cs, (unsigned long long)x.gpr[RAX]);
     struct exec d = call3(XMHF_HC_INFO, XMHF_INFO_LAST_DEATH, 0, 0, 0);
     uint64_t death = d.gpr[RAX] >> 32;
-    CHECK(d.vector == VECTOR_DONE && death == (d.gpr[RAX] >> 32)
+    CHECK(d.vector == VECTOR_DONE && death == (d.gpr[RAX] & 0xffff)
           && (death == TV_DEATH_EXCEPTION || death == TV_DEATH_FORBIDDEN
               || death == TV_DEATH_ESCAPE), "%s: death %llu", f->name, (unsigned long long)death);
     if (word("names")) {

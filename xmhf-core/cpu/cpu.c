@@ -50,16 +50,6 @@ struct vcpu *this_vcpu(void)
     return hw_gs_self();
 }
 
-struct vcpu *vcpu_by_apic_id(uint32_t apic_id)
-{
-    for (unsigned i = 0; i < vcpu_count; i++) {
-        if (vcpus[i]->apic_id == apic_id) {
-            return vcpus[i];
-        }
-    }
-    return NULL;
-}
-
 static void set_gate(unsigned vector, const void *entry, uint8_t ist)
 {
     uint64_t a = (uintptr_t)entry;

@@ -27,7 +27,4 @@ struct vcpu *this_vcpu(void);
 extern struct vcpu *vcpus[CPU_MAX];
 extern unsigned vcpu_count;
 
-/* Look up by APIC id; NULL if there is none. */
-struct vcpu *vcpu_by_apic_id(uint32_t apic_id);
-
 #endif

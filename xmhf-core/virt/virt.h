@@ -84,8 +84,6 @@ struct virt_ops {
     bool (*held_read)(struct vcpu *v, uint32_t msr, uint64_t *value);
     bool (*held_write)(struct vcpu *v, uint32_t msr, uint64_t value);
     void (*set_cr)(struct vcpu *v, unsigned cr, uint64_t value); /* 0 or 4, checked */
-    /* Forget the guest's cached translations on this CPU. */
-    void (*flush)(struct vcpu *v);
 
     /* Switch v to the sandbox / back to the OS. Registers, FPU and XCR0 are the
      * caller's business (hypapp/sandbox.c). */

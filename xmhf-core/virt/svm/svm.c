@@ -172,7 +172,6 @@ static void run(struct vcpu *v, struct exit *e)
 }
 
 static void set_cr2(struct vcpu *v, uint64_t cr2) { svm(v)->os->cr2 = cr2; }
-static void flush(struct vcpu *v) { svm(v)->flush_os = true; }
 
 /* SIPI has no intercept (APM vol. 2, 15.13). */
 static bool traps_icr(void) { return true; }
@@ -199,7 +198,6 @@ const struct virt_ops svm_ops = {
     .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,
     .clear_shadow = svm_clear_shadow, .set_cr2 = set_cr2,
     .held_read = svm_held_read, .held_write = svm_held_write, .set_cr = svm_set_cr,
-    .flush = flush,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
     .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts, .park = park,
 };

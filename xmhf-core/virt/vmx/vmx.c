@@ -314,11 +314,6 @@ static void set_cr2(struct vcpu *v, uint64_t cr2)
     hw_write_cr2(cr2); /* neither entries nor exits change it, and the core never faults */
 }
 
-static void flush(struct vcpu *v)
-{
-    vmx(v)->flush_nested = true;
-}
-
 /* Wait-for-SIPI as a guest state is optional: hypervisors below us tend not to have it. */
 static bool traps_icr(void)
 {
@@ -366,7 +361,6 @@ const struct virt_ops vmx_ops = {
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
     .clear_shadow = vmx_clear_shadow, .set_cr2 = set_cr2,
     .held_read = vmx_held_read, .held_write = vmx_held_write, .set_cr = vmx_set_cr,
-    .flush = flush,
     .sandbox_enter = vmx_sandbox_enter, .sandbox_leave = vmx_sandbox_leave,
     .sandbox_forget = vmx_sandbox_forget, .take_interrupts = take_interrupts, .park = park,
 };
