@@ -10,6 +10,10 @@ for argument; do
     --help | -h | --list) setup=no ;;
     esac
 done
+# A wrong group or option is told before anything is installed, if there is a Python to do it.
+if [ $setup = yes ] && command -v python3 >/dev/null; then
+    python3 "$source_dir/tests/check.py" --list "$@" >/dev/null
+fi
 if [ $setup = yes ] || ! command -v python3 >/dev/null; then
     "$source_dir/tools/install-packages"
 fi

@@ -113,12 +113,13 @@ install_packages() {
 		fail "the packages could not be installed; see $work/apt-install.log"
 }
 
+# check_space FOLDER MIB VARIABLE: is there room? If not, VARIABLE chooses another place.
 check_space() {
 	local folder=$1 needed=$2 free
 	mkdir -p "$folder" || fail "cannot make the folder $folder"
 	free=$(df -Pm "$folder" | awk 'NR == 2 { print $4 }')
 	[ "$free" -ge "$needed" ] ||
-		fail "$folder has $free MiB free and $needed MiB are needed; free some, or set XMHF_CACHE"
+		fail "$folder has $free MiB free and $needed MiB are needed; free some, or set $3 to a folder elsewhere"
 }
 
 # A chain of && because bash ignores "set -e" in what is called with || behind it.
@@ -213,8 +214,9 @@ trap 'exit 143' TERM
 work=$(mktemp -d "${TMPDIR:-/tmp}/xmhf-demo-XXXXXX")
 
 step "Set-up"
-check_space "$cache" 1500
-check_space "$work" 200
+check_space "$cache" 1500 XMHF_CACHE
+check_space "$build" 100 XMHF_BUILD
+check_space "$work" 200 TMPDIR
 install_packages
 build_all
 
