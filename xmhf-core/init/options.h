@@ -16,7 +16,8 @@ struct options {
     bool quiet;           /* only errors on the serial line */
 };
 
-/* X(name, argument, help): the README's table and --help texts are made of it. */
+/* X(name, argument, help): the names, and which take a value, are used here; the texts are for
+ * readers, as README.md's table is. */
 #define OPTIONS(X) \
     X("palmem", "MiB", "memory for PALs (default: RAM/64 less the core, at least 2)") \
     X("palbudget", "N", "end a call of a PAL without a budget after N billion TSC ticks (default: never)") \
@@ -25,7 +26,7 @@ struct options {
     X("testpanic", "", "for tests only: hypercall 0x1ff makes the hypervisor panic") \
     X("measure", "", "for tests only: keep the longest duration of each kind of exit") \
     X("trap-icr", "", "VMX: see INIT and start-up IPIs at their sender (for emulators; always on AMD)") \
-    X("quiet", "", "errors only on the UART; the memory log keeps everything")
+    X("quiet", "", "errors only on the UART")
 
 /* The core and its pool are mapped within 1 GiB. */
 #define PALMEM_MAX_MIB 1000
