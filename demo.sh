@@ -211,7 +211,8 @@ case $cpus in '' | *[!0-9]* | 0) echo "demo.sh: --cpus needs a number" >&2; exit
 trap clean_up EXIT
 trap 'echo >&2; echo "demo: interrupted" >&2; exit 130' INT
 trap 'exit 143' TERM
-work=$(mktemp -d "${TMPDIR:-/tmp}/xmhf-demo-XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/xmhf-demo-XXXXXX") ||
+	fail "no folder can be made in ${TMPDIR:-/tmp}; set TMPDIR to a folder elsewhere"
 
 step "Set-up"
 check_space "$cache" 1500 XMHF_CACHE
