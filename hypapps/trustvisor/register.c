@@ -430,7 +430,8 @@ static uint32_t affordable(uint32_t spent)
 }
 
 /* A PAL of this process is in the way. Sort out whether it still means anything. */
-static enum hc_result conflict(struct vcpu *v, struct tv_slot *other, uint64_t entry, uint32_t spent)
+static enum hc_result conflict(struct vcpu *v, enum registry_answer why, struct tv_slot *other,
+                               uint64_t entry, uint32_t spent)
 {
     uint64_t life = atomic_load(&other->life);
     enum tv_error e = other->pal->image.entry == entry ? TV_EXISTS : TV_OVERLAP;
@@ -439,7 +440,7 @@ static enum hc_result conflict(struct vcpu *v, struct tv_slot *other, uint64_t e
         if (slot_refs(life) == 1 && hw_rdtsc() - other->pal->reg.last_step > TV_STALE_TICKS) {
             registry_kill(other); /* abandoned by a signal handler, say */
         }
-    } else if (slot_state(life) != TV_DYING && !death_collect(other)) {
+    } else if (why == REGISTRY_CONFLICT && slot_state(life) != TV_DYING && !death_collect(other)) {
         registry_put(other);
         return tv_done(v, e);
     }
@@ -485,7 +486,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
         return steps(v, c, pal, spent);
     }
     call_free(pal);
-    return answer == REGISTRY_CONFLICT ? conflict(v, other, entry, spent) : full(v, answer, spent);
+    return other != NULL ? conflict(v, answer, other, entry, spent) : full(v, answer, spent);
 }
 
 /* A control page, after looking for room if need be. NULL: `*r` is what to do. */

@@ -260,8 +260,8 @@ static struct sums sums_of(uint64_t owner)
 }
 
 /* What stands against registering `pal`: an overlapping PAL of the process, or, if it has
- * too many registrations under way, one of those. NULL if nothing. */
-static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t owner)
+ * too many registrations under way, one of those, which may end at any time. */
+static enum registry_answer conflict(const struct tv_pal *pal, uint64_t owner, struct tv_slot **other)
 {
     struct tv_slot *oldest = NULL;
     unsigned pending = 0;
@@ -272,14 +272,16 @@ static struct tv_slot *conflict(const struct tv_pal *pal, uint64_t owner)
             continue;
         }
         if (tv_images_overlap(&pal->image, &s->pal->image)) {
-            return s;
+            *other = s;
+            return REGISTRY_CONFLICT;
         }
         if (slot_state(s->life) == TV_REGISTERING) {
             pending++;
             oldest = s; /* new slots go to the front of the chain */
         }
     }
-    return pending >= TV_PENDING_MAX ? oldest : NULL;
+    *other = pending >= TV_PENDING_MAX ? oldest : NULL;
+    return *other != NULL ? REGISTRY_PENDING : REGISTRY_ADDED;
 }
 
 /* Into a free slot, which there is. */
@@ -310,11 +312,10 @@ enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_
         answer = REGISTRY_QUOTA;
     } else {
         pal->reg.compared += sum.pals * n + sum.sections;
-        *other = conflict(pal, owner);
+        answer = conflict(pal, owner, other);
     }
     if (*other != NULL) {
         atomic_fetch_add(&(*other)->life, 1); /* linked, so not yet without owner */
-        answer = REGISTRY_CONFLICT;
     } else if (sum.pals >= TV_PALS_PER_PROCESS) {
         answer = REGISTRY_QUOTA;
     } else if (sum.pages + pal->charge > tv_pages_per_process(pool_total())) {

@@ -206,7 +206,8 @@ void registry_put(struct tv_slot *s);
 
 enum registry_answer {
     REGISTRY_ADDED,
-    REGISTRY_CONFLICT,
+    REGISTRY_CONFLICT,     /* with another PAL of the process */
+    REGISTRY_PENDING,      /* too many registrations of the process are under way */
     REGISTRY_QUOTA,        /* this process has too many, or too many with many sections */
     REGISTRY_QUOTA_PAGES,  /* or with this one too many pages */
     REGISTRY_FULL,         /* no slot is free */

@@ -1500,6 +1500,76 @@ static void test_code_changes_under_a_hypercall(void **state)
     assert_int_equal(hypercall(200, 0, 0, 0), HC_DONE);
 }
 
+/* --- more registrations at a time than a process may have ------------------------ */
+
+static struct vcpu_regs first_regs;
+
+/* The PAL that another CPU has just found in the way: nobody but it has a reference. */
+static struct tv_slot *in_the_way(void)
+{
+    for (unsigned i = 0; i < TV_SLOTS; i++) {
+        struct tv_slot *s = registry_get_index(i, TV_IN(TV_REGISTERING));
+        if (s != NULL) {
+            bool found = slot_refs(atomic_load(&s->life)) == 2;
+            registry_put(s);
+            if (found) {
+                return s;
+            }
+        }
+    }
+    fail_msg("no registration is in the way");
+    return NULL;
+}
+
+/* A CPU that was at the last step of the oldest registration ends it. */
+static void finish_first(void)
+{
+    struct tv_slot *s = in_the_way();
+    static struct vcpu other;
+    enum hc_result r = HC_AGAIN;
+
+    registry_put(s); /* it had begun the step before that */
+    other.index = 1;
+    other.regs = first_regs;
+    for (unsigned i = 0; i < 10000 && r == HC_AGAIN; i++) {
+        r = hypapp.hypercall(&other, TV_HC_REG);
+    }
+    assert_int_equal(r, HC_DONE);
+    assert_int_equal(other.regs.gpr[GPR_RAX], TV_OK);
+    atomic_fetch_add(&s->life, 1);
+}
+
+static void test_pending_registration_ends(void **state)
+{
+    enum hc_result r;
+
+    (void)state;
+    layout(1, TV_ATOMIC_PAGES + 20, 1, 1); /* takes several exits */
+    for (unsigned i = 0; i <= TV_PENDING_MAX; i++) {
+        for (unsigned k = 0; i > 0 && k < 4; k++) {
+            struct tv_pal_section *s = &sections->sections[k];
+            s->start_addr += MIB(4);
+            fake_map_new(CR3, s->start_addr, s->page_num, FAKE_RWX);
+        }
+        entry += i > 0 ? MIB(4) : 0;
+        poison();
+        if (i == TV_PENDING_MAX) {
+            fake.on_free = finish_first; /* after the look at all PALs of the process */
+        }
+        r = hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry);
+        first_regs = i == 0 ? v.regs : first_regs;
+        assert_int_equal(r, HC_AGAIN);
+    }
+    assert_null(fake.on_free);
+    assert_int_equal(info(XMHF_INFO_PALS), 1);
+    for (unsigned i = 0; i < 10000 && r == HC_AGAIN; i++) {
+        r = hypapp.hypercall(&v, TV_HC_REG);
+    }
+    assert_int_equal(r, HC_DONE);
+    assert_int_equal(v.regs.gpr[GPR_RAX], TV_OK);
+    assert_int_equal(info(XMHF_INFO_PALS), 2);
+}
+
 /* A stub whose PAL is just being registered by another CPU is tried again. */
 static void test_stub_of_a_pal_about_to_live(void **state)
 {
@@ -1594,7 +1664,7 @@ int main(void)
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),
         TEST(test_recycled_cr3), TEST(test_forked_child), TEST(test_new_pal_at_a_dead_ones_place),
         TEST(test_unregister_after_remap), TEST(test_collection), TEST(test_quota),
-        TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live),
+        TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live), TEST(test_pending_registration_ends),
         TEST(test_every_command), TEST(test_cpuid),
     };
 

@@ -265,6 +265,11 @@ void pool_free(void *page)
     }
     pool_used[i] = false;
     pool_stack[fake.pool_free++] = i;
+    if (fake.on_free != NULL) {
+        void (*other_cpu)(void) = fake.on_free;
+        fake.on_free = NULL;
+        other_cpu();
+    }
 }
 
 void pool_free_dirty(void *page)

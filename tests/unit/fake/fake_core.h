@@ -33,6 +33,7 @@ struct fake_core {
     unsigned pool_free;
     unsigned pool_fail_at;          /* make this allocation fail (counted from 1; 0: none) */
     unsigned pool_allocs;
+    void (*on_free)(void);          /* what another CPU does when the next page is given back */
     /* the sandbox */
     const struct sandbox *sandbox;  /* entered now, or NULL */
     struct sandbox entered;         /* copy of the last one */
