@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
@@ -38,8 +39,7 @@ GROUPS = {
     "pal": "all of PALs: model, tiny guests, Linux on both machines (only if it is named)",
 }
 BY_NAME = ("pal",)  # these tests are in other groups too
-PAL_GUESTS = ("pal-2", "inpal", "games", "legacy", "poison")
-PAL_GUESTS_LONG = ("fuzz",)  # the short one and the long one
+PAL_GUESTS = ("pal-2", "fuzz", "inpal", "games", "legacy", "poison")
 
 
 class Interrupted(Exception):
@@ -130,6 +130,7 @@ class Session:
         self.counts = {}   # group -> {"ok": n, "not ok": n, "skip": n}
         self.seconds = {}  # group -> seconds
         self.failures = []
+        self.children = []  # of runners
 
     def count(self, kind, name, reason=None):
         self.counts[self.group][kind] += 1
@@ -174,24 +175,51 @@ class Session:
                     return f"{pathlib.Path(str(argv[0])).name} {problem}"
         return None
 
-    def runner(self, name, argv, env):
-        """A program that prints one result a line: ok NAME, not ok NAME: WHY, skip NAME: WHY."""
+    def runner(self, name, argv, env, label=""):
+        """A program that prints one result a line: ok NAME, not ok NAME: WHY, skip NAME: WHY.
+        Its lines begin with the label."""
         self.begin(name, end="\n")
         log_path = self.work / (re.sub(r"[^\w.-]+", "-", name) + ".log")
         seen = {"ok": 0, "not ok": 0, "skip": 0}
         with open(log_path, "w", encoding="utf-8") as log, \
                 Child(argv, log, RUNNER_LIMIT, SOURCE, env, subprocess.PIPE) as child:
+            self.children.append(child)
             for line in child.lines():
-                print(f"    {line}", flush=True)
+                print(f"    {label}{line}\n", end="", flush=True)
                 found = RESULT.match(line)
                 if found:
                     seen[found.group(1)] += 1
-                    self.count(found.group(1), found.group(2))
+                    self.count(found.group(1), label + found.group(2))
             problem = child.outcome()
+            self.children.remove(child)
         if problem and not seen["not ok"]:
             self.runner_failed(name, problem, log_path)
         elif not any(seen.values()):
             self.runner_failed(name, "gave no results", log_path)
+
+    def runners(self, rows, env):
+        """Rows of runners, {label: [(name, argv)]}: those of a row one after the other, the rows at
+        the same time if there is more than one CPU."""
+        def run(label):
+            for name, argv in rows[label]:
+                try:
+                    if not Interrupted.seen:
+                        self.runner(name, argv, env, f"{label}: ")
+                except base.ToolError as problem:
+                    self.count("not ok", name, str(problem))
+        threads = [threading.Thread(target=run, args=(label,)) for label in rows]
+        try:
+            for thread in threads:
+                thread.start()
+                while thread.is_alive() and os.cpu_count() == 1:
+                    thread.join(0.5)
+            while any(thread.is_alive() for thread in threads):
+                time.sleep(0.2)
+        finally:
+            for child in list(self.children):
+                child.end()
+            for thread in threads:
+                thread.join()
 
     def runner_failed(self, name, problem, log_path):
         for line in telling_lines(log_path):
@@ -307,11 +335,10 @@ def group_pal(session, builds, extra):
     session.runner("model", ["tests/model/run.py", *extra], env)
     if not builds.make("gcc -O2"):
         return
-    guests = [*PAL_GUESTS, *(PAL_GUESTS_LONG if extra else ())]
-    for bench in ("svm", "vmx"):
-        session.runner(f"pal {bench} guests",
-                       ["tests/guests/run.py", "--bench", bench, *guests], env)
-        session.runner(f"pal {bench}", ["tests/e2e/run.py", bench, "--pal", *extra], env)
+    guests = [*PAL_GUESTS, *(["fuzz-long"] if extra else [])]
+    session.runners({bench: [
+        (f"pal {bench} guests", ["tests/guests/run.py", "--bench", bench, *guests]),
+        (f"pal {bench}", ["tests/e2e/run.py", bench, "--pal", *extra])] for bench in ("svm", "vmx")}, env)
 
 
 RUN = {

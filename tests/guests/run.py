@@ -28,6 +28,7 @@ FIELDS = ("name", "program", "cpus", "mem", "bench", "seconds", "end", "control"
 BENCHES = ("svm", "vmx")
 # Each instruction is emulated one by one there, and the machine starts by a BIOS and GRUB.
 SLOWER = {"svm": 1, "vmx": 4}
+EXIT_MAX = 200000  # instructions; on vmx, whose ticks are instructions
 Test = collections.namedtuple("Test", (*FIELDS, "arguments"))
 # What one machine gave: verdict is PASS, FAIL, SKIP, RESET or ERROR.
 Outcome = collections.namedtuple("Outcome", "verdict text log")
@@ -81,9 +82,10 @@ def command_vmx(test, args, folder, hypervisor, guest, words):
     commands = diskimage.linux("guest.bin", words)
     if hypervisor:
         files.append(("xmhf.elf", args.build / "xmhf.elf"))
+        words += f" longest={EXIT_MAX}"
         # Multiboot 2 would have a copy of the RSDP at 1 MiB, where the guest is linked to run.
         commands = diskimage.hypervisor((("guest.bin", words),),
-                                        f"{bochs.HYPERVISOR_OPTIONS} {args.hv_append}", "1")
+                                        f"{bochs.HYPERVISOR_OPTIONS} measure {args.hv_append}", "1")
     diskimage.make(folder / bochs.DISK, files, commands)
     # Tiny guests survive any #GP, so the bare one takes them too.
     return bochs.start(folder, args.cpu_model, False, test.cpus, test.mem)
@@ -225,7 +227,8 @@ def select(tests, args):
     known = {test.name: test for test in tests}
     chosen = []
     for name in args.names:
-        some = [t for t in tests if t.name == name or (t.program == name and t.when != "soak")]
+        some = ([t for t in tests if t.name == name]
+                or [t for t in tests if t.program == name and t.when != "soak"])
         if not some:
             raise base.ToolError(f"no guest is called {name}; there are {', '.join(known)}")
         chosen += [t for t in some if t not in chosen]

@@ -2,6 +2,7 @@
 /* Start-up, words on COM1, traps and code under test, for the tiny guests. */
 #include "guest.h"
 
+#include <exit/exit.h>
 #include <stdatomic.h>
 #include <util/fmt.h>
 
@@ -54,20 +55,43 @@ static _Noreturn void halt(void)
     }
 }
 
-#define WORDS(name, kind, end) \
+#define WORDS(name, begin, kind, end) \
     void name(const char *fmt, ...) \
     { \
         va_list ap; \
+        begin; \
         va_start(ap, fmt); \
         line(kind, fmt, ap); \
         va_end(ap); \
         end; \
     }
-WORDS(say, "NOTE", )
-WORDS(same, "SAME", )
-WORDS(pass, "PASS", halt())
-WORDS(fail, "FAIL", halt())
-WORDS(skip, "SKIP", halt())
+WORDS(say, , "NOTE", )
+WORDS(same, , "SAME", )
+WORDS(fail, , "FAIL", halt())
+WORDS(skip, , "SKIP", halt())
+
+/* Where ticks are instructions, as run.py says: how long the exits took that this guest caused. */
+static void check_exits(void)
+{
+    static const char *const names[] = {
+#define X(name, sentence) #name,
+        EXIT_KINDS(X)
+#undef X
+    };
+    uint64_t limit = number("longest", 0);
+
+    for (unsigned kind = 0; hypervisor && limit != 0 && kind < EXIT_KIND_COUNT; kind++) {
+        uint64_t ticks = info(XMHF_INFO_LONGEST + kind);
+
+        if (ticks != 0) {
+            say("longest %s: %llu", names[kind], (unsigned long long)ticks);
+        }
+        CHECK(ticks <= limit, "an exit (%s) took %llu instructions", names[kind],
+              (unsigned long long)ticks);
+    }
+}
+
+WORDS(pass, check_exits(), "PASS", halt())
 
 /* --- facts ------------------------------------------------------------------------ */
 
