@@ -176,7 +176,7 @@ def test_pal_fuzz_soak(machines):
     calls, at_once = 10_000_000, 1_000_000
     for seed in range(calls // at_once):
         print(f"    {seed * at_once:,} of {calls:,} calls so far", flush=True)
-        run = machines.run(["pal_fuzz", str(at_once), str(seed + 100)], "--timeout", "3600",
+        run = machines.run(["pal_fuzz", str(at_once), str(seed + 100)], "--timeout", "7200",
                            adds=[machines.pal_test("pal_fuzz")]).ended_well()
         counted(run.text(), f"pal_fuzz with seed {seed + 100}")
     return f"{calls:,} random calls"

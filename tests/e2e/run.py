@@ -384,8 +384,9 @@ def select(args):
         chosen = [*SOAK, *(test for test in MORE if test in ABOUT_PALS or about_pals(test))]
     if args.pal or args.soak:
         chosen = [test for test in chosen if test in ABOUT_PALS or about_pals(test)]
-    if args.bench == "vmx" and not (args.all or args.soak):
-        some = vmx.WITH_PAL if args.pal else (*vmx.EVERY_TIME, *vmx.SKIPS)
+    if args.bench == "vmx" and not args.all:
+        some = (vmx.WITH_SOAK if args.soak else vmx.WITH_PAL if args.pal
+                else (*vmx.EVERY_TIME, *vmx.SKIPS))
         chosen = [test for test in chosen if name_of(test) in some]
     return chosen
 
