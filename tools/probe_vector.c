@@ -9,6 +9,7 @@
 #include <virt/svm/caps.h>
 #include <virt/vmx/caps.h>
 #include <x86/cpuid.h>
+#include <x86/vmx.h>
 
 static const struct vector *now;   /* what hw_cpuid and hw_rdmsr_safe read */
 static char not_recorded[32];      /* the first thing that a rule needed in vain; or "" */
@@ -233,20 +234,22 @@ enum judgement vector_judge_other(const struct vector *boot, const struct vector
                                   size_t size)
 {
     struct vmx_controls os, sandbox;
-    struct vmx_caps caps;
+    struct vmx_caps first, caps;
     enum judgement j = vector_judge(v, out, size);
 
     read_from(boot);
     if (j != RUNS || !svm_missing()) {
         return j;
     }
-    vmx_caps_read(&caps);
-    vmx_controls_choose(&caps, hw_cpuid, VMX_FOR_OS, &os);
-    vmx_controls_choose(&caps, hw_cpuid, VMX_FOR_SANDBOX, &sandbox);
+    vmx_caps_read(&first);
+    vmx_controls_choose(&first, hw_cpuid, VMX_FOR_OS, &os);
+    vmx_controls_choose(&first, hw_cpuid, VMX_FOR_SANDBOX, &sandbox);
     read_from(v);
     vmx_caps_read(&caps);
-    if (!vmx_controls_fit(&caps, &os) || !vmx_controls_fit(&caps, &sandbox)) {
-        return say_lacks("a VMX control that the boot CPU has", out, size);
+    bool waits = vmx_cap(&first, MSR_IA32_VMX_MISC) & VMX_MISC_WAIT_FOR_SIPI;
+    const char *missing = vmx_unlike(&caps, &first, &os, waits);
+    if (!missing) {
+        missing = vmx_controls_unfit(&caps, &sandbox);
     }
-    return RUNS;
+    return missing ? say_lacks(missing, out, size) : RUNS;
 }

@@ -92,8 +92,10 @@ static void cores_that_differ(void **state)
     load(&machine, "vmx/inst-00306f2-haswellep-02.txt");
     load(&second, "vmx/inst-00206d5-sandybridgeep.txt");
     assert_int_equal(vector_judge_other(&machine, &second, said, sizeof(said)), LACKS);
-    assert_non_null(strstr(said, "the boot CPU has"));
-    assert_int_equal(vector_judge_other(&second, &machine, said, sizeof(said)), RUNS);
+    assert_non_null(strstr(said, "INVPCID"));
+    /* It has more than the boot CPU, but can't load its VMCS. */
+    assert_int_equal(vector_judge_other(&second, &machine, said, sizeof(said)), LACKS);
+    assert_non_null(strstr(said, "VMCS revision"));
 }
 
 static unsigned parse(const char *text) { return vector_parse(&machine, text, strlen(text)); }

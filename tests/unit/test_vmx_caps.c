@@ -60,13 +60,16 @@ static void check_controls(const char *name, const struct vmx_caps *c, enum vmx_
             }
         }
     }
-    assert_true(vmx_missing(c) != NULL || vmx_controls_fit(c, &ctl));
+    assert_true(vmx_missing(c) != NULL || vmx_unlike(c, c, &ctl, false) == NULL);
     for (size_t i = 0; i < vmx_feature_count; i++) {
-        const struct vmx_feature *f = &vmx_features[i];
-        bool on = ctl.word[VMX_PROC2] >> f->proc2_bit & 1;
+        unsigned bit = vmx_features[i].proc2_bit;
+        bool on = ctl.word[VMX_PROC2] >> bit & 1, shown = false;
 
-        assert_int_equal(on, (f->use & use) && vmx_feature_shown(f, hw_cpuid)
-                                 && vmx_may_set(c, VMX_PROC2, f->proc2_bit));
+        for (size_t j = 0; j < vmx_feature_count; j++) { /* RDTSCP and RDPID share a control */
+            const struct vmx_feature *f = &vmx_features[j];
+            shown |= f->proc2_bit == bit && (f->use & use) && vmx_feature_shown(f, hw_cpuid);
+        }
+        assert_int_equal(on, shown && vmx_may_set(c, VMX_PROC2, bit));
     }
 }
 
@@ -221,6 +224,114 @@ static void fixed_bits(void **state)
     assert_int_equal(vmx_fixed_cr(&c, 4, 1ull << 20), 0x2000); /* no SMEP here */
 }
 
+#define EPT_VPID MSR_IA32_VMX_EPT_VPID_CAP
+
+static uint64_t *cap(struct vmx_caps *c, uint32_t msr) { return &c->value[msr - MSR_IA32_VMX_BASIC]; }
+
+static bool takes_vpid(const struct vmx_caps *c, enum vmx_use use)
+{
+    struct vmx_controls ctl;
+
+    vmx_controls_choose(c, hw_cpuid, use, &ctl);
+    return ctl.word[VMX_PROC2] >> PROC2_VPID & 1;
+}
+
+/* A VPID that nothing can flush, and EPT that nothing can flush. */
+static void no_flush(void **state)
+{
+    static const struct { uint64_t lacks; bool vpid; const char *missing; } cases[] = {
+        { 0, true, NULL },
+        { VPID_CAP_INVVPID, false, NULL },
+        { VPID_CAP_SINGLE, true, NULL },
+        { VPID_CAP_ALL, true, NULL },
+        { VPID_CAP_SINGLE | VPID_CAP_ALL, false, NULL },
+        { EPT_CAP_INVEPT_SINGLE, true, NULL },
+        { EPT_CAP_INVEPT_ALL, true, NULL },
+        { EPT_CAP_INVEPT, true, "INVEPT" },
+        { EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL, true, "INVEPT of one or of all contexts" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct vmx_caps c = probe("notes-hp-2540p-i5-540m");
+
+        *cap(&c, EPT_VPID) &= ~cases[i].lacks;
+        assert_int_equal(takes_vpid(&c, VMX_FOR_OS), cases[i].vpid);
+        assert_int_equal(takes_vpid(&c, VMX_FOR_SANDBOX), cases[i].vpid);
+        if (cases[i].missing == NULL) {
+            assert_null(vmx_missing(&c));
+        } else {
+            assert_non_null(vmx_missing(&c));
+            assert_string_equal(vmx_missing(&c), cases[i].missing);
+        }
+    }
+}
+
+/* Which types are used: one context where there is a choice, and no INVVPID without VPIDs. */
+static void flush_types(void **state)
+{
+    struct vmx_caps c = probe("notes-hp-2540p-i5-540m");
+    struct vmx_controls ctl;
+
+    (void)state;
+    vmx_controls_choose(&c, hw_cpuid, VMX_FOR_OS, &ctl);
+    assert_int_equal(vmx_ept_use(&c, &ctl), EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE
+                                                | VPID_CAP_INVVPID | VPID_CAP_SINGLE);
+    *cap(&c, EPT_VPID) &= ~(EPT_CAP_INVEPT_SINGLE | VPID_CAP_SINGLE);
+    *cap(&c, EPT_VPID) |= EPT_CAP_1G;
+    assert_int_equal(vmx_ept_use(&c, &ctl), EPT_CAP_1G | EPT_CAP_INVEPT | EPT_CAP_INVEPT_ALL
+                                                | VPID_CAP_INVVPID | VPID_CAP_ALL);
+    ctl.word[VMX_PROC2] &= ~(1u << PROC2_VPID);
+    assert_int_equal(vmx_ept_use(&c, &ctl), EPT_CAP_1G | EPT_CAP_INVEPT | EPT_CAP_INVEPT_ALL);
+}
+
+/* Another CPU that lacks what the boot CPU has is refused by that name, if it is used. */
+static void other_cpu(void **state)
+{
+    static const struct {
+        uint32_t msr;
+        uint64_t boot_lacks, lacks;
+        bool waits;
+        const char *missing;
+    } cases[] = {
+        { EPT_VPID, 0, 0, true, NULL },
+        { EPT_VPID, 0, EPT_CAP_1G, true, "EPT pages of 1 GiB" },
+        { EPT_VPID, EPT_CAP_1G, EPT_CAP_1G, true, NULL },
+        { EPT_VPID, 0, EPT_CAP_INVEPT_SINGLE, true, "INVEPT of one context" },
+        { EPT_VPID, 0, EPT_CAP_INVEPT_ALL, true, NULL },
+        { EPT_VPID, EPT_CAP_INVEPT_SINGLE, EPT_CAP_INVEPT_ALL, true, "INVEPT of all contexts" },
+        { EPT_VPID, 0, VPID_CAP_INVVPID, true, "INVVPID" },
+        { EPT_VPID, 0, VPID_CAP_SINGLE, true, "INVVPID of one context" },
+        { EPT_VPID, VPID_CAP_SINGLE, VPID_CAP_ALL, true, "INVVPID of all contexts" },
+        { EPT_VPID, VPID_CAP_INVVPID, VPID_CAP_INVVPID | VPID_CAP_SINGLE, true, NULL },
+        { MSR_IA32_VMX_MISC, 0, VMX_MISC_WAIT_FOR_SIPI, true, "wait-for-SIPI as a guest state" },
+        { MSR_IA32_VMX_MISC, 0, VMX_MISC_WAIT_FOR_SIPI, false, NULL },
+        { MSR_IA32_VMX_BASIC, 0, 1, true, "the boot CPU's VMCS revision" },
+        { MSR_IA32_VMX_PROCBASED_CTLS2, 0, BIT(PROC2_VPID + 32), true, "VPID" },
+        { MSR_IA32_VMX_PROCBASED_CTLS2, 0, BIT(PROC2_RDTSCP + 32), true, "RDTSCP" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct vmx_caps boot = probe("notes-hp-2540p-i5-540m"), other = boot;
+        struct vmx_controls ctl;
+
+        machine_set_cpuid(0x80000000, 0, (struct cpuid_regs){ .eax = 0x80000008 });
+        machine_set_cpuid(CPUID_EXT_AMD, 0, (struct cpuid_regs){ .edx = CPUID_8_1_EDX_RDTSCP });
+        *cap(&boot, EPT_VPID) |= EPT_CAP_1G;
+        *cap(&other, EPT_VPID) |= EPT_CAP_1G;
+        *cap(&boot, cases[i].msr) &= ~cases[i].boot_lacks;
+        *cap(&other, cases[i].msr) &= ~cases[i].lacks;
+        vmx_controls_choose(&boot, hw_cpuid, VMX_FOR_OS, &ctl);
+        assert_null(vmx_unlike(&boot, &boot, &ctl, cases[i].waits));
+        const char *missing = vmx_unlike(&other, &boot, &ctl, cases[i].waits);
+        if (cases[i].missing ? !missing || strcmp(missing, cases[i].missing) != 0 : !!missing) {
+            fail_msg("case %zu: \"%s\", expected \"%s\"", i, missing ? missing : "nothing",
+                     cases[i].missing ? cases[i].missing : "nothing");
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +342,9 @@ int main(void)
         cmocka_unit_test(refused_by_name),
         cmocka_unit_test(fault_where_it_should_exist),
         cmocka_unit_test(fixed_bits),
+        cmocka_unit_test(no_flush),
+        cmocka_unit_test(flush_types),
+        cmocka_unit_test(other_cpu),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

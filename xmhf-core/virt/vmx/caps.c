@@ -167,6 +167,36 @@ const struct vmx_feature vmx_features[] = {
 };
 const size_t vmx_feature_count = ARRAY_SIZE(vmx_features);
 
+/* What of IA32_VMX_EPT_VPID_CAP we use beside the control bits: A is used, or where the CPU lacks
+ * it, B (A.10, 29.4.3). */
+#define EITHER(cap, a, b) ((cap) & (a) ? (a) : (cap) & (b))
+
+static uint64_t invept_types(uint64_t cap)
+{
+    return EITHER(cap, EPT_CAP_INVEPT_SINGLE, EPT_CAP_INVEPT_ALL);
+}
+
+static uint64_t invvpid_types(uint64_t cap)
+{
+    return EITHER(cap, VPID_CAP_SINGLE, VPID_CAP_ALL);
+}
+
+/* VPIDs are of no use without an INVVPID that forgets all translations of one. */
+static bool usable(uint64_t cap, enum vmx_control word, unsigned bit)
+{
+    return word != VMX_PROC2 || bit != PROC2_VPID
+        || ((cap & VPID_CAP_INVVPID) && invvpid_types(cap));
+}
+
+uint64_t vmx_ept_use(const struct vmx_caps *c, const struct vmx_controls *ctl)
+{
+    uint64_t cap = vmx_cap(c, MSR_IA32_VMX_EPT_VPID_CAP);
+    bool vpid = ctl->word[VMX_PROC2] >> PROC2_VPID & 1;
+
+    return (cap & EPT_CAP_1G) | EPT_CAP_INVEPT | invept_types(cap)
+        | (vpid ? VPID_CAP_INVVPID | invvpid_types(cap) : 0);
+}
+
 /* Reserved bits that are 1 on old CPUs ("default1", A.2): harmless, but for the exits at
  * CR3 accesses (bits 15 and 16), which would cost two exits per context switch. */
 static const uint32_t harmless[VMX_CONTROL_WORDS] = {
@@ -201,6 +231,8 @@ static uint32_t feature_bits(cpuid_reader read, unsigned use)
 void vmx_controls_choose(const struct vmx_caps *c, cpuid_reader read, enum vmx_use use,
                          struct vmx_controls *out)
 {
+    uint64_t cap = vmx_cap(c, MSR_IA32_VMX_EPT_VPID_CAP);
+
     for (unsigned w = 0; w < VMX_CONTROL_WORDS; w++) {
         uint32_t bits = wanted_bits((enum vmx_control)w, use);
 
@@ -210,7 +242,8 @@ void vmx_controls_choose(const struct vmx_caps *c, cpuid_reader read, enum vmx_u
         out->word[w] = 0;
         for (unsigned bit = 0; bit < 32; bit++) {
             bool on = (bits >> bit & 1) || vmx_must_set(c, (enum vmx_control)w, bit);
-            if (on && vmx_may_set(c, (enum vmx_control)w, bit)) {
+            if (on && vmx_may_set(c, (enum vmx_control)w, bit)
+                && usable(cap, (enum vmx_control)w, bit)) {
                 out->word[w] |= 1u << bit;
             }
         }
@@ -240,15 +273,16 @@ static const char *missing_control(const struct vmx_caps *c)
 
 const char *vmx_missing(const struct vmx_caps *c)
 {
-    static const struct { uint64_t bit; const char *name; } ept[] = {
+    static const struct { uint64_t any; const char *name; } ept[] = {
         { EPT_CAP_WALK_4, "EPT with 4 levels" }, { EPT_CAP_WB, "write-back EPT tables" },
         { EPT_CAP_2M, "EPT pages of 2 MiB" }, { EPT_CAP_INVEPT, "INVEPT" },
+        { EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL, "INVEPT of one or of all contexts" },
     };
     const char *name = missing_control(c);
     uint64_t cap = vmx_cap(c, MSR_IA32_VMX_EPT_VPID_CAP);
 
     for (size_t i = 0; !name && i < ARRAY_SIZE(ept); i++) {
-        name = cap & ept[i].bit ? NULL : ept[i].name;
+        name = cap & ept[i].any ? NULL : ept[i].name;
     }
     return name;
 }
@@ -274,17 +308,62 @@ uint64_t vmx_fixed_cr(const struct vmx_caps *c, unsigned cr, uint64_t value)
     return (value | vmx_cap(c, fixed0)) & vmx_cap(c, fixed1);
 }
 
-bool vmx_controls_fit(const struct vmx_caps *c, const struct vmx_controls *ctl)
+static const char *control_name(unsigned word, unsigned bit)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+        if (wanted[i].word == word && wanted[i].bit == bit) {
+            return wanted[i].name;
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(vmx_features); i++) {
+        if (word == VMX_PROC2 && vmx_features[i].proc2_bit == bit) {
+            return vmx_features[i].name;
+        }
+    }
+    return "a VMX control that the boot CPU has";
+}
+
+const char *vmx_controls_unfit(const struct vmx_caps *c, const struct vmx_controls *ctl)
 {
     for (unsigned w = 0; w < VMX_CONTROL_WORDS; w++) {
         for (unsigned bit = 0; bit < 32; bit++) {
             bool on = ctl->word[w] >> bit & 1;
 
-            if (on ? !vmx_may_set(c, (enum vmx_control)w, bit)
-                   : vmx_must_set(c, (enum vmx_control)w, bit)) {
-                return false;
+            if (on && !vmx_may_set(c, (enum vmx_control)w, bit)) {
+                return control_name(w, bit);
+            }
+            if (!on && vmx_must_set(c, (enum vmx_control)w, bit)) {
+                return "a VMX control that can't be switched off";
             }
         }
     }
-    return true;
+    return NULL;
+}
+
+const char *vmx_unlike(const struct vmx_caps *c, const struct vmx_caps *boot,
+                       const struct vmx_controls *ctl, bool waits)
+{
+    const struct { uint32_t msr; uint64_t bits; const char *name; } used[] = {
+        { MSR_IA32_VMX_EPT_VPID_CAP, EPT_CAP_1G, "EPT pages of 1 GiB" },
+        { MSR_IA32_VMX_EPT_VPID_CAP, EPT_CAP_INVEPT_SINGLE, "INVEPT of one context" },
+        { MSR_IA32_VMX_EPT_VPID_CAP, EPT_CAP_INVEPT_ALL, "INVEPT of all contexts" },
+        { MSR_IA32_VMX_EPT_VPID_CAP, VPID_CAP_INVVPID, "INVVPID" },
+        { MSR_IA32_VMX_EPT_VPID_CAP, VPID_CAP_SINGLE, "INVVPID of one context" },
+        { MSR_IA32_VMX_EPT_VPID_CAP, VPID_CAP_ALL, "INVVPID of all contexts" },
+        { MSR_IA32_VMX_MISC, waits ? VMX_MISC_WAIT_FOR_SIPI : 0,
+          "wait-for-SIPI as a guest state" },
+    };
+    uint64_t ept = vmx_ept_use(boot, ctl);
+    const char *missing = vmx_controls_unfit(c, ctl);
+
+    for (size_t i = 0; !missing && i < ARRAY_SIZE(used); i++) {
+        uint64_t need = used[i].bits & (used[i].msr == MSR_IA32_VMX_EPT_VPID_CAP ? ept : ~0ULL);
+
+        missing = need & ~vmx_cap(c, used[i].msr) ? used[i].name : NULL;
+    }
+    if (!missing && ((vmx_cap(c, MSR_IA32_VMX_BASIC) ^ vmx_cap(boot, MSR_IA32_VMX_BASIC))
+                     & VMX_BASIC_REVISION)) {
+        missing = "the boot CPU's VMCS revision";
+    }
+    return missing;
 }

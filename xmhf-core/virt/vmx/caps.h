@@ -69,7 +69,16 @@ bool vmx_feature_shown(const struct vmx_feature *f, cpuid_reader read);
 /* CR0 or CR4 with the bits that VMX operation demands (SDM vol. 3, A.7, A.8). */
 uint64_t vmx_fixed_cr(const struct vmx_caps *c, unsigned cr, uint64_t value);
 
-/* True if a VMCS of the words in `ctl` works on the CPU of `c` too. */
-bool vmx_controls_fit(const struct vmx_caps *c, const struct vmx_controls *ctl);
+/* Bits of IA32_VMX_EPT_VPID_CAP that we use with these controls where they are set: 1 GiB leaves,
+ * and one type of INVEPT and of INVVPID. */
+uint64_t vmx_ept_use(const struct vmx_caps *c, const struct vmx_controls *ctl);
+
+/* NULL, or what keeps a VMCS of the words in `ctl` from working on the CPU of `c`. */
+const char *vmx_controls_unfit(const struct vmx_caps *c, const struct vmx_controls *ctl);
+
+/* NULL, or what the CPU of `c` lacks of that which we use because the boot CPU has it: `ctl` and
+ * its vmx_ept_use, the VMCS's revision, and with `waits` wait-for-SIPI. */
+const char *vmx_unlike(const struct vmx_caps *c, const struct vmx_caps *boot,
+                       const struct vmx_controls *ctl, bool waits);
 
 #endif

@@ -65,7 +65,8 @@ uint64_t vmx_eptp(hpa_t root)
 
 void vmx_flush_ept(uint64_t eptp)
 {
-    uint64_t type = ept_cap() & EPT_CAP_INVEPT_SINGLE ? INVEPT_SINGLE : INVEPT_ALL;
+    uint64_t type = vmx_ept_use(&vmx_common.caps, &vmx_common.os) & EPT_CAP_INVEPT_SINGLE
+        ? INVEPT_SINGLE : INVEPT_ALL;
 
     if (!hw_invept(type, eptp)) {
         panic("INVEPT of type %u failed", (unsigned)type);
@@ -75,9 +76,10 @@ void vmx_flush_ept(uint64_t eptp)
 /* Without VPIDs every entry forgets linear translations by itself (29.4.3.1). */
 void vmx_flush_vpid(uint16_t vpid)
 {
-    uint64_t type = ept_cap() & VPID_CAP_SINGLE ? INVVPID_SINGLE : INVVPID_ALL;
+    uint64_t use = vmx_ept_use(&vmx_common.caps, &vmx_common.os);
+    uint64_t type = use & VPID_CAP_SINGLE ? INVVPID_SINGLE : INVVPID_ALL;
 
-    if ((vmx_common.os.word[VMX_PROC2] >> PROC2_VPID & 1) && !hw_invvpid(type, vpid)) {
+    if ((use & VPID_CAP_INVVPID) && !hw_invvpid(type, vpid)) {
         panic("INVVPID of type %u failed", (unsigned)type);
     }
 }

@@ -34,9 +34,8 @@ static const char *probe(void)
         return missing;
     }
     if (vmx_common.caps.present) {
-        return vmx_controls_fit(&caps, &vmx_common.os)
-                && vmx_controls_fit(&caps, &vmx_common.sandbox)
-            ? NULL : "a VMX control that the boot CPU has";
+        missing = vmx_unlike(&caps, &vmx_common.caps, &vmx_common.os, !ipi_traps_icr());
+        return missing ? missing : vmx_controls_unfit(&caps, &vmx_common.sandbox);
     }
     vmx_common.caps = caps;
     vmx_controls_choose(&caps, hw_cpuid, VMX_FOR_OS, &vmx_common.os);
