@@ -68,6 +68,7 @@
 #define CPUID_7_0_ECX_CET_SS  (1u << 7)
 #define CPUID_7_0_ECX_TME     (1u << 13)
 #define CPUID_7_0_ECX_LA57    (1u << 16)
+#define CPUID_7_0_ECX_RDPID   (1u << 22)
 #define CPUID_7_0_ECX_KL      (1u << 23)
 #define CPUID_7_0_ECX_ENQCMD  (1u << 29)
 #define CPUID_7_0_ECX_SGX_LC  (1u << 30)
