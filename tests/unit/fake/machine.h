@@ -35,6 +35,7 @@ struct machine {
     unsigned out_count;              /* OUTs so far; the first MACHINE_LOG_MAX are kept */
     struct machine_out out[MACHINE_LOG_MAX];
     bool no_faults;                  /* an MSR access that faults fails the test, guarded or not */
+    uint32_t may_fault;              /* but for this one, guarded */
     unsigned halts, invlpgs, cr3_loads;
 };
 

@@ -9,5 +9,9 @@ struct hw_table { uint16_t limit; uint64_t base; } __attribute__((packed));
 
 void hw_sgdt(struct hw_table *t);
 void hw_sidt(struct hw_table *t);
+void hw_iret(void);
+void hw_interrupt_window(void);
+void hw_clgi(void);
+void hw_stgi(void);
 
 #endif
