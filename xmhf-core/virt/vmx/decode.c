@@ -139,6 +139,8 @@ static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
     case VMX_EXIT_EXCEPTION_NMI: decode_exception(v, e); return;
     case VMX_EXIT_CR_ACCESS: decode_cr(v, e); break;
     case VMX_EXIT_EPT_VIOLATION: decode_ept(v, e); return;
+    case VMX_EXIT_EPT_MISCONFIG: /* the tables are ours, and no guest can write them */
+        panic("EPT misconfiguration at 0x%llx", (unsigned long long)vmcs_read(VMCS_GUEST_PHYSICAL));
     case VMX_EXIT_SIPI: decode_sipi(v, e); return;
     case VMX_EXIT_NMI_WINDOW:
     case VMX_EXIT_INTR_WINDOW:
