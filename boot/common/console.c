@@ -5,8 +5,26 @@
 
 #define COM1 0x3f8
 
+/* 115200 baud, 8 bits, no parity, as the core does: firmware may have left anything. */
+static void com_setup(void)
+{
+    static const struct { uint8_t reg, value; } setup[] = {
+        { 3, 0x80 }, { 0, 1 }, { 1, 0 }, { 3, 3 },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(setup); i++) {
+        hw_out8((uint16_t)(COM1 + setup[i].reg), setup[i].value);
+    }
+}
+
 static void com_putc(char c)
 {
+    static bool ready;
+
+    if (!ready) {
+        com_setup();
+        ready = true;
+    }
     for (unsigned i = 0; i < 100000 && !(hw_in8(COM1 + 5) & 0x20); i++) {
         hw_pause();
     }

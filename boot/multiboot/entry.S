@@ -72,18 +72,49 @@ boot_entry:
     lgdt boot_gdtr
     ljmp $8, $boot_long
 
+/* As boot/common/main.c:die, whose code is of 64 bits. */
 no_long_mode:
+    movl $uart_setup, %esi
+1:  lodsw
+    movl %eax, %edx
+    lodsb
+    outb %al, %dx
+    cmpl $uart_setup_end, %esi
+    jb 1b
     movl $no_long_text, %esi
-    movw $0x3f8, %dx
+    movl $0xb8000, %edi
 3:  lodsb
     testb %al, %al
-    jz 4f
+    jz 6f
+    movb %al, %bl
+    movl $100000, %ecx                  /* each wait is bounded */
+    movw $0x3fd, %dx
+4:  inb %dx, %al
+    testb $0x20, %al                    /* the UART can take one */
+    loopz 4b
+    movb %bl, %al
+    movw $0x3f8, %dx
     outb %al, %dx
+    cmpb $0x20, %al
+    jb 3b
+    movb $0x0f, %ah
+    stosw
     jmp 3b
-4:  hlt
-    jmp 4b
+6:  cli
+    hlt
+    jmp 6b
+uart_setup:                             /* COM1: 115200 baud, 8 bits, no parity */
+    .short 0x3fb                        /* port, value; first the divisor's latch */
+    .byte 0x80
+    .short 0x3f8
+    .byte 1
+    .short 0x3f9
+    .byte 0
+    .short 0x3fb
+    .byte 3
+uart_setup_end:
 no_long_text:
-    .asciz "[xmhf] cannot start: this CPU has no 64-bit mode\r\n"
+    .asciz "[xmhf] cannot start: this CPU lacks 64-bit mode\r\n[xmhf] launch refused\r\n"
 
     .code64
 boot_long:
