@@ -124,7 +124,7 @@ void ipi(uint32_t dest, uint32_t command);            /* waits for its delivery 
 /* What a started AP does after its tables are loaded; then it halts. */
 extern void (*volatile ap_main)(struct cpu *c);
 void ap_trampoline(void);                             /* put it at TRAMPOLINE */
-/* INIT-SIPI-SIPI to one CPU; true if it started within about a second. */
+/* INIT-SIPI-SIPI to one CPU (argument no-init: without INIT, so once only); true if it started within about a second. */
 bool ap_run(unsigned index, void (*main)(struct cpu *c));
 void delay_us(unsigned us);                           /* by the PIT's channel 2 */
 

@@ -65,8 +65,10 @@ bool ap_run(unsigned index, void (*main)(struct cpu *c))
 
     ap_trampoline();
     ap_main = main;
-    ipi(index, 0x4500);
-    delay_us(200);
+    if (!word("no-init")) { /* an AP that was never started waits for a SIPI already */
+        ipi(index, 0x4500);
+        delay_us(200);
+    }
     for (unsigned i = 0; i < 2; i++) {
         ipi(index, 0x4600 | TRAMPOLINE >> 12);
         delay_us(200);
