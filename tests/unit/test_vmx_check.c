@@ -8,7 +8,7 @@
 
 #include "fake/machine.h"
 
-static struct { enum vmcs_field field; uint64_t value; } fields[64];
+static struct { enum vmcs_field field; uint64_t value; } fields[96];
 static unsigned field_count;
 static struct vmx_caps caps;
 
@@ -41,9 +41,11 @@ static void set(enum vmcs_field field, uint64_t value)
     fields[field_count++].value = value;
 }
 
+static const char *(*checked)(const struct vmx_caps *, vmx_field_reader) = vmx_check_guest;
+
 static const char *broken(void)
 {
-    return vmx_check_guest(&caps, read_field);
+    return checked(&caps, read_field);
 }
 
 static void load_caps(void)
@@ -53,6 +55,8 @@ static void load_caps(void)
     machine_reset(0);
     machine_load(unit_source(path, sizeof(path), "tests/vectors/vmx/notes-hp-2540p-i5-540m.txt"));
     vmx_caps_read(&caps);
+    machine_set_cpuid(0x80000000, 0, (struct cpuid_regs){ .eax = 0x80000008 });
+    machine_set_cpuid(0x80000008, 0, (struct cpuid_regs){ .eax = 36 });
 }
 
 /* Real mode as after a SIPI, in an unrestricted guest. */
@@ -165,6 +169,11 @@ static void faults_in_real_mode(void **state)
         { VMCS_GUEST_INTERRUPTIBILITY, BLOCKED_BY_SMI, "SMI" },
         { VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | 0x20, "interrupt is injected" },
         { VMCS_GUEST_ACTIVITY, 4, "activity" },
+        { VMCS_GUEST_CR3, 1ull << 36, "CR3" },
+        { VMCS_GUEST_DEBUGCTL, 1 << 4, "DEBUGCTL" }, { VMCS_GUEST_DEBUGCTL, 1 << 16, "DEBUGCTL" },
+        { VMCS_GUEST_EFER, EFER_SVME, "EFER has reserved" },
+        { VMCS_GUEST_PENDING_DEBUG, 1 << 4, "pending debug" },
+        { VMCS_GUEST_PENDING_DEBUG, 1 << 17, "pending debug" },
         { VMCS_ENTRY_CONTROLS, BIT(ENTRY_GUEST_64), "IA-32e" },
     };
 
@@ -206,6 +215,179 @@ static void nmi_and_pdptes(void **state)
     assert_null(broken());
     set(VMCS_GUEST_PDPTE2, 0x1000 | PTE_P | PTE_RW);
     assert_string_equal(broken(), "a PDPTE has reserved bits");
+    set(VMCS_GUEST_PDPTE2, 1ull << 36 | PTE_P);
+    assert_string_equal(broken(), "a PDPTE has reserved bits");
+}
+
+static uint32_t event(unsigned type, unsigned vector)
+{
+    return INTR_INFO_VALID | type << INTR_INFO_TYPE_SHIFT | vector;
+}
+
+/* Which events a halted CPU and one in shutdown can take, and states that a CPU doesn't have. */
+static void activity(void **state)
+{
+    static const struct { uint32_t type, vector; bool hlt, shutdown; } events[] = {
+        { INTR_TYPE_EXTERNAL, 0x20, true, false }, { INTR_TYPE_NMI, EXC_NMI, true, true },
+        { INTR_TYPE_HARDWARE, EXC_DB, true, false }, { INTR_TYPE_HARDWARE, EXC_MC, true, true },
+        { 7, 0, true, false }, { INTR_TYPE_HARDWARE, EXC_UD, false, false },
+        { INTR_TYPE_SOFT_INT, 0x80, false, false }, { INTR_TYPE_SOFT_EXC, EXC_BP, false, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+        real_mode();
+        set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_IF);
+        set(VMCS_ENTRY_INTR_INFO, event(events[i].type, events[i].vector));
+        assert_null(broken());
+        set(VMCS_GUEST_ACTIVITY, ACTIVITY_HLT);
+        assert_int_equal(broken() == NULL, events[i].hlt);
+        set(VMCS_GUEST_ACTIVITY, ACTIVITY_SHUTDOWN);
+        assert_int_equal(broken() == NULL, events[i].shutdown);
+    }
+    for (unsigned a = ACTIVITY_HLT; a <= ACTIVITY_WAIT_SIPI; a++) {
+        real_mode();
+        set(VMCS_GUEST_ACTIVITY, a);
+        assert_null(broken());
+        caps.value[MSR_IA32_VMX_MISC - MSR_IA32_VMX_BASIC] &= ~(1ull << (5 + a));
+        assert_string_equal(broken(), "an activity state that this CPU doesn't have");
+    }
+}
+
+/* Rules that only a broken pair shows. */
+static void pairs(void **state)
+{
+    static const enum vmcs_field ar[] = {
+        VMCS_GUEST_ES_AR, VMCS_GUEST_CS_AR, VMCS_GUEST_SS_AR, VMCS_GUEST_DS_AR, VMCS_GUEST_FS_AR,
+        VMCS_GUEST_GS_AR,
+    };
+
+    (void)state;
+    real_mode();
+    set(VMCS_GUEST_CS_AR, 0x93);
+    assert_null(broken());
+    set(VMCS_GUEST_SS_AR, 0xf3);
+    assert_string_equal(broken(), "SS.DPL isn't 0 in real mode");
+    set(VMCS_GUEST_SS_AR, 0x91);
+    assert_string_equal(broken(), "SS isn't a stack segment");
+    real_mode();
+    for (size_t i = 0; i < ARRAY_SIZE(ar); i++) {
+        set(ar[i], 0xf3);
+    }
+    set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_VM);
+    assert_string_equal(broken(), "RFLAGS.VM in long or real mode");
+    real_mode();
+    set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_TF);
+    set(VMCS_GUEST_INTERRUPTIBILITY, BLOCKED_BY_MOV_SS);
+    assert_string_equal(broken(), "the pending single step contradicts RFLAGS.TF");
+    set(VMCS_GUEST_PENDING_DEBUG, PENDING_DEBUG_BS);
+    assert_null(broken());
+}
+
+/* As virt/vmx/vmcs.c fills a VMCS. */
+static void good_entry(void)
+{
+    static const enum vmcs_field words[] = {
+        VMCS_PIN_CONTROLS, VMCS_PROC_CONTROLS, VMCS_PROC2_CONTROLS, VMCS_EXIT_CONTROLS,
+        VMCS_ENTRY_CONTROLS,
+    };
+    struct vmx_controls c;
+
+    real_mode();
+    vmx_controls_choose(&caps, hw_cpuid, VMX_FOR_OS, &c);
+    for (unsigned w = 0; w < VMX_CONTROL_WORDS; w++) {
+        set(words[w], c.word[w]);
+    }
+    set(VMCS_EPTP, 0x1000 | EPTP_WALK_4 | 6);
+    set(VMCS_VPID, 1);
+    set(VMCS_IO_BITMAP_A, 0x2000);
+    set(VMCS_IO_BITMAP_B, 0x3000);
+    set(VMCS_MSR_BITMAP, 0x4000);
+    set(VMCS_HOST_CR0, 0x80050033);
+    set(VMCS_HOST_CR3, 0x5000);
+    set(VMCS_HOST_CR4, CR4_VMXE | CR4_PAE);
+    set(VMCS_HOST_EFER, EFER_LME | EFER_LMA | EFER_NXE);
+    set(VMCS_HOST_PAT, PAT_AT_RESET);
+    set(VMCS_HOST_CS_SEL, 8);
+    set(VMCS_HOST_SS_SEL, 16);
+    set(VMCS_HOST_TR_SEL, 24);
+    set(VMCS_HOST_RIP, 0xffffffff80000000);
+}
+
+/* Error 7: control fields. */
+static void faults_in_controls(void **state)
+{
+    const uint32_t error = INTR_INFO_ERROR;
+    const struct fault faults[] = {
+        { VMCS_PIN_CONTROLS, 0, "doesn't allow" }, { VMCS_PROC2_CONTROLS, 1u << 31, "doesn't allow" },
+        { VMCS_PIN_CONTROLS, 0x16 | BIT(PIN_VIRTUAL_NMIS), "virtual NMIs" },
+        { VMCS_PROC2_CONTROLS, BIT(PROC2_UNRESTRICTED), "without EPT" },
+        { VMCS_IO_BITMAP_A, 0x2001, "bitmap A" }, { VMCS_IO_BITMAP_B, 1ull << 36, "bitmap B" },
+        { VMCS_MSR_BITMAP, 0x4800, "MSR bitmap" }, { VMCS_EPTP, 0x1000 | 0x9e, "EPTP" },
+        { VMCS_EPTP, 0x1000 | EPTP_WALK_4 | 1, "memory type" }, { VMCS_EPTP, 0x1006, "levels" },
+        { VMCS_VPID, 0, "VPID" }, { VMCS_CR3_TARGET_COUNT, 5, "CR3 targets" },
+        { VMCS_ENTRY_INTR_INFO, event(1, 0x20), "type or vector" },
+        { VMCS_ENTRY_INTR_INFO, event(INTR_TYPE_NMI, 3), "type or vector" },
+        { VMCS_ENTRY_INTR_INFO, event(INTR_TYPE_HARDWARE, 32), "type or vector" },
+        { VMCS_ENTRY_INTR_INFO, event(7, 1), "type or vector" },
+        { VMCS_ENTRY_INTR_INFO, event(0, 0x20) | 1u << 12, "type or vector" },
+        { VMCS_ENTRY_INTR_INFO, event(INTR_TYPE_HARDWARE, EXC_GP) | error, "error code" },
+        { VMCS_ENTRY_INTR_INFO, event(INTR_TYPE_SOFT_INT, 0x80), "length" },
+    };
+
+    (void)state;
+    checked = vmx_check_controls;
+    good_entry();
+    assert_null(broken());
+    each_is_named(good_entry, faults, ARRAY_SIZE(faults));
+    good_entry(); /* no virtual NMIs, and their window */
+    set(VMCS_PIN_CONTROLS, 0x16 | BIT(PIN_NMI_EXITING));
+    assert_null(broken());
+    set(VMCS_PROC_CONTROLS, read_field(VMCS_PROC_CONTROLS) | BIT(PROC_NMI_WINDOW));
+    assert_string_equal(broken(), "NMI-window exiting without virtual NMIs");
+    good_entry(); /* a list's address matters if the list has entries */
+    set(VMCS_ENTRY_MSR_LOAD, 8);
+    assert_null(broken());
+    set(VMCS_ENTRY_MSR_LOAD_COUNT, 1);
+    assert_string_equal(broken(), "a list of MSRs has a bad address");
+    good_entry(); /* protected mode: a #GP must have its error code, and that 16 bits */
+    set(VMCS_GUEST_CR0, 0x31);
+    set(VMCS_ENTRY_INTR_INFO, event(INTR_TYPE_HARDWARE, EXC_GP));
+    assert_non_null(broken());
+    set(VMCS_ENTRY_INTR_INFO, event(INTR_TYPE_HARDWARE, EXC_GP) | error);
+    assert_null(broken());
+    set(VMCS_ENTRY_ERROR_CODE, 0x10000);
+    assert_string_equal(broken(), "the injected error code has reserved bits");
+    checked = vmx_check_guest;
+}
+
+/* Error 8: host state. */
+static void faults_in_host(void **state)
+{
+    static const struct fault faults[] = {
+        { VMCS_HOST_CR0, 0x80050013, "CR0" }, { VMCS_HOST_CR4, CR4_PAE, "CR4" },
+        { VMCS_HOST_CR3, 1ull << 36, "CR3" }, { VMCS_HOST_CR4, CR4_VMXE, "64-bit" },
+        { VMCS_EXIT_CONTROLS, 0, "64-bit" }, { VMCS_HOST_PAT, 3, "PAT" },
+        { VMCS_HOST_EFER, EFER_LMA, "EFER" }, { VMCS_HOST_EFER, EFER_LME, "EFER" },
+        { VMCS_HOST_EFER, EFER_LME | EFER_LMA | EFER_SVME, "EFER" },
+        { VMCS_HOST_FS_BASE, 1ull << 50, "canonical" }, { VMCS_HOST_GS_BASE, 1ull << 50, "canonical" },
+        { VMCS_HOST_TR_BASE, 1ull << 50, "canonical" }, { VMCS_HOST_GDTR_BASE, 1ull << 50, "canonical" },
+        { VMCS_HOST_IDTR_BASE, 1ull << 50, "canonical" }, { VMCS_HOST_RIP, 1ull << 50, "canonical" },
+        { VMCS_HOST_SYSENTER_ESP, 1ull << 50, "canonical" },
+        { VMCS_HOST_SYSENTER_EIP, 1ull << 50, "canonical" },
+        { VMCS_HOST_ES_SEL, 3, "selector" }, { VMCS_HOST_CS_SEL, 11, "selector" },
+        { VMCS_HOST_SS_SEL, 17, "selector" }, { VMCS_HOST_DS_SEL, 4, "selector" },
+        { VMCS_HOST_FS_SEL, 4, "selector" }, { VMCS_HOST_GS_SEL, 4, "selector" },
+        { VMCS_HOST_TR_SEL, 28, "selector" },
+        { VMCS_HOST_CS_SEL, 0, "null" }, { VMCS_HOST_TR_SEL, 0, "null" },
+    };
+
+    (void)state;
+    checked = vmx_check_host;
+    good_entry();
+    assert_null(broken());
+    each_is_named(good_entry, faults, ARRAY_SIZE(faults));
+    checked = vmx_check_guest;
 }
 
 static void field_table(void **state)
@@ -229,6 +411,10 @@ int main(void)
         cmocka_unit_test(faults_in_real_mode),
         cmocka_unit_test(faults_in_long_mode),
         cmocka_unit_test(nmi_and_pdptes),
+        cmocka_unit_test(activity),
+        cmocka_unit_test(pairs),
+        cmocka_unit_test(faults_in_controls),
+        cmocka_unit_test(faults_in_host),
         cmocka_unit_test(field_table),
     };
 

@@ -52,7 +52,7 @@ void log_line(const char *fmt, ...) { (void)fmt; }
 void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
 bool ipi_traps_icr(void) { return traps_icr; }
 hpa_t core_hpa(const void *va) { return hpa((uintptr_t)va); }
-void state_init(struct vcpu_state *s, bool bsp) { (void)bsp; memset(s, 0, sizeof(*s)); }
+void state_reset(struct vcpu_state *s) { memset(s, 0, sizeof(*s)); }
 
 void *pool_boot_pages(size_t n)
 {

@@ -3,8 +3,9 @@
  * A failed VM entry says only "invalid guest state". This replays the SDM's rules for guest
  * state (vol. 3, 27.3.1) and names the first that is broken.
  */
-#include <virt/vmx/vmx.h>
+#include <virt/vmx/check.h>
 #include <x86/cpu.h>
+#include <x86/cpuid.h>
 
 struct state {
     const struct vmx_caps *caps;
@@ -14,9 +15,16 @@ struct state {
     bool unrestricted, wide;   /* wide: "IA-32e mode guest" */
 };
 
-static bool canonical(uint64_t a)
+bool check_canonical(uint64_t a)
 {
     return a >> 47 == 0 || a >> 47 == 0x1ffff;
+}
+
+uint64_t check_beyond(void)
+{
+    bool there = hw_cpuid(CPUID_EXTENDED, 0).eax >= CPUID_ADDRESS_SIZES;
+
+    return ~0ULL << (there ? hw_cpuid(CPUID_ADDRESS_SIZES, 0).eax & 0x3f : 36);
 }
 
 static const char *check_control_registers(const struct state *s)
@@ -40,10 +48,10 @@ static const char *check_control_registers(const struct state *s)
     if (!s->wide && (s->cr4 & CR4_PCIDE)) {
         return "CR4.PCIDE outside long mode";
     }
-    return cr3 >> 52 ? "CR3 has reserved bits" : NULL;
+    return cr3 & check_beyond() ? "CR3 has reserved bits" : NULL;
 }
 
-static bool pat_ok(uint64_t pat)
+bool check_pat(uint64_t pat)
 {
     for (unsigned i = 0; i < 8; i++, pat >>= 8) {
         uint8_t t = (uint8_t)pat;
@@ -61,14 +69,20 @@ static const char *check_msrs(const struct state *s)
     if ((s->entry >> ENTRY_LOAD_DEBUG & 1) && s->read(VMCS_GUEST_DR7) >> 32) {
         return "DR7 has bits above 31";
     }
-    if (!canonical(s->read(VMCS_GUEST_SYSENTER_ESP))
-        || !canonical(s->read(VMCS_GUEST_SYSENTER_EIP))) {
+    if ((s->entry >> ENTRY_LOAD_DEBUG & 1) && (s->read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_RESERVED)) {
+        return "IA32_DEBUGCTL has reserved bits";
+    }
+    if (!check_canonical(s->read(VMCS_GUEST_SYSENTER_ESP))
+        || !check_canonical(s->read(VMCS_GUEST_SYSENTER_EIP))) {
         return "a SYSENTER address isn't canonical";
     }
-    if ((s->entry >> ENTRY_LOAD_PAT & 1) && !pat_ok(s->read(VMCS_GUEST_PAT))) {
+    if ((s->entry >> ENTRY_LOAD_PAT & 1) && !check_pat(s->read(VMCS_GUEST_PAT))) {
         return "IA32_PAT has a reserved type";
     }
     if (s->entry >> ENTRY_LOAD_EFER & 1) {
+        if (s->efer & EFER_RESERVED) {
+            return "EFER has reserved bits";
+        }
         if (lma != s->wide) {
             return "EFER.LMA differs from the IA-32e mode guest control";
         }
@@ -98,13 +112,13 @@ static const char *check_tr_ldtr(const struct state *s)
     uint32_t type = tr & AR_TYPE;
 
     if ((tr & (AR_UNUSABLE | AR_S)) || (s->read(VMCS_GUEST_TR_SEL) & 4)
-        || (type != 11 && (type != 3 || s->wide)) || !canonical(s->read(VMCS_GUEST_TR_BASE))
+        || (type != 11 && (type != 3 || s->wide)) || !check_canonical(s->read(VMCS_GUEST_TR_BASE))
         || check_usable(tr, (uint32_t)s->read(VMCS_GUEST_TR_LIMIT), "")) {
         return "TR isn't a busy TSS of the right kind";
     }
     if (!(ldtr & AR_UNUSABLE)
         && ((ldtr & (AR_TYPE | AR_S)) != 2 || (s->read(VMCS_GUEST_LDTR_SEL) & 4)
-            || !canonical(s->read(VMCS_GUEST_LDTR_BASE))
+            || !check_canonical(s->read(VMCS_GUEST_LDTR_BASE))
             || check_usable(ldtr, (uint32_t)s->read(VMCS_GUEST_LDTR_LIMIT), ""))) {
         return "LDTR isn't an LDT";
     }
@@ -166,7 +180,7 @@ static const char *check_data(const struct state *s)
         uint32_t ar = (uint32_t)s->read(segments[i].ar);
         uint64_t base = s->read(segments[i].base);
 
-        if (segments[i].far && !canonical(base)) {
+        if (segments[i].far && !check_canonical(base)) {
             return "the base of FS or GS isn't canonical";
         }
         if (ar & AR_UNUSABLE) {
@@ -217,11 +231,11 @@ static const char *check_tables_and_rip(const struct state *s)
 {
     bool code64 = s->wide && (s->read(VMCS_GUEST_CS_AR) & AR_L);
 
-    if (!canonical(s->read(VMCS_GUEST_GDTR_BASE)) || !canonical(s->read(VMCS_GUEST_IDTR_BASE))
+    if (!check_canonical(s->read(VMCS_GUEST_GDTR_BASE)) || !check_canonical(s->read(VMCS_GUEST_IDTR_BASE))
         || s->read(VMCS_GUEST_GDTR_LIMIT) > 0xffff || s->read(VMCS_GUEST_IDTR_LIMIT) > 0xffff) {
         return "GDTR or IDTR";
     }
-    if (code64 ? !canonical(s->read(VMCS_GUEST_RIP)) : s->read(VMCS_GUEST_RIP) >> 32) {
+    if (code64 ? !check_canonical(s->read(VMCS_GUEST_RIP)) : s->read(VMCS_GUEST_RIP) >> 32) {
         return "RIP doesn't suit the mode";
     }
     if (s->rflags >> 22 || (s->rflags & 0x8028) || !(s->rflags & RFLAGS_ONE)) {
@@ -256,20 +270,43 @@ static const char *check_interruptibility(const struct state *s)
     return NULL;
 }
 
+/* Can an event be injected into a CPU in this state? (27.3.1.5) */
+static bool can_take(uint64_t activity, uint32_t intr)
+{
+    uint32_t type = intr >> INTR_INFO_TYPE_SHIFT & 7, vector = intr & INTR_INFO_VECTOR;
+    bool mc = type == INTR_TYPE_HARDWARE && vector == EXC_MC;
+
+    switch (activity) {
+    case ACTIVITY_ACTIVE: return true;
+    case ACTIVITY_HLT:
+        return mc || type == INTR_TYPE_EXTERNAL || type == INTR_TYPE_NMI
+            || (type == INTR_TYPE_HARDWARE && vector == EXC_DB) || (type == 7 && vector == 0);
+    case ACTIVITY_SHUTDOWN: return mc || type == INTR_TYPE_NMI;
+    default: return false;
+    }
+}
+
 static const char *check_activity(const struct state *s)
 {
     uint64_t activity = s->read(VMCS_GUEST_ACTIVITY);
+    uint64_t states = vmx_cap(s->caps, MSR_IA32_VMX_MISC) >> 6 & 7; /* HLT, shutdown, SIPI (A.6) */
     uint32_t shadow = (uint32_t)s->read(VMCS_GUEST_INTERRUPTIBILITY)
         & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
 
     if (activity > ACTIVITY_WAIT_SIPI || (activity != ACTIVITY_ACTIVE && shadow)) {
         return "the activity state";
     }
+    if (activity != ACTIVITY_ACTIVE && !(states >> (activity - 1) & 1)) {
+        return "an activity state that this CPU doesn't have";
+    }
     if (activity == ACTIVITY_HLT && (s->read(VMCS_GUEST_SS_AR) >> AR_DPL_SHIFT & 3)) {
         return "HLT in another ring than 0";
     }
-    if (activity >= ACTIVITY_SHUTDOWN && (s->intr & INTR_INFO_VALID)) {
+    if ((s->intr & INTR_INFO_VALID) && !can_take(activity, s->intr)) {
         return "an event is injected into a CPU that can't take it";
+    }
+    if (s->read(VMCS_GUEST_PENDING_DEBUG) & PENDING_RESERVED) {
+        return "the pending debug exceptions have reserved bits";
     }
     if ((shadow || activity == ACTIVITY_HLT)
         && !!(s->read(VMCS_GUEST_PENDING_DEBUG) & PENDING_DEBUG_BS)
@@ -289,7 +326,7 @@ static const char *check_pdptes(const struct state *s)
         uint64_t e = s->read(fields[i]);
 
         if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !s->wide && (e & PTE_P)
-            && (e & (0x1e6 | ~(PTE_ADDR | 0xfff)))) {
+            && (e & (0x1e6 | check_beyond()))) {
             return "a PDPTE has reserved bits";
         }
     }

@@ -20,11 +20,15 @@ static const char *insn_error(uint64_t number)
 /* `reason`: an exit reason with VMX_ENTRY_FAILED, or 0 after VMfail. */
 void vmx_log_entry_failure(uint32_t reason)
 {
-    const char *rule = vmx_check_guest(&vmx_common.caps, read_field);
+    const struct vmx_caps *caps = &vmx_common.caps;
+    uint64_t error = reason == 0 ? vmcs_read(VMCS_INSN_ERROR) : 0;
+    const char *rule = error == 7 ? vmx_check_controls(caps, read_field)
+        : error == 8 ? vmx_check_host(caps, read_field) : vmx_check_guest(caps, read_field);
 
     if (reason == 0) {
-        uint64_t error = vmcs_read(VMCS_INSN_ERROR);
-        log_line("VM entry: error %u: %s", (unsigned)error, insn_error(error));
+        bool known = (error == 7 || error == 8) && rule;
+        log_line("VM entry: error %u: %s%s%s", (unsigned)error, insn_error(error),
+                 known ? ": " : "", known ? rule : "");
         return;
     }
     log_line("VM entry: exit reason %u, qualification %llu: %s", reason & 0xffff,

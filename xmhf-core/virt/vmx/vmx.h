@@ -112,6 +112,9 @@ void vmx_clear_smi_bit(void);
 /* check.c: the first of the SDM's rules for guest state that the values break, or NULL. */
 typedef uint64_t (*vmx_field_reader)(enum vmcs_field field);
 const char *vmx_check_guest(const struct vmx_caps *c, vmx_field_reader read);
+/* check_entry.c: the same for control fields and for host state. */
+const char *vmx_check_controls(const struct vmx_caps *c, vmx_field_reader read);
+const char *vmx_check_host(const struct vmx_caps *c, vmx_field_reader read);
 /* Log why an entry failed. */
 void vmx_log_entry_failure(uint32_t reason);
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What the replays of the SDM's entry rules have in common. */
+#ifndef XMHF_VMX_CHECK_H
+#define XMHF_VMX_CHECK_H
+
+#include <virt/vmx/vmx.h>
+
+bool check_canonical(uint64_t a);
+bool check_pat(uint64_t pat);
+/* Bits that no physical address of this CPU has. */
+uint64_t check_beyond(void);
+
+/* Bits that a value must not have. */
+#define EFER_RESERVED     (~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE))
+#define DEBUGCTL_RESERVED (~0xffc7ULL)
+/* all but B0-B3, bus lock, enabled breakpoint, BS, RTM (25.4.2) */
+#define PENDING_RESERVED  (~0x1580fULL)
+
+#endif
