@@ -71,6 +71,8 @@ void registry_init(void)
     reap_head = 0;
 }
 
+#define FIND_TRIES 50 /* then others change this chain faster than it can be walked */
+
 /* --- look-up without lock ------------------------------------------------------- */
 
 static bool slot_is(const struct tv_slot *s, uint64_t owner, uint64_t page)
@@ -79,10 +81,27 @@ static bool slot_is(const struct tv_slot *s, uint64_t owner, uint64_t page)
            atomic_load_explicit(&s->owner, memory_order_relaxed) == owner;
 }
 
+/* With the lock nothing changes meanwhile. */
+static struct tv_slot *find_locked(struct bucket *b, uint64_t owner, uint64_t page)
+{
+    struct tv_slot *s = NULL;
+    uint16_t i;
+
+    spin_lock(&lock);
+    for (i = atomic_load(&b->head); i != 0; i = atomic_load(&s->next)) {
+        s = &slots[i - 1];
+        if (slot_is(s, owner, page)) {
+            break;
+        }
+    }
+    spin_unlock(&lock);
+    return i == 0 ? NULL : s;
+}
+
 /* The chain's slot with these keys, or NULL. What it returns may be stale at once. */
 static struct tv_slot *find(struct bucket *b, uint64_t owner, uint64_t page)
 {
-    for (;;) {
+    for (unsigned tries = 0; tries < FIND_TRIES; tries++) {
         uint32_t sequence = atomic_load_explicit(&b->sequence, memory_order_acquire);
         uint16_t i = atomic_load_explicit(&b->head, memory_order_acquire);
         struct tv_slot *s = NULL;
@@ -98,6 +117,7 @@ static struct tv_slot *find(struct bucket *b, uint64_t owner, uint64_t page)
         }
         hw_pause();
     }
+    return find_locked(b, owner, page);
 }
 
 enum taken { TAKEN, NOT_IT, NOT_IN_STATE };

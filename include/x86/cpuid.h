@@ -118,6 +118,7 @@
 
 /* leaf 0x80000008 */
 #define CPUID_8_8_EBX_XSAVEERPTR (1u << 2)
+#define CPUID_8_8_EBX_IRPERF  (1u << 1)
 #define CPUID_8_8_EBX_INVLPGB (1u << 3)
 #define CPUID_8_8_EBX_INVLPGB_NESTED (1u << 21)
 

@@ -95,6 +95,24 @@ static void check_unsupported(void)
     say("%u of %u unsupported forms fault", faults, (unsigned)ARRAY_SIZE(unsupported));
 }
 
+/* An INIT as devices send it, stored by a CPU, and the id that kicks go by: nothing happens. */
+static void check_messages(void)
+{
+    static const uint32_t nowhere[] = { 0xfee00000u, 0xfee00010u }, devices[] = { 0xfee01000u, 0xfeeff000u };
+    struct exec x;
+
+    for (unsigned i = 0; i < 4; i++) {
+        x = exec_for(0, 64);
+        x.gpr[RCX] = i < 2 ? nowhere[i] : devices[i - 2];
+        x.gpr[RAX] = 0x500;
+        EXEC(&x, 0x89, 0x01);
+        CHECK(x.vector == (i < 2 ? VECTOR_DONE : EXC_GP), "a store to 0x%llx: vector %llu",
+              (unsigned long long)x.gpr[RCX], (unsigned long long)x.vector);
+    }
+    apic_write(0x20, 5u << 24);
+    CHECK(apic_read(0x20) >> 24 == 0, "the APIC id is %u", apic_read(0x20) >> 24);
+}
+
 /* Another linear address for the same page. */
 static void check_alias(void)
 {
@@ -159,6 +177,9 @@ void guest_main(void)
     check_supported(0);
     check_supported(3);
     check_alias();
+    if (hypervisor) {
+        check_messages();
+    }
     check_timer();
     check_tpr();
     if (word("bench=vmx")) { /* Bochs itself ends at an access that isn't of four bytes */

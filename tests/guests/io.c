@@ -55,7 +55,7 @@ static void check_a20(void)
 {
     volatile uint32_t *even = (uint32_t *)0x400600, *odd = (uint32_t *)0x500600;
 
-    for (unsigned way = 0; way < 3; way++) {
+    for (unsigned way = 0; way < 4; way++) {
         if (way == 0) {
             outb(0x92, (uint8_t)(inb(0x92) & 0xfc));
         } else if (way == 1) {
@@ -65,6 +65,10 @@ static void check_a20(void)
             CHECK(kbd_wait(2, 0), "the keyboard controller stays busy");
             outb(0x64, 0xd1);
             CHECK(kbd_wait(2, 0), "the keyboard controller stays busy");
+            if (way == 3) { /* QEMU's controller remembers D1 all the same */
+                outb(0x64, 0xff);
+                CHECK(kbd_wait(2, 0), "the keyboard controller stays busy");
+            }
             outb(0x60, 0xcd); /* no reset, A20 off */
         }
         *even = 0x11111111;

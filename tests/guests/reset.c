@@ -32,6 +32,14 @@ static void kbd_output(void)
     outb(0x60, 0xfe);
 }
 
+/* Another command in between: QEMU's controller remembers the first one. */
+static void kbd_late(void)
+{
+    outb(0x64, 0xd1);
+    outb(0x64, 0xff);
+    outb(0x60, 0xfe);
+}
+
 static void cf9(void) { outb(0xcf9, 0x02); outb(0xcf9, 0x06); }
 static void cf9_hot(void) { outb(0xcf9, 0x04); }
 static void port92(void) { outb(0x92, (uint8_t)(inb(0x92) & ~1u)); outb(0x92, (uint8_t)(inb(0x92) | 1u)); }
@@ -100,7 +108,7 @@ static void power_off_bytes(void)
 }
 
 static const struct { const char *name; void (*act)(void); } ways[] = {
-    { "kbd", kbd }, { "kbd-output", kbd_output }, { "kbd-word", kbd_ring_word }, { "cf9", cf9 }, { "cf9-hot", cf9_hot },
+    { "kbd", kbd }, { "kbd-output", kbd_output }, { "kbd-word", kbd_ring_word }, { "kbd-late", kbd_late }, { "cf9", cf9 }, { "cf9-hot", cf9_hot },
     { "port92", port92 }, { "triple", triple }, { "hidden-idt", hidden_idt },
     { "hidden-stack", hidden_stack }, { "acpi", acpi_reset }, { "off", power_off },
     { "off-bytes", power_off_bytes }, { "init", init_boot_cpu },

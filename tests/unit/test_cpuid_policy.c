@@ -35,7 +35,7 @@ static const struct bits hidden[] = {
     { 0x14, ANY, 'b', ~0u }, { 0x14, ANY, 'c', ~0u }, { 0x1d, ANY, 'a', ~0u },
     { 0x1e, ANY, 'b', ~0u }, { 0x1c, ANY, 'a', ~0u },
     { 0x80000001, ANY, 'c', 1u << 2 | 1u << 10 | 1u << 12 | 1u << 15 },
-    { 0x80000008, ANY, 'b', 1u << 3 | 1u << 21 },
+    { 0x80000008, ANY, 'b', 1u << 1 | 1u << 3 | 1u << 21 }, /* IRPERF, INVLPGB */
     { 0x8000000a, ANY, 'a', ~0u }, { 0x8000000a, ANY, 'b', ~0u },
     { 0x8000000a, ANY, 'c', ~0u }, { 0x8000000a, ANY, 'd', ~0u },
     { 0x8000001b, ANY, 'a', ~0u }, { 0x8000001c, ANY, 'a', ~0u }, { 0x8000001c, ANY, 'd', ~0u },

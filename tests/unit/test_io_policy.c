@@ -47,6 +47,9 @@ static void resets_are_seen(void **state)
     assert_int_equal(out(0xcf9, 1, 0x06), IO_RESET);
     assert_int_equal(out(0xcf9, 1, 0x02), IO_PASS);
     assert_int_equal(out(0xcf8, 4, 0x80000400), IO_PASS);
+    assert_int_equal(out(0xcf8, 2, 0x0600), IO_RESET);
+    assert_int_equal(out(0xcf7, 4, 0x060000), IO_RESET);
+    assert_int_equal(out(0xcf6, 4, 0x06000000), IO_RESET);
     assert_int_equal(out(0xb2, 1, 0x7e), IO_RESET);
     assert_int_equal(out(0xb2, 1, 0x7f), IO_PASS);
 }
@@ -58,7 +61,9 @@ static void the_output_port_resets_too(void **state)
     assert_int_equal(out(0x60, 1, 0xfe), IO_RESET);
     assert_int_equal(out(0x60, 1, 0xfe), IO_PASS); /* an ordinary data byte again */
     assert_int_equal(out(0x64, 1, 0xd1), IO_PASS);
-    assert_int_equal(out(0x64, 1, 0x20), IO_PASS); /* another command takes D1 back */
+    assert_int_equal(out(0x64, 1, 0x20), IO_PASS); /* another command doesn't take D1 back */
+    assert_int_equal(out(0x64, 1, 0xff), IO_PASS);
+    assert_int_equal(out(0x60, 1, 0xfe), IO_RESET);
     assert_int_equal(out(0x60, 1, 0xfe), IO_PASS);
 }
 

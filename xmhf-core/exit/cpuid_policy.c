@@ -93,7 +93,8 @@ static const struct hide extended[][2] = {
     } }},
     EXTENDED(CPUID_ADDRESS_SIZES) = {{ ANY_SUB, {
         /* #UD in guests unless the VMCB allows it (APM vol. 3, INVLPGB) */
-        .ebx = CPUID_8_8_EBX_INVLPGB | CPUID_8_8_EBX_INVLPGB_NESTED,
+        .ebx = CPUID_8_8_EBX_INVLPGB | CPUID_8_8_EBX_INVLPGB_NESTED
+            | CPUID_8_8_EBX_IRPERF,     /* its MSR is denied */
         .edx = 0xffff,                  /* INVLPGB's maximum count */
     } }},
     EXTENDED(CPUID_SVM) = HIDE_LEAF,

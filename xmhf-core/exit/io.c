@@ -7,7 +7,10 @@
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <irq/stop.h>
+#include <smp/spinlock.h>
 #include <virt/virt.h>
+
+static struct spinlock out_lock = SPINLOCK_INIT; /* what the policy was told is what the ports get */
 
 static uint32_t port_in(uint16_t port, unsigned size)
 {
@@ -52,10 +55,13 @@ static void do_out(struct vcpu *v, const struct exit *e)
 {
     uint32_t value = (uint32_t)v->regs.gpr[GPR_RAX];
 
+    spin_lock(&out_lock);
     enum io_action action = io_policy_write(e->io.port, e->io.size, &value);
-
     if (action == IO_PASS) {
         port_out(e->io.port, e->io.size, value);
+    }
+    spin_unlock(&out_lock);
+    if (action == IO_PASS) {
         return;
     }
     if (action == IO_SUSPEND) {

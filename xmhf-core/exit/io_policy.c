@@ -12,6 +12,7 @@
 #define OUTPUT_A20   2u
 #define PORT_SYSCTL 0x92   /* bit 0: fast INIT */
 #define PORT_RESET  0xcf9
+#define PORT_PCI_ADDRESS 0xcf8
 #define SLP_EN      BIT(13)
 
 #define WAK_STS     BIT(15) /* of the PM1 status register */
@@ -19,7 +20,7 @@
 static uint16_t pm1a, pm1b, pm1a_status, reset_port;
 static uint8_t reset_value;
 static uint8_t off_types;        /* bit n: SLP_TYP n is S4's or S5's */
-static atomic_bool output_port_next; /* KBD_WRITE_OUTPUT_PORT was the last command */
+static bool output_port_next;    /* KBD_WRITE_OUTPUT_PORT, and nothing at port 60h since */
 static atomic_bool wake_status;  /* a suspend was refused and WAK_STS not cleared since */
 
 void io_policy_init(const struct acpi_info *acpi)
@@ -108,15 +109,16 @@ static enum io_action keyboard_write(uint16_t first, unsigned size, uint32_t *va
 {
     uint8_t b;
 
-    if (byte_at(PORT_KBD_DATA, first, size, *value, &b)
-        && atomic_exchange(&output_port_next, false)) {
+    if (byte_at(PORT_KBD_DATA, first, size, *value, &b) && output_port_next) {
+        output_port_next = false;
         put_byte(PORT_KBD_DATA, first, value, b | OUTPUT_A20);
         return b & OUTPUT_RESET ? IO_PASS : IO_RESET;
     }
     if (!byte_at(PORT_KBD, first, size, *value, &b)) {
         return IO_PASS;
     }
-    atomic_store(&output_port_next, b == KBD_WRITE_OUTPUT_PORT);
+    /* Some controllers remember D1 over other commands. */
+    output_port_next |= b == KBD_WRITE_OUTPUT_PORT;
     if (b == KBD_A20_OFF) {
         put_byte(PORT_KBD, first, value, KBD_A20_ON);
     }
@@ -143,8 +145,9 @@ enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t *in)
         return IO_RESET;
     }
     uint32_t value = *in;
-    /* A dword at CF8 is the PCI address register and leaves CF9 alone. */
-    if (port == PORT_RESET && (value & 4)) {
+    /* A dword at CF8 is the PCI address register and leaves CF9 alone; nothing narrower does. */
+    if (byte_at(PORT_RESET, port, size, value, &b) && (b & 4)
+        && !(port == PORT_PCI_ADDRESS && size == 4)) {
         return IO_RESET;
     }
     if (reset_port && byte_at(reset_port, port, size, value, &b) && b == reset_value) {

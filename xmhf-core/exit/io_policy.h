@@ -22,7 +22,8 @@ void io_policy_fill(uint8_t *bitmap);
  * What writing `*value` of `size` bytes to `port` would do. Changes `*value` where the guest may
  * write the register but not this bit: the A20 gate stays open, since closing it would
  * move the hypervisor's own memory accesses too. Remembers the keyboard controller's
- * command D1h, whose data byte at port 60h sets gate and reset line.
+ * command D1h, whose data byte at port 60h sets gate and reset line: no other CPU may write a port
+ * before the caller has carried this one out.
  */
 enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t *value);
 

@@ -104,6 +104,7 @@ const struct msr_rule msr_rules[] = {
     { 0xc0000080, 0xc0000080, HELD, HELD, "EFER: switched with the guest" },
     { 0xc0000081, 0xc0000084, PASS, PASS, "STAR, LSTAR, CSTAR, SFMASK: we use no SYSCALL" },
     { 0xc00000e7, 0xc00000e8, PASS, DENY, "MPERF, APERF, read-only form" },
+    { 0xc00000e9, 0xc00000e9, DENY, DENY, "IRPerfCount: would count a PAL's instructions" },
     { 0xc0000100, 0xc0000102, PASS, PASS, "FS_BASE, GS_BASE, KERNEL_GS_BASE: switched with "
       "the guest; written at each context switch" },
     { 0xc0000103, 0xc0000103, PASS, PASS, "TSC_AUX: we don't use it" },

@@ -75,6 +75,9 @@ void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value)
     if (apic_is_x2apic()) {
         return; /* the page is no APIC then: the store goes nowhere (SDM vol. 3, 11.12.2) */
     }
+    if (offset <= APIC_ID) {
+        return; /* kicks go by the id; the two before it are reserved, and an MSI to QEMU */
+    }
     if (offset == APIC_ICR) {
         struct icr icr = icr_decode_xapic(value, apic_read(APIC_ICR2));
         if (carry_out(v, &icr, false)) {
@@ -163,6 +166,7 @@ void ipi_take_signals(struct vcpu *v)
             virt->park(v); /* the wait is in the guest, where a SIPI exits */
             return;
         }
+        atomic_fetch_and(&v->requests, ~REQ_NMI); /* no use for it before the SIPI, see drop_nmis */
         while (!atomic_load(&v->requests)) {
             virt->park(v);
             drop_nmis(v);

@@ -161,10 +161,11 @@ static void choose_leaves(void)
     }
 }
 
-/* Only writes to the APIC page exit, where INIT and SIPI must pass through us. */
+/* Only writes to the APIC page exit, where INIT and SIPI must pass through us. What lies behind
+ * it is where devices write their interrupts, INIT among them: no place for a CPU's stores. */
 static int trap_apic(void)
 {
-    return ipi_traps_icr() ? nested_map(&guest_nested, gpa(APIC_PAGE), hpa(APIC_PAGE), PAGE_SIZE,
+    return ipi_traps_icr() ? nested_map(&guest_nested, gpa(APIC_PAGE), hpa(APIC_PAGE), MSI_SIZE,
                                         ACCESS_READ, MT_UC, 1)
                            : 0;
 }

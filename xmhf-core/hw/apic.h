@@ -18,6 +18,7 @@
 #define APIC_TIMER 0x320
 
 #define APIC_PAGE 0xfee00000ULL
+#define MSI_SIZE  0x100000ULL /* from there on: where interrupt messages go (SDM vol. 3, 11.11.1) */
 
 /* Map the xAPIC page. Boot CPU, once, after host_map_init. */
 void apic_init(void);

@@ -61,12 +61,15 @@ void stop_wipe(void)
         if (vcpus[i]->in_sandbox) {
             memset(&vcpus[i]->regs, 0, sizeof(vcpus[i]->regs));
         }
-        if (atomic_load(&vcpus[i]->online)) { /* its stacks are mapped */
-            host_wipe_stacks(i, align_down(hw_rsp(), 8));
-        }
     }
     if (hypapp.wipe) {
         hypapp.wipe();
+    }
+    /* Stacks last: a stopped CPU that an NMI finds without its stack may fault. */
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        if (atomic_load(&vcpus[i]->online)) { /* its stacks are mapped */
+            host_wipe_stacks(i, align_down(hw_rsp(), 8));
+        }
     }
 }
 
