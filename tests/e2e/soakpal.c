@@ -2,7 +2,9 @@
 /*
  * PALs that live and die on all CPUs, counted.   soakpal run SECONDS WORKERS
  * Workers register, call from wandering CPUs, unregister, die by faults, leave without a
- * word; some are killed at any moment. Ends with counts, which must agree.
+ * word; some are killed at any moment. Each counts its own, one store for each event, and holds
+ * one PAL at a time; so one that ended by itself has as many ends as registrations, and one
+ * that was killed has just as many or one end less, as it was killed without a PAL or with one.
  *
  *   soakpal drain   asks for all PAL memory, so that what dead processes left is collected
  */
@@ -18,10 +20,14 @@
 #define WORKERS_MAX 32
 #define STACK_PAGES 1
 
+/* Of all workers that had the same place, one after the other. */
 struct counts {
-    atomic_ulong registered, calls, unregistered, deaths, left, killed, no_memory, paged_out, wrong;
+    atomic_ulong registered, calls, unregistered, deaths, left, no_memory, paged_out, wrong;
 };
-static struct counts *counts;
+static struct counts *all;   /* shared, one for each place, then the parent's own */
+static struct counts *counts; /* this process' */
+static unsigned long held[WORKERS_MAX]; /* PALs without an end, of workers that were killed */
+static unsigned long asked, killed;     /* to die, dead */
 
 typedef uint64_t (PAL_ABI *fn)(uint64_t *words, uint64_t n, volatile uint64_t *data);
 
@@ -104,10 +110,24 @@ static void page_out(const struct pal *p)
     }
 }
 
+/* One call; false if it ended in a signal. */
+static bool call(const struct pal *p, uint64_t words[20], uint64_t *result)
+{
+    if (CATCH()) {
+        *result = ((fn)(uintptr_t)p->entry)(words, 20, p->data);
+        tap_armed = 0;
+        return true;
+    }
+    printf("signal %d at %p, last death 0x%llx, code at %p\n", (int)tap_signal, tap_address,
+           (unsigned long long)pal_info(XMHF_INFO_LAST_DEATH), p->entry);
+    wrong("a call ended in a signal");
+    return false;
+}
+
 static void live(uint64_t *state)
 {
     uint64_t words[20], plain[20];
-    uint64_t rounds = 1 + tap_random(state) % 20;
+    uint64_t rounds = 1 + tap_random(state) % 20, result;
     struct pal p;
 
     if (!begin(&p, (const void *)(uintptr_t)work, 1 + tap_random(state) % 12)) {
@@ -121,13 +141,16 @@ static void live(uint64_t *state)
         if (tap_random(state) % 16 == 0) {
             page_out(&p);
         }
-        if (((fn)(uintptr_t)p.entry)(words, 20, p.data) != expected(plain, 20, i) ||
+        if (!call(&p, words, &result)) {
+            break;
+        }
+        if (result != expected(plain, 20, i) ||
             memcmp(words, plain, sizeof(words)) != 0) {
             wrong("a call's result");
         }
         counts->calls++;
     }
-    if (tap_random(state) % 4 == 0) {
+    if (tap_random(state) % 2 == 0) {
         counts->left++;
         _exit(0); /* without a word */
     }
@@ -173,16 +196,36 @@ static void worker(uint64_t state)
     }
 }
 
-static pid_t start(uint64_t *state)
+static pid_t start(uint64_t *state, unsigned place)
 {
     uint64_t seed = tap_random(state) | 1;
     pid_t pid = fork();
 
     if (pid == 0) {
+        counts = &all[place];
         worker(seed);
         _exit(0);
     }
     return pid;
+}
+
+/* A worker has ended: its registrations and its ends must agree. */
+static void judge(unsigned place, int status)
+{
+    const struct counts *c = &all[place];
+    unsigned long ends = c->unregistered + c->deaths + c->left;
+    unsigned long open = c->registered - ends - held[place];
+    bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+
+    if (WIFSIGNALED(status) && !was_killed) {
+        printf("signal %d\n", WTERMSIG(status));
+        wrong("a worker died of a signal");
+    }
+    if (open > was_killed) {
+        wrong(was_killed ? "a killed worker's count" : "the count of a worker that left");
+    }
+    held[place] += open;
+    killed += was_killed;
 }
 
 /* Replace workers that have left, and kill one now and then. */
@@ -192,16 +235,47 @@ static void tend(pid_t *pid, unsigned n, uint64_t *state)
 
     for (unsigned i = 0; i < n; i++) {
         if (pid[i] > 0 && waitpid(pid[i], &status, WNOHANG) == pid[i]) {
-            if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) {
-                wrong("a worker died of a signal");
-            }
-            pid[i] = start(state);
+            judge(i, status);
+            pid[i] = start(state, i);
         }
     }
     if (tap_random(state) % 8 == 0) {
         kill(pid[tap_random(state) % n], SIGKILL);
-        counts->killed++;
+        asked++;
     }
+}
+
+/* Shared counts, all zero. */
+static void make_counts(void)
+{
+    all = mmap(NULL, (WORKERS_MAX + 1) * sizeof(*all), PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    counts = &all[WORKERS_MAX];
+}
+
+static int report(unsigned n)
+{
+    struct counts sum = { 0 };
+    unsigned long open = 0;
+
+    for (unsigned i = 0; i <= WORKERS_MAX; i++) {
+        sum.registered += all[i].registered;
+        sum.calls += all[i].calls;
+        sum.unregistered += all[i].unregistered;
+        sum.deaths += all[i].deaths;
+        sum.left += all[i].left;
+        sum.no_memory += all[i].no_memory;
+        sum.paged_out += all[i].paged_out;
+        sum.wrong += all[i].wrong;
+        open += i < WORKERS_MAX ? held[i] : 0;
+    }
+    printf("registered %lu calls %lu unregistered %lu deaths %lu left %lu killed %lu held %lu "
+           "no_memory %lu paged_out %lu wrong %lu\n",
+           sum.registered, sum.calls, sum.unregistered, sum.deaths, sum.left, killed, open,
+           sum.no_memory, sum.paged_out, sum.wrong);
+    bool exact = sum.registered == sum.unregistered + sum.deaths + sum.left + open
+        && killed <= asked + n; /* more: somebody else kills, the kernel without memory */
+    return exact && sum.wrong == 0 ? 0 : 1;
 }
 
 static int run(unsigned seconds, unsigned n)
@@ -209,10 +283,11 @@ static int run(unsigned seconds, unsigned n)
     pid_t pid[WORKERS_MAX];
     uint64_t state = (uint64_t)time(NULL) * 2654435761u | 1;
     time_t end = time(NULL) + seconds;
+    int status;
 
-    counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    make_counts();
     for (unsigned i = 0; i < n; i++) {
-        pid[i] = start(&state);
+        pid[i] = start(&state, i);
     }
     while (time(NULL) < end) {
         usleep(50000);
@@ -220,16 +295,10 @@ static int run(unsigned seconds, unsigned n)
     }
     for (unsigned i = 0; i < n; i++) {
         kill(pid[i], SIGKILL);
-        waitpid(pid[i], NULL, 0);
+        waitpid(pid[i], &status, 0);
+        judge(i, status);
     }
-    printf("registered %lu calls %lu unregistered %lu deaths %lu left %lu killed %lu "
-           "ended %u no_memory %lu paged_out %lu wrong %lu\n",
-           counts->registered, counts->calls, counts->unregistered, counts->deaths, counts->left,
-           counts->killed, n, counts->no_memory, counts->paged_out, counts->wrong);
-    /* A PAL has at most one end; one without was held by a worker that was killed. */
-    unsigned long ends = counts->unregistered + counts->deaths + counts->left;
-    bool exact = ends <= counts->registered && counts->registered - ends <= counts->killed + n;
-    return exact && counts->wrong == 0 ? 0 : 1;
+    return report(n);
 }
 
 /* The largest PAL there is room for must be about the pool itself. */
@@ -238,7 +307,7 @@ static int drain(void)
     uint64_t total = pal_info(XMHF_INFO_POOL_TOTAL);
     struct pal p;
 
-    counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    make_counts();
     for (uint64_t pages = total - total / 4; pages > total / 2; pages--) { /* the quota, and less */
         if (begin(&p, (const void *)(uintptr_t)work, pages)) {
             bool good = pal_unregister(&p) == TV_OK;
