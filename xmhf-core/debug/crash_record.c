@@ -11,8 +11,7 @@
  * these: see notes/crash-record.md for what was measured. */
 #define LOW_FLOOR   0x90000ULL
 #define LOW_LIMIT   0x9f000ULL
-#define HIGH_FLOOR  MIB(160) /* room for a protected range of 64 MiB in between; below the top of RAM under 4 GiB */
-#define HIGH_LIMIT  MIB(24)
+#define HIGH_LIMIT  MIB(24) /* below the top of RAM under 4 GiB */
 
 void crash_places(const struct boot_mem *map, unsigned count, const struct boot_mem *protected,
                   uint64_t place[CRASH_COPIES])
@@ -28,9 +27,8 @@ void crash_places(const struct boot_mem *map, unsigned count, const struct boot_
     place[0] = place[1] = 0;
     (void)e820_find_high(map, count, PAGE_SIZE, PAGE_SIZE, LOW_FLOOR, LOW_LIMIT, NULL, 0, &place[0]);
     if (top > HIGH_LIMIT + MIB(1)) {
-        uint64_t floor = top > HIGH_FLOOR + MIB(1) ? top - HIGH_FLOOR : MIB(1);
-        (void)e820_find_high(map, count, PAGE_SIZE, PAGE_SIZE, floor, top - HIGH_LIMIT,
-                             protected, 1, &place[1]);
+        (void)e820_find_high(map, count, PAGE_SIZE, PAGE_SIZE, MIB(1), top - HIGH_LIMIT,
+                             protected, 1, &place[1]); /* below it, if it is large */
     }
 }
 
