@@ -22,6 +22,9 @@ AGENT = ["-chardev", "socket,id=agent,path=agent,server=on,wait=off",
          "-device", "isa-serial,chardev=agent,index=2,irq=5"]
 # A machine that resets or powers off stays, stopped, with all of its memory.
 PAUSE = ["-action", "shutdown=pause"]
+# Memory that can be written from outside.
+MEMORY_FILE = ["-object", "memory-backend-file,id=ram,mem-path=ram,share=on,size={}M",
+               "-machine", "memory-backend=ram"]
 # More CPUs than the host has run out of step: a clock that all share keeps Linux calm.
 STEADY = "tsc=unstable clocksource=acpi_pm"
 RESET_VECTOR = 0xfffffff0
@@ -205,12 +208,15 @@ class QemuMachine(Machine):
     """In QEMU, driven by QMP.
 
     `smp` is QEMU's -smp value. `one_core` is for PALs on several CPUs at once (notes/testing.md).
+    `writable` makes poke() possible.
     """
     KERNEL, PORT = "amd64", "ttyS2"
 
     def __init__(self, machines, smp="2", mem=MEMORY, hypervisor=True, adds=(), append="",
-                 hv_append="", modules=(), qemu_args=(), guest=None, one_core=False):
+                 hv_append="", modules=(), qemu_args=(), guest=None, one_core=False, writable=False):
         super().__init__(machines, mem)
+        if writable:
+            qemu_args = [*qemu_args, *(arg.format(mem) for arg in MEMORY_FILE)]
         self.args = types.SimpleNamespace(
             icount=False, cpu_model=None, one_core=one_core, cpus=smp, mem=mem, qmp=str(self.folder / "qmp"),
             qemu_arg=[*AGENT, *PAUSE, *qemu_args], boot="kernel", hv_append=hv_append)
@@ -249,6 +255,16 @@ class QemuMachine(Machine):
             data = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
         path.unlink()
         return data
+
+    def stopped_memory(self):
+        """After stopped(): all memory below 4 GiB, as bytes-like object."""
+        return self.dump()
+
+    def poke(self, address, data):
+        """After stopped(): write physical memory."""
+        with open(self.folder / "ram", "r+b") as handle:
+            handle.seek(address)
+            handle.write(data)
 
     def search(self, secret):
         """Where in physical memory any 8 aligned bytes of the secret are."""
@@ -332,9 +348,9 @@ class BochsMachine(Machine):
     KERNEL, PORT = "cloud-amd64", "ttyS1"
 
     def __init__(self, machines, smp="2", mem=None, hypervisor=True, adds=(), append="",
-                 hv_append="", modules=(), guest=None, one_core=True):
+                 hv_append="", modules=(), guest=None, one_core=True, writable=True):
         super().__init__(machines, mem or machines.memory)
-        del one_core
+        del one_core, writable
         args = types.SimpleNamespace(cpu_model=None, cpus=int(smp), mem=self.mem, boot="grub-mb2",
                                      hv_append=hv_append)
         files = types.SimpleNamespace(
@@ -386,6 +402,13 @@ class BochsMachine(Machine):
         data = self.linear(start, size)
         self.debugger.send("c")
         return memoryview(data)
+
+    def stopped_memory(self):
+        return self.linear(0, self.mem << 20)
+
+    def poke(self, address, data):
+        for at, byte in enumerate(data, address):
+            self.debugger(f"setpmem {at:#x} 1 {byte:#x}")
 
     def search(self, secret):
         """Where in physical memory any 8 aligned bytes of the secret are. In a machine that runs the
