@@ -159,8 +159,8 @@ def test_soak_long(machines):
 
 def test_exit_duration(machines):
     """No exit keeps a guest waiting for more than 200,000 instructions."""
-    script = ("palabuse fuzz 5000 1 >/dev/null; pal_test 20 >pal.out || cat pal.out; "
-              "pal_attack >/dev/null; demo_pal >/dev/null; hvinfo")
+    script = ("for c in 'palabuse fuzz 5000 1' 'pal_test 20' pal_attack demo_pal; do "
+              "$c >out || { cat out; echo \"$c failed\"; exit 1; }; done; hvinfo")
     # In Bochs the TSC counts instructions anyway.
     count = ["--icount"] if machines.args.bench == "svm" else ["--cpus", "1"]
     run = machines.run(["sh", "-c", script], *count, "--hv-append", "measure", "--timeout", "900",
