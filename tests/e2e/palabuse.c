@@ -4,8 +4,9 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * usage: palabuse foreign [PROTECTED-ADDRESS] | palabuse fuzz COUNT SEED
- * Prints what was refused and how; exit status 0 if all went as it must.
+ * usage: palabuse foreign PROTECTED-ADDRESS FILE... | palabuse fuzz COUNT SEED
+ * Prints what was refused and how; exit status 0 if all went as it must. Wants to be root, and
+ * Linux' option iomem=relaxed: without it /dev/mem doesn't have the local APIC.
  */
 #define _GNU_SOURCE
 #include "hypercall.h"
@@ -17,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <xmhf/hypercall.h>
 #include <xmhf/trustvisor.h>
@@ -75,6 +78,14 @@ static void describe(void)
 	entry = (uintptr_t)memory;
 }
 
+static void must_be(int good, const char *what, const char *how)
+{
+	if (!good) {
+		printf("BAD: %s %s\n", what, how);
+		failures++;
+	}
+}
+
 static void good_registration(void)
 {
 	fill_memory();
@@ -106,18 +117,9 @@ static void must_refuse(const char *what)
 	memcpy(before, memory, sizeof before);
 	error = register_now();
 	printf("%s: %s\n", what, name_of(error));
-	if (error == TV_OK || strcmp(name_of(error), "an unknown value") == 0) {
-		printf("BAD: %s was not refused (0x%llx)\n", what, (unsigned long long)error);
-		failures++;
-	}
-	if (memcmp(before, memory, sizeof before) != 0) {
-		printf("BAD: %s changed the caller's memory\n", what);
-		failures++;
-	}
-	if (pool_free() != free_before) {
-		printf("BAD: %s changed the number of free pool pages\n", what);
-		failures++;
-	}
+	must_be(error != TV_OK && strcmp(name_of(error), "an unknown value") != 0, what, "was not refused");
+	must_be(memcmp(before, memory, sizeof before) == 0, what, "changed the caller's memory");
+	must_be(pool_free() == free_before, what, "changed the number of free pool pages");
 	good_registration();
 }
 
@@ -150,15 +152,22 @@ static void structural_cases(void)
 	entry += PAGE - 1; must_refuse("an entry without room for the stub");
 }
 
-/* DATA at a mapping that is not the caller's to write. */
+/* Each section in turn at a mapping that is not the caller's to write. */
 static void foreign_case(const char *what, void *at)
 {
-	if (at == MAP_FAILED) {
-		printf("%s: cannot be mapped here\n", what);
+	static const char *const section[] = { "CODE", "DATA", "STACK", "PARAM" };
+	char name[128];
+
+	must_be(at != MAP_FAILED, what, "cannot be mapped");
+	if (at == MAP_FAILED)
 		return;
+	for (unsigned i = 0; i < 4; i++) {
+		sections.sections[i].start_addr = (uintptr_t)at;
+		if (i == 0)
+			entry = (uintptr_t)at;
+		snprintf(name, sizeof name, "%s as %s", what, section[i]);
+		must_refuse(name);
 	}
-	sections.sections[1].start_addr = (uintptr_t)at;
-	must_refuse(what);
 }
 
 static void *map_physical(uint64_t address)
@@ -172,23 +181,111 @@ static void *map_physical(uint64_t address)
 	return at;
 }
 
-static void foreign_cases(uint64_t protected_address)
+static void physical_cases(uint64_t protected_address)
 {
-	int file = open("/bin/busybox", O_RDONLY | O_CLOEXEC);
-	volatile uint8_t *zero = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint8_t *other;
-
-	(void)zero[0]; /* now it is the kernel's zero page */
-	foreign_case("the zero page", (void *)(uintptr_t)zero);
-	foreign_case("a file's page, private", mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0));
-	foreign_case("a file's page, shared", mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0));
-	foreign_case("an unmapped address", (void *)0x10000);
 	foreign_case("the local APIC", map_physical(0xfee00000));
 	foreign_case("the HPET", map_physical(0xfed00000));
 	foreign_case("the BIOS ROM", map_physical(0xf0000));
 	foreign_case("the video memory", map_physical(0xa0000));
-	if (protected_address)
-		foreign_case("the protected range", map_physical(protected_address));
+	foreign_case("the protected range", map_physical(protected_address));
+}
+
+/* As a user who may only read these files. */
+static void file_cases(char **path, int count)
+{
+	char name[128];
+
+	for (int i = 0; i < count; i++) {
+		const char *base = strrchr(path[i], '/') ? strrchr(path[i], '/') + 1 : path[i];
+		int fd = open(path[i], O_RDONLY | O_CLOEXEC);
+
+		snprintf(name, sizeof name, "%s, private", base);
+		foreign_case(name, mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0));
+		snprintf(name, sizeof name, "%s, shared", base);
+		foreign_case(name, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
+		close(fd);
+	}
+}
+
+/* --- another process that has the same pages ----------------------------------- */
+
+struct view { const uint8_t *at; size_t size; uint64_t sum; };
+
+static uint64_t sum_of(const struct view *v)
+{
+	uint64_t sum = 0xcbf29ce484222325ull; /* FNV-1a */
+
+	for (size_t i = 0; i < v->size; i++)
+		sum = (sum ^ v->at[i]) * 0x100000001b3ull;
+	return sum;
+}
+
+/* Hold the files and the zero page, and say by the status whether they stayed what they were. */
+static void witness(char **path, int count, int ready, int end)
+{
+	struct view view[16] = { { 0 } };
+	unsigned changed = 0;
+	char c = 0;
+
+	for (int i = 0; i <= count && i < 16; i++) {
+		int fd = i < count ? open(path[i], O_RDONLY | O_CLOEXEC) : -1;
+		struct stat st = { .st_size = PAGE };
+
+		if (i < count && fstat(fd, &st) != 0)
+			_exit(1);
+		view[i].size = (size_t)st.st_size;
+		view[i].at = mmap(NULL, view[i].size, PROT_READ, i < count ? MAP_SHARED
+				  : MAP_PRIVATE | MAP_ANONYMOUS, fd, 0);
+		if (view[i].at == MAP_FAILED)
+			_exit(1);
+		view[i].sum = sum_of(&view[i]);
+	}
+	if (write(ready, &c, 1) != 1 || read(end, &c, 1) != 1)
+		_exit(1);
+	for (int i = 0; i <= count && i < 16; i++)
+		changed += sum_of(&view[i]) != view[i].sum;
+	_exit(changed == 0 ? 0 : 2);
+}
+
+static pid_t start_witness(char **path, int count, int *end)
+{
+	int ready[2], go[2];
+	pid_t pid;
+	char c;
+
+	if (pipe(ready) != 0 || pipe(go) != 0 || (pid = fork()) < 0)
+		return -1;
+	if (pid == 0)
+		witness(path, count, ready[1], go[0]);
+	close(ready[1]); /* the witness' end tells that it failed */
+	*end = go[1];
+	return read(ready[0], &c, 1) == 1 ? pid : -1;
+}
+
+static void ask_witness(pid_t pid, int end, int count)
+{
+	int status = -1;
+
+	must_be(pid > 0 && write(end, "", 1) == 1 && waitpid(pid, &status, 0) == pid, "the witness", "is not there");
+	must_be(status == 0, "another process", "sees other bytes than before, or died");
+	if (status == 0)
+		printf("another process: %d files and the zero page are as before\n", count);
+}
+
+static void foreign_cases(uint64_t protected_address, char **path, int count)
+{
+	volatile uint8_t *zero = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int end = -1;
+	pid_t pid = start_witness(path, count, &end);
+	uint8_t *other;
+
+	must_be(pid > 0, "the witness", "did not start");
+	(void)zero[0]; /* now it is the kernel's zero page */
+	physical_cases(protected_address);
+	must_be(setgid(65534) == 0 && setuid(65534) == 0, "nobody", "can't be impersonated");
+	foreign_case("the zero page", (void *)(uintptr_t)zero);
+	foreign_case("an unmapped address", (void *)0x10000);
+	file_cases(path, count);
 
 	/* Another PAL's section: register one, then use its DATA for a second. */
 	other = memory;
@@ -201,17 +298,12 @@ static void foreign_cases(uint64_t protected_address)
 	memory = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	good_registration();
-	foreign_case("another PAL's section", other + PAGE);
+	foreign_case("another PAL's DATA", other + PAGE);
 	entry = (uintptr_t)other;
 	must_refuse("another PAL's entry");
-	if (hypercall(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) != TV_OK) {
-		printf("BAD: unregistering was refused\n");
-		failures++;
-	}
-	if (guarded(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) == TV_OK) {
-		printf("BAD: unregistering twice was accepted\n");
-		failures++;
-	}
+	must_be(hypercall(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) == TV_OK, "unregistering", "was refused");
+	must_be(guarded(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) != TV_OK, "unregistering twice", "was accepted");
+	ask_witness(pid, end, count);
 }
 
 /* --- random hypercalls -------------------------------------------------------- */
@@ -271,8 +363,10 @@ static void fuzz(unsigned long count, uint64_t seed)
 	unsigned long faults = 0, registered = 0;
 	uint64_t free_before = pool_free(), result;
 
-	for (uint64_t command = 0; command < 65536; command++)
-		faults += guarded(command, 0, 0, 0, 0) == FAULT;
+	for (uint64_t command = 0; command < 65536; command++) {
+		result = guarded(command, 0, 0, 0, 0);
+		faults += result == FAULT;
+	}
 	printf("commands 0 to 65535 with no arguments: %lu faults\n", faults);
 	faults = 0;
 	random_state = seed | 1;
@@ -320,11 +414,11 @@ int main(int argc, char **argv)
 	good_registration();
 	if (argc == 4 && strcmp(argv[1], "fuzz") == 0) {
 		fuzz(strtoul(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
-	} else if (argc >= 2 && strcmp(argv[1], "foreign") == 0) {
+	} else if (argc > 3 && strcmp(argv[1], "foreign") == 0) {
 		structural_cases();
-		foreign_cases(argc > 2 ? strtoull(argv[2], NULL, 0) : 0);
+		foreign_cases(strtoull(argv[2], NULL, 0), argv + 3, argc - 3);
 	} else {
-		fprintf(stderr, "usage: palabuse foreign [PROTECTED-ADDRESS] | fuzz COUNT SEED\n");
+		fprintf(stderr, "usage: palabuse foreign PROTECTED-ADDRESS FILE... | fuzz COUNT SEED\n");
 		return 2;
 	}
 	puts(failures ? "some went wrong" : "all as it must be");

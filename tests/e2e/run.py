@@ -357,18 +357,45 @@ def test_pal_secret_control(machines):
     return "without the hypervisor the same search found the secret in kcore and in the process"
 
 
+# What palabuse tries to register, and how it must be refused.
+FAULT = "a fault in the caller"
+FOREIGN = {"the local APIC": "NOT_RAM", "the HPET": "NOT_RAM", "the BIOS ROM": "NOT_RAM",
+           "the video memory": "NOT_RAM", "the protected range": "NOT_RAM", "the zero page": FAULT,
+           "an unmapped address": FAULT, "libc.so.6, private": FAULT, "libc.so.6, shared": FAULT,
+           "su, private": FAULT, "su, shared": FAULT, "busybox, private": FAULT, "busybox, shared": FAULT,
+           "another PAL's DATA": "OVERLAP"}
+
+
+def libc_folder(machines):
+    """The host's C library for the guest, which has none of its own. (A file by itself would be
+    taken for a program that can't run there.)"""
+    folder = machines.scratch / "lib"
+    folder.mkdir(exist_ok=True)
+    found = base.run(["gcc", "-print-file-name=libc.so.6"], "ask for the C library").strip()
+    shutil.copyfile(found, folder / "libc.so.6")
+    return folder
+
+
 def test_pal_foreign(machines):
     """Registrations that are malformed, or of memory that is not the caller's to write."""
     range_line = machines.run(["true"]).ended_well().logged(
         r"^\[xmhf\] protected range: \d+ KiB at (0x[0-9a-f]+)")
-    script = ("sha256sum /bin/busybox >before; palabuse foreign $1 || exit 1; "
-              "sha256sum /bin/busybox | cmp - before && echo file unchanged")
-    run = machines.run(["sh", "-c", script, "sh", range_line.group(1)],
-                       adds=[machines.compile("palabuse")]).ended_well()
-    check("BAD:" not in run.text() and "file unchanged" in run.text(), run.text())
+    # busybox is su too; the copy is a set-uid program of root's, as /bin/su is.
+    script = ("cp /bin/busybox su; chmod 4755 su; f='lib/libc.so.6 su /bin/busybox'; ls -l su; "
+              "sha256sum $f >before; palabuse foreign $1 $f || exit 1; sha256sum $f | cmp - before && echo files unchanged")
+    run = machines.run(["sh", "-c", script, "sh", range_line.group(1)], "--append", "iomem=relaxed",
+                       adds=[machines.compile("palabuse"), libc_folder(machines)])
+    run.ended_well()
+    check("BAD:" not in run.text(), run.text())
+    for line in ("-rwsr-xr-x", "another process: 3 files and the zero page are as before", "files unchanged"):
+        check(line in run.text(), f"no \"{line}\" in:\n{run.text()}")
+    for what, how in FOREIGN.items():
+        for section in ("CODE", "DATA", "STACK", "PARAM"):
+            check(f"{what} as {section}: {how}\n" in run.text(), f"{what} as {section} was not {how}:\n{run.text()}")
     refused = len(re.findall(r": (?:[A-Z_]{3,}|a fault in the caller)$", run.text(), re.M))
-    check(refused > 25, f"only {refused} cases were tried:\n{run.text()}")
-    return f"{refused} bad registrations refused; no byte, file or pool page changed by them"
+    check(refused >= 21 + 4 * len(FOREIGN) + 1, f"only {refused} cases were tried:\n{run.text()}")
+    return (f"{refused} bad registrations refused, {len(FOREIGN)} kinds of foreign memory among them; no byte, "
+            "file or pool page changed by them, no other process sees a change")
 
 
 def fuzz(machines, count):
