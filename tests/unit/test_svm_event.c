@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* NMIs on AMD: when one may be injected, and that the core's own single step leaves no trace. */
+/* Events on AMD: which interrupted deliveries are made again; when an NMI may be injected, and
+ * that the core's own single step leaves no trace. */
 #include "unit.h"
 
 #include "fake/machine.h"
@@ -114,6 +115,64 @@ static void an_interrupted_delivery_unblocks(void **state)
     assert_false(svm_nmi_ready(&v));
 }
 
+/* An exit while this was being delivered; then the next entry. What that injects, 0: nothing. */
+static uint64_t interrupted(uint64_t info)
+{
+    guest_with(RFLAGS_IF, CR0_PE, 0);
+    os.exit_int_info = info;
+    svm_save_event(&v);
+    if (!svm_event_queued(&v)) {
+        return 0;
+    }
+    svm_load_event(&v);
+    assert_false(svm_event_queued(&v)); /* once */
+    return os.event_inj;
+}
+
+static uint64_t event_of(enum event_type type, unsigned vector)
+{
+    return SVM_EVENT_VALID | (uint64_t)type << 8 | vector;
+}
+
+static void an_interrupted_delivery_is_made_again(void **state)
+{
+    const uint64_t again[] = {
+        event_of(EVENT_INTR, 0x20), event_of(EVENT_INTR, 0xff), event_of(EVENT_NMI, EXC_NMI),
+        event_of(EVENT_EXCEPTION, EXC_DB), event_of(EVENT_EXCEPTION, EXC_DE), event_of(EVENT_EXCEPTION, EXC_UD),
+        event_of(EVENT_EXCEPTION, EXC_AC) | SVM_EVENT_HAS_ERROR,
+        event_of(EVENT_EXCEPTION, EXC_DF) | SVM_EVENT_HAS_ERROR,
+        event_of(EVENT_EXCEPTION, EXC_PF) | SVM_EVENT_HAS_ERROR | 0xdULL << 32,
+        event_of(EVENT_EXCEPTION, EXC_GP) | SVM_EVENT_HAS_ERROR | 0xfff8ULL << 32,
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(again); i++) {
+        assert_int_equal(interrupted(again[i]), again[i]);
+    }
+}
+
+/* RIP is still at these instructions: they run again. */
+static void a_software_interrupt_is_not(void **state)
+{
+    (void)state;
+    assert_int_equal(interrupted(event_of(EVENT_SOFT_INT, 0x80)), 0);
+    assert_int_equal(interrupted(event_of(EVENT_SOFT_INT, EXC_PF)), 0);
+    assert_int_equal(interrupted(event_of(EVENT_EXCEPTION, EXC_BP)), 0);
+    assert_int_equal(interrupted(event_of(EVENT_EXCEPTION, EXC_OF)), 0);
+}
+
+static void nor_is_one_of_the_sandbox(void **state)
+{
+    static struct vmcb sandbox;
+
+    (void)state;
+    guest_with(0, CR0_PE, 0);
+    sandbox.exit_int_info = event_of(EVENT_EXCEPTION, EXC_PF) | SVM_EVENT_HAS_ERROR;
+    cpu.active = &sandbox;
+    svm_save_event(&v);
+    assert_false(svm_event_queued(&v));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +181,9 @@ int main(void)
         cmocka_unit_test(a_step_over_a_shadow_ends_with_the_guests_own_tf),
         cmocka_unit_test(blocked_until_the_iret_has_run),
         cmocka_unit_test(an_interrupted_delivery_unblocks),
+        cmocka_unit_test(an_interrupted_delivery_is_made_again),
+        cmocka_unit_test(a_software_interrupt_is_not),
+        cmocka_unit_test(nor_is_one_of_the_sandbox),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

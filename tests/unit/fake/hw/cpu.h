@@ -9,9 +9,10 @@ struct hw_table { uint16_t limit; uint64_t base; } __attribute__((packed));
 
 void hw_sgdt(struct hw_table *t);
 void hw_sidt(struct hw_table *t);
-void hw_iret(void);
-void hw_interrupt_window(void);
 void hw_clgi(void);
 void hw_stgi(void);
+void hw_interrupt_window(void);
+void hw_park_svm(const void *wake);
+void hw_iret(void);
 
 #endif

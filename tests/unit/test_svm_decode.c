@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* SVM: what is intercepted, each exit code's meaning, and which CPUs are refused. */
+#include "unit.h"
+
+#include "fake/machine.h"
+#include <debug/log.h>
+#include <exit/io_policy.h>
+#include <guest/state.h>
+#include <guest/walk.h>
+#include <hw/cpu.h>
+#include <hw/insn.h>
+#include <irq/stop.h>
+#include <mm/pool.h>
+#include <virt/svm/caps.h>
+#include <virt/svm/svm.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+
+extern const struct virt_ops svm_ops;
+
+/* --- the rest of the back end and the core ------------------------------------------------ */
+
+static uint8_t pages[16][PAGE_SIZE] __attribute__((aligned(4096)));
+static unsigned used;
+const struct nested_format npt_format;
+
+void *pool_boot_pages(size_t n)
+{
+    void *p = pages[used];
+
+    used += (unsigned)n;
+    assert_true(used <= ARRAY_SIZE(pages));
+    return p;
+}
+
+hpa_t core_hpa(const void *va) { return hpa((uintptr_t)va); }
+void io_policy_fill(uint8_t *bitmap) { (void)bitmap; }
+void log_line(const char *fmt, ...) { (void)fmt; }
+void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
+void kick(struct vcpu *v) { (void)v; }
+void hw_clgi(void) { }
+void hw_stgi(void) { }
+void hw_interrupt_window(void) { }
+void hw_park_svm(const void *wake) { (void)wake; }
+void state_reset(struct vcpu_state *s) { memset(s, 0, sizeof(*s)); }
+void svm_sandbox_init(struct vcpu *v) { (void)v; }
+void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb) { (void)v, (void)sb; }
+void svm_sandbox_leave(struct vcpu *v) { (void)v; }
+void svm_sandbox_forget(struct vcpu *v, uint64_t tag) { (void)v, (void)tag; }
+void svm_set_state(struct vcpu *v, const struct vcpu_state *s) { (void)v, (void)s; }
+void svm_get_paging(struct vcpu *v, struct guest_paging *p) { (void)v, (void)p; }
+void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s) { (void)v, (void)i, (void)s; }
+bool svm_held_read(struct vcpu *v, uint32_t msr, uint64_t *value) { (void)v, (void)msr, (void)value; return false; }
+bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value) { (void)v, (void)msr, (void)value; return false; }
+void svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value) { (void)v, (void)cr, (void)value; }
+
+/* virt/svm/entry.S: the guest runs and exits, as `at_exit` says. */
+static struct vmcb at_exit, at_entry;
+static unsigned windows;
+
+void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa, const struct vmcb *vmcb);
+void svm_vmsave(uint64_t vmcb);
+void svm_gif_window(void);
+
+void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa, const struct vmcb *vmcb)
+{
+    struct vmcb *c = (struct vmcb *)(uintptr_t)vmcb_hpa;
+
+    (void)regs, (void)host_vmcb_hpa;
+    assert_ptr_equal(c, vmcb);
+    at_entry = *c;
+    c->exit_code = at_exit.exit_code;
+    c->exit_info1 = at_exit.exit_info1;
+    c->exit_info2 = at_exit.exit_info2;
+    c->exit_int_info = at_exit.exit_int_info;
+    c->next_rip = at_exit.next_rip;
+}
+
+void svm_vmsave(uint64_t vmcb) { (void)vmcb; }
+void svm_gif_window(void) { windows++; }
+
+/* --- a CPU --------------------------------------------------------------------------------- */
+
+static struct vcpu v;
+
+static void start(uint32_t features)
+{
+    memset(pages, 0, sizeof(pages));
+    used = 0;
+    v = (struct vcpu){ .regs = { .rip = 0x1000, .rflags = RFLAGS_ONE } };
+    machine_reset(0);
+    machine_set_cpuid(CPUID_BASIC, 0, (struct cpuid_regs){ .eax = 1 });
+    machine_set_cpuid(1, 0, (struct cpuid_regs){ 0 });
+    machine_set_cpuid(CPUID_EXTENDED, 0, (struct cpuid_regs){ .eax = CPUID_SVM });
+    machine_set_cpuid(CPUID_EXT_AMD, 0, (struct cpuid_regs){ .ecx = CPUID_8_1_ECX_SVM });
+    machine_set_cpuid(CPUID_SVM, 0, (struct cpuid_regs){ .ebx = 16, .edx = features });
+    machine_set_msr(MSR_EFER, 0);
+    machine_set_msr(MSR_AMD_VM_HSAVE_PA, 0);
+}
+
+static void up(uint32_t features)
+{
+    start(CPUID_8_A_EDX_NP | features);
+    assert_null(svm_ops.probe());
+    assert_int_equal(svm_ops.init(hpa(0x5000)), 0);
+    assert_int_equal(svm_ops.cpu_init(&v), 0);
+}
+
+/* One run of the guest that ends in this exit. */
+static struct exit exit_with(uint64_t code, uint64_t info1, uint64_t info2)
+{
+    struct exit e;
+
+    memset(&e, 0xee, sizeof(e));
+    at_exit.exit_code = code;
+    at_exit.exit_info1 = info1;
+    at_exit.exit_info2 = info2;
+    svm_ops.run(&v, &e);
+    assert_int_equal(e.raw, code);
+    return e;
+}
+
+static void events_that_never_end_are_intercepted(void **state)
+{
+    const struct vmcb *c;
+
+    (void)state;
+    up(0);
+    c = svm(&v)->os;
+    assert_true(c->intercept_exceptions >> EXC_DB & 1);
+    assert_true(c->intercept_exceptions >> EXC_AC & 1);
+    assert_true(c->intercept_exceptions >> EXC_UD & 1);
+    assert_int_equal(c->intercept_exceptions, 1u << EXC_DB | 1u << EXC_AC | 1u << EXC_UD);
+    for (uint64_t bit = SVM_I1_NMI; bit <= SVM_I1_INIT; bit <<= 1) {
+        assert_true(c->intercept1 & bit);
+    }
+    assert_true(c->intercept1 & SVM_I1_MSR && c->intercept1 & SVM_I1_IOIO && c->intercept1 & SVM_I1_SHUTDOWN);
+    assert_true(c->intercept2 & SVM_I2_VMRUN); /* else the entry fails */
+    assert_true(machine.msr[0].value & EFER_SVME);
+    assert_int_equal(c->np_enable, 1);
+    assert_int_equal(c->n_cr3, 0x5000);
+    assert_int_not_equal(c->asid, 0);
+}
+
+static void db_and_ac_reach_the_core_whole(void **state)
+{
+    struct exit e;
+
+    (void)state;
+    up(0);
+    for (unsigned vector = 0; vector < 32; vector++) {
+        e = exit_with(SVM_EXIT_EXCEPTION0 + vector, 0x1234, 0xabcd);
+        assert_int_equal(e.kind, EXIT_EXCEPTION);
+        assert_int_equal(e.exception.vector, vector);
+        assert_int_equal(e.exception.has_error, EXC_ERROR_CODE_MASK >> vector & 1);
+        assert_int_equal(e.exception.error, 0x1234);
+        assert_int_equal(e.exception.addr, 0xabcd);
+    }
+    /* While one was being delivered: it is made again at the next entry, and once. */
+    at_exit.exit_int_info = SVM_EVENT_VALID | SVM_EVENT_HAS_ERROR | EVENT_EXCEPTION << 8 | EXC_PF | 6ULL << 32;
+    (void)exit_with(SVM_EXIT_NPF, 0, 0x7000);
+    assert_int_equal(at_entry.event_inj, 0);
+    const uint64_t again = at_exit.exit_int_info;
+    at_exit.exit_int_info = 0;
+    (void)exit_with(SVM_EXIT_CPUID, 0, 0);
+    assert_int_equal(at_entry.event_inj, again);
+    (void)exit_with(SVM_EXIT_CPUID, 0, 0);
+    assert_int_equal(at_entry.event_inj, 0);
+}
+
+static void simple_exits(void **state)
+{
+    static const struct { uint64_t code; enum exit_kind kind; } plain[] = {
+        { SVM_EXIT_INTR, EXIT_INTR }, { SVM_EXIT_NMI, EXIT_NMI }, { SVM_EXIT_SMI, EXIT_SMI },
+        { SVM_EXIT_INIT, EXIT_INIT }, { SVM_EXIT_CPUID, EXIT_CPUID }, { SVM_EXIT_INVD, EXIT_INVD },
+        { SVM_EXIT_SHUTDOWN, EXIT_SHUTDOWN }, { SVM_EXIT_VMMCALL, EXIT_HYPERCALL },
+        { SVM_EXIT_XSETBV, EXIT_XSETBV }, { SVM_EXIT_INVLPGA, EXIT_HIDDEN_INSN },
+        { SVM_EXIT_VMRUN, EXIT_HIDDEN_INSN }, { SVM_EXIT_VMLOAD, EXIT_HIDDEN_INSN },
+        { SVM_EXIT_VMSAVE, EXIT_HIDDEN_INSN }, { SVM_EXIT_STGI, EXIT_HIDDEN_INSN },
+        { SVM_EXIT_CLGI, EXIT_HIDDEN_INSN }, { SVM_EXIT_SKINIT, EXIT_HIDDEN_INSN },
+        { ~0ULL, EXIT_ENTRY_FAILED }, { 0xffffffff, EXIT_ENTRY_FAILED },
+        { SVM_EXIT_HLT, EXIT_UNKNOWN }, { SVM_EXIT_TASK_SWITCH, EXIT_UNKNOWN }, { 0, EXIT_UNKNOWN },
+        { 0x401, EXIT_UNKNOWN }, { 0x1000, EXIT_UNKNOWN }, { 1ULL << 32 | SVM_EXIT_CPUID, EXIT_UNKNOWN },
+    };
+
+    (void)state;
+    up(0);
+    windows = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(plain); i++) {
+        assert_int_equal(exit_with(plain[i].code, ~0ULL, ~0ULL).kind, plain[i].kind);
+    }
+    assert_int_equal(windows, 2); /* for NMI and SMI */
+    for (uint64_t code = 0; code < 0x500; code++) { /* all have a kind */
+        assert_in_range(exit_with(code, 0, 0).kind, EXIT_NONE, EXIT_UNKNOWN);
+    }
+}
+
+static void fields(void **state)
+{
+    struct exit e;
+
+    (void)state;
+    up(0);
+    v.regs.gpr[GPR_RCX] = 0x12345678c0000080;
+    e = exit_with(SVM_EXIT_MSR, 0, 0);
+    assert_true(e.kind == EXIT_RDMSR && e.msr.index == 0xc0000080);
+    e = exit_with(SVM_EXIT_MSR, 1, 0);
+    assert_true(e.kind == EXIT_WRMSR && e.msr.index == 0xc0000080);
+    e = exit_with(SVM_EXIT_IOIO, 0xcf9ULL << 16 | BIT(4), 0x1002);
+    assert_true(e.kind == EXIT_IO && e.io.port == 0xcf9 && e.io.size == 1 && !e.io.in && !e.io.string && !e.io.rep);
+    assert_int_equal(e.io.next_rip, 0x1002);
+    e = exit_with(SVM_EXIT_IOIO, 0x64ULL << 16 | BIT(5) | BIT(3) | BIT(2) | 1, 0);
+    assert_true(e.io.port == 0x64 && e.io.size == 2 && e.io.in && e.io.string && e.io.rep);
+    assert_int_equal(exit_with(SVM_EXIT_IOIO, BIT(6), 0).io.size, 4);
+    for (unsigned i = 0; i < 8; i++) { /* by EXITINFO1's bits 1 and 4 */
+        e = exit_with(SVM_EXIT_NPF, (i & 1 ? PF_WRITE : 0) | (i & 2 ? PF_FETCH : 0) | BIT(32), 0xfee00300);
+        assert_int_equal(e.kind, EXIT_NESTED_FAULT);
+        assert_int_equal(e.fault.addr.a, 0xfee00300);
+        assert_int_equal(e.fault.access, i & 3 ? (i & 1 ? ACCESS_WRITE : 0) | (i & 2 ? ACCESS_EXEC : 0) : ACCESS_READ);
+    }
+    for (unsigned cr = 0; cr < 16; cr++) {
+        e = exit_with(SVM_EXIT_CR_WRITE0 + cr, BIT(63) | (15 - cr), 0);
+        assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == cr && e.cr.decoded && e.cr.gpr == 15 - cr);
+        assert_false(exit_with(SVM_EXIT_CR_WRITE0 + cr, 3, 0).cr.decoded);
+    }
+}
+
+/* Next RIP is believed where CPUID says that it is there. */
+static void instruction_length(void **state)
+{
+    (void)state;
+    at_exit.next_rip = 0x1003;
+    up(0);
+    assert_int_equal(exit_with(SVM_EXIT_VMMCALL, 0, 0).insn_len, 0);
+    up(CPUID_8_A_EDX_NRIPS);
+    assert_int_equal(exit_with(SVM_EXIT_VMMCALL, 0, 0).insn_len, 3);
+    at_exit.next_rip = 0x1010; /* longer than an instruction */
+    assert_int_equal(exit_with(SVM_EXIT_VMMCALL, 0, 0).insn_len, 0);
+    at_exit.next_rip = 0;
+    assert_int_equal(exit_with(SVM_EXIT_VMMCALL, 0, 0).insn_len, 0);
+}
+
+/* The IRET that ends a guest's NMI handler, and the #DB after it, are the back end's. */
+static void iret_and_its_step(void **state)
+{
+    static const struct event nmi = { .vector = EXC_NMI, .type = EVENT_NMI };
+
+    (void)state;
+    up(0);
+    assert_true(svm_ops.inject(&v, &nmi));
+    assert_int_equal(exit_with(SVM_EXIT_IRET, 0, 0).kind, EXIT_NONE);
+    assert_int_equal(at_entry.event_inj & 0x7ff, EVENT_NMI << 8 | EXC_NMI);
+    assert_int_equal(exit_with(SVM_EXIT_EXCEPTION0 + EXC_DB, 0, 0).kind, EXIT_NMI_WINDOW);
+    assert_int_equal(exit_with(SVM_EXIT_EXCEPTION0 + EXC_DB, 0, 0).kind, EXIT_EXCEPTION);
+}
+
+static void missing(const char *what)
+{
+    const char *said = svm_missing();
+
+    assert_non_null(said);
+    assert_non_null(strstr(said, what));
+}
+
+static void refused_by_name(void **state)
+{
+    (void)state;
+    start(CPUID_8_A_EDX_NP);
+    assert_null(svm_missing()); /* without VM_CR too */
+    machine_set_msr(MSR_AMD_VM_CR, 0);
+    assert_null(svm_missing());
+    machine_set_msr(MSR_AMD_VM_CR, VM_CR_SVMDIS);
+    missing("SVMDIS");
+    start(0);
+    missing("nested paging");
+    start(CPUID_8_A_EDX_NP);
+    machine.cpuid[4].r.ebx = SVM_ASIDS_MIN - 1;
+    missing("ASIDs");
+    machine.cpuid[4].r.ebx = SVM_ASIDS_MIN;
+    assert_null(svm_missing());
+    machine.cpuid[3].r.ecx = 0;
+    missing("8000_0001");
+    start(CPUID_8_A_EDX_NP);
+    machine.cpuid[2].r.eax = CPUID_SVM - 1;
+    missing("8000_0001");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_that_never_end_are_intercepted),
+        cmocka_unit_test(db_and_ac_reach_the_core_whole),
+        cmocka_unit_test(simple_exits),
+        cmocka_unit_test(fields),
+        cmocka_unit_test(instruction_length),
+        cmocka_unit_test(iret_and_its_step),
+        cmocka_unit_test(refused_by_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
