@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* The page pool: what is taken is zero and nobody else's; what runs out gives nothing. */
+#include "unit.h"
+
+#include "fake/machine.h"
+#include <mm/pool.h>
+#include <xmhf/core_image.h>
+
+#define PAGES 40
+#define BASE  0x1f600000ULL
+
+static uint8_t memory[PAGES][PAGE_SIZE] __attribute__((aligned(4096)));
+
+/* The pool's addresses are CORE_VA and an offset; one that wraps is in this program. */
+static void start(void)
+{
+    uint64_t first = (uintptr_t)memory - CORE_VA;
+
+    memset(memory, 0, sizeof(memory));
+    pool_init(BASE, first, first + sizeof(memory));
+}
+
+static bool in_pool(const void *p)
+{
+    return (uintptr_t)p >= (uintptr_t)memory && (uintptr_t)p < (uintptr_t)memory + sizeof(memory)
+        && (uintptr_t)p % PAGE_SIZE == 0;
+}
+
+static bool zero(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* In a fresh process: the free list outlives pool_init, which is called once. */
+static void everything(void **state)
+{
+    uint64_t seed = 0x9001;
+    void *held[PAGES], *many[PAGES], *boot;
+    size_t n = 0;
+
+    (void)state;
+    start();
+    assert_int_equal(pool_total(), PAGES);
+    assert_int_equal(pool_free_count(), PAGES);
+
+    boot = pool_boot_pages(4); /* from the top, for ever */
+    assert_ptr_equal(boot, memory[PAGES - 4]);
+    assert_int_equal(pool_total(), PAGES - 4);
+    assert_null(pool_boot_pages(PAGES - 3));
+    assert_int_equal(pool_free_count(), PAGES - 4);
+
+    for (unsigned round = 0; round < 20000; round++) {
+        size_t want = unit_below(&seed, 8);
+
+        switch (unit_below(&seed, 4)) {
+        case 0:
+            if (pool_alloc_many(many, want)) {
+                memcpy(held + n, many, want * sizeof(many[0]));
+                n += want;
+            } else {
+                assert_true(want > PAGES - 4 - n); /* all or none */
+            }
+            break;
+        case 1:
+            held[n] = pool_alloc();
+            assert_int_equal(held[n] == NULL, n == PAGES - 4);
+            n += held[n] != NULL;
+            break;
+        default:
+            if (n != 0) {
+                size_t i = unit_below(&seed, n);
+                if (zero(held[i], PAGE_SIZE)) {
+                    pool_free(held[i]);
+                } else {
+                    pool_free_dirty(held[i]);
+                }
+                held[i] = held[--n];
+            }
+        }
+        assert_int_equal(pool_free_count(), PAGES - 4 - n);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(in_pool(held[i]) && (uintptr_t)held[i] < (uintptr_t)boot);
+            /* Zero when it came; from then on it says whose it is, and nobody changes that. */
+            uint64_t *word = held[i];
+            if (word[1] == 0) {
+                assert_true(zero(held[i], PAGE_SIZE));
+                word[1] = (uintptr_t)word;
+                word[511] = round;
+            }
+            assert_int_equal(word[1], (uintptr_t)word);
+        }
+    }
+    while (n < PAGES - 4) {
+        held[n++] = pool_alloc();
+    }
+    assert_null(pool_alloc());
+    assert_false(pool_alloc_many(many, 1));
+    assert_true(pool_alloc_many(many, 0));
+    assert_null(pool_boot_pages(1));
+
+    memset(held[0], 0x55, PAGE_SIZE);
+    pool_free(held[1]);
+    pool_wipe(); /* used or not, but for what boot took */
+    assert_true(zero(memory[0], (PAGES - 4) * PAGE_SIZE));
+}
+
+static void addresses(void **state)
+{
+    (void)state;
+    assert_int_equal(core_hpa((void *)(uintptr_t)(CORE_VA + 0x5000)).a, BASE + 0x5000);
+    assert_ptr_equal(core_va(hpa(BASE + 0x5000)), (void *)(uintptr_t)(CORE_VA + 0x5000));
+    assert_ptr_equal(core_va(core_hpa(memory)), memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything),
+        cmocka_unit_test(addresses),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
