@@ -358,6 +358,17 @@ static void random_registration(void)
 		at[next_random() % sizeof sections] = (uint8_t)next_random();
 }
 
+/* Answers come from the table of errors, but for two commands that tell something. */
+static void must_be_named(uint64_t command, uint64_t result)
+{
+	if ((uint32_t)command != XMHF_HC_INFO && (uint32_t)command != TV_HC_TEST &&
+	    strcmp(name_of(result), "an unknown value") == 0) {
+		printf("BAD: command 0x%llx gave 0x%llx\n", (unsigned long long)command,
+		       (unsigned long long)result);
+		failures++;
+	}
+}
+
 static void fuzz(unsigned long count, uint64_t seed)
 {
 	unsigned long faults = 0, registered = 0;
@@ -365,6 +376,7 @@ static void fuzz(unsigned long count, uint64_t seed)
 
 	for (uint64_t command = 0; command < 65536; command++) {
 		result = guarded(command, 0, 0, 0, 0);
+		must_be_named(command, result);
 		faults += result == FAULT;
 	}
 	printf("commands 0 to 65535 with no arguments: %lu faults\n", faults);
@@ -379,6 +391,7 @@ static void fuzz(unsigned long count, uint64_t seed)
 		else
 			result = guarded(command, random_argument(), random_argument(),
 					 random_argument(), random_argument());
+		must_be_named(command, result);
 		faults += result == FAULT;
 		/* Any address in CODE may have become an entry: take back what was accepted. */
 		if ((uint32_t)command == TV_HC_REG && result == TV_OK) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Hypercalls with every small number and with random ones: named errors, never a hang. */
+#include <xmhf/trustvisor.h>
 #include "guest.h"
 
 static uint64_t seed;
@@ -13,6 +14,25 @@ static uint64_t next(void) /* xorshift64* */
 }
 
 static uint64_t counts[4]; /* answered, #UD, #GP, #PF */
+static uint64_t by_error[64]; /* answers, by their number in the table of errors */
+
+static bool is_error(uint64_t value)
+{
+    switch (value) {
+#define X(name, number, sentence) case number:
+        TV_ERRORS(X)
+#undef X
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* All commands but these two answer with an error, success included. */
+static bool tells_something(uint32_t command)
+{
+    return command == XMHF_HC_INFO || command == TV_HC_TEST;
+}
 
 static void one(unsigned ring, unsigned bits, bool vmcall, const uint64_t reg[5])
 {
@@ -30,6 +50,11 @@ static void one(unsigned ring, unsigned bits, bool vmcall, const uint64_t reg[5]
           (unsigned long long)reg[0], (unsigned long long)reg[1], (unsigned long long)reg[2],
           (unsigned long long)reg[3], (unsigned long long)reg[4], ring,
           (unsigned long long)x.vector, (unsigned long long)(x.rip - x.start));
+    if (x.vector == VECTOR_DONE && !tells_something((uint32_t)reg[0])) {
+        CHECK(is_error(x.gpr[RAX]), "hypercall 0x%llx, ring %u: the answer 0x%llx is no error",
+              (unsigned long long)reg[0], ring, (unsigned long long)x.gpr[RAX]);
+        by_error[x.gpr[RAX] % ARRAY_SIZE(by_error)]++;
+    }
     counts[x.vector == EXC_UD ? 1 : x.vector == EXC_GP ? 2 : x.vector == EXC_PF ? 3 : 0]++;
 }
 
@@ -63,7 +88,7 @@ static uint64_t command(void)
 
 void guest_main(void)
 {
-    uint64_t n = number("calls", 20000), free_before = 0;
+    uint64_t n = number("calls", 20000), free_before = 0, ring0 = 0, kinds = 0;
 
     seed = number("seed", 1) * 0x9e3779b97f4a7c15ULL | 1;
     if (!hypervisor) {
@@ -73,17 +98,23 @@ void guest_main(void)
     for (uint64_t i = 0; i < number("numbers", 65536); i++) {
         one(3, 64, i & 1, (const uint64_t[5]){ i });
     }
-    for (uint64_t i = 0; i < n; i++) {
+    for (uint64_t i = 0; i < n;) {
         const uint64_t reg[5] = { command(), value(), value(), value(), value() };
         uint64_t how = next();
+        unsigned ring = (how & 0xe0) ? 3 : 0; /* one in eight comes besides, from ring 0 */
 
-        one(how & 2 ? 3 : 0, how & 4 && !(how & 8) ? 32 : 64, how & 16, reg);
+        ring == 3 ? i++ : ring0++;
+        one(ring, how & 4 && !(how & 8) ? 32 : 64, how & 16, reg);
     }
     say("answered %llu, #UD %llu, #GP %llu, #PF %llu", (unsigned long long)counts[0],
         (unsigned long long)counts[1], (unsigned long long)counts[2], (unsigned long long)counts[3]);
     CHECK(info(XMHF_INFO_POOL_FREE) == free_before, "%llu pages of the pool, %llu before",
           (unsigned long long)info(XMHF_INFO_POOL_FREE), (unsigned long long)free_before);
     CHECK(counts[0] && counts[1], "no answers, or nothing refused");
-    pass("every number to %llu and %llu random calls: named results, no page lost",
-         (unsigned long long)number("numbers", 65536) - 1, (unsigned long long)n);
+    for (unsigned i = 0; i < ARRAY_SIZE(by_error); i++) {
+        kinds += by_error[i] != 0;
+    }
+    pass("every number to %llu and %llu random calls from ring 3, %llu more from ring 0: %llu named "
+         "errors or a fault, no page lost", (unsigned long long)number("numbers", 65536) - 1,
+         (unsigned long long)n, (unsigned long long)ring0, (unsigned long long)kinds);
 }
