@@ -26,7 +26,7 @@ STEP_LIMIT = 900     # seconds for one build or one small step
 RUNNER_LIMIT = 3600  # seconds for all tests of one runner; they limit each test themselves
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMPLAINT = re.compile(r"\berror: |undefined reference|\*\*\* |multiple definition")
-RESULT = re.compile(r"(ok|not ok|skip) (.+)$")
+RESULT = re.compile(r"(ok|not ok|skip|error) (.+)$")
 
 GROUPS = {
     "build": "gcc and clang, -O0 and -O2, warnings as errors; same bits twice; headers alone",
@@ -176,7 +176,7 @@ class Session:
         return None
 
     def runner(self, name, argv, env, label=""):
-        """A program that prints one result a line: ok NAME, not ok NAME: WHY, skip NAME: WHY.
+        """A program that prints one result a line: ok NAME, not ok, error or skip NAME: WHY.
         Its lines begin with the label."""
         self.begin(name, end="\n")
         log_path = self.work / (re.sub(r"[^\w.-]+", "-", name) + ".log")
@@ -188,8 +188,9 @@ class Session:
                 print(f"    {label}{line}\n", end="", flush=True)
                 found = RESULT.match(line)
                 if found:
-                    seen[found.group(1)] += 1
-                    self.count(found.group(1), label + found.group(2))
+                    kind = found.group(1).replace("error", "not ok")  # counts as a failure here
+                    seen[kind] += 1
+                    self.count(kind, label + found.group(2))
             problem = child.outcome()
             self.children.remove(child)
         if problem and not seen["not ok"]:

@@ -20,8 +20,8 @@ sys.path.insert(0, str(SOURCE / "tools" / "lib"))
 from xmhftools import base, bench, bochs, diskimage, qemu  # noqa: E402
 
 EPILOG = """\
-Results, one line for each test: "ok NAME: what was proved", "not ok NAME: reason" (a failure of
-the guest's checks, or an error: the machine gave no verdict), "skip NAME: reason".
+Results, one line for each test: "ok NAME: what was proved", "not ok NAME: reason" (the guest's
+checks failed), "error NAME: reason" (the machine gave no verdict), "skip NAME: reason".
 The tests are the lines of tests/guests/guests.cfg.
 """
 FIELDS = ("name", "program", "cpus", "mem", "bench", "seconds", "end", "control", "when")
@@ -191,6 +191,11 @@ def run_bare(test, args):
     return bare, f"control (bare): {bare.verdict} {bare.text}"
 
 
+def bad(outcome):
+    """A test that didn't end well has failed, or its machine gave no verdict at all."""
+    return "error" if outcome.verdict == "ERROR" else "not ok"
+
+
 def run_test(test, args):
     """(kind, reason, log) of one test."""
     reason = args.skips.get((args.bench, test.name))
@@ -200,19 +205,18 @@ def run_test(test, args):
         return "skip", reason, ""
     bare, problem = run_bare(test, args)
     if problem:
-        return "not ok", problem, bare.log
+        return bad(bare), problem, bare.log
     guest = boot(test, args, hypervisor=True)
     if guest.verdict == "SKIP":
         return "skip", guest.text, guest.log
     if test.end == "reset":
         if guest.verdict != "RESET":
-            return "not ok", f"{guest.verdict}: {guest.text}", guest.log
+            return bad(guest), f"{guest.verdict}: {guest.text}", guest.log
         if not WIPED.search(guest.log):
             return "not ok", "the machine reset, but the hypervisor hadn't wiped", guest.log
         return "ok", f"{guest.text}: wiped, then reset", guest.log
     if guest.verdict != "PASS":
-        word = "error: " if guest.verdict == "ERROR" else ""
-        return "not ok", word + guest.text, guest.log
+        return bad(guest), guest.text, guest.log
     problem = compare(bare, guest) if test.control == "same" else None
     if problem:
         return "not ok", problem, guest.log
@@ -224,7 +228,7 @@ def report(test, args):
     start = time.monotonic()
     kind, reason, log = run_test(test, args)
     print(f"{kind} {test.name}: {reason} ({time.monotonic() - start:.1f} s)")
-    if kind == "not ok" or args.verbose:
+    if kind in ("not ok", "error") or args.verbose:
         for line in [line for line in log.splitlines() if line.strip()][-args.lines:]:
             print(f"    | {line}")
     sys.stdout.flush()
@@ -288,8 +292,9 @@ def main():
     build_guests(args)
     bench.hypervisor_image(None, args.build)
     counts = collections.Counter(report(test, args) for test in tests)
-    print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
-    return 1 if counts["not ok"] else 0
+    print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped, "
+          f"{counts['error']} errors")
+    return 1 if counts["not ok"] or counts["error"] else 0
 
 
 if __name__ == "__main__":
