@@ -417,6 +417,21 @@ def test_hypercall_fuzz_long(machines):
     return fuzz(machines, 500000)
 
 
+# --- another hypapp ---------------------------------------------------------------
+
+def test_helloworld(machines):
+    """The tutorial's hypapp boots Linux and sees every CPUID, also those with a kept answer."""
+    build = machines.scratch / "helloworld"
+    build.mkdir()
+    for command in ([SOURCE / "configure", "--with-hypapp=helloworld", "MINGW64=no"],
+                    ["make", f"-j{os.cpu_count() or 1}", "xmhf.elf"]):
+        base.run(command, "build the hypervisor with helloworld", cwd=build)
+    run = machines.run(["countcpuid", "1000"], "--image", build / "xmhf.elf",
+                       adds=[machines.compile("countcpuid")]).ended_well()
+    run.logged(r"^\[xmhf[^\]]*\] helloworld: hypercall 0x110 ")
+    return f"under helloworld: {run.text().strip()}"
+
+
 # --- costs ------------------------------------------------------------------------
 
 def test_budgets(machines):
@@ -433,7 +448,7 @@ def test_budgets(machines):
 BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1, test_boot_2, test_boot_4,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control, test_budgets,
-         test_pal_foreign, test_hypercall_fuzz, *attacks.BASIC, *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
+         test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
          *resets.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
         test_hypercall_fuzz_long, *attacks.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *scale.MORE, *stress.MORE,

@@ -26,7 +26,7 @@ SKIPS = {
 
 # A boot of Linux takes half a minute here, so without --all only what depends on the vendor.
 EVERY_TIME = ("bench-tools", "boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
-              "pal-foreign", "pal-registers", "hypercall-fuzz", "panic", "exit-duration")
+              "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld", "panic", "exit-duration")
 # And of the tests of PALs, for the group pal.
 WITH_PAL = ("pal-secret", "pal-secret-control", "pal-foreign", "pal-registers", "pal-damage", "pal-traced",
             "pal-tables", "pal-turns", "pal-many", "pal-64", "hypercall-fuzz")
