@@ -2,7 +2,7 @@
 /*
  * PALs that live and die on all CPUs, counted.   soakpal run SECONDS WORKERS
  * Workers register, call from wandering CPUs, unregister, die by faults, leave without a
- * word; some are killed at any moment. Each counts its own, one store for each event, and holds
+ * word; some are killed at any moment; some lose a PAL whose pages they let the kernel swap out. Each counts its own, one store for each event, and holds
  * one PAL at a time; so one that ended by itself has as many ends as registrations, and one
  * that was killed has just as many or one end less, as it was killed without a PAL or with one.
  *
@@ -22,7 +22,7 @@
 
 /* Of all workers that had the same place, one after the other. */
 struct counts {
-    atomic_ulong registered, calls, unregistered, deaths, left, no_memory, paged_out, wrong;
+    atomic_ulong registered, calls, unregistered, deaths, left, lost, no_memory, paged_out, wrong;
 };
 static struct counts *all;   /* shared, one for each place, then the parent's own */
 static struct counts *counts; /* this process' */
@@ -97,13 +97,29 @@ static bool begin(struct pal *p, const void *entry, uint64_t pages)
     return false;
 }
 
+static bool unlocked; /* this worker's PAL isn't kept in memory any more */
+
+/* Was the PAL taken for one without an owner? Its last death may be forgotten by now. */
+static bool is_lost(void)
+{
+    unsigned why = (unsigned)(pal_info(XMHF_INFO_LAST_DEATH) >> 32);
+
+    if (!unlocked || (why != TV_DEATH_OWNER_GONE && why != TV_DEATH_ALIVE)) {
+        return false;
+    }
+    counts->lost++;
+    return true;
+}
+
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21
 #endif
 
-/* Have the kernel swap out the PAL's own pages: stubs, stack and all. */
+/* Have the kernel swap out the PAL's own pages: stubs, stack and all. From now on the
+ * PAL may be lost: when memory is short, an owner whose stubs are away counts as gone. */
 static void page_out(const struct pal *p)
 {
+    unlocked = true;
     munlock(p->memory, p->size);
     if (madvise(p->memory, p->size, MADV_PAGEOUT) == 0) {
         counts->paged_out++;
@@ -118,6 +134,9 @@ static bool call(const struct pal *p, uint64_t words[20], uint64_t *result)
         tap_armed = 0;
         return true;
     }
+    if (is_lost()) {
+        return false;
+    }
     printf("signal %d at %p, last death 0x%llx, code at %p\n", (int)tap_signal, tap_address,
            (unsigned long long)pal_info(XMHF_INFO_LAST_DEATH), p->entry);
     wrong("a call ended in a signal");
@@ -129,7 +148,9 @@ static void live(uint64_t *state)
     uint64_t words[20], plain[20];
     uint64_t rounds = 1 + tap_random(state) % 20, result;
     struct pal p;
+    bool alive = true;
 
+    unlocked = false;
     if (!begin(&p, (const void *)(uintptr_t)work, 1 + tap_random(state) % 12)) {
         return;
     }
@@ -141,7 +162,8 @@ static void live(uint64_t *state)
         if (tap_random(state) % 16 == 0) {
             page_out(&p);
         }
-        if (!call(&p, words, &result)) {
+        alive = call(&p, words, &result);
+        if (!alive) {
             break;
         }
         if (result != expected(plain, 20, i) ||
@@ -150,15 +172,16 @@ static void live(uint64_t *state)
         }
         counts->calls++;
     }
-    if (tap_random(state) % 2 == 0) {
+    if (alive && tap_random(state) % 2 == 0) {
         counts->left++;
         _exit(0); /* without a word */
     }
-    if (pal_unregister(&p) == TV_OK) {
+    if (alive && pal_unregister(&p) == TV_OK) {
         counts->unregistered++;
-    } else {
+    } else if (alive && !is_lost()) {
         wrong("unregistering");
     }
+    p.registered = false;
     pal_destroy(&p);
 }
 
@@ -213,7 +236,7 @@ static pid_t start(uint64_t *state, unsigned place)
 static void judge(unsigned place, int status)
 {
     const struct counts *c = &all[place];
-    unsigned long ends = c->unregistered + c->deaths + c->left;
+    unsigned long ends = c->unregistered + c->deaths + c->left + c->lost;
     unsigned long open = c->registered - ends - held[place];
     bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 
@@ -264,16 +287,17 @@ static int report(unsigned n)
         sum.unregistered += all[i].unregistered;
         sum.deaths += all[i].deaths;
         sum.left += all[i].left;
+        sum.lost += all[i].lost;
         sum.no_memory += all[i].no_memory;
         sum.paged_out += all[i].paged_out;
         sum.wrong += all[i].wrong;
         open += i < WORKERS_MAX ? held[i] : 0;
     }
-    printf("registered %lu calls %lu unregistered %lu deaths %lu left %lu killed %lu held %lu "
-           "no_memory %lu paged_out %lu wrong %lu\n",
-           sum.registered, sum.calls, sum.unregistered, sum.deaths, sum.left, killed, open,
-           sum.no_memory, sum.paged_out, sum.wrong);
-    bool exact = sum.registered == sum.unregistered + sum.deaths + sum.left + open
+    printf("registered %lu calls %lu unregistered %lu deaths %lu left %lu lost %lu killed %lu "
+           "held %lu no_memory %lu paged_out %lu wrong %lu\n",
+           sum.registered, sum.calls, sum.unregistered, sum.deaths, sum.left, sum.lost, killed,
+           open, sum.no_memory, sum.paged_out, sum.wrong);
+    bool exact = sum.registered == sum.unregistered + sum.deaths + sum.left + sum.lost + open
         && killed <= asked + n; /* more: somebody else kills, the kernel without memory */
     return exact && sum.wrong == 0 ? 0 : 1;
 }
