@@ -335,10 +335,12 @@ class Debugger:
         return text
 
     def interrupt(self):
-        """Stop the machine. A signal that comes before Bochs has obeyed "c" is lost."""
-        for _ in range(60):
+        """Stop the machine. A signal that comes before Bochs has obeyed "c" is lost; one too many
+        would stop it again later."""
+        time.sleep(0.3)
+        for _ in range(20):
             self.process.send_signal(signal.SIGINT)
-            if self.prompt(1) is not None:
+            if self.prompt(8) is not None:
                 return
         raise base.ToolError("Bochs does not stop")
 

@@ -24,9 +24,10 @@ SKIPS = {
     "wine-64-long": "would take very long; pal-64 runs the same programs, built for Linux",
 }
 
-# A boot of Linux takes half a minute here, so without --all only what depends on the vendor.
+# A boot of Linux takes half a minute here, so without --all only what depends on the vendor. Nothing
+# that stops the machine from outside: one in some dozen times Bochs' debugger does not stop.
 EVERY_TIME = ("bench-tools", "boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
-              "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld", "panic", "exit-duration")
+              "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld", "exit-duration")
 # And of the tests of PALs, for the group pal.
 WITH_PAL = ("pal-secret", "pal-secret-control", "pal-foreign", "pal-registers", "pal-damage", "pal-traced",
             "pal-tables", "pal-turns", "pal-many", "pal-64", "hypercall-fuzz")
