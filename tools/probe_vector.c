@@ -247,9 +247,6 @@ enum judgement vector_judge_other(const struct vector *boot, const struct vector
     read_from(v);
     vmx_caps_read(&caps);
     bool waits = vmx_cap(&first, MSR_IA32_VMX_MISC) & VMX_MISC_WAIT_FOR_SIPI;
-    const char *missing = vmx_unlike(&caps, &first, &os, waits);
-    if (!missing) {
-        missing = vmx_controls_unfit(&caps, &sandbox);
-    }
+    const char *missing = vmx_unlike(&caps, &first, &os, &sandbox, waits);
     return missing ? say_lacks(missing, out, size) : RUNS;
 }

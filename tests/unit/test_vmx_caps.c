@@ -60,7 +60,7 @@ static void check_controls(const char *name, const struct vmx_caps *c, enum vmx_
             }
         }
     }
-    assert_true(vmx_missing(c) != NULL || vmx_unlike(c, c, &ctl, false) == NULL);
+    assert_true(vmx_missing(c) != NULL || vmx_unlike(c, c, &ctl, &ctl, false) == NULL);
     for (size_t i = 0; i < vmx_feature_count; i++) {
         unsigned bit = vmx_features[i].proc2_bit;
         bool on = ctl.word[VMX_PROC2] >> bit & 1, shown = false;
@@ -323,8 +323,8 @@ static void other_cpu(void **state)
         *cap(&boot, cases[i].msr) &= ~cases[i].boot_lacks;
         *cap(&other, cases[i].msr) &= ~cases[i].lacks;
         vmx_controls_choose(&boot, hw_cpuid, VMX_FOR_OS, &ctl);
-        assert_null(vmx_unlike(&boot, &boot, &ctl, cases[i].waits));
-        const char *missing = vmx_unlike(&other, &boot, &ctl, cases[i].waits);
+        assert_null(vmx_unlike(&boot, &boot, &ctl, &ctl, cases[i].waits));
+        const char *missing = vmx_unlike(&other, &boot, &ctl, &ctl, cases[i].waits);
         if (cases[i].missing ? !missing || strcmp(missing, cases[i].missing) != 0 : !!missing) {
             fail_msg("case %zu: \"%s\", expected \"%s\"", i, missing ? missing : "nothing",
                      cases[i].missing ? cases[i].missing : "nothing");

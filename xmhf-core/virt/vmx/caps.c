@@ -342,7 +342,8 @@ const char *vmx_controls_unfit(const struct vmx_caps *c, const struct vmx_contro
 }
 
 const char *vmx_unlike(const struct vmx_caps *c, const struct vmx_caps *boot,
-                       const struct vmx_controls *ctl, bool waits)
+                       const struct vmx_controls *os, const struct vmx_controls *sandbox,
+                       bool waits)
 {
     const struct { uint32_t msr; uint64_t bits; const char *name; } used[] = {
         { MSR_IA32_VMX_EPT_VPID_CAP, EPT_CAP_1G, "EPT pages of 1 GiB" },
@@ -354,8 +355,8 @@ const char *vmx_unlike(const struct vmx_caps *c, const struct vmx_caps *boot,
         { MSR_IA32_VMX_MISC, waits ? VMX_MISC_WAIT_FOR_SIPI : 0,
           "wait-for-SIPI as a guest state" },
     };
-    uint64_t ept = vmx_ept_use(boot, ctl);
-    const char *missing = vmx_controls_unfit(c, ctl);
+    uint64_t ept = vmx_ept_use(boot, os);
+    const char *missing = vmx_controls_unfit(c, os);
 
     for (size_t i = 0; !missing && i < ARRAY_SIZE(used); i++) {
         uint64_t need = used[i].bits & (used[i].msr == MSR_IA32_VMX_EPT_VPID_CAP ? ept : ~0ULL);
@@ -366,5 +367,5 @@ const char *vmx_unlike(const struct vmx_caps *c, const struct vmx_caps *boot,
                      & VMX_BASIC_REVISION)) {
         missing = "the boot CPU's VMCS revision";
     }
-    return missing;
+    return missing ? missing : vmx_controls_unfit(c, sandbox);
 }

@@ -76,9 +76,10 @@ uint64_t vmx_ept_use(const struct vmx_caps *c, const struct vmx_controls *ctl);
 /* NULL, or what keeps a VMCS of the words in `ctl` from working on the CPU of `c`. */
 const char *vmx_controls_unfit(const struct vmx_caps *c, const struct vmx_controls *ctl);
 
-/* NULL, or what the CPU of `c` lacks of that which we use because the boot CPU has it: `ctl` and
- * its vmx_ept_use, the VMCS's revision, and with `waits` wait-for-SIPI. */
+/* NULL, or what the CPU of `c` lacks of that which we use because the boot CPU has it: the controls
+ * of both VMCSs, vmx_ept_use of `os`, the VMCS's revision, and with `waits` wait-for-SIPI. */
 const char *vmx_unlike(const struct vmx_caps *c, const struct vmx_caps *boot,
-                       const struct vmx_controls *ctl, bool waits);
+                       const struct vmx_controls *os, const struct vmx_controls *sandbox,
+                       bool waits);
 
 #endif

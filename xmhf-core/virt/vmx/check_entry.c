@@ -80,10 +80,12 @@ static const char *check_fields(const struct vmx_controls *c, vmx_field_reader r
     return read(VMCS_CR3_TARGET_COUNT) > 4 ? "more than 4 CR3 targets" : NULL;
 }
 
-/* Exceptions that push an error code: 8, 10-14, 17, 21. */
+/* On Intel: those of AMD alone aren't among them. */
 static bool has_error_code(uint32_t vector)
 {
-    return vector < 32 && (0x00227d00u >> vector & 1);
+    const uint32_t mask = EXC_ERROR_CODE_MASK & ~(1u << EXC_VC | 1u << EXC_SX);
+
+    return vector < 32 && (mask >> vector & 1);
 }
 
 /* 27.2.1.3 */

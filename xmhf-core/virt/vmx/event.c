@@ -15,6 +15,15 @@ bool vmx_event_queued(struct vcpu *v)
     return vmx(v)->queued.full;
 }
 
+static void end_shadows(void)
+{
+    uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+
+    if (state & BLOCKED_SHADOWS) {
+        vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKED_SHADOWS);
+    }
+}
+
 /*
  * Types 4 to 6 need the length of the instruction (27.2.1.3). An event that is delivered ends
  * shadows of STI and MOV SS (27.7.1), so they go: with one of them left and TF set the entry would
@@ -23,11 +32,8 @@ bool vmx_event_queued(struct vcpu *v)
 void vmx_load_event(struct vcpu *v)
 {
     const struct event *q = &vmx(v)->queued.event;
-    uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 
-    if (state & BLOCKED_SHADOWS) {
-        vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKED_SHADOWS);
-    }
+    end_shadows();
 
     /* In real mode the CPU pushes no error code (27.2.1.3). */
     bool error = q->has_error && (vmcs_read(VMCS_GUEST_CR0) & CR0_PE);
@@ -142,11 +148,7 @@ void vmx_want_nmi_window(struct vcpu *v)
  * stepped, and nothing that exits is one (18.4.3). */
 void vmx_clear_shadow(struct vcpu *v)
 {
-    uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-
-    if (state & BLOCKED_SHADOWS) {
-        vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKED_SHADOWS);
-    }
+    end_shadows();
     if ((v->regs.rflags & RFLAGS_TF) && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF)) {
         vmcs_write(VMCS_GUEST_PENDING_DEBUG,
                    vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);

@@ -34,8 +34,8 @@ static const char *probe(void)
         return missing;
     }
     if (vmx_common.caps.present) {
-        missing = vmx_unlike(&caps, &vmx_common.caps, &vmx_common.os, !ipi_traps_icr());
-        return missing ? missing : vmx_controls_unfit(&caps, &vmx_common.sandbox);
+        return vmx_unlike(&caps, &vmx_common.caps, &vmx_common.os, &vmx_common.sandbox,
+                          !ipi_traps_icr());
     }
     vmx_common.caps = caps;
     vmx_controls_choose(&caps, hw_cpuid, VMX_FOR_OS, &vmx_common.os);
