@@ -9,19 +9,18 @@
  *   pal_traced [STOPS]
  */
 #define _GNU_SOURCE
+#include "../e2e/pal/spin.h"
 #include "../e2e/pal/tap.h"
 #include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define FACTOR ((pal_word)2862933555777941757ULL)
 #define STEPS_MAX 200000u
 #define LIMIT_MS 60000u
 #define STOPS_MAX 100u
 
-typedef pal_word (PAL_ABI *spin_fn)(pal_word rounds, pal_word start);
 typedef struct user_regs_struct registers;
 
 /* The token's low and high half, as far as one register goes. */
@@ -57,30 +56,7 @@ struct shared {
     struct pal p;
 } *shared;
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* --- the one that is traced ------------------------------------------------------------------- */
-
-static pal_word calibrate(const struct pal *p)
-{
-    pal_word rounds = 1000;
-    uint64_t took = 0;
-
-    while (took < 100) {
-        uint64_t begin = now_ms();
-
-        rounds *= 2;
-        ((spin_fn)(uintptr_t)p->entry)(rounds, 1);
-        took = now_ms() - begin;
-    }
-    return (pal_word)((uint64_t)rounds * 1000 / took);
-}
 
 /* A call of `ms` milliseconds. */
 static void child(unsigned number, pal_word ms)
@@ -96,7 +72,7 @@ static void child(unsigned number, pal_word ms)
     if (pal_register(&s->p) != TV_OK) {
         _exit(2);
     }
-    s->rounds = calibrate(&s->p) / 1000 * ms;
+    s->rounds = calibrate(&s->p, ms);
     s->ready = true;
     while (!s->go) {
         usleep(1000);

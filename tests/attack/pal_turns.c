@@ -7,6 +7,7 @@
  * there, the thread can give up, and in the end it gets its own result.
  */
 #define _GNU_SOURCE
+#include "../e2e/pal/spin.h"
 #include "../e2e/pal/tap.h"
 #include <pal/module.h>
 #include <pthread.h>
@@ -24,8 +25,6 @@
 #else
 #define REG_IP REG_EIP
 #endif
-
-typedef pal_word (PAL_ABI *spin_fn)(pal_word rounds, pal_word start);
 
 PAL_CODE static PAL_ABI pal_word spin(pal_word rounds, pal_word start)
 {

@@ -27,26 +27,10 @@ dump_start:
     pushfl                      /* to 0:fffc */
     popl %eax
     movl %eax, AT(d_eflags)
-    movl %cr0, %eax
-    movl %eax, AT(d_cr0)
-    movl %cr2, %eax
-    movl %eax, AT(d_cr2)
-    movl %cr3, %eax
-    movl %eax, AT(d_cr3)
-    movl %cr4, %eax
-    movl %eax, AT(d_cr4)
-    movl %dr0, %eax
-    movl %eax, AT(d_dr0)
-    movl %dr1, %eax
-    movl %eax, AT(d_dr1)
-    movl %dr2, %eax
-    movl %eax, AT(d_dr2)
-    movl %dr3, %eax
-    movl %eax, AT(d_dr3)
-    movl %dr6, %eax
-    movl %eax, AT(d_dr6)
-    movl %dr7, %eax
-    movl %eax, AT(d_dr7)
+    .irp reg, cr0, cr2, cr3, cr4, dr0, dr1, dr2, dr3, dr6, dr7
+    movl %\reg, %eax
+    movl %eax, AT(d_\reg)
+    .endr
     sidtl AT(d_idt)
     sgdtl AT(d_gdt)
     movl $0xc0000080, %ecx

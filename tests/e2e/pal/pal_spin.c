@@ -3,12 +3,11 @@
  * A PAL that runs for seconds: interrupted and resumed, with signals (on Windows it is
  * suspended), other threads and SSE state that must survive.   pal_spin [SECONDS]
  */
+#include "spin.h"
 #include "tap.h"
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
-
-typedef pal_word (PAL_ABI *spin_fn)(pal_word rounds, pal_word start);
 
 /* A linear congruence: the result tells every step. */
 PAL_CODE static PAL_ABI pal_word spin(pal_word rounds, pal_word start)
@@ -45,14 +44,6 @@ PAL_ASM(spin_sse,
 static volatile unsigned long worker_rounds;
 static volatile bool stop_worker;
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* Another thread that uses SSE registers all the time. */
 static void *worker(void *arg)
 {
@@ -79,21 +70,6 @@ static bool make(struct pal *p, const void *entry)
     pal_add_integer(p);
     pal_add_integer(p);
     return tap_no_error(pal_register(p), "register");
-}
-
-/* Rounds that take about `ms` milliseconds in the PAL. */
-static pal_word calibrate(const struct pal *p, uint64_t ms)
-{
-    pal_word rounds = 1000;
-    uint64_t took = 0;
-
-    while (took < 100) {
-        uint64_t begin = now_ms();
-        rounds *= 2;
-        ((spin_fn)(uintptr_t)p->entry)(rounds, 1);
-        took = now_ms() - begin;
-    }
-    return (pal_word)(rounds * ms / took);
 }
 
 static void run(const void *function, const char *name, uint64_t ms)
