@@ -56,12 +56,14 @@
 #define CPUID_6_ECX_ITD_CLASSES 0xff00u
 
 /* leaf 7, subleaf 0 */
+#define CPUID_7_0_EBX_FSGSBASE (1u << 0)
 #define CPUID_7_0_EBX_SGX     (1u << 2)
 #define CPUID_7_0_EBX_SMEP    (1u << 7)
 #define CPUID_7_0_EBX_INVPCID (1u << 10)
 #define CPUID_7_0_EBX_RDSEED  (1u << 18)
 #define CPUID_7_0_EBX_SMAP    (1u << 20)
 #define CPUID_7_0_EBX_PT      (1u << 25)
+#define CPUID_7_0_ECX_UMIP    (1u << 2)
 #define CPUID_7_0_ECX_PKU     (1u << 3)
 #define CPUID_7_0_ECX_OSPKE   (1u << 4)
 #define CPUID_7_0_ECX_WAITPKG (1u << 5)
@@ -83,6 +85,7 @@
 #define CPUID_7_0_EDX_AMX_INT8 (1u << 25)
 #define CPUID_7_0_EDX_ARCH_CAP (1u << 29)
 /* leaf 7, subleaf 1 */
+#define CPUID_7_1_EAX_LASS    (1u << 6)
 #define CPUID_7_1_EAX_FRED    (1u << 17)
 #define CPUID_7_1_EAX_LKGS    (1u << 18)
 #define CPUID_7_1_EAX_WRMSRNS (1u << 19)

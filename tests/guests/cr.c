@@ -9,6 +9,9 @@
 #define CR4_COMMON (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_MCE | CR4_PGE | CR4_PCE \
                     | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE)
 
+/* Bits that no CPU has. */
+#define CR4_NO_CPU (BIT(15) | BIT(26) | BIT(29) | BIT(30) | BIT(31) | ~0ULL << 33)
+
 static void each_cr4_bit(void)
 {
     uint64_t base = read_cr4();
@@ -25,6 +28,10 @@ static void each_cr4_bit(void)
         CHECK(!(cpuid(7, 0).ecx & CPUID_7_0_ECX_LA57), "LA57 isn't hidden");
         CHECK(try_write_cr(4, base | CR4_LA57) == EXC_GP, "CR4.LA57 can be set");
         CHECK(try_write_cr(4, base & ~CR4_PAE) == EXC_GP, "CR4.PAE can be cleared in long mode");
+        for (unsigned bit = 0; bit < 64; bit++) {
+            CHECK(!(CR4_NO_CPU & BIT(bit)) || try_write_cr(4, base | BIT(bit)) == EXC_GP,
+                  "CR4 bit %u can be set", bit);
+        }
         CHECK(read_cr4() == base, "a refused write changed CR4");
     }
 }

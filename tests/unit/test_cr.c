@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guest may set in CR4, XCR0 and EFER. */
+/* What a guest may set in CR4, XCR0 and EFER; writes to CR4 as the exit's handler sees them. */
 #include "unit.h"
 
+#include <dirent.h>
+
+#include "fake/machine.h"
 #include <exit/cr.h>
+#include <exit/dispatch.h>
+#include <exit/quick.h>
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+#include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
+#include <x86/msr.h>
 
 static struct cpuid_regs basic, features, ext0, ext1;
 
@@ -45,6 +54,297 @@ static void hidden_bits_follow_the_cpu(void **state)
     assert_int_equal(cr4_hidden_present(fake_cpuid), all & ~(CR4_LAM_SUP | CR4_FRED));
     basic.eax = 6;
     assert_int_equal(cr4_hidden_present(fake_cpuid), CR4_VMXE | CR4_SMXE);
+}
+
+/* --- writes to CR4 ------------------------------------------------------------------------ */
+
+/*
+ * CR4's bits that depend on a feature, and where CPUID shows it (SDM vol. 3, 2.5; APM vol. 2,
+ * 3.1.3). Every CPU with long mode has bits 0 to 10; all others are reserved.
+ */
+static const struct cr4_feature {
+    uint64_t bits;
+    uint32_t leaf, sub;
+    enum cpuid_reg reg;
+    unsigned shown;       /* bit of `reg` */
+    bool hidden;          /* from our guests: cpuid_policy.c */
+} cr4_features[] = {
+    { BIT(11) /* UMIP */, 7, 0, CPUID_ECX, 2, false },
+    { BIT(12) /* LA57 */, 7, 0, CPUID_ECX, 16, true }, { BIT(13) /* VMXE */, 1, 0, CPUID_ECX, 5, true },
+    { BIT(14) /* SMXE */, 1, 0, CPUID_ECX, 6, true },
+    { BIT(16) /* FSGSBASE */, 7, 0, CPUID_EBX, 0, false },
+    { BIT(17) /* PCIDE */, 1, 0, CPUID_ECX, 17, false },
+    { BIT(18) /* OSXSAVE */, 1, 0, CPUID_ECX, 26, false }, { BIT(19) /* KL */, 7, 0, CPUID_ECX, 23, false },
+    { BIT(20) /* SMEP */, 7, 0, CPUID_EBX, 7, false }, { BIT(21) /* SMAP */, 7, 0, CPUID_EBX, 20, false },
+    { BIT(22) /* PKE */, 7, 0, CPUID_ECX, 3, false }, { BIT(23) /* CET */, 7, 0, CPUID_ECX, 7, true },
+    { BIT(23) /* CET */, 7, 0, CPUID_EDX, 20, true }, { BIT(24) /* PKS */, 7, 0, CPUID_ECX, 31, true },
+    { BIT(25) /* UINTR */, 7, 0, CPUID_EDX, 5, true }, { BIT(27) /* LASS */, 7, 1, CPUID_EAX, 6, false },
+    { BIT(28) /* LAM_SUP */, 7, 1, CPUID_EAX, 26, true }, { BIT(32) /* FRED */, 7, 1, CPUID_EAX, 17, true },
+};
+#define ALWAYS 0x7ffu
+
+static struct vcpu v;
+static struct guest_paging guest;
+static uint8_t code[3] = { 0x0f, 0x22, 0xe3 }; /* MOV CR4, RBX */
+static unsigned code_size = sizeof(code);
+static unsigned gps, sets, skips;
+
+void hyp_inject_gp(struct vcpu *cpu) { (void)cpu; gps++; }
+void hyp_inject_ud(struct vcpu *cpu) { (void)cpu; fail_msg("#UD"); }
+void cpuid_forget(struct vcpu *cpu) { (void)cpu; }
+bool hw_xsetbv_safe(uint64_t value) { (void)value; return true; }
+
+unsigned exit_fetch(struct vcpu *cpu, uint8_t *buf, struct guest_paging *p)
+{
+    (void)cpu;
+    *p = guest;
+    memcpy(buf, code, code_size);
+    return code_size;
+}
+
+unsigned exit_insn_len(struct vcpu *cpu, const struct exit *e, const uint8_t *opcode, size_t oplen,
+                       struct guest_paging *p)
+{
+    (void)e;
+    (void)opcode;
+    (void)oplen;
+    return exit_fetch(cpu, (uint8_t[sizeof(code)]){ 0 }, p);
+}
+
+void exit_skip(struct vcpu *cpu, unsigned len)
+{
+    (void)cpu;
+    assert_int_equal(len, 3);
+    skips++;
+}
+
+static void get_paging(struct vcpu *cpu, struct guest_paging *p) { (void)cpu; *p = guest; }
+
+static void set_cr(struct vcpu *cpu, unsigned cr, uint64_t value)
+{
+    (void)cpu;
+    assert_int_equal(cr, 4);
+    guest.cr4 = value;
+    sets++;
+}
+
+static const struct virt_ops ops = { .get_paging = get_paging, .set_cr = set_cr };
+const struct virt_ops *virt = &ops;
+
+/* A CPU with all features but the one at `lacks`, and a guest in long mode. */
+static void up(const struct cr4_feature *lacks)
+{
+    uint32_t leaf1[4] = { 0 }, leaf7[2][4] = { { [CPUID_EAX] = 1 } };
+
+    machine_reset(0);
+    for (const struct cr4_feature *f = cr4_features; f < cr4_features + ARRAY_SIZE(cr4_features); f++) {
+        if (lacks == NULL || f->bits != lacks->bits) {
+            (f->leaf == 1 ? leaf1 : leaf7[f->sub])[f->reg] |= 1u << f->shown;
+        }
+    }
+    machine_set_cpuid(0, 0, (struct cpuid_regs){ .eax = 7 });
+    machine_set_cpuid(1, 0, (struct cpuid_regs){ leaf1[0], leaf1[1], leaf1[2], leaf1[3] });
+    for (unsigned sub = 0; sub < 2; sub++) {
+        const uint32_t *r = leaf7[sub];
+
+        machine_set_cpuid(7, sub, (struct cpuid_regs){ r[0], r[1], r[2], r[3] });
+    }
+    guest = (struct guest_paging){ .cr0 = 0x80050033, .cr3 = 0x1000, .cr4 = 0x620, .efer = 0xd01,
+                                    .mode = MODE_LONG64 };
+}
+
+/* Is `value` taken? By the hardware's word on the instruction, then by decoding it. */
+static bool taken(uint64_t value)
+{
+    const struct guest_paging before = guest;
+    struct exit e = { .kind = EXIT_CR_WRITE, .insn_len = 3, .cr = { .cr = 4, .gpr = GPR_RBX, .decoded = true } };
+    bool first = false;
+
+    v.regs.gpr[GPR_RBX] = value;
+    for (unsigned way = 0; way < 2; way++, e.cr.decoded = false) {
+        guest = before;
+        gps = sets = skips = 0;
+        exit_cr_write(&v, &e);
+        assert_int_equal(sets, !gps);
+        assert_int_equal(skips, !gps);
+        assert_true(way == 0 || first == !gps);
+        first = !gps;
+        if (gps) {
+            assert_int_equal(guest.cr4, before.cr4);
+        } else {
+            assert_int_equal(guest.cr4, before.mode == MODE_LONG64 ? value : (uint32_t)value);
+        }
+    }
+    guest = before;
+    return first;
+}
+
+static uint64_t may_set(const struct cr4_feature *lacks)
+{
+    uint64_t bits = ALWAYS;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cr4_features); i++) {
+        const struct cr4_feature *f = &cr4_features[i];
+
+        bits |= f->hidden || (lacks != NULL && f->bits == lacks->bits) ? 0 : f->bits;
+    }
+    return bits;
+}
+
+/* Reserved bits, those of features that the CPU lacks, and those of hidden ones give #GP (SDM vol.
+ * 2, MOV to control registers; APM vol. 2, 3.1.3): VMRUN fails with them (APM vol. 2, 15.5.1). */
+static void each_bit_on_each_cpu(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i <= ARRAY_SIZE(cr4_features); i++) {
+        const struct cr4_feature *lacks = i < ARRAY_SIZE(cr4_features) ? &cr4_features[i] : NULL;
+        uint64_t may = may_set(lacks);
+
+        up(lacks);
+        for (unsigned bit = 0; bit < 64; bit++) {
+            bool want = may >> bit & 1 && bit != 5; /* PAE is set, and in long mode it stays */
+
+            if (taken(guest.cr4 ^ BIT(bit)) != want) {
+                fail_msg("CPU without %#llx: CR4 bit %u is %s", lacks ? (unsigned long long)lacks->bits : 0,
+                         bit, want ? "refused" : "taken");
+            }
+        }
+        assert_true(taken(may));
+    }
+}
+
+/* In long mode PAE can't be cleared; out of it all is free. */
+static void pae(void **state)
+{
+    (void)state;
+    up(NULL);
+    assert_false(taken(guest.cr4 & ~BIT(5)));
+    guest.mode = MODE_PROT32; /* 32-bit code in long mode */
+    assert_false(taken(guest.cr4 & ~BIT(5)));
+    guest.efer = 0x901;       /* LME, but paging is off: not active */
+    guest.cr0 = 0x50033;
+    assert_true(taken(guest.cr4 & ~BIT(5)));
+    guest.cr4 &= ~BIT(5);
+    assert_true(taken(guest.cr4 | BIT(5)));
+    guest.efer = 0;
+    guest.cr0 = 0x80050033;
+    assert_true(taken(guest.cr4 | BIT(5)));
+}
+
+/* PCIDE goes from 0 to 1 in long mode only, with CR3[11:0] = 0. Set or cleared already, neither
+ * matters. */
+static void pcide(void **state)
+{
+    (void)state;
+    up(NULL);
+    assert_true(taken(guest.cr4 | BIT(17)));
+    for (unsigned bit = 0; bit < 52; bit++) {
+        guest.cr3 = BIT(bit);
+        assert_int_equal(taken(guest.cr4 | BIT(17)), bit >= 12);
+        assert_true(taken(guest.cr4 | BIT(7)));
+        guest.cr4 |= BIT(17);
+        assert_true(taken(guest.cr4 | BIT(7)));
+        assert_true(taken(guest.cr4 & ~BIT(17)));
+        guest.cr4 &= ~BIT(17);
+    }
+    guest.cr3 = 0x1000;
+    guest.mode = MODE_PROT32;
+    assert_true(taken(guest.cr4 | BIT(17)));
+    guest.efer = 0;
+    assert_false(taken(guest.cr4 | BIT(17)));
+    guest.cr0 = 0x10;
+    guest.mode = MODE_REAL;
+    assert_false(taken(guest.cr4 | BIT(17)));
+}
+
+/* LA57 can't change in long mode, CET needs CR0.WP: both are hidden, so neither is ever taken. */
+static void hidden_in_every_state(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        up(NULL);
+        guest.efer = i & 1 ? 0xd01 : 0;
+        guest.mode = i & 1 ? MODE_LONG64 : MODE_PROT32;
+        guest.cr0 = i & 2 ? 0x80050033 : 0x80040033;
+        guest.cr0 &= i & 4 ? ~0ULL : 0x7fffffff;
+        assert_false(taken(guest.cr4 | BIT(12)));
+        assert_false(taken(guest.cr4 | BIT(23)));
+        assert_true(taken(guest.cr4 | BIT(7)));
+    }
+}
+
+/* Another CPU may have changed the code since the exit: no other instruction is carried out. */
+static void another_instruction(void **state)
+{
+    static const uint8_t other[][3] = {
+        { 0x0f, 0x22, 0xc3 } /* MOV CR0, RBX */, { 0x0f, 0x22, 0xdb } /* MOV CR3, RBX */,
+        { 0x0f, 0x20, 0xe3 } /* MOV RBX, CR4 */, { 0x90, 0x90, 0x90 },
+    };
+    const struct exit e = { .kind = EXIT_CR_WRITE, .cr = { .cr = 4 } };
+    const uint8_t mov[3] = { code[0], code[1], code[2] };
+
+    (void)state;
+    up(NULL);
+    v.regs.gpr[GPR_RBX] = guest.cr4;
+    for (unsigned i = 0; i <= ARRAY_SIZE(other); i++) {
+        gps = sets = skips = 0;
+        code_size = i < ARRAY_SIZE(other) ? sizeof(code) : 0; /* 0: the fetch has queued a #PF */
+        memcpy(code, other[i % ARRAY_SIZE(other)], sizeof(code));
+        exit_cr_write(&v, &e);
+        assert_int_equal(gps, i < ARRAY_SIZE(other));
+        assert_int_equal(sets + skips, 0);
+    }
+    memcpy(code, mov, sizeof(code));
+    code_size = sizeof(code);
+}
+
+/* Outside 64-bit code the register has 32 bits. */
+static void upper_half(void **state)
+{
+    (void)state;
+    up(NULL);
+    assert_false(taken(guest.cr4 | BIT(32)));
+    assert_false(taken(guest.cr4 | BIT(63)));
+    guest.mode = MODE_PROT32;
+    assert_true(taken(guest.cr4 | 0xffffffff00000000));
+    guest.mode = MODE_PROT16;
+    assert_true(taken(guest.cr4 | 0xffffffff00000000));
+    guest.mode = MODE_REAL;
+    assert_true(taken(guest.cr4 | 0xffffffff00000000));
+}
+
+/* On Intel IA32_VMX_CR4_FIXED1 is the CPU's own list of what it takes (SDM vol. 3, A.8). A hidden
+ * bit in it must have an exit, and what we call visible must be there. A Centaur CPU takes SMAP and
+ * doesn't show it. */
+static void recorded_machines(void **state)
+{
+    char dir_name[512], path[1024];
+    DIR *dir = opendir(unit_source(dir_name, sizeof(dir_name), "tests/vectors/vmx"));
+    unsigned machines = 0;
+
+    (void)state;
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        snprintf(path, sizeof(path), "%s/%s", dir_name, e->d_name);
+        if (e->d_name[0] == '.') {
+            continue;
+        }
+        machine_reset(0);
+        machine_load(path);
+        const uint64_t *takes = machine_msr(MSR_IA32_VMX_CR4_FIXED1);
+        if (takes == NULL || hw_cpuid(1, 0).eax == 0) {
+            continue; /* the dump has no leaf 1 */
+        }
+        uint64_t ours = cr4_visible(hw_cpuid) | cr4_hidden_present(hw_cpuid);
+        if ((ours ^ *takes) & ~(*takes & CR4_SMAP)) {
+            fail_msg("%s: CR4 bits %#llx, the CPU says %#llx", e->d_name, (unsigned long long)ours,
+                     (unsigned long long)*takes);
+        }
+        machines++;
+    }
+    closedir(dir);
+    assert_true(machines >= 80);
+    print_message("%u machines\n", machines);
 }
 
 /* SDM vol. 1, 13.3, said once more: by what is needed for each bit. */
@@ -105,6 +405,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hidden_bits_follow_the_cpu),
+        cmocka_unit_test(each_bit_on_each_cpu),
+        cmocka_unit_test(pae),
+        cmocka_unit_test(pcide),
+        cmocka_unit_test(hidden_in_every_state),
+        cmocka_unit_test(another_instruction),
+        cmocka_unit_test(upper_half),
+        cmocka_unit_test(recorded_machines),
         cmocka_unit_test(xcr0),
         cmocka_unit_test(efer),
     };

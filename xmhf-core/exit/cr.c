@@ -4,29 +4,64 @@
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 
-uint64_t cr4_hidden_present(cpuid_reader read)
+/* Every CPU with long mode has these. QEMU takes VME and PVI and doesn't show them. */
+#define CR4_ALWAYS (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE \
+                    | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+
+/* CR4's bits that this CPU has (SDM vol. 3, 2.5; APM vol. 2, 3.1.3). */
+static uint64_t cr4_present(cpuid_reader read)
 {
     struct cpuid_regs r1 = read(CPUID_FEATURES, 0);
     struct cpuid_regs none = { 0 };
     bool has7 = read(CPUID_BASIC, 0).eax >= CPUID_EXT_FEATURES;
     struct cpuid_regs r70 = has7 ? read(CPUID_EXT_FEATURES, 0) : none;
     struct cpuid_regs r71 = has7 && r70.eax >= 1 ? read(CPUID_EXT_FEATURES, 1) : none;
-    const struct { bool present; uint64_t bit; } map[] = {
+    const struct { bool present; uint64_t bits; } map[] = {
         { r1.ecx & CPUID_1_ECX_VMX, CR4_VMXE },
         { r1.ecx & CPUID_1_ECX_SMX, CR4_SMXE },
+        { r1.ecx & CPUID_1_ECX_PCID, CR4_PCIDE },
+        { r1.ecx & CPUID_1_ECX_XSAVE, CR4_OSXSAVE },
+        { r70.ebx & CPUID_7_0_EBX_FSGSBASE, CR4_FSGSBASE },
+        { r70.ebx & CPUID_7_0_EBX_SMEP, CR4_SMEP },
+        { r70.ebx & CPUID_7_0_EBX_SMAP, CR4_SMAP },
+        { r70.ecx & CPUID_7_0_ECX_UMIP, CR4_UMIP },
+        { r70.ecx & CPUID_7_0_ECX_PKU, CR4_PKE },
+        { r70.ecx & CPUID_7_0_ECX_KL, CR4_KL },
         { r70.ecx & CPUID_7_0_ECX_LA57, CR4_LA57 },
         { (r70.ecx & CPUID_7_0_ECX_CET_SS) || (r70.edx & CPUID_7_0_EDX_CET_IBT), CR4_CET },
         { r70.ecx & CPUID_7_0_ECX_PKS, CR4_PKS },
         { r70.edx & CPUID_7_0_EDX_UINTR, CR4_UINTR },
+        { r71.eax & CPUID_7_1_EAX_LASS, CR4_LASS },
         { r71.eax & CPUID_7_1_EAX_LAM, CR4_LAM_SUP },
         { r71.eax & CPUID_7_1_EAX_FRED, CR4_FRED },
     };
-    uint64_t bits = 0;
+    uint64_t bits = CR4_ALWAYS;
 
     for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
-        bits |= map[i].present ? map[i].bit : 0;
+        bits |= map[i].present ? map[i].bits : 0;
     }
-    return bits & cr4_hidden_bits();
+    return bits;
+}
+
+uint64_t cr4_hidden_present(cpuid_reader read)
+{
+    return cr4_present(read) & cr4_hidden_bits();
+}
+
+uint64_t cr4_visible(cpuid_reader read)
+{
+    return cr4_present(read) & ~cr4_hidden_bits();
+}
+
+bool cr4_valid(uint64_t value, const struct guest_paging *p, uint64_t visible)
+{
+    bool long_mode = p->efer & EFER_LMA;
+
+    if ((value & ~visible) || (long_mode && !(value & CR4_PAE))) {
+        return false;
+    }
+    /* PCIDE is set only in long mode, and only while CR3 has no PCID (APM vol. 2, 3.1.3). */
+    return !(value & ~p->cr4 & CR4_PCIDE) || (long_mode && !(p->cr3 & PAGE_MASK));
 }
 
 bool xcr0_valid(uint64_t value, uint64_t supported)

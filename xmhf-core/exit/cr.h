@@ -3,10 +3,18 @@
 #ifndef XMHF_EXIT_CR_H
 #define XMHF_EXIT_CR_H
 
+#include <cpu/vcpu.h>
 #include <exit/cpuid_policy.h>
 
 /* Those of cr4_hidden_bits() that this CPU would accept: only they need an exit. */
 uint64_t cr4_hidden_present(cpuid_reader read);
+
+/* The bits of CR4 that the guest may set: those of the features that it sees of this CPU. A bit
+ * that isn't in our manuals is none of them. */
+uint64_t cr4_visible(cpuid_reader read);
+
+/* CR4 as the guest wants it in the state `p`: false = #GP. `visible`: cr4_visible's. */
+bool cr4_valid(uint64_t value, const struct guest_paging *p, uint64_t visible);
 
 /* May the guest set XCR0 to `value`? `supported`: CPUID leaf 0xD's mask as the guest
  * sees it (SDM vol. 1, 13.3). */

@@ -46,9 +46,9 @@ void exit_cr_write(struct vcpu *v, const struct exit *e)
     if (p.mode != MODE_LONG64) {
         value = (uint32_t)value;
     }
-    /* In long mode PAE can't be cleared; PCIDE needs long mode (APM vol. 2, 3.1.3). */
-    if ((value & cr4_hidden_bits()) || ((p.efer & EFER_LMA) && !(value & CR4_PAE))
-        || ((value & ~p.cr4 & CR4_PCIDE) && (!(p.efer & EFER_LMA) || (p.cr3 & PAGE_MASK)))) {
+    /* An AMD CPU looks first (APM vol. 2, table 15-7), emulators exit first; with a bit that it
+     * doesn't have the next VMRUN would fail (15.5.1). */
+    if (!cr4_valid(value, &p, cr4_visible(hw_cpuid))) {
         hyp_inject_gp(v);
         return;
     }
