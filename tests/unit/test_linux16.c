@@ -2,7 +2,7 @@
 /* Loading a guest in real mode: which images, their places, the set-up area, and what the BIOS
  * is made to answer about memory. */
 #define _GNU_SOURCE
-#include "unit.h"
+#include "linux_image.h"
 
 #include <debug/log.h>
 #include <guest/int15.h>
@@ -12,10 +12,6 @@
 #include <util/e820.h>
 #include <util/string.h>
 
-#define SETUP_SECTS 3
-#define SETUP_SIZE  ((SETUP_SECTS + 1) * 512)
-
-static uint8_t image[SETUP_SIZE];
 static uint8_t area[LINUX16_AREA];
 static uint8_t low[MIB(1)];
 static bool low_is_there;
@@ -38,25 +34,11 @@ void *host_phys(uint64_t at, uint64_t size)
     return low_is_there && at + size <= sizeof(low) ? low + at : NULL;
 }
 
-static void put16(unsigned at, uint16_t v) { memcpy(&image[at], &v, 2); }
-static void put32(unsigned at, uint32_t v) { memcpy(&image[at], &v, 4); }
-
-static uint32_t get(const uint8_t *p, unsigned at, unsigned n)
-{
-    uint32_t v = 0;
-
-    memcpy(&v, p + at, n);
-    return v;
-}
-
 /* An image without a 32-bit entry, like iPXE's; 64 MiB of RAM. */
 static int setup(void **state)
 {
     (void)state;
-    memset(image, 0xcc, sizeof(image));
-    image[0x1f1] = SETUP_SECTS;
-    memcpy(&image[0x202], "HdrS", 4);
-    put16(0x206, 0x203);
+    make_image(0xcc, 0x203);
     image[0x211] = 0x01;
     put32(0x214, 0);
     put32(0x218, 0);

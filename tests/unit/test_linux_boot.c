@@ -1,32 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* xmhf-core/guest/linux_boot.c with a bzImage-like header made here: named layouts, then
  * random ones whose moves are checked for lost bytes. */
-#include "unit.h"
+#include "linux_image.h"
 
 #include <guest/linux_boot.h>
 #include <util/e820.h>
 
-#define SETUP_SECTS 3
-#define SETUP_SIZE  ((SETUP_SECTS + 1) * 512)
-#define LOW_SIZE    (3 * PAGE_SIZE)
+#define LOW_SIZE (3 * PAGE_SIZE)
 
-static uint8_t image[SETUP_SIZE];
 static struct boot_info bi;
 static struct linux_plan plan;
 static bool initrd_first;
 static const char *why;
-
-static void put16(unsigned at, uint16_t v) { memcpy(&image[at], &v, 2); }
-static void put32(unsigned at, uint32_t v) { memcpy(&image[at], &v, 4); }
-static void put64(unsigned at, uint64_t v) { memcpy(&image[at], &v, 8); }
-
-static uint64_t get(const uint8_t *p, unsigned at, unsigned n)
-{
-    uint64_t v = 0;
-
-    memcpy(&v, p + at, n);
-    return v;
-}
 
 static void module(unsigned i, uint64_t start, uint64_t size)
 {
@@ -39,12 +24,9 @@ static void module(unsigned i, uint64_t start, uint64_t size)
 static int setup(void **state)
 {
     (void)state;
-    memset(image, 0, sizeof(image));
-    image[0x1f1] = SETUP_SECTS;
+    make_image(0, 0x20f);
     put16(0x1fe, 0xaa55);
     put16(0x200, 0x6aeb); /* jmp over the header: it ends at 0x26c */
-    memcpy(&image[0x202], "HdrS", 4);
-    put16(0x206, 0x20f);
     image[0x211] = 0x81;  /* LOADED_HIGH, CAN_USE_HEAP */
     put32(0x22c, 0x7fffffff);
     put32(0x230, 0x200000);
