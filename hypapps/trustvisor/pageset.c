@@ -9,6 +9,8 @@ bool pageset_init(struct tv_pageset *s, uint32_t n)
 {
     s->part = NULL;
     s->mask = PAGESET_SMALL - 1;
+    hyp_random(&s->factor, sizeof(s->factor));
+    s->factor |= 1;
     if (n <= PAGESET_SMALL / 2) {
         return true; /* it was zero at first, and is used once */
     }
@@ -30,7 +32,7 @@ bool pageset_init(struct tv_pageset *s, uint32_t n)
 uint64_t *pageset_put(struct tv_pageset *s, gpa_t page, uint32_t number)
 {
     uint64_t key = page.a >> PAGE_SHIFT << 24;   /* 40 bits of page number */
-    uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15ULL) >> 40) & s->mask;
+    uint32_t at = (uint32_t)((page.a >> PAGE_SHIFT) * s->factor >> 32) & s->mask;
 
     for (;; at = (at + 1) & s->mask) {
         uint64_t *e = s->part == NULL ? &s->small[at] : &s->part[at / ENTRIES][at % ENTRIES];

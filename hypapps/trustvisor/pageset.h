@@ -11,6 +11,7 @@ struct tv_pageset {
     uint64_t **part;     /* tables of 512 entries each; NULL: a small set */
     uint32_t parts;      /* a power of two */
     uint32_t mask;       /* number of entries less one */
+    uint64_t factor;     /* random: who chooses the pages can't choose them to collide */
     uint64_t small[PAGESET_SMALL]; /* enough for up to half as many pages */
 };
 

@@ -119,6 +119,12 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
     if (r != GM_OK) {
         return failed(w, r);
     }
+    /* First what may have to be tried again: the OS can give us another page each time, and there
+     * is room for one to be remembered. */
+    frame = space_add(&pal->space, sec, index);
+    if (frame == NULL) {
+        return out_of_memory(w, pal->image.pages - index);
+    }
     entry = pageset_put(&pal->reg.seen, g, index);
     if (pageset_number(*entry) != index) {
         enum step s = check_moved(w, pageset_number(*entry), g);
@@ -126,10 +132,6 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
             return s;
         }
         pageset_renumber(entry, index);
-    }
-    frame = space_add(&pal->space, sec, index);
-    if (frame == NULL) {
-        return out_of_memory(w, pal->image.pages - index);
     }
     hw_copy64(frame, page, PAGE_SIZE / 8);
     return STEP_NEXT;

@@ -598,6 +598,106 @@ static void test_no_memory_at_every_point(void **state)
     }
 }
 
+/* Free memory of the pool, while others have it. */
+static void *held[200];
+static unsigned held_count;
+
+static void drain(void)
+{
+    while (fake.pool_free > 0) {
+        held[held_count++] = pool_alloc();
+    }
+}
+
+static void refill(void)
+{
+    while (held_count > 0) {
+        pool_free(held[--held_count]);
+    }
+}
+
+/* Another process registers a PAL, and is no more. */
+static void dead_pal(void)
+{
+    static const uint32_t type[3] = { TV_SECTION_CODE, TV_SECTION_STACK, TV_SECTION_PARAM };
+    const uint64_t cr3 = fake.caller.paging.cr3, other = CR3 + MIB(1);
+
+    fake.caller.paging.cr3 = other;
+    fake_map(other, TEXT, (uint64_t)(fake_at(CR3, TEXT) - fake_ram(0)), FAKE_RX);
+    fake_map(other, ARGS, (uint64_t)((uint8_t *)sections - fake_ram(0)), FAKE_RW);
+    sections->num_sections = 3;
+    for (unsigned i = 0; i < 3; i++) {
+        fake_map(other, BASE + i * PAGE_SIZE, (1700 + i) * PAGE_SIZE, FAKE_RWX);
+        sections->sections[i] = (struct tv_pal_section){ type[i], 1, BASE + i * PAGE_SIZE };
+    }
+    assert_int_equal(reg(), TV_OK);
+    fake_unmap(other, BASE);
+    fake.caller.paging.cr3 = cr3;
+}
+
+/* Again and again a registration meets an empty pool and a dead owner, so it is tried again; and each
+ * time the OS has moved the page that it is at. The table of pages seen has no room for all that. */
+static void test_moved_and_no_memory(void **state)
+{
+    struct vcpu_regs regs;
+    struct tv_slot *s;
+    bool busy;
+
+    (void)state;
+    layout(1, 247, 1, 1);
+    poison();
+    assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
+    regs = v.regs;
+    s = registry_get_idle(CR3 >> PAGE_SHIFT, entry, &busy);
+    assert_non_null(s);
+    registry_put(s);
+    while (fake.pool_free > ARRAY_SIZE(held)) {
+        assert_non_null(pool_alloc()); /* others keep that */
+    }
+    for (uint64_t i = 0; i < 600; i++) {
+        const uint32_t page = s->pal->reg.page;
+        dead_pal();
+        drain();
+        fake_map(CR3, BASE + page * PAGE_SIZE, (1000 + i) * PAGE_SIZE, FAKE_RWX);
+        v.regs = regs;
+        assert_int_equal(hypapp.hypercall(&v, TV_HC_REG), HC_AGAIN);
+        assert_int_equal(s->pal->reg.phase, PHASE_COPY);
+        assert_int_equal(s->pal->reg.page, page);
+        refill();
+    }
+    for (unsigned i = 0; hypapp.hypercall(&v, TV_HC_REG) == HC_AGAIN; i++) {
+        assert_true(i < 10000);
+    }
+    assert_int_equal(v.regs.gpr[GPR_RAX], TV_OK);
+    assert_int_equal(unreg(), TV_OK);
+}
+
+/* Guest-physical pages chosen so that a hash that everybody can compute puts all of them to the same
+ * place: finding one must not take longer than otherwise. */
+static void test_chosen_pages(void **state)
+{
+    static struct tv_pageset set;
+    const uint32_t n = 16384;
+    uint32_t put = 0, run = 0, longest = 0, budget = 1000;
+
+    (void)state;
+    memset(&set, 0, sizeof(set));
+    assert_true(pageset_init(&set, n));
+    for (uint64_t page = 0; put < n; page++) {
+        if ((uint32_t)((page << 24) * 0x9e3779b97f4a7c15ULL >> 40 & set.mask) < n / 64) {
+            assert_int_equal(pageset_number(*pageset_put(&set, gpa(page << PAGE_SHIFT), put)), put);
+            put++;
+        }
+    }
+    for (uint32_t i = 0; i <= set.mask; i++) {
+        run = set.part[i / 512][i % 512] == 0 ? 0 : run + 1;
+        longest = run > longest ? run : longest;
+    }
+    assert_in_range(longest, 1, 1000);
+    assert_true(pageset_free(&set, &budget));
+    expect_no_pal_left();
+}
+
 static void test_exists_and_overlap(void **state)
 {
     (void)state;
@@ -1651,7 +1751,8 @@ int main(void)
         TEST(test_foreign_pages_fault), TEST(test_bad_descriptors), TEST(test_only_ring3),
         TEST(test_absent_pages), TEST(test_fault_at_every_access),
         TEST(test_duplicate_with_a_fault_anywhere),
-        TEST(test_no_memory_at_every_point), TEST(test_exists_and_overlap), TEST(test_ten_pals),
+        TEST(test_no_memory_at_every_point), TEST(test_moved_and_no_memory), TEST(test_chosen_pages),
+        TEST(test_exists_and_overlap), TEST(test_ten_pals),
         TEST(test_large_pal), TEST(test_large_death), TEST(test_any_hypercall_wipes_the_dead),
         TEST(test_half_unregistered_after_remap), TEST(test_unregister_abandoned),
         TEST(test_migration_is_no_duplicate),
