@@ -180,7 +180,21 @@ void death_discard(struct vcpu *v, struct tv_slot *s)
     death_reap(v, REAP_PAGES);
 }
 
-bool death_collect(struct tv_slot *s)
+/* Did the process give up its registration, whose stubs aren't there yet to tell, or to have the PAL
+ * wiped, when they aren't there any more? */
+static bool is_abandoned(const struct tv_pal *pal)
+{
+    struct hyp_caller owner = { .paging = pal->owner, .peek = true };
+    struct gm_fault f;
+    uint8_t byte;
+
+    return (tv_quiet(pal, TV_ABANDONED_TICKS) && !register_overwrites(pal, &owner)) ||
+           (tv_quiet(pal, TV_STALE_TICKS) &&
+            gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK);
+}
+
+/* As death_collect. `patient`: an owner that has got all back may come for its answer. */
+static bool end_without_owner(struct tv_slot *s, bool patient)
 {
     struct hyp_caller owner = { .paging = s->pal->owner, .peek = true };
     struct gm_fault f;
@@ -194,8 +208,17 @@ bool death_collect(struct tv_slot *s)
             ? atomic_flag_test_and_set(&s->pal->stepping) : !death_claim(s->pal, &running)) {
         return false;
     }
+    if (patient && s->pal->leaving > s->pal->image.pages && !is_abandoned(s->pal)) {
+        atomic_flag_clear(&s->pal->stepping);
+        return false;
+    }
     death_of(s, TV_DEATH_OWNER_GONE, 0, 0);
     return true;
+}
+
+bool death_collect(struct tv_slot *s)
+{
+    return end_without_owner(s, false);
 }
 
 /* --- wiping --------------------------------------------------------------------- */
@@ -239,25 +262,13 @@ bool death_reap(struct vcpu *v, uint32_t pages)
 
 /* --- memory for a new PAL ------------------------------------------------------- */
 
-/* Did the process give up its registration? Its stubs aren't there yet to tell. */
-static bool is_abandoned(const struct tv_pal *pal)
-{
-    struct hyp_caller owner = { .paging = pal->owner, .peek = true };
-    uint64_t quiet = hw_rdtsc() - pal->reg.last_step;
-    struct gm_fault f;
-    uint8_t byte;
-
-    return quiet > TV_ABANDONED_TICKS ||
-           (quiet > TV_STALE_TICKS && gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK);
-}
-
 /* Kill the PAL if nobody will come back for it. */
 static bool collect(struct tv_slot *s)
 {
     uint64_t life = atomic_load(&s->life);
 
     if (slot_state(life) != TV_REGISTERING) {
-        return death_collect(s);
+        return end_without_owner(s, true);
     }
     /* With our reference there no CPU can begin a step now. */
     return slot_refs(life) == 1 && is_abandoned(s->pal) && registry_kill(s);

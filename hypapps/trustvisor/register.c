@@ -23,6 +23,8 @@
 #define COST_ROOM      1500   /* wiping a page and looking at an owner */
 #define COST_WIPE      700    /* of a page of `seen` */
 
+#define KEPT 64u   /* bytes at the entry that tell whether its page is what it was */
+
 #define PAGE_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
 
 /* What a phase says. */
@@ -319,6 +321,20 @@ static enum step phase_overwrite(struct work *w)
     return STEP_NEXT;
 }
 
+bool register_overwrites(const struct tv_pal *pal, const struct hyp_caller *owner)
+{
+    const uint64_t at = align_down(pal->image.entry, KEPT);
+    const uint8_t *frame;
+    uint8_t seen[KEPT];
+    struct gm_fault f;
+
+    if (pal->reg.phase != PHASE_OVERWRITE || gm_read(owner, gva(at), seen, KEPT, &f) != GM_OK) {
+        return false;
+    }
+    frame = space_frame(&pal->space, entry_index(&pal->image));
+    return memcmp(seen, frame + (at & PAGE_MASK), KEPT) == 0;
+}
+
 /* --- steps ---------------------------------------------------------------------- */
 
 static enum step one_phase(struct work *w)
@@ -439,8 +455,10 @@ static enum hc_result conflict(struct vcpu *v, enum registry_answer why, struct 
     enum tv_error e = other->pal->image.entry == entry ? TV_EXISTS : TV_OVERLAP;
 
     if (slot_state(life) == TV_REGISTERING) {
-        if (slot_refs(life) == 1 && hw_rdtsc() - other->pal->reg.last_step > TV_STALE_TICKS) {
-            registry_kill(other); /* abandoned by a signal handler, say */
+        /* One at the same place was abandoned, by a signal handler, say; others may wait for a CPU. */
+        if (slot_refs(life) == 1 &&
+            tv_quiet(other->pal, why == REGISTRY_CONFLICT ? TV_STALE_TICKS : TV_ABANDONED_TICKS)) {
+            registry_kill(other);
         }
     } else if (why == REGISTRY_CONFLICT && slot_state(life) != TV_DYING && !death_collect(other)) {
         registry_put(other);

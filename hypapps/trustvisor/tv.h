@@ -39,9 +39,10 @@
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
-                                            discarded by its own process, or if the page of
-                                            its entry is gone ... */
-#define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long by others short of memory */
+                                            discarded by one of its own process at the same place,
+                                            or if the page of its entry is gone ... */
+#define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long by its own process elsewhere, and
+                                            by others short of memory */
 #define TV_NONCE_SIZE       16u
 
 /* Pages of PALs of one process, of so many in all: a quarter is for others. */
@@ -99,7 +100,7 @@ enum tv_phase { PHASE_ROOM, PHASE_COPY, PHASE_MEASURE, PHASE_RECHECK, PHASE_OVER
 struct tv_registration {
     uint64_t token;        /* in the caller's RDX between steps */
     uint64_t rdx;          /* the caller's own RDX */
-    uint64_t last_step;    /* TSC */
+    uint64_t last_step;    /* TSC; also of TV_HC_UNREG, once all is handed back */
     uint32_t phase;        /* enum tv_phase */
     uint32_t page;         /* next one of this phase */
     uint32_t compared;     /* pairs of sections that were compared until it was linked */
@@ -176,6 +177,13 @@ static inline uint64_t tv_owner(const struct guest_paging *p)
                             : BIT(41) | (p->cr3 & 0xfffff000) >> PAGE_SHIFT;
 }
 
+/* Nobody went on with its registration, or with wiping it, for so long? CPUs' TSCs may differ: a step in
+ * the future has just been made. */
+static inline bool tv_quiet(const struct tv_pal *pal, uint64_t ticks)
+{
+    return (int64_t)(hw_rdtsc() - pal->reg.last_step) > (int64_t)ticks;
+}
+
 static inline bool tv_wide(const struct hyp_caller *c) { return c->paging.mode == MODE_LONG64; }
 
 /* What the caller's code sees in this register. */
@@ -242,6 +250,10 @@ enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c);
 /* The first step, by the public ABI and by our interface. */
 enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c);
 enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c);
+/* Is it being registered, and its owner's memory overwritten, whose contents are in our copy only? While
+ * the entry's page, the last one, is as it was, the owner is there and may go on at any time. The
+ * caller holds the only reference; `owner` is the PAL's. */
+bool register_overwrites(const struct tv_pal *pal, const struct hyp_caller *owner);
 /* TSC ticks spent hashing since boot: benchmarks tell that part from the rest. */
 uint64_t register_hash_ticks(void);
 enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c);

@@ -85,7 +85,11 @@ static enum step wipe(struct work *w)
 {
     uint32_t budget = STEP_PAGES;
 
-    return space_free(&w->pal->space, &w->pal->image, &budget) ? STEP_DONE : STEP_AGAIN;
+    if (space_free(&w->pal->space, &w->pal->image, &budget)) {
+        return STEP_DONE;
+    }
+    w->pal->reg.last_step = hw_rdtsc();
+    return STEP_AGAIN;
 }
 
 /* Write one page back. A page that isn't RAM any more is the caller's loss. */

@@ -1690,6 +1690,160 @@ static void test_stub_of_a_pal_about_to_live(void **state)
     expect_refused(FAKE_UD);
 }
 
+/* One exit of a hypercall that was interrupted, on `regs`. */
+static enum hc_result again(struct vcpu_regs *regs)
+{
+    enum hc_result r;
+
+    v.regs = *regs;
+    r = hypapp.hypercall(&v, (uint32_t)regs->gpr[GPR_RAX]);
+    *regs = v.regs;
+    return r;
+}
+
+static void until_done(struct vcpu_regs *regs, uint64_t answer)
+{
+    enum hc_result r = HC_AGAIN;
+
+    for (unsigned i = 0; i < 10000 && r == HC_AGAIN; i++) {
+        r = again(regs);
+    }
+    assert_int_equal(r, HC_DONE);
+    assert_int_equal(regs->gpr[GPR_RAX], answer);
+}
+
+/* Begin to register what layout(1, 300, 1, 1) makes, up to where half of it is overwritten. */
+static struct vcpu_regs half_overwritten(void)
+{
+    struct vcpu_regs regs;
+
+    layout(1, 300, 1, 1);
+    poison();
+    assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
+    regs = v.regs;
+    while (*fake_at(CR3, BASE + 2 * PAGE_SIZE) != 0 || *fake_at(CR3, BASE + 2 * PAGE_SIZE + 1) != 0) {
+        assert_int_equal(again(&regs), HC_AGAIN);
+    }
+    assert_true(filled(fake_at(CR3, BASE), 0, PAGE_SIZE, 0));
+    return regs;
+}
+
+static void expect_data_complete(void)
+{
+    call((uint64_t[]){ 0 }, 1);
+    for (unsigned i = 0; i < 300; i++) {
+        assert_true(filled(pal_at(BASE + (1 + i) * PAGE_SIZE), i * PAGE_SIZE, PAGE_SIZE, 0x40));
+    }
+    pal_returns(0);
+    expect_returned(0);
+}
+
+/* A fifth registration of the process waits for the others, also when one of them got no CPU for a
+ * while, or its CPU's TSC is ahead. */
+static void test_fifth_registration_waits(void **state)
+{
+    const uint64_t first_entry = BASE + 0x100;
+    struct vcpu_regs first, fifth;
+
+    (void)state;
+    first = half_overwritten();
+    for (unsigned i = 1; i <= TV_PENDING_MAX; i++) {
+        for (unsigned k = 0; k < 4; k++) {
+            struct tv_pal_section *s = &sections->sections[k];
+            s->start_addr += MIB(4);
+            s->page_num = k == 1 ? TV_ATOMIC_PAGES : 1;
+            fake_map_new(CR3, s->start_addr, s->page_num, FAKE_RWX);
+        }
+        entry += MIB(4);
+        poison();
+        assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
+    }
+    fifth = v.regs;
+    machine.tsc += TV_STALE_TICKS + 1;
+    assert_int_equal(again(&fifth), HC_AGAIN);
+    machine.tsc -= TV_STALE_TICKS + 2;
+    assert_int_equal(again(&fifth), HC_AGAIN);
+    until_done(&first, TV_OK);
+    assert_int_equal(first.gpr[GPR_RDX], 0x1111111111111111ULL * GPR_RDX + 5);
+    entry = first_entry;
+    expect_data_complete();
+    until_done(&fifth, TV_OK);
+}
+
+/* ... but not for ever. */
+static void test_fifth_registration_goes_on(void **state)
+{
+    struct vcpu_regs fifth;
+
+    (void)state;
+    layout(1, TV_ATOMIC_PAGES, 1, 1);
+    for (unsigned i = 0; i <= TV_PENDING_MAX; i++) {
+        for (unsigned k = 0; i > 0 && k < 4; k++) {
+            struct tv_pal_section *s = &sections->sections[k];
+            s->start_addr += MIB(4);
+            fake_map_new(CR3, s->start_addr, s->page_num, FAKE_RWX);
+        }
+        entry += i > 0 ? MIB(4) : 0;
+        poison();
+        assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
+    }
+    fifth = v.regs;
+    machine.tsc += TV_ABANDONED_TICKS + 1;
+    until_done(&fifth, TV_OK);
+}
+
+/* Memory is short while the owner of a half overwritten PAL is stopped: what it had is in our copy
+ * only, so it isn't given up as long as its entry's page is what it was. */
+static void test_half_overwritten_is_kept(void **state)
+{
+    struct vcpu_regs regs;
+
+    (void)state;
+    regs = half_overwritten();
+    machine.tsc += TV_ABANDONED_TICKS + 1;
+    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    until_done(&regs, TV_OK);
+    assert_int_equal(regs.gpr[GPR_RDX], 0x1111111111111111ULL * GPR_RDX + 5);
+    expect_data_complete();
+    assert_int_equal(unreg(), TV_OK);
+    setup(NULL);
+    half_overwritten();
+    machine.tsc += TV_ABANDONED_TICKS + 1;
+    fill(BASE, 1, 0x17); /* another process has this CR3 */
+    for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+        assert_true(i < 100);
+    }
+    expect_no_pal_left();
+}
+
+/* Memory is short while a large PAL that was handed back is wiped: its owner gets its answer. */
+static void test_wiping_is_not_collected(void **state)
+{
+    struct vcpu_regs regs;
+
+    (void)state;
+    layout(1, 400, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    poison();
+    assert_int_equal(hypercall(TV_HC_UNREG, entry, 0, 0), HC_AGAIN);
+    regs = v.regs;
+    assert_true(filled(fake_at(CR3, BASE), 0, PAGE_SIZE, 0));
+    fake.log[0] = '\0';
+    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    until_done(&regs, TV_OK);
+    assert_string_equal(fake.log, "");
+    expect_no_pal_left();
+    /* But nobody comes back for it. */
+    assert_int_equal(reg(), TV_OK);
+    poison();
+    assert_int_equal(hypercall(TV_HC_UNREG, entry, 0, 0), HC_AGAIN);
+    machine.tsc += TV_ABANDONED_TICKS + 1;
+    for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+        assert_true(i < 100);
+    }
+    expect_no_pal_left();
+}
+
 /* --- commands and CPUID --------------------------------------------------------- */
 
 static void test_every_command(void **state)
@@ -1766,6 +1920,8 @@ int main(void)
         TEST(test_recycled_cr3), TEST(test_forked_child), TEST(test_new_pal_at_a_dead_ones_place),
         TEST(test_unregister_after_remap), TEST(test_collection), TEST(test_quota),
         TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live), TEST(test_pending_registration_ends),
+        TEST(test_fifth_registration_waits), TEST(test_fifth_registration_goes_on),
+        TEST(test_half_overwritten_is_kept), TEST(test_wiping_is_not_collected),
         TEST(test_every_command), TEST(test_cpuid),
     };
 
