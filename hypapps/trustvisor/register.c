@@ -495,6 +495,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
         return tv_done(v, TV_NO_MEMORY);
     }
     pal->owner = c->paging;
+    pal->owner.pkru = 0; /* a thread's, and of this moment */
     pal->reg.rdx = v->regs.gpr[GPR_RDX];
     pal->reg.last_step = hw_rdtsc();
     hyp_random(&pal->reg.token, pal->image.word); /* as much as RDX, or EDX, holds */

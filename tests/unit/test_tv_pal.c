@@ -1844,6 +1844,26 @@ static void test_wiping_is_not_collected(void **state)
     expect_no_pal_left();
 }
 
+/* The owner gives its stubs a protection key that the thread which registered them had no right to then:
+ * it is there all the same when memory is short, and may call. */
+static void test_protection_keys(void **state)
+{
+    (void)state;
+    layout(1, 1, 1, 1);
+    fake.caller.paging.pkru = 0x55555554; /* as Linux starts a program */
+    assert_int_equal(reg(), TV_OK);
+    fake.keyed = BASE;
+    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    assert_int_equal(info(XMHF_INFO_PALS), 1);
+    fake.caller.paging.pkru = 0x55555550;
+    call((uint64_t[]){ 0 }, 1);
+    pal_returns(5);
+    expect_returned(5);
+    fake.caller.paging.pkru = 0x55555554;
+    assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_AGAIN); /* its own access would fault too */
+    expect_refused(FAKE_PF);
+}
+
 /* --- commands and CPUID --------------------------------------------------------- */
 
 static void test_every_command(void **state)
@@ -1922,7 +1942,7 @@ int main(void)
         TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live), TEST(test_pending_registration_ends),
         TEST(test_fifth_registration_waits), TEST(test_fifth_registration_goes_on),
         TEST(test_half_overwritten_is_kept), TEST(test_wiping_is_not_collected),
-        TEST(test_every_command), TEST(test_cpuid),
+        TEST(test_protection_keys), TEST(test_every_command), TEST(test_cpuid),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,6 +147,10 @@ static enum gm_result reach(const struct hyp_caller *c, uint64_t va, unsigned ac
         f->error |= PF_PRESENT;
         return GM_FAULT;
     }
+    if (fake.keyed != 0 && fake.keyed == align_down(va, PAGE_SIZE) && (c->paging.pkru & 4)) {
+        f->error |= PF_PRESENT | PF_PK;
+        return GM_FAULT;
+    }
     if (m->g >= FAKE_RAM_PAGES * PAGE_SIZE) {
         return GM_NOT_RAM;
     }
