@@ -173,11 +173,11 @@ void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t ri
     }
 }
 
-void death_discard(struct vcpu *v, struct tv_slot *s)
+void death_discard(struct vcpu *v, struct tv_slot *s, uint32_t pages)
 {
     registry_kill(s);
     registry_put(s);
-    death_reap(v, REAP_PAGES);
+    death_reap(v, pages);
 }
 
 /* Did the process give up its registration, whose stubs aren't there yet to tell, or to have the PAL

@@ -57,7 +57,8 @@ static enum gm_result copy_piece(const struct hyp_caller *c, enum copy how, uint
     case COPY_OUT:
         return gm_write(c, gva(user), ours, n, f);
     default:
-        memset(ours, 0, n);
+        hw_fill64(ours, 0, n / 8); /* 512 KiB take half as long as an exit may */
+        memset((uint8_t *)ours + n / 8 * 8, 0, n % 8);
         return GM_OK;
     }
 }

@@ -76,6 +76,7 @@ static enum step out_of_memory(struct work *w, size_t pages)
     if (w->budget < BUDGET - COST_COMPARE * 1000) {
         return STEP_AGAIN; /* looking for memory takes an exit of its own */
     }
+    w->budget = 0;
     return death_make_room(w->v, pages) == ROOM_NONE ? STEP_ERROR : STEP_AGAIN;
 }
 
@@ -367,6 +368,21 @@ static void go_live(struct tv_pal *pal)
     registry_change(pal->slot, TV_REGISTERING, TV_LIVE);
 }
 
+/* Pages that may be wiped, and owners looked at, in an exit that has done so much. */
+static uint32_t affordable(uint32_t spent)
+{
+    uint32_t n = spent < BUDGET ? (BUDGET - spent) / COST_ROOM : 0;
+
+    return n < 8 ? 8 : n;
+}
+
+/* Nothing comes of it. */
+static void discard(struct work *w)
+{
+    w->v->regs.gpr[GPR_RDX] = w->pal->reg.rdx;
+    death_discard(w->v, w->pal->slot, affordable((uint32_t)(BUDGET - w->budget)));
+}
+
 /* Come again: the hypercall is executed once more, with the token. */
 static enum hc_result come_again(struct work *w)
 {
@@ -384,8 +400,7 @@ static enum hc_result pause_for_fault(struct work *w)
 
     if (w->pal->reg.phase == PHASE_COPY && w->pal->image.pages <= TV_ATOMIC_PAGES) {
         /* Nothing worth keeping, and the guest may never come back after the fault. */
-        w->v->regs.gpr[GPR_RDX] = w->pal->reg.rdx;
-        death_discard(w->v, w->pal->slot);
+        discard(w);
     } else {
         r = come_again(w);
     }
@@ -410,8 +425,7 @@ static enum hc_result steps(struct vcpu *v, const struct hyp_caller *c, struct t
         case STEP_FAULT:
             return pause_for_fault(&w);
         default:
-            v->regs.gpr[GPR_RDX] = pal->reg.rdx;
-            death_discard(v, pal->slot);
+            discard(&w);
             return tv_done(v, w.error);
         }
     }
@@ -437,14 +451,6 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
     }
     return tv_reaches(c, from + 8, header[0] * 16, f)
                ? gm_read(c, gva(from + 8), header + 2, header[0] * 16, f) : GM_FAULT;
-}
-
-/* Pages that may be wiped, and owners looked at, in an exit that has done so much. */
-static uint32_t affordable(uint32_t spent)
-{
-    uint32_t n = spent < BUDGET ? (BUDGET - spent) / COST_ROOM : 0;
-
-    return n < 8 ? 8 : n;
 }
 
 /* A PAL of this process is in the way. Sort out whether it still means anything. */

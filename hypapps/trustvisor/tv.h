@@ -339,8 +339,8 @@ bool death_collect(struct tv_slot *s);
 /* Wipe dead PALs, at most `pages` pages of them. True if there is more to do. */
 bool death_reap(struct vcpu *v, uint32_t pages);
 
-/* Kill without a record, give the reference back and wipe. */
-void death_discard(struct vcpu *v, struct tv_slot *s);
+/* Kill without a record, give the reference back and wipe, at most `pages` pages for now. */
+void death_discard(struct vcpu *v, struct tv_slot *s, uint32_t pages);
 
 enum room { ROOM_FOUND, ROOM_AGAIN, ROOM_NONE };
 /* Look at up to `looks` PALs, and kill those whose owner is gone. ROOM_NONE: all were looked at

@@ -174,7 +174,7 @@ static enum hc_result answer(struct vcpu *v, struct work *w, struct tv_slot *s, 
 {
     switch (r) {
     case STEP_DONE:
-        death_discard(v, s);
+        death_discard(v, s, STEP_PAGES);
         return tv_done(v, TV_OK);
     case STEP_FAULT:
         registry_put(s);

@@ -698,6 +698,20 @@ static void test_chosen_pages(void **state)
     expect_no_pal_left();
 }
 
+/* An exit that has copied nearly as much as it may, and then finds an error, wipes only a little. */
+static void test_error_at_the_end_of_an_exit(void **state)
+{
+    (void)state;
+    layout(1, 160, 1, 1);
+    fake_map(CR3, BASE + 162 * PAGE_SIZE, (uint64_t)(fake_at(CR3, BASE) - fake_ram(0)), FAKE_RWX);
+    poison();
+    assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_DONE);
+    assert_int_equal(v.regs.gpr[GPR_RAX], TV_DUPLICATE_PAGE);
+    assert_true(pool_at_rest - fake.pool_free > 140);
+    assert_int_equal(command(TV_HC_TEST, 0, 0, 0), TV_OK);
+    expect_no_pal_left();
+}
+
 static void test_exists_and_overlap(void **state)
 {
     (void)state;
@@ -1925,7 +1939,7 @@ int main(void)
         TEST(test_foreign_pages_fault), TEST(test_bad_descriptors), TEST(test_only_ring3),
         TEST(test_absent_pages), TEST(test_fault_at_every_access),
         TEST(test_duplicate_with_a_fault_anywhere),
-        TEST(test_no_memory_at_every_point), TEST(test_moved_and_no_memory), TEST(test_chosen_pages),
+        TEST(test_no_memory_at_every_point), TEST(test_moved_and_no_memory), TEST(test_chosen_pages), TEST(test_error_at_the_end_of_an_exit),
         TEST(test_exists_and_overlap), TEST(test_ten_pals),
         TEST(test_large_pal), TEST(test_large_death), TEST(test_any_hypercall_wipes_the_dead),
         TEST(test_half_unregistered_after_remap), TEST(test_unregister_abandoned),
