@@ -47,10 +47,18 @@ static size_t pages_in_all(const struct pal_module_spec *spec)
            (size_t)spec->stacks * (spec->stack_pages + spec->param_pages);
 }
 
+static bool fits(const struct pal_module_spec *spec)
+{
+    unsigned sections = 1 + (spec->data_pages != 0) + (spec->rodata_size != 0);
+
+    return spec->stacks <= XMHF_PAL_STACKS &&
+           sections + spec->stacks * ((spec->stack_pages != 0) + (spec->param_pages != 0)) <= XMHF_PAL_SECTIONS;
+}
+
 int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec)
 {
     memset(m, 0, sizeof(*m));
-    m->memory = spec->stacks <= XMHF_PAL_STACKS ? pal_os_alloc(pages_in_all(spec) * PAL_PAGE) : NULL;
+    m->memory = fits(spec) ? pal_os_alloc(pages_in_all(spec) * PAL_PAGE) : NULL;
     if (m->memory == NULL) {
         return -1;
     }
