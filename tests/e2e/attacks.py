@@ -7,7 +7,7 @@ and end with "1..N", like those of tests/e2e/pal.
 """
 import re
 
-from common import SOURCE, check
+from common import SOURCE, SWAP_MODULES, check
 from pals import counted
 
 SCRIPT = SOURCE / "tests" / "attack" / "damage.sh"
@@ -40,12 +40,8 @@ def test_pal_registers(machines):
 
 def damage(machines, programs, *options):
     """Amid swap, without zeroing at allocation; files on a disk and the kernel's log stay clean."""
-    options = ("--append", "init_on_alloc=0", *options)
-    if machines.args.bench == "vmx":  # its kernel has no compression that zram likes
-        made, _ = attack(machines, programs, *options)
-        return f"{made} checks, without swap"
-    modules = [word for name in ("zram", "crc32c_generic", "ext4") for word in ("--module", name)]
-    made, text = attack(machines, programs, *modules, *options,
+    modules = [word for name in (*SWAP_MODULES, "crc32c_generic", "ext4") for word in ("--module", name)]
+    made, text = attack(machines, programs, "--append", "init_on_alloc=0", *modules, *options,
                         before="sh damage.sh begin; ", after="sh damage.sh end")
     check("files are the same: 8" in text, f"files have changed:\n{text[-2000:]}")
     bad = [line for line in re.findall(r"^new warning: (.*)", text, re.M)
@@ -57,7 +53,7 @@ def damage(machines, programs, *options):
 def test_pal_damage(machines):
     """An OS that moves, swaps, shares, takes away pages and kills owners; races with another CPU."""
     if machines.args.bench == "vmx":
-        return damage(machines, ["pal_damage 1", "pal_race 2"])
+        return damage(machines, ["pal_damage 1", "pal_race 2 /tmp/files/1"])
     return damage(machines, ["pal_damage 3", "pal_race 2 /tmp/files/1"])
 
 

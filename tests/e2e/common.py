@@ -14,6 +14,7 @@ from xmhftools import base  # noqa: E402
 E2E = SOURCE / "tests" / "e2e"
 SEED = 77
 MEMORY = 512  # MiB
+SWAP_MODULES = ("lzo-rle", "zram")  # in the guest, for compressed memory as a block device
 
 
 class Failed(Exception):

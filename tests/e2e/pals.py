@@ -12,6 +12,8 @@ from common import check
 # reappear later: the others find a leak more surely before.
 PROGRAMS = (("pal_compat", ""), ("pal_errors", ""), ("pal_attack", ""), ("pal_fuzz", "20000"), ("pal_spin", "2"),
             ("pal_module", ""), ("pal_test", "200"), ("pal_stress", "5"))
+BUDGET = (("pal_spin", "budget"),)
+MINUTES = 3
 LIMIT = 1200  # seconds, several times what an idle host takes
 
 
@@ -81,5 +83,24 @@ def test_pal_fuzz_long(machines):
     return f"{made} checks after 1,000,000 random calls"
 
 
+def test_pal_budget(machines):
+    """The option palbudget= ends a PAL that never returns, and no other."""
+    made = run_programs(machines, "", "--hv-append", "palbudget=1", programs=BUDGET)
+    if machines.args.bench == "svm":
+        made += run_programs(machines, "32", "--hv-append", "palbudget=1", programs=BUDGET)
+    return f"{made} checks"
+
+
+def test_pal_minutes(machines):
+    """One call of minutes: interrupts, signals and other threads go on, and its result is right."""
+    run = machines.run(["pal_spin", "one", str(MINUTES * 60)], "--timeout", "7200", "--one-core",
+                       adds=[machines.pal_test("pal_spin")]).ended_well()
+    made = counted(run.text(), "pal_spin")
+    took = int(re.search(r"rounds in (\d+) ms", run.text()).group(1)) / 1000
+    signals = re.search(r"(\d+) signals", run.text()).group(1)
+    check(took > MINUTES * 40, f"the call took {took:.0f} s only")
+    return f"{made} checks, a call of {took:.0f} s with {signals} signals"
+
+
 BASIC = (test_pal_64, test_pal_32_compat, test_pal_32_pae, test_pal_32_nonpae)
-MORE = (test_pal_compat_all, test_pal_fuzz_long)
+MORE = (test_pal_compat_all, test_pal_fuzz_long, test_pal_minutes, test_pal_budget)

@@ -462,7 +462,8 @@ ABOUT_PALS = (test_pal_secret, test_pal_secret_control, test_pal_foreign, test_b
               test_hypercall_fuzz, test_hypercall_fuzz_long, stress.test_soak,
               stress.test_soak_long, stress.test_exit_duration)
 # Of the tests for --all, those that this group always runs.
-PAL_TOO = (attacks.test_pal_oom, attacks.test_pal_tables, scale.test_pal_large, windows.test_wine_32, windows.test_wine_control)
+PAL_TOO = (attacks.test_pal_oom, attacks.test_pal_tables, pals.test_pal_budget, scale.test_pal_large,
+           windows.test_wine_32, windows.test_wine_control)
 
 
 def name_of(test):
@@ -518,7 +519,7 @@ def main():
                                      "\"N passed, N failed, N skipped\".")
     parser.add_argument("bench", nargs="?", choices=("svm", "vmx"), default="svm")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests")
-    parser.add_argument("--list", action="store_true", help="list the tests and do nothing")
+    parser.add_argument("--list", action="store_true", help="list the tests (of --all, --pal or --soak, if given) and do nothing")
     parser.add_argument("--all", action="store_true", help="also the slow tests")
     parser.add_argument("--pal", action="store_true", help="only the tests of PALs")
     parser.add_argument("--soak", action="store_true", help="only the longest tests of PALs")
@@ -526,7 +527,8 @@ def main():
                         help="build folder (default: $XMHF_BUILD, or in the cache)")
     args = parser.parse_args()
     if args.list:
-        for test in (*BASIC, *MORE, *SOAK):
+        some = args.names or args.all or args.pal or args.soak
+        for test in select(args) if some else (*BASIC, *MORE, *SOAK):
             when = ("  (--pal, --all)" if test in PAL_TOO else "  (--all)" if test in MORE
                     else "  (--soak)" if test in SOAK else "")
             print(f"{name_of(test):20} {test.__doc__}{when}")

@@ -5,7 +5,7 @@ SPDX-License-Identifier: MIT
 import re
 import time
 
-from common import E2E, Failed, base, check, warnings
+from common import E2E, SWAP_MODULES, Failed, base, check, warnings
 from live import STEADY, live_machine
 
 EXIT_MAX = 200000  # instructions
@@ -108,7 +108,7 @@ def all_happened(counts, *names):
 
 def soak(machines, seconds):
     adds = [soak_program(machines), machines.compile("hvinfo"), E2E / "soak-noise.sh"]
-    with live_machine(machines, smp="4", adds=adds, modules=["zram"], one_core=True,
+    with live_machine(machines, smp="4", adds=adds, modules=SWAP_MODULES, one_core=True,
               append=STEADY if machines.args.bench == "svm" else "") as machine:
         machine.ready()
         machine.sh("dmesg -n 1")
@@ -138,9 +138,7 @@ def soak(machines, seconds):
         check("BUG" not in machine.sh("dmesg -r | grep -E '^<[0-3]>'; true"), "the kernel has a BUG")
     counts = text.splitlines()[-1]
     all_happened(counts, "registered", "calls", "unregistered", "deaths", "left", "killed", "paged_out")
-    all_happened(noise, "hotplug", "nmi", "compact")
-    if machines.args.bench == "svm":  # the other kernel's zram lacks a way to compress
-        all_happened(noise, "swapped")
+    all_happened(noise, "hotplug", "nmi", "compact", "swapped")
     return (f"{counts}; {nmi} NMIs from outside, {' '.join(noise.split())}; {after} pages free as before, "
             "so no PAL is left")
 

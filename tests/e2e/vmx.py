@@ -16,9 +16,6 @@ SKIPS = {
     "memtest86": "begins, and shows nothing of its first test within five minutes",
     "memtest86-long": "as memtest86",
     "nmi": "nothing can send an NMI from outside",
-    "pal-damage": "the kernel that boots in a reasonable time there lacks modules for its disk and its swap",
-    "pal-damage-long": "as pal-damage",
-    "pal-damage-soak": "as pal-damage",
     "sparse-apic-ids": "Bochs numbers its CPUs without gaps",
     "wine-32-long": "would take very long; pal-32-compat runs the same programs, built for Linux",
     "wine-64-long": "would take very long; pal-64 runs the same programs, built for Linux",
@@ -30,6 +27,6 @@ EVERY_TIME = ("bench-tools", "boot-2", "no-svm-in-guest", "reset", "hotplug", "p
               "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld", "exit-duration")
 # And of the tests of PALs, for the group pal.
 WITH_PAL = ("pal-secret", "pal-secret-control", "pal-foreign", "pal-registers", "pal-damage", "pal-traced",
-            "pal-tables", "pal-turns", "pal-many", "pal-64", "hypercall-fuzz")
+            "pal-tables", "pal-turns", "pal-budget", "pal-many", "pal-64", "hypercall-fuzz")
 # And what make soak runs there; the others' longest forms would take days.
 WITH_SOAK = ("pal-fuzz-soak", "soak-long")

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A PAL that runs for seconds: interrupted and resumed, with signals (on Windows it is
- * suspended), other threads and SSE state that must survive.   pal_spin [SECONDS]
+ * suspended), other threads and SSE state that must survive.
+ *   pal_spin [SECONDS]          all of it
+ *   pal_spin one SECONDS        one call, of integers
+ *   pal_spin budget             a call without an end; needs the hypervisor's option palbudget=
  */
 #include "spin.h"
 #include "tap.h"
@@ -163,20 +166,59 @@ static void test_parallel(uint64_t ms)
     ok(good, "four threads run four PALs");
 }
 
+/* The PAL that takes too long is ended, and no other. */
+static void test_budget(void)
+{
+    struct pal endless, other;
+    uint64_t death;
+    unsigned before_ticks = tap_ticks;
+
+    if (!make(&endless, (const void *)(uintptr_t)spin) || !make(&other, (const void *)(uintptr_t)spin)) {
+        return;
+    }
+    if (CATCH()) {
+        while (true) {
+            ((spin_fn)(uintptr_t)endless.entry)((pal_word)-1, 1);
+        }
+    }
+    death = pal_info(XMHF_INFO_LAST_DEATH);
+    ok(tap_signal == SIGSEGV && (death & 0xffff) == TV_DEATH_BUDGET, "a call without an end: signal %d, death %u",
+       (int)tap_signal, (unsigned)(death & 0xffff));
+    ok(tap_ticks > before_ticks + 5, "%u signals were handled meanwhile", tap_ticks - before_ticks);
+    ok(((spin_fn)(uintptr_t)other.entry)(1000, 5) == spin(1000, 5), "another PAL of this process works");
+    ok(pal_hypercall(TV_HC_UNREG, (uintptr_t)endless.entry, 0, 0, 0) == TV_NOT_FOUND, "the first one is gone");
+    endless.registered = false;
+    pal_destroy(&endless);
+    ok(pal_unregister(&other) == TV_OK, "the other one is unregistered");
+    pal_destroy(&other);
+}
+
+static uint64_t milliseconds(const char *text)
+{
+    return strtoull(text, NULL, 0) * 1000;
+}
+
 int main(int argc, char **argv)
 {
-    uint64_t ms = (argc > 1 ? strtoull(argv[1], NULL, 0) : 3) * 1000;
+    const char *mode = argc > 1 ? argv[1] : "3";
     uint64_t before;
     pthread_t other;
 
     tap_need_hypervisor();
+    tap_catch_signals();
     before = pal_info(XMHF_INFO_POOL_FREE);
     pthread_create(&other, NULL, worker, NULL);
     tap_ticker(20000);
-    run((const void *)(uintptr_t)spin, "integers", ms);
-    run(spin_sse, "SSE", ms);
-    test_callers(ms / 4);
-    test_parallel(ms / 4);
+    if (strcmp(mode, "budget") == 0) {
+        test_budget();
+    } else if (strcmp(mode, "one") == 0 && argc > 2) {
+        run((const void *)(uintptr_t)spin, "integers", milliseconds(argv[2]));
+    } else {
+        run((const void *)(uintptr_t)spin, "integers", milliseconds(mode));
+        run(spin_sse, "SSE", milliseconds(mode));
+        test_callers(milliseconds(mode) / 4);
+        test_parallel(milliseconds(mode) / 4);
+    }
     tap_ticker(0);
     stop_worker = true;
     pthread_join(other, NULL);

@@ -82,22 +82,28 @@ def refuse_dynamic(path):
 
 
 def _module_files(kernel, names):
-    """Files of the named kernel modules and what they need, in loading order."""
+    """Files of the named kernel modules and what they need, in loading order; none for what is built in."""
     if not names:
         return []
     root = debian.kernel_dir(kernel)
     version = (root / "version").read_text(encoding="ascii").strip()
     base = root / "lib" / "modules" / version
+
+    def name_of(path):
+        return pathlib.Path(path).name.split(".")[0].replace("-", "_")
+    built_in = {name_of(line) for line in (base / "modules.builtin").read_text(encoding="utf-8").split()}
     needs, by_name = {}, {}
     for line in (base / "modules.dep").read_text(encoding="utf-8").splitlines():
         path, _, rest = line.partition(":")
         needs[path] = rest.split()
-        by_name[pathlib.Path(path).name.split(".")[0].replace("-", "_")] = path
+        by_name[name_of(path)] = path
     order = []
-    for name in names:
-        path = by_name.get(name.replace("-", "_"))
+    for name in (name.replace("-", "_") for name in names):
+        if name in built_in:
+            continue
+        path = by_name.get(name)
         if path is None:
-            raise ToolError(f"--module: kernel {version} has no module {name} (it may be built in)")
+            raise ToolError(f"--module: kernel {version} has no module {name}: its modules are in {base}")
         # modules.dep lists what a module needs last-to-load first.
         order += [p for p in [*reversed(needs[path]), path] if p not in order]
     return [base / path for path in order]
