@@ -103,6 +103,13 @@ static void everything(void **state)
     assert_true(pool_alloc_many(many, 0));
     assert_null(pool_boot_pages(1));
 
+    pool_free_dirty(held[2]); /* there is no fresh one, but this */
+    assert_null(pool_boot_pages(2));
+    assert_ptr_equal(pool_boot_pages(1), held[2]);
+    assert_true(zero(held[2], PAGE_SIZE));
+    assert_int_equal(pool_free_count(), 0);
+    assert_int_equal(pool_total(), PAGES - 5);
+
     memset(held[0], 0x55, PAGE_SIZE);
     pool_free(held[1]);
     pool_wipe(); /* used or not, but for what boot took */

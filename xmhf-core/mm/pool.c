@@ -100,6 +100,9 @@ void *pool_boot_pages(size_t n)
         free_pages -= n;
         total_pages -= n;
         p = (void *)(uintptr_t)top;
+    } else if (n == 1 && free_pages) {
+        p = take(); /* all were in use once */
+        total_pages--;
     }
     spin_unlock(&lock);
     return p;

@@ -15,7 +15,8 @@ void pool_free_dirty(void *page);
 bool pool_alloc_many(void **out, size_t n);
 size_t pool_free_count(void);
 size_t pool_total(void);
-/* Consecutive, zeroed pages, taken from the top and never given back; boot only. */
+/* Consecutive, zeroed pages, taken from the top and never given back; after boot one at a time, from
+ * wherever one is free. */
 void *pool_boot_pages(size_t n);
 /* Zero the whole pool, used or not (reset and panic path; no lock). */
 void pool_wipe(void);
