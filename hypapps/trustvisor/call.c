@@ -553,14 +553,9 @@ static bool spent(const struct tv_pal *pal, struct tv_activation *act)
     return act->ticks > pal->budget;
 }
 
-static void interrupted(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+/* Back to the OS; the call goes on later. */
+static void set_aside(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
-    act->interruptions++;
-    count(&act->interrupted);
-    if (spent(s->pal, act)) {
-        die(v, s, act, TV_DEATH_BUDGET, 0);
-        return;
-    }
     act->xstate_used = true;
     sandbox_leave(v, &act->regs, act->xstate);
     if (died_meanwhile(s)) {
@@ -568,6 +563,26 @@ static void interrupted(struct vcpu *v, struct tv_slot *s, struct tv_activation 
     } else {
         wait_for_token(v, s, act, ACT_INTERRUPTED);
     }
+}
+
+static void interrupted(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+{
+    act->interruptions++;
+    count(&act->interrupted);
+    if (spent(s->pal, act)) {
+        die(v, s, act, TV_DEATH_BUDGET, 0);
+    } else {
+        set_aside(v, s, act);
+    }
+}
+
+/* The machine's error and no fault of the PAL: the OS decides what becomes of the thread. */
+static void machine_check(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+{
+    act->interruptions++;
+    count(&act->interrupted);
+    set_aside(v, s, act);
+    hyp_inject_mc(v);
 }
 
 /* A hypercall of the PAL itself. */
@@ -608,7 +623,11 @@ static void other_exit(struct vcpu *v, struct tv_slot *s, struct tv_activation *
         interrupted(v, s, act);
         break;
     case EXIT_EXCEPTION:
-        die(v, s, act, TV_DEATH_EXCEPTION, e->exception.vector);
+        if (e->exception.vector == EXC_MC) {
+            machine_check(v, s, act);
+        } else {
+            die(v, s, act, TV_DEATH_EXCEPTION, e->exception.vector);
+        }
         break;
     case EXIT_NESTED_FAULT:
     case EXIT_SHUTDOWN:

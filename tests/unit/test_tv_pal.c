@@ -1135,7 +1135,7 @@ static void test_call_waits(void **state)
 /* --- interruption --------------------------------------------------------------- */
 
 /* The PAL has these registers, an interrupt comes; the thread is at the resume stub. */
-static void interrupt_pal(uint64_t token[2])
+static void stop_pal(const struct exit *e, uint64_t token[2])
 {
     for (unsigned i = 0; i < 16; i++) {
         v.regs.gpr[i] = 0x7000 + i;
@@ -1144,7 +1144,7 @@ static void interrupt_pal(uint64_t token[2])
     v.regs.rip = BASE + 0x333;
     v.regs.rflags = 0x297;
     fake.fpu = 0x5ec3e7;
-    sandbox_exit(EXIT_INTR);
+    hypapp.sandbox_exit(&v, e);
     assert_false(v.in_sandbox);
     assert_int_equal(fake.fpu, 0xf00d);
     assert_int_equal(v.regs.rip, RESUME);
@@ -1158,6 +1158,11 @@ static void interrupt_pal(uint64_t token[2])
     }
     token[0] = v.regs.gpr[GPR_RAX];
     token[1] = v.regs.gpr[GPR_RDX];
+}
+
+static void interrupt_pal(uint64_t token[2])
+{
+    stop_pal(&(struct exit){ .kind = EXIT_INTR }, token);
 }
 
 static enum hc_result resume(const uint64_t token[2])
@@ -1205,6 +1210,25 @@ static void test_interrupt_and_resume(void **state)
 }
 
 /* A debugger steps the thread, or no longer: as it was at the resume stub, not as at the call. */
+/* A machine check is the OS's, as an interrupt is: no fault of the PAL's. */
+static void test_machine_check(void **state)
+{
+    uint64_t token[2];
+
+    (void)state;
+    layout(1, 1, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    call((uint64_t[]){ 3 }, 1);
+    stop_pal(&(struct exit){ .kind = EXIT_EXCEPTION, .exception.vector = EXC_MC }, token);
+    assert_int_equal(fake.injected, FAKE_MC);
+    assert_int_equal(fake.injected_rip, RESUME);
+    fake_clear();
+    assert_int_equal(resume(token), HC_SWITCHED);
+    expect_pal_goes_on();
+    pal_returns(4);
+    expect_returned(4);
+}
+
 static void test_steps(void **state)
 {
     uint64_t token[2];
@@ -1947,7 +1971,7 @@ int main(void)
         TEST(test_abandoned_registration), TEST(test_abandoned_by_others_is_collected),
         TEST(test_abandoned_by_the_dead_is_collected_soon),
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
-        TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_steps), TEST(test_budget), TEST(test_bad_tokens),
+        TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_machine_check), TEST(test_steps), TEST(test_budget), TEST(test_bad_tokens),
         TEST(test_second_caller_waits), TEST(test_unregister_interrupted),
         TEST(test_unregister_running), TEST(test_copy_out_faults),
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),

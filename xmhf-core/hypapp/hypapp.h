@@ -103,6 +103,7 @@ enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, vo
 void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f);
 void hyp_inject_gp(struct vcpu *v);    /* #GP(0) at the current instruction */
 void hyp_inject_ud(struct vcpu *v);
+void hyp_inject_mc(struct vcpu *v);    /* a machine check that met a sandbox */
 
 /* --- protected memory (mm/pool.c) ------------------------------------------- */
 

@@ -28,6 +28,13 @@ void hyp_inject_ud(struct vcpu *v)
     virt->inject(v, &ud);
 }
 
+void hyp_inject_mc(struct vcpu *v)
+{
+    static const struct event mc = { .vector = EXC_MC, .type = EVENT_EXCEPTION };
+
+    virt->inject(v, &mc);
+}
+
 void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f)
 {
     const struct event pf = {

@@ -18,7 +18,7 @@
 #define FAKE_RX  (ACCESS_READ | ACCESS_EXEC)
 #define FAKE_RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 
-enum fake_injection { FAKE_NONE, FAKE_PF, FAKE_GP, FAKE_UD };
+enum fake_injection { FAKE_NONE, FAKE_PF, FAKE_GP, FAKE_UD, FAKE_MC };
 
 struct fake_core {
     /* the guest */
