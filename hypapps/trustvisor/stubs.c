@@ -2,7 +2,8 @@
 /*
  * What a registration leaves in the page of the PAL's entry: INT3 everywhere except
  *
- *   at each entry   the hypercall instruction, then the mark where there is room
+ *   at each entry   the hypercall instruction, then the mark where there is room; where there
+ *                   is none the resume stub is at the page's beginning
  *   in the last 32 bytes, or the first ones if the entry is there: a second hypercall
  *   instruction (the resume stub), the mark, and at offset 16 the nonce
  *
@@ -94,6 +95,22 @@ static bool is_hypercall(const uint8_t *code, size_t n, unsigned bits)
            insn_length_of(code, n, bits, vmmcall, sizeof(vmmcall)) != 0;
 }
 
+/* Is it a stub, by the mark behind it or, at the end of a page, by the resume stub's at the page's
+ * beginning? `code`: the `n` bytes at `rip`. */
+static bool is_marked(const struct hyp_caller *c, uint64_t rip, const uint8_t *code, size_t n)
+{
+    uint8_t first[TV_STUB_LEN + MARK_SIZE];
+    struct gm_fault f;
+
+    if (n < sizeof(first)) {
+        if (gm_read(c, gva(align_down(rip, PAGE_SIZE)), first, sizeof(first), &f) != GM_OK) {
+            return false;
+        }
+        code = first;
+    }
+    return memcmp(code + TV_STUB_LEN, mark, MARK_SIZE) == 0;
+}
+
 enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip)
 {
     uint8_t code[INSN_MAX];
@@ -105,7 +122,7 @@ enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip)
     if (r != GM_OK) { /* absent by now; otherwise code that can be executed, but not read */
         return r == GM_FAULT && !(f.error & PF_PRESENT) ? STUBS_CHANGED : STUBS_COMMAND;
     }
-    if (n >= TV_STUB_LEN + MARK_SIZE && memcmp(code + TV_STUB_LEN, mark, MARK_SIZE) == 0) {
+    if (is_marked(c, rip, code, n)) {
         return STUBS_DEAD;
     }
     /* An instruction that continues on the next page isn't looked at. */

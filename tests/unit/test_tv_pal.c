@@ -384,14 +384,14 @@ static void test_address_spaces(void **state)
 }
 
 /* Every place of the entry keeps stub, mark and nonce apart. */
+static const unsigned entry_offset[] = { 0, 1, 3, 30, 31, 32, 33, 43, 4053, 4064, 4085, 4086, 4093 };
+
 static void test_entry_places(void **state)
 {
-    static const unsigned offset[] = { 0, 1, 3, 30, 31, 32, 33, 43, 4053, 4064, 4085, 4086, 4093 };
-
     (void)state;
     layout(1, 1, 1, 1);
-    for (unsigned i = 0; i < ARRAY_SIZE(offset); i++) {
-        entry = BASE + offset[i];
+    for (unsigned i = 0; i < ARRAY_SIZE(entry_offset); i++) {
+        entry = BASE + entry_offset[i];
         assert_int_equal(reg(), TV_OK);
         for (unsigned k = 0; k < 3; k++) {
             call((uint64_t[]){ i }, 1);
@@ -404,6 +404,33 @@ static void test_entry_places(void **state)
         assert_int_equal(unreg(), TV_OK);
         expect_no_pal_left();
     }
+}
+
+/* Wherever the entry is, a call of a dead PAL is no command, whatever RAX holds. */
+static void test_dead_entry_places(void **state)
+{
+    (void)state;
+    layout(1, 1, 1, 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(entry_offset); i++) {
+        entry = BASE + entry_offset[i];
+        assert_int_equal(reg(), TV_OK);
+        call((uint64_t[]){ i }, 1);
+        sandbox_exit(EXIT_EXCEPTION);
+        expect_refused(FAKE_GP);
+        assert_int_equal(call((uint64_t[]){ i }, 1), HC_SWITCHED);
+        expect_refused(FAKE_UD);
+        v.regs.rip = align_down(entry, PAGE_SIZE) + (entry_offset[i] < 4054 ? 4064 : 0);
+        assert_int_equal(hypapp.hypercall(&v, TV_HC_TEST), HC_SWITCHED);
+        assert_int_equal(fake.injected, FAKE_UD);
+        fake_clear();
+        expect_no_pal_left();
+    }
+    /* A program's own hypercall at the end of a page is one. */
+    fake_map_new(CR3, TEXT + PAGE_SIZE, 1, FAKE_RX);
+    memcpy(fake_at(CR3, TEXT + PAGE_SIZE + 4093), "\x0f\x01\xd9", 3);
+    poison();
+    v.regs.rip = TEXT + PAGE_SIZE + 4093;
+    assert_int_equal(hypercall(TV_HC_TEST, 0, 0, 0), HC_DONE);
 }
 
 static void test_errors_change_nothing(void **state)
@@ -1959,7 +1986,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_register_leaves_stubs_and_zeros), TEST(test_unregister_gives_code_back),
         TEST(test_xstate_of_any_size), TEST(test_pal_sees_its_sections_only),
-        TEST(test_address_spaces), TEST(test_entry_places), TEST(test_errors_change_nothing),
+        TEST(test_address_spaces), TEST(test_entry_places), TEST(test_dead_entry_places), TEST(test_errors_change_nothing),
         TEST(test_foreign_pages_fault), TEST(test_bad_descriptors), TEST(test_only_ring3),
         TEST(test_absent_pages), TEST(test_fault_at_every_access),
         TEST(test_duplicate_with_a_fault_anywhere),
