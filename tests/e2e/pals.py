@@ -13,7 +13,7 @@ from common import check
 PROGRAMS = (("pal_compat", ""), ("pal_errors", ""), ("pal_attack", ""), ("pal_fuzz", "20000"), ("pal_spin", "2"),
             ("pal_module", ""), ("pal_test", "200"), ("pal_stress", "5"))
 BUDGET = (("pal_spin", "budget"),)
-MINUTES = 3
+MINUTES = 4  # about
 LIMIT = 1200  # seconds, several times what an idle host takes
 
 
@@ -98,7 +98,7 @@ def test_pal_minutes(machines):
     made = counted(run.text(), "pal_spin")
     took = int(re.search(r"rounds in (\d+) ms", run.text()).group(1)) / 1000
     signals = re.search(r"(\d+) signals", run.text()).group(1)
-    check(took > MINUTES * 40, f"the call took {took:.0f} s only")
+    check(took > MINUTES * 30, f"the call took {took:.0f} s only")
     return f"{made} checks, a call of {took:.0f} s with {signals} signals"
 
 

@@ -451,16 +451,15 @@ BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1,
          test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
          *resets.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
-        test_hypercall_fuzz_long, *attacks.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *scale.MORE, *stress.MORE,
+        test_hypercall_fuzz_long, *attacks.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *scale.MORE,
         *windows.MORE)  # only with --all, or by name
 
 
-# Hours of the same, only for make soak or by name.
-SOAK = (*attacks.SOAK,)
+# Hours of the same, for make soak or by name.
+SOAK = (*attacks.SOAK, *stress.SOAK)
 # What the group pal of check.sh runs, besides all tests of pals.py and attacks.py.
 ABOUT_PALS = (test_pal_secret, test_pal_secret_control, test_pal_foreign, test_budgets,
-              test_hypercall_fuzz, test_hypercall_fuzz_long, stress.test_soak,
-              stress.test_soak_long, stress.test_exit_duration)
+              test_hypercall_fuzz, test_hypercall_fuzz_long, stress.test_soak, stress.test_exit_duration)
 # Of the tests for --all, those that this group always runs.
 PAL_TOO = (attacks.test_pal_oom, attacks.test_pal_tables, pals.test_pal_budget, scale.test_pal_large,
            windows.test_wine_32, windows.test_wine_control)
@@ -480,8 +479,8 @@ def select(args):
         return [known[name] for name in args.names]
     chosen = [*BASIC, *(MORE if args.all else PAL_TOO if args.pal else ())]
     if args.soak:
-        chosen = [*SOAK, *(test for test in MORE if test in ABOUT_PALS or about_pals(test))]
-    if args.pal or args.soak:
+        chosen = list(SOAK)
+    elif args.pal:
         chosen = [test for test in chosen if test in ABOUT_PALS or about_pals(test)]
     if args.bench == "vmx" and not args.all:
         some = (vmx.WITH_SOAK if args.soak else vmx.WITH_PAL if args.pal

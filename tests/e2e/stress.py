@@ -149,7 +149,7 @@ def test_soak(machines):
 
 
 def test_soak_long(machines):
-    """The same for half an hour."""
+    """The test soak for half an hour."""
     return soak(machines, 1800)
 
 
@@ -174,4 +174,4 @@ def test_exit_duration(machines):
 
 
 BASIC = (test_nmi, test_hotplug_20, test_soak, test_exit_duration)
-MORE = (test_soak_long,)
+SOAK = (test_soak_long,)

@@ -19,10 +19,11 @@ static inline uint64_t now_ms(void)
 /* Rounds that take about `ms` milliseconds in the PAL. */
 static inline pal_word calibrate(const struct pal *p, uint64_t ms)
 {
+    const uint64_t least = ms / 50 > 100 ? ms / 50 : 100; /* short tries tell little */
     pal_word rounds = 1000;
     uint64_t took = 0;
 
-    while (took < 100) {
+    while (took < least) {
         uint64_t begin = now_ms();
 
         rounds *= 2;
