@@ -453,6 +453,14 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
                ? gm_read(c, gva(from + 8), header + 2, header[0] * 16, f) : GM_FAULT;
 }
 
+/* Has nobody gone on with this registration for too long? One at the same place was abandoned, by a signal
+ * handler, say; a thread elsewhere may wait for a CPU. */
+static bool given_up(const struct tv_pal *pal, enum registry_answer why)
+{
+    return tv_quiet(pal, why == REGISTRY_CONFLICT              ? TV_STALE_TICKS
+                         : pal->reg.phase == PHASE_OVERWRITE ? TV_ABANDONED_TICKS : TV_SLOW_TICKS);
+}
+
 /* A PAL of this process is in the way. Sort out whether it still means anything. */
 static enum hc_result conflict(struct vcpu *v, enum registry_answer why, struct tv_slot *other,
                                uint64_t entry, uint32_t spent)
@@ -461,9 +469,7 @@ static enum hc_result conflict(struct vcpu *v, enum registry_answer why, struct 
     enum tv_error e = other->pal->image.entry == entry ? TV_EXISTS : TV_OVERLAP;
 
     if (slot_state(life) == TV_REGISTERING) {
-        /* One at the same place was abandoned, by a signal handler, say; others may wait for a CPU. */
-        if (slot_refs(life) == 1 &&
-            tv_quiet(other->pal, why == REGISTRY_CONFLICT ? TV_STALE_TICKS : TV_ABANDONED_TICKS)) {
+        if (slot_refs(life) == 1 && given_up(other->pal, why)) {
             registry_kill(other);
         }
     } else if (why == REGISTRY_CONFLICT && slot_state(life) != TV_DYING && !death_collect(other)) {

@@ -41,8 +41,10 @@
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
                                             discarded by one of its own process at the same place,
                                             or if the page of its entry is gone ... */
-#define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long by its own process elsewhere, and
-                                            by others short of memory */
+#define TV_SLOW_TICKS       (1ULL << 29) /* ... for so long by one elsewhere, if nothing is
+                                            overwritten yet ... */
+#define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long in any case, and by others short
+                                            of memory */
 #define TV_NONCE_SIZE       16u
 
 /* Pages of PALs of one process, of so many in all: a quarter is for others. */

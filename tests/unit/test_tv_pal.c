@@ -1826,7 +1826,9 @@ static void test_fifth_registration_waits(void **state)
     fifth = v.regs;
     machine.tsc += TV_STALE_TICKS + 1;
     assert_int_equal(again(&fifth), HC_AGAIN);
-    machine.tsc -= TV_STALE_TICKS + 2;
+    machine.tsc += TV_SLOW_TICKS; /* half of it is overwritten */
+    assert_int_equal(again(&fifth), HC_AGAIN);
+    machine.tsc -= TV_SLOW_TICKS + TV_STALE_TICKS + 2;
     assert_int_equal(again(&fifth), HC_AGAIN);
     until_done(&first, TV_OK);
     assert_int_equal(first.gpr[GPR_RDX], 0x1111111111111111ULL * GPR_RDX + 5);
@@ -1853,7 +1855,11 @@ static void test_fifth_registration_goes_on(void **state)
         assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
     }
     fifth = v.regs;
-    machine.tsc += TV_ABANDONED_TICKS + 1;
+    machine.tsc += TV_STALE_TICKS + 1;
+    assert_int_equal(again(&fifth), HC_AGAIN);
+    assert_int_equal(again(&fifth), HC_AGAIN);
+    assert_int_equal(fifth.gpr[GPR_RDX], 0x1111111111111111ULL * GPR_RDX + 5); /* it hasn't begun */
+    machine.tsc += TV_SLOW_TICKS;
     until_done(&fifth, TV_OK);
 }
 
