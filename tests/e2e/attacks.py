@@ -104,6 +104,12 @@ def test_pal_tables(machines):
     return f"{made} checks with page table isolation, {'with' if pcid else 'without'} PCIDs"
 
 
+def test_pal_starve(machines):
+    """Processes take all memory for PALs: new code of others runs, for which an Intel CPU needs some."""
+    made, text = attack(machines, ["pal_starve"], "--mem", "256")
+    return f"{made} checks; " + re.search(r"new code runs .*", text).group(0)
+
+
 def test_pal_turns(machines):
     """A thread that waits for a PAL with one stack: timer, signals and others go on there."""
     made, text = attack(machines, ["pal_turns"])
@@ -196,7 +202,7 @@ def test_pal_registers_wide(machines):
     return f"{made} checks"
 
 
-BASIC = (test_pal_registers, test_pal_damage, test_pal_moved, test_pal_traced, test_pal_turns)
+BASIC = (test_pal_registers, test_pal_damage, test_pal_moved, test_pal_starve, test_pal_traced, test_pal_turns)
 MORE = (test_pal_tables, test_pal_registers_32, test_pal_registers_wide, test_pal_damage_32, test_pal_damage_long,
         test_pal_moved_long, test_pal_oom, test_pal_oom_long, test_pal_turns_32)
 SOAK = (test_pal_fuzz_soak, test_pal_damage_soak)

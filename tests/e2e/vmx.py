@@ -26,7 +26,7 @@ SKIPS = {
 EVERY_TIME = ("bench-tools", "boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
               "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld", "exit-duration")
 # And of the tests of PALs, for the group pal.
-WITH_PAL = ("pal-secret", "pal-foreign", "pal-registers", "pal-damage", "pal-traced", "pal-tables", "pal-turns",
+WITH_PAL = ("pal-secret", "pal-foreign", "pal-registers", "pal-damage", "pal-starve", "pal-traced", "pal-tables", "pal-turns",
             "pal-budget", "pal-64", "hypercall-fuzz")
 # And what make soak runs there; the other's longest form would take days.
 WITH_SOAK = ("pal-fuzz-soak", "soak-long")

@@ -40,7 +40,7 @@ static bool zero(const uint8_t *p, size_t n)
 static void everything(void **state)
 {
     uint64_t seed = 0x9001;
-    void *held[PAGES], *many[PAGES], *boot;
+    void *held[PAGES], *many[PAGES], *boot, *kept;
     size_t n = 0;
 
     (void)state;
@@ -48,8 +48,11 @@ static void everything(void **state)
     assert_int_equal(pool_total(), PAGES);
     assert_int_equal(pool_free_count(), PAGES);
 
-    boot = pool_boot_pages(4); /* from the top, for ever */
-    assert_ptr_equal(boot, memory[PAGES - 4]);
+    pool_reserve(1); /* it isn't there for others */
+    assert_int_equal(pool_total(), PAGES - 1);
+    assert_int_equal(pool_free_count(), PAGES - 1);
+    boot = pool_boot_pages(3); /* from the top, for ever */
+    assert_ptr_equal(boot, memory[PAGES - 3]);
     assert_int_equal(pool_total(), PAGES - 4);
     assert_null(pool_boot_pages(PAGES - 3));
     assert_int_equal(pool_free_count(), PAGES - 4);
@@ -102,6 +105,14 @@ static void everything(void **state)
     assert_false(pool_alloc_many(many, 1));
     assert_true(pool_alloc_many(many, 0));
     assert_null(pool_boot_pages(1));
+
+    kept = pool_reserved_page();
+    assert_true(in_pool(kept) && zero(kept, PAGE_SIZE));
+    for (size_t i = 0; i < n; i++) {
+        assert_ptr_not_equal(kept, held[i]);
+    }
+    assert_null(pool_reserved_page());
+    assert_int_equal(pool_total(), PAGES - 4);
 
     pool_free_dirty(held[2]); /* there is no fresh one, but this */
     assert_null(pool_boot_pages(2));

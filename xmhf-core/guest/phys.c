@@ -47,9 +47,14 @@ static atomic_uint tables_since_boot;
 
 static hpa_t alloc_table(void *ctx)
 {
+    void *p = pool_reserved_page();
+
     (void)ctx;
+    if (p) {
+        return core_hpa(p);
+    }
     atomic_fetch_add(&tables_since_boot, 1); /* first, or free pages would seem to go for a moment */
-    void *p = pool_boot_pages(1);
+    p = pool_boot_pages(1);
     if (!p) {
         atomic_fetch_sub(&tables_since_boot, 1);
     }
@@ -170,6 +175,20 @@ static int trap_apic(void)
                            : 0;
 }
 
+/* PALs must not take what the guest needs to run code in new places: a page for each 2 MiB of its
+ * RAM, and at most a quarter of the pool. */
+static void reserve_tables(void)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < ram_count; i++) {
+        bytes += ram[i].end - ram[i].start;
+    }
+    if (split_exec) {
+        pool_reserve(bytes / PAGE_SIZE_2M < pool_total() / 4 ? bytes / PAGE_SIZE_2M : pool_total() / 4);
+    }
+}
+
 int guest_phys_init(const struct boot_info *bi)
 {
     struct cpuid_regs sizes = hw_cpuid(CPUID_ADDRESS_SIZES, 0);
@@ -189,6 +208,7 @@ int guest_phys_init(const struct boot_info *bi)
         log_error("cannot start: no memory for the guest's nested tables");
         return -1;
     }
+    reserve_tables();
     atomic_store(&tables_since_boot, 0);
     return 0;
 }

@@ -6,11 +6,12 @@
 #include <smp/spinlock.h>
 #include <xmhf/core_image.h>
 
-static struct spinlock lock = SPINLOCK_INIT; /* guards free_list, free_pages, fresh, top */
+static struct spinlock lock = SPINLOCK_INIT; /* guards free_list, free_pages, reserved, fresh, top */
 static uint64_t *free_list;   /* freed pages, linked by their first word */
 static uint64_t fresh;        /* VA: pages from here to `top` were never used */
 static uint64_t top;
-static size_t free_pages, total_pages;
+static size_t free_pages, total_pages; /* without those that are ... */
+static size_t reserved;       /* ... free and for tables only */
 static uint64_t protected_hpa;
 static uint64_t pool_start, pool_end; /* VA */
 
@@ -32,12 +33,11 @@ void pool_init(uint64_t base_hpa, uint64_t first, uint64_t end)
     total_pages = free_pages = (end - first) >> PAGE_SHIFT;
 }
 
-/* Caller holds `lock` and has checked free_pages. */
+/* Caller holds `lock`, has checked that there is one, and counts it. */
 static void *take(void)
 {
     uint64_t *p = free_list;
 
-    free_pages--;
     if (p) {
         free_list = (uint64_t *)(uintptr_t)*p;
         *p = 0;
@@ -54,6 +54,7 @@ void *pool_alloc(void)
 
     spin_lock(&lock);
     if (free_pages) {
+        free_pages--;
         p = take();
     }
     spin_unlock(&lock);
@@ -66,6 +67,7 @@ bool pool_alloc_many(void **out, size_t n)
 
     spin_lock(&lock);
     ok = free_pages >= n;
+    free_pages -= ok ? n : 0;
     for (size_t i = 0; ok && i < n; i++) {
         out[i] = take();
     }
@@ -90,19 +92,46 @@ void pool_free_dirty(void *page)
     pool_free(page);
 }
 
+/* Caller holds `lock`. A single page may be one that was in use. */
+static void *take_for_ever(size_t n)
+{
+    if (n * PAGE_SIZE <= top - fresh) {
+        top -= n * PAGE_SIZE;
+        return (void *)(uintptr_t)top;
+    }
+    return n == 1 ? take() : NULL;
+}
+
 void *pool_boot_pages(size_t n)
 {
     void *p = NULL;
 
     spin_lock(&lock);
-    if (n * PAGE_SIZE <= top - fresh) {
-        top -= n * PAGE_SIZE;
+    if (n <= free_pages && (p = take_for_ever(n)) != NULL) {
         free_pages -= n;
         total_pages -= n;
-        p = (void *)(uintptr_t)top;
-    } else if (n == 1 && free_pages) {
-        p = take(); /* all were in use once */
-        total_pages--;
+    }
+    spin_unlock(&lock);
+    return p;
+}
+
+void pool_reserve(size_t n)
+{
+    spin_lock(&lock);
+    free_pages -= n;
+    total_pages -= n;
+    reserved += n;
+    spin_unlock(&lock);
+}
+
+void *pool_reserved_page(void)
+{
+    void *p = NULL;
+
+    spin_lock(&lock);
+    if (reserved) {
+        reserved--;
+        p = take_for_ever(1);
     }
     spin_unlock(&lock);
     return p;

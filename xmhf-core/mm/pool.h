@@ -18,6 +18,11 @@ size_t pool_total(void);
 /* Consecutive, zeroed pages, taken from the top and never given back; after boot one at a time, from
  * wherever one is free. */
 void *pool_boot_pages(size_t n);
+/* Keep `n` pages, of those that are free (the caller has looked), for pool_reserved_page. From now
+ * on they aren't counted. */
+void pool_reserve(size_t n);
+/* One of them, zeroed, never given back; NULL: there is none left. */
+void *pool_reserved_page(void);
 /* Zero the whole pool, used or not (reset and panic path; no lock). */
 void pool_wipe(void);
 
