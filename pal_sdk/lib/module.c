@@ -251,7 +251,8 @@ struct pal_answer pal_module_call(const struct pal_module *m, void *entry, const
 {
     pal_word all[XMHF_PAL_PARAMS] = { 0 }, out[3] = { 0 };
 
-    memcpy(all, args, (n < XMHF_PAL_PARAMS ? n : XMHF_PAL_PARAMS) * sizeof(args[0]));
+    n = n < XMHF_PAL_PARAMS ? n : XMHF_PAL_PARAMS; /* no entry takes more */
+    memcpy(all, args, n * sizeof(args[0]));
     __asm__ volatile("" : : "r"(all) : "memory"); /* pointers may lead anywhere */
     raw_call(m, entry, all, n, out);
     __asm__ volatile("" : : : "memory");

@@ -81,11 +81,11 @@ int pal_module_pointer(struct pal_module *m, enum xmhf_direction direction, uint
 void *pal_module_entry(struct pal_module *m, const void *function, int first, unsigned params);
 /* From here on the sections belong to the PAL. TV_OK or an error, then nothing changed. */
 uint64_t pal_module_register(struct pal_module *m);
-/* Call an entry; any thread. Waits as long as all stacks are in use. */
+/* Call an entry with `n` arguments, at most XMHF_PAL_PARAMS; any thread. Waits as long as all stacks are in use. */
 struct pal_answer pal_module_call(const struct pal_module *m, void *entry, const pal_word *args,
                                   unsigned n);
 uint64_t pal_module_unregister(struct pal_module *m);
-/* Unregister if need be and free the memory. */
+/* Unregister if need be and free the memory. No thread may be in a call. */
 void pal_module_destroy(struct pal_module *m);
 
 /* What the hypervisor allows; and what became of the PAL with this first entry. TV_OK or an

@@ -119,7 +119,8 @@ int pal_add_pointer(struct pal *p, uint64_t words);
 uint64_t pal_register(struct pal *p);
 /* The code is the program's again, the other sections are zeros. */
 uint64_t pal_unregister(struct pal *p);
-/* Unregister if need be and free the memory. */
+/* Unregister if need be and free the memory. No thread may be in a call: it would end as if the
+ * memory had been taken away under it. */
 void pal_destroy(struct pal *p);
 
 #endif
