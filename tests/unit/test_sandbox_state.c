@@ -9,6 +9,7 @@
 #include "fake/machine.h"
 #include <virt/svm/svm.h>
 #include <virt/vmx/vmx.h>
+#include <x86/cpu.h>
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 
@@ -126,6 +127,16 @@ static void amd_selectors_are_the_template(void **state)
     svm_sandbox_leave(&v);
 }
 
+/* With CR4.MCE clear it would be a shutdown, which ends the PAL and tells the OS nothing. */
+static void amd_machine_checks_are_exceptions(void **state)
+{
+    (void)state;
+    v.vendor = &svm_cpu;
+    svm_sandbox_init(&v);
+    assert_true(sandbox_vmcb.cr4 & CR4_MCE);
+    assert_true(sandbox_vmcb.intercept_exceptions >> EXC_MC & 1);
+}
+
 /* --- Intel ---------------------------------------------------------------------------- */
 
 static void intel_counters_stop(void **state)
@@ -169,6 +180,7 @@ int main(void)
         cmocka_unit_test_setup(amd_branch_records_stop, setup),
         cmocka_unit_test_setup(amd_counters_stop, setup),
         cmocka_unit_test_setup(amd_selectors_are_the_template, setup),
+        cmocka_unit_test_setup(amd_machine_checks_are_exceptions, setup),
         cmocka_unit_test_setup(intel_counters_stop, setup),
         cmocka_unit_test_setup(intel_selectors_are_the_template, setup),
     };

@@ -165,6 +165,25 @@ static void exceptions_of_a_pal(void **state)
     assert_true(e.exception.addr == 0 && !cpu.queued.full);
 }
 
+/* It comes as a failed entry where the CPU was still loading the guest: nothing has run, and
+ * nothing is wrong with the PAL (SDM vol. 3, 27.9). */
+static void a_machine_check_at_a_pals_entry(void **state)
+{
+    struct exit e;
+
+    (void)state;
+    start();
+    cpu.in_sandbox = true;
+    e = decode(VMX_ENTRY_FAILED | VMX_EXIT_ENTRY_MC, 0);
+    assert_true(e.kind == EXIT_EXCEPTION && e.exception.vector == EXC_MC && !e.exception.has_error);
+    assert_int_equal(failures_told, 0);
+    e = decode(VMX_ENTRY_FAILED | VMX_EXIT_BAD_GUEST_STATE, 0);
+    assert_true(e.kind == EXIT_ENTRY_FAILED && failures_told == 1);
+    start();
+    e = decode(VMX_ENTRY_FAILED | VMX_EXIT_ENTRY_MC, 0); /* the OS's: no way back */
+    assert_true(e.kind == EXIT_ENTRY_FAILED && failures_told == 1);
+}
+
 /* #DB and #AC of the OS exit so that they can't loop, and go back to it. */
 static void exceptions_of_the_os(void **state)
 {
@@ -259,6 +278,7 @@ int main(void)
         cmocka_unit_test(fields),
         cmocka_unit_test(start_up),
         cmocka_unit_test(exceptions_of_a_pal),
+        cmocka_unit_test(a_machine_check_at_a_pals_entry),
         cmocka_unit_test(exceptions_of_the_os),
         cmocka_unit_test(nmis_are_blocked_again),
         cmocka_unit_test(nmis),

@@ -140,6 +140,14 @@ static void check_debug(void)
     assert_int_equal(value[VMCS_ENTRY_INTR_INFO], 0);
 }
 
+/* With CR4.MCE clear a machine check would be no exception, which exits, but a shutdown of the
+ * machine (SDM vol. 3, 6.15, 27.9). */
+static void check_machine_checks(void)
+{
+    assert_true(value[VMCS_GUEST_CR4] & CR4_MCE);
+    assert_true(value[VMCS_EXCEPTION_BITMAP] >> EXC_MC & 1);
+}
+
 /* Nothing is stored to or loaded from memory at entries and exits. */
 static void check_lists(void)
 {
@@ -165,6 +173,7 @@ static void every_machine(void **state)
         fill();
         fields = check_fields(e->d_name);
         check_debug();
+        check_machine_checks();
         check_lists();
         machines++;
     }

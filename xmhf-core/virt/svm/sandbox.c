@@ -34,7 +34,8 @@ void svm_sandbox_init(struct vcpu *v)
     c->ldtr = (struct vmcb_segment){ 0, SEG_ATTR_LDT, 0, 0 };
     c->cpl = 3;
     c->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    c->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (hw_read_cr4() & CR4_OSXSAVE);
+    /* Without MCE a machine check would be a shutdown (APM vol. 2, 8.2.18), no exception. */
+    c->cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT | (hw_read_cr4() & CR4_OSXSAVE);
     c->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME; /* SCE = 0: SYSCALL is #UD */
     c->dr6 = DR6_AT_INIT;
     c->dr7 = DR7_AT_INIT;

@@ -124,14 +124,27 @@ static enum exit_kind other_kind(uint32_t reason)
     }
 }
 
+/* A machine check while a PAL's state was being loaded is the OS's, as one behind the entry. The
+ * PAL's state is in the VMCS as it was (27.8, 27.9). */
+static void decode_failed_entry(struct vcpu *v, uint32_t reason, struct exit *e)
+{
+    if ((reason & 0xffff) == VMX_EXIT_ENTRY_MC && vmx(v)->in_sandbox) {
+        e->kind = EXIT_EXCEPTION;
+        e->exception.vector = EXC_MC;
+        e->exception.has_error = false;
+        return;
+    }
+    e->kind = EXIT_ENTRY_FAILED;
+    vmx_log_entry_failure(reason);
+}
+
 /* Out of line, so that the usual exits save no registers for it. */
 __attribute__((noinline))
 static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
 {
     e->insn_len = 0;
     if (reason & VMX_ENTRY_FAILED) {
-        e->kind = EXIT_ENTRY_FAILED;
-        vmx_log_entry_failure(reason);
+        decode_failed_entry(v, reason, e);
         return;
     }
     vmx_save_event(v);

@@ -44,7 +44,9 @@ void vmx_sandbox_init(struct vcpu *v)
     vmcs_write(VMCS_GUEST_CR0, vmx_fixed_cr(&vmx_common.caps, 0, cr0));
     vmcs_write(VMCS_CR0_SHADOW, cr0); /* what SMSW shows */
     vmcs_write(VMCS_CR0_MASK, ~0ULL);
-    uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (hw_read_cr4() & CR4_OSXSAVE);
+    /* Without MCE a machine check would shut the machine down, and not exit (6.15, 27.9). */
+    uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT
+        | (hw_read_cr4() & CR4_OSXSAVE);
     vmcs_write(VMCS_GUEST_CR4, vmx_fixed_cr(&vmx_common.caps, 4, cr4));
     vmcs_write(VMCS_CR4_SHADOW, cr4);
     vmcs_write(VMCS_CR4_MASK, ~0ULL);
