@@ -90,7 +90,9 @@ struct vmcb {
     uint8_t pad648[0x668 - 0x648];
     uint64_t g_pat;                /* 668 */
     uint64_t dbgctl;               /* 670 */
-    uint8_t pad678[0x1000 - 0x678];
+    uint8_t pad678[0x6e0 - 0x678];
+    uint64_t spec_ctrl;            /* 6E0 */
+    uint8_t pad6e8[0x1000 - 0x6e8];
 };
 
 _Static_assert(sizeof(struct vmcb) == 4096, "APM vol. 2, appendix B");
@@ -105,6 +107,7 @@ _Static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "APM vol. 2, appendix B");
 _Static_assert(offsetof(struct vmcb, rax) == 0x5f8, "APM vol. 2, appendix B");
 _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM vol. 2, appendix B");
 _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM vol. 2, appendix B");
+_Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM vol. 2, appendix B");
 
 /* intercept_cr */
 #define SVM_CR0_WRITE BIT(16)

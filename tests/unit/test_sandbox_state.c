@@ -137,6 +137,21 @@ static void amd_machine_checks_are_exceptions(void **state)
     assert_true(sandbox_vmcb.intercept_exceptions >> EXC_MC & 1);
 }
 
+/* CPUs that switch SPEC_CTRL have it in each VMCB: a PAL runs with what its thread has. */
+static void amd_speculation_is_as_in_the_os(void **state)
+{
+    (void)state;
+    v.vendor = &svm_cpu;
+    os_vmcb.spec_ctrl = 6; /* STIBP, SSBD */
+    svm_sandbox_enter(&v, &sb);
+    assert_int_equal(sandbox_vmcb.spec_ctrl, 6);
+    svm_sandbox_leave(&v);
+    os_vmcb.spec_ctrl = 0;
+    svm_sandbox_enter(&v, &sb);
+    assert_int_equal(sandbox_vmcb.spec_ctrl, 0);
+    svm_sandbox_leave(&v);
+}
+
 /* --- Intel ---------------------------------------------------------------------------- */
 
 static void intel_counters_stop(void **state)
@@ -181,6 +196,7 @@ int main(void)
         cmocka_unit_test_setup(amd_counters_stop, setup),
         cmocka_unit_test_setup(amd_selectors_are_the_template, setup),
         cmocka_unit_test_setup(amd_machine_checks_are_exceptions, setup),
+        cmocka_unit_test_setup(amd_speculation_is_as_in_the_os, setup),
         cmocka_unit_test_setup(intel_counters_stop, setup),
         cmocka_unit_test_setup(intel_selectors_are_the_template, setup),
     };

@@ -70,6 +70,9 @@ void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     c->fs = c->gs = (struct vmcb_segment){ 0, 0, 0, 0 };
     c->interrupt_shadow = 0;
     c->cr2 = 0;
+    /* Where the CPU has this field the guest's SPEC_CTRL is here, or else in the MSR, which nobody
+     * changes (APM vol. 2, appendix B; CPUID 8000_000A EDX[20]). */
+    c->spec_ctrl = s->os->spec_ctrl;
     choose_asid(s, c, sb->tag);
     /* Branch records and single-stepping on branches that ring 0 set up must not see us. */
     if (!hw_rdmsr_safe(MSR_IA32_DEBUGCTL, &s->saved_debugctl)) {
