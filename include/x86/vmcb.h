@@ -151,6 +151,8 @@ _Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM vol. 2, appendix 
 #define SVM_TLB_FLUSH_ALL 1u
 #define SVM_TLB_FLUSH_ASID 3u
 
+#define SVM_SHADOW        1u /* in interrupt_shadow; bit 1 is RFLAGS.IF, on CPUs that tell it */
+
 /* event_inj and exit_int_info (APM vol. 2, 15.20) */
 #define SVM_EVENT_HAS_ERROR BIT(11)
 #define SVM_EVENT_VALID     BIT(31)

@@ -74,7 +74,8 @@ void svm_clear_shadow(struct vcpu *v)
  */
 static bool shadow_in_the_way(const struct vcpu *v, const struct vmcb *c)
 {
-    return (c->interrupt_shadow & 1) && !((v->regs.rflags & RFLAGS_IF) && (c->cr0 & CR0_PE));
+    return (c->interrupt_shadow & SVM_SHADOW)
+        && !((v->regs.rflags & RFLAGS_IF) && (c->cr0 & CR0_PE));
 }
 
 bool svm_nmi_ready(struct vcpu *v)
