@@ -7,6 +7,7 @@
 #include <irq/stop.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
+#include <x86/msr.h>
 
 static const struct event nmi = { .vector = EXC_NMI, .type = EVENT_NMI };
 static const struct event interrupt = { .vector = 0x30, .type = EVENT_INTR };
@@ -101,6 +102,29 @@ static void blocked_until_the_iret_has_run(void **state)
     assert_true(svm_nmi_ready(&v));
 }
 
+/* An instruction carried out by software: single-stepped it traps, stepped by branches it doesn't. */
+static void a_step_is_due_but_not_with_btf(void **state)
+{
+    (void)state;
+    machine_reset(0);
+    guest_with(RFLAGS_TF, CR0_PE, 1);
+    svm_clear_shadow(&v); /* a CPU without DEBUGCTL */
+    assert_true(svm_event_queued(&v) && os.interrupt_shadow == 0);
+    machine_set_msr(MSR_IA32_DEBUGCTL, 1);
+    guest_with(RFLAGS_TF, CR0_PE, 0);
+    svm_clear_shadow(&v);
+    assert_true(svm_event_queued(&v) && (os.dr6 & DR6_BS));
+    *machine_msr(MSR_IA32_DEBUGCTL) = DEBUGCTL_BTF;
+    guest_with(RFLAGS_TF, CR0_PE, 1);
+    svm_clear_shadow(&v);
+    assert_false(svm_event_queued(&v));
+    assert_int_equal(os.dr6 & DR6_BS, 0);
+    assert_int_equal(os.interrupt_shadow, 0);
+    guest_with(0, CR0_PE, 0);
+    svm_clear_shadow(&v);
+    assert_false(svm_event_queued(&v));
+}
+
 static void an_interrupted_delivery_unblocks(void **state)
 {
     (void)state;
@@ -180,6 +204,7 @@ int main(void)
         cmocka_unit_test(an_event_is_delivered_without_our_tf),
         cmocka_unit_test(a_step_over_a_shadow_ends_with_the_guests_own_tf),
         cmocka_unit_test(blocked_until_the_iret_has_run),
+        cmocka_unit_test(a_step_is_due_but_not_with_btf),
         cmocka_unit_test(an_interrupted_delivery_unblocks),
         cmocka_unit_test(an_interrupted_delivery_is_made_again),
         cmocka_unit_test(a_software_interrupt_is_not),

@@ -2,9 +2,11 @@
 /* Events on SVM: injection, re-injection of interrupted deliveries, and the NMI window
  * without vNMI (APM vol. 2, 15.20, 15.21.9). */
 #include <debug/log.h>
+#include <hw/insn.h>
 #include <irq/stop.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
+#include <x86/msr.h>
 
 bool svm_inject(struct vcpu *v, const struct event *ev)
 {
@@ -54,6 +56,16 @@ void svm_save_event(struct vcpu *v)
     s->queued = (struct event_slot){ ev, true };
 }
 
+/* With BTF set TF steps from branch to branch, and nothing that exits is one (APM vol. 2, 13.1.1,
+ * DebugCtl). */
+static bool steps_each_instruction(const struct vcpu *v)
+{
+    uint64_t debugctl;
+
+    return (v->regs.rflags & RFLAGS_TF)
+        && !(hw_rdmsr_safe(MSR_IA32_DEBUGCTL, &debugctl) && (debugctl & DEBUGCTL_BTF));
+}
+
 /* The instruction at RIP was carried out by software: its shadow ends, and if the guest
  * single-steps, the trap that follows the instruction comes now (APM vol. 2, 8.2.2). */
 void svm_clear_shadow(struct vcpu *v)
@@ -62,7 +74,7 @@ void svm_clear_shadow(struct vcpu *v)
     struct svm_cpu *s = svm(v);
 
     s->active->interrupt_shadow = 0;
-    if (s->active == s->os && (v->regs.rflags & RFLAGS_TF)) {
+    if (s->active == s->os && steps_each_instruction(v)) {
         s->os->dr6 |= DR6_BS;
         svm_inject(v, &db);
     }
