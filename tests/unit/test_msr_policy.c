@@ -188,6 +188,7 @@ static void pass_through(void **state)
     assert_int_equal(msr_write_action(MSR_IA32_APIC_BASE), MSR_SPECIAL);
     assert_int_equal(msr_write_action(MSR_IA32_MISC_ENABLE), MSR_SPECIAL);
     assert_int_equal(msr_write_action(MSR_IA32_XSS), MSR_SPECIAL);
+    assert_int_equal(msr_write_action(MSR_IA32_BNDCFGS), MSR_SPECIAL);
 }
 
 /* MTRRs: every variable pair a CPU can have, all fixed ones, the default type; shadowed

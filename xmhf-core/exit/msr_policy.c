@@ -96,7 +96,8 @@ const struct msr_rule msr_rules[] = {
     { 0x985, 0x98a, DENY, DENY, "IA32_UINTR_*: UINTR is hidden" },
     { 0xc8d, 0xc8f, HARDWARE, HARDWARE, "IA32_QM_EVTSEL, QM_CTR, PQR_ASSOC: Linux' resctrl" },
     { 0xc90, 0xd8f, HARDWARE, HARDWARE, "cache and bandwidth allocation masks: resctrl" },
-    { 0xd90, 0xd90, HARDWARE, HARDWARE, "IA32_BNDCFGS: a linear address, of ring 0's MPX" },
+    { 0xd90, 0xd90, HARDWARE, SPECIAL, "IA32_BNDCFGS: only 0; ring 0's MPX would be in force in "
+      "the core, whose branches then empty a PAL's bounds" },
     { 0xda0, 0xda0, HARDWARE, SPECIAL, "IA32_XSS: only 0" },
     { 0xdc0, 0xddf, HARDWARE, HARDWARE, "LBR_INFO_x: perf clears them" },
     { 0x17d0, 0x17d1, HARDWARE, DENY, "IA32_HW_FEEDBACK_PTR, CONFIG: a physical address" },
