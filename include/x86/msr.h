@@ -33,6 +33,8 @@
 #define MSR_IA32_MCG_STATUS          0x0000017au
 #define MSR_IA32_MCG_CTL             0x0000017bu
 #define MSR_IA32_PERFEVTSEL0         0x00000186u
+#define MSR_IA32_PERFEVTSEL7         0x0000018du
+#define PERFEVTSEL_ANY               (1ULL << 21)
 #define MSR_IA32_PERF_STATUS         0x00000198u
 #define MSR_IA32_PERF_CTL            0x00000199u
 #define MSR_IA32_CLOCK_MODULATION    0x0000019au
@@ -71,6 +73,7 @@
 #define MSR_IA32_FIXED_CTR0          0x00000309u
 #define MSR_IA32_PERF_CAPABILITIES   0x00000345u
 #define MSR_IA32_FIXED_CTR_CTRL      0x0000038du
+#define FIXED_CTR_ANY                0x4444ULL    /* of each counter; with 4 of them at most */
 #define MSR_IA32_PERF_GLOBAL_STATUS  0x0000038eu
 #define MSR_IA32_PERF_GLOBAL_CTRL    0x0000038fu
 #define MSR_IA32_PERF_GLOBAL_OVF_CTRL 0x00000390u

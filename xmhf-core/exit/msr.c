@@ -73,8 +73,21 @@ static bool apic_base_write(uint64_t value)
     return hw_wrmsr_safe(MSR_IA32_APIC_BASE, value);
 }
 
+/* Without AnyThread, a counter's bit that has it count the other hyperthread too, where a PAL may
+ * run: counters stop on the PAL's own thread only (SDM vol. 3, 20.2.3). */
+static bool counter_write(uint32_t index, uint64_t value)
+{
+    uint64_t any = index == MSR_IA32_FIXED_CTR_CTRL ? FIXED_CTR_ANY : PERFEVTSEL_ANY;
+
+    return hw_wrmsr_safe(index, value & ~any);
+}
+
 static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
 {
+    if (index == MSR_IA32_FIXED_CTR_CTRL
+        || (index >= MSR_IA32_PERFEVTSEL0 && index <= MSR_IA32_PERFEVTSEL7)) {
+        return counter_write(index, value);
+    }
     switch (index) {
     case MSR_IA32_APIC_BASE:
         return apic_base_write(value);

@@ -44,7 +44,7 @@ const struct msr_rule msr_rules[] = {
     { 0x150, 0x150, HARDWARE, DENY, "overclocking mailbox: voltages, so faults in PALs" },
     { 0x174, 0x176, PASS, PASS, "IA32_SYSENTER_*: switched with the guest by VMSAVE/VMCS" },
     { 0x179, 0x17b, HARDWARE, HARDWARE, "IA32_MCG_CAP, STATUS, CTL: Linux' machine-check set-up" },
-    { 0x186, 0x18d, HARDWARE, HARDWARE, "IA32_PERFEVTSELx: performance counters" },
+    { 0x186, 0x18d, HARDWARE, SPECIAL, "IA32_PERFEVTSELx: performance counters of this thread" },
     { 0x199, 0x19c, HARDWARE, HARDWARE, "IA32_PERF_CTL, CLOCK_MODULATION, THERM_*: power" },
     { 0x1a0, 0x1a0, SPECIAL, SPECIAL, "IA32_MISC_ENABLE: not XD_DISABLE (our own tables use "
       "NX), not LIMIT_CPUID" },
@@ -66,7 +66,8 @@ const struct msr_rule msr_rules[] = {
     { 0x280, 0x29f, HARDWARE, HARDWARE, "IA32_MCi_CTL2: corrected-error thresholds" },
     { 0x2ff, 0x2ff, SHADOW, SHADOW, "IA32_MTRR_DEF_TYPE" },
     { 0x309, 0x30c, HARDWARE, HARDWARE, "IA32_FIXED_CTRx: performance counters" },
-    { 0x38d, 0x391, HARDWARE, HARDWARE, "IA32_FIXED_CTR_CTRL, IA32_PERF_GLOBAL_*" },
+    { 0x38d, 0x38d, HARDWARE, SPECIAL, "IA32_FIXED_CTR_CTRL: as IA32_PERFEVTSELx" },
+    { 0x38e, 0x391, HARDWARE, HARDWARE, "IA32_PERF_GLOBAL_*" },
     { 0x3f1, 0x3f1, HARDWARE, DENY, "IA32_PEBS_ENABLE: the debug store is hidden" },
     { 0x400, 0x47f, HARDWARE, HARDWARE, "IA32_MCi_*: the OS clears them; an address written "
       "there is used by nobody" },

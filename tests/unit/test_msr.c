@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* WRMSR exits whose value decides: what a guest may write to registers that the policy names. */
+#include "unit.h"
+
+#include "fake/machine.h"
+#include <exit/dispatch.h>
+#include <guest/ipi.h>
+#include <hypapp/hypapp.h>
+#include <virt/virt.h>
+#include <x86/msr.h>
+
+static struct vcpu v;
+static unsigned faults, skips;
+
+static const struct virt_ops ops = { .name = "none" };
+const struct virt_ops *virt = &ops;
+
+bool ipi_guest_x2apic(struct vcpu *cpu, uint64_t icr) { (void)cpu; (void)icr; return true; }
+void hyp_inject_gp(struct vcpu *cpu) { (void)cpu; faults++; }
+void exit_skip(struct vcpu *cpu, unsigned len) { (void)cpu; skips += len == 2; }
+
+unsigned exit_insn_len(struct vcpu *cpu, const struct exit *e, const uint8_t *opcode, size_t oplen,
+                       struct guest_paging *p)
+{
+    (void)cpu, (void)e, (void)opcode, (void)oplen, (void)p;
+    return 2;
+}
+
+/* The guest's WRMSR; false: #GP. */
+static bool wrmsr(uint32_t msr, uint64_t value)
+{
+    const struct exit e = { .kind = EXIT_WRMSR, .msr.index = msr };
+
+    faults = skips = 0;
+    v.regs.gpr[GPR_RAX] = (uint32_t)value;
+    v.regs.gpr[GPR_RDX] = value >> 32;
+    exit_wrmsr(&v, &e);
+    assert_int_equal(faults + skips, 1);
+    return skips;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    machine_reset(0);
+    v = (struct vcpu){ .index = 0 };
+    return 0;
+}
+
+/* With BNDCFGS.EN the core's own branches would empty the bounds registers of a PAL. */
+static void no_mpx_in_ring_0(void **state)
+{
+    (void)state;
+    assert_false(wrmsr(MSR_IA32_BNDCFGS, 0)); /* no such register */
+    machine_set_msr(MSR_IA32_BNDCFGS, 0);
+    assert_true(wrmsr(MSR_IA32_BNDCFGS, 0));
+    assert_false(wrmsr(MSR_IA32_BNDCFGS, 1));
+    assert_false(wrmsr(MSR_IA32_BNDCFGS, 3));
+    assert_int_equal(*machine_msr(MSR_IA32_BNDCFGS), 0);
+}
+
+/* A counter counts its own hyperthread only: on the other one a PAL may run. */
+static void no_counter_counts_the_other_thread(void **state)
+{
+    const uint64_t event = 0x4300c0; /* instructions, in rings 0 and 3, on */
+
+    (void)state;
+    for (uint32_t msr = MSR_IA32_PERFEVTSEL0; msr < MSR_IA32_PERFEVTSEL0 + 8; msr++) {
+        assert_false(wrmsr(msr, event));
+        machine_set_msr(msr, 0);
+        assert_true(wrmsr(msr, event | 1ULL << 32));
+        assert_int_equal(*machine_msr(msr), event | 1ULL << 32);
+        assert_true(wrmsr(msr, event | PERFEVTSEL_ANY));
+        assert_int_equal(*machine_msr(msr), event);
+    }
+    machine_set_msr(MSR_IA32_FIXED_CTR_CTRL, 0);
+    assert_true(wrmsr(MSR_IA32_FIXED_CTR_CTRL, 0xbbbb | FIXED_CTR_ANY));
+    assert_int_equal(*machine_msr(MSR_IA32_FIXED_CTR_CTRL), 0xbbbb);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(no_mpx_in_ring_0, setup),
+        cmocka_unit_test_setup(no_counter_counts_the_other_thread, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
