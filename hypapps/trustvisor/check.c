@@ -82,8 +82,7 @@ static enum tv_error check_roles(uint64_t entry, struct tv_image *im)
 {
     const struct tv_section *code = tv_section_at(im, entry);
 
-    if (tv_section_nth(im, TV_SECTION_CODE, 0) == NULL &&
-        tv_section_nth(im, TV_SECTION_SHARED_CODE, 0) == NULL) {
+    if (tv_section_nth(im, TV_SECTION_CODE, 0) == NULL) {
         return TV_NO_CODE;
     }
     if (tv_section_nth(im, TV_SECTION_STACK, 0) == NULL) {
@@ -92,7 +91,7 @@ static enum tv_error check_roles(uint64_t entry, struct tv_image *im)
     if (tv_section_nth(im, TV_SECTION_PARAM, 0) == NULL) {
         return TV_NO_PARAM;
     }
-    if (code == NULL || !tv_is_code(code->type) ||
+    if (code == NULL || code->type != TV_SECTION_CODE ||
         (entry & PAGE_MASK) > PAGE_SIZE - TV_STUB_LEN) {
         return TV_BAD_ENTRY;
     }
@@ -171,20 +170,25 @@ bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b)
         return false;
     }
     for (;;) {
-        if (s_end <= t->start) {
+        bool next_s = s_end <= t->start;
+        if (!next_s && t_end > s->start) {
+            if (!tv_is_shared(s->type) || !tv_is_shared(t->type)) {
+                return true;
+            }
+            next_s = s_end <= t_end;
+        }
+        if (next_s) {
             if (++i == i_end) {
                 return false;
             }
             s = &a->sections[*i];
             s_end = tv_section_end(s);
-        } else if (t_end <= s->start) {
+        } else {
             if (++k == k_end) {
                 return false;
             }
             t = &b->sections[*k];
             t_end = tv_section_end(t);
-        } else {
-            return true;
         }
     }
 }

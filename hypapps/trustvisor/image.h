@@ -99,10 +99,17 @@ static inline bool tv_is_code(uint32_t type)
     return type == TV_SECTION_CODE || type == TV_SECTION_SHARED_CODE;
 }
 
-/* The PAL can't write it: the owner gets it back when it unregisters the PAL. */
+/* The PAL can't write it. */
 static inline bool tv_is_constant(uint32_t type)
 {
     return tv_is_code(type) || type == XMHF_SECTION_RODATA;
+}
+
+/* The owner goes on using it, and so may its other PALs: each PAL has a copy, and the owner's pages
+ * are only read. */
+static inline bool tv_is_shared(uint32_t type)
+{
+    return type == TV_SECTION_SHARED_CODE;
 }
 
 static inline uint64_t tv_section_end(const struct tv_section *s)
@@ -110,8 +117,8 @@ static inline uint64_t tv_section_end(const struct tv_section *s)
     return s->start + s->pages * PAGE_SIZE;
 }
 
-/* True if a section of `a` and one of `b` share a page. Takes as many steps as both have
- * sections. */
+/* True if a section of `a` and one of `b` share a page, unless both are SHARED_CODE. Takes as many
+ * steps as both have sections. */
 bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b);
 
 /* The section that holds page `index` (< im->pages). */

@@ -39,10 +39,9 @@ struct work {
     struct gm_fault fault;   /* for STEP_FAULT */
 };
 
-static uint64_t page_va(const struct tv_image *im, uint32_t index)
+/* Where page `index`, which is in this section, is. */
+static uint64_t page_va(const struct tv_section *s, uint32_t index)
 {
-    const struct tv_section *s = tv_section_of(im, index);
-
     return s->start + (uint64_t)(index - s->first) * PAGE_SIZE;
 }
 
@@ -101,23 +100,40 @@ static enum step phase_room(struct work *w)
  * OS has to bring it back first: it may be the same frame. */
 static enum step check_moved(struct work *w, uint32_t number, gpa_t g)
 {
+    const struct tv_section *sec = tv_section_of(&w->pal->image, number);
     void *page;
     gpa_t now;
-    enum gm_result r = gm_page(w->c, gva(page_va(&w->pal->image, number)),
-                               ACCESS_READ | ACCESS_USER, &page, &now, &w->fault);
+    enum gm_result r = gm_page(w->c, gva(page_va(sec, number)), ACCESS_READ | ACCESS_USER, &page,
+                               &now, &w->fault);
 
     w->error = TV_DUPLICATE_PAGE;
     return r == GM_FAULT ? STEP_FAULT : r == GM_OK && now.a == g.a ? STEP_ERROR : STEP_NEXT;
 }
 
+/* The same page twice would be lost when it is overwritten: of what is only read it does no harm. */
+static enum step remember_page(struct work *w, uint32_t index, gpa_t g)
+{
+    uint64_t *entry = pageset_put(&w->pal->reg.seen, g, index);
+    enum step s = STEP_NEXT;
+
+    if (pageset_number(*entry) != index) {
+        s = check_moved(w, pageset_number(*entry), g);
+        if (s == STEP_NEXT) {
+            pageset_renumber(entry, index);
+        }
+    }
+    return s;
+}
+
 static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_t index)
 {
+    const bool shared = tv_is_shared(sec->type);
     struct tv_pal *pal = w->pal;
-    uint64_t va = sec->start + (uint64_t)(index - sec->first) * PAGE_SIZE;
-    uint64_t *entry;
     void *page, *frame;
     gpa_t g;
-    enum gm_result r = gm_page(w->c, gva(va), PAGE_RIGHTS, &page, &g, &w->fault);
+    enum gm_result r = gm_page(w->c, gva(page_va(sec, index)),
+                               shared ? ACCESS_READ | ACCESS_USER : PAGE_RIGHTS, &page, &g,
+                               &w->fault);
 
     if (r != GM_OK) {
         return failed(w, r);
@@ -128,13 +144,11 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
     if (frame == NULL) {
         return out_of_memory(w, pal->image.pages - index);
     }
-    entry = pageset_put(&pal->reg.seen, g, index);
-    if (pageset_number(*entry) != index) {
-        enum step s = check_moved(w, pageset_number(*entry), g);
+    if (!shared) {
+        enum step s = remember_page(w, index, g);
         if (s != STEP_NEXT) {
             return s;
         }
-        pageset_renumber(entry, index);
     }
     hw_copy64(frame, page, PAGE_SIZE / 8);
     return STEP_NEXT;
@@ -231,15 +245,31 @@ static enum step phase_measure(struct work *w)
 
 /* --- recheck and overwrite ------------------------------------------------------ */
 
-static void overwrite(const struct tv_pal *pal, uint32_t index, void *page)
+static void overwrite(const struct tv_pal *pal, const struct tv_section *sec, uint32_t index,
+                      void *page)
 {
     if (index == entry_index(&pal->image)) {
         stubs_write(pal, page);
-    } else if (tv_is_code(tv_section_of(&pal->image, index)->type)) {
+    } else if (tv_is_code(sec->type)) {
         hw_fill64(page, 0xccccccccccccccccULL, PAGE_SIZE / 8); /* INT3 */
     } else {
         hw_fill64(page, 0, PAGE_SIZE / 8);
     }
+}
+
+/* The caller's pages of one section, to be overwritten. */
+static enum step find_pages(struct work *w, const struct tv_section *sec,
+                            void *pages[TV_ATOMIC_PAGES])
+{
+    for (uint32_t i = sec->first; i < sec->first + sec->pages; i++) {
+        gpa_t g;
+        enum gm_result r =
+            gm_page(w->c, gva(page_va(sec, i)), PAGE_RIGHTS, &pages[i], &g, &w->fault);
+        if (r != GM_OK) {
+            return failed(w, r);
+        }
+    }
+    return STEP_NEXT;
 }
 
 /* All in one exit: the guest can't take a page away before we return, since whoever
@@ -248,20 +278,21 @@ static enum step commit_at_once(struct work *w)
 {
     void *pages[TV_ATOMIC_PAGES];
     struct tv_pal *pal = w->pal;
+    const struct tv_section *sec = pal->image.sections, *end = sec + pal->image.section_count;
 
     if (!afford(w, (int)pal->image.pages * (COST_RECHECK + COST_OVERWRITE))) {
         return STEP_AGAIN;
     }
-    for (uint32_t i = 0; i < pal->image.pages; i++) {
-        gpa_t g;
-        enum gm_result r =
-            gm_page(w->c, gva(page_va(&pal->image, i)), PAGE_RIGHTS, &pages[i], &g, &w->fault);
-        if (r != GM_OK) {
-            return failed(w, r);
+    for (; sec < end; sec++) {
+        enum step s = tv_is_shared(sec->type) ? STEP_NEXT : find_pages(w, sec, pages);
+        if (s != STEP_NEXT) {
+            return s;
         }
     }
-    for (uint32_t i = 0; i < pal->image.pages; i++) {
-        overwrite(pal, i, pages[i]);
+    for (sec = pal->image.sections; sec < end; sec++) {
+        for (uint32_t i = 0; i < sec->pages && !tv_is_shared(sec->type); i++) {
+            overwrite(pal, sec, sec->first + i, pages[sec->first + i]);
+        }
     }
     return STEP_NEXT;
 }
@@ -274,14 +305,18 @@ static enum step phase_recheck(struct work *w)
         return commit_at_once(w);
     }
     for (; reg->page < w->pal->image.pages; reg->page++) {
+        const struct tv_section *sec = tv_section_of(&w->pal->image, reg->page);
         void *page;
         gpa_t g;
         enum gm_result r;
         if (!afford(w, COST_RECHECK)) {
             return STEP_AGAIN;
         }
-        r = gm_page(w->c, gva(page_va(&w->pal->image, reg->page)), PAGE_RIGHTS, &page, &g,
-                    &w->fault);
+        if (tv_is_shared(sec->type)) {
+            reg->page = sec->first + sec->pages - 1;
+            continue;
+        }
+        r = gm_page(w->c, gva(page_va(sec, reg->page)), PAGE_RIGHTS, &page, &g, &w->fault);
         if (r != GM_OK) {
             return failed(w, r);
         }
@@ -302,6 +337,7 @@ static enum step phase_overwrite(struct work *w)
     }
     for (; reg->page <= im->pages; reg->page++) {
         uint32_t index = reg->page == im->pages ? last : reg->page;
+        const struct tv_section *sec = tv_section_of(im, index);
         void *page;
         gpa_t g;
         enum gm_result r;
@@ -311,12 +347,16 @@ static enum step phase_overwrite(struct work *w)
         if (!afford(w, COST_RECHECK + COST_OVERWRITE)) {
             return STEP_AGAIN;
         }
-        r = gm_page(w->c, gva(page_va(im, index)), PAGE_RIGHTS, &page, &g, &w->fault);
+        if (tv_is_shared(sec->type)) {
+            reg->page = sec->first + sec->pages - 1;
+            continue;
+        }
+        r = gm_page(w->c, gva(page_va(sec, index)), PAGE_RIGHTS, &page, &g, &w->fault);
         if (r == GM_FAULT) {
             return STEP_FAULT;
         }
         if (r == GM_OK) {
-            overwrite(w->pal, index, page);
+            overwrite(w->pal, sec, index, page);
         }
     }
     return STEP_NEXT;

@@ -31,12 +31,13 @@ static uint32_t entry_page(const struct tv_image *im)
            (uint32_t)((im->entry - im->sections[im->code].start) >> PAGE_SHIFT);
 }
 
-/* The first page of CODE or RODATA from `index` on; im->pages if there is none. */
-static uint32_t next_constant(const struct tv_image *im, uint32_t index)
+/* The first page of CODE or RODATA from `index` on; im->pages if there is none. SHARED_CODE was never
+ * taken. */
+static uint32_t next_given_back(const struct tv_image *im, uint32_t index)
 {
     while (index < im->pages) {
         const struct tv_section *s = tv_section_of(im, index);
-        if (tv_is_constant(s->type)) {
+        if (tv_is_constant(s->type) && !tv_is_shared(s->type)) {
             return index;
         }
         index = s->first + s->pages;
@@ -63,7 +64,7 @@ static enum gm_result caller_page(struct work *w, uint32_t index, void **page)
 static bool check_pages(struct work *w)
 {
     const struct tv_image *im = &w->pal->image;
-    uint32_t index = next_constant(im, 0);
+    uint32_t index = next_given_back(im, 0);
 
     for (uint32_t n = 0; n < CHECK_PAGES && index < im->pages; n++) {
         void *page;
@@ -75,7 +76,7 @@ static bool check_pages(struct work *w)
             w->index[w->known] = index;
             w->pages[w->known++] = page;
         }
-        index = next_constant(im, index + 1);
+        index = next_given_back(im, index + 1);
     }
     return true;
 }
@@ -113,9 +114,9 @@ static enum step write_pages(struct work *w)
         return wipe(w);
     }
     for (uint32_t n = 0;; n++) {
-        uint32_t index = next_constant(im, w->pal->leaving);
+        uint32_t index = next_given_back(im, w->pal->leaving);
         if (index == last) {
-            index = next_constant(im, index + 1);
+            index = next_given_back(im, index + 1);
         }
         w->pal->leaving = index;
         if (n == STEP_PAGES) {

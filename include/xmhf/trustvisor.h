@@ -17,7 +17,7 @@ enum tv_section_type {
     TV_SECTION_DATA = 2,
     TV_SECTION_PARAM = 3,
     TV_SECTION_STACK = 4,
-    TV_SECTION_SHARED_CODE = 5,
+    TV_SECTION_SHARED_CODE = 5,  /* a copy; the process goes on using its own */
 };
 
 enum tv_param_type {

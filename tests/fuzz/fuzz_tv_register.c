@@ -320,18 +320,21 @@ static void call(bool interrupt, bool known)
     fake_clear();
 }
 
-/* Is the frame part of a section, and of what type? 0: of none. */
+/* Is the frame part of a section, and of what type? 0: of none. SHARED_CODE may also be another
+ * one's: that one's type then. */
 static uint32_t type_of(uint64_t g)
 {
+    uint32_t type = 0;
+
     for (uint32_t i = 0; i < sections.num_sections; i++) {
         for (uint32_t k = 0; k < sections.sections[i].page_num; k++) {
             const uint8_t *page = fake_at(CR3, sections.sections[i].start_addr + k * PAGE_SIZE);
-            if (page == fake_ram(g)) {
-                return sections.sections[i].type;
+            if (page == fake_ram(g) && (type == 0 || type == TV_SECTION_SHARED_CODE)) {
+                type = sections.sections[i].type;
             }
         }
     }
-    return 0;
+    return type;
 }
 
 static bool is_zero(const uint8_t *page)

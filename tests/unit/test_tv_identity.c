@@ -111,7 +111,7 @@ static bool variant(unsigned n, struct pal *p)
         break;
     case 10: s[1].start_addr += 0x10000; break;
     case 11: swap = s[1]; s[1] = s[2]; s[2] = swap; break;
-    case 12: s[0].type = TV_SECTION_SHARED_CODE; break;
+    case 12: s[1].type = TV_SECTION_SHARED_CODE; break;
     case 13: p->contents[0][0] ^= 1; break;
     case 14: p->contents[3][PAGE_SIZE - 1] ^= 1; break;
     case 15: /* the same pages, cut otherwise */
@@ -119,6 +119,7 @@ static bool variant(unsigned n, struct pal *p)
         break;
     case 16: q[0].size = 2; break;
     case 17: p->wide = false; break;
+    case 18: s[1].type = TV_SECTION_CODE; break;
     default: return false;
     }
     return true;
@@ -137,7 +138,7 @@ static void test_injective(void **state)
             assert_memory_not_equal(ids[i], ids[n], PAL_ID_SIZE);
         }
     }
-    assert_int_equal(n, 18);
+    assert_int_equal(n, 19);
 }
 
 /* However the contents are cut into pieces. */

@@ -10,6 +10,7 @@
 #define CR3    0x1234000ULL
 #define BASE   0x40560000ULL    /* CODE, DATA, STACK, one page each; PARAM */
 #define PARAM  (BASE + 3 * PAGE_SIZE)
+#define SHARED 0x41000000ULL    /* SHARED_CODE: the caller's text, which it can't write */
 #define ENTRY  (BASE + 0x100)
 #define STACK  0x7ffd0000ULL    /* the caller's own stack page */
 #define ARGS   0x70010000ULL    /* page with the descriptors */
@@ -412,12 +413,110 @@ static void ten_sections(void)
 
 static void test_ten_sections(void **state) { (void)state; in_both_widths(ten_sections); }
 
+/* --- SHARED_CODE ---------------------------------------------------------------- */
+
+static void expect_shared_copy(unsigned pages, const uint8_t *was)
+{
+    for (unsigned i = 0; i < pages; i++) {
+        unsigned rights;
+        uint8_t *copy = fake_pal_at(SHARED + i * PAGE_SIZE, &rights);
+        assert_non_null(copy);
+        assert_int_equal(rights, FAKE_RX);
+        assert_memory_equal(copy, was + i * PAGE_SIZE, PAGE_SIZE);
+    }
+}
+
+/* The process goes on using it, whatever happens to the PAL; what it does there the PAL doesn't
+ * see. It needn't be able to write it. */
+static void shared_code(unsigned pages)
+{
+    static uint8_t was[200 * PAGE_SIZE];
+    uint64_t arg = 3;
+
+    add_section(TV_SECTION_SHARED_CODE, SHARED, pages);
+    fake_map_new(CR3, SHARED, pages, FAKE_RX);
+    fill(SHARED, pages * PAGE_SIZE);
+    memcpy(was, fake_at(CR3, SHARED), pages * PAGE_SIZE);
+    fake_absent(CR3, SHARED + (pages - 1) * PAGE_SIZE);
+    assert_int_equal(reg(), TV_OK);
+    assert_memory_equal(fake_at(CR3, SHARED), was, pages * PAGE_SIZE);
+    *fake_at(CR3, SHARED) ^= 1;
+    call(&arg, 1);
+    expect_shared_copy(pages, was);
+    pal_returns(1);
+    was[0] ^= 1;
+    fake_unmap(CR3, SHARED + PAGE_SIZE); /* it may even go */
+    assert_int_equal(unreg(), TV_OK);
+    assert_memory_equal(fake_at(CR3, SHARED), was, PAGE_SIZE);
+}
+
+static void few_shared(void) { shared_code(2); }
+static void many_shared(void) { shared_code(200); }
+
+static void test_shared_code(void **state)
+{
+    (void)state;
+    in_both_widths(few_shared);
+    in_both_widths(many_shared);
+}
+
+/* Two PALs may have it, and pages of it may be the same memory, as KSM makes them. */
+static void shared_twice(void)
+{
+    const uint64_t other = BASE + 64 * PAGE_SIZE;
+    uint64_t arg = 3;
+
+    add_section(TV_SECTION_SHARED_CODE, SHARED, 3);
+    fake_map_new(CR3, SHARED, 1, FAKE_RX);
+    for (unsigned i = 1; i < 4; i++) {
+        uint64_t same = (uint64_t)(fake_at(CR3, SHARED) - fake_ram(0));
+        fake_map(CR3, SHARED + i * PAGE_SIZE, same, FAKE_RX);
+    }
+    assert_int_equal(reg(), TV_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        fake_map_new(CR3, other + i * PAGE_SIZE, 1, FAKE_RWX);
+        sections->sections[i].start_addr = other + i * PAGE_SIZE;
+    }
+    sections->sections[4].start_addr += PAGE_SIZE;
+    assert_int_equal(command(TV_HC_REG, ARGS, ARGS + 0x800, other), TV_OK);
+    call(&arg, 1);
+    pal_returns(1);
+    call_at(other, &arg, 1);
+    pal_returns(2);
+    assert_int_equal(unreg(), TV_OK);
+    call_at(other, &arg, 1);
+    pal_returns(3);
+    /* Not what is another PAL's own. */
+    sections->sections[4].start_addr = other;
+    for (unsigned i = 0; i < 4; i++) {
+        sections->sections[i].start_addr = BASE + i * PAGE_SIZE;
+    }
+    assert_int_equal(reg(), TV_OVERLAP);
+    assert_int_equal(command(TV_HC_UNREG, other, 0, 0), TV_OK);
+}
+
+static void test_shared_twice(void **state) { (void)state; in_both_widths(shared_twice); }
+
+/* Nobody stops a call of what isn't taken away: there can't be an entry. */
+static void shared_entry(void)
+{
+    add_section(TV_SECTION_SHARED_CODE, SHARED, 1);
+    fake_map_new(CR3, SHARED, 1, FAKE_RWX);
+    assert_int_equal(command(TV_HC_REG, ARGS, ARGS + 0x800, SHARED + 16), TV_BAD_ENTRY);
+    sections->sections[0].type = TV_SECTION_DATA;
+    assert_int_equal(command(TV_HC_REG, ARGS, ARGS + 0x800, SHARED + 16), TV_NO_CODE);
+}
+
+static void test_shared_entry(void **state) { (void)state; in_both_widths(shared_entry); }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_mix),     cmocka_unit_test(test_split_headers),
         cmocka_unit_test(test_large_area),    cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_aliases),       cmocka_unit_test(test_ten_sections),
+        cmocka_unit_test(test_shared_code),
+        cmocka_unit_test(test_shared_twice),  cmocka_unit_test(test_shared_entry),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
