@@ -60,6 +60,12 @@ const struct tv_section *tv_section_nth(const struct tv_image *im, uint32_t type
     return NULL;
 }
 
+/* The public ABI doesn't mind an empty section, as a linker script may give: it is left out. */
+static bool is_nothing(const struct tv_pal_section *s)
+{
+    return s->page_num == 0 && (s->start_addr & PAGE_MASK) == 0;
+}
+
 static enum tv_error check_sections(const struct tv_pal_sections *s, struct tv_image *im)
 {
     if (s->num_sections == 0 || s->num_sections > TV_MAX_SECTIONS) {
@@ -69,7 +75,8 @@ static enum tv_error check_sections(const struct tv_pal_sections *s, struct tv_i
         const struct tv_pal_section *in = &s->sections[i];
         enum tv_error e = TV_BAD_SECTION_TYPE;
         if (in->type >= TV_SECTION_CODE && in->type <= TV_SECTION_SHARED_CODE) {
-            e = tv_image_section(im, in->type, in->start_addr, in->page_num);
+            e = is_nothing(in) ? TV_OK
+                               : tv_image_section(im, in->type, in->start_addr, in->page_num);
         }
         if (e != TV_OK) {
             return e;

@@ -5,7 +5,8 @@
  *
  *   struct pal_id_header
  *   struct pal_id_entry    header.entries times
- *   struct pal_id_section  header.sections times, in the order of registration
+ *   struct pal_id_section  header.sections times, in the order of registration; without
+ *                          those that have no pages, which only the public ABI accepts
  *   struct pal_id_param    header.params times, first parameter first
  *   the contents of each section, in the same order, header/section pages x 4096 bytes
  *

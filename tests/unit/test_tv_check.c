@@ -97,7 +97,7 @@ static void test_misaligned(void **state)
 
 static void test_size(void **state)
 {
-    static const uint32_t bad[] = { 0, TV_PAGES_MAX, 0x100000, 0x80000000, UINT32_MAX };
+    static const uint32_t bad[] = { TV_PAGES_MAX, 0x100000, 0x80000000, UINT32_MAX };
     static const uint64_t far[] = {
         TV_USER_END, TV_USER_END - 0x1000, 0xffff800000000000, 0xfffffffffffff000, 0x8000000000000000,
     };

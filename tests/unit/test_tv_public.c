@@ -413,6 +413,35 @@ static void ten_sections(void)
 
 static void test_ten_sections(void **state) { (void)state; in_both_widths(ten_sections); }
 
+/* A section without pages is as if it weren't there. */
+static void empty_sections(void)
+{
+    uint64_t arg = 3;
+
+    for (unsigned i = 0; i < 5; i++) {
+        add_section(TV_SECTION_CODE + i, BASE + (i < 3 ? i : 100) * PAGE_SIZE, 0);
+    }
+    assert_int_equal(reg(), TV_OK);
+    call(&arg, 1);
+    expect_area(&arg, 1);
+    pal_returns(1);
+    assert_int_equal(unreg(), TV_OK);
+    sections->sections[4].start_addr += 8;
+    assert_int_equal(reg(), TV_MISALIGNED);
+    sections->sections[4].start_addr -= 8;
+    for (unsigned i = 0; i < 4; i++) {
+        static const enum tv_error missing[] = { TV_NO_CODE, TV_OK, TV_NO_STACK, TV_NO_PARAM };
+        sections->sections[i].page_num = 0;
+        assert_int_equal(reg(), missing[i]);
+        if (missing[i] == TV_OK) {
+            assert_int_equal(unreg(), TV_OK);
+        }
+        sections->sections[i].page_num = 1;
+    }
+}
+
+static void test_empty_sections(void **state) { (void)state; in_both_widths(empty_sections); }
+
 /* --- SHARED_CODE ---------------------------------------------------------------- */
 
 static void expect_shared_copy(unsigned pages, const uint8_t *was)
@@ -515,7 +544,7 @@ int main(void)
         cmocka_unit_test(test_every_mix),     cmocka_unit_test(test_split_headers),
         cmocka_unit_test(test_large_area),    cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_aliases),       cmocka_unit_test(test_ten_sections),
-        cmocka_unit_test(test_shared_code),
+        cmocka_unit_test(test_empty_sections), cmocka_unit_test(test_shared_code),
         cmocka_unit_test(test_shared_twice),  cmocka_unit_test(test_shared_entry),
     };
 

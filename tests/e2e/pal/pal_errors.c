@@ -148,7 +148,6 @@ static void test_types(void)
 static void test_places(void)
 {
     static const struct { uint64_t start; uint32_t pages; const char *what; } bad[] = {
-        { 0x10000, 0, "an empty section" },
         { 0x10000, 0x100000, "page_num << 12 is 0 in 32 bits" },
         { 0x10000, 0xffffffff, "2^32-1 pages" },
         { 0xfffffffffffff000, 1, "the last page of all" },
@@ -167,6 +166,8 @@ static void test_places(void)
     expect(TV_MISALIGNED, "misaligned by 8");
     sections.sections[1].start_addr |= 0xfff;
     expect(TV_MISALIGNED, "misaligned by 4095");
+    section(1, TV_SECTION_DATA, arena, 0);
+    expect(TV_OK, "an empty section is as if it weren't there");
     section(1, TV_SECTION_DATA, arena, 1);
     expect(TV_OVERLAP, "DATA over CODE");
     section(1, TV_SECTION_DATA, arena + PAL_PAGE, 2);
