@@ -12,6 +12,7 @@ from common import check
 # reappear later: the others find a leak more surely before.
 PROGRAMS = (("pal_compat", ""), ("pal_errors", ""), ("pal_attack", ""), ("pal_fuzz", "20000"), ("pal_spin", "2"),
             ("pal_module", ""), ("pal_test", "200"), ("pal_stress", "5"))
+COMPAT_ALL = (("pal_compat", "all"),)
 BUDGET = (("pal_spin", "budget"),)
 MINUTES = 4  # about
 LIMIT = 1200  # seconds, several times what an idle host takes
@@ -70,9 +71,10 @@ def test_pal_32_nonpae(machines):
 
 
 def test_pal_compat_all(machines):
-    """Every mix of up to 10 parameters, every size, 5,000 rounds, by 64-bit and 32-bit code."""
-    every = (("pal_compat", "all"),)
-    made = run_programs(machines, "", programs=every) + run_programs(machines, "32", programs=every)
+    """Every mix of up to 10 parameters, every size with each number, 5,000 rounds, 64 and 32 bits."""
+    options = ("--timeout", str(3 * LIMIT))
+    made = (run_programs(machines, "", *options, programs=COMPAT_ALL)
+            + run_programs(machines, "32", *options, programs=COMPAT_ALL))
     return f"{made} checks of everything that fits the public ABI"
 
 

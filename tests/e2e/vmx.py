@@ -19,6 +19,7 @@ SKIPS = {
     "sparse-apic-ids": "Bochs numbers its CPUs without gaps",
     "wine-32-long": "would take very long; pal-32-compat runs the same programs, built for Linux",
     "wine-64-long": "would take very long; pal-64 runs the same programs, built for Linux",
+    "wine-compat-all": "would take very long; pal-compat-all is the same program, built for Linux",
 }
 
 # A boot of Linux takes half a minute here, so without --all only what depends on the vendor. Nothing

@@ -40,15 +40,23 @@ def wine(machines, bits, programs, *options, **more):
     return pals.parts_of(run, programs)
 
 
+def counted(results):
+    """How many checks the programs made, none of which failed."""
+    total = sum(pals.counted(output, name) for name, output, _ in results)
+    for name, output, status in results:
+        check(status == 0, f"{name} ended with status {status}:\n{output[-2000:]}")
+    return total
+
+
 def checks(machines, bits, programs, *options):
     """Demos and programs under the hypervisor; how many checks they made."""
     results = wine(machines, bits, (*DEMOS, *programs), *OPTIONS, *options)
     said = "".join(output for _, output, _ in results[:len(DEMOS)])
     for words in DEMO_WORDS:
         check(words in said, f"the demos didn't say \"{words}\":\n{said}")
-    total = sum(pals.counted(output, name) for name, output, _ in results[len(DEMOS):])
-    for name, output, status in results:
+    for name, output, status in results[:len(DEMOS)]:
         check(status == 0, f"{name} ended with status {status}:\n{output[-2000:]}")
+    total = counted(results[len(DEMOS):])
     form = "PE32+" if bits == 64 else "PE32"
     return f"both demos and {total} checks by {len(programs)} {form} programs, under Wine"
 
@@ -73,6 +81,13 @@ def test_wine_32_long(machines):
     every = (*PROGRAMS, *MORE_PROGRAMS)
     return (checks(machines, 32, every) + "; "
             + checks(machines, 32, every, "--kernel", "686-pae") + " on a 686-pae kernel")
+
+
+def test_wine_compat_all(machines):
+    """What pal-compat-all does, by PE32+ and PE32 programs under Wine."""
+    made = sum(counted(wine(machines, bits, pals.COMPAT_ALL, "--timeout", str(3 * pals.LIMIT)))
+               for bits in (64, 32))
+    return f"{made} checks of everything that fits the public ABI, under Wine"
 
 
 def test_wine_control(machines):
@@ -107,4 +122,4 @@ def test_windows_build(machines):
 
 
 BASIC = (test_windows_build, test_wine_64)
-MORE = (test_wine_32, test_wine_control, test_wine_64_long, test_wine_32_long)
+MORE = (test_wine_32, test_wine_control, test_wine_64_long, test_wine_32_long, test_wine_compat_all)
