@@ -175,6 +175,22 @@ static void an_interrupted_delivery_is_made_again(void **state)
     }
 }
 
+/* The CPU pushes an error code wherever it is told to, and no handler in real mode expects one. */
+static void no_error_code_in_real_mode(void **state)
+{
+    static const struct event gp = { .vector = EXC_GP, .type = EVENT_EXCEPTION, .has_error = true };
+
+    (void)state;
+    guest_with(0, 0, 0);
+    assert_true(svm_inject(&v, &gp));
+    svm_load_event(&v);
+    assert_int_equal(os.event_inj, event_of(EVENT_EXCEPTION, EXC_GP));
+    guest_with(RFLAGS_VM, CR0_PE, 0); /* virtual-8086 mode: the handler isn't in it */
+    assert_true(svm_inject(&v, &gp));
+    svm_load_event(&v);
+    assert_int_equal(os.event_inj, event_of(EVENT_EXCEPTION, EXC_GP) | SVM_EVENT_HAS_ERROR);
+}
+
 /* RIP is still at these instructions: they run again. */
 static void a_software_interrupt_is_not(void **state)
 {
@@ -207,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_step_is_due_but_not_with_btf),
         cmocka_unit_test(an_interrupted_delivery_unblocks),
         cmocka_unit_test(an_interrupted_delivery_is_made_again),
+        cmocka_unit_test(no_error_code_in_real_mode),
         cmocka_unit_test(a_software_interrupt_is_not),
         cmocka_unit_test(nor_is_one_of_the_sandbox),
     };

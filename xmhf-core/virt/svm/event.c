@@ -23,8 +23,10 @@ void svm_load_event(struct vcpu *v)
     struct svm_cpu *s = svm(v);
     const struct event *q = &s->queued.event;
 
+    /* The CPU pushes an error code if the bit says so (APM vol. 2, 15.20); in real mode none is. */
+    bool error = q->has_error && (s->os->cr0 & CR0_PE);
     s->os->event_inj = SVM_EVENT_VALID | q->vector | (uint64_t)q->type << 8
-        | (q->has_error ? SVM_EVENT_HAS_ERROR | (uint64_t)q->error << 32 : 0);
+        | (error ? SVM_EVENT_HAS_ERROR | (uint64_t)q->error << 32 : 0);
     s->queued.full = false;
     if (q->type == EVENT_NMI) {
         s->nmi = NMI_IN_HANDLER;
