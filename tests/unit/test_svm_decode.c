@@ -158,6 +158,7 @@ static void db_and_ac_reach_the_core_whole(void **state)
         assert_int_equal(e.exception.addr, 0xabcd);
     }
     /* While one was being delivered: it is made again at the next entry, and once. */
+    svm(&v)->os->cr0 = CR0_PE; /* in real mode it would have no error code */
     at_exit.exit_int_info = SVM_EVENT_VALID | SVM_EVENT_HAS_ERROR | EVENT_EXCEPTION << 8 | EXC_PF | 6ULL << 32;
     (void)exit_with(SVM_EXIT_NPF, 0, 0x7000);
     assert_int_equal(at_entry.event_inj, 0);
