@@ -106,7 +106,7 @@ def test_pal_tables(machines):
 
 def test_pal_starve(machines):
     """Processes take all memory for PALs: new code of others runs, for which an Intel CPU needs some."""
-    made, text = attack(machines, ["pal_starve"], "--mem", "256")
+    made, text = attack(machines, ["pal_starve"], "--mem", "384")
     return f"{made} checks; " + re.search(r"new code runs .*", text).group(0)
 
 
