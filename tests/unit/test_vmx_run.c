@@ -202,12 +202,14 @@ static void every_machine(void **state)
 
 static struct { uint32_t reason; uint64_t qualification, rip; uint64_t ticks; uint32_t blocked; } next;
 
+static bool last_launched;
+
 /* The guest runs for `ticks` and then exits. */
 unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched)
 {
     (void)regs;
     (void)nmis_seen;
-    (void)launched;
+    last_launched = launched;
     machine.tsc += next.ticks;
     value[VMCS_EXIT_REASON] = next.reason;
     value[VMCS_EXIT_QUALIFICATION] = next.qualification;
@@ -245,6 +247,21 @@ static struct exit sipi(uint8_t vector)
 {
     next.qualification = vector;
     return run(VMX_EXIT_SIPI, 0, 0, 100);
+}
+
+/* The first entry is a VMLAUNCH, and so is the next after one that failed; then it is VMRESUME. */
+static void failed_launch(void **state)
+{
+    (void)state;
+    start();
+    run(VMX_EXIT_ENTRY_MC | VMX_ENTRY_FAILED, 0x1000, 0x1000, 100);
+    assert_false(last_launched);
+    run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
+    assert_false(last_launched);
+    run(VMX_EXIT_ENTRY_MC | VMX_ENTRY_FAILED, 0x1002, 0x1002, 100);
+    assert_true(last_launched);
+    run(VMX_EXIT_CPUID, 0x1002, 0x1004, 100);
+    assert_true(last_launched);
 }
 
 /* All that an entry into wait-for-SIPI can't have is gone (27.3.1.5). */
@@ -359,7 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_machine),
-        cmocka_unit_test(park_waits_in_the_guest),
+        cmocka_unit_test(failed_launch), cmocka_unit_test(park_waits_in_the_guest),
         cmocka_unit_test(park_sleeps_in_the_core),
         cmocka_unit_test(stuck_smi_bit),
         cmocka_unit_test(stale_init),

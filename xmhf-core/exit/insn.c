@@ -120,7 +120,12 @@ void exit_skip(struct vcpu *v, unsigned len)
 {
     uint64_t next = v->regs.rip + len;
 
-    v->regs.rip = v->regs.rip >> 32 ? next : next & 0xffffffff;
+    if (next >> 32 && !(v->regs.rip >> 32)) { /* EIP wraps, RIP doesn't */
+        struct guest_paging p;
+        virt->get_paging(v, &p);
+        next &= p.mode == MODE_LONG64 ? ~0ULL : 0xffffffff;
+    }
+    v->regs.rip = next;
     v->regs.rflags &= ~RFLAGS_RF;
     virt->clear_shadow(v);
 }

@@ -281,6 +281,7 @@ static void look_at_exit(struct vcpu *v, struct vmx_cpu *s, struct exit *e)
 {
     read_registers(v);
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
+    s->launched[s->in_sandbox] |= !(reason & VMX_ENTRY_FAILED); /* a failed VMLAUNCH: not yet (27.8) */
     if (s->rare) {
         decode_rare(v, s, reason, e);
     } else {
@@ -303,7 +304,6 @@ static void run(struct vcpu *v, struct exit *e)
         not_entered(v, s, e, how);
         return;
     }
-    s->launched[s->in_sandbox] = true;
     look_at_exit(v, s, e);
 }
 
