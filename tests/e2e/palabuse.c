@@ -130,7 +130,9 @@ static void structural_cases(void)
 	sections.num_sections = 0xffffffff; must_refuse("2^32-1 sections");
 	sections.sections[1].type = 9; must_refuse("an unknown section type");
 	sections.sections[1].start_addr += 8; must_refuse("a misaligned section");
-	sections.sections[1].page_num = 0; must_refuse("an empty section");
+	sections.sections[1].start_addr += 8; sections.sections[1].page_num = 0;
+	must_refuse("a misaligned empty section");
+	sections.sections[2].page_num = 0; must_refuse("an empty stack");
 	sections.sections[1].page_num = 0xffffffff; must_refuse("a section of 16 TiB");
 	sections.sections[1].start_addr = ~0ull << 12; sections.sections[1].page_num = 2;
 	must_refuse("a section that wraps around");
