@@ -29,10 +29,19 @@ bool pageset_init(struct tv_pageset *s, uint32_t n)
     return true;
 }
 
+/* Twice, with all bits folded between: one product sends pages in a row to places in a row, and some
+ * factors make those few. */
+static uint32_t hash(uint64_t page, uint64_t factor)
+{
+    uint64_t x = page * factor;
+
+    return (uint32_t)((x ^ x >> 32) * factor >> 32);
+}
+
 uint64_t *pageset_put(struct tv_pageset *s, gpa_t page, uint32_t number)
 {
     uint64_t key = page.a >> PAGE_SHIFT << 24;   /* 40 bits of page number */
-    uint32_t at = (uint32_t)((page.a >> PAGE_SHIFT) * s->factor >> 32) & s->mask;
+    uint32_t at = hash(page.a >> PAGE_SHIFT, s->factor) & s->mask;
 
     for (;; at = (at + 1) & s->mask) {
         uint64_t *e = s->part == NULL ? &s->small[at] : &s->part[at / ENTRIES][at % ENTRIES];

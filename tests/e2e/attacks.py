@@ -52,9 +52,7 @@ def damage(machines, programs, *options):
 
 def test_pal_damage(machines):
     """An OS that moves, swaps, shares, takes away pages and kills owners; races with another CPU."""
-    if machines.args.bench == "vmx":
-        return damage(machines, ["pal_damage 1", "pal_race 2 /tmp/files/1"])
-    return damage(machines, ["pal_damage 3", "pal_race 2 /tmp/files/1"])
+    return damage(machines, ["pal_damage 1", "pal_race 2 /tmp/files/1"])
 
 
 # Two memory nodes, with a CPU each.

@@ -699,32 +699,6 @@ static void test_moved_and_no_memory(void **state)
     assert_int_equal(unreg(), TV_OK);
 }
 
-/* Guest-physical pages chosen so that a hash that everybody can compute puts all of them to the same
- * place: finding one must not take longer than otherwise. */
-static void test_chosen_pages(void **state)
-{
-    static struct tv_pageset set;
-    const uint32_t n = 16384;
-    uint32_t put = 0, run = 0, longest = 0, budget = 1000;
-
-    (void)state;
-    memset(&set, 0, sizeof(set));
-    assert_true(pageset_init(&set, n));
-    for (uint64_t page = 0; put < n; page++) {
-        if ((uint32_t)((page << 24) * 0x9e3779b97f4a7c15ULL >> 40 & set.mask) < n / 64) {
-            assert_int_equal(pageset_number(*pageset_put(&set, gpa(page << PAGE_SHIFT), put)), put);
-            put++;
-        }
-    }
-    for (uint32_t i = 0; i <= set.mask; i++) {
-        run = set.part[i / 512][i % 512] == 0 ? 0 : run + 1;
-        longest = run > longest ? run : longest;
-    }
-    assert_in_range(longest, 1, 1000);
-    assert_true(pageset_free(&set, &budget));
-    expect_no_pal_left();
-}
-
 /* An exit that has copied nearly as much as it may, and then finds an error, wipes only a little. */
 static void test_error_at_the_end_of_an_exit(void **state)
 {
@@ -1996,7 +1970,7 @@ int main(void)
         TEST(test_foreign_pages_fault), TEST(test_bad_descriptors), TEST(test_only_ring3),
         TEST(test_absent_pages), TEST(test_fault_at_every_access),
         TEST(test_duplicate_with_a_fault_anywhere),
-        TEST(test_no_memory_at_every_point), TEST(test_moved_and_no_memory), TEST(test_chosen_pages), TEST(test_error_at_the_end_of_an_exit),
+        TEST(test_no_memory_at_every_point), TEST(test_moved_and_no_memory), TEST(test_error_at_the_end_of_an_exit),
         TEST(test_exists_and_overlap), TEST(test_ten_pals),
         TEST(test_large_pal), TEST(test_large_death), TEST(test_any_hypercall_wipes_the_dead),
         TEST(test_half_unregistered_after_remap), TEST(test_unregister_abandoned),
