@@ -125,6 +125,16 @@ static void a_step_is_due_but_not_with_btf(void **state)
     assert_false(svm_event_queued(&v));
 }
 
+/* An instruction that runs again: no step is due, but interrupts come first. */
+static void a_shadow_ends_without_a_step(void **state)
+{
+    (void)state;
+    guest_with(RFLAGS_TF | RFLAGS_IF, CR0_PE, 1);
+    svm_end_shadow(&v);
+    assert_int_equal(os.interrupt_shadow, 0);
+    assert_false(svm_event_queued(&v));
+}
+
 static void an_interrupted_delivery_unblocks(void **state)
 {
     (void)state;
@@ -221,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_step_over_a_shadow_ends_with_the_guests_own_tf),
         cmocka_unit_test(blocked_until_the_iret_has_run),
         cmocka_unit_test(a_step_is_due_but_not_with_btf),
+        cmocka_unit_test(a_shadow_ends_without_a_step),
         cmocka_unit_test(an_interrupted_delivery_unblocks),
         cmocka_unit_test(an_interrupted_delivery_is_made_again),
         cmocka_unit_test(no_error_code_in_real_mode),

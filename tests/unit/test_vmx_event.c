@@ -65,6 +65,16 @@ static void shadows_end(void **state)
     assert_int_equal(pending, 1);
 }
 
+/* An instruction that runs again: no step is due, but interrupts come first. */
+static void a_shadow_ends_without_a_step(void **state)
+{
+    (void)state;
+    guest_with(RFLAGS_TF | RFLAGS_IF, BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI, 0);
+    vmx_end_shadow(&v);
+    assert_int_equal(blocked, BLOCKED_BY_NMI);
+    assert_int_equal(pending, 0);
+}
+
 static void a_single_step_is_due(void **state)
 {
     (void)state;
@@ -161,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shadows_end),
+        cmocka_unit_test(a_shadow_ends_without_a_step),
         cmocka_unit_test(a_single_step_is_due),
         cmocka_unit_test(stepping_on_branches_is_not_stepping),
         cmocka_unit_test(a_due_trap_goes_before_an_nmi),

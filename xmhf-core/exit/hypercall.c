@@ -66,6 +66,10 @@ void exit_hypercall(struct vcpu *v, const struct exit *e)
         exit_skip(v, hypercall_len(e));
         return;
     case HC_AGAIN:
+        /* In a shadow, which ring 3 makes by MOV SS, no interrupt would come between the tries, and
+         * what is waited for may need this CPU. */
+        virt->end_shadow(v);
+        return;
     case HC_SWITCHED:
         return;
     case HC_UNKNOWN:

@@ -79,6 +79,8 @@ struct virt_ops {
     void (*want_nmi_window)(struct vcpu *v);
     /* After RIP was moved by software: ends STI/MOV-SS shadows. */
     void (*clear_shadow)(struct vcpu *v);
+    /* The same where the instruction will run again: interrupts come first. */
+    void (*end_shadow)(struct vcpu *v);
     void (*set_cr2)(struct vcpu *v, uint64_t cr2);
     /* Values that live in the VMCB/VMCS (MSR_HELD, EFER). False: not held here. */
     bool (*held_read)(struct vcpu *v, uint32_t msr, uint64_t *value);

@@ -82,6 +82,11 @@ void svm_clear_shadow(struct vcpu *v)
     }
 }
 
+void svm_end_shadow(struct vcpu *v)
+{
+    svm(v)->os->interrupt_shadow = 0;
+}
+
 /*
  * A STI shadow is no hindrance: CPUs differ in whether it blocks NMIs. A MOV-SS shadow is one
  * where NMIs use the current stack, which is real mode with interrupts on, or off anywhere.

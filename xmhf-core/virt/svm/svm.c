@@ -196,7 +196,7 @@ const struct virt_ops svm_ops = {
     .get_paging = svm_get_paging, .get_segment = svm_get_segment,
     .inject = svm_inject, .event_queued = svm_event_queued,
     .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,
-    .clear_shadow = svm_clear_shadow, .set_cr2 = set_cr2,
+    .clear_shadow = svm_clear_shadow, .end_shadow = svm_end_shadow, .set_cr2 = set_cr2,
     .held_read = svm_held_read, .held_write = svm_held_write, .set_cr = svm_set_cr,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
     .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts, .park = park,

@@ -74,6 +74,7 @@ bool svm_event_queued(struct vcpu *v);
 void svm_load_event(struct vcpu *v);
 void svm_save_event(struct vcpu *v);
 void svm_clear_shadow(struct vcpu *v);
+void svm_end_shadow(struct vcpu *v);
 bool svm_nmi_ready(struct vcpu *v);
 void svm_want_nmi_window(struct vcpu *v);
 /* The intercepted IRET: step over it. */

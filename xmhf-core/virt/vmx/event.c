@@ -154,3 +154,9 @@ void vmx_clear_shadow(struct vcpu *v)
                    vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
     }
 }
+
+void vmx_end_shadow(struct vcpu *v)
+{
+    (void)v;
+    end_shadows();
+}

@@ -358,7 +358,7 @@ const struct virt_ops vmx_ops = {
     .get_paging = vmx_get_paging, .get_cr4 = vmx_get_cr4, .get_segment = vmx_get_segment,
     .inject = vmx_inject, .event_queued = vmx_event_queued,
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
-    .clear_shadow = vmx_clear_shadow, .set_cr2 = set_cr2,
+    .clear_shadow = vmx_clear_shadow, .end_shadow = vmx_end_shadow, .set_cr2 = set_cr2,
     .held_read = vmx_held_read, .held_write = vmx_held_write, .set_cr = vmx_set_cr,
     .sandbox_enter = vmx_sandbox_enter, .sandbox_leave = vmx_sandbox_leave,
     .sandbox_forget = vmx_sandbox_forget, .take_interrupts = take_interrupts, .park = park,

@@ -100,6 +100,7 @@ bool vmx_nmi_ready(struct vcpu *v);
 void vmx_set_window(struct vmx_cpu *s, uint32_t controls); /* taken up at the OS's next entry */
 void vmx_want_nmi_window(struct vcpu *v);
 void vmx_clear_shadow(struct vcpu *v);
+void vmx_end_shadow(struct vcpu *v);
 /* An exception of the OS that exited only so that it can't loop inside the CPU. */
 void vmx_pass_exception(struct vcpu *v, uint32_t info);
 /* The IRET that faulted had ended the blocking of NMIs: put it back. */
