@@ -466,12 +466,16 @@ static enum resumed take_token(struct tv_activation *act, const uint64_t token[2
     return state == ACT_RETURNING ? RESUME_RETURN : RESUME_RUN;
 }
 
-/* A debugger may have begun or ended to step the thread while it was interrupted. */
-static void keep_stepping(const struct vcpu *v, struct tv_activation *act)
+/* Of the flags only those of computing are the call's. The others say what the thread may do and how
+ * it is watched: while it was interrupted the OS may have taken its ports away, and a debugger may have
+ * begun or ended to step it; and it may be another thread. */
+static void keep_rights(const struct vcpu *v, struct tv_activation *act)
 {
+    const uint64_t computing = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_DF
+        | RFLAGS_OF;
     uint64_t *flags = &act->caller.regs.rflags;
 
-    *flags = (*flags & ~RFLAGS_TF) | (v->regs.rflags & RFLAGS_TF);
+    *flags = (*flags & computing) | (v->regs.rflags & ~computing);
 }
 
 static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
@@ -483,11 +487,11 @@ static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
     act = act_of(s->pal, token);
     switch (act == NULL ? RESUME_WRONG : take_token(act, token)) {
     case RESUME_RUN:
-        keep_stepping(v, act);
+        keep_rights(v, act);
         into_sandbox(v, s, act, &act->regs, act->xstate);
         return HC_SWITCHED;
     case RESUME_RETURN:
-        keep_stepping(v, act);
+        keep_rights(v, act);
         finish(v, s, act);
         return HC_SWITCHED;
     case RESUME_AGAIN:

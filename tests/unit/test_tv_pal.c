@@ -1254,6 +1254,38 @@ static void test_steps(void **state)
     }
 }
 
+/* A call with these flags, interrupted, that goes on where the OS has set others. Those at the return. */
+static uint64_t flags_after(uint64_t at_call, uint64_t at_resume)
+{
+    poison();
+    set_word(RSP, RET);
+    v.regs.rip = entry;
+    v.regs.rflags = at_call;
+    fake.fpu = 0xf00d;
+    assert_int_equal(hypapp.hypercall(&v, 0), HC_SWITCHED);
+    sandbox_exit(EXIT_INTR);
+    assert_int_equal(v.regs.rflags, at_call);
+    v.regs.rflags = at_resume;
+    assert_int_equal(hypapp.hypercall(&v, (uint32_t)v.regs.gpr[GPR_RAX]), HC_SWITCHED);
+    assert_true(v.in_sandbox);
+    v.regs.gpr[GPR_RSP] = BASE + 3 * PAGE_SIZE - 0x18;
+    pal_returns(1);
+    return v.regs.rflags;
+}
+
+/* The OS has taken the thread's right to ports meanwhile, or another thread comes with the token: what
+ * the thread may do is what it might at the resume stub. */
+static void test_rights_while_interrupted(void **state)
+{
+    const uint64_t rights = RFLAGS_IOPL | RFLAGS_AC | RFLAGS_NT, of_code = 0xed7;
+
+    (void)state;
+    layout(1, 1, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    assert_int_equal(flags_after(of_code | rights, 0x202), of_code);
+    assert_int_equal(flags_after(of_code, 0x202 | rights), of_code | rights);
+}
+
 /* The option palbudget=. */
 static void test_budget(void **state)
 {
@@ -1978,7 +2010,8 @@ int main(void)
         TEST(test_abandoned_registration), TEST(test_abandoned_by_others_is_collected),
         TEST(test_abandoned_by_the_dead_is_collected_soon),
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
-        TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_machine_check), TEST(test_steps), TEST(test_budget), TEST(test_bad_tokens),
+        TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_machine_check), TEST(test_steps),
+        TEST(test_rights_while_interrupted), TEST(test_budget), TEST(test_bad_tokens),
         TEST(test_second_caller_waits), TEST(test_unregister_interrupted),
         TEST(test_unregister_running), TEST(test_copy_out_faults),
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),
