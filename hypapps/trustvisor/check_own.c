@@ -7,7 +7,7 @@
 
 static enum tv_error check_header(const struct xmhf_pal *d, bool wide)
 {
-    if (d->size != sizeof(*d) || d->version != XMHF_PAL_VERSION) {
+    if (!tv_known_struct(d)) {
         return TV_BAD_STRUCT;
     }
     if (wide ? d->convention != XMHF_SYSV && d->convention != XMHF_MICROSOFT

@@ -73,6 +73,12 @@ struct tv_image {
     struct tv_entry *entries;
 };
 
+/* Do we know what follows size and version? */
+static inline bool tv_known_struct(const struct xmhf_pal *d)
+{
+    return d->size == sizeof(*d) && d->version == XMHF_PAL_VERSION;
+}
+
 /*
  * Check what a caller asks for by the public ABI and fill `im`; `wide`: the caller is 64-bit
  * code. `s` and `p` are private copies of the caller's structures; only the first num_*

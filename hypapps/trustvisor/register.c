@@ -614,18 +614,34 @@ enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
                                        &pal->image));
 }
 
+/* Size and version, and the rest only if they are known: another version's may be shorter, and end with
+ * its page. Each byte is fetched once. */
+static enum gm_result read_own(const struct hyp_caller *c, uint64_t from, struct xmhf_pal *d,
+                               struct gm_fault *f)
+{
+    const uint32_t head = offsetof(struct xmhf_pal, convention), rest = sizeof(*d) - head;
+    enum gm_result r = tv_reaches(c, from, head, f) ? gm_read(c, gva(from), d, head, f) : GM_FAULT;
+
+    if (r != GM_OK || !tv_known_struct(d)) {
+        return r;
+    }
+    return tv_reaches(c, from + head, rest, f)
+               ? gm_read(c, gva(from + head), (uint8_t *)d + head, rest, f) : GM_FAULT;
+}
+
 enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c)
 {
-    const uint64_t at = tv_arg(v, c, GPR_RCX);
     struct xmhf_pal d;
     struct tv_pal *pal;
     struct gm_fault f;
     enum hc_result answer = HC_AGAIN;
-    enum gm_result r = tv_reaches(c, at, sizeof(d), &f) ? gm_read(c, gva(at), &d, sizeof(d), &f)
-                                                        : GM_FAULT;
+    enum gm_result r = read_own(c, tv_arg(v, c, GPR_RCX), &d, &f);
 
     if (r != GM_OK) {
         return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, TV_NOT_RAM);
+    }
+    if (!tv_known_struct(&d)) {
+        return tv_done(v, TV_BAD_STRUCT);
     }
     pal = new_pal(v, true, &answer);
     return pal == NULL ? answer

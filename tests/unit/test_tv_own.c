@@ -201,6 +201,21 @@ static void expect_returned(struct vcpu *cpu, uint64_t rax, uint64_t rcx, uint64
 
 #define BAD(error, change) do { layout(2); change; assert_int_equal(reg(), error); } while (0)
 
+/* A structure of another version may be shorter, and end where the process's memory does. */
+static void test_shorter_structure(void **state)
+{
+    const uint32_t head[2] = { 100, 2 };
+
+    (void)state;
+    memcpy(fake_at(CR3, ARGS + PAGE_SIZE - 100), head, sizeof(head));
+    assert_int_equal(command(XMHF_HC_PAL_REGISTER, ARGS + PAGE_SIZE - 100, 0, ENTRY), TV_BAD_STRUCT);
+    layout(1);
+    memcpy(fake_at(CR3, ARGS + PAGE_SIZE - 100), &d, 100);
+    assert_int_equal(command(XMHF_HC_PAL_REGISTER, ARGS + PAGE_SIZE - 100, 0, ENTRY), ~0ULL);
+    assert_int_equal(command(XMHF_HC_PAL_REGISTER, ARGS + PAGE_SIZE - 4, 0, ENTRY), ~0ULL);
+    assert_int_equal(fake.pool_free, pool_at_rest);
+}
+
 static void test_errors(void **state)
 {
     (void)state;
@@ -725,7 +740,8 @@ static void test_xstate_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_errors), TEST(test_overlap), TEST(test_bad_places), TEST(test_identity), TEST(test_call),
+        TEST(test_errors), TEST(test_shorter_structure),
+        TEST(test_overlap), TEST(test_bad_places), TEST(test_identity), TEST(test_call),
         TEST(test_microsoft), TEST(test_entries), TEST(test_directions), TEST(test_two_stacks),
         TEST(test_busy_unregister), TEST(test_death), TEST(test_death_of_several),
         TEST(test_budget), TEST(test_limits), TEST(test_quota_pages), TEST(test_no_memory),
