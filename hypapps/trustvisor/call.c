@@ -475,7 +475,7 @@ static void keep_rights(const struct vcpu *v, struct tv_activation *act)
         | RFLAGS_OF;
     uint64_t *flags = &act->caller.regs.rflags;
 
-    *flags = (*flags & computing) | (v->regs.rflags & ~computing);
+    *flags = (*flags & computing) | (v->regs.rflags & ~(computing | RFLAGS_RF));
 }
 
 static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)

@@ -180,7 +180,7 @@ static void take_registers(struct vcpu_regs *to, const struct vcpu_regs *caller)
     to->gpr[GPR_R14] = caller->gpr[GPR_R14];
     to->gpr[GPR_R15] = caller->gpr[GPR_R15];
     to->gpr[GPR_RSP] = caller->gpr[GPR_RSP];
-    to->rflags = caller->rflags;
+    to->rflags = caller->rflags & ~RFLAGS_RF; /* the stub's hypercall ends it */
 }
 
 /* System V: six arguments in registers, more on the stack behind the return address. */
@@ -243,6 +243,7 @@ static enum gm_result take_narrow(struct tv_activation *act, const struct hyp_ca
         return r;
     }
     act->caller.regs = *caller;
+    act->caller.regs.rflags &= ~RFLAGS_RF;
     act->caller.rip = stack[0];
     for (unsigned i = 0; i < n; i++) {
         act->args[i] = stack[1 + i];

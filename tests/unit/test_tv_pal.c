@@ -1286,6 +1286,23 @@ static void test_rights_while_interrupted(void **state)
     assert_int_equal(flags_after(of_code, 0x202 | rights), of_code | rights);
 }
 
+/* A debugger that goes on at a breakpoint sets RF, for that one instruction only. */
+static void test_resume_flag(void **state)
+{
+    (void)state;
+    layout(1, 1, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    poison();
+    set_word(RSP, RET);
+    v.regs.rip = entry;
+    v.regs.rflags |= RFLAGS_RF;
+    fake.fpu = 0xf00d;
+    assert_int_equal(hypapp.hypercall(&v, 0), HC_SWITCHED);
+    pal_returns(1);
+    expect_returned(1);
+    assert_int_equal(flags_after(0x246, 0x246 | RFLAGS_RF), 0x246);
+}
+
 /* The option palbudget=. */
 static void test_budget(void **state)
 {
@@ -2011,7 +2028,7 @@ int main(void)
         TEST(test_abandoned_by_the_dead_is_collected_soon),
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
         TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_machine_check), TEST(test_steps),
-        TEST(test_rights_while_interrupted), TEST(test_budget), TEST(test_bad_tokens),
+        TEST(test_rights_while_interrupted), TEST(test_resume_flag), TEST(test_budget), TEST(test_bad_tokens),
         TEST(test_second_caller_waits), TEST(test_unregister_interrupted),
         TEST(test_unregister_running), TEST(test_copy_out_faults),
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),
