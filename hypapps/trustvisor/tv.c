@@ -76,22 +76,34 @@ static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum t
     }
 }
 
-/* No live PAL has a stub at RIP. HC_UNKNOWN: then it is a command. Otherwise a CPU may be
- * about to make that PAL live, or have just given its code back: the guest looks again. */
-static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c)
+/* Is a CPU about to make a PAL with stubs in the page of RIP live, or has it just done so? */
+static bool comes_to_live(struct vcpu *v, const struct hyp_caller *c)
+{
+    const uint64_t owner = tv_owner(&c->paging);
+    bool busy;
+    struct tv_slot *s = registry_get_idle(owner, v->regs.rip, &busy);
+
+    if (s == NULL && !busy) {
+        s = registry_get(owner, v->regs.rip, TV_IN(TV_LIVE), NULL);
+        busy = s != NULL;
+    }
+    if (s != NULL) {
+        registry_put(s);
+    }
+    return busy;
+}
+
+/* No live PAL has a stub at RIP; `other`: one has stubs in its page. HC_UNKNOWN: then it is a command.
+ * Otherwise a CPU may be making that PAL live just now, or have just given its code back: the guest looks
+ * again. */
+static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c, bool other)
 {
     enum stubs_found found = stubs_look(c, v->regs.rip);
-    struct tv_slot *s;
-    bool busy;
 
     if (found != STUBS_DEAD) {
         return found == STUBS_CHANGED ? HC_AGAIN : HC_UNKNOWN;
     }
-    s = registry_get_idle(tv_owner(&c->paging), v->regs.rip, &busy);
-    if (s != NULL) {
-        registry_put(s);
-    }
-    if (busy) {
+    if (!other && comes_to_live(v, c)) {
         return HC_AGAIN;
     }
     hyp_inject_ud(v);
@@ -105,13 +117,15 @@ static enum hc_result stub_or_step(struct vcpu *v, const struct hyp_caller *c, u
     struct tv_slot *s =
         registry_get(tv_owner(&c->paging), v->regs.rip, TV_IN(TV_LIVE), call_hint(v));
 
-    if (s != NULL) {
+    const bool found = s != NULL;
+
+    if (found) {
         r = call_stub(v, c, s);
     }
     if (r == HC_UNKNOWN && (cmd == TV_HC_REG || cmd == XMHF_HC_PAL_REGISTER)) {
         r = tv_register_step(v, c);
     }
-    return r == HC_UNKNOWN ? no_live_stub(v, c) : r;
+    return r == HC_UNKNOWN ? no_live_stub(v, c, found) : r;
 }
 
 static enum hc_result tv_hypercall(struct vcpu *v, uint32_t cmd)

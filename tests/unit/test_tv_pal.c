@@ -1800,6 +1800,45 @@ static void until_done(struct vcpu_regs *regs, uint64_t answer)
     assert_int_equal(regs->gpr[GPR_RAX], answer);
 }
 
+static struct vcpu_regs registering;
+
+/* Another CPU goes on with that registration to its end. */
+static void becomes_live(void)
+{
+    struct vcpu cpu2 = { .index = 1, .regs = registering };
+    enum hc_result r = HC_AGAIN;
+
+    while (r == HC_AGAIN) {
+        cpu2.regs.gpr[GPR_RAX] = TV_HC_REG;
+        r = hypapp.hypercall(&cpu2, TV_HC_REG);
+    }
+    assert_int_equal(r, HC_DONE);
+    assert_int_equal(cpu2.regs.gpr[GPR_RAX], TV_OK);
+}
+
+/* The same where the PAL becomes live between the look for one and the look at its stub. */
+static void test_stub_of_a_pal_that_just_lives(void **state)
+{
+    struct tv_slot *s;
+    bool busy;
+
+    (void)state;
+    layout(1, 1, 1, 1);
+    poison();
+    assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
+    registering = v.regs;
+    s = registry_get_idle(CR3 >> PAGE_SHIFT, entry, &busy);
+    stubs_write(s->pal, fake_at(CR3, BASE));
+    registry_put(s);
+    fake.on_access = becomes_live;
+    assert_int_equal(call((uint64_t[]){ 5 }, 1), HC_AGAIN);
+    assert_int_equal(fake.injected, FAKE_NONE);
+    assert_int_equal(hypapp.hypercall(&v, (uint32_t)v.regs.gpr[GPR_RAX]), HC_SWITCHED);
+    assert_true(v.in_sandbox);
+    pal_returns(6);
+    expect_returned(6);
+}
+
 /* Begin to register what layout(1, 300, 1, 1) makes, up to where half of it is overwritten. */
 static struct vcpu_regs half_overwritten(void)
 {
@@ -2034,7 +2073,8 @@ int main(void)
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),
         TEST(test_recycled_cr3), TEST(test_forked_child), TEST(test_new_pal_at_a_dead_ones_place),
         TEST(test_unregister_after_remap), TEST(test_collection), TEST(test_quota),
-        TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live), TEST(test_pending_registration_ends),
+        TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live),
+        TEST(test_stub_of_a_pal_that_just_lives), TEST(test_pending_registration_ends),
         TEST(test_fifth_registration_waits), TEST(test_fifth_registration_goes_on),
         TEST(test_half_overwritten_is_kept), TEST(test_wiping_is_not_collected),
         TEST(test_protection_keys), TEST(test_every_command), TEST(test_cpuid),

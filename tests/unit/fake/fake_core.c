@@ -130,12 +130,24 @@ static bool canonical(const struct guest_paging *p, uint64_t va)
     return p->efer & EFER_LMA ? (uint64_t)((int64_t)(va << 16) >> 16) == va : va >> 32 == 0;
 }
 
+/* What another CPU does meanwhile, once. */
+static void other_cpu(void (**what)(void))
+{
+    void (*now)(void) = *what;
+
+    *what = NULL;
+    if (now != NULL) {
+        now();
+    }
+}
+
 static enum gm_result reach(const struct hyp_caller *c, uint64_t va, unsigned access, void **at,
                             gpa_t *g, struct gm_fault *f)
 {
     const struct map *m = map_slot(space_of(&c->paging), align_down(va, PAGE_SIZE));
     bool there = m->rights != 0 && !m->absent;
 
+    other_cpu(&fake.on_access);
     *f = (struct gm_fault){ gva(va), PF_USER, canonical(&c->paging, va) };
     if (access & ACCESS_WRITE) {
         f->error |= PF_WRITE;
@@ -270,11 +282,7 @@ void pool_free(void *page)
     }
     pool_used[i] = false;
     pool_stack[fake.pool_free++] = i;
-    if (fake.on_free != NULL) {
-        void (*other_cpu)(void) = fake.on_free;
-        fake.on_free = NULL;
-        other_cpu();
-    }
+    other_cpu(&fake.on_free);
 }
 
 void pool_free_dirty(void *page)

@@ -30,6 +30,7 @@ struct fake_core {
     uint64_t keyed;                 /* this page, at that address, has protection key 1; 0: none */
     unsigned guest_accesses;        /* calls of gm_* so far */
     unsigned fault_at;              /* make this access fail (counted from 1; 0: none) */
+    void (*on_access)(void);        /* what another CPU does before the next access */
     /* the pool */
     unsigned pool_free;
     unsigned pool_fail_at;          /* make this allocation fail (counted from 1; 0: none) */
