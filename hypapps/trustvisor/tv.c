@@ -76,16 +76,17 @@ static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum t
     }
 }
 
-/* Is a CPU about to make a PAL with stubs in the page of RIP live, or has it just done so? */
-static bool comes_to_live(struct vcpu *v, const struct hyp_caller *c)
+/* Is a CPU about to make a PAL with stubs in the page of RIP live, or to give its code back, or has it
+ * just become live? */
+static bool changes_now(struct vcpu *v, const struct hyp_caller *c)
 {
     const uint64_t owner = tv_owner(&c->paging);
     bool busy;
     struct tv_slot *s = registry_get_idle(owner, v->regs.rip, &busy);
 
     if (s == NULL && !busy) {
-        s = registry_get(owner, v->regs.rip, TV_IN(TV_LIVE), NULL);
-        busy = s != NULL;
+        s = registry_get(owner, v->regs.rip, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING), NULL);
+        busy = s != NULL && (slot_state(atomic_load(&s->life)) == TV_LIVE || unregister_works(s->pal));
     }
     if (s != NULL) {
         registry_put(s);
@@ -94,8 +95,8 @@ static bool comes_to_live(struct vcpu *v, const struct hyp_caller *c)
 }
 
 /* No live PAL has a stub at RIP; `other`: one has stubs in its page. HC_UNKNOWN: then it is a command.
- * Otherwise a CPU may be making that PAL live just now, or have just given its code back: the guest looks
- * again. */
+ * Otherwise a CPU may be making that PAL live or ending it just now, or have just done so: the guest
+ * looks again. */
 static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c, bool other)
 {
     enum stubs_found found = stubs_look(c, v->regs.rip);
@@ -103,7 +104,7 @@ static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c, b
     if (found != STUBS_DEAD) {
         return found == STUBS_CHANGED ? HC_AGAIN : HC_UNKNOWN;
     }
-    if (!other && comes_to_live(v, c)) {
+    if (!other && changes_now(v, c)) {
         return HC_AGAIN;
     }
     hyp_inject_ud(v);

@@ -259,6 +259,8 @@ bool register_overwrites(const struct tv_pal *pal, const struct hyp_caller *owne
 /* TSC ticks spent hashing since boot: benchmarks tell that part from the rest. */
 uint64_t register_hash_ticks(void);
 enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c);
+/* Is a CPU at it just now? The caller holds a reference. */
+bool unregister_works(struct tv_pal *pal);
 
 /* --- stubs.c: what a registration leaves in the caller's CODE page -------------- */
 

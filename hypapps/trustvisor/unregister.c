@@ -189,6 +189,15 @@ static enum hc_result answer(struct vcpu *v, struct work *w, struct tv_slot *s, 
     }
 }
 
+bool unregister_works(struct tv_pal *pal)
+{
+    if (atomic_flag_test_and_set(&pal->stepping)) {
+        return true;
+    }
+    atomic_flag_clear(&pal->stepping);
+    return false;
+}
+
 enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c)
 {
     struct work w;

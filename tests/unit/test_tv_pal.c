@@ -1839,6 +1839,35 @@ static void test_stub_of_a_pal_that_just_lives(void **state)
     expect_returned(6);
 }
 
+static enum hc_result met;
+
+/* Another CPU comes to the stub as soon as the PAL is closed, and its code isn't back yet. */
+static void calls_while_leaving(void)
+{
+    struct tv_slot *s = registry_get(CR3 >> PAGE_SHIFT, entry, TV_IN(TV_LEAVING), NULL);
+    struct vcpu cpu2 = { .index = 1, .regs = { .rip = entry, .rflags = 0x246 } };
+
+    if (s == NULL) {
+        fake.on_access = calls_while_leaving;
+        return;
+    }
+    registry_put(s);
+    cpu2.regs.gpr[GPR_RSP] = RSP;
+    met = hypapp.hypercall(&cpu2, 0);
+}
+
+static void test_call_while_code_is_handed_back(void **state)
+{
+    (void)state;
+    layout(20, 1, 1, 1); /* more than unregistering remembers the places of */
+    assert_int_equal(reg(), TV_OK);
+    met = HC_UNKNOWN;
+    fake.on_access = calls_while_leaving;
+    assert_int_equal(unreg(), TV_OK);
+    assert_int_equal(met, HC_AGAIN);
+    expect_no_pal_left();
+}
+
 /* Begin to register what layout(1, 300, 1, 1) makes, up to where half of it is overwritten. */
 static struct vcpu_regs half_overwritten(void)
 {
@@ -2074,7 +2103,8 @@ int main(void)
         TEST(test_recycled_cr3), TEST(test_forked_child), TEST(test_new_pal_at_a_dead_ones_place),
         TEST(test_unregister_after_remap), TEST(test_collection), TEST(test_quota),
         TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live),
-        TEST(test_stub_of_a_pal_that_just_lives), TEST(test_pending_registration_ends),
+        TEST(test_stub_of_a_pal_that_just_lives),
+        TEST(test_call_while_code_is_handed_back), TEST(test_pending_registration_ends),
         TEST(test_fifth_registration_waits), TEST(test_fifth_registration_goes_on),
         TEST(test_half_overwritten_is_kept), TEST(test_wiping_is_not_collected),
         TEST(test_protection_keys), TEST(test_every_command), TEST(test_cpuid),
