@@ -494,11 +494,11 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
 }
 
 /* Has nobody gone on with this registration for too long? One at the same place was abandoned, by a signal
- * handler, say; a thread elsewhere may wait for a CPU. */
+ * handler, say; a thread elsewhere may wait for a CPU. Of one that overwrites the contents would be lost. */
 static bool given_up(const struct tv_pal *pal, enum registry_answer why)
 {
-    return tv_quiet(pal, why == REGISTRY_CONFLICT              ? TV_STALE_TICKS
-                         : pal->reg.phase == PHASE_OVERWRITE ? TV_ABANDONED_TICKS : TV_SLOW_TICKS);
+    return tv_quiet(pal, pal->reg.phase == PHASE_OVERWRITE ? TV_ABANDONED_TICKS
+                         : why == REGISTRY_CONFLICT        ? TV_STALE_TICKS : TV_SLOW_TICKS);
 }
 
 /* A PAL of this process is in the way. Sort out whether it still means anything. */

@@ -39,10 +39,10 @@
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
-                                            discarded by one of its own process at the same place,
-                                            or if the page of its entry is gone ... */
-#define TV_SLOW_TICKS       (1ULL << 29) /* ... for so long by one elsewhere, if nothing is
-                                            overwritten yet ... */
+                                            discarded if the page of its entry is gone; and, if
+                                            nothing is overwritten yet, by one of its own process at
+                                            the same place ... */
+#define TV_SLOW_TICKS       (1ULL << 29) /* ... for so long by one elsewhere ... */
 #define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long in any case, and by others short
                                             of memory */
 #define TV_NONCE_SIZE       16u

@@ -1978,6 +1978,31 @@ static void test_half_overwritten_is_kept(void **state)
     expect_no_pal_left();
 }
 
+/* Another thread registers at the same place, while the first one hasn't had a CPU for a moment. */
+static void test_half_overwritten_and_another(void **state)
+{
+    struct vcpu_regs first, second;
+
+    (void)state;
+    first = half_overwritten();
+    poison();
+    second = v.regs;
+    second.gpr[GPR_RAX] = TV_HC_REG;
+    second.gpr[GPR_RCX] = ARGS;
+    second.gpr[GPR_RSI] = ARGS + 0x800;
+    second.gpr[GPR_RDI] = entry;
+    machine.tsc += TV_STALE_TICKS + 1;
+    assert_int_equal(again(&second), HC_AGAIN);
+    until_done(&first, TV_OK);
+    expect_data_complete();
+    until_done(&second, TV_EXISTS);
+    assert_int_equal(unreg(), TV_OK);
+    half_overwritten();
+    machine.tsc += TV_ABANDONED_TICKS + 1; /* it never comes back */
+    second.gpr[GPR_RAX] = TV_HC_REG;
+    until_done(&second, TV_OK);
+}
+
 /* Memory is short while a large PAL that was handed back is wiped: its owner gets its answer. */
 static void test_wiping_is_not_collected(void **state)
 {
@@ -2106,7 +2131,8 @@ int main(void)
         TEST(test_stub_of_a_pal_that_just_lives),
         TEST(test_call_while_code_is_handed_back), TEST(test_pending_registration_ends),
         TEST(test_fifth_registration_waits), TEST(test_fifth_registration_goes_on),
-        TEST(test_half_overwritten_is_kept), TEST(test_wiping_is_not_collected),
+        TEST(test_half_overwritten_is_kept), TEST(test_half_overwritten_and_another),
+        TEST(test_wiping_is_not_collected),
         TEST(test_protection_keys), TEST(test_every_command), TEST(test_cpuid),
     };
 
