@@ -188,9 +188,12 @@ static bool is_abandoned(const struct tv_pal *pal)
     struct gm_fault f;
     uint8_t byte;
 
-    return (tv_quiet(pal, TV_ABANDONED_TICKS) && !register_overwrites(pal, &owner)) ||
-           (tv_quiet(pal, TV_STALE_TICKS) &&
-            gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK);
+    if (tv_quiet(pal, TV_ABANDONED_TICKS)) {
+        return !register_overwrites(pal, &owner);
+    }
+    /* An OS takes pages away for a moment to move them: too little to lose what is overwritten for. */
+    return tv_quiet(pal, TV_STALE_TICKS) && !register_began_overwriting(pal) &&
+           gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK;
 }
 
 /* As death_collect. `patient`: an owner that has got all back may come for its answer. */

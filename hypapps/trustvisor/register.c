@@ -362,6 +362,11 @@ static enum step phase_overwrite(struct work *w)
     return STEP_NEXT;
 }
 
+bool register_began_overwriting(const struct tv_pal *pal)
+{
+    return pal->reg.phase == PHASE_OVERWRITE;
+}
+
 bool register_overwrites(const struct tv_pal *pal, const struct hyp_caller *owner)
 {
     const uint64_t at = align_down(pal->image.entry, KEPT);
@@ -369,7 +374,7 @@ bool register_overwrites(const struct tv_pal *pal, const struct hyp_caller *owne
     uint8_t seen[KEPT];
     struct gm_fault f;
 
-    if (pal->reg.phase != PHASE_OVERWRITE || gm_read(owner, gva(at), seen, KEPT, &f) != GM_OK) {
+    if (!register_began_overwriting(pal) || gm_read(owner, gva(at), seen, KEPT, &f) != GM_OK) {
         return false;
     }
     frame = space_frame(&pal->space, entry_index(&pal->image));
@@ -497,8 +502,8 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
  * handler, say; a thread elsewhere may wait for a CPU. Of one that overwrites the contents would be lost. */
 static bool given_up(const struct tv_pal *pal, enum registry_answer why)
 {
-    return tv_quiet(pal, pal->reg.phase == PHASE_OVERWRITE ? TV_ABANDONED_TICKS
-                         : why == REGISTRY_CONFLICT        ? TV_STALE_TICKS : TV_SLOW_TICKS);
+    return tv_quiet(pal, register_began_overwriting(pal) ? TV_ABANDONED_TICKS
+                         : why == REGISTRY_CONFLICT      ? TV_STALE_TICKS : TV_SLOW_TICKS);
 }
 
 /* A PAL of this process is in the way. Sort out whether it still means anything. */

@@ -39,9 +39,9 @@
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
-                                            discarded if the page of its entry is gone; and, if
-                                            nothing is overwritten yet, by one of its own process at
-                                            the same place ... */
+                                            discarded, if nothing is overwritten yet, by one of its
+                                            own process at the same place, or if the page of its
+                                            entry is gone ... */
 #define TV_SLOW_TICKS       (1ULL << 29) /* ... for so long by one elsewhere ... */
 #define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long in any case, and by others short
                                             of memory */
@@ -256,6 +256,7 @@ enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c);
  * the entry's page, the last one, is as it was, the owner is there and may go on at any time. The
  * caller holds the only reference; `owner` is the PAL's. */
 bool register_overwrites(const struct tv_pal *pal, const struct hyp_caller *owner);
+bool register_began_overwriting(const struct tv_pal *pal);
 /* TSC ticks spent hashing since boot: benchmarks tell that part from the rest. */
 uint64_t register_hash_ticks(void);
 enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c);

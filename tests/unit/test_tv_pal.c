@@ -1978,6 +1978,21 @@ static void test_half_overwritten_is_kept(void **state)
     expect_no_pal_left();
 }
 
+/* The OS has taken the entry's page away for a moment, to move it, and the thread hasn't had a CPU. */
+static void test_half_overwritten_and_moved(void **state)
+{
+    struct vcpu_regs regs;
+
+    (void)state;
+    regs = half_overwritten();
+    fake_absent(CR3, BASE);
+    machine.tsc += TV_STALE_TICKS + 1;
+    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    fake_map(CR3, BASE, (uint64_t)(fake_at(CR3, BASE) - fake_ram(0)), FAKE_RWX);
+    until_done(&regs, TV_OK);
+    expect_data_complete();
+}
+
 /* Another thread registers at the same place, while the first one hasn't had a CPU for a moment. */
 static void test_half_overwritten_and_another(void **state)
 {
@@ -2132,6 +2147,7 @@ int main(void)
         TEST(test_call_while_code_is_handed_back), TEST(test_pending_registration_ends),
         TEST(test_fifth_registration_waits), TEST(test_fifth_registration_goes_on),
         TEST(test_half_overwritten_is_kept), TEST(test_half_overwritten_and_another),
+        TEST(test_half_overwritten_and_moved),
         TEST(test_wiping_is_not_collected),
         TEST(test_protection_keys), TEST(test_every_command), TEST(test_cpuid),
     };
