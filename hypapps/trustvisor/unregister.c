@@ -9,6 +9,7 @@
 
 #define CHECK_PAGES 512u   /* looked at before the point of no return */
 #define STEP_PAGES  128u   /* written per exit */
+#define OTHER_PAGES 8u     /* of others that are wiped in an exit that has done that much */
 #define PAGE_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
 
 enum step { STEP_DONE, STEP_AGAIN, STEP_FAULT, STEP_BUSY };
@@ -23,6 +24,7 @@ struct work {
                                     unmaps a page waits for this CPU to flush its TLB */
     uint32_t index[KNOWN_PAGES];
     void *pages[KNOWN_PAGES];
+    bool wrote;                  /* pages were written or wiped in this exit */
 };
 
 static uint32_t entry_page(const struct tv_image *im)
@@ -110,6 +112,7 @@ static enum step write_pages(struct work *w)
     const struct tv_image *im = &w->pal->image;
     uint32_t last = entry_page(im);
 
+    w->wrote = true;
     if (w->pal->leaving > im->pages) {
         return wipe(w);
     }
@@ -175,7 +178,7 @@ static enum hc_result answer(struct vcpu *v, struct work *w, struct tv_slot *s, 
 {
     switch (r) {
     case STEP_DONE:
-        death_discard(v, s, STEP_PAGES);
+        death_discard(v, s, w->wrote ? OTHER_PAGES : STEP_PAGES);
         return tv_done(v, TV_OK);
     case STEP_FAULT:
         registry_put(s);
@@ -212,6 +215,7 @@ enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c)
     w.c = c;
     w.pal = s->pal;
     w.known = 0;
+    w.wrote = false;
     if (w.pal->image.entry != entry || w.pal->image.wide != tv_wide(c)) {
         registry_put(s);
         return tv_done(v, TV_NOT_FOUND);

@@ -1800,6 +1800,57 @@ static void until_done(struct vcpu_regs *regs, uint64_t answer)
     assert_int_equal(regs->gpr[GPR_RAX], answer);
 }
 
+static struct vcpu inside;
+static unsigned pool_after_death;
+
+/* Another CPU's PAL, a large one, dies while this one hands code back. */
+static void dies_while_leaving(void)
+{
+    struct tv_slot *s = registry_get(CR3 >> PAGE_SHIFT, entry, TV_IN(TV_LEAVING), NULL);
+    struct exit e = { .kind = EXIT_EXCEPTION, .exception.vector = 14 };
+
+    if (s == NULL) {
+        fake.on_access = dies_while_leaving;
+        return;
+    }
+    registry_put(s);
+    hypapp.sandbox_exit(&inside, &e);
+    fake_clear();
+    pool_after_death = fake.pool_free;
+}
+
+/* What one exit has written and wiped counts, before it wipes for others. */
+static void test_unregister_wipes_little_of_others(void **state)
+{
+    const unsigned pages = TV_ATOMIC_PAGES;
+
+    (void)state;
+    layout(1, 400, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    v.index = 1;
+    call((uint64_t[]){ 0 }, 1);
+    inside = v;
+    v.index = 0;
+    v.in_sandbox = false;
+    for (unsigned i = 0; i < 4; i++) {
+        struct tv_pal_section *s = &sections->sections[i];
+        s->start_addr += MIB(4);
+        s->page_num = i == 0 ? pages - 3 : 1;
+        fake_map_new(CR3, s->start_addr, s->page_num, FAKE_RWX);
+    }
+    for (unsigned i = 1; i < 4; i++) {
+        sections->sections[i].start_addr = BASE + MIB(4) + (pages - 4 + i) * PAGE_SIZE;
+        fake_map_new(CR3, sections->sections[i].start_addr, 1, FAKE_RWX);
+    }
+    entry += MIB(4);
+    assert_int_equal(reg(), TV_OK);
+    poison();
+    fake.on_access = dies_while_leaving;
+    assert_int_equal(hypercall(TV_HC_UNREG, entry, 0, 0), HC_DONE);
+    assert_int_equal(v.regs.gpr[GPR_RAX], TV_OK);
+    assert_in_range(fake.pool_free - pool_after_death, pages, pages + 30);
+}
+
 static struct vcpu_regs registering;
 
 /* Another CPU goes on with that registration to its end. */
@@ -2147,7 +2198,7 @@ int main(void)
         TEST(test_call_while_code_is_handed_back), TEST(test_pending_registration_ends),
         TEST(test_fifth_registration_waits), TEST(test_fifth_registration_goes_on),
         TEST(test_half_overwritten_is_kept), TEST(test_half_overwritten_and_another),
-        TEST(test_half_overwritten_and_moved),
+        TEST(test_half_overwritten_and_moved), TEST(test_unregister_wipes_little_of_others),
         TEST(test_wiping_is_not_collected),
         TEST(test_protection_keys), TEST(test_every_command), TEST(test_cpuid),
     };
