@@ -14,7 +14,8 @@ static struct spinlock record_lock = SPINLOCK_INIT; /* guards records[]; nothing
 static struct record records[RECORDS];
 static atomic_flag reaping = ATOMIC_FLAG_INIT;
 static atomic_uint cursor;      /* next slot whose owner is looked at */
-static atomic_uint fruitless;   /* slots looked at since something was found */
+static atomic_uint fruitless;   /* slots looked at since something was found, or nobody looked for long */
+static _Atomic uint64_t looked; /* TSC of the last look */
 
 static const char *const death_text[] = {
 #define X(name, number, sentence) [number] = sentence,
@@ -297,8 +298,14 @@ static bool collect_some(unsigned looks, unsigned *passed)
 
 enum room death_look(unsigned looks)
 {
+    uint64_t now = hw_rdtsc();
     unsigned passed;
 
+    /* What somebody else saw who didn't go on says nothing about the owners of today. CPUs' TSCs may
+     * differ. */
+    if ((int64_t)(now - atomic_exchange(&looked, now)) > (int64_t)TV_STALE_TICKS) {
+        atomic_store(&fruitless, 0);
+    }
     if (collect_some(looks, &passed)) {
         atomic_store(&fruitless, 0);
         return ROOM_AGAIN;

@@ -1640,6 +1640,45 @@ static void test_collection(void **state)
     }
 }
 
+/* Somebody looked for owners that are gone and didn't go on, since there was memory meanwhile. Who looks
+ * later is told that there are none only when all were looked at. */
+static void look_after_another(unsigned looks, uint64_t gone)
+{
+    enum room r;
+
+    setup(NULL);
+    layout(1, 1, 1, 1);
+    for (uint64_t i = 0; i < 3; i++) {
+        for (uint64_t k = 0; k < 4; k++) {
+            sections->sections[k].start_addr = BASE + MIB(1) + (4 * i + k) * PAGE_SIZE;
+            fake_map_new(CR3, sections->sections[k].start_addr, 1, FAKE_RWX);
+        }
+        entry = BASE + MIB(1) + 4 * i * PAGE_SIZE;
+        assert_int_equal(reg(), TV_OK);
+    }
+    while (death_look(1) != ROOM_NONE) {
+    }
+    while (looks-- > 0) {
+        assert_int_equal(death_look(1), ROOM_AGAIN);
+    }
+    fake_unmap(CR3, BASE + MIB(1) + 4 * gone * PAGE_SIZE);
+    machine.tsc += TV_STALE_TICKS + 1;
+    do {
+        r = death_look(1);
+    } while (r == ROOM_AGAIN && info(XMHF_INFO_PALS) == 3);
+    assert_int_equal(r, ROOM_AGAIN);
+}
+
+static void test_look_after_another(void **state)
+{
+    (void)state;
+    for (unsigned looks = 0; looks < 3; looks++) {
+        for (uint64_t gone = 0; gone < 3; gone++) {
+            look_after_another(looks, gone);
+        }
+    }
+}
+
 static void test_quota(void **state)
 {
     (void)state;
@@ -2192,7 +2231,7 @@ int main(void)
         TEST(test_unregister_running), TEST(test_copy_out_faults),
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),
         TEST(test_recycled_cr3), TEST(test_forked_child), TEST(test_new_pal_at_a_dead_ones_place),
-        TEST(test_unregister_after_remap), TEST(test_collection), TEST(test_quota),
+        TEST(test_unregister_after_remap), TEST(test_collection), TEST(test_look_after_another), TEST(test_quota),
         TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live),
         TEST(test_stub_of_a_pal_that_just_lives),
         TEST(test_call_while_code_is_handed_back), TEST(test_pending_registration_ends),
