@@ -15,6 +15,7 @@
  * pieces: a page takes more than an exit may. */
 #define BUDGET         170000 /* a piece and what surrounds it take up to a tenth more */
 #define COST_COMPARE   16     /* of two sections: its own, and its own with other PALs' */
+#define COST_GATE      8      /* of finding a place for the gate, and two sections */
 #define COST_COPY      1000
 #define COST_MEASURE   30000  /* of a piece */
 #define PIECE          512u
@@ -86,6 +87,9 @@ static enum step phase_room(struct work *w)
 
     if (pool_free_count() < need) {
         return out_of_memory(w, need);
+    }
+    if (!afford(w, (int)(pal->image.section_count * pal->image.section_count * COST_GATE))) {
+        return STEP_AGAIN; /* comparing with many others has taken all */
     }
     /* Another CPU may have been faster: what was taken so far goes back in any case. */
     w->error = TV_NO_MEMORY;

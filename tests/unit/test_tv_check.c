@@ -276,6 +276,29 @@ static void test_section_lookup(void **state)
     assert_null(tv_section_at(&im, BASE));
 }
 
+/* Sections at random, in any order: each is compared with all. */
+static void test_any_order(void **state)
+{
+    uint64_t seed = 1;
+
+    (void)state;
+    for (unsigned round = 0; round < 20000; round++) {
+        tv_image_begin(&im, true);
+        for (unsigned i = 0; i < TV_MAX_SECTIONS; i++) {
+            uint64_t start = BASE + unit_below(&seed, 40) * PAGE_SIZE, pages = 1 + unit_below(&seed, 4);
+            enum tv_error e = TV_OK;
+            for (uint32_t k = 0; k < im.section_count; k++) {
+                const struct tv_section *s = &im.sections[k];
+                e = ranges_overlap(start, pages * PAGE_SIZE, s->start, s->pages * PAGE_SIZE) ? TV_OVERLAP : e;
+            }
+            assert_int_equal(tv_image_section(&im, TV_SECTION_DATA, start, pages), e);
+        }
+        for (uint32_t k = 1; k < im.section_count; k++) {
+            assert_true(im.sections[im.order[k - 1]].start < im.sections[im.order[k]].start);
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, good)
 
 int main(void)
@@ -284,7 +307,7 @@ int main(void)
         TEST(test_good), TEST(test_section_count), TEST(test_section_type), TEST(test_misaligned),
         TEST(test_size), TEST(test_overlap), TEST(test_roles), TEST(test_several_of_a_role),
         TEST(test_entry), TEST(test_param_count), TEST(test_param_type), TEST(test_param_size),
-        TEST(test_narrow), TEST(test_section_lookup),
+        TEST(test_narrow), TEST(test_section_lookup), TEST(test_any_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
