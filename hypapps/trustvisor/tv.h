@@ -34,8 +34,8 @@
 
 #define TV_SLOTS            1280u  /* PALs at the same time, registering ones included */
 #define TV_PALS_PER_PROCESS 256u   /* PALs of one process */
-#define TV_COMPARE_MAX      10240u /* sections that a new PAL's are compared with, and its own once for
-                                      each PAL: 256 PALs of 20 sections each, or 81 of 64 */
+#define TV_COMPARE_MAX      8192u  /* sections that a new PAL's are compared with, and its own once for
+                                      each PAL: 256 PALs of 16 sections each, or 65 of 64 */
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be

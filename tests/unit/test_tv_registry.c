@@ -132,7 +132,7 @@ static void test_many_sections(void **state)
         }
     }
     assert_int_equal(answer, REGISTRY_QUOTA);
-    assert_int_equal(n, 81);
+    assert_int_equal(n, 65);
     assert_int_equal(TV_COMPARE_MAX / (2 * XMHF_PAL_SECTIONS) + 1, n);
     for (unsigned i = 0; i < n; i++) {
         struct tv_slot *s = registry_get(OWNER(0), VA(1000 + i), TV_IN(TV_LIVE), NULL);
