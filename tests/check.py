@@ -23,7 +23,7 @@ from xmhftools import base  # noqa: E402
 
 JOBS = f"-j{os.cpu_count() or 1}"
 STEP_LIMIT = 900     # seconds for one build or one small step
-RUNNER_LIMIT = 3600  # seconds for all tests of one runner; they limit each test themselves
+RUNNER_LIMIT = 6 * 3600  # seconds for all tests of one runner; they limit each test themselves
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMPLAINT = re.compile(r"\berror: |undefined reference|\*\*\* |multiple definition")
 RESULT = re.compile(r"(ok|not ok|skip|error) (.+)$")

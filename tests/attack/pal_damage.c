@@ -210,7 +210,7 @@ static void test_ksm(void)
     write_file("/sys/kernel/mm/ksm/sleep_millisecs", "1");
     write_file("/sys/kernel/mm/ksm/pages_to_scan", "1000");
     write_file(run, "1");
-    for (unsigned i = 0; i < 100 && merged <= 0; i++) {
+    for (unsigned i = 0; i < 1000 && merged <= 0; i++) { /* the thread that merges has a low priority */
         usleep(20000);
         merged = read_number(shared);
     }

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -20,6 +21,8 @@
 #define PAGES 4
 #define LINGER 200000u
 #define WORDS (PAGES * 4096 / sizeof(pal_word))
+#define TRIES 2000
+#define PATIENCE 120 /* seconds more, until each outcome was there once */
 
 typedef pal_word (PAL_ABI *race_fn)(pal_word *words, pal_word n);
 
@@ -43,11 +46,46 @@ PAL_CODE static PAL_ABI pal_word change(pal_word *words, pal_word n)
 
 static volatile bool stop;
 static int file;
-static char *volatile target;       /* what is being replaced */
+static _Atomic(char *) target;      /* what is being replaced */
 static volatile size_t target_size;
 static volatile unsigned replaced, allowed; /* replacements so far, and until when */
+static atomic_bool at_work;         /* the other thread has looked at these */
 
-/* A page is the process's own, a file's that can't be written, nothing, or read-only. */
+/* Have this replaced from now on, or nothing. The other thread is done with what it was at before: it
+ * may get no CPU for long, and then there would be something else. */
+static void replace(void *at, size_t size, unsigned until)
+{
+    target = NULL;
+    while (at_work) {
+        usleep(50);
+    }
+    target_size = size;
+    allowed = until;
+    target = at;
+}
+
+/* One page of it, the process's own, a file's that can't be written, nothing, or read-only. */
+static void replace_one(char *at, uint64_t *state)
+{
+    at += tap_random(state) % (target_size / 4096) * 4096;
+
+    switch (tap_random(state) % 5) {
+    case 0:
+        mmap(at, 4096, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, file, 0);
+        break;
+    case 1:
+        mprotect(at, 4096, PROT_NONE);
+        break;
+    case 2:
+        mprotect(at, 4096, PROT_READ);
+        break;
+    default:
+        mmap(at, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        break;
+    }
+    replaced++;
+}
+
 static void *replacer(void *arg)
 {
     uint64_t state = 88172645463325252ULL;
@@ -58,28 +96,17 @@ static void *replacer(void *arg)
     CPU_SET(1, &one);
     sched_setaffinity(0, sizeof(one), &one);
     while (!stop) {
-        char *at = target;
-        if (at == NULL || replaced >= allowed) {
+        char *at;
+
+        at_work = true;
+        at = target;
+        if (at != NULL && replaced < allowed) {
+            replace_one(at, &state);
+            at_work = false;
+        } else {
+            at_work = false;
             sched_yield();
-            continue;
         }
-        at += tap_random(&state) % (target_size / 4096) * 4096;
-        switch (tap_random(&state) % 5) {
-        case 0:
-            mmap(at, 4096, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, file, 0);
-            break;
-        case 1:
-            mprotect(at, 4096, PROT_NONE);
-            break;
-        case 2:
-            mprotect(at, 4096, PROT_READ);
-            break;
-        default:
-            mmap(at, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-                 -1, 0);
-            break;
-        }
-        replaced++;
     }
     return NULL;
 }
@@ -139,11 +166,9 @@ static struct tally race_arguments(time_t end)
     if (!prepare(&p, WORDS, 2) || !tap_no_error(pal_register(&p), "register")) {
         return t;
     }
-    target_size = PAGES * 4096;
-    allowed = 0;
-    target = (char *)buffer;
+    replace(buffer, PAGES * 4096, 0);
     while (t.wrong == 0 &&
-           (time(NULL) < end || ((t.done == 0 || t.faults == 0) && time(NULL) < end + 30))) {
+           (time(NULL) < end || ((t.done == 0 || t.faults == 0) && time(NULL) < end + PATIENCE))) {
         make_whole((char *)buffer, round++);
         if (CATCH()) {
             pal_word got = ((race_fn)(uintptr_t)p.entry)(buffer, WORDS);
@@ -156,8 +181,7 @@ static struct tally race_arguments(time_t end)
             t.wrong += pal_unregister(&p) != TV_OK || pal_register(&p) != TV_OK;
         }
     }
-    target = NULL;
-    usleep(10000);
+    replace(NULL, 0, 0);
     t.wrong += pal_unregister(&p) != TV_OK;
     pal_destroy(&p);
     return t;
@@ -170,16 +194,14 @@ static struct tally race_sections(time_t end)
     static struct pal p;
 
     t = (struct tally){ 0, 0, 0, 0 };
-    while (time(NULL) < end || ((t.done == 0 || t.faults == 0) && time(NULL) < end + 30)) {
+    while (time(NULL) < end || ((t.done == 0 || t.faults == 0) && time(NULL) < end + PATIENCE)) {
         static uint64_t error;
         static unsigned round;
         error = TV_FAILED;
         if (!prepare(&p, 8, 90)) {
             break;
         }
-        target_size = p.size;
-        allowed = replaced + round++ % 5; /* with more it would never be done */
-        target = p.memory;
+        replace(p.memory, p.size, replaced + round++ % 5); /* with more it would never be done */
         if (CATCH()) {
             error = pal_register(&p);
         } else {
@@ -191,8 +213,7 @@ static struct tally race_sections(time_t end)
         } else {
             t.refused += error != TV_FAILED;
         }
-        target = NULL;
-        usleep(200);
+        replace(NULL, 0, 0);
         if (error == TV_OK && CATCH()) {
             pal_unregister(&p);
         }
@@ -215,6 +236,13 @@ static void on_end(int number)
     siglongjmp(thread_jump, 1);
 }
 
+/* Keeps the thread out of its PAL for a while. */
+static void on_nap(int number)
+{
+    (void)number;
+    usleep(20000);
+}
+
 static void *runner(void *arg)
 {
     static pal_word word;
@@ -227,12 +255,27 @@ static void *runner(void *arg)
     return NULL;
 }
 
-/* What it does: unregistering in a loop, until it hits a moment when no CPU runs the PAL. */
+/* Unregister in a loop, until that hits a moment when no CPU runs the PAL. Two virtual CPUs that share
+ * a core may miss each other for minutes: a signal makes such a moment then. The times it was busy. */
+static unsigned end_under(pthread_t thread, uint64_t *error)
+{
+    unsigned busy = 0;
+
+    while ((*error = pal_unregister(&running)) == TV_BUSY) {
+        if (++busy % TRIES == 0) {
+            pthread_kill(thread, SIGUSR1);
+        }
+        sched_yield();
+    }
+    return busy;
+}
+
 static void test_end_elsewhere(void)
 {
     unsigned busy = 0, rounds = 0, right = 0;
     pthread_t thread;
 
+    signal(SIGUSR1, on_nap);
     signal(SIGTRAP, on_end);
     signal(SIGILL, on_end);
     signal(SIGSEGV, on_end);
@@ -247,10 +290,7 @@ static void test_end_elsewhere(void)
             sched_yield();
         }
         usleep(2000);
-        while ((error = pal_unregister(&running)) == TV_BUSY) {
-            busy++;
-            sched_yield();
-        }
+        busy += end_under(thread, &error);
         pthread_join(thread, NULL); /* it finds INT3 where the resume stub was */
         right += error == TV_OK && !came_back;
         pal_destroy(&running);

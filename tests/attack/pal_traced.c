@@ -20,6 +20,7 @@
 #define STEPS_MAX 200000u
 #define LIMIT_MS 60000u
 #define STOPS_MAX 100u
+#define SOON_US 3000u   /* much less than any call that is to be stopped takes */
 
 typedef struct user_regs_struct registers;
 
@@ -155,7 +156,7 @@ static pid_t begin(unsigned number, pal_word ms)
 /* Let the call run for so long and stop it. False: it isn't in its PAL any more. */
 static bool stop_inside(unsigned number, pid_t pid, unsigned us, registers *r)
 {
-    for (unsigned tries = 0; tries < 100; tries++) {
+    for (unsigned tries = 0; tries < 1000; tries++) {
         ptrace(PTRACE_CONT, pid, 0, 0);
         usleep(us);
         ptrace(PTRACE_INTERRUPT, pid, 0, 0);
@@ -233,7 +234,7 @@ static void test_stops(unsigned wanted)
     unsigned stops = 0, same = 0, left = 0;
     pid_t pid = begin(0, 1000);
 
-    while (stops < wanted && stop_inside(0, pid, 3000, &r)) {
+    while (stops < wanted && stop_inside(0, pid, SOON_US, &r)) {
         left += others(&r) != 0;
         if (stops > 0 && r.LOW == all[stops - 1].LOW) { /* it had no time to run in between */
             continue;
@@ -264,9 +265,9 @@ static void test_tokens(void)
     registers first, r;
     pid_t pid = begin(0, 1000);
 
-    ok(stop_inside(0, pid, 3000, &first), "a stop inside");
+    ok(stop_inside(0, pid, SOON_US, &first), "a stop inside");
     for (unsigned i = 0; i < 5; i++) {
-        if (!ok(stop_inside(0, pid, 3000, &r), "a stop inside (%s)", names[i])) {
+        if (!ok(stop_inside(0, pid, SOON_US, &r), "a stop inside (%s)", names[i])) {
             return;
         }
         registers wrong = r;
@@ -290,7 +291,7 @@ static void test_swapped(void)
     registers r[2], wrong;
 
     for (unsigned i = 0; i < 2; i++) {
-        ok(stop_inside(i, pid[i], 20000, &r[i]), "process %u is inside", i);
+        ok(stop_inside(i, pid[i], SOON_US, &r[i]), "process %u is inside", i);
     }
     for (unsigned i = 0; i < 2; i++) {
         wrong = r[i];
@@ -332,9 +333,9 @@ static void test_step_out(void)
     unsigned steps = 0;
     int seen = SIGTRAP;
     registers r;
-    pid_t pid = begin(0, 100);
+    pid_t pid = begin(0, 300);
 
-    ok(stop_inside(0, pid, 20000, &r), "a stop inside");
+    ok(stop_inside(0, pid, SOON_US, &r), "a stop inside");
     while (inside(0, &r) && seen == SIGTRAP && steps < STEPS_MAX) {
         seen = go_on(pid, PTRACE_SINGLESTEP);
         r = look(pid);
@@ -366,7 +367,7 @@ static void test_detach(void)
     registers r;
     pid_t pid = begin(0, 300);
 
-    ok(stop_inside(0, pid, 20000, &r), "a stop inside");
+    ok(stop_inside(0, pid, SOON_US, &r), "a stop inside");
     ok(end(0, pid) && shared[0].result == expected(0), "left alone inside: the result is right");
 }
 

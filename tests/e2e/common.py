@@ -15,6 +15,7 @@ E2E = SOURCE / "tests" / "e2e"
 SEED = 77
 MEMORY = 512  # MiB
 SWAP_MODULES = ("lzo-rle", "zram")  # in the guest, for compressed memory as a block device
+BUSY_HOST = "hrtimer: interrupt took"  # the kernel's warning on a busy host, with and without us
 
 
 class Failed(Exception):
@@ -55,6 +56,6 @@ def warnings(text):
     lines = set()
     for line in text.splitlines():
         found = re.match(r"<(\d+)>\[[ .\d]+\] (.*)", line)
-        if found and int(found.group(1)) & 7 <= 4:
+        if found and int(found.group(1)) & 7 <= 4 and BUSY_HOST not in line:
             lines.add(re.sub(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+", "#", found.group(2)))
     return lines

@@ -11,6 +11,7 @@
 #define PAGE 4096
 #define NMIS 50
 #define ICR_NMI 0x4400u
+#define SETTLED 500000 /* us: a busy host may keep CPU 1 waiting on its way into the PAL */
 
 static uint8_t pages[4][PAGE] __attribute__((aligned(PAGE))); /* code, parameters, 2 stack */
 static volatile unsigned nmis, nmis_elsewhere, back_again;
@@ -108,10 +109,10 @@ void guest_main(void)
     handlers[EXC_NMI] = on_nmi;
     register_pal();
     CHECK(ap_run(1, spin_in_pal), "CPU 1 didn't start");
-    delay_us(50000);
+    delay_us(SETTLED);
     check_inside("before the NMIs");
     send_nmis();
-    delay_us(50000);
+    delay_us(SETTLED);
     check_inside("after the NMIs");
     CHECK(ap_run(1, mark_back), "CPU 1 didn't come back from an INIT in the PAL");
     for (unsigned ms = 0; ms < 2000 && !back_again; ms++) {

@@ -26,9 +26,10 @@ static void handler(struct trap_frame *f)
     }
 }
 
+/* A busy host may keep a CPU waiting: up to three seconds. */
 static uint64_t wait_count(struct cpu *c, uint64_t want)
 {
-    for (unsigned i = 0; i < 1000 && c->count[0] < want; i++) {
+    for (unsigned i = 0; i < 30000 && c->count[0] < want; i++) {
         delay_us(100);
     }
     return c->count[0];
@@ -90,7 +91,7 @@ static void busy(struct cpu *c)
     const struct cpuid first = cpuid(0, 0), second = cpuid(0x80000000u, 0);
 
     c->count[1] = 1;
-    for (;;) {
+    for (;; c->count[3]++) {
         struct cpuid a = cpuid(0, 0), b = cpuid(0x80000000u, 0);
         CHECK(alike(&a, &first), "CPUID 0 changed to %x %x %x %x", a.eax, a.ebx, a.ecx, a.edx);
         CHECK(alike(&b, &second), "CPUID 80000000 changed to %x %x %x %x", b.eax, b.ebx, b.ecx,
@@ -107,7 +108,17 @@ static void shadows(struct cpu *c)
     }
 }
 
-/* All at once, from CPU 0, while the target works: some may merge, none may be invented. */
+/* Wait until busy() has gone round more than once: no NMI that was sent before is still pending. */
+static void wait_round(const struct cpu *c)
+{
+    uint64_t before = c->count[3];
+
+    for (unsigned i = 0; i < 30000 && c->count[3] < before + 2; i++) {
+        delay_us(100);
+    }
+}
+
+/* All at once, from CPU 0, while the target is busy(): some may merge, none may be invented. */
 static void flood(unsigned cpu)
 {
     struct cpu *c = cpu_of(cpu);
@@ -116,6 +127,7 @@ static void flood(unsigned cpu)
     for (unsigned i = 0; i < 2000; i++) {
         ipi(cpu, NMI);
     }
+    wait_round(c);
     delay_us(50000);
     uint64_t n = c->count[0] - start;
     CHECK(n >= 1 && n <= 2000, "flood: %llu NMIs of 2000 sent", (unsigned long long)n);

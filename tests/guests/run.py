@@ -28,6 +28,7 @@ FIELDS = ("name", "program", "cpus", "mem", "bench", "seconds", "end", "control"
 BENCHES = ("svm", "vmx")
 # Each instruction is emulated one by one there, and the machine starts by a BIOS and GRUB.
 SLOWER = {"svm": 1, "vmx": 4}
+CONTROL_TRIES = 5
 EXIT_MAX = 200000  # instructions; on vmx, whose ticks are instructions
 Test = collections.namedtuple("Test", (*FIELDS, "arguments"))
 # What one machine gave: verdict is PASS, FAIL, SKIP, RESET or ERROR.
@@ -180,10 +181,10 @@ def compare(bare, guest):
 
 def run_bare(test, args):
     """The control run: (outcome or None, what is wrong with it or None). The emulator alone
-    now and then loses an INIT or SIPI on a busy host: it gets three tries, visibly."""
+    now and then loses an INIT or SIPI on a busy host: it gets some tries, visibly."""
     if test.control == "no":
         return None, None
-    for attempt in range(3):
+    for attempt in range(CONTROL_TRIES):
         bare = boot(test, args, hypervisor=False)
         if bare.verdict == ("RESET" if test.end == "reset" else "PASS"):
             return bare, None

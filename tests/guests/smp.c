@@ -183,7 +183,7 @@ static void logical(bool in_clusters)
 
         cpu_of(i)->count[1] = 0;
         CHECK(ap_run(i, set_logical), "CPU %u doesn't start", i);
-        for (unsigned j = 0; j < 100 && cpu_of(i)->count[1] != ldr; j++) {
+        for (unsigned j = 0; j < 3000 && cpu_of(i)->count[1] != ldr; j++) {
             delay_us(1000);
         }
         CHECK(cpu_of(i)->count[1] == ldr, "LDR of CPU %u reads 0x%llx", i,
@@ -304,7 +304,7 @@ static void register_dump(void)
 
         kept_caches = r == 2 ? (uint32_t)CR0_CD : 0;
         CHECK(ap_run(1, r && hypervisor ? dirty : nothing), "CPU 1 doesn't start");
-        for (unsigned i = 0; r && hypervisor && i < 100 && cpu_of(1)->count[0] == before; i++) {
+        for (unsigned i = 0; r && hypervisor && i < 3000 && cpu_of(1)->count[0] == before; i++) {
             delay_us(1000);
         }
         memset(d, 0, sizeof(*d));

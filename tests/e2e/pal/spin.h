@@ -16,7 +16,16 @@ static inline uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Rounds that take about `ms` milliseconds in the PAL. */
+static inline uint64_t spin_ms(const struct pal *p, pal_word rounds)
+{
+    uint64_t begin = now_ms();
+
+    ((spin_fn)(uintptr_t)p->entry)(rounds, 1);
+    return now_ms() - begin;
+}
+
+/* Rounds that take about `ms` milliseconds in the PAL. What takes long must do so twice: a host that
+ * stood still in a short try would make the rounds too few by far. */
 static inline pal_word calibrate(const struct pal *p, uint64_t ms)
 {
     const uint64_t least = ms / 50 > 100 ? ms / 50 : 100; /* short tries tell little */
@@ -24,11 +33,12 @@ static inline pal_word calibrate(const struct pal *p, uint64_t ms)
     uint64_t took = 0;
 
     while (took < least) {
-        uint64_t begin = now_ms();
-
         rounds *= 2;
-        ((spin_fn)(uintptr_t)p->entry)(rounds, 1);
-        took = now_ms() - begin;
+        took = spin_ms(p, rounds);
+        if (took >= least) {
+            uint64_t again = spin_ms(p, rounds);
+            took = again < took ? again : took;
+        }
     }
     return (pal_word)(rounds * ms / took);
 }

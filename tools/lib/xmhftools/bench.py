@@ -21,7 +21,7 @@ LINUX_ARGUMENTS = ("console=ttyS0,115200 panic=-1 nowatchdog audit=0 selinux=0 a
 
 MACHINE_FAILED = 125
 POWER_OFF_SECONDS = 15
-PANIC_SECONDS = 2  # how long the rest of a panic message may take to arrive
+PANIC_SECONDS = 2  # of silence behind a panic message: it has arrived, all of it
 # What hypervisor or kernel say when they will not go on. Sought anywhere in a line,
 # for both write to the same serial port.
 _GIVE_UP = re.compile(rb"\[xmhf[^\]]*\] (?:PANIC:|cannot start:|launch refused).*|Kernel panic - .*")
@@ -93,7 +93,7 @@ class LogWatcher:
     def __init__(self, path, show=None):
         self._path = path
         self._show = show
-        self._offset = 0
+        self.size = 0  # of the log so far
         self._line = b""
         self.panic = None
 
@@ -101,11 +101,11 @@ class LogWatcher:
         """Look at what was added since the last time."""
         try:
             with open(self._path, "rb") as handle:
-                handle.seek(self._offset)
+                handle.seek(self.size)
                 data = handle.read()
         except FileNotFoundError:
             return
-        self._offset += len(data)
+        self.size += len(data)
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             line = line.strip(b"\r")
@@ -181,7 +181,7 @@ def follow(process, fifo, splitter, watcher, timeout, was_reset=lambda: False):
     `was_reset` tells of an emulator that goes on after a reset.
     """
     deadline = time.monotonic() + timeout
-    panic_at = None
+    said = heard_at = 0  # of a machine that panics: the log's size, and when it last grew
     while True:
         ended = process.poll() is not None or was_reset()
         data = _read_some(fifo, 0 if ended else 0.1)
@@ -195,9 +195,9 @@ def follow(process, fifo, splitter, watcher, timeout, was_reset=lambda: False):
             return (f"gave up: {watcher.panic}" if watcher.panic else
                     f"the machine stopped before the command ended ({how})")
         now = time.monotonic()
-        if watcher.panic and panic_at is None:
-            panic_at = now
-        if panic_at is not None and now > panic_at + PANIC_SECONDS:
+        if watcher.panic and watcher.size != said:
+            said, heard_at = watcher.size, now
+        if watcher.panic and now > heard_at + PANIC_SECONDS:
             splitter.flush()
             return f"gave up: {watcher.panic}"
         if now > deadline:
