@@ -160,7 +160,7 @@ static struct legacy interrupted(void)
         apic_write(0x380, 20000u << k);
         run(&l);
         apic_write(0x380, 0);
-        while (l.vector == TIMER && l.eip == entry()) { /* too soon */
+        while (l.vector == TIMER && (l.eip == entry() || l.eip == BACK)) { /* too soon, or too late */
             run(&l);
         }
         if (l.vector == TIMER) {
