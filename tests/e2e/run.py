@@ -532,6 +532,7 @@ def main():
                     else "  (--soak)" if test in SOAK else "")
             print(f"{name_of(test):20} {test.__doc__}{when}")
         return 0
+    base.stop_on_signals()
     tests = select(args)
     counts = {"ok": 0, "not ok": 0, "skip": 0}
     with tempfile.TemporaryDirectory(prefix="xmhf-e2e-") as scratch:

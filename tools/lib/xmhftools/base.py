@@ -7,6 +7,7 @@ import fcntl
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -96,3 +97,11 @@ def main(function):
         # The reader of our output went away (| head): not an error to report.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(141)
+
+
+def stop_on_signals():
+    """Have SIGTERM and SIGHUP clean up in the way that Ctrl-C does."""
+    def interrupt(number, _frame):
+        raise SystemExit(128 + number)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
