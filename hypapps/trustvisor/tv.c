@@ -117,7 +117,6 @@ static enum hc_result stub_or_step(struct vcpu *v, const struct hyp_caller *c, u
     enum hc_result r = HC_UNKNOWN;
     struct tv_slot *s =
         registry_get(tv_owner(&c->paging), v->regs.rip, TV_IN(TV_LIVE), call_hint(v));
-
     const bool found = s != NULL;
 
     if (found) {

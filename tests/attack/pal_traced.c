@@ -20,7 +20,7 @@
 #define STEPS_MAX 200000u
 #define LIMIT_MS 60000u
 #define STOPS_MAX 100u
-#define SOON_US 3000u   /* much less than any call that is to be stopped takes */
+#define RUN_US 3000u    /* until a call is stopped: much less than any such call takes */
 
 typedef struct user_regs_struct registers;
 
@@ -153,12 +153,12 @@ static pid_t begin(unsigned number, pal_word ms)
     return pid;
 }
 
-/* Let the call run for so long and stop it. False: it isn't in its PAL any more. */
-static bool stop_inside(unsigned number, pid_t pid, unsigned us, registers *r)
+/* Let the call run for a while and stop it. False: it isn't in its PAL any more. */
+static bool stop_inside(unsigned number, pid_t pid, registers *r)
 {
     for (unsigned tries = 0; tries < 1000; tries++) {
         ptrace(PTRACE_CONT, pid, 0, 0);
-        usleep(us);
+        usleep(RUN_US);
         ptrace(PTRACE_INTERRUPT, pid, 0, 0);
         if (wait_stop(pid) != 0) {
             return false;
@@ -234,7 +234,7 @@ static void test_stops(unsigned wanted)
     unsigned stops = 0, same = 0, left = 0;
     pid_t pid = begin(0, 1000);
 
-    while (stops < wanted && stop_inside(0, pid, SOON_US, &r)) {
+    while (stops < wanted && stop_inside(0, pid, &r)) {
         left += others(&r) != 0;
         if (stops > 0 && r.LOW == all[stops - 1].LOW) { /* it had no time to run in between */
             continue;
@@ -265,9 +265,9 @@ static void test_tokens(void)
     registers first, r;
     pid_t pid = begin(0, 1000);
 
-    ok(stop_inside(0, pid, SOON_US, &first), "a stop inside");
+    ok(stop_inside(0, pid, &first), "a stop inside");
     for (unsigned i = 0; i < 5; i++) {
-        if (!ok(stop_inside(0, pid, SOON_US, &r), "a stop inside (%s)", names[i])) {
+        if (!ok(stop_inside(0, pid, &r), "a stop inside (%s)", names[i])) {
             return;
         }
         registers wrong = r;
@@ -291,7 +291,7 @@ static void test_swapped(void)
     registers r[2], wrong;
 
     for (unsigned i = 0; i < 2; i++) {
-        ok(stop_inside(i, pid[i], SOON_US, &r[i]), "process %u is inside", i);
+        ok(stop_inside(i, pid[i], &r[i]), "process %u is inside", i);
     }
     for (unsigned i = 0; i < 2; i++) {
         wrong = r[i];
@@ -335,7 +335,7 @@ static void test_step_out(void)
     registers r;
     pid_t pid = begin(0, 300);
 
-    ok(stop_inside(0, pid, SOON_US, &r), "a stop inside");
+    ok(stop_inside(0, pid, &r), "a stop inside");
     while (inside(0, &r) && seen == SIGTRAP && steps < STEPS_MAX) {
         seen = go_on(pid, PTRACE_SINGLESTEP);
         r = look(pid);
@@ -367,7 +367,7 @@ static void test_detach(void)
     registers r;
     pid_t pid = begin(0, 300);
 
-    ok(stop_inside(0, pid, SOON_US, &r), "a stop inside");
+    ok(stop_inside(0, pid, &r), "a stop inside");
     ok(end(0, pid) && shared[0].result == expected(0), "left alone inside: the result is right");
 }
 

@@ -26,13 +26,13 @@ static void handler(struct trap_frame *f)
     }
 }
 
-/* A busy host may keep a CPU waiting: up to three seconds. */
-static uint64_t wait_count(struct cpu *c, uint64_t want)
+/* A busy host may keep a CPU waiting: up to three seconds. The count in the end. */
+static uint64_t wait_count(const struct cpu *c, unsigned which, uint64_t want)
 {
-    for (unsigned i = 0; i < 30000 && c->count[0] < want; i++) {
+    for (unsigned i = 0; i < 30000 && c->count[which] < want; i++) {
         delay_us(100);
     }
-    return c->count[0];
+    return c->count[which];
 }
 
 /* Each is waited for, so each must be delivered. */
@@ -43,7 +43,7 @@ static void paced(unsigned cpu, unsigned rounds, const char *what)
 
     for (unsigned i = 1; i <= rounds; i++) {
         ipi(cpu, NMI);
-        uint64_t n = wait_count(c, start + i) - start;
+        uint64_t n = wait_count(c, 0, start + i) - start;
         CHECK(n == i, "%s: %llu NMIs after %u were sent", what, (unsigned long long)n, i);
     }
     delay_us(20000);
@@ -108,16 +108,6 @@ static void shadows(struct cpu *c)
     }
 }
 
-/* Wait until busy() has gone round more than once: no NMI that was sent before is still pending. */
-static void wait_round(const struct cpu *c)
-{
-    uint64_t before = c->count[3];
-
-    for (unsigned i = 0; i < 30000 && c->count[3] < before + 2; i++) {
-        delay_us(100);
-    }
-}
-
 /* All at once, from CPU 0, while the target is busy(): some may merge, none may be invented. */
 static void flood(unsigned cpu)
 {
@@ -127,7 +117,7 @@ static void flood(unsigned cpu)
     for (unsigned i = 0; i < 2000; i++) {
         ipi(cpu, NMI);
     }
-    wait_round(c);
+    wait_count(c, 3, c->count[3] + 2); /* busy() went round: none that was sent is still pending */
     delay_us(50000);
     uint64_t n = c->count[0] - start;
     CHECK(n >= 1 && n <= 2000, "flood: %llu NMIs of 2000 sent", (unsigned long long)n);
@@ -178,8 +168,8 @@ static void shorthands(void)
         uint64_t other = cpu_of(1)->count[0] + forms[i].other;
 
         ipi(forms[i].dest, forms[i].bits | NMI);
-        wait_count(cpu_of(0), mine);
-        wait_count(cpu_of(1), other);
+        wait_count(cpu_of(0), 0, mine);
+        wait_count(cpu_of(1), 0, other);
         delay_us(20000);
         CHECK(cpu_of(0)->count[0] == mine && cpu_of(1)->count[0] == other,
               "shorthand %s: %lld too many here, %lld there", forms[i].name,

@@ -1797,19 +1797,28 @@ static void test_pending_registration_ends(void **state)
     assert_int_equal(info(XMHF_INFO_PALS), 2);
 }
 
-/* A stub whose PAL is just being registered by another CPU is tried again. */
-static void test_stub_of_a_pal_about_to_live(void **state)
+/* A registration under way whose stubs are there already. The caller holds a reference, as if a CPU
+ * worked on it. */
+static struct tv_slot *about_to_live(void)
 {
     struct tv_slot *s;
     bool busy;
 
-    (void)state;
     layout(1, 1, 1, 1);
     poison();
     assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
     s = registry_get_idle(CR3 >> PAGE_SHIFT, entry, &busy);
-    assert_non_null(s); /* as if a CPU worked on it */
+    assert_non_null(s);
     stubs_write(s->pal, fake_at(CR3, BASE));
+    return s;
+}
+
+/* A stub whose PAL is just being registered by another CPU is tried again. */
+static void test_stub_of_a_pal_about_to_live(void **state)
+{
+    struct tv_slot *s = about_to_live();
+
+    (void)state;
     assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_AGAIN);
     assert_int_equal(fake.injected, FAKE_NONE);
     registry_put(s);
@@ -1842,17 +1851,27 @@ static void until_done(struct vcpu_regs *regs, uint64_t answer)
 static struct vcpu inside;
 static unsigned pool_after_death;
 
+/* Is the PAL being unregistered? If not, then `other_cpu` looks again at the next access. */
+static bool leaves(void (*other_cpu)(void))
+{
+    struct tv_slot *s = registry_get(CR3 >> PAGE_SHIFT, entry, TV_IN(TV_LEAVING), NULL);
+
+    if (s == NULL) {
+        fake.on_access = other_cpu;
+        return false;
+    }
+    registry_put(s);
+    return true;
+}
+
 /* Another CPU's PAL, a large one, dies while this one hands code back. */
 static void dies_while_leaving(void)
 {
-    struct tv_slot *s = registry_get(CR3 >> PAGE_SHIFT, entry, TV_IN(TV_LEAVING), NULL);
     struct exit e = { .kind = EXIT_EXCEPTION, .exception.vector = 14 };
 
-    if (s == NULL) {
-        fake.on_access = dies_while_leaving;
+    if (!leaves(dies_while_leaving)) {
         return;
     }
-    registry_put(s);
     hypapp.sandbox_exit(&inside, &e);
     fake_clear();
     pool_after_death = fake.pool_free;
@@ -1909,17 +1928,9 @@ static void becomes_live(void)
 /* The same where the PAL becomes live between the look for one and the look at its stub. */
 static void test_stub_of_a_pal_that_just_lives(void **state)
 {
-    struct tv_slot *s;
-    bool busy;
-
     (void)state;
-    layout(1, 1, 1, 1);
-    poison();
-    assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
+    registry_put(about_to_live());
     registering = v.regs;
-    s = registry_get_idle(CR3 >> PAGE_SHIFT, entry, &busy);
-    stubs_write(s->pal, fake_at(CR3, BASE));
-    registry_put(s);
     fake.on_access = becomes_live;
     assert_int_equal(call((uint64_t[]){ 5 }, 1), HC_AGAIN);
     assert_int_equal(fake.injected, FAKE_NONE);
@@ -1934,14 +1945,11 @@ static enum hc_result met;
 /* Another CPU comes to the stub as soon as the PAL is closed, and its code isn't back yet. */
 static void calls_while_leaving(void)
 {
-    struct tv_slot *s = registry_get(CR3 >> PAGE_SHIFT, entry, TV_IN(TV_LEAVING), NULL);
     struct vcpu cpu2 = { .index = 1, .regs = { .rip = entry, .rflags = 0x246 } };
 
-    if (s == NULL) {
-        fake.on_access = calls_while_leaving;
+    if (!leaves(calls_while_leaving)) {
         return;
     }
-    registry_put(s);
     cpu2.regs.gpr[GPR_RSP] = RSP;
     met = hypapp.hypercall(&cpu2, 0);
 }

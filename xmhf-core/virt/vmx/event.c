@@ -15,10 +15,11 @@ bool vmx_event_queued(struct vcpu *v)
     return vmx(v)->queued.full;
 }
 
-static void end_shadows(void)
+void vmx_end_shadow(struct vcpu *v)
 {
     uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 
+    (void)v;
     if (state & BLOCKED_SHADOWS) {
         vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKED_SHADOWS);
     }
@@ -33,7 +34,7 @@ void vmx_load_event(struct vcpu *v)
 {
     const struct event *q = &vmx(v)->queued.event;
 
-    end_shadows();
+    vmx_end_shadow(v);
 
     /* In real mode the CPU pushes no error code (27.2.1.3). */
     bool error = q->has_error && (vmcs_read(VMCS_GUEST_CR0) & CR0_PE);
@@ -148,15 +149,9 @@ void vmx_want_nmi_window(struct vcpu *v)
  * stepped, and nothing that exits is one (18.4.3). */
 void vmx_clear_shadow(struct vcpu *v)
 {
-    end_shadows();
+    vmx_end_shadow(v);
     if ((v->regs.rflags & RFLAGS_TF) && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF)) {
         vmcs_write(VMCS_GUEST_PENDING_DEBUG,
                    vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
     }
-}
-
-void vmx_end_shadow(struct vcpu *v)
-{
-    (void)v;
-    end_shadows();
 }
