@@ -284,8 +284,10 @@ static void deliver(const struct tv_image *im, struct vcpu_regs *regs, void *sp,
     }
 }
 
-/* Bytes that return address and arguments take at the top of the stack. With our interface the
- * arguments begin at a multiple of 16, as the conventions say. */
+/* Bytes that return address and arguments take at the top of the stack. The arguments begin at a
+ * multiple of 16, as every convention here says (System V ABI, AMD64 supplement 3.2.2: RSP + 8 at a
+ * function's entry; i386 supplement 2.2.2: ESP + 4; Microsoft's x64 convention: as AMD64). Compilers
+ * rely on it: MOVAPS to the stack. What is left free to that end is above the last argument. */
 static unsigned frame_size(const struct tv_image *im, unsigned n)
 {
     unsigned slots;
@@ -294,9 +296,6 @@ static unsigned frame_size(const struct tv_image *im, unsigned n)
         return sizeof(uint64_t); /* most calls */
     }
     slots = on_stack(im, n);
-    if (!im->own) {
-        return (slots + 1) * im->word;
-    }
     if (im->convention == XMHF_MICROSOFT && slots < MS_REG_ARGS) {
         slots = MS_REG_ARGS;
     }

@@ -212,7 +212,7 @@ static void integers(void)
         assert_true(v.in_sandbox);
         assert_false(fake.entered.wide);
         assert_int_equal(v.regs.rip, ENTRY);
-        assert_int_equal(v.regs.gpr[GPR_RSP], BASE + 3 * PAGE_SIZE - 16 - 4 * n - 4);
+        assert_int_equal(v.regs.gpr[GPR_RSP], BASE + 3 * PAGE_SIZE - 16 - align_up(4 * n, 16) - 4);
         for (unsigned i = 0; i < n; i++) {
             uint64_t w[3];
             memcpy(w, pal_at(BASE + 3 * PAGE_SIZE + 0x18 + 24 * (n - 1 - i)), sizeof(w));

@@ -995,7 +995,7 @@ static void test_integers(void **state)
         }
         assert_int_equal(call(args, n), HC_SWITCHED);
         sp = v.regs.gpr[GPR_RSP];
-        assert_int_equal(sp, top - 8 * extra - 8);
+        assert_int_equal(sp, top - align_up(8 * extra, 16) - 8);
         for (unsigned i = 0; i < 16; i++) {
             bool is_arg = i == GPR_RSP;
             for (unsigned k = 0; k < n && k < 6; k++) {

@@ -143,6 +143,14 @@ static void call_at(uint64_t entry, const uint64_t *args, unsigned n)
     assert_true(v.in_sandbox);
 }
 
+/* Every argument, in whatever register a convention has it; those on the stack are there. */
+static void call_any(uint64_t arg)
+{
+    const uint64_t args[6] = { arg, arg, arg, arg, arg, arg };
+
+    call_at(ENTRY, args, in_registers());
+}
+
 static void call(const uint64_t *args, unsigned n) { call_at(ENTRY, args, n); }
 
 static uint8_t *pal_at(uint64_t va)
@@ -196,14 +204,22 @@ static void expect_word(uint64_t *at, uint64_t w)
     *at += 8;
 }
 
+/* Where the PAL's stack begins: behind `slots` words of arguments and the return address, from the
+ * page's end less 16, so that the arguments are at a multiple of 16. */
+static uint64_t first_sp(unsigned slots)
+{
+    return align_down(BASE + 3 * PAGE_SIZE - 16 - word * slots, 16) - word;
+}
+
 /* The block from offset 0x10 on, as the ABI says: how many; then, the last parameter first, type,
- * size in bytes, the caller's word, data. No gaps. And the stack from the page's end less 16. */
+ * size in bytes, the caller's word, data. No gaps. And the stack. */
 static void expect_area(const uint64_t *args, unsigned n)
 {
     const unsigned on_stack = n > in_registers() ? n - in_registers() : 0;
     uint64_t at = PARAM + 0x10;
 
-    assert_int_equal(v.regs.gpr[GPR_RSP], BASE + 3 * PAGE_SIZE - 16 - word * (on_stack + 1));
+    assert_int_equal(v.regs.gpr[GPR_RSP], first_sp(on_stack));
+    assert_int_equal((v.regs.gpr[GPR_RSP] + word) % 16, 0);
     expect_word(&at, n);
     for (unsigned i = n; i-- > 0;) {
         const struct tv_pal_param *p = &params->params[i];
@@ -267,6 +283,67 @@ static void every_mix(void)
 }
 
 static void test_every_mix(void **state) { (void)state; in_both_widths(every_mix); }
+
+/* A PAL of our interface, with these parameters: those of `mask` are POINTERs. */
+static uint64_t reg_own(uint32_t convention, unsigned n, uint32_t mask)
+{
+    struct xmhf_pal *d = (void *)fake_at(CR3, ARGS);
+
+    *d = (struct xmhf_pal){
+        .size = sizeof(*d), .version = XMHF_PAL_VERSION, .convention = convention, .stacks = 1,
+        .sections = 4, .params = n, .entries = 1, .entry = { { ENTRY, 0, n } },
+    };
+    for (unsigned i = 0; i < 4; i++) {
+        d->section[i] = (struct xmhf_pal_section){ types[i], 0, 1, BASE + i * PAGE_SIZE };
+    }
+    for (unsigned i = 0; i < n; i++) {
+        bool pointer = mask >> i & 1;
+        d->param[i] = (struct xmhf_pal_param){
+            pointer ? TV_PARAM_POINTER : TV_PARAM_INTEGER, pointer ? XMHF_INOUT : XMHF_IN,
+            pointer ? unit_below(&seed, 100) : 0,
+        };
+    }
+    return command(XMHF_HC_PAL_REGISTER, ARGS, 0, ENTRY);
+}
+
+/* The stack of a PAL that has just been entered, with `slots` words behind its return address. */
+static void expect_aligned(unsigned slots)
+{
+    const uint64_t sp = v.regs.gpr[GPR_RSP];
+
+    assert_int_equal((sp + word) % 16, 0);
+    assert_true(sp >= BASE + 2 * PAGE_SIZE && sp + word * (1 + slots) <= BASE + 3 * PAGE_SIZE);
+}
+
+static void align_own(uint32_t convention)
+{
+    for (unsigned n = 0; n <= XMHF_PAL_PARAMS; n++) {
+        for (unsigned round = 0; round < 4; round++) {
+            uint32_t mask = round == 0 ? 0 : round == 1 ? ~0u : (uint32_t)unit_random(&seed);
+            const uint64_t arg = BUFS + 8 * unit_below(&seed, 64);
+            for (unsigned i = 0; i < XMHF_PAL_PARAMS; i++) {
+                memcpy(fake_at(CR3, SP + word * (1 + i)), &arg, word);
+            }
+            assert_int_equal(reg_own(convention, n, mask), TV_OK);
+            call_any(arg);
+            expect_aligned(convention == XMHF_MICROSOFT ? (n > 4 ? n : 4)
+                           : n > in_registers() ? n - in_registers() : 0);
+            pal_returns(n);
+            assert_int_equal(unreg(), TV_OK);
+        }
+    }
+}
+
+static void align_in_width(void)
+{
+    align_own(wide ? XMHF_SYSV : XMHF_CDECL);
+    if (wide) {
+        align_own(XMHF_MICROSOFT);
+    }
+}
+
+/* By our interface; expect_area looks at those of the public ABI. */
+static void test_stack_alignment(void **state) { (void)state; in_both_widths(align_in_width); }
 
 /* No two free pages of the pool side by side. */
 static void scatter_pool(void)
@@ -404,7 +481,7 @@ static void ten_sections(void)
             assert_int_equal(rights, k == 0 ? FAKE_RX : FAKE_RW);
         }
         expect_word(&(uint64_t){ PARAM + 0x10 }, 2);
-        assert_int_equal(v.regs.gpr[GPR_RSP], BASE + 3 * PAGE_SIZE - 16 - (wide ? 8 : 12));
+        assert_int_equal(v.regs.gpr[GPR_RSP], first_sp(wide ? 0 : 2));
         pal_returns(round);
         assert_int_equal(unreg(), TV_OK);
         assert_int_equal(*fake_at(CR3, BASE + 17 * PAGE_SIZE), 0); /* DATA */
@@ -542,6 +619,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_mix),     cmocka_unit_test(test_split_headers),
+        cmocka_unit_test(test_stack_alignment),
         cmocka_unit_test(test_large_area),    cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_aliases),       cmocka_unit_test(test_ten_sections),
         cmocka_unit_test(test_empty_sections), cmocka_unit_test(test_shared_code),
