@@ -31,6 +31,9 @@
 #define MSR_IA32_SYSENTER_EIP        0x00000176u
 #define MSR_IA32_MCG_CAP             0x00000179u
 #define MSR_IA32_MCG_STATUS          0x0000017au
+#define MCG_STATUS_RIPV              BIT(0)
+#define MCG_STATUS_EIPV              BIT(1)
+#define MCG_STATUS_MCIP              BIT(2)
 #define MSR_IA32_MCG_CTL             0x0000017bu
 #define MSR_IA32_PERFEVTSEL0         0x00000186u
 #define MSR_IA32_PERFEVTSEL7         0x0000018du

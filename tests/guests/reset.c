@@ -51,8 +51,16 @@ static void triple(void)
     __asm__ volatile("lidt %0; ud2" :: "m"(none));
 }
 
-/* The boot CPU goes on in the BIOS then, which resets the machine. */
-static void init_boot_cpu(void) { ipi(0, 0x4500); }
+/* The boot CPU goes on in the BIOS then, which resets the machine. It has interrupts with the
+ * vectors of all exceptions pending; a PIC's come from vector 8 on. */
+static void init_boot_cpu(void)
+{
+    for (unsigned vector = 0; vector < 33; vector++) {
+        ipi(0, 0x4000 | vector);
+    }
+    outb(0x21, 0xfe);
+    ipi(0, 0x4500);
+}
 
 /* An IDT in the protected range reads as zeros: no gate is present. */
 static void hidden_idt(void)

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "fake/machine.h"
+#include <cpu/cpu.h>
 #include <debug/log.h>
 #include <exit/io_policy.h>
 #include <guest/state.h>
@@ -41,7 +42,7 @@ void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
 void kick(struct vcpu *v) { (void)v; }
 void hw_clgi(void) { }
 void hw_stgi(void) { }
-void hw_interrupt_window(void) { }
+void cpu_take_interrupts(void) { }
 void hw_park_svm(const void *wake) { (void)wake; }
 void state_reset(struct vcpu_state *s) { memset(s, 0, sizeof(*s)); }
 void svm_sandbox_init(struct vcpu *v) { (void)v; }

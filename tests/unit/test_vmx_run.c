@@ -12,6 +12,7 @@
 #include <stdarg.h>
 
 #include "fake/machine.h"
+#include <cpu/cpu.h>
 #include <guest/ipi.h>
 #include <guest/state.h>
 #include <hw/cpu.h>
@@ -72,7 +73,7 @@ bool hw_vmwrite(uint64_t field, uint64_t what) { value[field] = what; return tru
 bool hw_invept(uint64_t type, uint64_t eptp) { (void)type; (void)eptp; return true; }
 bool hw_invvpid(uint64_t type, uint16_t vpid) { (void)type; (void)vpid; return true; }
 void hw_iret(void) { irets++; }
-void hw_interrupt_window(void) { }
+void cpu_take_interrupts(void) { }
 void vmx_park(const atomic_uint *wake, const atomic_uint *nmis_seen)
 {
     (void)wake;

@@ -41,6 +41,9 @@ extern const uint8_t vmx_park_start[], vmx_park_end[];
 extern const uint64_t core_fixup_start[], core_fixup_end[];
 
 static struct gate idt[256] __attribute__((aligned(16)));
+static struct gate drain_idt[256] __attribute__((aligned(16))); /* see cpu_take_interrupts */
+static const struct hw_table idtr = { sizeof(idt) - 1, (uintptr_t)idt };
+static const struct hw_table drain_idtr = { sizeof(drain_idt) - 1, (uintptr_t)drain_idt };
 
 struct vcpu *vcpus[CPU_MAX];
 unsigned vcpu_count;
@@ -50,21 +53,28 @@ struct vcpu *this_vcpu(void)
     return hw_gs_self();
 }
 
-static void set_gate(unsigned vector, const void *entry, uint8_t ist)
+static void set_gate(struct gate *g, const void *entry, uint8_t ist)
 {
     uint64_t a = (uintptr_t)entry;
 
-    idt[vector] = (struct gate){
+    *g = (struct gate){
         .low = (uint16_t)a, .mid = (uint16_t)(a >> 16), .high = (uint32_t)(a >> 32),
         .sel = SEL_CODE, .ist = ist, .type = 0x8e,
     };
 }
 
+/*
+ * In drain_idt no gate switches stacks: an interrupt with the vector of the NMI doesn't block NMIs,
+ * and one that came then would overwrite its frame.
+ */
 static void build_idt(void)
 {
     for (unsigned i = 0; i < 256; i++) {
         uint8_t ist = i == EXC_NMI ? IST_NMI : i == EXC_MC ? IST_MC : i == EXC_DF ? IST_DF : 0;
-        set_gate(i, i < 32 ? trap_entries + 16 * i : trap_spurious, ist);
+        bool real = i == EXC_NMI || i == EXC_MC;
+
+        set_gate(&idt[i], i < 32 ? trap_entries + 16 * i : trap_spurious, ist);
+        set_gate(&drain_idt[i], real ? trap_entries + 16 * i : trap_spurious, 0);
     }
 }
 
@@ -95,7 +105,6 @@ void cpu_load(struct vcpu *v, uint64_t stacks)
     }
     build_gdt(t, stacks);
     const struct hw_table gdtr = { sizeof(t->gdt) - 1, (uintptr_t)t->gdt };
-    const struct hw_table idtr = { sizeof(idt) - 1, (uintptr_t)idt };
     hw_lgdt(&gdtr);
     hw_load_segments(SEL_CODE, SEL_DATA);
     hw_lidt(&idtr);
@@ -112,6 +121,22 @@ void cpu_load(struct vcpu *v, uint64_t stacks)
     }
     hw_write_cr4(cr4);
     hw_write_cr0((hw_read_cr0() | CR0_WP | CR0_NE | CR0_MP) & ~(CR0_EM | CR0_TS | CR0_CD | CR0_NW));
+}
+
+void cpu_take_interrupts(void)
+{
+    struct vcpu *v = this_vcpu();
+    uint64_t status = 0;
+
+    v->draining = true;
+    hw_interrupt_window(&drain_idtr, &idtr);
+    v->draining = false;
+    /* Only a machine check sets MCIP (SDM vol. 3, 16.3.1.2); the guest can't. */
+    if (v->drained_mc && hw_rdmsr_safe(MSR_IA32_MCG_STATUS, &status)
+        && (status & MCG_STATUS_MCIP)) {
+        panic("machine check in the core");
+    }
+    v->drained_mc = false;
 }
 
 /* A fault at an instruction of the fixup table goes on at its fixup address. */
@@ -152,6 +177,10 @@ void trap_handle(struct trap_frame *f)
     if (f->vector == EXC_NMI) {
         atomic_fetch_add_explicit(&this_vcpu()->nmis_seen, 1, memory_order_relaxed);
         leave_window(f);
+        return;
+    }
+    if (f->vector == EXC_MC && this_vcpu()->draining) {
+        this_vcpu()->drained_mc = true;
         return;
     }
     if (f->vector == EXC_GP && fix_up(f)) {

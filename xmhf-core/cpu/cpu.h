@@ -20,6 +20,14 @@ struct trap_frame {
  * `stacks` as host_map_stacks returned. */
 void cpu_load(struct vcpu *v, uint64_t stacks);
 
+/*
+ * Interrupts that are pending are taken on this CPU and come to nothing, whatever their vector:
+ * the APIC gives out 16 to 255 (SDM vol. 3, 11.5.2), a PIC any. Meanwhile an IDT of its own is
+ * loaded in which none of them means an exception; none can arise in that window but an NMI,
+ * which counts as always, and a machine check, which its MSR tells from an interrupt.
+ */
+void cpu_take_interrupts(void);
+
 /* The vCPU of the CPU we run on (GS base). */
 struct vcpu *this_vcpu(void);
 

@@ -95,6 +95,8 @@ static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
         return ipi_guest_x2apic(v, value);
     case MSR_IA32_XSS:
         return value == 0;
+    case MSR_IA32_MCG_STATUS:
+        return value == 0 && hw_wrmsr_safe(index, value);
     case MSR_IA32_BNDCFGS: /* branches without BND empty BND0-3 (SDM vol. 1, E.5.3) */
         return value == 0 && hw_wrmsr_safe(index, value);
     case MSR_IA32_MISC_ENABLE:

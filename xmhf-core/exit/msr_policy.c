@@ -43,7 +43,10 @@ const struct msr_rule msr_rules[] = {
       "Linux writes at boot" },
     { 0x150, 0x150, HARDWARE, DENY, "overclocking mailbox: voltages, so faults in PALs" },
     { 0x174, 0x176, PASS, PASS, "IA32_SYSENTER_*: switched with the guest by VMSAVE/VMCS" },
-    { 0x179, 0x17b, HARDWARE, HARDWARE, "IA32_MCG_CAP, STATUS, CTL: Linux' machine-check set-up" },
+    { 0x179, 0x179, HARDWARE, DENY, "IA32_MCG_CAP: read-only" },
+    { 0x17a, 0x17a, HARDWARE, SPECIAL, "IA32_MCG_STATUS: only 0; what tells a machine check "
+      "from an interrupt is set by the CPU alone" },
+    { 0x17b, 0x17b, HARDWARE, HARDWARE, "IA32_MCG_CTL: Linux' machine-check set-up" },
     { 0x186, 0x18d, HARDWARE, SPECIAL, "IA32_PERFEVTSELx: performance counters of this thread" },
     { 0x199, 0x19c, HARDWARE, HARDWARE, "IA32_PERF_CTL, CLOCK_MODULATION, THERM_*: power" },
     { 0x1a0, 0x1a0, SPECIAL, SPECIAL, "IA32_MISC_ENABLE: not XD_DISABLE (our own tables use "

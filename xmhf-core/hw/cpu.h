@@ -60,8 +60,13 @@ static inline _Noreturn void hw_switch_stack(uint64_t stack, void (*fn)(void *),
     __builtin_unreachable();
 }
 
-/* Pending interrupts are taken here. */
-static inline void hw_interrupt_window(void) { __asm__ volatile("sti; nop; nop; cli" ::: "memory"); }
+/* Pending interrupts are taken here, by the IDT `meanwhile`; nothing in it can fault. */
+static inline void hw_interrupt_window(const struct hw_table *meanwhile,
+                                       const struct hw_table *normal)
+{
+    __asm__ volatile("lidt %0; sti; nop; nop; cli; lidt %1" :: "m"(*meanwhile), "m"(*normal)
+                     : "memory");
+}
 
 /* void hw_park_svm(wake): hw/entry.S */
 void hw_park_svm(const void *wake);

@@ -180,7 +180,7 @@ static void take_interrupts(struct vcpu *v)
 {
     (void)v;
     hw_stgi();
-    hw_interrupt_window();
+    cpu_take_interrupts();
     hw_clgi();
 }
 

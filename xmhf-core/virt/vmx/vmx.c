@@ -322,7 +322,7 @@ static bool traps_icr(void)
 static void take_interrupts(struct vcpu *v)
 {
     (void)v;
-    hw_interrupt_window();
+    cpu_take_interrupts();
 }
 
 /* The next entry waits for a SIPI in the hardware, and its arrival exits. SIPIs that reach a

@@ -7,11 +7,17 @@
 
 struct hw_table { uint16_t limit; uint64_t base; } __attribute__((packed));
 
+void hw_lgdt(const struct hw_table *t);
+void hw_lidt(const struct hw_table *t);
+void hw_ltr(uint16_t sel);
+void hw_lldt(uint16_t sel);
+void hw_load_segments(uint16_t code, uint16_t data);
+void *hw_gs_self(void);
 void hw_sgdt(struct hw_table *t);
 void hw_sidt(struct hw_table *t);
 void hw_clgi(void);
 void hw_stgi(void);
-void hw_interrupt_window(void);
+void hw_interrupt_window(const struct hw_table *meanwhile, const struct hw_table *normal);
 void hw_park_svm(const void *wake);
 void hw_iret(void);
 
