@@ -117,6 +117,7 @@ void crash_write(void)
             memcpy(to, &record, sizeof(record));
         }
     }
+    hw_wbinvd(); /* before the slow printing: someone may press the reset button */
     crash_print(&record);
 }
 

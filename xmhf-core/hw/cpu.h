@@ -68,6 +68,9 @@ static inline void hw_interrupt_window(const struct hw_table *meanwhile,
                      : "memory");
 }
 
+/* A stopped CPU's end, interrupts off; it touches no memory but `*wiped`, a lock-free bool. */
+_Noreturn void hw_stop(const void *wiped);
+
 /* void hw_park_svm(wake): hw/entry.S */
 void hw_park_svm(const void *wake);
 

@@ -126,4 +126,17 @@ park_window_end:
     clgi
 3:  ret
 
+    /*
+     * void hw_stop(const atomic_bool *wiped): the stack is being wiped meanwhile, so nothing is
+     * on it. Sleeping waits until that is over: an NMI then finds its own stack as it leaves it.
+     */
+    .globl hw_stop
+hw_stop:
+    cli
+1:  pause
+    cmpb $0, (%rdi)
+    je 1b
+2:  hlt
+    jmp 2b
+
     .section .note.GNU-stack, "", @progbits

@@ -45,13 +45,14 @@ void stop_other_cpus(void)
     }
 }
 
+static atomic_bool wiped; /* nothing secret is left in memory */
+
 void stop_self(void)
 {
+    /* A reset drops what only this CPU's caches hold (SDM vol. 3, table 10-1; APM vol. 2, 7.6.2). */
+    hw_wbinvd();
     atomic_store(&this_vcpu()->stopped, true);
-    for (;;) {
-        hw_cli();
-        hw_hlt();
-    }
+    hw_stop(&wiped);
 }
 
 void stop_wipe(void)
@@ -71,12 +72,15 @@ void stop_wipe(void)
             host_wipe_stacks(i, align_down(hw_rsp(), 8));
         }
     }
+    hw_wbinvd(); /* zeros that stay in the caches are gone after a reset, and the old words back */
+    atomic_store(&wiped, true);
 }
 
 void stop_reset(void)
 {
     static const struct hw_table none = { 0, 0 };
 
+    hw_wbinvd(); /* whatever was written since the wipe, the crash record too */
     hw_out8(0xcf9, 0x02); /* "full reset" wanted, then the edge */
     hw_out8(0xcf9, 0x06);
     for (unsigned i = 0; i < 100000; i++) {

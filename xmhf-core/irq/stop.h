@@ -7,11 +7,13 @@
 
 /* Ask all other CPUs to stop for good and wait, bounded, until they have. */
 void stop_other_cpus(void);
-/* Called by a CPU that finds REQ_STOP: never returns. */
+/* Called by a CPU that finds REQ_STOP: writes its caches back, says that it has stopped, and never
+ * returns. */
 _Noreturn void stop_self(void);
-/* Zero every PAL page and the hypapp's keys. All other CPUs are stopped. */
+/* Zero every PAL page and the hypapp's keys, in memory and not in the caches only. All other CPUs
+ * are stopped. */
 void stop_wipe(void);
-/* Reset the machine now: CF9, then 0x64, then a triple fault. */
+/* Write the caches back and reset the machine now: CF9, then 0x64, then a triple fault. */
 _Noreturn void stop_reset(void);
 /* The three together, with a log line that tells `why`. */
 _Noreturn void stop_and_reset(const char *why);

@@ -242,7 +242,8 @@ void hw_fxrstor(const void *area)
 static void out(uint16_t port, uint8_t size, uint32_t value)
 {
     if (machine.out_count < MACHINE_LOG_MAX) {
-        machine.out[machine.out_count] = (struct machine_out){ port, size, value };
+        machine.out[machine.out_count] = (struct machine_out){ port, size, value,
+                                                                  machine.wbinvds };
     }
     machine.out_count++;
 }
@@ -259,7 +260,15 @@ void hw_mmio_write32(volatile void *p, uint32_t v) { *(volatile uint32_t *)p = v
 void hw_pause(void) { }
 void hw_cli(void) { }
 void hw_sti(void) { }
-void hw_wbinvd(void) { }
+
+void hw_wbinvd(void)
+{
+    if (machine.on_wbinvd != NULL) {
+        machine.on_wbinvd();
+    }
+    machine.wbinvds++;
+}
+
 void hw_hlt(void) { machine.halts++; }
 uint64_t hw_rdtsc(void) { return machine.tsc += 100; }
 

@@ -17,7 +17,12 @@
 
 struct machine_cpuid { uint32_t leaf, sub; struct cpuid_regs r; };
 struct machine_msr { uint32_t index; uint64_t value; };
-struct machine_out { uint16_t port; uint8_t size; uint32_t value; };
+struct machine_out {
+    uint16_t port;
+    uint8_t size;
+    uint32_t value;
+    unsigned wbinvds;                /* caches were written back so often before */
+};
 
 struct machine {
     bool intel;                      /* leaves out of range show the highest basic leaf */
@@ -36,7 +41,8 @@ struct machine {
     struct machine_out out[MACHINE_LOG_MAX];
     bool no_faults;                  /* an MSR access that faults fails the test, guarded or not */
     uint32_t may_fault;              /* but for this one, guarded */
-    unsigned halts, invlpgs, cr3_loads;
+    unsigned halts, invlpgs, cr3_loads, wbinvds;
+    void (*on_wbinvd)(void);         /* called before it counts, if set */
 };
 
 extern struct machine machine;

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* The order in which the machine ends: others stopped, wiped, caches written back, then the port. */
+#include "unit.h"
+
+#include "fake/machine.h"
+#include <cpu/cpu.h>
+#include <debug/crash.h>
+#include <debug/log.h>
+#include <debug/log_state.h>
+#include <exit/dispatch.h>
+#include <exit/io_policy.h>
+#include <guest/ipi.h>
+#include <hw/apic.h>
+#include <hw/cpu.h>
+#include <hypapp/hypapp.h>
+#include <init/main.h>
+#include <init/options.h>
+#include <irq/stop.h>
+#include <mm/host_map.h>
+#include <mm/pool.h>
+
+#define PM1 0x604
+#define RESET_REG 0xb2
+
+static struct vcpu cpus[2];
+static jmp_buf ended;
+static unsigned wipes, wiped_at, records, record_at, stacks_wiped;
+
+struct vcpu *vcpus[CPU_MAX] = { &cpus[0], &cpus[1] };
+unsigned vcpu_count = 2;
+const struct virt_ops *virt;
+static struct vcpu *me = &cpus[0];
+atomic_bool log_waiting;
+
+/* --- the machine's end ------------------------------------------------------------- */
+
+void hw_lidt(const struct hw_table *t) { (void)t; }
+void hw_trap(void) { longjmp(ended, 1); }
+uint64_t hw_rsp(void) { return 0; }
+_Noreturn void hw_stop(const void *wiped) { (void)wiped; longjmp(ended, 2); }
+
+struct vcpu *this_vcpu(void) { return me; }
+
+/* The other CPU obeys at once. */
+void apic_send_nmi(uint32_t apic_id)
+{
+    (void)apic_id;
+    assert_int_equal(wipes, 0);
+    atomic_store(&cpus[1].stopped, true);
+}
+
+void pool_wipe(void)
+{
+    assert_true(atomic_load(&cpus[1].stopped));
+    wipes++;
+    wiped_at = machine.wbinvds;
+}
+
+void host_wipe_stacks(unsigned cpu, uint64_t rsp)
+{
+    (void)cpu;
+    (void)rsp;
+    stacks_wiped++;
+    wiped_at = machine.wbinvds;
+}
+
+static void app_wipe(void) { wiped_at = machine.wbinvds; }
+const struct hypapp hypapp = { .name = "test", .wipe = app_wipe };
+
+/* --- what is not asked for here ------------------------------------------------------ */
+
+void crash_collect(const char *text, const struct trap_frame *trap, uint64_t rip, uint64_t rsp)
+{
+    (void)text, (void)trap, (void)rip, (void)rsp;
+    assert_int_equal(wipes, 0);
+}
+
+void crash_write(void)
+{
+    assert_int_equal(wipes, 1);
+    records++;
+    record_at = machine.wbinvds;
+}
+
+void log_line(const char *fmt, ...) { (void)fmt; }
+void log_break_lock(void) { }
+void log_drain(void) { }
+const struct options *core_options(void) { return NULL; }
+void hyp_inject_gp(struct vcpu *v) { (void)v; fail(); }
+void hyp_inject_ud(struct vcpu *v) { (void)v; fail(); }
+void ipi_take_signals(struct vcpu *v) { (void)v; }
+void exit_skip(struct vcpu *v, unsigned len) { v->regs.rip += len; }
+#define OTHER(name) void name(struct vcpu *v, const struct exit *e) { (void)v; (void)e; fail(); }
+OTHER(exit_cpuid) OTHER(exit_rdmsr) OTHER(exit_wrmsr) OTHER(exit_nested_fault) OTHER(exit_hypercall)
+OTHER(exit_exception) OTHER(exit_cr_write) OTHER(exit_xsetbv)
+void exit_nmi(struct vcpu *v) { (void)v; }
+void exit_nmi_window(struct vcpu *v) { (void)v; }
+
+/* --- the tests ------------------------------------------------------------------------ */
+
+static int setup(void **state)
+{
+    struct acpi_info acpi = { .pm1a_cnt = PM1, .has_reset_reg = true, .reset_space = 1,
+                              .reset_addr = RESET_REG, .reset_value = 7, .sleep_known = 1u << 5 };
+
+    (void)state;
+    machine_reset(0);
+    memset(cpus, 0, sizeof(cpus));
+    atomic_store(&cpus[0].online, true);
+    atomic_store(&cpus[1].online, true);
+    cpus[1].index = 1;
+    me = &cpus[0];
+    wipes = wiped_at = records = record_at = stacks_wiped = 0;
+    io_policy_init(&acpi);
+    return 0;
+}
+
+/* Every OUT since `first` came when the caches had been written back after the last wipe, and
+ * the last ones are the reset. */
+static void check_end(unsigned first, unsigned ways)
+{
+    assert_int_equal(wipes, ways);
+    assert_true(machine.out_count > first);
+    for (unsigned i = first; i < machine.out_count; i++) {
+        assert_true(machine.out[i].wbinvds > wiped_at);
+        assert_true(records == 0 || machine.out[i].wbinvds > record_at);
+    }
+    assert_int_equal(machine.out[machine.out_count - 1].port, 0x64);
+}
+
+static void write_port(uint16_t port, uint8_t size, uint32_t value)
+{
+    struct exit e = { .kind = EXIT_IO, .insn_len = 1, .io = { .port = port, .size = size } };
+
+    cpus[0].regs.gpr[GPR_RAX] = value;
+    if (setjmp(ended) == 0) {
+        exit_dispatch(&cpus[0], &e);
+        fail_msg("port %#x: still running", port);
+    }
+    check_end(0, 1);
+    assert_int_equal(machine.out[0].port, port);
+    assert_int_equal(machine.out[0].value, value);
+}
+
+static void a_port_resets_after_the_wipe_is_in_memory(void **state)
+{
+    static const struct { uint16_t port; uint8_t size; uint32_t value; } ways[] = {
+        { 0x64, 1, 0xfe }, { 0x92, 1, 0x03 }, { 0xcf9, 1, 0x06 }, { 0xcf9, 1, 0x0e },
+        { RESET_REG, 1, 7 }, { PM1, 2, 0x2000 },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        setup(state);
+        write_port(ways[i].port, ways[i].size, ways[i].value);
+    }
+}
+
+static void a_triple_fault_too(void **state)
+{
+    const struct exit ends[] = { { .kind = EXIT_SHUTDOWN }, { .kind = EXIT_ENTRY_FAILED } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        setup(state);
+        if (setjmp(ended) == 0) {
+            exit_dispatch(&cpus[0], &ends[i]);
+            fail();
+        }
+        check_end(0, 1);
+        assert_int_equal(stacks_wiped, 2);
+    }
+}
+
+/* A panic's record is written behind the wipe and is in memory too. One that faults on its way
+ * wipes again, or at least resets. */
+static void a_panic_too(void **state)
+{
+    (void)state;
+    if (setjmp(ended) == 0) {
+        panic("first");
+    }
+    check_end(0, 1);
+    assert_int_equal(records, 1);
+    volatile unsigned first = machine.out_count;
+    if (setjmp(ended) == 0) {
+        panic("second");
+    }
+    check_end(first, 2);
+    first = machine.out_count;
+    if (setjmp(ended) == 0) {
+        panic("third");
+    }
+    check_end(first, 2);
+}
+
+static void not_yet_stopped(void)
+{
+    assert_false(atomic_load(&cpus[1].stopped));
+}
+
+/* A CPU that stops has written its own caches back before it says so. */
+static void a_stopping_cpu_too(void **state)
+{
+    (void)state;
+    me = &cpus[1];
+    machine.on_wbinvd = not_yet_stopped;
+    int how = setjmp(ended);
+    if (how == 0) {
+        stop_self();
+    }
+    assert_int_equal(how, 2);
+    assert_int_equal(machine.wbinvds, 1);
+    assert_true(atomic_load(&cpus[1].stopped));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_port_resets_after_the_wipe_is_in_memory, setup),
+        cmocka_unit_test_setup(a_triple_fault_too, setup),
+        cmocka_unit_test_setup(a_panic_too, setup),
+        cmocka_unit_test_setup(a_stopping_cpu_too, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
