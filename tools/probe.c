@@ -179,7 +179,7 @@ static bool read_cpu(struct vector *v, unsigned cpu)
         complain("can't run on CPU %u: %s", cpu, strerror(errno));
         return false;
     }
-    memset(v, 0, sizeof(*v));
+    vector_clear(v);
     read_cpuid(v);
     return read_msrs(v, cpu);
 }
@@ -217,6 +217,7 @@ static void write_head(FILE *f, const struct vector *v, unsigned cpus)
             (one.eax >> 4 & 15) | (one.eax >> 12 & 0xf0), one.eax & 15);
     fprintf(f, "# source: probe, logical CPU 0 of %u\n", cpus);
     fprintf(f, "# complete: yes (MSRs 480..493)\n");
+    fprintf(f, "# boot: %s\n", v->efi ? "EFI" : "BIOS");
 }
 
 static void write_cpu(FILE *f, const struct vector *v)
@@ -334,7 +335,8 @@ static unsigned e820_type(const char *text)
     return 2;
 }
 
-static void write_e820(FILE *f)
+/* Read the firmware's map as this kernel has kept it. */
+static void read_e820(struct vector *v)
 {
     for (unsigned i = 0;; i++) {
         char path[80], start[32], end[32], type[64];
@@ -345,14 +347,22 @@ static void write_e820(FILE *f)
         slurp(path, end, sizeof(end));
         snprintf(path, sizeof(path), "/sys/firmware/memmap/%u/type", i);
         slurp(path, type, sizeof(type));
-        if (!start[0] || !end[0]) {
-            if (i == 0) {
-                fprintf(f, "# e820: this kernel has no /sys/firmware/memmap\n");
-            }
+        if (!start[0] || !end[0]
+            || !vector_add_mem(v, strtoull(start, NULL, 16), strtoull(end, NULL, 16), e820_type(type))) {
             return;
         }
-        fprintf(f, "e820 %llx %llx %u\n", strtoull(start, NULL, 16), strtoull(end, NULL, 16),
-                e820_type(type));
+    }
+}
+
+static void write_e820(FILE *f, const struct vector *v)
+{
+    if (v->mems == 0) {
+        fprintf(f, "# e820: this kernel has no /sys/firmware/memmap\n");
+    }
+    for (unsigned i = 0; i < v->mems; i++) {
+        const struct boot_mem *m = &v->mem[i];
+        fprintf(f, "e820 %llx %llx %u\n", (unsigned long long)m->start,
+                (unsigned long long)(m->start + m->size - 1), m->type);
     }
 }
 
@@ -419,7 +429,7 @@ static bool write_machine(FILE *f, const struct vector *v, unsigned cpus)
     write_head(f, v, cpus);
     write_cpu(f, v);
     write_mtrrs(f, v);
-    write_e820(f);
+    write_e820(f, v);
     write_efi_rsdp(f);
     if (write_acpi(f) == 0) {
         write_acpi_names(f);
@@ -467,6 +477,8 @@ static int probe(const char *path)
     if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || !read_cpu(&boot, 0)) {
         return TROUBLE;
     }
+    read_e820(&boot);
+    boot.efi = access("/sys/firmware/efi", F_OK) == 0;
     FILE *f = path ? fopen(path, "w") : stdout;
     if (!f || !write_machine(f, &boot, (unsigned)CPU_COUNT(&allowed)) || (path && fclose(f) != 0)) {
         complain("can't write %s: %s", path ? path : "standard output", strerror(errno));
@@ -495,9 +507,10 @@ static int check_file(const char *path, bool name_it)
         return TROUBLE;
     }
     fclose(f);
-    unsigned line = vector_parse(&v, data, n);
+    const char *why;
+    unsigned line = vector_parse(&v, data, n, &why);
     if (line) {
-        complain("%s:%u: this is not a line of a machine's record", path, line);
+        complain("%s:%u: this is not a line of a machine's record: %s", path, line, why);
         return TROUBLE;
     }
     enum judgement j = vector_judge(&v, text, sizeof(text));

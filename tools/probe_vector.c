@@ -17,6 +17,12 @@ static const char *assumed;        /* an MSR that is taken to be as it should */
 
 /* --- the data ------------------------------------------------------------------------ */
 
+void vector_clear(struct vector *v)
+{
+    v->cpuids = v->msrs = v->mems = 0;
+    v->efi = false;
+}
+
 bool vector_add_cpuid(struct vector *v, uint32_t leaf, uint32_t sub, const struct cpuid_regs *r)
 {
     if (v->cpuids == VECTOR_CPUID_MAX) {
@@ -35,7 +41,16 @@ bool vector_add_msr(struct vector *v, uint32_t index, bool absent, uint64_t valu
     return true;
 }
 
-static const struct vector_cpuid *find_cpuid(const struct vector *v, uint32_t leaf, uint32_t sub)
+bool vector_add_mem(struct vector *v, uint64_t start, uint64_t last, uint32_t type)
+{
+    if (v->mems == VECTOR_MEM_MAX) {
+        return false;
+    }
+    v->mem[v->mems++] = (struct boot_mem){ .start = start, .size = last - start + 1, .type = type };
+    return true;
+}
+
+const struct vector_cpuid *vector_find_cpuid(const struct vector *v, uint32_t leaf, uint32_t sub)
 {
     for (unsigned i = 0; i < v->cpuids; i++) {
         if (v->cpuid[i].leaf == leaf && v->cpuid[i].sub == sub) {
@@ -47,12 +62,12 @@ static const struct vector_cpuid *find_cpuid(const struct vector *v, uint32_t le
 
 struct cpuid_regs vector_cpuid(const struct vector *v, uint32_t leaf, uint32_t sub)
 {
-    const struct vector_cpuid *c = find_cpuid(v, leaf, sub);
+    const struct vector_cpuid *c = vector_find_cpuid(v, leaf, sub);
 
     return c ? c->r : (struct cpuid_regs){ 0, 0, 0, 0 };
 }
 
-static const struct vector_msr *find_msr(const struct vector *v, uint32_t index)
+const struct vector_msr *vector_find_msr(const struct vector *v, uint32_t index)
 {
     for (unsigned i = 0; i < v->msrs; i++) {
         if (v->msr[i].index == index) {
@@ -60,54 +75,6 @@ static const struct vector_msr *find_msr(const struct vector *v, uint32_t index)
         }
     }
     return NULL;
-}
-
-/* --- text ----------------------------------------------------------------------------- */
-
-static bool parse_line(struct vector *v, const char *line)
-{
-    static const char *const others[] = { "#", "e820 ", "mtrr ", "acpi " };
-    unsigned long long value;
-    struct cpuid_regs r;
-    uint32_t leaf, sub;
-
-    if (sscanf(line, "cpuid %8x %8x %8x %8x %8x %8x", &leaf, &sub, &r.eax, &r.ebx, &r.ecx,
-               &r.edx) == 6) {
-        return vector_add_cpuid(v, leaf, sub, &r);
-    }
-    if (sscanf(line, "msr %8x %16llx", &leaf, &value) == 2) {
-        return vector_add_msr(v, leaf, false, value);
-    }
-    if (sscanf(line, "absent %8x", &leaf) == 1) {
-        return vector_add_msr(v, leaf, true, 0);
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-        if (strncmp(line, others[i], strlen(others[i])) == 0) {
-            return true;
-        }
-    }
-    return line[strspn(line, " \t\r")] == 0;
-}
-
-unsigned vector_parse(struct vector *v, const char *text, size_t size)
-{
-    unsigned number = 0;
-
-    v->cpuids = v->msrs = 0;
-    for (size_t at = 0; at < size;) {
-        const char *end = memchr(text + at, '\n', size - at);
-        size_t n = end ? (size_t)(end - text) - at : size - at;
-        char line[512];
-
-        snprintf(line, sizeof(line), "%.*s", n < sizeof(line) ? (int)n : (int)sizeof(line) - 1,
-                 text + at);
-        number++;
-        if (!parse_line(v, line)) {
-            return number;
-        }
-        at += n + 1;
-    }
-    return 0;
 }
 
 /* --- what the rules read ---------------------------------------------------------------- */
@@ -125,13 +92,13 @@ static void __attribute__((format(printf, 1, 2))) lacks_record(const char *fmt, 
 
 struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t sub)
 {
-    const struct vector_cpuid *c = find_cpuid(now, leaf, sub);
+    const struct vector_cpuid *c = vector_find_cpuid(now, leaf, sub);
     struct cpuid_regs r = { 0, 0, 0, 0 };
 
     if (c) {
         return c->r;
     }
-    if (leaf == CPUID_FEATURES && find_msr(now, MSR_IA32_VMX_BASIC)) {
+    if (leaf == CPUID_FEATURES && vector_find_msr(now, MSR_IA32_VMX_BASIC)) {
         r.ecx = CPUID_1_ECX_VMX; /* a record of MSRs alone */
     } else {
         lacks_record("CPUID leaf %x", leaf);
@@ -142,7 +109,7 @@ struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t sub)
 /* Whether firmware has switched the feature off is often not in a dump, and can be changed. */
 bool hw_rdmsr_safe(uint32_t msr, uint64_t *value)
 {
-    const struct vector_msr *m = find_msr(now, msr);
+    const struct vector_msr *m = vector_find_msr(now, msr);
 
     if (m) {
         *value = m->value;
@@ -207,7 +174,7 @@ static enum judgement say_lacks(const char *missing, char *out, size_t size)
 
 /* As init/main.c chooses: SVM first. What is said to be missing is of the vendor's feature that
  * CPUID shows. */
-enum judgement vector_judge(const struct vector *v, char *out, size_t size)
+static enum judgement judge_cpu(const struct vector *v, char *out, size_t size)
 {
     read_from(v);
     const char *svm = svm_missing();
@@ -229,13 +196,32 @@ enum judgement vector_judge(const struct vector *v, char *out, size_t size)
     return say_lacks("both VMX (CPUID 1:ECX[5]) and SVM (CPUID 8000_0001:ECX[2])", out, size);
 }
 
+enum judgement vector_judge(const struct vector *v, char *out, size_t size)
+{
+    enum judgement j = judge_cpu(v, out, size);
+    const char *missing = vector_map_lacks(v);
+
+    if (j == LACKS) {
+        return j;
+    }
+    if (!missing && v->efi) {
+        missing = "a start by BIOS (this machine was started by UEFI, which isn't supported; start it "
+                  "by BIOS or CSM)";
+    }
+    if (missing) {
+        snprintf(out, size, "would not run: missing %s", missing);
+        return LACKS;
+    }
+    return j;
+}
+
 /* The boot CPU's controls must work everywhere: cores of one machine may differ. */
 enum judgement vector_judge_other(const struct vector *boot, const struct vector *v, char *out,
                                   size_t size)
 {
     struct vmx_controls os, sandbox;
     struct vmx_caps first, caps;
-    enum judgement j = vector_judge(v, out, size);
+    enum judgement j = judge_cpu(v, out, size);
 
     read_from(boot);
     if (j != RUNS || !svm_missing()) {

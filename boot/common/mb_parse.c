@@ -112,22 +112,12 @@ static void forget(struct boot_info *bi)
     bi->cmdline[0] = '\0';
 }
 
-/* A full map is sanitized, which may make room, before it is refused. */
 static int add_mem(struct boot_info *bi, const struct mem_entry *e, const char **why)
 {
-    struct boot_mem *m;
+    struct boot_mem m = { .start = e->start, .size = e->size, .type = e->type };
 
-    if (bi->mem_count == BOOT_MEM_MAX) {
-        int n = e820_sanitize(bi->mem, bi->mem_count, BOOT_MEM_MAX);
-
-        if (n < 0 || n == BOOT_MEM_MAX) {
-            return fail(why, "the memory map has too many entries");
-        }
-        bi->mem_count = (uint32_t)n;
-    }
-    m = &bi->mem[bi->mem_count++];
-    *m = (struct boot_mem){ .start = e->start, .size = e->size, .type = e->type };
-    return 0;
+    return e820_add(bi->mem, &bi->mem_count, &m) ? 0
+        : fail(why, "the memory map has too many entries");
 }
 
 static int finish_mem(struct boot_info *bi, const char **why)

@@ -8,6 +8,12 @@
 #define CORE_IMAGE_MAGIC 0x45524f4346484d58ULL /* "XMHFCORE" */
 #define CORE_VA          0xffffffff80000000ULL /* xmhf-core/core.lds says the same */
 
+/* Where boot/boot.lds puts the boot stage, and what it and the core may take; the linker scripts
+ * say the same. */
+#define BOOT_STAGE_START MIB(2)
+#define BOOT_STAGE_MAX   MIB(1)
+#define CORE_MEM_MAX     MIB(1)
+
 struct core_image {
     uint64_t magic;
     uint64_t file_size;  /* bytes in core.bin */

@@ -119,6 +119,20 @@ int e820_sanitize(struct boot_mem *map, unsigned count, unsigned max)
     return rebuild(map, count, max, &(struct boot_mem){ 0 });
 }
 
+bool e820_add(struct boot_mem *map, uint32_t *count, const struct boot_mem *entry)
+{
+    if (*count == BOOT_MEM_MAX) {
+        int n = e820_sanitize(map, *count, BOOT_MEM_MAX);
+
+        if (n < 0 || n == BOOT_MEM_MAX) {
+            return false;
+        }
+        *count = (uint32_t)n;
+    }
+    map[(*count)++] = *entry;
+    return true;
+}
+
 int e820_reserve(struct boot_mem *map, unsigned count, unsigned max, uint64_t start,
                  uint64_t size)
 {

@@ -2,7 +2,7 @@
 /*
  * Memory maps: cleaning the firmware's, finding room in it, and carving a range out.
  * Works on struct boot_mem arrays of at most BOOT_MEM_MAX entries; pure. All but
- * e820_sanitize and e820_reserve expect a sanitized map.
+ * e820_sanitize, e820_add and e820_reserve expect a sanitized map.
  */
 #ifndef XMHF_UTIL_E820_H
 #define XMHF_UTIL_E820_H
@@ -16,6 +16,10 @@
  * the result would exceed `max` entries (then the map is as it was).
  */
 int e820_sanitize(struct boot_mem *map, unsigned count, unsigned max);
+
+/* Add `entry` to the `*count` entries of `map`, which has room for BOOT_MEM_MAX: a full map is
+ * sanitized, which may make room. False if that makes none; the map is as it was. */
+bool e820_add(struct boot_mem *map, uint32_t *count, const struct boot_mem *entry);
 
 /*
  * The highest address `at`, aligned to `align` (a power of two), with
