@@ -12,7 +12,7 @@
 static struct vcpu v;
 static unsigned faults, skips;
 
-static const struct virt_ops ops = { .name = "none" };
+static struct virt_ops ops = { .name = "none" };
 const struct virt_ops *virt = &ops;
 
 bool ipi_guest_x2apic(struct vcpu *cpu, uint64_t icr) { (void)cpu; (void)icr; return true; }
@@ -35,6 +35,17 @@ static bool wrmsr(uint32_t msr, uint64_t value)
     v.regs.gpr[GPR_RAX] = (uint32_t)value;
     v.regs.gpr[GPR_RDX] = value >> 32;
     exit_wrmsr(&v, &e);
+    assert_int_equal(faults + skips, 1);
+    return skips;
+}
+
+/* The guest's RDMSR; false: #GP. */
+static bool rdmsr_works(uint32_t msr)
+{
+    const struct exit e = { .kind = EXIT_RDMSR, .msr.index = msr };
+
+    faults = skips = 0;
+    exit_rdmsr(&v, &e);
     assert_int_equal(faults + skips, 1);
     return skips;
 }
@@ -78,10 +89,36 @@ static void no_counter_counts_the_other_thread(void **state)
     assert_int_equal(*machine_msr(MSR_IA32_FIXED_CTR_CTRL), 0xbbbb);
 }
 
+/* Where the CPU obeys IA32_MISC_ENABLE, no write may take NX or CPUID leaves from the core; where
+ * it doesn't, the MSR is what the CPU makes of it. */
+static void misc_enable(void **state)
+{
+    const uint64_t bad[] = { MISC_ENABLE_XD_DISABLE, MISC_ENABLE_LIMIT_CPUID, 0x400c51889 };
+    const uint64_t good = 0x850089;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        machine_reset(0);
+        for (unsigned obeyed = 0; obeyed < 2; obeyed++) {
+            ops.misc_enable = obeyed;
+            assert_false(wrmsr(MSR_IA32_MISC_ENABLE, bad[i])); /* no such register */
+            assert_int_equal(rdmsr_works(MSR_IA32_MISC_ENABLE), obeyed);
+        }
+        machine_set_msr(MSR_IA32_MISC_ENABLE, good);
+        assert_false(wrmsr(MSR_IA32_MISC_ENABLE, bad[i]));
+        assert_int_equal(*machine_msr(MSR_IA32_MISC_ENABLE), good);
+        assert_true(wrmsr(MSR_IA32_MISC_ENABLE, good | 1));
+        ops.misc_enable = false;
+        assert_true(wrmsr(MSR_IA32_MISC_ENABLE, bad[i]));
+        assert_int_equal(*machine_msr(MSR_IA32_MISC_ENABLE), bad[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(no_mpx_in_ring_0, setup),
+        cmocka_unit_test_setup(misc_enable, setup),
         cmocka_unit_test_setup(no_counter_counts_the_other_thread, setup),
     };
 

@@ -100,16 +100,11 @@ static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
     case MSR_IA32_BNDCFGS: /* branches without BND empty BND0-3 (SDM vol. 1, E.5.3) */
         return value == 0 && hw_wrmsr_safe(index, value);
     case MSR_IA32_MISC_ENABLE:
-        return !(value & (MISC_ENABLE_LIMIT_CPUID | MISC_ENABLE_XD_DISABLE))
+        return !(virt->misc_enable && (value & (MISC_ENABLE_LIMIT_CPUID | MISC_ENABLE_XD_DISABLE)))
             && hw_wrmsr_safe(index, value);
     default:
         return hw_wrmsr_safe(index, value);
     }
-}
-
-static bool is_intel(void)
-{
-    return hw_cpuid(CPUID_BASIC, 0).ebx == 0x756e6547; /* "Genu" */
 }
 
 static bool special_read(uint32_t index, uint64_t *value)
@@ -121,10 +116,10 @@ static bool special_read(uint32_t index, uint64_t *value)
         *value = FEATURE_CONTROL_LOCK | (ok ? *value & FEATURE_CONTROL_LMCE : 0);
         return ok;
     case MSR_IA32_MISC_ENABLE:
-        /* Every Intel CPU has it, and Linux reads it before it can take a fault; an
+        /* Every CPU with VMX has it, and Linux reads it before it can take a fault; an
          * emulator that lacks it wouldn't get through. */
         *value = ok ? *value : 0;
-        return ok || is_intel();
+        return ok || virt->misc_enable;
     default:
         return ok;
     }

@@ -49,8 +49,8 @@ const struct msr_rule msr_rules[] = {
     { 0x17b, 0x17b, HARDWARE, HARDWARE, "IA32_MCG_CTL: Linux' machine-check set-up" },
     { 0x186, 0x18d, HARDWARE, SPECIAL, "IA32_PERFEVTSELx: performance counters of this thread" },
     { 0x199, 0x19c, HARDWARE, HARDWARE, "IA32_PERF_CTL, CLOCK_MODULATION, THERM_*: power" },
-    { 0x1a0, 0x1a0, SPECIAL, SPECIAL, "IA32_MISC_ENABLE: not XD_DISABLE (our own tables use "
-      "NX), not LIMIT_CPUID" },
+    { 0x1a0, 0x1a0, SPECIAL, SPECIAL, "IA32_MISC_ENABLE: where the CPU obeys it not XD_DISABLE "
+      "(our own tables use NX), not LIMIT_CPUID" },
     { 0x1a2, 0x1a2, HARDWARE, HARDWARE, "TEMPERATURE_TARGET: thermal" },
     { 0x1a4, 0x1a4, HARDWARE, HARDWARE, "MISC_FEATURE_CONTROL: prefetchers" },
     { 0x1a6, 0x1a7, HARDWARE, HARDWARE, "OFFCORE_RSP: performance counters" },

@@ -350,6 +350,7 @@ static unsigned max_leaf_level(void)
 const struct virt_ops vmx_ops = {
     .name = "Intel VMX",
     .nested = &ept_format,
+    .misc_enable = true,
     .hypercall_insn = { 0x0f, 0x01, 0xc1 },
     .traps_icr = traps_icr,
     .probe = probe, .init = init, .cpu_init = cpu_init,
