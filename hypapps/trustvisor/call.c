@@ -146,6 +146,40 @@ void call_ready(struct tv_pal *pal)
     }
 }
 
+/* --- whose call ------------------------------------------------------------------ */
+
+/* Threads of a process differ in what their thread-local storage is found by: the base of FS or GS, of
+ * 32-bit code too. Those that have neither can't be told from each other. */
+struct thread { uint64_t fs, gs; };
+
+static struct thread thread_of(struct vcpu *v)
+{
+    struct segment fs, gs;
+
+    virt->get_segment(v, SEG_FS, &fs);
+    virt->get_segment(v, SEG_GS, &gs);
+    return (struct thread){ fs.base, gs.base };
+}
+
+/* Is one of the calls that were interrupted this thread's own? Then a signal handler makes another one,
+ * or it has jumped out of a handler: the thread that it would wait for is itself. */
+static bool waits_for_itself(struct vcpu *v, struct tv_pal *pal)
+{
+    const struct thread me = thread_of(v);
+    const bool known = (me.fs | me.gs) != 0;
+
+    for (uint32_t k = 0; known && k < pal->image.stacks; k++) {
+        struct tv_activation *act = tv_act(pal, k);
+        uint32_t state = atomic_load_explicit(&act->state, memory_order_acquire);
+        if ((state == ACT_INTERRUPTED || state == ACT_RETURNING) &&
+            atomic_load_explicit(&act->fs_base, memory_order_relaxed) == me.fs &&
+            atomic_load_explicit(&act->gs_base, memory_order_relaxed) == me.gs) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- the OS's thread, seen again after the sandbox ------------------------------ */
 
 /* Set all registers: RSP and RFLAGS as at the call, the token, all others zero. */
@@ -259,12 +293,15 @@ static void release(struct vcpu *v, struct tv_slot *s, struct tv_activation *act
 static void wait_for_token(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
                            enum tv_act_state state)
 {
+    const struct thread me = thread_of(v);
     uint64_t token[2];
 
     hyp_random(token, sizeof(token));
     token[0] += token[0] == 0; /* 0 means that no token is out */
     thread_waits(v, s->pal, act, token);
     act->token_high = token[1];
+    atomic_store_explicit(&act->fs_base, me.fs, memory_order_relaxed);
+    atomic_store_explicit(&act->gs_base, me.gs, memory_order_relaxed);
     this_cpu(v)->running = NULL;
     atomic_store_explicit(&act->state, state, memory_order_release);
     atomic_store_explicit(&act->token_low, token[0], memory_order_release);
@@ -416,6 +453,62 @@ static bool take_free(struct tv_activation *act)
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
+/* Return at once, as our interface tells that a call can't be made: the PAL lives on. */
+static enum hc_result return_busy(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+{
+    uint64_t *gpr = v->regs.gpr;
+    uint64_t to = 0;
+    struct gm_fault f;
+    enum marshal_answer m = marshal_return_address(s->pal, c, &v->regs, &to, &f);
+
+    if (m == MARSHAL_FAULT) {
+        registry_put(s);
+        return tv_fault(v, &f);
+    }
+    if (m != MARSHAL_OK) {
+        registry_put(s);
+        hyp_inject_gp(v);
+        return HC_SWITCHED;
+    }
+    gpr[GPR_RAX] = gpr[GPR_RDX] = 0;
+    gpr[GPR_RCX] = XMHF_STATUS_BUSY;
+    gpr[GPR_RSP] = tv_arg(v, c, GPR_RSP) + s->pal->image.word;
+    v->regs.rip = to;
+    v->regs.rflags &= ~RFLAGS_RF;
+    virt->clear_shadow(v);
+    registry_put(s);
+    return HC_SWITCHED;
+}
+
+/* No activation is free: the process waits, with interrupts open, unless nothing will come of it. */
+static enum hc_result all_taken(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+{
+    struct gm_fault f;
+
+    switch (stubs_check(s->pal, c, &f)) {
+    case STUBS_FAULT:
+        registry_put(s);
+        return tv_fault(v, &f);
+    case STUBS_GONE: /* who has the calls is no more */
+        death_collect(s);
+        registry_put(s);
+        death_reap(v, TV_ATOMIC_PAGES);
+        return HC_AGAIN;
+    default:
+        break;
+    }
+    if (!waits_for_itself(v, s->pal)) {
+        registry_put(s);
+        return HC_AGAIN;
+    }
+    if (s->pal->image.own) {
+        return return_busy(v, c, s);
+    }
+    registry_put(s);
+    hyp_inject_gp(v);
+    return HC_SWITCHED;
+}
+
 static enum hc_result stub_entry(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
                                  const struct tv_entry *entry)
 {
@@ -424,8 +517,7 @@ static enum hc_result stub_entry(struct vcpu *v, const struct hyp_caller *c, str
 
     while (!take_free(act)) {
         if (++k >= s->pal->image.stacks) {
-            registry_put(s); /* all are under way: wait, interrupts open */
-            return HC_AGAIN;
+            return all_taken(v, c, s);
         }
         act = tv_act(s->pal, k);
     }

@@ -352,6 +352,18 @@ static bool canonical(uint64_t va)
     return (uint64_t)((int64_t)(va << 16) >> 16) == va;
 }
 
+enum marshal_answer marshal_return_address(const struct tv_pal *pal, const struct hyp_caller *c,
+                                           const struct vcpu_regs *regs, uint64_t *to,
+                                           struct gm_fault *f)
+{
+    const uint64_t sp = pal->image.wide ? regs->gpr[GPR_RSP] : (uint32_t)regs->gpr[GPR_RSP];
+    enum gm_result r;
+
+    *to = 0;
+    r = tv_reaches(c, sp, pal->image.word, f) ? gm_read(c, gva(sp), to, pal->image.word, f) : GM_FAULT;
+    return r == GM_OK && !canonical(*to) ? MARSHAL_BAD_RETURN : answer_of(r);
+}
+
 enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
                                const struct hyp_caller *c, struct vcpu_regs *regs,
                                struct gm_fault *f)

@@ -84,6 +84,7 @@ struct tv_activation {
     struct tv_caller caller;
     uint64_t args[XMHF_PAL_PARAMS];   /* as the caller gave them */
     uint64_t result;                  /* RAX, in ACT_RETURNING */
+    _Atomic uint64_t fs_base, gs_base; /* of the thread that has the token: who it is */
     uint64_t interruptions;           /* of this call so far */
     uint64_t ticks;                   /* that it ran before the last interruption */
     uint64_t since;                   /* TSC when it ran again; both only with a budget */
@@ -295,6 +296,10 @@ enum marshal_answer { MARSHAL_OK, MARSHAL_FAULT, MARSHAL_NOT_RAM, MARSHAL_BAD_RE
 enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
                                const struct hyp_caller *c, struct vcpu_regs *regs,
                                struct gm_fault *f);
+/* The caller's return address at the entry stub: `*to`, with MARSHAL_OK. */
+enum marshal_answer marshal_return_address(const struct tv_pal *pal, const struct hyp_caller *c,
+                                           const struct vcpu_regs *regs, uint64_t *to,
+                                           struct gm_fault *f);
 /* Copy the data of POINTERs back, unless they are in only. May be repeated. */
 enum marshal_answer marshal_out(struct tv_pal *pal, const struct tv_activation *act,
                                 const struct hyp_caller *c, struct gm_fault *f);

@@ -167,6 +167,8 @@ const char *pal_death_text(uint64_t death)
 #define X(name, number, sentence) case number: return sentence;
     TV_DEATHS(X)
 #undef X
+    case XMHF_STATUS_BUSY:
+        return XMHF_BUSY_TEXT;
     default:
         return "unknown cause";
     }

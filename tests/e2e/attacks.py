@@ -108,15 +108,15 @@ def test_pal_starve(machines):
 
 
 def test_pal_turns(machines):
-    """A thread that waits for a PAL with one stack: timer, signals and others go on there."""
-    made, text = attack(machines, ["pal_turns"])
+    """Threads that wait for a PAL with one stack: timer, signals and others go on; none waits for itself."""
+    made, text = attack(machines, ["pal_turns", "pal_handler"])
     waited = re.search(r"on another CPU: while it waited (.*)", text)
     return f"{made} checks; on another CPU: {waited.group(1)}"
 
 
 def test_pal_turns_32(machines):
     """The same by 32-bit programs, on each kernel."""
-    made = sum(attack(machines, ["pal_turns32"], "--kernel", kernel)[0]
+    made = sum(attack(machines, ["pal_turns32", "pal_handler32"], "--kernel", kernel)[0]
                for kernel in ("amd64", "686-pae", "686"))
     return f"{made} checks"
 

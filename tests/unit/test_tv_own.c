@@ -537,6 +537,63 @@ static void test_two_stacks(void **state)
     expect_gone();
 }
 
+/* A thread whose calls take stacks calls again, from a signal handler: while one is free it gets that one,
+ * then its call returns at once and says so. */
+static void test_call_from_handler(void **state)
+{
+    struct vcpu_regs before;
+
+    (void)state;
+    layout(2);
+    assert_int_equal(reg(), TV_OK);
+    fake.fs_base = 0x7f0000001000;
+    for (unsigned k = 0; k < 2; k++) {
+        call_on(&v, ENTRY, 1, 2);
+        assert_true(v.in_sandbox);
+        leave_by(&v, EXIT_INTR);
+    }
+    assert_int_equal(call_on(&v, ENTRY, 5, 6), HC_SWITCHED);
+    assert_int_equal(v.regs.rip, RET);
+    assert_int_equal(v.regs.gpr[GPR_RCX], XMHF_STATUS_BUSY);
+    before = v.regs;
+    poison(&v);
+    v.regs.gpr[GPR_RAX] = v.regs.gpr[GPR_RDX] = 0;
+    v.regs.gpr[GPR_RCX] = XMHF_STATUS_BUSY;
+    v.regs.gpr[GPR_RDI] = 5;
+    v.regs.gpr[GPR_RSI] = 6;
+    v.regs.gpr[GPR_RSP] = RSP + 8;
+    v.regs.rip = RET;
+    assert_memory_equal(&v.regs, &before, sizeof(before)); /* the rest is the caller's still */
+    fake.fs_base = 0x7f0000002000;
+    assert_int_equal(call_on(&v, ENTRY, 5, 6), HC_AGAIN);
+    assert_int_equal(stats().calls, 2);
+    expect_gone();
+}
+
+/* Where it would return to can't be read, or isn't an address. */
+static void test_busy_without_return(void **state)
+{
+    (void)state;
+    assert_int_equal(reg(), TV_OK);
+    fake.gs_base = 0x1000;
+    call_on(&v, ENTRY, 1, 2);
+    leave_by(&v, EXIT_INTR);
+    fake_absent(CR3, STACK);
+    poison(&v);
+    v.regs.rip = ENTRY;
+    assert_int_equal(hypapp.hypercall(&v, 0), HC_AGAIN);
+    assert_int_equal(fake.injected, FAKE_PF);
+    assert_int_equal(fake.fault.addr.a, RSP);
+    assert_true(fake_resolve());
+    fake_clear();
+    set_word(RSP, 0x8000000000000000);
+    assert_int_equal(hypapp.hypercall(&v, 0), HC_SWITCHED);
+    assert_int_equal(fake.injected, FAKE_GP);
+    assert_int_equal(v.regs.rip, ENTRY);
+    fake_clear();
+    expect_gone();
+}
+
 /* Unregistering while one call runs changes nothing for another that is interrupted. */
 static void test_busy_unregister(void **state)
 {
@@ -743,7 +800,7 @@ int main(void)
         TEST(test_errors), TEST(test_shorter_structure),
         TEST(test_overlap), TEST(test_bad_places), TEST(test_identity), TEST(test_call),
         TEST(test_microsoft), TEST(test_entries), TEST(test_directions), TEST(test_two_stacks),
-        TEST(test_busy_unregister), TEST(test_death), TEST(test_death_of_several),
+        TEST(test_call_from_handler), TEST(test_busy_without_return), TEST(test_busy_unregister), TEST(test_death), TEST(test_death_of_several),
         TEST(test_budget), TEST(test_limits), TEST(test_quota_pages), TEST(test_no_memory),
         TEST(test_xstate_sizes),
     };

@@ -1386,6 +1386,98 @@ static void test_second_caller_waits(void **state)
     expect_returned(3);
 }
 
+/* A call of a thread whose own call takes the only stack: #GP, and nothing else changes. */
+static void expect_no_wait_for_oneself(void)
+{
+    const unsigned before = fake.enters;
+
+    call((uint64_t[]){ 0 }, 1);
+    assert_int_equal(fake.enters, before);
+    assert_int_equal(fake.injected, FAKE_GP);
+    fake_clear();
+    assert_int_equal(v.regs.rip, entry);
+    assert_int_equal(v.regs.gpr[GPR_RSP], RSP);
+}
+
+static void be_thread(uint64_t fs, uint64_t gs)
+{
+    fake.fs_base = fs;
+    fake.gs_base = gs;
+}
+
+/* A signal handler calls the PAL that its thread is in, or the thread has jumped out of the handler and
+ * calls again. Other threads wait. */
+static void test_call_from_handler(void **state)
+{
+    static const uint64_t others[][2] = {
+        { 0x7000, 0x9000 }, { 0x7008, 0x8000 }, { 0, 0x8000 }, { 0x8000, 0x7000 }, { 0, 0 },
+    };
+    uint64_t token[2];
+
+    (void)state;
+    layout(1, 1, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    be_thread(0x7000, 0x8000);
+    call((uint64_t[]){ 0 }, 1);
+    interrupt_pal(token);
+    expect_no_wait_for_oneself();
+    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+        be_thread(others[i][0], others[i][1]);
+        assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_AGAIN);
+        assert_int_equal(fake.injected, FAKE_NONE);
+    }
+    be_thread(0x7100, 0); /* the call is who goes on with it */
+    resume(token);
+    expect_pal_goes_on();
+    interrupt_pal(token);
+    expect_no_wait_for_oneself();
+    be_thread(0x7000, 0x8000);
+    assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_AGAIN);
+    resume(token);
+    expect_pal_goes_on();
+    pal_returns(2);
+    expect_returned(2);
+    call((uint64_t[]){ 0 }, 1); /* nobody is in it */
+    assert_true(v.in_sandbox);
+    pal_returns(3);
+    expect_returned(3);
+}
+
+/* The same where the PAL is done and its caller's buffer was taken away: the handler of that fault. */
+static void test_call_from_fault_handler(void **state)
+{
+    (void)state;
+    layout(1, 1, 1, 1);
+    params->params[0] = (struct tv_pal_param){ TV_PARAM_POINTER, 0, 1 };
+    assert_int_equal(reg(), TV_OK);
+    be_thread(0, 0x8000);
+    call((uint64_t[]){ BUFS }, 1);
+    fake_absent(CR3, BUFS);
+    pal_returns(2);
+    assert_int_equal(fake.injected, FAKE_PF);
+    fake_clear();
+    expect_no_wait_for_oneself();
+    be_thread(1, 0x8000);
+    assert_int_equal(call((uint64_t[]){ BUFS }, 1), HC_AGAIN);
+}
+
+/* All stacks are taken by calls of an owner that is no more: who has its CR3 now doesn't wait for it. */
+static void test_call_of_the_dead_interrupted(void **state)
+{
+    uint64_t token[2];
+
+    (void)state;
+    layout(1, 1, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    call((uint64_t[]){ 0 }, 1);
+    interrupt_pal(token);
+    memset(fake_at(CR3, RESUME + 16), 0, 16);
+    assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_AGAIN);
+    assert_int_equal(registry_count(REGISTRY_ALL), 0);
+    call((uint64_t[]){ 0 }, 1);
+    assert_int_equal(fake.injected, FAKE_UD); /* by the mark that is still there */
+}
+
 static void test_unregister_interrupted(void **state)
 {
     uint64_t token[2];
@@ -2235,7 +2327,9 @@ int main(void)
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
         TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_machine_check), TEST(test_steps),
         TEST(test_rights_while_interrupted), TEST(test_resume_flag), TEST(test_budget), TEST(test_bad_tokens),
-        TEST(test_second_caller_waits), TEST(test_unregister_interrupted),
+        TEST(test_second_caller_waits), TEST(test_call_from_handler),
+        TEST(test_call_from_fault_handler), TEST(test_call_of_the_dead_interrupted),
+        TEST(test_unregister_interrupted),
         TEST(test_unregister_running), TEST(test_copy_out_faults),
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),
         TEST(test_recycled_cr3), TEST(test_forked_child), TEST(test_new_pal_at_a_dead_ones_place),

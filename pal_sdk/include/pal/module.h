@@ -61,10 +61,14 @@ struct pal_module {
     bool registered;
 };
 
+/* No death: in a signal handler, or after a jump out of one, the thread called a PAL that it is in
+ * already, and no stack is free. The call has not begun, and the PAL goes on. */
+#define PAL_BUSY ((enum tv_death)XMHF_STATUS_BUSY)
+
 /* How a call ended. */
 struct pal_answer {
     pal_word result;                /* 0 if the PAL died */
-    enum tv_death death;            /* TV_DEATH_ALIVE: it returned */
+    enum tv_death death;            /* TV_DEATH_ALIVE: it returned. Or PAL_BUSY: not begun */
     unsigned vector;                /* of the exception, if it was one */
     unsigned section;               /* where: number in pal.section[], or XMHF_NO_SECTION, ... */
     uint32_t offset;                /* ... and byte */
@@ -81,7 +85,8 @@ int pal_module_pointer(struct pal_module *m, enum xmhf_direction direction, uint
 void *pal_module_entry(struct pal_module *m, const void *function, int first, unsigned params);
 /* From here on the sections belong to the PAL. TV_OK or an error, then nothing changed. */
 uint64_t pal_module_register(struct pal_module *m);
-/* Call an entry with `n` arguments, at most XMHF_PAL_PARAMS; any thread. Waits as long as all stacks are in use. */
+/* Call an entry with `n` arguments, at most XMHF_PAL_PARAMS; any thread. Waits as long as all
+ * stacks are in use, unless one is by the thread itself (PAL_BUSY). */
 struct pal_answer pal_module_call(const struct pal_module *m, void *entry, const pal_word *args,
                                   unsigned n);
 uint64_t pal_module_unregister(struct pal_module *m);
@@ -107,7 +112,7 @@ static inline pal_word pal_interruptions(void)
     return n;
 }
 
-/* The sentence for a death. */
+/* The sentence for a death, or for PAL_BUSY. */
 const char *pal_death_text(uint64_t death);
 
 #endif

@@ -390,8 +390,10 @@ static const struct nested_format fake_format = {
 static void f_get_segment(struct vcpu *v, enum segment_index i, struct segment *s)
 {
     assert_false(v->in_sandbox);
-    (void)i;
     *s = fake.segment;
+    if (i == SEG_FS || i == SEG_GS) {
+        s->base += i == SEG_FS ? fake.fs_base : fake.gs_base;
+    }
 }
 
 static void f_clear_shadow(struct vcpu *v) { assert_false(v->in_sandbox); }

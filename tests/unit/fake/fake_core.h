@@ -24,6 +24,7 @@ struct fake_core {
     /* the guest */
     struct hyp_caller caller;       /* what hyp_caller tells */
     struct segment segment;         /* CS, SS, DS ... of the guest */
+    uint64_t fs_base, gs_base;      /* the bases of those two: which thread it is; 0: as the others' */
     enum fake_injection injected;   /* since fake_clear() */
     struct gm_fault fault;          /* of FAKE_PF */
     uint64_t injected_rip;
