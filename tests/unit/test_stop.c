@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The order in which the machine ends: others stopped, wiped, caches written back, then the port. */
+/* The order in which the machine ends: others stopped, wiped, caches written back, then the port. And
+ * that SMIs are let in at each port access, but to no CPU that waits for the wipe. */
 #include "unit.h"
 
 #include "fake/machine.h"
@@ -24,11 +25,12 @@
 
 static struct vcpu cpus[2];
 static jmp_buf ended;
+static void (*stop_then)(void);
+static unsigned nmis_asked;
 static unsigned wipes, wiped_at, records, record_at, stacks_wiped;
 
 struct vcpu *vcpus[CPU_MAX] = { &cpus[0], &cpus[1] };
 unsigned vcpu_count = 2;
-const struct virt_ops *virt;
 static struct vcpu *me = &cpus[0];
 atomic_bool log_waiting;
 
@@ -37,7 +39,19 @@ atomic_bool log_waiting;
 void hw_lidt(const struct hw_table *t) { (void)t; }
 void hw_trap(void) { longjmp(ended, 1); }
 uint64_t hw_rsp(void) { return 0; }
-_Noreturn void hw_stop(const void *wiped) { (void)wiped; longjmp(ended, 2); }
+
+_Noreturn void hw_stop(const void *wiped, void (*then)(void))
+{
+    assert_false(machine.gif);
+    assert_false(*(const bool *)wiped);
+    stop_then = then;
+    longjmp(ended, 2);
+}
+
+static void open_gif(void) { machine.gif = true; }
+static void close_gif(void) { machine.gif = false; }
+static const struct virt_ops amd = { .smi_open = open_gif, .smi_close = close_gif }, intel;
+const struct virt_ops *virt = &amd;
 
 struct vcpu *this_vcpu(void) { return me; }
 
@@ -52,6 +66,7 @@ void apic_send_nmi(uint32_t apic_id)
 void pool_wipe(void)
 {
     assert_true(atomic_load(&cpus[1].stopped));
+    assert_true(!machine.gif || wipes > 0);
     wipes++;
     wiped_at = machine.wbinvds;
 }
@@ -93,7 +108,7 @@ void exit_skip(struct vcpu *v, unsigned len) { v->regs.rip += len; }
 #define OTHER(name) void name(struct vcpu *v, const struct exit *e) { (void)v; (void)e; fail(); }
 OTHER(exit_cpuid) OTHER(exit_rdmsr) OTHER(exit_wrmsr) OTHER(exit_nested_fault) OTHER(exit_hypercall)
 OTHER(exit_exception) OTHER(exit_cr_write) OTHER(exit_xsetbv)
-void exit_nmi(struct vcpu *v) { (void)v; }
+void exit_nmi(struct vcpu *v) { (void)v; nmis_asked++; }
 void exit_nmi_window(struct vcpu *v) { (void)v; }
 
 /* --- the tests ------------------------------------------------------------------------ */
@@ -110,6 +125,9 @@ static int setup(void **state)
     atomic_store(&cpus[1].online, true);
     cpus[1].index = 1;
     me = &cpus[0];
+    virt = &amd;
+    nmis_asked = 0;
+    stop_then = NULL;
     wipes = wiped_at = records = record_at = stacks_wiped = 0;
     io_policy_init(&acpi);
     return 0;
@@ -123,6 +141,7 @@ static void check_end(unsigned first, unsigned ways)
     assert_true(machine.out_count > first);
     for (unsigned i = first; i < machine.out_count; i++) {
         assert_true(machine.out[i].wbinvds > wiped_at);
+        assert_true(machine.out[i].gif);
         assert_true(records == 0 || machine.out[i].wbinvds > record_at);
     }
     assert_int_equal(machine.out[machine.out_count - 1].port, 0x64);
@@ -210,15 +229,47 @@ static void a_stopping_cpu_too(void **state)
     assert_int_equal(how, 2);
     assert_int_equal(machine.wbinvds, 1);
     assert_true(atomic_load(&cpus[1].stopped));
+    assert_ptr_equal(stop_then, open_gif);
+}
+
+/* Firmware's SMI runs right after the access, and an NMI that came meanwhile is looked for. */
+static void an_access_lets_smis_in(void **state)
+{
+    static const uint16_t ports[] = { 0x60, 0x64, 0x92, 0xcf9, RESET_REG, PM1 };
+
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(ports); i++) {
+        struct exit e = { .kind = EXIT_IO, .insn_len = 1,
+                          .io = { .port = ports[i / 2], .size = 1, .in = i % 2 } };
+        setup(state);
+        machine.gif_at_in = false;
+        exit_dispatch(&cpus[0], &e);
+        assert_int_equal(machine.out_count, !e.io.in);
+        assert_true(e.io.in ? machine.gif_at_in : machine.out[0].gif);
+        assert_false(machine.gif);
+        assert_int_equal(nmis_asked, 1);
+    }
+}
+
+static void where_nothing_holds_them_back_nothing_is_done(void **state)
+{
+    struct exit e = { .kind = EXIT_IO, .insn_len = 1, .io = { .port = 0x64, .size = 1 } };
+
+    (void)state;
+    virt = &intel;
+    exit_dispatch(&cpus[0], &e);
+    assert_int_equal(machine.out_count, 1);
+    assert_int_equal(nmis_asked, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_stopping_cpu_too, setup), /* before any wipe */
         cmocka_unit_test_setup(a_port_resets_after_the_wipe_is_in_memory, setup),
         cmocka_unit_test_setup(a_triple_fault_too, setup),
         cmocka_unit_test_setup(a_panic_too, setup),
-        cmocka_unit_test_setup(a_stopping_cpu_too, setup),
+        cmocka_unit_test_setup(an_access_lets_smis_in, setup),
+        cmocka_unit_test_setup(where_nothing_holds_them_back_nothing_is_done, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,8 +40,8 @@ void io_policy_fill(uint8_t *bitmap) { (void)bitmap; }
 void log_line(const char *fmt, ...) { (void)fmt; }
 void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
 void kick(struct vcpu *v) { (void)v; }
-void hw_clgi(void) { }
-void hw_stgi(void) { }
+void hw_clgi(void) { machine.gif = false; }
+void hw_stgi(void) { machine.gif = true; }
 void cpu_take_interrupts(void) { }
 void hw_park_svm(const void *wake) { (void)wake; }
 void state_reset(struct vcpu_state *s) { memset(s, 0, sizeof(*s)); }
@@ -288,9 +288,21 @@ static void refused_by_name(void **state)
     missing("8000_0001");
 }
 
+/* The core runs with GIF = 0, but for the accesses that firmware may trap. */
+static void smis_are_let_in_on_demand(void **state)
+{
+    (void)state;
+    machine.gif = false;
+    svm_ops.smi_open();
+    assert_true(machine.gif);
+    svm_ops.smi_close();
+    assert_false(machine.gif);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(smis_are_let_in_on_demand),
         cmocka_unit_test(events_that_never_end_are_intercepted),
         cmocka_unit_test(db_and_ac_reach_the_core_whole),
         cmocka_unit_test(simple_exits),

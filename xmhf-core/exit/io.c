@@ -12,13 +12,33 @@
 
 static struct spinlock out_lock = SPINLOCK_INIT; /* what the policy was told is what the ports get */
 
-static uint32_t port_in(uint16_t port, unsigned size)
+static void smi_open(void)
 {
-    return size == 1 ? hw_in8(port) : size == 2 ? hw_in16(port) : hw_in32(port);
+    if (virt->smi_open) {
+        virt->smi_open();
+    }
 }
 
+static void smi_close(struct vcpu *v)
+{
+    if (virt->smi_close) {
+        virt->smi_close();
+        exit_nmi(v); /* a kick or a guest's NMI may have come meanwhile */
+    }
+}
+
+static uint32_t port_in(struct vcpu *v, uint16_t port, unsigned size)
+{
+    smi_open();
+    uint32_t value = size == 1 ? hw_in8(port) : size == 2 ? hw_in16(port) : hw_in32(port);
+    smi_close(v);
+    return value;
+}
+
+/* For the last write of all SMIs stay open: firmware may be what ends the machine. */
 static void port_out(uint16_t port, unsigned size, uint32_t value)
 {
+    smi_open();
     if (size == 1) {
         hw_out8(port, (uint8_t)value);
     } else if (size == 2) {
@@ -31,7 +51,8 @@ static void port_out(uint16_t port, unsigned size, uint32_t value)
 static void do_in(struct vcpu *v, const struct exit *e)
 {
     uint64_t *rax = &v->regs.gpr[GPR_RAX];
-    uint32_t value = io_policy_read(e->io.port, e->io.size, port_in(e->io.port, e->io.size));
+    uint32_t value = io_policy_read(e->io.port, e->io.size,
+                                    port_in(v, e->io.port, e->io.size));
 
     if (e->io.size == 4) {
         *rax = value;
@@ -59,6 +80,7 @@ static void do_out(struct vcpu *v, const struct exit *e)
     enum io_action action = io_policy_write(e->io.port, e->io.size, &value);
     if (action == IO_PASS) {
         port_out(e->io.port, e->io.size, value);
+        smi_close(v);
     }
     spin_unlock(&out_lock);
     if (action == IO_PASS) {

@@ -68,8 +68,9 @@ static inline void hw_interrupt_window(const struct hw_table *meanwhile,
                      : "memory");
 }
 
-/* A stopped CPU's end, interrupts off; it touches no memory but `*wiped`, a lock-free bool. */
-_Noreturn void hw_stop(const void *wiped);
+/* A stopped CPU's end, interrupts off. It touches no memory until `*wiped`, a lock-free bool, is
+ * set, then calls `then` (NULL: nothing) and sleeps. */
+_Noreturn void hw_stop(const void *wiped, void (*then)(void));
 
 /* void hw_park_svm(wake): hw/entry.S */
 void hw_park_svm(const void *wake);

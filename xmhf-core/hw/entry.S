@@ -127,8 +127,8 @@ park_window_end:
 3:  ret
 
     /*
-     * void hw_stop(const atomic_bool *wiped): the stack is being wiped meanwhile, so nothing is
-     * on it. Sleeping waits until that is over: an NMI then finds its own stack as it leaves it.
+     * void hw_stop(const atomic_bool *wiped, void (*then)(void)): the stack is being wiped meanwhile, so nothing is
+     * on it until that is over. Then an NMI may come, and an SMI for which firmware wants all CPUs.
      */
     .globl hw_stop
 hw_stop:
@@ -136,6 +136,9 @@ hw_stop:
 1:  pause
     cmpb $0, (%rdi)
     je 1b
+    testq %rsi, %rsi
+    jz 2f
+    call *%rsi
 2:  hlt
     jmp 2b
 

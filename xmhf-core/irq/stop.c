@@ -11,6 +11,7 @@
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <util/string.h>
+#include <virt/virt.h>
 
 void kick(struct vcpu *v)
 {
@@ -52,7 +53,7 @@ void stop_self(void)
     /* A reset drops what only this CPU's caches hold (SDM vol. 3, table 10-1; APM vol. 2, 7.6.2). */
     hw_wbinvd();
     atomic_store(&this_vcpu()->stopped, true);
-    hw_stop(&wiped);
+    hw_stop(&wiped, virt ? virt->smi_open : NULL);
 }
 
 void stop_wipe(void)
@@ -80,6 +81,9 @@ void stop_reset(void)
 {
     static const struct hw_table none = { 0, 0 };
 
+    if (virt && virt->smi_open) {
+        virt->smi_open(); /* CF9 and 64h may be firmware's */
+    }
     hw_wbinvd(); /* whatever was written since the wipe, the crash record too */
     hw_out8(0xcf9, 0x02); /* "full reset" wanted, then the edge */
     hw_out8(0xcf9, 0x06);

@@ -97,6 +97,11 @@ struct virt_ops {
     void (*sandbox_forget)(struct vcpu *v, uint64_t tag);
     /* Let interrupts that are pending be taken by the core, whose handlers do nothing. */
     void (*take_interrupts)(struct vcpu *v);
+    /* Between the two SMIs are taken where the core is: firmware that traps a port, or watches a
+     * register that is written, acts at that access. NMIs are taken too, and counted in
+     * nmis_seen. NULL, both: SMIs are never held back. */
+    void (*smi_open)(void);
+    void (*smi_close)(void);
     /* A CPU that waits for a SIPI. With traps_icr: sleep until the next NMI kick or so. Without:
      * make the next entry wait in the hardware, with v->waiting set until the SIPI exits. */
     void (*park)(struct vcpu *v);

@@ -243,14 +243,20 @@ static void out(uint16_t port, uint8_t size, uint32_t value)
 {
     if (machine.out_count < MACHINE_LOG_MAX) {
         machine.out[machine.out_count] = (struct machine_out){ port, size, value,
-                                                                  machine.wbinvds };
+                                                                  machine.wbinvds, machine.gif };
     }
     machine.out_count++;
 }
 
-uint8_t hw_in8(uint16_t port) { return (uint8_t)machine.port[port]; }
-uint16_t hw_in16(uint16_t port) { return (uint16_t)machine.port[port]; }
-uint32_t hw_in32(uint16_t port) { return machine.port[port]; }
+static uint32_t in(uint16_t port)
+{
+    machine.gif_at_in = machine.gif;
+    return machine.port[port];
+}
+
+uint8_t hw_in8(uint16_t port) { return (uint8_t)in(port); }
+uint16_t hw_in16(uint16_t port) { return (uint16_t)in(port); }
+uint32_t hw_in32(uint16_t port) { return in(port); }
 void hw_out8(uint16_t port, uint8_t v) { out(port, 1, v); }
 void hw_out16(uint16_t port, uint16_t v) { out(port, 2, v); }
 void hw_out32(uint16_t port, uint32_t v) { out(port, 4, v); }

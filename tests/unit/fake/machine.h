@@ -22,6 +22,7 @@ struct machine_out {
     uint8_t size;
     uint32_t value;
     unsigned wbinvds;                /* caches were written back so often before */
+    bool gif;
 };
 
 struct machine {
@@ -39,6 +40,8 @@ struct machine {
     uint32_t port[0x10000];          /* what IN gives */
     unsigned out_count;              /* OUTs so far; the first MACHINE_LOG_MAX are kept */
     struct machine_out out[MACHINE_LOG_MAX];
+    bool gif;                        /* for tests that switch it */
+    bool gif_at_in;                  /* what it was at the last IN */
     bool no_faults;                  /* an MSR access that faults fails the test, guarded or not */
     uint32_t may_fault;              /* but for this one, guarded */
     unsigned halts, invlpgs, cr3_loads, wbinvds;

@@ -184,6 +184,10 @@ static void take_interrupts(struct vcpu *v)
     hw_clgi();
 }
 
+/* GIF = 0 holds SMIs back, and one that an I/O trap makes is lost (APM vol. 2, 15.17). IF stays 0. */
+static void smi_open(void) { hw_stgi(); }
+static void smi_close(void) { hw_clgi(); }
+
 static void park(struct vcpu *v) { hw_park_svm(&v->requests); }
 
 const struct virt_ops svm_ops = {
@@ -199,5 +203,6 @@ const struct virt_ops svm_ops = {
     .clear_shadow = svm_clear_shadow, .end_shadow = svm_end_shadow, .set_cr2 = set_cr2,
     .held_read = svm_held_read, .held_write = svm_held_write, .set_cr = svm_set_cr,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
-    .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts, .park = park,
+    .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts,
+    .smi_open = smi_open, .smi_close = smi_close, .park = park,
 };

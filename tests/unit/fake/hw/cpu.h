@@ -23,6 +23,6 @@ void hw_iret(void);
 void hw_lidt(const struct hw_table *t);
 void hw_trap(void);
 uint64_t hw_rsp(void);
-_Noreturn void hw_stop(const void *wiped);
+_Noreturn void hw_stop(const void *wiped, void (*then)(void));
 
 #endif
