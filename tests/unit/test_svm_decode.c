@@ -167,6 +167,7 @@ static void db_and_ac_reach_the_core_whole(void **state)
     at_exit.exit_int_info = 0;
     (void)exit_with(SVM_EXIT_CPUID, 0, 0);
     assert_int_equal(at_entry.event_inj, again);
+    assert_true(at_entry.rflags & RFLAGS_RF); /* a fault's */
     (void)exit_with(SVM_EXIT_CPUID, 0, 0);
     assert_int_equal(at_entry.event_inj, 0);
 }
@@ -221,6 +222,12 @@ static void fields(void **state)
         assert_int_equal(e.fault.addr.a, 0xfee00300);
         assert_int_equal(e.fault.access, i & 3 ? (i & 1 ? ACCESS_WRITE : 0) | (i & 2 ? ACCESS_EXEC : 0) : ACCESS_READ);
     }
+    assert_true(v.regs.rflags & RFLAGS_RF); /* the access is tried again, its code breakpoint isn't */
+    v.regs.rflags = RFLAGS_ONE;
+    at_exit.exit_int_info = SVM_EVENT_VALID | EVENT_INTR << 8 | 0x30;
+    (void)exit_with(SVM_EXIT_NPF, 0, 0xfee00300);
+    assert_false(v.regs.rflags & RFLAGS_RF); /* that of the frame */
+    at_exit.exit_int_info = 0;
     for (unsigned cr = 0; cr < 16; cr++) {
         e = exit_with(SVM_EXIT_CR_WRITE0 + cr, BIT(63) | (15 - cr), 0);
         assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == cr && e.cr.decoded && e.cr.gpr == 15 - cr);

@@ -19,6 +19,9 @@ static unsigned kicks;
 void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
 void kick(struct vcpu *t) { assert_ptr_equal(t, &v); kicks++; }
 
+/* #DE, #BR, #UD, #NM, 9, #TS, #NP, #SS, #GP, #PF and all from 15 on but #MC. */
+#define EXCEPTION_FAULTS 0xfffbfee1u
+
 static void guest_with(uint64_t rflags, uint64_t cr0, uint64_t shadow)
 {
     memset(&os, 0, sizeof(os));
@@ -201,6 +204,25 @@ static void no_error_code_in_real_mode(void **state)
     assert_int_equal(os.event_inj, event_of(EVENT_EXCEPTION, EXC_GP) | SVM_EVENT_HAS_ERROR);
 }
 
+/* RFLAGS.RF in the frame: set for faults, else as it was (SDM vol. 3, 18.3.1.1). */
+static void a_fault_sets_rf(void **state)
+{
+    (void)state;
+    for (unsigned type = 0; type < 5; type++) {
+        for (unsigned vector = 0; vector < 256; vector++) {
+            const struct event ev = { .vector = (uint8_t)vector, .type = (uint8_t)type };
+            bool fault = type == EVENT_EXCEPTION && vector < 32 && (EXCEPTION_FAULTS >> vector & 1);
+
+            for (uint64_t rf = 0; rf <= RFLAGS_RF; rf += RFLAGS_RF) {
+                guest_with(RFLAGS_IF | rf, CR0_PE, 0);
+                assert_true(svm_inject(&v, &ev));
+                svm_load_event(&v);
+                assert_int_equal(v.regs.rflags & RFLAGS_RF, fault ? RFLAGS_RF : rf);
+            }
+        }
+    }
+}
+
 /* RIP is still at these instructions: they run again. */
 static void a_software_interrupt_is_not(void **state)
 {
@@ -235,6 +257,7 @@ int main(void)
         cmocka_unit_test(an_interrupted_delivery_unblocks),
         cmocka_unit_test(an_interrupted_delivery_is_made_again),
         cmocka_unit_test(no_error_code_in_real_mode),
+        cmocka_unit_test(a_fault_sets_rf),
         cmocka_unit_test(a_software_interrupt_is_not),
         cmocka_unit_test(nor_is_one_of_the_sandbox),
     };

@@ -127,6 +127,28 @@ static void a_delivery_ends_shadows(void **state)
     }
 }
 
+/* RFLAGS.RF in the frame: set for faults, else as it was (SDM vol. 3, 18.3.1.1). */
+static void a_fault_sets_rf(void **state)
+{
+    /* #DE, #BR, #UD, #NM, 9, #TS, #NP, #SS, #GP, #PF and all from 15 on but #MC */
+    const uint32_t faults = 0xfffbfee1u;
+
+    (void)state;
+    for (unsigned type = 0; type < 8; type++) {
+        for (unsigned vector = 0; vector < 256; vector++) {
+            const struct event ev = { .vector = (uint8_t)vector, .type = (uint8_t)type };
+            bool fault = type == INTR_TYPE_HARDWARE && vector < 32 && (faults >> vector & 1);
+
+            for (uint64_t rf = 0; rf <= RFLAGS_RF; rf += RFLAGS_RF) {
+                guest_with(RFLAGS_IF | rf, 0, 0);
+                assert_true(vmx_inject(&v, &ev));
+                vmx_load_event(&v);
+                assert_int_equal(v.regs.rflags & RFLAGS_RF, fault ? RFLAGS_RF : rf);
+            }
+        }
+    }
+}
+
 static void dr6_tells_why(void **state)
 {
     static const struct { uint64_t before, qualification, after; } cases[] = {
@@ -176,6 +198,7 @@ int main(void)
         cmocka_unit_test(stepping_on_branches_is_not_stepping),
         cmocka_unit_test(a_due_trap_goes_before_an_nmi),
         cmocka_unit_test(a_delivery_ends_shadows),
+        cmocka_unit_test(a_fault_sets_rf),
         cmocka_unit_test(dr6_tells_why),
         cmocka_unit_test(which_window),
     };

@@ -67,8 +67,10 @@ void exit_hypercall(struct vcpu *v, const struct exit *e)
         return;
     case HC_AGAIN:
         /* In a shadow, which ring 3 makes by MOV SS, no interrupt would come between the tries, and
-         * what is waited for may need this CPU. */
+         * what is waited for may need this CPU. A code breakpoint there is behind us, as between two
+         * rounds of a string instruction (SDM vol. 3, 18.3.1.1). */
         virt->end_shadow(v);
+        v->regs.rflags |= RFLAGS_RF;
         return;
     case HC_SWITCHED:
         return;

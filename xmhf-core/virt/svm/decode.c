@@ -18,10 +18,15 @@ static void decode_io(const struct vmcb *c, struct exit *e)
     e->io.next_rip = c->exit_info2;
 }
 
-static void decode_npf(const struct vmcb *c, struct exit *e)
+/* The instruction may run again, and its code breakpoint is behind us, as after a #PF. Intel's CPUs
+ * save RFLAGS.RF as 1 then (SDM vol. 3, 28.3.3), of AMD's nothing is said. */
+static void decode_npf(struct vcpu *v, const struct vmcb *c, struct exit *e)
 {
     uint64_t i = c->exit_info1;
 
+    if (!(c->exit_int_info & SVM_EVENT_VALID)) {
+        v->regs.rflags |= RFLAGS_RF;
+    }
     e->kind = EXIT_NESTED_FAULT;
     e->fault.addr = gpa(c->exit_info2);
     e->fault.access = (i & PF_WRITE ? ACCESS_WRITE : 0) | (i & PF_FETCH ? ACCESS_EXEC : 0);
@@ -82,7 +87,7 @@ static void decode_other(struct vcpu *v, const struct vmcb *c, uint64_t code, st
     } else if (code == SVM_EXIT_IOIO) {
         decode_io(c, e);
     } else if (code == SVM_EXIT_NPF) {
-        decode_npf(c, e);
+        decode_npf(v, c, e);
     } else if (code >= SVM_EXIT_EXCEPTION0 && code < SVM_EXIT_EXCEPTION0 + 32) {
         decode_exception(v, c, e);
     } else if (code >= SVM_EXIT_CR_WRITE0 && code < SVM_EXIT_CR_WRITE0 + 16) {

@@ -28,6 +28,9 @@ void svm_load_event(struct vcpu *v)
     s->os->event_inj = SVM_EVENT_VALID | q->vector | (uint64_t)q->type << 8
         | (error ? SVM_EVENT_HAS_ERROR | (uint64_t)q->error << 32 : 0);
     s->queued.full = false;
+    if (event_sets_rf(q)) {
+        v->regs.rflags |= RFLAGS_RF;
+    }
     if (q->type == EVENT_NMI) {
         s->nmi = NMI_IN_HANDLER;
         s->os->intercept1 |= (uint32_t)SVM_I1_IRET;

@@ -137,10 +137,6 @@ static void run(struct vcpu *v, struct exit *e)
     struct svm_cpu *s = svm(v);
     struct vmcb *c = s->active;
 
-    c->rax = v->regs.gpr[GPR_RAX];
-    c->rsp = v->regs.gpr[GPR_RSP];
-    c->rip = v->regs.rip;
-    c->rflags = v->regs.rflags;
     if (c == s->os) {
         c->tlb_control = s->flush_os ? SVM_TLB_FLUSH_ALL : SVM_TLB_NOTHING;
         s->flush_os = false;
@@ -148,6 +144,10 @@ static void run(struct vcpu *v, struct exit *e)
             svm_load_event(v);
         }
     }
+    c->rax = v->regs.gpr[GPR_RAX];
+    c->rsp = v->regs.gpr[GPR_RSP];
+    c->rip = v->regs.rip;
+    c->rflags = v->regs.rflags;
     svm_enter(&v->regs, c == s->os ? s->os_hpa : s->sandbox_hpa, s->host_hpa, c);
     c->event_inj = 0;
     c->tlb_control = SVM_TLB_NOTHING;

@@ -41,6 +41,9 @@ void vmx_load_event(struct vcpu *v)
     if (error) {
         vmcs_write(VMCS_ENTRY_ERROR_CODE, q->error);
     }
+    if (event_sets_rf(q)) {
+        v->regs.rflags |= RFLAGS_RF;
+    }
     if (q->type >= INTR_TYPE_SOFT_INT) {
         vmcs_write(VMCS_ENTRY_INSN_LEN, q->insn_len);
     }
