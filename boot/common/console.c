@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Output of the boot stage: COM1 and the VGA text buffer. Every wait is bounded. */
+/* Output of the boot stage: COM1 and the text screen. Every wait is bounded. */
 #include <boot/common/console.h>
+#include <debug/screen.h>
 #include <hw/insn.h>
+#include <util/string.h>
 
 #define COM1 0x3f8
 
@@ -33,13 +35,8 @@ static void com_putc(char c)
 
 void boot_puts(const char *s)
 {
-    static unsigned column;
-    volatile uint16_t *vga = (volatile uint16_t *)(uintptr_t)0xb8000;
-
+    screen_write(s, strlen(s));
     for (; *s; s++) {
         com_putc(*s);
-        if (*s >= ' ' && column < 80 * 4) {
-            vga[column++] = (uint16_t)(0x0f00 | (uint8_t)*s);
-        }
     }
 }

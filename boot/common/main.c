@@ -3,6 +3,7 @@
  * its protected range, and enters it. */
 #include <boot/common/mb_parse.h>
 #include <boot/common/console.h>
+#include <debug/screen.h>
 #include <hw/insn.h>
 #include <init/options.h>
 #include <util/string.h>
@@ -82,6 +83,8 @@ void boot_main(uint32_t magic, uint64_t mbi, uint64_t tsc)
     } else if (magic == MB2_BOOT_MAGIC) {
         err = mb2_parse(identity, mbi, &info, &why);
     }
+    boot_find_screen(identity, &info);
+    screen_init(&info.screen, (volatile void *)(uintptr_t)info.screen.base);
     if (err != 0) {
         die(why);
     }

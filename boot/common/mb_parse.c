@@ -20,11 +20,23 @@
 #define MB1_MMAP_ADDR    48
 #define MB1_LOADER_NAME  64
 #define MB1_SIZE         68 /* of the part with these fields */
+#define MB1_VBE_MODE     80
+#define MB1_FRAMEBUFFER  88
 
 #define MB1_HAS_CMDLINE  BIT(2)
 #define MB1_HAS_MODS     BIT(3)
 #define MB1_HAS_MMAP     BIT(6)
 #define MB1_HAS_LOADER   BIT(9)
+#define MB1_HAS_VBE      BIT(11)
+#define MB1_HAS_FRAMEBUFFER BIT(12)
+
+/* Both describe a framebuffer by the same bytes (3.3 there, 3.6.12 here). */
+#define FB_PITCH    8
+#define FB_WIDTH    12
+#define FB_HEIGHT   16
+#define FB_TYPE     21
+#define FB_SIZE     22
+#define FB_EGA_TEXT 2
 
 /* Multiboot2 2.0, section 3.6: tag types. */
 enum mb2_tag {
@@ -32,9 +44,20 @@ enum mb2_tag {
     MB2_CMDLINE = 1,
     MB2_MODULE = 3,
     MB2_MMAP = 6,
+    MB2_VBE = 7,
+    MB2_FRAMEBUFFER = 8,
+    MB2_EFI32 = 11,
+    MB2_EFI64 = 12,
     MB2_RSDP_OLD = 14,
     MB2_RSDP_NEW = 15,
+    MB2_EFI_MMAP = 17,
+    MB2_EFI_BOOT_SERVICES = 18,
+    MB2_EFI32_IMAGE = 19,
+    MB2_EFI64_IMAGE = 20,
 };
+
+const char mb_uefi[] = "started by UEFI firmware, which is not supported yet: start by BIOS "
+                       "(in the firmware's setup: legacy boot, CSM)";
 
 struct mb1_module {
     uint32_t start;
@@ -110,6 +133,61 @@ static void forget(struct boot_info *bi)
     bi->module_count = 0;
     bi->rsdp = 0;
     bi->cmdline[0] = '\0';
+    bi->screen = (struct boot_screen){ 0 };
+}
+
+/* Cells at `base`, if they are where a VGA has them: anything else is none that we write to. */
+static void set_text(struct boot_screen *s, uint64_t base, uint32_t columns, uint32_t rows)
+{
+    const uint64_t vga = 0xb0000, end = 0xc0000;
+
+    *s = (struct boot_screen){ .kind = BOOT_SCREEN_NONE };
+    if (columns >= 40 && columns <= 132 && rows >= 25 && rows <= 60 && base >= vga
+        && base < end && 2 * columns * rows <= end - base) {
+        *s = (struct boot_screen){ base, BOOT_SCREEN_TEXT, (uint16_t)columns, (uint16_t)rows };
+    }
+}
+
+/* What the loader says of the framebuffer. */
+static void set_framebuffer(struct boot_screen *s, const uint8_t fb[FB_SIZE])
+{
+    uint32_t columns = le32(fb + FB_WIDTH);
+
+    s->kind = BOOT_SCREEN_NONE;
+    if (fb[FB_TYPE] == FB_EGA_TEXT && le32(fb + FB_PITCH) == 2 * columns) {
+        set_text(s, le64(fb), columns, le32(fb + FB_HEIGHT));
+    }
+}
+
+/* VBE modes from 100h on are graphics or wide text; those below are the BIOS's. */
+static void set_vbe_mode(struct boot_screen *s, uint32_t mode)
+{
+    if (s->kind == BOOT_SCREEN_UNKNOWN && (mode & 0x3fff) >= 0x100) {
+        s->kind = BOOT_SCREEN_NONE;
+    }
+}
+
+/*
+ * The BIOS data area (at 400h): 49h the video mode, 4Ah columns, 4Eh where the page that is shown
+ * begins, 84h rows less one. Without a handler of INT 10h there is no BIOS, and nobody keeps it.
+ */
+void boot_find_screen(mb_mapper map, struct boot_info *bi)
+{
+    const uint8_t *bda = map(0x400, 0x100), *int10 = map(0x40, 4);
+
+    if (bi->screen.kind != BOOT_SCREEN_UNKNOWN) {
+        return;
+    }
+    bi->screen.kind = BOOT_SCREEN_NONE;
+    if (bda != NULL && int10 != NULL && le32(int10) != 0) {
+        uint8_t mode = bda[0x49] & 0x7f;
+        uint32_t rows = bda[0x84] != 0 ? bda[0x84] + 1u : 25;
+
+        if (mode == 2 || mode == 3 || mode == 7) {
+            set_text(&bi->screen, (mode == 7 ? 0xb0000 : 0xb8000) + le16(bda + 0x4e),
+                     le16(bda + 0x4a), rows);
+        }
+    }
 }
 
 static int add_mem(struct boot_info *bi, const struct mem_entry *e, const char **why)
@@ -215,6 +293,20 @@ static bool mb1_named(mb_mapper map, const uint8_t *info)
         && memcmp(name, "qemu", sizeof(name)) == 0;
 }
 
+static void mb1_screen(mb_mapper map, uint64_t info_addr, uint32_t flags, struct boot_screen *s)
+{
+    uint8_t fb[FB_SIZE];
+    uint8_t mode[2];
+
+    if ((flags & MB1_HAS_FRAMEBUFFER) != 0
+        && fetch(map, info_addr + MB1_FRAMEBUFFER, fb, sizeof(fb))) {
+        set_framebuffer(s, fb);
+    }
+    if ((flags & MB1_HAS_VBE) != 0 && fetch(map, info_addr + MB1_VBE_MODE, mode, sizeof(mode))) {
+        set_vbe_mode(s, le16(mode));
+    }
+}
+
 int mb1_parse(mb_mapper map, uint64_t info_addr, struct boot_info *bi, const char **why)
 {
     uint8_t info[MB1_SIZE];
@@ -227,6 +319,7 @@ int mb1_parse(mb_mapper map, uint64_t info_addr, struct boot_info *bi, const cha
     }
     flags = le32(info + MB1_FLAGS);
     named = mb1_named(map, info);
+    mb1_screen(map, info_addr, flags, &bi->screen);
     if ((flags & MB1_HAS_MMAP) == 0) {
         return fail(why, "the loader gave no memory map");
     }
@@ -308,38 +401,83 @@ static int mb2_tag(uint32_t type, const uint8_t *body, size_t len, uint64_t addr
     }
 }
 
+/* What must be known before anything else is judged: the screen, for the refusal, and whether
+ * this is a machine that we can start on at all. UEFI's tags are 11, 12 and 17 to 20. */
+static int mb2_look(uint32_t type, const uint8_t *body, size_t len, uint64_t addr,
+                    struct boot_info *bi, const char **why)
+{
+    (void)addr;
+    switch (type) {
+    case MB2_FRAMEBUFFER:
+        if (len >= FB_SIZE) {
+            set_framebuffer(&bi->screen, body);
+        }
+        return 0;
+    case MB2_VBE: /* 3.6.11: the mode comes first */
+        if (len >= 2) {
+            set_vbe_mode(&bi->screen, le16(body));
+        }
+        return 0;
+    case MB2_EFI32:
+    case MB2_EFI64:
+    case MB2_EFI_MMAP:
+    case MB2_EFI_BOOT_SERVICES:
+    case MB2_EFI32_IMAGE:
+    case MB2_EFI64_IMAGE:
+        bi->screen = (struct boot_screen){ .kind = BOOT_SCREEN_NONE };
+        return fail(why, mb_uefi);
+    default:
+        return 0;
+    }
+}
+
+struct mb2 {
+    const uint8_t *info;
+    uint64_t addr, total;
+};
+
+/* Give each tag to `use` up to the end tag. */
+static int mb2_each(const struct mb2 *in, struct boot_info *bi, const char **why,
+                    int (*use)(uint32_t type, const uint8_t *body, size_t len, uint64_t addr,
+                               struct boot_info *bi, const char **why))
+{
+    for (uint64_t pos = 8;;) {
+        uint32_t type, size;
+
+        if (pos > in->total || in->total - pos < 8) {
+            return fail(why, "the multiboot2 information has no end tag");
+        }
+        type = le32(in->info + pos);
+        size = le32(in->info + pos + 4);
+        if (size < 8 || size > in->total - pos) {
+            return fail(why, "a multiboot2 tag is malformed");
+        }
+        if (type == MB2_END) {
+            return 0;
+        }
+        if (use(type, in->info + pos + 8, size - 8, in->addr + pos + 8, bi, why) != 0) {
+            return -1;
+        }
+        pos = align_up(pos + size, 8); /* 3.6.2 */
+    }
+}
+
 int mb2_parse(mb_mapper map, uint64_t info_addr, struct boot_info *bi, const char **why)
 {
-    const uint8_t *info;
+    struct mb2 in = { .addr = info_addr };
     uint8_t head[8];
-    uint64_t total;
 
     forget(bi);
     if (!fetch(map, info_addr, head, sizeof(head))) {
         return fail(why, "the multiboot2 information can't be read");
     }
-    total = le32(head);
-    info = map(info_addr, total);
-    if (info == NULL) {
+    in.total = le32(head);
+    in.info = map(info_addr, in.total);
+    if (in.info == NULL) {
         return fail(why, "the multiboot2 information can't be read");
     }
-    for (uint64_t pos = 8;;) {
-        uint32_t type, size;
-
-        if (pos > total || total - pos < 8) {
-            return fail(why, "the multiboot2 information has no end tag");
-        }
-        type = le32(info + pos);
-        size = le32(info + pos + 4);
-        if (size < 8 || size > total - pos) {
-            return fail(why, "a multiboot2 tag is malformed");
-        }
-        if (type == MB2_END) {
-            return finish_mem(bi, why);
-        }
-        if (mb2_tag(type, info + pos + 8, size - 8, info_addr + pos + 8, bi, why) != 0) {
-            return -1;
-        }
-        pos = align_up(pos + size, 8); /* 3.6.2 */
+    if (mb2_each(&in, bi, why, mb2_look) != 0 || mb2_each(&in, bi, why, mb2_tag) != 0) {
+        return -1;
     }
+    return finish_mem(bi, why);
 }

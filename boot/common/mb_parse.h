@@ -18,12 +18,22 @@ typedef const void *(*mb_mapper)(uint64_t addr, uint64_t len);
 
 /*
  * Fill bi->mem (sanitized), module, cmdline (first word, the image's own name, is
- * dropped where the loader puts it there) and rsdp (the copy in multiboot2's tag 15 or
- * 14, inside the information structure: keep that until the core has read it; else 0).
- * The other fields stay as they are. 0, or -1 with `*why` (bi then holds rubbish).
+ * dropped where the loader puts it there), screen as far as the loader tells, and rsdp (the
+ * copy in multiboot2's tag 15 or 14, inside the information structure: keep that until the
+ * core has read it; else 0).
+ * The other fields stay as they are. 0, or -1 with `*why` (bi then holds rubbish, but for screen).
  */
 int mb1_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
 int mb2_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
+
+/* The reason of both for a machine that UEFI firmware started. */
+extern const char mb_uefi[];
+
+/*
+ * Fill bi->screen where the loader told nothing about it: by what the BIOS keeps in its data
+ * area, if there is a BIOS. For after mb1_parse or mb2_parse, whether they failed or not.
+ */
+void boot_find_screen(mb_mapper map, struct boot_info *bi);
 
 /*
  * Choose the protected range: core_mem + palmem bytes, or with palmem 0 the larger of

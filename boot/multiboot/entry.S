@@ -15,9 +15,25 @@ mb2_start:
     .long MB2_MAGIC, 0, mb2_end - mb2_start, -(MB2_MAGIC + 0 + (mb2_end - mb2_start))
     .short 6, 0                         /* modules on pages */
     .long 8
+    /* Only UEFI loaders heed these two: enter there in 64-bit mode, leave boot services running. */
+    .short 9, 1
+    .long 12
+    .long boot_efi_entry
+    .align 8
+    .short 7, 1
+    .long 8
     .short 0, 0                         /* end */
     .long 8
 mb2_end:
+
+/* Multiboot2 2.0, 3.5 (EFI amd64): the firmware's mode and stack; EBX is the information. */
+    .code64
+boot_efi_entry:
+    cld
+    andq $-16, %rsp
+    movl %ebx, %edi
+    call boot_efi_main
+    .code32
 
     .globl boot_entry
 boot_entry:
@@ -83,6 +99,10 @@ no_long_mode:
     jb 1b
     movl $no_long_text, %esi
     movl $0xb8000, %edi
+    cmpb $3, 0x449                      /* the BIOS's video mode: 80x25 text, or no screen */
+    movl $0, %ebp
+    jne 3f
+    incl %ebp
 3:  lodsb
     testb %al, %al
     jz 6f
@@ -97,6 +117,8 @@ no_long_mode:
     outb %al, %dx
     cmpb $0x20, %al
     jb 3b
+    testl %ebp, %ebp
+    jz 3b
     movb $0x0f, %ah
     stosw
     jmp 3b

@@ -12,7 +12,7 @@
 #include <xmhf/types.h>
 
 #define BOOT_INFO_MAGIC     0x584d4846424f4f54ULL /* "XMHFBOOT" */
-#define BOOT_INFO_VERSION   1
+#define BOOT_INFO_VERSION   2
 #define BOOT_MEM_MAX        128
 #define BOOT_MODULE_MAX     8
 #define BOOT_CMDLINE_MAX    2048
@@ -39,6 +39,16 @@ struct boot_module {
     char cmdline[BOOT_CMDLINE_MAX]; /* NUL-terminated; without the file name */
 };
 
+/* What is on the screen. Only text cells (a character, an attribute) can be written to. */
+enum boot_screen_kind { BOOT_SCREEN_UNKNOWN, BOOT_SCREEN_TEXT, BOOT_SCREEN_NONE };
+
+struct boot_screen {
+    uint64_t base;    /* of the cell at the top left */
+    uint32_t kind;    /* enum boot_screen_kind; the rest is for TEXT only */
+    uint16_t columns; /* 40..132 */
+    uint16_t rows;    /* 25..60 */
+};
+
 struct boot_info {
     uint64_t magic;
     uint32_t version;
@@ -52,6 +62,7 @@ struct boot_info {
     uint64_t core_image_size;    /* bytes at protected_base taken by the image, .bss included */
 
     uint64_t rsdp;               /* 0 if not found */
+    struct boot_screen screen;
 
     /* Sorted by start, no overlaps, the firmware's view: the protected range is
      * still inside a usable entry here. */

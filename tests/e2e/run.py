@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True  # the source tree stays as it is
 from common import (E2E, MEMORY, SEED, SOURCE, Failed, Skipped, base,  # noqa: E402
                     check, compile_program, masked, warnings)
 import attacks  # noqa: E402
+import firmware  # noqa: E402
 import guests  # noqa: E402
 import logs  # noqa: E402
 import pals  # noqa: E402
@@ -448,10 +449,10 @@ def test_budgets(machines):
 BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1, test_boot_2, test_boot_4,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control, test_budgets,
-         test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
+         test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *firmware.BASIC, *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
          *resets.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
-        test_hypercall_fuzz_long, *attacks.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *scale.MORE,
+        test_hypercall_fuzz_long, *attacks.MORE, *firmware.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *scale.MORE,
         *windows.MORE)  # only with --all, or by name
 
 

@@ -37,6 +37,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&bi, 0xee, sizeof(bi));
     result = data[0] % 2 != 0 ? mb2_parse(map, 0, &bi, &why) : mb1_parse(map, 0, &bi, &why);
     check((result == 0) == (why == NULL));
+    boot_find_screen(map, &bi);
+    check(bi.screen.kind == BOOT_SCREEN_NONE
+          || (bi.screen.kind == BOOT_SCREEN_TEXT && bi.screen.base >= 0xb0000
+              && bi.screen.base + 2u * bi.screen.columns * bi.screen.rows <= 0xc0000));
     if (result != 0) {
         return 0;
     }

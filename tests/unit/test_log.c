@@ -6,6 +6,7 @@
 #include <cpu/cpu.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
+#include <debug/screen.h>
 #include <debug/serial.h>
 #include <hw/insn.h>
 
@@ -91,6 +92,25 @@ static void init_waits(void **state)
     log_error("shown");
     log_set_quiet(false);
     assert_string_equal(sent(), "[xmhf] shown\r\n");
+}
+
+static uint16_t cells[25 * 80]; /* the screen */
+
+/* Errors only; and none of a running guest, whose screen it is (the_last_lines_are_whole). */
+static void errors_are_on_the_screen(void **state)
+{
+    const struct boot_screen vga = { 0xb8000, BOOT_SCREEN_TEXT, 80, 25 };
+    static const char line[] = "[xmhf] launch refused";
+
+    (void)state;
+    screen_init(&vga, cells);
+    log_line("up on 2 CPUs");
+    assert_int_equal(cells[0], 0);
+    log_error("launch refused");
+    for (size_t i = 0; i < sizeof(line) - 1; i++) {
+        assert_int_equal((char)cells[i], line[i]);
+    }
+    assert_string_equal(sent(), "[xmhf] up on 2 CPUs\r\n[xmhf] launch refused\r\n");
 }
 
 static void a_guest_never_waits(void **state)
@@ -220,12 +240,15 @@ static void the_last_lines_are_whole(void **state)
     uart.stuck = true; /* even then it ends */
     log_line("lost");
     assert_string_equal(sent(), "");
+    log_error("lost too");
+    assert_int_equal(cells[80], 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(init_waits),
+        cmocka_unit_test(errors_are_on_the_screen),
         cmocka_unit_test(a_guest_never_waits),
         cmocka_unit_test(what_has_no_room_is_lost),
         cmocka_unit_test(too_many_lines_are_dropped),

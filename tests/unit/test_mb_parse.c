@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <boot/common/mb_parse.h>
+#include <util/bytes.h>
 #include <util/e820.h>
 
 #define MEM_SIZE 0x20000
@@ -316,6 +317,140 @@ static void mb2_reads_an_unterminated_string_in_its_tag(void **state)
     assert_string_equal(bi.cmdline, "abc");
 }
 
+/* --- UEFI, and the screen ------------------------------------------------------------ */
+
+/* Whatever else is wrong or missing in such a list: the reason is the firmware. */
+static void mb2_uefi_is_refused_by_name(void **state)
+{
+    static const uint32_t tags[] = { 11, 12, 17, 18, 19, 20 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
+        setup2(NULL);
+        mb2_end -= 8;
+        mb2_tag(tags[i], 16);
+        mb2_finish();
+        assert_refused2();
+        assert_ptr_equal(why, mb_uefi);
+        put32(mmap2, 0);
+        assert_refused2();
+        assert_ptr_equal(why, mb_uefi);
+        assert_int_equal(bi.screen.kind, BOOT_SCREEN_NONE);
+    }
+    assert_non_null(strstr(mb_uefi, "UEFI"));
+    assert_non_null(strstr(mb_uefi, "not supported yet"));
+}
+
+static void framebuffer(uint64_t at, uint64_t base, uint32_t columns, uint32_t rows, uint8_t type)
+{
+    put64(at, base);
+    put32(at + 8, type == 2 ? 2 * columns : 4 * columns);
+    put32(at + 12, columns);
+    put32(at + 16, rows);
+    mem[at + 20] = 16;
+    mem[at + 21] = type;
+}
+
+/* What a BIOS keeps in low memory: INT 10h's handler, mode, columns, rows. */
+static void bios(uint8_t mode, uint8_t columns, uint8_t rows)
+{
+    put32(0x40, 0xc0000152);
+    mem[0x449] = mode;
+    mem[0x44a] = columns;
+    mem[0x484] = (uint8_t)(rows - 1);
+}
+
+static void assert_screen(enum boot_screen_kind kind, uint64_t base, unsigned columns, unsigned rows)
+{
+    boot_find_screen(map, &bi);
+    assert_int_equal(bi.screen.kind, kind);
+    if (kind == BOOT_SCREEN_TEXT) {
+        assert_int_equal(bi.screen.base, base);
+        assert_int_equal(bi.screen.columns, columns);
+        assert_int_equal(bi.screen.rows, rows);
+    }
+}
+
+static void screen_as_the_loader_says(void **state)
+{
+    uint64_t tag;
+
+    (void)state;
+    setup2(NULL);
+    bios(3, 80, 25);
+    mb2_end -= 8;
+    tag = mb2_tag(8, 8 + 24);
+    mb2_finish();
+    framebuffer(tag, 0xb8000, 80, 25, 2);
+    assert_int_equal(parse2(), 0);
+    assert_screen(BOOT_SCREEN_TEXT, 0xb8000, 80, 25);
+    framebuffer(tag, 0xe0000000, 1024, 768, 1);
+    assert_int_equal(parse2(), 0);
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0); /* whatever the BIOS believes */
+    framebuffer(tag, 0x100000, 80, 25, 2);    /* text where no VGA has any */
+    assert_int_equal(parse2(), 0);
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    framebuffer(tag, 0xbfff0, 80, 25, 2);
+    assert_int_equal(parse2(), 0);
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    framebuffer(tag, 0xb8000, 0x80000050, 25, 2);
+    assert_int_equal(parse2(), 0);
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    setup2(NULL);
+    bios(3, 80, 25);
+    mb2_end -= 8;
+    put32(mb2_tag(7, 8 + 776), 0x4118);
+    mb2_finish();
+    assert_int_equal(parse2(), 0);
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+
+    setup1(NULL);
+    bios(3, 80, 25);
+    put32(INFO, le32(&mem[INFO]) | BIT(11) | BIT(12));
+    put32(INFO + 80, 3); /* as GRUB has it in text mode */
+    framebuffer(INFO + 88, 0xb8000, 80, 25, 2);
+    assert_int_equal(parse1(), 0);
+    assert_screen(BOOT_SCREEN_TEXT, 0xb8000, 80, 25);
+    framebuffer(INFO + 88, 0xe0000000, 1024, 768, 1);
+    assert_int_equal(parse1(), 0);
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    put32(INFO, le32(&mem[INFO]) & ~(uint32_t)BIT(12));
+    put32(INFO + 80, 0x118);
+    assert_int_equal(parse1(), 0);
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+}
+
+static void screen_as_the_bios_says(void **state)
+{
+    (void)state;
+    setup1(NULL);
+    put32(INFO + 20, 0xffffffff); /* a refusal must be seen too */
+    bios(3, 80, 25);
+    assert_refused1();
+    assert_screen(BOOT_SCREEN_TEXT, 0xb8000, 80, 25);
+    bios(7, 80, 25);
+    assert_refused1();
+    assert_screen(BOOT_SCREEN_TEXT, 0xb0000, 80, 25);
+    bios(0x83, 80, 50); /* bit 7: the screen wasn't cleared */
+    mem[0x44f] = 0x10;  /* the second page is shown */
+    assert_refused1();
+    assert_screen(BOOT_SCREEN_TEXT, 0xb9000, 80, 50);
+    mem[0x44f] = 0;
+    bios(3, 80, 1); /* an old BIOS keeps no rows */
+    assert_refused1();
+    assert_screen(BOOT_SCREEN_TEXT, 0xb8000, 80, 25);
+    bios(0x12, 80, 30); /* 640x480 graphics */
+    assert_refused1();
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    bios(3, 0, 25);
+    assert_refused1();
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    bios(3, 80, 25);
+    put32(0x40, 0); /* no BIOS */
+    assert_refused1();
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+}
+
 /* Every byte that the parser may look at, changed: an answer, no fault. */
 static void survives_random_damage(void **state)
 {
@@ -419,6 +554,9 @@ int main(void)
         TEST2(mb2_from_grub),
         TEST2(mb2_refuses_malformed),
         TEST2(mb2_reads_an_unterminated_string_in_its_tag),
+        cmocka_unit_test(mb2_uefi_is_refused_by_name),
+        cmocka_unit_test(screen_as_the_loader_says),
+        cmocka_unit_test(screen_as_the_bios_says),
         cmocka_unit_test(survives_random_damage),
         cmocka_unit_test(place_default_sizes),
         cmocka_unit_test(place_with_palmem),

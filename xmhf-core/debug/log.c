@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The log: lines go to the UART; a guest never waits for it. */
+/* The log: lines go to the UART, errors before the guest starts also to the screen. A guest never
+ * waits for it. */
 #include <cpu/cpu.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
+#include <debug/screen.h>
 #include <debug/serial.h>
 #include <hw/insn.h>
 #include <smp/spinlock.h>
@@ -88,6 +90,9 @@ static void enqueue(const char *line, unsigned n)
 
 static void emit(const char *line, size_t n, bool error)
 {
+    if (!guest_started && (error || lock_broken)) {
+        screen_write(line, n); /* later it is the guest's */
+    }
     if (lock_broken || (!guest_started && (error || !quiet))) {
         serial_write(line, n);
     } else if (error || !quiet) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The log: lines on the UART. */
+/* The log: lines on the UART; errors also on the screen, until the guest starts. */
 #ifndef XMHF_DEBUG_LOG_H
 #define XMHF_DEBUG_LOG_H
 
@@ -7,7 +7,7 @@
  * "[xmhf cpuN guest]" as caused by the guest, and they are printed at a limited rate. */
 void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same, and `quiet` doesn't hide it. */
+/* The same, but `quiet` doesn't hide it, and before guest start the screen shows it. */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Our own bug: wipe PALs and keys, leave a crash record, stop all CPUs, reset. */

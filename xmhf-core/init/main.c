@@ -5,6 +5,7 @@
 #include <debug/crash.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
+#include <debug/screen.h>
 #include <debug/serial.h>
 #include <exit/dispatch.h>
 #include <exit/io_policy.h>
@@ -88,6 +89,11 @@ static void read_acpi(void)
 
     if (info.rsdp == 0) {
         info.rsdp = acpi_find_rsdp(acpi_map);
+    }
+    if (info.rsdp == 0) { /* nor did the loader have a copy: multiboot 1 can't say that this is UEFI */
+        log_error("cannot start: no ACPI root pointer (RSDP) where a BIOS has it; if the machine was "
+                  "started by UEFI firmware: that is not supported yet, start by BIOS (legacy, CSM)");
+        refuse();
     }
     if (acpi_read(acpi_map, info.rsdp, &acpi, &why) != 0) {
         log_error("cannot start: ACPI: %s", why);
@@ -175,8 +181,11 @@ void core_main(const struct boot_info *from)
     info = *from;
     pool_init(info.protected_base, align_up(info.core_image_size, PAGE_SIZE),
               info.protected_size);
+    /* Until we have tables of our own memory below 4 GiB is where it is. */
+    screen_init(&info.screen, (volatile void *)(uintptr_t)info.screen.base);
     log_options();
     host_map_init(&info);
+    screen_init(&info.screen, host_phys(info.screen.base, 2u * info.screen.columns * info.screen.rows));
     crash_init(&info);
     apic_init();
     read_acpi();

@@ -10,6 +10,7 @@ import tempfile
 
 from .base import ToolError, need, run
 
+BIOS = "/usr/lib/grub/i386-pc"
 ENTRIES = ("grub-mb1", "grub-mb2", "linux")  # the menu's entries, by their --id
 
 _HEAD = """\
@@ -65,15 +66,16 @@ def _config(default, append, hv_append, hypervisor, acpi_table=None):
 
 
 def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", default="grub-mb2",
-         acpi_table=None):
+         acpi_table=None, platform=BIOS):
     """Write the ISO; without a hypervisor image only the plain Linux entry is made. GRUB puts the
-    ACPI table, a file, in the place of the firmware's of the same signature."""
+    ACPI table, a file, in the place of the firmware's of the same signature. `platform`: the folder
+    of GRUB's modules."""
     if default not in ENTRIES:
         raise ToolError(f"unknown menu entry {default}: one of {', '.join(ENTRIES)}")
     mkrescue = need("grub-mkrescue", "grub-common")
     need("xorriso", "xorriso")
     need("mformat", "mtools")
-    if not pathlib.Path("/usr/lib/grub/i386-pc").is_dir():
+    if not pathlib.Path(platform).is_dir():
         raise ToolError("GRUB for BIOS machines is missing: run  apt-get install grub-pc-bin")
     output = pathlib.Path(output).absolute()
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".iso-") as scratch:
@@ -88,9 +90,10 @@ def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", defau
         (boot / "grub" / "grub.cfg").write_text(
             _config(default, append, hv_append, hypervisor, acpi_table), encoding="utf-8")
         image = pathlib.Path(scratch) / "image.iso"
-        # Only the BIOS platform and few modules: a smaller image, made faster.
-        run([mkrescue, "-d", "/usr/lib/grub/i386-pc", "-o", image, "--compress=no",
+        # Only one platform and few modules: a smaller image, made faster.
+        run([mkrescue, "-d", platform, "-o", image, "--compress=no",
              "--install-modules=normal multiboot multiboot2 linux serial terminal iso9660 "
-             "part_msdos biosdisk acpi search test echo configfile reboot halt",
+             "part_msdos acpi search test echo configfile reboot halt"
+             + (" biosdisk" if platform == BIOS else ""),
              "--fonts=", "--locales=", "--themes=", boot.parent], "make the GRUB image")
         os.replace(image, output)
