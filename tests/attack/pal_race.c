@@ -293,6 +293,10 @@ static void test_end_elsewhere(void)
         busy += end_under(thread, &error);
         pthread_join(thread, NULL); /* it finds INT3 where the resume stub was */
         right += error == TV_OK && !came_back;
+        if (error != TV_OK || came_back) {
+            printf("# round %u: unregistering said %llu, the call came back: %d\n", rounds,
+                   (unsigned long long)error, (int)came_back);
+        }
         pal_destroy(&running);
     }
     ok(right == rounds && busy > 0,

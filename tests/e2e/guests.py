@@ -7,6 +7,7 @@ import time
 
 from common import E2E, SEED, check, masked
 from live import STEADY, live_machine, package_file
+from xmhftools import bench
 
 # Two sockets of three cores, four of six CPUs there: APIC ids 0, 1, 2 and 4.
 SPARSE = "4,sockets=2,cores=3,threads=1,maxcpus=6"
@@ -127,8 +128,8 @@ def test_ipxe(machines):
     guest = package_file("ipxe", "boot/ipxe.lkrn")
     with live_machine(machines, guest=guest) as machine:
         first, last = machine.protected()
-        text, end = "", time.monotonic() + 180
-        while time.monotonic() < end and not re.search(r"iPXE 1\.\d+", text):
+        text, deadline = "", bench.Deadline(machine.process, 180)
+        while not deadline.over() and not re.search(r"iPXE 1\.\d+", text):
             time.sleep(1)
             text = vga_text(machine)
         check("iPXE initialising devices...ok" in text and "iPXE 1." in text,

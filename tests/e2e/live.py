@@ -148,12 +148,12 @@ class Machine:
 
     def wait_log(self, pattern, seconds, start=0):
         """Wait until the serial log, from `start` on, has this; return the match."""
-        end = time.monotonic() + seconds
+        deadline = bench.Deadline(self.process, seconds)
         while True:
             found = re.search(pattern, self.log()[start:], re.M)
             if found:
                 return found
-            check(time.monotonic() < end,
+            check(not deadline.over(),
                   f"the serial log has no {pattern!r} after {seconds} s:\n{self.tail()}")
             time.sleep(0.2)
 
@@ -164,7 +164,7 @@ class Machine:
 
     def answer(self, number, seconds):
         """What the agent says until the end of command `number`: (text, status)."""
-        end = time.monotonic() + seconds
+        deadline = bench.Deadline(self.process, seconds)
         mark = re.compile(rb"\n#%d (\d+)\n" % number)
         while True:
             found = mark.search(self.heard)
@@ -172,8 +172,9 @@ class Machine:
                 text = self.heard[:found.start()]
                 self.heard = self.heard[found.end():]
                 return text.decode(errors="replace"), int(found.group(1))
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.agent], [], [], left)[0]:
+            while not deadline.over() and not select.select([self.agent], [], [], min(1, deadline.left()))[0]:
+                pass
+            if deadline.over():
                 raise Failed(f"the guest did not answer within {seconds} s; it said "
                              f"{self.heard[-500:]!r}, and on the console:\n{self.tail()}")
             data = self.agent.recv(65536)
@@ -279,7 +280,9 @@ class QemuMachine(Machine):
 
     def stopped(self, seconds=90):
         """Wait until the machine resets or powers off; it is stopped then. Return why."""
-        event = self.qmp.wait("SHUTDOWN", seconds)
+        deadline, event = bench.Deadline(self.process, seconds), None
+        while event is None and not deadline.over():
+            event = self.qmp.wait("SHUTDOWN", min(1, seconds))
         check(event is not None, f"no reset within {seconds} s:\n{self.tail()}")
         return event["reason"]
 
@@ -311,14 +314,14 @@ class Debugger:
 
     def prompt(self, seconds):
         """Wait for the next prompt: the machine is stopped. What was said before it, or None."""
-        end = time.monotonic() + seconds
+        deadline = bench.Deadline(self.process, seconds)
         while True:
             data = self.output.read_bytes()
             at = data.find(b"<bochs:", self.seen)
             if at >= 0:
                 text, self.seen = data[self.seen:at], at + 7
                 return text.decode(errors="replace")
-            if self.process.poll() is not None or time.monotonic() > end:
+            if self.process.poll() is not None or deadline.over():
                 return None
             time.sleep(0.01)
 

@@ -7,6 +7,7 @@ import time
 
 from common import E2E, SWAP_MODULES, Failed, base, check, warnings
 from live import STEADY, live_machine
+from xmhftools import bench
 
 SLOWNESS = {"svm": 1, "vmx": 10}  # seconds on a busy host for one of a guest with 4 CPUs
 EXIT_MAX = 200000  # instructions
@@ -26,8 +27,8 @@ def paced(machine):
     before = nmi_count(machine)
     for number in range(1, NMIS + 1):
         machine.inject_nmi()
-        end = time.monotonic() + 10
-        while nmi_count(machine) < before + number and time.monotonic() < end:
+        deadline = bench.Deadline(machine.process, 10)
+        while nmi_count(machine) < before + number and not deadline.over():
             pass
         if nmi_count(machine) != before + number:
             break

@@ -3,17 +3,23 @@
 
 SPDX-License-Identifier: MIT
 """
+import contextlib
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
 sys.path.insert(0, str(SOURCE / "tests" / "guests"))
+sys.path.insert(0, str(SOURCE / "tests"))
+import choose  # noqa: E402
+import harness  # noqa: E402
 import run as guests_run  # noqa: E402
 from xmhftools import aptsources, base, bench, cpio, grubimage, initramfs, wine  # noqa: E402
 
@@ -81,6 +87,136 @@ class TinyGuestsVerdict(unittest.TestCase):
                     self.assertIsNone(outcome, log[:end])
                 else:
                     self.assertEqual(outcome.text, text)
+
+
+class Deadlines(unittest.TestCase):
+    """A time limit of an emulator, whose cores others want too."""
+
+    def setUp(self):
+        self.core = sorted(os.sched_getaffinity(0))[0]
+        self.processes = []
+
+    def tearDown(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+    def start(self, *argv):
+        process = subprocess.Popen(["taskset", "-c", str(self.core), *argv])
+        self.processes.append(process)
+        return process
+
+    def busy(self):
+        return self.start("sh", "-c", "while :; do :; done")
+
+    def test_waiting_for_a_core_does_not_count(self):
+        emulator = self.busy()
+        for _ in range(4):
+            self.busy()
+        deadline = bench.Deadline(emulator, 100)
+        time.sleep(3)
+        # One of five or more on this core: it had 0.6 s.
+        self.assertLess(deadline.had(), 1.8)
+        self.assertGreater(deadline.left(), 98)
+
+    def test_sleeping_counts(self):
+        deadline = bench.Deadline(self.start("sleep", "60"), 0.5)
+        self.assertFalse(deadline.over())
+        time.sleep(1)
+        self.assertTrue(deadline.over())
+
+    def test_one_that_has_ended(self):
+        process = self.start("true")
+        process.wait()
+        self.assertGreaterEqual(bench.Deadline(process, 5).left(), 4)
+
+
+class Choosing(unittest.TestCase):
+    """Which tests a change needs (check.sh --changed)."""
+
+    def needed(self, *paths):
+        return choose.groups_for(paths)[0]
+
+    def test_groups(self):
+        self.assertEqual(self.needed(), set())
+        self.assertEqual(self.needed("notes/smp.md", "README.md"), {"build"})
+        self.assertEqual(self.needed("tests/unit/test_walk.c"), {"build", "unit"})
+        self.assertEqual(self.needed("xmhf-core/virt/svm/svm.c", "notes/smp.md"),
+                         {"build", "unit", "guests", "svm"})
+        self.assertEqual(self.needed("tests/model/pal.pml", "tests/attack/pal_race.c"),
+                         {"model", "guests", "svm", "vmx"})
+
+    def test_what_no_row_knows_needs_everything(self):
+        for path in ("configure.ac", "tests/check.py", "new/file.c", "check.sh", "m4/x.m4"):
+            self.assertIs(self.needed("README.md", path), choose.EVERYTHING)
+
+    def test_rows_name_groups(self):
+        groups = {"build", *choose.SMOKE}
+        for _, row in choose.ROWS:
+            self.assertLessEqual(row, groups)
+
+    def test_git(self):
+        with tempfile.TemporaryDirectory() as folder:
+            def git(*words):
+                base.run(["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@x", *words], "use git")
+            git("init", "-q")
+            git("commit", "-q", "--allow-empty", "-m", "x")
+            self.assertIsNone(choose.last_green(folder))  # a clean clone has no record
+            choose.remember_green(folder)
+            commit = choose.last_green(folder)
+            self.assertEqual(choose.changed(folder, commit), [])
+            (pathlib.Path(folder) / "new file").touch()
+            self.assertEqual(choose.changed(folder, "HEAD"), ["new file"])
+            git("add", ".")
+            git("commit", "-q", "-m", "y")
+            self.assertEqual(choose.changed(folder, commit), ["new file"])
+            (pathlib.Path(folder) / "other").touch()
+            choose.remember_green(folder)  # not what was committed: no record
+            self.assertEqual(choose.last_green(folder), commit)
+            self.assertIsNone(choose.changed(folder, "0123456789"))
+            self.assertIsNone(choose.changed(folder, "--output=x"))
+
+
+class Rows(unittest.TestCase):
+    """The groups of check.sh, side by side."""
+
+    def run_jobs(self, *works, rows=2):
+        with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w", encoding="ascii") as null, \
+                contextlib.redirect_stdout(null):
+            session = harness.Session(pathlib.Path(folder), len(works))
+            session.run([harness.Job("unit", work) for work in works], rows)
+            return session
+
+    def test_counts(self):
+        def runner(row):
+            row.runner("r", ["printf", "ok a: b\nnot ok c: d\nskip e: f\nerror g: h\nnoise\n"], None)
+        session = self.run_jobs(runner, runner)
+        self.assertEqual(session.counts["unit"], {"ok": 2, "not ok": 4, "skip": 2})
+
+    def test_failures_are_told(self):
+        def silent(row):
+            row.runner("silent", ["true"], None)
+
+        def missing(row):
+            row.runner("missing", ["/no/such/program"], None)
+
+        def step(row):
+            row.step("s", [["sh", "-c", "exit 3"]], pathlib.Path("/tmp"))
+
+        def bug(_row):
+            raise KeyError("x")
+        session = self.run_jobs(silent, missing, step, bug)
+        self.assertEqual(session.counts["unit"], {"ok": 0, "not ok": 4, "skip": 0})
+        told = "\n".join(session.failures)
+        for words in ("gave no results", "/no/such/program", "status 3", "itself failed"):
+            self.assertIn(words, told)
+
+    def test_side_by_side(self):
+        meet = threading.Barrier(2, timeout=20)
+
+        def work(_row):
+            meet.wait()
+        self.assertEqual(self.run_jobs(work, work).failures, [])
 
 
 class Cpio(unittest.TestCase):

@@ -146,12 +146,12 @@ def boot(test, args, hypervisor):
         folder = pathlib.Path(name)
         process = bench.spawn(command(test, args, folder, hypervisor), folder)
         try:
-            deadline = time.monotonic() + test.seconds * args.patience * SLOWER[args.bench]
+            deadline = bench.Deadline(process, test.seconds * args.patience * SLOWER[args.bench])
             while True:
                 ended = has_ended(process, folder)
                 text = read_log(folder)
                 outcome = judge(text, ended)
-                if outcome is None and time.monotonic() > deadline:
+                if outcome is None and deadline.over():
                     outcome = Outcome("ERROR", f"no verdict within {test.seconds} seconds", text)
                 if outcome:
                     break

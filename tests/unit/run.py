@@ -4,6 +4,7 @@
 SPDX-License-Identifier: MIT
 """
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -37,37 +38,58 @@ def parse_tap(text):
     return planned, results
 
 
-def run(build, program):
-    """Run one test program and print its results."""
-    name = os.path.basename(program)
+def run(build, program, functions=()):
+    """Run one test program: its result lines, of these functions or all, and whether all is well."""
+    name, lines = os.path.basename(program), []
     env = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "srcdir": str(SOURCE)}
     try:
         done = subprocess.run([f"./{program}"], cwd=build, env=env, timeout=LIMIT, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, errors="replace")
     except (subprocess.TimeoutExpired, OSError) as problem:
-        print(f"not ok {name}: {problem}", flush=True)
-        return False
+        return [f"not ok {name}: {problem}"], False
     # cmocka gives the messages of failures on either stream.
     planned, results = parse_tap(done.stdout)
     for kind, test, reason in results:
-        print(f"{kind} {name}/{test}" + (f": {reason}" if kind != "ok" else ""), flush=True)
+        if not functions or test in functions or kind == "not ok":
+            lines.append(f"{kind} {name}/{test}" + (f": {reason}" if kind != "ok" else ""))
     bad = any(kind == "not ok" for kind, _, _ in results)
     if not bad and (done.returncode or not results or len(results) != planned):
-        print(f"not ok {name}: ended with status {done.returncode} after {len(results)} "
-              f"of {planned} tests", flush=True)
+        lines.append(f"not ok {name}: ended with status {done.returncode} after {len(results)} "
+                     f"of {planned} tests")
+        bad = True
+    for function in set(functions) - {test for _, test, _ in results}:
+        lines.append(f"not ok {name}/{function}: there is no such test")
         bad = True
     if bad:
-        print("\n".join(f"  {line}" for line in done.stderr.splitlines()[:60]), flush=True)
-    return not bad
+        lines += [f"  {line}" for line in done.stderr.splitlines()[:60]]
+    return lines, not bad
+
+
+def select(build, names):
+    """Programs to run, and which of their functions are told: {program: [function]}."""
+    known = {os.path.basename(program): program for program in programs(build)}
+    chosen = {program: [] for program in known.values()} if not names else {}
+    for name in names:
+        program, _, function = name.partition("/")
+        if program not in known:
+            sys.exit(f"run.py: no unit test is called {program}: they are {', '.join(sorted(known))}")
+        chosen.setdefault(known[program], []).extend([function] if function else [])
+    return chosen
 
 
 def main():
     parser = argparse.ArgumentParser(description="Run the unit tests of a build folder.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these: test_walk, or one "
+                        "function of it: test_walk/test_name")
     parser.add_argument("--build", default=".", metavar="DIR", help="the build folder (default: .)")
     args = parser.parse_args()
-    good = [run(args.build, program) for program in programs(args.build)]
-    return 0 if all(good) else 1
+    chosen, good = select(args.build, args.names), True
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for lines, well in pool.map(lambda item: run(args.build, *item), chosen.items()):
+            print("\n".join(lines), flush=True)
+            good = good and well
+    return 0 if good else 1
 
 
 sys.exit(main())

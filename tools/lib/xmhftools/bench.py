@@ -125,7 +125,46 @@ class LogWatcher:
         return [line for line in lines if line.strip()][-count:]
 
 
-def _die_with_parent():
+class Deadline:
+    """Some seconds for an emulator. Only time counts in which it could have run: what its threads
+    waited for a core of the host doesn't, or a busy host would look like a machine that hangs. A
+    machine whose CPUs all sleep waits for no core. In all it gets ten times as long."""
+
+    def __init__(self, process, seconds):
+        self._tasks = pathlib.Path(f"/proc/{process.pid}/task")
+        self.seconds = seconds
+        self.restart()
+
+    def _waited(self):
+        """{thread: seconds that it waited for a core}."""
+        waited = {}
+        try:
+            for task in self._tasks.iterdir():
+                waited[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+        except (OSError, IndexError, ValueError):
+            pass  # it is ending, or this kernel doesn't tell
+        return waited
+
+    def restart(self):
+        """As if new."""
+        self._began, self._before = time.monotonic(), self._waited()
+
+    def had(self):
+        """Seconds that the machine had so far: less those of the thread that waited longest."""
+        waits = (now - self._before.get(name, 0) for name, now in self._waited().items())
+        return time.monotonic() - self._began - max(waits, default=0)
+
+    def left(self):
+        """Seconds that are left, at least."""
+        if time.monotonic() - self._began > 10 * self.seconds:
+            return 0
+        return max(0.0, self.seconds - self.had())
+
+    def over(self):
+        return self.left() <= 0
+
+
+def die_with_parent():
     """In the child: have the kernel end the emulator if we are killed outright."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
@@ -136,7 +175,7 @@ def spawn(argv, folder, stdin=subprocess.DEVNULL):
     with open(os.path.join(folder, "emulator.txt"), "wb") as out:
         return subprocess.Popen([str(a) for a in argv], cwd=folder, stdin=stdin,
                                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
-                                preexec_fn=_die_with_parent)
+                                preexec_fn=die_with_parent)
 
 
 def emulator_messages(folder):
@@ -180,7 +219,7 @@ def follow(process, fifo, splitter, watcher, timeout, was_reset=lambda: False):
 
     `was_reset` tells of an emulator that goes on after a reset.
     """
-    deadline = time.monotonic() + timeout
+    deadline = Deadline(process, timeout)
     said = heard_at = 0  # of a machine that panics: the log's size, and when it last grew
     while True:
         ended = process.poll() is not None or was_reset()
@@ -200,9 +239,9 @@ def follow(process, fifo, splitter, watcher, timeout, was_reset=lambda: False):
         if watcher.panic and now > heard_at + PANIC_SECONDS:
             splitter.flush()
             return f"gave up: {watcher.panic}"
-        if now > deadline:
+        if deadline.over():
             splitter.flush()
-            return f"no result within {timeout:g} seconds"
+            return f"no result within {timeout:g} seconds of its own time"
 
 
 def wait_power_off(process, watcher):
