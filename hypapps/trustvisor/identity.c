@@ -10,16 +10,16 @@ _Static_assert(XMHF_CDECL == (int)PAL_ID_CDECL && XMHF_SYSV == (int)PAL_ID_SYSV 
 _Static_assert(XMHF_IN == (int)PAL_ID_IN && XMHF_OUT == (int)PAL_ID_OUT &&
                XMHF_INOUT == (int)PAL_ID_INOUT, "hashed");
 
-static void add_entries(br_sha256_context *ctx, const struct tv_image *im)
+static void add_entries(struct sha256 *ctx, const struct tv_image *im)
 {
     for (uint32_t i = 0; i < im->entry_count; i++) {
         const struct tv_entry *e = &im->entries[i];
         struct pal_id_entry enc = { e->va - im->lowest, e->first, e->params };
-        br_sha256_update(ctx, &enc, sizeof(enc));
+        sha256_update(ctx, &enc, sizeof(enc));
     }
 }
 
-static void add_sections(br_sha256_context *ctx, const struct tv_image *im)
+static void add_sections(struct sha256 *ctx, const struct tv_image *im)
 {
     for (uint32_t i = 0; i < im->section_count; i++) {
         const struct tv_section *s = &im->sections[i];
@@ -31,11 +31,11 @@ static void add_sections(br_sha256_context *ctx, const struct tv_image *im)
             .pages = s->pages,
             .offset = s->start - im->lowest,
         };
-        br_sha256_update(ctx, &enc, sizeof(enc));
+        sha256_update(ctx, &enc, sizeof(enc));
     }
 }
 
-static void add_params(br_sha256_context *ctx, const struct tv_image *im)
+static void add_params(struct sha256 *ctx, const struct tv_image *im)
 {
     for (uint32_t i = 0; i < im->param_count; i++) {
         const struct tv_param *p = &im->params[i];
@@ -44,11 +44,11 @@ static void add_params(br_sha256_context *ctx, const struct tv_image *im)
             .direction = p->direction,
             .size = p->size,
         };
-        br_sha256_update(ctx, &enc, sizeof(enc));
+        sha256_update(ctx, &enc, sizeof(enc));
     }
 }
 
-void tv_identity_begin(br_sha256_context *ctx, const struct tv_image *im)
+void tv_identity_begin(struct sha256 *ctx, sha256_blocks_fn *blocks, const struct tv_image *im)
 {
     struct pal_id_header header = {
         .mode = im->wide ? PAL_ID_MODE_64 : PAL_ID_MODE_32,
@@ -63,19 +63,19 @@ void tv_identity_begin(br_sha256_context *ctx, const struct tv_image *im)
     };
 
     memcpy(header.magic, PAL_ID_MAGIC, sizeof(header.magic));
-    br_sha256_init(ctx);
-    br_sha256_update(ctx, &header, sizeof(header));
+    sha256_init(ctx, blocks);
+    sha256_update(ctx, &header, sizeof(header));
     add_entries(ctx, im);
     add_sections(ctx, im);
     add_params(ctx, im);
 }
 
-void tv_identity_add(br_sha256_context *ctx, const void *bytes, size_t len)
+void tv_identity_add(struct sha256 *ctx, const void *bytes, size_t len)
 {
-    br_sha256_update(ctx, bytes, len);
+    sha256_update(ctx, bytes, len);
 }
 
-void tv_identity_end(const br_sha256_context *ctx, uint8_t id[PAL_ID_SIZE])
+void tv_identity_end(struct sha256 *ctx, uint8_t id[PAL_ID_SIZE])
 {
-    br_sha256_out(ctx, id);
+    sha256_final(ctx, id);
 }

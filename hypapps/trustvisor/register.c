@@ -17,7 +17,7 @@
 #define COST_COMPARE   16     /* of two sections: its own, and its own with other PALs' */
 #define COST_GATE      8      /* of finding a place for the gate, and two sections */
 #define COST_COPY      1000
-#define COST_MEASURE   30000  /* of a piece */
+#define COST_PIECE     300    /* of a piece, less the hashing itself */
 #define PIECE          512u
 #define COST_RECHECK   260
 #define COST_OVERWRITE 800
@@ -202,13 +202,14 @@ uint64_t register_hash_ticks(void)
     return atomic_load(&hash_ticks);
 }
 
-/* What is hashed before the contents takes as much as some pieces. */
-#define COST_BEGIN(entries, sections, params) \
-    ((1 + (int)(sizeof(struct pal_id_header) + (entries) * sizeof(struct pal_id_entry) + \
+/* What is hashed before the contents, in pieces, and what a piece takes. */
+#define PIECES_BEGIN(entries, sections, params) \
+    (1 + (int)((sizeof(struct pal_id_header) + (entries) * sizeof(struct pal_id_entry) + \
                 (sections) * sizeof(struct pal_id_section) + \
-                (params) * sizeof(struct pal_id_param)) / (int)PIECE) * COST_MEASURE)
-_Static_assert(COST_BEGIN(XMHF_PAL_ENTRIES, XMHF_PAL_SECTIONS, XMHF_PAL_PARAMS) <= BUDGET,
-               "one exit can do it");
+                (params) * sizeof(struct pal_id_param)) / PIECE))
+#define COST_MEASURE(cost_of_block) ((int)(PIECE / SHA256_BLOCK * (cost_of_block)) + COST_PIECE)
+_Static_assert(PIECES_BEGIN(XMHF_PAL_ENTRIES, XMHF_PAL_SECTIONS, XMHF_PAL_PARAMS)
+               * COST_MEASURE(HYP_SHA256_COST_MAX) <= BUDGET, "one exit can do it");
 
 /* As many pieces as this exit affords: in this phase reg->page counts those, and the beginning. */
 static enum step measure_some(struct work *w)
@@ -216,18 +217,21 @@ static enum step measure_some(struct work *w)
     const uint32_t pieces = PAGE_SIZE / PIECE;
     const struct tv_image *im = &w->pal->image;
     struct tv_registration *reg = &w->pal->reg;
+    const struct hyp_sha256 sha = hyp_sha256(); /* this CPU's; the last exit may have been elsewhere */
+    const int cost = COST_MEASURE(sha.cost);
 
     if (reg->page == 0) {
-        if (!afford(w, COST_BEGIN(im->entry_count, im->section_count, im->param_count))) {
+        if (!afford(w, cost * PIECES_BEGIN(im->entry_count, im->section_count, im->param_count))) {
             return STEP_AGAIN;
         }
-        tv_identity_begin(&reg->hash, im);
+        tv_identity_begin(&reg->hash, sha.blocks, im);
         reg->page++;
     }
+    reg->hash.blocks = sha.blocks;
     for (; reg->page <= pieces * im->pages; reg->page++) {
         const uint32_t piece = reg->page - 1;
         const uint8_t *frame;
-        if (!afford(w, COST_MEASURE)) {
+        if (!afford(w, cost)) {
             return STEP_AGAIN;
         }
         frame = space_frame(&w->pal->space, piece / pieces);

@@ -108,7 +108,7 @@ struct tv_registration {
     uint32_t page;         /* next one of this phase */
     uint32_t compared;     /* pairs of sections that were compared until it was linked */
     struct tv_pageset seen; /* pages of the caller, against duplicates */
-    br_sha256_context hash;
+    struct sha256 hash;
 };
 
 struct tv_slot;

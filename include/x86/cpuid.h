@@ -63,6 +63,7 @@
 #define CPUID_7_0_EBX_RDSEED  (1u << 18)
 #define CPUID_7_0_EBX_SMAP    (1u << 20)
 #define CPUID_7_0_EBX_PT      (1u << 25)
+#define CPUID_7_0_EBX_SHA     (1u << 29)
 #define CPUID_7_0_ECX_UMIP    (1u << 2)
 #define CPUID_7_0_ECX_PKU     (1u << 3)
 #define CPUID_7_0_ECX_OSPKE   (1u << 4)

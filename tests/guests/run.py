@@ -97,7 +97,7 @@ def command_vmx(test, args, folder, hypervisor, guest, words):
                                         f"{icr_option(test)} measure {args.hv_append}", "1")
     diskimage.make(folder / bochs.DISK, files, commands)
     # Tiny guests survive any #GP, so the bare one takes them too.
-    return bochs.start(folder, args.cpu_model, False, test.cpus, test.mem)
+    return bochs.start(folder, args.cpu_model or model(test), False, test.cpus, test.mem)
 
 
 def command_svm(test, args, folder, hypervisor, guest, words):

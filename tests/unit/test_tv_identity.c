@@ -2,6 +2,8 @@
 /* hypapps/trustvisor/identity.c: one known answer, and no two PALs with one identity. */
 #include "unit.h"
 
+#include <bearssl_hash.h>
+
 #include "hypapps/trustvisor/identity.h"
 
 #define BASE 0x400000ULL
@@ -35,13 +37,13 @@ static struct pal plain(void)
 static void identity(const struct pal *p, uint8_t id[PAL_ID_SIZE])
 {
     struct tv_public_lists lists;
-    br_sha256_context ctx;
+    struct sha256 ctx;
     struct tv_image im = {
         .sections = lists.sections, .params = lists.params, .entries = lists.entries,
     };
 
     assert_int_equal(tv_check(&p->sections, &p->params, p->entry, p->wide, &im), TV_OK);
-    tv_identity_begin(&ctx, &im);
+    tv_identity_begin(&ctx, sha256_blocks, &im);
     tv_identity_add(&ctx, p->contents, im.pages * PAGE_SIZE);
     tv_identity_end(&ctx, id);
 }
@@ -147,7 +149,7 @@ static void test_pieces(void **state)
     static struct pal p;
     uint8_t whole[PAL_ID_SIZE], pieces[PAL_ID_SIZE];
     struct tv_public_lists lists;
-    br_sha256_context ctx;
+    struct sha256 ctx;
     struct tv_image im = {
         .sections = lists.sections, .params = lists.params, .entries = lists.entries,
     };
@@ -156,7 +158,7 @@ static void test_pieces(void **state)
     p = plain();
     identity(&p, whole);
     tv_check(&p.sections, &p.params, p.entry, true, &im);
-    tv_identity_begin(&ctx, &im);
+    tv_identity_begin(&ctx, sha256_blocks, &im);
     for (unsigned i = 0; i < 4; i++) {
         tv_identity_add(&ctx, p.contents[i], 1000);
         tv_identity_add(&ctx, p.contents[i] + 1000, PAGE_SIZE - 1000);

@@ -16,6 +16,7 @@
 #include <exit/cpuid_policy.h>
 #include <exit/exit.h>
 #include <guest/walk.h>
+#include <sha256/sha256.h>
 #include <virt/virt.h>
 #include <xmhf/types.h>
 
@@ -151,6 +152,16 @@ void sandbox_leave(struct vcpu *v, struct vcpu_regs *regs, void *xstate);
 
 /* A new, never used sandbox tag. */
 uint64_t sandbox_new_tag(void);
+
+/* --- hashing ------------------------------------------------------------------ */
+
+/* The best block function of SHA-256 that the calling CPU has, for sha256_init. */
+struct hyp_sha256 {
+    sha256_blocks_fn *blocks;
+    unsigned cost;     /* instructions for one block, at most; HYP_SHA256_COST_MAX at most */
+};
+#define HYP_SHA256_COST_MAX 3150u
+struct hyp_sha256 hyp_sha256(void);
 
 /* --- misc -------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the core does for hypapps besides memory and sandboxes: callers, faults, random. */
 #include <hw/insn.h>
+#include <hw/sha256.h>
 #include <hypapp/hypapp.h>
 #include <util/string.h>
 #include <x86/cpu.h>
@@ -77,4 +78,14 @@ void hyp_random(void *out, size_t len)
         p += n;
         len -= n;
     }
+}
+
+struct hyp_sha256 hyp_sha256(void)
+{
+    /* The extensions are used with SSSE3 and SSE2, which every CPU with them has (SDM vol. 1, 12.5). */
+    if (hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_EXT_FEATURES
+        && (hw_cpuid(CPUID_EXT_FEATURES, 0).ebx & CPUID_7_0_EBX_SHA)) {
+        return (struct hyp_sha256){ hw_sha256_blocks, 180 };
+    }
+    return (struct hyp_sha256){ sha256_blocks, HYP_SHA256_COST_MAX };
 }

@@ -361,6 +361,11 @@ uint64_t sandbox_new_tag(void)
     return ++tag;
 }
 
+struct hyp_sha256 hyp_sha256(void)
+{
+    return (struct hyp_sha256){ sha256_blocks, HYP_SHA256_COST_MAX };
+}
+
 void hyp_random(void *out, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
