@@ -32,6 +32,7 @@
 #define MADT_ENABLED  BIT(0)
 
 /* 5.2.9: FADT. */
+#define FADT_FACS        36
 #define FADT_DSDT        40
 #define FADT_PM1A_EVT    56
 #define FADT_PM1B_EVT    60
@@ -40,6 +41,7 @@
 #define FADT_FLAGS       112
 #define FADT_RESET_REG   116
 #define FADT_RESET_VALUE 128
+#define FADT_X_FACS      132
 #define FADT_X_DSDT      140
 #define FADT_X_PM1A_EVT  148
 #define FADT_X_PM1B_EVT  160
@@ -163,14 +165,19 @@ static bool find_root(acpi_mapper map, const uint8_t *rsdp, struct root *root)
     return true;
 }
 
+static uint64_t entry_of(acpi_mapper map, const struct root *root, size_t i)
+{
+    const uint8_t *p = map(root->addr + HEADER_SIZE + i * root->width, root->width);
+
+    return p == NULL ? 0 : root->width == 8 ? le64(p) : le32(p);
+}
+
 /* Address of the first table with `signature`, 0 if there is none. */
 static uint64_t find_table(acpi_mapper map, const struct root *root, const char *signature)
 {
     for (size_t i = 0; i < root->count; i++) {
-        const uint8_t *p = map(root->addr + HEADER_SIZE + i * root->width, root->width);
-        uint64_t addr = p == NULL ? 0 : root->width == 8 ? le64(p) : le32(p);
-
-        p = addr != 0 ? map(addr, HEADER_SIZE) : NULL;
+        uint64_t addr = entry_of(map, root, i);
+        const uint8_t *p = addr != 0 ? map(addr, HEADER_SIZE) : NULL;
         if (p != NULL && memcmp(p, signature, 4) == 0) {
             return addr;
         }
@@ -254,23 +261,62 @@ static uint16_t pm1_port(const uint8_t *fadt, size_t length, size_t old, size_t 
     return port <= 0xffff ? (uint16_t)port : 0;
 }
 
-/* A missing or damaged DSDT only means that the sleep types stay unknown. */
-static void read_dsdt(acpi_mapper map, const uint8_t *fadt, size_t fadt_length,
-                      struct acpi_info *out)
+/* A table of AML, of any size. Its checksum doesn't matter: the OS uses it all the same. */
+static bool get_aml(acpi_mapper map, uint64_t addr, const char *signature, struct aml *out)
 {
-    uint64_t addr = le32(fadt + FADT_DSDT);
-    size_t length;
+    const uint8_t *p = addr != 0 ? map(addr, HEADER_SIZE) : NULL;
+    size_t length = p != NULL && memcmp(p, signature, 4) == 0 ? le32(p + HEADER_LENGTH) : 0;
 
-    if (fadt_length >= FADT_X_DSDT + 8 && le64(fadt + FADT_X_DSDT) != 0) {
-        addr = le64(fadt + FADT_X_DSDT);
+    if (length < HEADER_SIZE || (p = map(addr, length)) == NULL) {
+        return false;
     }
-    const uint8_t *p = addr != 0 ? get_table(map, addr, "DSDT", &length) : NULL;
-    if (p != NULL) {
-        acpi_find_sleep_types(p, length, out);
+    *out = (struct aml){ p + HEADER_SIZE, length - HEADER_SIZE };
+    return true;
+}
+
+/* Of a FADT's two fields for one table the wider, if it is there and not 0. */
+static uint64_t wide_or(const uint8_t *fadt, size_t length, size_t narrow, size_t wide)
+{
+    uint64_t addr = length >= wide + 8 ? le64(fadt + wide) : 0;
+
+    return addr != 0 ? addr : le32(fadt + narrow);
+}
+
+/* A table that can't be read leaves the sleep states unknown that it would have told. `dsdt`: its
+ * address. */
+static void read_sleep(acpi_mapper map, const struct root *root, uint64_t dsdt,
+                       struct acpi_info *out)
+{
+    static const char *const kinds[] = { "SSDT", "PSDT" }; /* the same but for the name: 5.2.11.3 */
+    struct sleep_search search;
+    struct aml aml;
+
+    sleep_begin(&search);
+    do {
+        if (get_aml(map, dsdt, "DSDT", &aml)) {
+            sleep_table(&search, aml);
+        }
+        for (size_t i = 0; i < root->count * ARRAY_SIZE(kinds); i++) {
+            uint64_t at = entry_of(map, root, i / ARRAY_SIZE(kinds));
+            if (get_aml(map, at, kinds[i % ARRAY_SIZE(kinds)], &aml)) {
+                sleep_table(&search, aml);
+            }
+        }
+    } while (sleep_again(&search));
+    out->sleep = search.result;
+}
+
+static void find_facs(const uint8_t *fadt, size_t length, struct acpi_info *out)
+{
+    out->facs[0] = le32(fadt + FADT_FACS);
+    out->facs[1] = length >= FADT_X_FACS + 8 ? le64(fadt + FADT_X_FACS) : 0;
+    if (out->facs[1] == out->facs[0]) {
+        out->facs[1] = 0;
     }
 }
 
-static int read_fadt(acpi_mapper map, uint64_t addr, struct acpi_info *out, const char **why)
+static int read_fadt(acpi_mapper map, const struct root *root, uint64_t addr,
+                     struct acpi_info *out, const char **why)
 {
     size_t length;
     const uint8_t *p = get_table(map, addr, "FACP", &length);
@@ -283,13 +329,14 @@ static int read_fadt(acpi_mapper map, uint64_t addr, struct acpi_info *out, cons
     out->pm1b_cnt = pm1_port(p, length, FADT_PM1B_CNT, FADT_X_PM1B_CNT);
     out->pm1a_evt = pm1_port(p, length, FADT_PM1A_EVT, FADT_X_PM1A_EVT);
     out->pm1b_evt = pm1_port(p, length, FADT_PM1B_EVT, FADT_X_PM1B_EVT);
-    read_dsdt(map, p, length, out);
+    find_facs(p, length, out);
     if ((le32(p + FADT_FLAGS) & FADT_RESET_REG_SUP) != 0 && length > FADT_RESET_VALUE) {
         out->has_reset_reg = true;
         out->reset_space = p[FADT_RESET_REG];
         out->reset_addr = le64(p + FADT_RESET_REG + GAS_ADDRESS);
         out->reset_value = p[FADT_RESET_VALUE];
     }
+    read_sleep(map, root, wide_or(p, length, FADT_DSDT, FADT_X_DSDT), out); /* `p` is gone now */
     return 0;
 }
 
@@ -311,5 +358,5 @@ int acpi_read(acpi_mapper map, uint64_t rsdp_addr, struct acpi_info *out, const 
     if (read_madt(map, madt, out, why) != 0) {
         return -1;
     }
-    return fadt != 0 ? read_fadt(map, fadt, out, why) : 0;
+    return fadt != 0 ? read_fadt(map, &root, fadt, out, why) : 0;
 }

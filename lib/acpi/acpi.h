@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The few ACPI tables the core needs: RSDP, RSDT/XSDT, MADT, FADT (ACPI 6.5, chapter
- * 5). All input is hostile: every length is checked, nothing is trusted.
+ * The few ACPI tables the core needs: RSDP, RSDT/XSDT, MADT, FADT, and of DSDT and SSDTs
+ * the sleep states (ACPI 6.5, chapter 5). All input is hostile: every length is checked, nothing is trusted.
  */
 #ifndef XMHF_ACPI_H
 #define XMHF_ACPI_H
 
+#include <acpi/sleep.h>
 #include <xmhf/types.h>
 
 /* Maps [addr, addr+len) of physical memory for reading, or NULL if it can't. A pointer
@@ -24,8 +25,9 @@ struct acpi_info {
     bool has_fadt;
     uint16_t pm1a_cnt, pm1b_cnt;      /* I/O ports, 0 if absent */
     uint16_t pm1a_evt, pm1b_evt;      /* status register; I/O ports, 0 if absent */
-    uint8_t sleep_known;              /* bit n: state Sn is listed in the DSDT */
-    uint8_t sleep_type[6];            /* SLP_TYP of Sn for PM1a, 0..7, where known */
+    struct acpi_sleep sleep;          /* what SLP_TYP means */
+    uint64_t facs[2];                 /* where the FADT says the FACS is, 32- and 64-bit field; 0:
+                                         absent, or the same */
     bool has_reset_reg;
     uint8_t reset_space;              /* address space id: 0 memory, 1 I/O, 2 PCI config */
     uint64_t reset_addr;
@@ -39,9 +41,5 @@ uint64_t acpi_find_rsdp(acpi_mapper map);
 /* Read everything above. 0, or -1 with `*why` set (a constant string). A missing FADT
  * is no error; a damaged one, and a missing or damaged MADT, are. */
 int acpi_read(acpi_mapper map, uint64_t rsdp, struct acpi_info *out, const char **why);
-
-/* Find the packages \_S1_ to \_S5_ in `len` bytes of AML and fill sleep_known and sleep_type.
- * A search for the name's encoding, not an interpreter (ACPI 6.5, 7.4.2 and 20.2). */
-void acpi_find_sleep_types(const uint8_t *aml, size_t len, struct acpi_info *out);
 
 #endif

@@ -89,17 +89,18 @@ static void check_suspend(void)
     const char *why = "";
 
     CHECK(acpi_read(map, acpi_find_rsdp(map), &acpi, &why) == 0, "ACPI: %s", why);
-    if (!(acpi.sleep_known & BIT(3))) {
+    if (!(acpi.sleep.known & BIT(3))) {
         say("this machine has no S3");
         return;
     }
     uint16_t control = inw(acpi.pm1a_cnt);
+    unsigned type = (unsigned)__builtin_ctz(acpi.sleep.a[3]);
     for (unsigned i = 0; i < 3; i++) {
-        outw(acpi.pm1a_cnt, (uint16_t)((control & 0xc3ff) | acpi.sleep_type[3] << 10 | 0x2000));
+        outw(acpi.pm1a_cnt, (uint16_t)((control & 0xc3ff) | type << 10 | 0x2000));
         delay_us(10000);
     }
     CHECK(info(XMHF_INFO_CPUS) == cpu_total(), "after S3 was refused");
-    say("S3 by SLP_TYP %u was refused", acpi.sleep_type[3]);
+    say("S3 by SLP_TYP %u was refused", type);
 }
 
 /* RAX keeps what IN doesn't write; all encodings go on behind themselves. */

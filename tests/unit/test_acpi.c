@@ -347,10 +347,77 @@ static void survives_random_damage(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
+/* A definition block at `at` with \_S5_ of that type, and a checksum that is wrong. */
+static void put_aml(uint64_t at, const char *signature, uint8_t type, size_t length)
+{
+    const uint8_t aml[] = { 0x08, '\\', '_', 'S', '5', '_', 0x12, 0x05, 0x02, 0x0a, type, 0x00 };
+
+    memset(&mem[at], 0xa3, length); /* Noop */
+    memcpy(&mem[at], signature, 4);
+    put(at + 4, length, 4);
+    memcpy(&mem[at + length - sizeof(aml)], aml, sizeof(aml));
+    mem[at + 9] = 0;
+}
+
+static unsigned off_types(void)
+{
+    assert_int_equal(read_all(), 0);
+    return info.sleep.a[5];
+}
+
+/* The DSDT by either field of the FADT, of any size, and all SSDTs; no checksum is asked for. */
+static void reads_the_sleep_types(void **state)
+{
+    (void)state;
+    assert_int_equal(off_types(), 0);
+    put_aml(0x130000, "DSDT", 7, 0x300);
+    put(FADT + 40, 0x130000, 4);
+    seal(FADT, 244);
+    assert_int_equal(off_types(), 1u << 7);
+    put_aml(0x131000, "DSDT", 5, 0x300);
+    put(FADT + 140, 0x131000, 8);
+    seal(FADT, 244);
+    assert_int_equal(off_types(), 1u << 5);
+    put_aml(OTHER, "SSDT", 6, 0x100);
+    assert_int_equal(off_types(), 1u << 5 | 1u << 6);
+    put(OTHER + 4, 0xfffff, 4); /* its end is no memory */
+    assert_int_equal(off_types(), 1u << 5);
+    mem[0x131000] = 'X';
+    assert_int_equal(off_types(), 0);
+    seal(FADT, 140); /* an ACPI 1.0 FADT has one field only */
+    assert_int_equal(off_types(), 1u << 7);
+    put_aml(0x111000, "DSDT", 3, 0x2e000);
+    put(FADT + 40, 0x111000, 4);
+    seal(FADT, 140);
+    assert_int_equal(off_types(), 1u << 3);
+}
+
+static void finds_the_facs(void **state)
+{
+    (void)state;
+    put(FADT + 36, 0x7fe0000, 4);
+    seal(FADT, 244);
+    assert_int_equal(read_all(), 0);
+    assert_true(info.facs[0] == 0x7fe0000 && info.facs[1] == 0);
+    put(FADT + 132, 0x7fe0000, 8);
+    seal(FADT, 244);
+    assert_int_equal(read_all(), 0);
+    assert_true(info.facs[0] == 0x7fe0000 && info.facs[1] == 0); /* one and the same */
+    put(FADT + 132, 0x17fe0000, 8);
+    seal(FADT, 244);
+    assert_int_equal(read_all(), 0);
+    assert_true(info.facs[0] == 0x7fe0000 && info.facs[1] == 0x17fe0000);
+    seal(FADT, 139);
+    assert_int_equal(read_all(), 0);
+    assert_true(info.facs[0] == 0x7fe0000 && info.facs[1] == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(reads_acpi_2),
+        TEST(reads_the_sleep_types),
+        TEST(finds_the_facs),
         TEST(reads_acpi_1),
         TEST(falls_back_to_the_rsdt),
         TEST(finds_the_rsdp_in_the_ebda),

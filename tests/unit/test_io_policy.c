@@ -16,10 +16,9 @@ static int setup(void **state)
     acpi.reset_space = 1;
     acpi.reset_addr = 0xb2;
     acpi.reset_value = 0x7e;
-    acpi.sleep_known = 1u << 3 | 1u << 4 | 1u << 5;
-    acpi.sleep_type[3] = 1;
-    acpi.sleep_type[4] = 2;
-    acpi.sleep_type[5] = 0;
+    acpi.sleep.a[3] = acpi.sleep.b[3] = 1u << 1;
+    acpi.sleep.a[4] = acpi.sleep.b[4] = 1u << 2;
+    acpi.sleep.a[5] = acpi.sleep.b[5] = 1u << 0;
     io_policy_init(&acpi);
     return 0;
 }
@@ -119,25 +118,54 @@ static void the_bitmap_has_the_ports(void **state)
     assert_int_equal(bits, ARRAY_SIZE(want));
 }
 
-static void sleep_types_are_found_in_aml(void **state)
+static enum io_action type(unsigned t)
 {
-    static const uint8_t aml[] = {
-        0x08, '_', 'S', '3', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x00, 0x00,
-        0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x01, 0x00, 0x00, 0x00,
-        0x08, '_', 'S', '9', '_', 0x12, 0x06, 0x04, 0x01, 0x00, 0x00, 0x00,
-    };
-    struct acpi_info a;
+    return out(0x604, 2, 0x2000 | t << 10);
+}
 
+/* A type that is a sleep's too, by another definition or another choice of firmware. */
+static void a_type_with_two_meanings_is_a_sleep(void **state)
+{
     (void)state;
-    for (size_t n = 0; n <= sizeof(aml); n++) { /* no length may read beyond */
-        uint8_t copy[sizeof(aml)];
-        memcpy(copy, aml, n);
-        memset(&a, 0, sizeof(a));
-        acpi_find_sleep_types(copy, n, &a);
+    acpi.sleep.a[1] = 1u << 0;
+    acpi.sleep.a[5] = 1u << 0 | 1u << 7;
+    io_policy_init(&acpi);
+    assert_int_equal(type(0), IO_SUSPEND);
+    assert_int_equal(type(7), IO_POWER_OFF);
+}
+
+/* Without a known S5 no type passes, unless the machine can't wake up without us. */
+static void an_unknown_power_off_waits_for_the_waking_vector(void **state)
+{
+    (void)state;
+    acpi.sleep.a[5] = 0;
+    io_policy_init(&acpi);
+    for (unsigned t = 0; t < 8; t++) {
+        assert_int_equal(type(t), t == 2 ? IO_POWER_OFF : IO_SUSPEND);
     }
-    assert_int_equal(a.sleep_known, 1u << 3 | 1u << 5);
-    assert_int_equal(a.sleep_type[3], 5);
-    assert_int_equal(a.sleep_type[5], 1);
+    io_policy_no_wake();
+    for (unsigned t = 0; t < 8; t++) {
+        assert_int_equal(type(t), t == 1 ? IO_SUSPEND : IO_POWER_OFF);
+    }
+}
+
+static void a_known_power_off_stays_the_only_one(void **state)
+{
+    (void)state;
+    io_policy_no_wake();
+    assert_int_equal(type(5), IO_SUSPEND);
+    assert_int_equal(type(0), IO_POWER_OFF);
+}
+
+static void each_block_has_its_types(void **state)
+{
+    (void)state;
+    acpi.pm1b_cnt = 0x704;
+    acpi.sleep.b[5] = 1u << 6;
+    io_policy_init(&acpi);
+    assert_int_equal(out(0x704, 2, 0x2000 | 6 << 10), IO_POWER_OFF);
+    assert_int_equal(out(0x704, 2, 0x2000), IO_SUSPEND);
+    assert_int_equal(type(6), IO_SUSPEND);
 }
 
 int main(void)
@@ -149,7 +177,10 @@ int main(void)
         cmocka_unit_test_setup(power_off_passes_and_suspend_does_not, setup),
         cmocka_unit_test_setup(a_refused_suspend_looks_like_a_wake_up, setup),
         cmocka_unit_test_setup(the_bitmap_has_the_ports, setup),
-        cmocka_unit_test(sleep_types_are_found_in_aml),
+        cmocka_unit_test_setup(a_type_with_two_meanings_is_a_sleep, setup),
+        cmocka_unit_test_setup(an_unknown_power_off_waits_for_the_waking_vector, setup),
+        cmocka_unit_test_setup(a_known_power_off_stays_the_only_one, setup),
+        cmocka_unit_test_setup(each_block_has_its_types, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,7 +116,7 @@ void exit_nmi_window(struct vcpu *v) { (void)v; }
 static int setup(void **state)
 {
     struct acpi_info acpi = { .pm1a_cnt = PM1, .has_reset_reg = true, .reset_space = 1,
-                              .reset_addr = RESET_REG, .reset_value = 7, .sleep_known = 1u << 5 };
+                              .reset_addr = RESET_REG, .reset_value = 7, .sleep = { .a = { [5] = 1 } } };
 
     (void)state;
     machine_reset(0);

@@ -19,24 +19,36 @@
 
 static uint16_t pm1a, pm1b, pm1a_status, reset_port;
 static uint8_t reset_value;
-static uint8_t off_types;        /* bit n: SLP_TYP n is S4's or S5's */
+static uint8_t off_a, off_b;     /* bit n: SLP_TYP n of PM1a, PM1b is S4's or S5's */
+static uint8_t sleep_a, sleep_b; /* the same: it may be one of S1 to S3 */
+static bool off_known;           /* S5 is understood */
 static bool output_port_next;    /* KBD_WRITE_OUTPUT_PORT, and nothing at port 60h since */
 static atomic_bool wake_status;  /* a suspend was refused and WAK_STS not cleared since */
+
+/* What isn't certain to be a power-off counts as a sleep. */
+static void sleep_types(const struct acpi_sleep *s)
+{
+    sleep_a = s->a[1] | s->a[2] | s->a[3];
+    sleep_b = s->b[1] | s->b[2] | s->b[3];
+    off_a = (s->a[4] | s->a[5]) & (uint8_t)~sleep_a;
+    off_b = (s->b[4] | s->b[5]) & (uint8_t)~sleep_b;
+    off_known = s->a[5] & ~sleep_a;
+}
+
+void io_policy_no_wake(void)
+{
+    if (!off_known) {
+        off_a = (uint8_t)~sleep_a;
+        off_b = (uint8_t)~sleep_b;
+    }
+}
 
 void io_policy_init(const struct acpi_info *acpi)
 {
     pm1a = acpi->pm1a_cnt;
     pm1b = acpi->pm1b_cnt;
     pm1a_status = acpi->pm1a_evt;
-    off_types = 0;
-    for (unsigned s = 4; s <= 5; s++) {
-        if (acpi->sleep_known & 1u << s) {
-            off_types = (uint8_t)(off_types | 1u << acpi->sleep_type[s]);
-        }
-    }
-    if (!(acpi->sleep_known & 1u << 5)) {
-        off_types = 0xff; /* unknown: a power-off must work, and everything is wiped first */
-    }
+    sleep_types(&acpi->sleep);
     reset_port = 0;
     if (acpi->has_reset_reg && acpi->reset_space == 1 && acpi->reset_addr < 0x10000) {
         reset_port = (uint16_t)acpi->reset_addr;
@@ -71,7 +83,8 @@ static bool byte_at(uint16_t port, uint16_t first, unsigned size, uint32_t value
 }
 
 /* A write to the control register at `pm1`. */
-static enum io_action sleep_action(uint16_t pm1, uint16_t first, unsigned size, uint32_t value)
+static enum io_action sleep_action(uint16_t pm1, uint8_t off, uint16_t first, unsigned size,
+                                   uint32_t value)
 {
     uint8_t high;
 
@@ -79,7 +92,7 @@ static enum io_action sleep_action(uint16_t pm1, uint16_t first, unsigned size, 
         || !(high & (SLP_EN >> 8))) {
         return IO_PASS;
     }
-    return off_types >> (high >> 2 & 7) & 1 ? IO_POWER_OFF : IO_SUSPEND;
+    return off >> (high >> 2 & 7) & 1 ? IO_POWER_OFF : IO_SUSPEND;
 }
 
 void io_policy_suspend_refused(void)
@@ -157,6 +170,6 @@ enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t *in)
         && (b & (WAK_STS >> 8))) {
         atomic_store(&wake_status, false);
     }
-    enum io_action a = sleep_action(pm1a, port, size, value);
-    return a != IO_PASS ? a : sleep_action(pm1b, port, size, value);
+    enum io_action a = sleep_action(pm1a, off_a, port, size, value);
+    return a != IO_PASS ? a : sleep_action(pm1b, off_b, port, size, value);
 }

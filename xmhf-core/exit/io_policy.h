@@ -9,11 +9,17 @@ enum io_action {
     IO_PASS,      /* carry it out */
     IO_RESET,     /* resets the machine: wipe first */
     IO_POWER_OFF, /* S4 or S5: wipe, then carry it out */
-    IO_SUSPEND,   /* S1 to S3: the OS would wake up without us, so it is refused */
+    IO_SUSPEND,   /* S1 to S3, or nobody knows: the OS would wake up without us, so it is refused */
 };
 
 /* The ports of this machine, from the FADT. Once, before io_policy_fill. */
 void io_policy_init(const struct acpi_info *acpi);
+
+/*
+ * However this machine sleeps, it can't wake up without us (guest/wake.h). Only then may a type be
+ * carried out as a power-off on a machine whose S5 isn't understood: any that isn't known as a sleep.
+ */
+void io_policy_no_wake(void);
 
 /* Set the bit of each intercepted port in a bitmap of 64K + 3 bits (8 KiB + 1 byte). */
 void io_policy_fill(uint8_t *bitmap);

@@ -105,6 +105,13 @@ static void read_acpi(void)
         refuse();
     }
     io_policy_init(&acpi);
+    if (acpi.sleep.unclear) {
+        log_line("ACPI: not all of \\_S1_ to \\_S5_ is understood (0x%x): unknown types count as sleep",
+                 acpi.sleep.unclear);
+    }
+    if (!acpi.facs[0] && !acpi.facs[1]) {
+        io_policy_no_wake(); /* firmware finds no waking vector where there is no FACS */
+    }
 }
 
 /* What every CPU does after its descriptor tables are loaded. */
