@@ -2,6 +2,7 @@
 /* Recorded machines, judged by the core's own rules, which read them by hw/insn.h's names. */
 #include <probe_vector.h>
 
+#include <cpu/needs.h>
 #include <hw/insn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,10 +10,11 @@
 #include <virt/svm/caps.h>
 #include <virt/vmx/caps.h>
 #include <x86/cpuid.h>
+#include <x86/msr.h>
 #include <x86/vmx.h>
 
 static const struct vector *now;   /* what hw_cpuid and hw_rdmsr_safe read */
-static char not_recorded[32];      /* the first thing that a rule needed in vain; or "" */
+static char not_recorded[80];      /* the first thing that a rule needed in vain; or "" */
 static const char *assumed;        /* an MSR that is taken to be as it should */
 
 /* --- the data ------------------------------------------------------------------------ */
@@ -75,6 +77,11 @@ const struct vector_msr *vector_find_msr(const struct vector *v, uint32_t index)
         }
     }
     return NULL;
+}
+
+bool vector_is_intel(const struct vector *v)
+{
+    return vector_cpuid(v, CPUID_BASIC, 0).ebx == 0x756e6547; /* "Genu" */
 }
 
 /* --- what the rules read ---------------------------------------------------------------- */
@@ -172,6 +179,39 @@ static enum judgement say_lacks(const char *missing, char *out, size_t size)
     return LACKS;
 }
 
+/* Does the recorded CPU hide NX because firmware has set IA32_MISC_ENABLE[34]? We clear that. */
+static bool xd_disabled(const struct vector *v)
+{
+    static const char why[] = "whether IA32_MISC_ENABLE[34] hides NX, which is missing,";
+    const struct vector_msr *m = vector_find_msr(v, MSR_IA32_MISC_ENABLE);
+
+    if (!vector_is_intel(v)
+        || (vector_cpuid(v, CPUID_EXT_AMD, 0).edx & CPUID_8_1_EDX_NX)) {
+        return false;
+    }
+    if (!m) {
+        lacks_record("%s", why);
+    }
+    return m && !m->absent && (m->value & MISC_ENABLE_XD_DISABLE);
+}
+
+static struct cpuid_regs cpuid_with_nx(uint32_t leaf, uint32_t sub)
+{
+    struct cpuid_regs r = hw_cpuid(leaf, sub);
+
+    r.edx |= leaf == CPUID_EXT_AMD ? CPUID_8_1_EDX_NX : 0;
+    return r;
+}
+
+/* A record of MSRs alone says nothing of it; that the vendor's feature is there has to do. */
+static const char *common_lacks(const struct vector *v)
+{
+    if (v->cpuids == 0) {
+        return NULL;
+    }
+    return cpu_lacks(xd_disabled(v) ? cpuid_with_nx : hw_cpuid);
+}
+
 /* As init/main.c chooses: SVM first. What is said to be missing is of the vendor's feature that
  * CPUID shows. */
 static enum judgement judge_cpu(const struct vector *v, char *out, size_t size)
@@ -179,7 +219,8 @@ static enum judgement judge_cpu(const struct vector *v, char *out, size_t size)
     read_from(v);
     const char *svm = svm_missing();
     if (!svm) {
-        return say_runs("AMD SVM", out, size);
+        const char *missing = common_lacks(v);
+        return missing ? say_lacks(missing, out, size) : say_runs("AMD SVM", out, size);
     }
     if (vector_cpuid(v, CPUID_EXT_AMD, 0).ecx & CPUID_8_1_ECX_SVM) {
         return say_lacks(svm, out, size);
@@ -187,7 +228,8 @@ static enum judgement judge_cpu(const struct vector *v, char *out, size_t size)
     read_from(v);
     const char *vmx = vmx_lacks();
     if (!vmx) {
-        return say_runs("Intel VMX", out, size);
+        const char *missing = common_lacks(v);
+        return missing ? say_lacks(missing, out, size) : say_runs("Intel VMX", out, size);
     }
     if (hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX) {
         return say_lacks(vmx, out, size);

@@ -40,6 +40,8 @@ const struct vector_msr *vector_find_msr(const struct vector *v, uint32_t index)
 /* The register of a recorded leaf; zeros if it isn't recorded. */
 struct cpuid_regs vector_cpuid(const struct vector *v, uint32_t leaf, uint32_t sub);
 
+bool vector_is_intel(const struct vector *v);
+
 /* Read a file's text, whose form is told in tests/vectors/README.md. Returns 0, or the number of
  * the first line that isn't of that form, and `*why`. */
 unsigned vector_parse(struct vector *v, const char *text, size_t size, const char **why);

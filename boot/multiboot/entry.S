@@ -2,6 +2,9 @@
 /* Entry from a multiboot1 or multiboot2 loader: 32-bit protected mode, paging off. Goes to
  * 64-bit mode with memory below 4 GiB identity mapped and calls boot_main. */
 
+#include <hw/xd_enable.h>
+#include <xmhf/cpu_needs.h>
+
 #define MB1_MAGIC 0x1badb002
 #define MB1_FLAGS 0x00000003            /* modules on pages; memory map */
 #define MB2_MAGIC 0xe85250d6
@@ -39,22 +42,54 @@ boot_efi_entry:
 boot_entry:
     cli
     cld
-    movl %eax, %esi                     /* the loader's magic */
+    movl $boot_stack_end, %esp
+    movl %eax, boot_magic
+    movl %ebx, boot_mbi
+
+    /* A CPU with CPUID lets EFLAGS.ID be changed (SDM vol. 1, 3.4.3.3). */
+    movl $cpuid_name, %esi
+    pushfl
+    popl %ebx
+    xorl $0x200000, %ebx
+    pushl %ebx
+    popfl
+    pushfl
+    popl %eax
+    xorl %ebx, %eax
+    testl $0x200000, %eax
+    jnz lacks
+
+    /* What we use without asking again, in its order: a CPU without it gets a name, no triple fault. */
+    movl $needs, %edi
+check:
+    cmpl $needs_nx, %edi
+    jne 1f
+    xd_enable
+1:  movl 12(%edi), %esi                 /* the name */
+    movl (%edi), %eax
+    andl $0x80000000, %eax
+    cpuid
+    cmpl (%edi), %eax
+    jb lacks
+    movl (%edi), %eax
+    cpuid
+    cmpl $32, 8(%edi)
+    je 2f
+    movl %eax, boot_regs
+    movl %ebx, boot_regs + 4
+    movl %ecx, boot_regs + 8
+    movl %edx, boot_regs + 12
+    movl 4(%edi), %eax
+    movl boot_regs(,%eax,4), %eax
+    movl 8(%edi), %ecx
+    btl %ecx, %eax
+    jnc lacks
+2:  addl $16, %edi
+    cmpl $needs_end, %edi
+    jb check
     rdtsc
     movl %eax, boot_tsc
     movl %edx, boot_tsc + 4
-    movl $boot_stack_end, %esp
-    movl %esi, boot_magic
-    movl %ebx, boot_mbi
-
-    movl $0x80000000, %eax
-    cpuid
-    cmpl $0x80000001, %eax
-    jb no_long_mode
-    movl $0x80000001, %eax
-    cpuid
-    btl $29, %edx
-    jnc no_long_mode
 
     /* PML4[0] -> PDPT, PDPT[0..3] -> four page directories of 2 MiB pages */
     movl $boot_pdpt + 3, boot_pml4
@@ -88,8 +123,9 @@ boot_entry:
     lgdt boot_gdtr
     ljmp $8, $boot_long
 
-/* As boot/common/main.c:die, whose code is of 64 bits. */
-no_long_mode:
+/* %esi: the name of what is missing. As boot/common/main.c:die, whose code is of 64 bits. */
+lacks:
+    movl %esi, %ebp
     movl $uart_setup, %esi
 1:  lodsw
     movl %eax, %edx
@@ -97,15 +133,22 @@ no_long_mode:
     outb %al, %dx
     cmpl $uart_setup_end, %esi
     jb 1b
-    movl $no_long_text, %esi
     movl $0xb8000, %edi
-    cmpb $3, 0x449                      /* the BIOS's video mode: 80x25 text, or no screen */
-    movl $0, %ebp
-    jne 3f
-    incl %ebp
-3:  lodsb
+    movl $lacks_text, %esi
+    call puts
+    movl %ebp, %esi
+    call puts
+    movl $refused_text, %esi
+    call puts
+6:  cli
+    hlt
+    jmp 6b
+
+/* Write the text at %esi to COM1 and from %edi on to the screen. */
+puts:
+    lodsb
     testb %al, %al
-    jz 6f
+    jz 7f
     movb %al, %bl
     movl $100000, %ecx                  /* each wait is bounded */
     movw $0x3fd, %dx
@@ -116,15 +159,13 @@ no_long_mode:
     movw $0x3f8, %dx
     outb %al, %dx
     cmpb $0x20, %al
-    jb 3b
-    testl %ebp, %ebp
-    jz 3b
+    jb puts
+    cmpb $3, 0x449                      /* the BIOS's video mode: 80x25 text, or no screen */
+    jne puts
     movb $0x0f, %ah
     stosw
-    jmp 3b
-6:  cli
-    hlt
-    jmp 6b
+    jmp puts
+7:  ret
 uart_setup:                             /* COM1: 115200 baud, 8 bits, no parity */
     .short 0x3fb                        /* port, value; first the divisor's latch */
     .byte 0x80
@@ -135,8 +176,22 @@ uart_setup:                             /* COM1: 115200 baud, 8 bits, no parity 
     .short 0x3fb
     .byte 3
 uart_setup_end:
-no_long_text:
-    .asciz "[xmhf] cannot start: this CPU lacks 64-bit mode\r\n[xmhf] launch refused\r\n"
+lacks_text:
+    .asciz "[xmhf] cannot start: this CPU lacks "
+cpuid_name:
+    .asciz "CPUID"
+refused_text:
+    .asciz "\r\n[xmhf] launch refused\r\n"
+
+/* leaf, register, bit, name */
+#define ROW(leaf, reg, bit, name) \
+    .pushsection .rodata; 8: .asciz name; .popsection; .long leaf, reg, bit, 8b;
+    .balign 4
+needs:
+    CPU_NEEDS(ROW)
+needs_nx:
+    CPU_NEEDS_NX(ROW)
+needs_end:
 
     .code64
 boot_long:
@@ -167,6 +222,7 @@ boot_gdtr:
 boot_tsc:   .quad 0
 boot_magic: .long 0
 boot_mbi:   .long 0
+boot_regs:  .long 0, 0, 0, 0
 
     .bss
     .align 4096

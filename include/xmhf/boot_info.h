@@ -54,7 +54,7 @@ struct boot_info {
     uint32_t version;
     uint32_t size;               /* sizeof(struct boot_info) */
 
-    uint64_t tsc_start;          /* TSC at our first instruction */
+    uint64_t tsc_start;          /* TSC near our first instruction */
 
     /* The protected range: core image, its memory, then the PAL pool. 2 MiB aligned. */
     uint64_t protected_base;

@@ -71,15 +71,17 @@ def refused(model, text):
 def boot(model, args):
     """The serial log of one machine, up to its verdict or the last line of a refusal."""
     guest = model.result if model.result != "refused" else "pal"
-    test = run.Test(name=model.name, program=guest, cpus=model.cpus, mem=MEMORY, bench="vmx",
+    qemu = model.name.startswith("qemu:")
+    args.bench = "svm" if qemu else "vmx"
+    args.cpu_model = model.name.removeprefix("qemu:")
+    test = run.Test(name=model.name, program=guest, cpus=model.cpus, mem=MEMORY, bench=args.bench,
                     seconds=SECONDS, end="verdict", control="no", when="ci", arguments="")
-    args.cpu_model = model.name
     return run.boot(test, args, hypervisor=True).log
 
 
 def run_model(model, args, known):
     """(kind, reason, log) of one model."""
-    if model.name not in known:
+    if not model.name.startswith("qemu:") and model.name not in known:
         return "skip", "this Bochs doesn't have it", ""
     text = boot(model, args)
     problem = (refused if model.result == "refused" else up)(model, text)

@@ -210,6 +210,49 @@ static void judges_the_memory_map(void **state)
     assert_int_equal(judge_with("svm/bochs-ryzen.txt", "e820 0 3fffff 1\n"), LACKS);
 }
 
+/* The recorded leaf 8000_0001 or 1, changed. */
+static void clear_edx(uint32_t leaf, unsigned bit)
+{
+    for (unsigned i = 0; i < machine.cpuids; i++) {
+        machine.cpuid[i].r.edx &= machine.cpuid[i].leaf == leaf ? ~(1u << bit) : UINT32_MAX;
+    }
+}
+
+static struct vector_msr *msr_1a0(void)
+{
+    for (unsigned i = 0; i < machine.msrs; i++) {
+        if (machine.msr[i].index == 0x1a0) {
+            return &machine.msr[i];
+        }
+    }
+    fail_msg("1a0 isn't recorded");
+    return NULL;
+}
+
+/* What boot stage and core use before they could say that it isn't there. */
+static void judges_what_is_used_unasked(void **state)
+{
+    (void)state;
+    load(&machine, "svm/bochs-ryzen.txt");
+    clear_edx(0x80000001, 20);
+    assert_int_equal(vector_judge(&machine, said, sizeof(said)), LACKS);
+    assert_non_null(strstr(said, "NX"));
+    load(&machine, "svm/bochs-ryzen.txt");
+    clear_edx(1, 24);
+    assert_int_equal(vector_judge(&machine, said, sizeof(said)), LACKS);
+    assert_non_null(strstr(said, "FXSAVE"));
+    /* Intel: we switch NX on where firmware has switched it off. */
+    load(&machine, "vmx/inst-00406e3-skylake.txt");
+    clear_edx(0x80000001, 20);
+    assert_int_equal(vector_judge(&machine, said, sizeof(said)), LACKS);
+    assert_non_null(strstr(said, "NX"));
+    msr_1a0()->value |= BIT(34);
+    assert_int_equal(vector_judge(&machine, said, sizeof(said)), RUNS);
+    msr_1a0()->index = 0;
+    assert_int_equal(vector_judge(&machine, said, sizeof(said)), UNKNOWN);
+    assert_non_null(strstr(said, "NX"));
+}
+
 /* Firmware's switch, and what a hypervisor hides. */
 static void names_what_to_change(void **state)
 {
@@ -233,6 +276,7 @@ int main(void)
         cmocka_unit_test(reads_lines),
         cmocka_unit_test(lines_of_no_record),
         cmocka_unit_test(judges_the_memory_map),
+        cmocka_unit_test(judges_what_is_used_unasked),
         cmocka_unit_test(names_what_to_change),
     };
 

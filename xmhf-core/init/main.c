@@ -2,6 +2,7 @@
 /* From the boot stage to the guest's first instruction. */
 #include <acpi/acpi.h>
 #include <cpu/cpu.h>
+#include <cpu/needs.h>
 #include <debug/crash.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
@@ -58,6 +59,17 @@ static void log_options(void)
     log_line("XMHF hypervisor with %s", hypapp.name);
     for (unsigned i = 0; i < bad.count; i++) {
         log_error("option not understood: %s", bad.word[i]);
+    }
+}
+
+/* Before the first use of any of it. The multiboot stage has looked too; others may not. */
+static void check_cpu(void)
+{
+    const char *missing = cpu_lacks(hw_cpuid);
+
+    if (missing) {
+        log_error("cannot start: this CPU lacks %s", missing);
+        refuse();
     }
 }
 
@@ -191,6 +203,7 @@ void core_main(const struct boot_info *from)
     /* Until we have tables of our own memory below 4 GiB is where it is. */
     screen_init(&info.screen, (volatile void *)(uintptr_t)info.screen.base);
     log_options();
+    check_cpu();
     host_map_init(&info);
     screen_init(&info.screen, host_phys(info.screen.base, 2u * info.screen.columns * info.screen.rows));
     crash_init(&info);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Taking every CPU that the MADT lists: a CPU that doesn't come up refuses the launch. */
 #include <cpu/cpu.h>
+#include <cpu/needs.h>
 #include <debug/log.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
@@ -19,6 +20,7 @@ bool smp_left_out;
 
 static void (*cpu_main)(void *);
 static uint64_t ap_stacks; /* of the CPU that is starting; one starts at a time */
+static _Atomic(const char *) ap_lacks; /* what it hasn't got and can't do without */
 
 /* PIT channel 2 counts 1193182 Hz; its gate and output are in port 0x61. */
 static void delay_chunk(unsigned us)
@@ -86,9 +88,15 @@ int smp_init(const struct acpi_info *acpi, unsigned limit)
 /* First C code of an AP; %gs isn't set yet. */
 static _Noreturn void ap_main(struct vcpu *v)
 {
+    const char *missing = cpu_lacks(hw_cpuid);
+
     hw_write_cr3(host_cr3());
-    cpu_load(v, ap_stacks);
-    cpu_main(v);
+    if (missing) {
+        atomic_store(&ap_lacks, missing);
+    } else {
+        cpu_load(v, ap_stacks);
+        cpu_main(v);
+    }
     for (;;) {
         hw_hlt();
     }
@@ -143,8 +151,10 @@ int smp_start(const struct boot_info *bi, void (*main)(void *vcpu))
     memcpy(tramp, trampoline_start, (size_t)(trampoline_end - trampoline_start));
     for (unsigned i = 1; i < vcpu_count; i++) {
         if (!start_one(vcpus[i], page, tramp)) {
-            log_error("cannot start: CPU with APIC id %u doesn't come up "
-                     "(cpus=%u would leave it out)", vcpus[i]->apic_id, i);
+            const char *missing = atomic_load(&ap_lacks);
+            log_error("cannot start: CPU with APIC id %u %s%s (cpus=%u would leave it out)",
+                      vcpus[i]->apic_id, missing ? "lacks " : "doesn't come up",
+                      missing ? missing : "", i);
             return -1;
         }
     }

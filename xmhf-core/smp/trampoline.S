@@ -2,6 +2,8 @@
 /* Where application processors wake up: real mode at page << 8:0. Copied to a low page;
  * smp.c fills the parameters at its end. Goes to 64-bit mode and jumps to ap_main. */
 
+#include <hw/xd_enable.h>
+
     .section .rodata
     .globl trampoline_start, trampoline_end, trampoline_params
     .code16
@@ -31,6 +33,9 @@ tramp_32:
     movw %ax, %ds
     movw %ax, %es
     movw %ax, %ss
+    movl %ebx, %esi
+    xd_enable                           /* as boot/multiboot/entry.S on the boot CPU */
+    movl %esi, %ebx
     movl %cr4, %eax
     orl $0x20, %eax
     movl %eax, %cr4
