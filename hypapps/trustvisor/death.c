@@ -6,7 +6,7 @@
 
 #define RECORDS     256u   /* last deaths, by hash of the owner */
 #define REAP_PAGES  128u   /* wiped per exit; 4 KiB cost about 600 instructions */
-#define LOOKS       128u   /* owners looked at per exit, about 800 instructions each */
+#define LOOKS       80u    /* owners looked at per exit, at most 2,000 instructions each */
 
 struct record { uint64_t owner, entry; struct xmhf_pal_stats stats; };
 
@@ -183,14 +183,14 @@ void death_discard(struct vcpu *v, struct tv_slot *s, uint32_t pages)
 
 /* Did the process give up its registration, whose stubs aren't there yet to tell, or to have the PAL
  * wiped, when they aren't there any more? */
-static bool is_abandoned(const struct tv_pal *pal)
+static bool is_abandoned(struct vcpu *v, const struct tv_pal *pal)
 {
     struct hyp_caller owner = { .paging = pal->owner, .peek = true };
     struct gm_fault f;
     uint8_t byte;
 
     if (tv_quiet(pal, TV_ABANDONED_TICKS)) {
-        return !register_overwrites(pal, &owner);
+        return !register_overwrites(v, pal);
     }
     /* An OS takes pages away for a moment to move them: too little to lose what is overwritten for. */
     return tv_quiet(pal, TV_STALE_TICKS) && !register_began_overwriting(pal) &&
@@ -198,13 +198,12 @@ static bool is_abandoned(const struct tv_pal *pal)
 }
 
 /* As death_collect. `patient`: an owner that has got all back may come for its answer. */
-static bool end_without_owner(struct tv_slot *s, bool patient)
+static bool end_without_owner(struct vcpu *v, struct tv_slot *s, bool patient)
 {
-    struct hyp_caller owner = { .paging = s->pal->owner, .peek = true };
-    struct gm_fault f;
+    const struct tv_pal *pal = s->pal;
     bool running;
 
-    if (stubs_check(s->pal, &owner, &f) == STUBS_THERE) {
+    if (owner_look(v, pal, pal->nonce_va, pal->nonce, TV_NONCE_SIZE) != OWNER_GONE) {
         return false;
     }
     /* A PAL that is being unregistered is closed already; is a CPU at it just now? */
@@ -212,7 +211,7 @@ static bool end_without_owner(struct tv_slot *s, bool patient)
             ? atomic_flag_test_and_set(&s->pal->stepping) : !death_claim(s->pal, &running)) {
         return false;
     }
-    if (patient && s->pal->leaving > s->pal->image.pages && !is_abandoned(s->pal)) {
+    if (patient && pal->leaving > pal->image.pages && !is_abandoned(v, pal)) {
         atomic_flag_clear(&s->pal->stepping);
         return false;
     }
@@ -220,9 +219,9 @@ static bool end_without_owner(struct tv_slot *s, bool patient)
     return true;
 }
 
-bool death_collect(struct tv_slot *s)
+bool death_collect(struct vcpu *v, struct tv_slot *s)
 {
-    return end_without_owner(s, false);
+    return end_without_owner(v, s, false);
 }
 
 /* --- wiping --------------------------------------------------------------------- */
@@ -267,19 +266,19 @@ bool death_reap(struct vcpu *v, uint32_t pages)
 /* --- memory for a new PAL ------------------------------------------------------- */
 
 /* Kill the PAL if nobody will come back for it. */
-static bool collect(struct tv_slot *s)
+static bool collect(struct vcpu *v, struct tv_slot *s)
 {
     uint64_t life = atomic_load(&s->life);
 
     if (slot_state(life) != TV_REGISTERING) {
-        return end_without_owner(s, true);
+        return end_without_owner(v, s, true);
     }
     /* With our reference there no CPU can begin a step now. */
-    return slot_refs(life) == 1 && is_abandoned(s->pal) && registry_kill(s);
+    return slot_refs(life) == 1 && is_abandoned(v, s->pal) && registry_kill(s);
 }
 
 /* Look at some owners. True if a PAL was killed; `*passed` slots were passed. */
-static bool collect_some(unsigned looks, unsigned *passed)
+static bool collect_some(struct vcpu *v, unsigned looks, unsigned *passed)
 {
     bool found = false;
 
@@ -288,15 +287,16 @@ static bool collect_some(unsigned looks, unsigned *passed)
         struct tv_slot *s =
             registry_get_index(index, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING) | TV_IN(TV_REGISTERING));
         if (s != NULL) {
-            looks--;
-            found = collect(s);
+            unsigned cost = owner_cost(s->pal);
+            looks -= cost < looks ? cost : looks;
+            found = collect(v, s);
             registry_put(s);
         }
     }
     return found;
 }
 
-enum room death_look(unsigned looks)
+enum room death_look(struct vcpu *v, unsigned looks)
 {
     uint64_t now = hw_rdtsc();
     unsigned passed;
@@ -306,7 +306,7 @@ enum room death_look(unsigned looks)
     if ((int64_t)(now - atomic_exchange(&looked, now)) > (int64_t)TV_STALE_TICKS) {
         atomic_store(&fruitless, 0);
     }
-    if (collect_some(looks, &passed)) {
+    if (collect_some(v, looks, &passed)) {
         atomic_store(&fruitless, 0);
         return ROOM_AGAIN;
     }
@@ -328,5 +328,5 @@ enum room death_make_room(struct vcpu *v, size_t pages)
         return ROOM_NONE;
     }
     more = death_reap(v, REAP_PAGES);
-    return more || pool_free_count() >= pages ? ROOM_AGAIN : death_look(LOOKS);
+    return more || pool_free_count() >= pages ? ROOM_AGAIN : death_look(v, LOOKS);
 }

@@ -21,10 +21,10 @@
 #define PIECE          512u
 #define COST_RECHECK   260
 #define COST_OVERWRITE 800
-#define COST_ROOM      1500   /* wiping a page and looking at an owner */
+#define COST_ROOM      2000   /* wiping a page or looking at an owner */
 #define COST_WIPE      700    /* of a page of `seen` */
 
-#define KEPT 64u   /* bytes at the entry that tell whether its page is what it was */
+#define KEPT OWNER_LOOK_MAX   /* bytes at the entry that tell whether its page is what it was */
 
 #define PAGE_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
 
@@ -375,18 +375,16 @@ bool register_began_overwriting(const struct tv_pal *pal)
     return pal->reg.phase == PHASE_OVERWRITE;
 }
 
-bool register_overwrites(const struct tv_pal *pal, const struct hyp_caller *owner)
+bool register_overwrites(struct vcpu *v, const struct tv_pal *pal)
 {
     const uint64_t at = align_down(pal->image.entry, KEPT);
     const uint8_t *frame;
-    uint8_t seen[KEPT];
-    struct gm_fault f;
 
-    if (!register_began_overwriting(pal) || gm_read(owner, gva(at), seen, KEPT, &f) != GM_OK) {
+    if (!register_began_overwriting(pal)) {
         return false;
     }
     frame = space_frame(&pal->space, entry_index(&pal->image));
-    return memcmp(seen, frame + (at & PAGE_MASK), KEPT) == 0;
+    return owner_look(v, pal, at, frame + (at & PAGE_MASK), KEPT) != OWNER_GONE;
 }
 
 /* --- steps ---------------------------------------------------------------------- */
@@ -470,7 +468,9 @@ static enum hc_result steps(struct vcpu *v, const struct hyp_caller *c, struct t
     while (pal->reg.phase <= PHASE_OVERWRITE) {
         switch (one_phase(&w)) {
         case STEP_NEXT:
-            pal->reg.phase++;
+            if (++pal->reg.phase == PHASE_OVERWRITE) {
+                owner_remember(pal);
+            }
             pal->reg.page = 0;
             break;
         case STEP_AGAIN:
@@ -525,7 +525,7 @@ static enum hc_result conflict(struct vcpu *v, enum registry_answer why, struct 
         if (slot_refs(life) == 1 && given_up(other->pal, why)) {
             registry_kill(other);
         }
-    } else if (why == REGISTRY_CONFLICT && slot_state(life) != TV_DYING && !death_collect(other)) {
+    } else if (why == REGISTRY_CONFLICT && slot_state(life) != TV_DYING && !death_collect(v, other)) {
         registry_put(other);
         return tv_done(v, e);
     }
@@ -541,7 +541,7 @@ static enum hc_result full(struct vcpu *v, enum registry_answer why, uint32_t sp
     enum tv_error e = why == REGISTRY_QUOTA ? TV_QUOTA
                       : why == REGISTRY_QUOTA_PAGES ? TV_QUOTA_PAGES : TV_QUOTA_ALL;
 
-    if (death_reap(v, affordable(spent)) || death_look(affordable(spent)) != ROOM_NONE) {
+    if (death_reap(v, affordable(spent)) || death_look(v, affordable(spent)) != ROOM_NONE) {
         return HC_AGAIN;
     }
     return tv_done(v, e);

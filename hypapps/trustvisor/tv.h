@@ -124,6 +124,8 @@ struct tv_pal {
     uint64_t resume;                  /* GVA of the resume stub */
     uint64_t nonce_va;
     uint64_t nonce[TV_NONCE_SIZE / 8];
+    uint64_t upper[2];                /* entries of the owner's tables that cover 1 GiB or more, on the way
+                                         to the nonce; 0: its paging has no such one */
     uint8_t identity[PAL_ID_SIZE];
     _Atomic uint32_t charge;          /* for its process's quota: pages that it has or, while
                                          it is REGISTERING, may need */
@@ -253,11 +255,12 @@ enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c);
 /* The first step, by the public ABI and by our interface. */
 enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c);
 enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c);
-/* Is it being registered, and its owner's memory overwritten, whose contents are in our copy only? While
- * the entry's page, the last one, is as it was, the owner is there and may go on at any time. The
- * caller holds the only reference; `owner` is the PAL's. */
-bool register_overwrites(const struct tv_pal *pal, const struct hyp_caller *owner);
+/* Is it being registered, and its owner's memory overwritten, whose contents are in our copy only? The
+ * caller holds the only reference. */
 bool register_began_overwriting(const struct tv_pal *pal);
+/* If it is: the owner may go on at any time, unless it has gone. By the entry's page, the last one, which
+ * is as it was. */
+bool register_overwrites(struct vcpu *v, const struct tv_pal *pal);
 /* TSC ticks spent hashing since boot: benchmarks tell that part from the rest. */
 uint64_t register_hash_ticks(void);
 enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c);
@@ -284,6 +287,22 @@ enum stubs_found {
 };
 /* What is at RIP, where code that tv_caller_check accepts executed a hypercall instruction? */
 enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip);
+
+/* --- owner.c: is a PAL's owner still there? -------------------------------------- */
+
+#define OWNER_LOOK_MAX 64u
+enum owner_answer {
+    OWNER_THERE,    /* with its memory */
+    OWNER_AWAY,     /* that memory is away, and may come back */
+    OWNER_GONE,     /* for good; or it has put other memory there */
+};
+/* By `n` bytes (<= OWNER_LOOK_MAX) of memory, within one page at `va`, that are `expected` there. The
+ * caller holds a reference to the PAL. At most 2,000 instructions for each of owner_cost(). */
+enum owner_answer owner_look(struct vcpu *v, const struct tv_pal *pal, uint64_t va,
+                             const void *expected, size_t n);
+unsigned owner_cost(const struct tv_pal *pal);
+/* The owner runs, and its memory is there: remember its upper page tables. */
+void owner_remember(struct tv_pal *pal);
 
 /* --- marshal.c: arguments ------------------------------------------------------- */
 
@@ -344,8 +363,8 @@ uint64_t death_last(uint64_t owner);
 void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st);
 /* Those of the last PAL of this process that died, if its entry was this one. */
 bool death_last_stats(uint64_t owner, uint64_t entry, struct xmhf_pal_stats *st);
-/* If the PAL's owner no longer has its stubs, kill it. True if so. */
-bool death_collect(struct tv_slot *s);
+/* If the PAL's owner has gone for good, or put other memory where the stubs were, kill it. True if so. */
+bool death_collect(struct vcpu *v, struct tv_slot *s);
 /* Wipe dead PALs, at most `pages` pages of them. True if there is more to do. */
 bool death_reap(struct vcpu *v, uint32_t pages);
 
@@ -355,7 +374,7 @@ void death_discard(struct vcpu *v, struct tv_slot *s, uint32_t pages);
 enum room { ROOM_FOUND, ROOM_AGAIN, ROOM_NONE };
 /* Look at up to `looks` PALs, and kill those whose owner is gone. ROOM_NONE: all were looked at
  * since one was found. */
-enum room death_look(unsigned looks);
+enum room death_look(struct vcpu *v, unsigned looks);
 /* Is there memory for `pages`? Looks for dead PALs and dead owners if not. */
 enum room death_make_room(struct vcpu *v, size_t pages);
 

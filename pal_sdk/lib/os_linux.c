@@ -12,8 +12,7 @@ void *pal_os_alloc(size_t size)
     if (p == MAP_FAILED) {
         return NULL;
     }
-    /* Registration works without it; but a PAL whose owner's pages are swapped out may be
-     * taken for an orphan when PAL memory runs out. */
+    /* All works without it; but swapping in what a call needs takes its time. */
     (void)mlock(p, size);
     return p;
 }

@@ -146,9 +146,27 @@ static unsigned swap_out(struct pal *p)
     return out;
 }
 
+/* Another process asks for more memory than a process may have: all owners are looked at for it. */
+static bool look_for_memory(void)
+{
+    struct pal_spec spec = { __start_pal_code, __stop_pal_code, (const void *)(uintptr_t)work,
+                             (unsigned)pal_info(XMHF_INFO_POOL_TOTAL) - 30, 1, 1 };
+    pid_t child = fork();
+    int status = 1;
+
+    if (child == 0) {
+        struct pal p;
+        uint64_t error = pal_create(&p, &spec) != 0 || pal_add_integer(&p) != 0 ? TV_FAILED : pal_register(&p);
+        _exit(error == TV_QUOTA_PAGES || error == TV_NO_MEMORY ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    return status == 0;
+}
+
 static void test_swap(unsigned rounds)
 {
     unsigned out = 0, bad = 0;
+    bool looked;
     struct pal p;
 
     if (!make(&p)) {
@@ -162,6 +180,10 @@ static void test_swap(unsigned rounds)
         skip("swap: nothing is swapped out here");
     } else {
         ok(bad == 0, "swap: %u calls with %u pages swapped out", rounds, out);
+        out = swap_out(&p);
+        looked = look_for_memory();
+        ok(out > 0 && looked && call(&p, 3000, rounds + 1) == 0,
+           "swap: a call after memory was looked for, with %u pages swapped out", out);
         swap_out(&p);
     }
     end(&p, "swap");

@@ -1732,6 +1732,131 @@ static void test_collection(void **state)
     }
 }
 
+/* What the owner's tables hold instead of the way to the stubs, and whether that means its end. Entries
+ * that cover 1 GiB or more: 2 of 4 in long mode, 1 of 3 with PAE, none of 2. */
+struct absence {
+    const char *what;
+    unsigned depth;              /* the entry that isn't present, from 1 at the top */
+    uint64_t last;               /* it */
+    bool other_tables;           /* those above are others than at the registration */
+    bool other_kernel, no_user;
+    bool gone;
+};
+
+#define SWAPPED 0x00fffff7a5e00c00ULL
+
+static const struct absence absences[3][14] = {
+    { { "32-bit: swapped", 2, 0x1234500, false, false, false, false },
+      { "a file's page", 2, 0, false, false, false, false },
+      { "the table became a huge page and another one", 2, 0, true, false, false, false },
+      { "a huge page is made", 1, 0, false, false, false, false },
+      { "a huge page is moved", 1, 0x7600, false, false, true, false },
+      { "nothing for ring 3", 1, 0, false, false, true, true },
+      { "another kernel's, or no directory at all", 2, 0x1234500, false, true, false, true } },
+    { { "PAE: swapped", 3, SWAPPED, false, false, false, false },
+      { "a file's page", 3, 0, false, false, false, false },
+      { "a huge page is made", 2, 0, false, false, false, false },
+      { "a huge page is moved", 2, SWAPPED, true, false, false, false },
+      { "of another process, which has no page there", 3, 0, true, false, false, true },
+      { "nor a table", 2, 0, true, false, false, true },
+      { "nothing at all", 1, 0, false, false, false, true },
+      { "a table is away", 1, SWAPPED, false, false, false, false },
+      { "no directory", 1, SWAPPED, false, true, false, true } },
+    { { "long mode: swapped", 4, SWAPPED, false, false, false, false },
+      { "of another process, or after a table moved: swapped", 4, SWAPPED, true, false, false, false },
+      { "a file's page", 4, 0, false, false, false, false },
+      { "a huge page is made", 3, 0, false, false, false, false },
+      { "a huge page is moved", 3, SWAPPED, false, false, false, false },
+      { "of another process, which has no page there", 4, 0, true, false, false, true },
+      { "nor a table", 3, 0, true, false, false, true },
+      { "nothing within 1 GiB", 2, 0, false, false, false, true },
+      { "nothing within 512 GiB", 1, 0, false, false, false, true },
+      { "a table is away", 3, SWAPPED, false, false, false, false },
+      { "a directory is away", 2, SWAPPED, false, false, false, false },
+      { "no directory: text", 1, 0x6e6e6e6e6e6e6e6e, false, true, false, true },
+      { "no directory, though there is a way", 4, SWAPPED, false, true, false, true } },
+};
+
+/* A LIVE PAL of an owner with so many levels, and the pool is full. */
+static void try_absence(unsigned levels, const struct absence *a)
+{
+    const unsigned upper = levels - 2;
+
+    setup(NULL);
+    layout(1, 1, 1, 1);
+    if (levels < 4) { /* the PAL's code stays 64-bit: nobody calls it */
+        fake.caller.paging.cr4 = levels == 3 ? CR4_PAE : 0;
+    }
+    assert_int_equal(reg(), TV_OK);
+    fake.caller.paging.efer &= levels == 4 ? ~0ULL : ~(uint64_t)EFER_LMA;
+    fake.trace = (struct trace){ .end = TRACE_ABSENT, .depth = a->depth };
+    for (unsigned i = 0; i + 1 < a->depth; i++) {
+        fake.trace.entry[i] = 0x1000 * (i + 1) | 0x67 | (a->other_tables && i < upper ? 0x777000 : 0);
+    }
+    fake.trace.entry[a->depth - 1] = a->last;
+    fake.trace_set = true;
+    fake.other_kernel = a->other_kernel;
+    fake.no_user = a->no_user;
+}
+
+static void test_away_is_not_gone(void **state)
+{
+    (void)state;
+    for (unsigned levels = 2; levels <= 4; levels++) {
+        for (const struct absence *a = absences[levels - 2]; a->what != NULL; a++) {
+            struct tv_slot *s;
+            try_absence(levels, a);
+            s = registry_get_index(0, TV_IN(TV_LIVE));
+            assert_non_null(s);
+            s->pal->owner.efer = fake.caller.paging.efer;
+            s->pal->owner.cr4 = fake.caller.paging.cr4;
+            for (unsigned i = 0; i < 2; i++) {
+                s->pal->upper[i] = i < levels - 2 ? 0x1000 * (i + 1) : 0;
+            }
+            fake_absent(CR3, BASE);
+            for (unsigned i = 0; i < 2 * TV_SLOTS; i++) {
+                death_look(&v, 100);
+            }
+            if ((registry_count(REGISTRY_ALL) == 0) != a->gone) {
+                fail_msg("%s: %s", a->what, a->gone ? "kept" : "lost");
+            }
+            registry_put(s);
+        }
+    }
+}
+
+/* Memory is short and an owner's page is away: who registers is refused, and the owner calls on. */
+static void test_owner_of_an_absent_page_goes_on(void **state)
+{
+    const unsigned taken = 200;
+
+    (void)state;
+    layout(1, 1, 1, 1);
+    assert_int_equal(reg(), TV_OK);
+    fake_absent(CR3, BASE);
+    fake.pool_free -= FAKE_POOL_PAGES - taken;
+    fake.caller.paging.cr3 = 0x7777000;
+    for (unsigned i = 0; i < 4; i++) {
+        fake_map_new(0x7777000, BASE + i * PAGE_SIZE, 1, FAKE_RWX);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        fake_map(0x7777000, i ? ARGS : TEXT,
+                 (uint64_t)(fake_at(CR3, i ? ARGS : TEXT) - fake_ram(0)), FAKE_RWX);
+    }
+    fake.pool_free = 5;
+    assert_int_equal(reg(), TV_NO_MEMORY);
+    fake.pool_free = taken - 20;
+    fake.caller.paging.cr3 = CR3;
+    assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_AGAIN);
+    assert_int_equal(fake.injected, FAKE_PF);
+    fake_clear();
+    assert_true(fake_resolve());
+    assert_int_equal(call((uint64_t[]){ 0 }, 1), HC_SWITCHED);
+    assert_true(v.in_sandbox);
+    pal_returns(5);
+    expect_returned(5);
+}
+
 /* Somebody looked for owners that are gone and didn't go on, since there was memory meanwhile. Who looks
  * later is told that there are none only when all were looked at. */
 static void look_after_another(unsigned looks, uint64_t gone)
@@ -1748,15 +1873,15 @@ static void look_after_another(unsigned looks, uint64_t gone)
         entry = BASE + MIB(1) + 4 * i * PAGE_SIZE;
         assert_int_equal(reg(), TV_OK);
     }
-    while (death_look(1) != ROOM_NONE) {
+    while (death_look(&v, 1) != ROOM_NONE) {
     }
     while (looks-- > 0) {
-        assert_int_equal(death_look(1), ROOM_AGAIN);
+        assert_int_equal(death_look(&v, 1), ROOM_AGAIN);
     }
     fake_unmap(CR3, BASE + MIB(1) + 4 * gone * PAGE_SIZE);
     machine.tsc += TV_STALE_TICKS + 1;
     do {
-        r = death_look(1);
+        r = death_look(&v, 1);
     } while (r == ROOM_AGAIN && info(XMHF_INFO_PALS) == 3);
     assert_int_equal(r, ROOM_AGAIN);
 }
@@ -2183,6 +2308,21 @@ static void test_half_overwritten_and_moved(void **state)
     expect_data_complete();
 }
 
+/* An owner that is stopped while its memory is overwritten, and swapped out. */
+static void test_half_overwritten_and_swapped(void **state)
+{
+    struct vcpu_regs regs;
+
+    (void)state;
+    regs = half_overwritten();
+    fake_absent(CR3, BASE);
+    machine.tsc += 100 * TV_ABANDONED_TICKS;
+    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    fake_map(CR3, BASE, (uint64_t)(fake_at(CR3, BASE) - fake_ram(0)), FAKE_RWX);
+    until_done(&regs, TV_OK);
+    expect_data_complete();
+}
+
 /* Another thread registers at the same place, while the first one hasn't had a CPU for a moment. */
 static void test_half_overwritten_and_another(void **state)
 {
@@ -2333,7 +2473,8 @@ int main(void)
         TEST(test_unregister_running), TEST(test_copy_out_faults),
         TEST(test_buffer_becomes_device), TEST(test_death), TEST(test_hypercalls_inside),
         TEST(test_recycled_cr3), TEST(test_forked_child), TEST(test_new_pal_at_a_dead_ones_place),
-        TEST(test_unregister_after_remap), TEST(test_collection), TEST(test_look_after_another), TEST(test_quota),
+        TEST(test_unregister_after_remap), TEST(test_collection), TEST(test_look_after_another),
+        TEST(test_away_is_not_gone), TEST(test_owner_of_an_absent_page_goes_on), TEST(test_half_overwritten_and_swapped), TEST(test_quota),
         TEST(test_code_changes_under_a_hypercall), TEST(test_stub_of_a_pal_about_to_live),
         TEST(test_stub_of_a_pal_that_just_lives),
         TEST(test_call_while_code_is_handed_back), TEST(test_pending_registration_ends),

@@ -124,3 +124,26 @@ enum gm_result gm_write(const struct hyp_caller *c, gva_t to, const void *from, 
     }
     return r == GM_OK ? write_pass(c, to.a, from, len, f) : r;
 }
+
+/* --- address spaces that were remembered ------------------------------------------ */
+
+void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t)
+{
+    guest_trace(&guest_phys_ops, p, va, t);
+}
+
+bool gm_no_user(const struct guest_paging *p)
+{
+    return trace_no_user(&guest_phys_ops, p);
+}
+
+bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p)
+{
+    struct guest_paging now;
+    struct segment tr;
+
+    virt->get_paging(v, &now);
+    virt->get_segment(v, SEG_TR, &tr);
+    return trace_same(&guest_phys_ops, &now, p, gva(tr.base)) ||
+           !trace_same(&guest_phys_ops, &now, &now, gva(tr.base));
+}

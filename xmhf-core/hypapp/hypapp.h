@@ -15,6 +15,7 @@
 #include <cpu/vcpu.h>
 #include <exit/cpuid_policy.h>
 #include <exit/exit.h>
+#include <guest/trace.h>
 #include <guest/walk.h>
 #include <sha256/sha256.h>
 #include <virt/virt.h>
@@ -99,6 +100,14 @@ enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *t
  * to its 4096 bytes. The guest may remap it at any time; use the pointer at once. */
 enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, void **page,
                        gpa_t *g, struct gm_fault *f);
+
+/* What the tables of an address space that was remembered hold now (guest/trace.h); its paging is on. */
+void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t);
+/* 32-bit paging: is nothing left there for ring 3? */
+bool gm_no_user(const struct guest_paging *p);
+/* Do they lead to this CPU's TSS as the running process's do, as those of every process must? True too
+ * if the running one's don't. Not to be called while a sandbox is entered. */
+bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p);
 
 /* Queue the fault for the guest: #PF with CR2, or #GP(0). */
 void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f);

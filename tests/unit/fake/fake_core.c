@@ -221,6 +221,38 @@ enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, vo
     return reach(c, va.a, access, page, g, f);
 }
 
+/* Tables as of a process that is no more where nothing is mapped; an absent page is swapped out. */
+void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t)
+{
+    const struct map *m = map_slot(space_of(p), align_down(va.a, PAGE_SIZE));
+    const unsigned depth = p->efer & EFER_LMA ? 4 : p->cr4 & CR4_PAE ? 3 : 2;
+
+    *t = (struct trace){ .end = TRACE_ABSENT, .depth = 1 };
+    if (fake.trace_set) {
+        *t = fake.trace;
+    } else if (m->rights != 0) {
+        for (unsigned i = 0; i < depth; i++) {
+            t->entry[i] = m->g + ((uint64_t)(i + 1) << 40 | PTE_P);
+        }
+        t->depth = depth;
+        t->end = m->absent ? TRACE_ABSENT : TRACE_PAGE;
+        t->entry[depth - 1] &= ~(uint64_t)m->absent;
+    }
+}
+
+bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p)
+{
+    assert_false(v->in_sandbox);
+    (void)p;
+    return !fake.other_kernel;
+}
+
+bool gm_no_user(const struct guest_paging *p)
+{
+    assert_false(p->cr4 & CR4_PAE);
+    return fake.no_user;
+}
+
 /* --- the caller ----------------------------------------------------------------- */
 
 void hyp_caller(struct vcpu *v, struct hyp_caller *c)

@@ -28,6 +28,9 @@ struct fake_core {
     enum fake_injection injected;   /* since fake_clear() */
     struct gm_fault fault;          /* of FAKE_PF */
     uint64_t injected_rip;
+    bool trace_set;                 /* what gm_trace tells: `trace`, not what follows from the maps */
+    struct trace trace;
+    bool other_kernel, no_user;     /* gm_same_kernel says no; what gm_no_user says */
     uint64_t keyed;                 /* this page, at that address, has protection key 1; 0: none */
     unsigned guest_accesses;        /* calls of gm_* so far */
     unsigned fault_at;              /* make this access fail (counted from 1; 0: none) */

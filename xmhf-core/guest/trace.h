@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What page tables that were some process's hold now, without regard to rights: for telling a page
+ * that is away for a moment from a process that is no more. The tables may have become anything.
+ */
+#ifndef XMHF_GUEST_TRACE_H
+#define XMHF_GUEST_TRACE_H
+
+#include <guest/walk.h>
+
+#define TRACE_LEVELS_MAX 4u
+
+enum trace_end {
+    TRACE_PAGE,      /* at a leaf, whatever it allows and leads to */
+    TRACE_ABSENT,    /* at an entry that isn't present */
+    TRACE_NOWHERE,   /* at a table that isn't guest RAM */
+};
+
+struct trace {
+    enum trace_end end;
+    unsigned depth;                      /* entries read, from the top table's */
+    uint64_t entry[TRACE_LEVELS_MAX];    /* those; 0 behind */
+};
+
+/* The entries on the way to `va` by the tables of `p`, which has paging on, of 2 levels (32-bit), 3 (PAE) or
+ * 4. Reads only. */
+void guest_trace(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
+                 struct trace *t);
+
+/* 32-bit paging: can ring 3 use nothing at all? True if no entry of the directory is present and user. */
+bool trace_no_user(const struct guest_phys_ops *phys, const struct guest_paging *p);
+
+/* Do both lead a supervisor's read of `va` to the same place? False too if either leads nowhere. */
+bool trace_same(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                const struct guest_paging *q, gva_t va);
+
+#endif
