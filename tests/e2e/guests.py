@@ -69,6 +69,13 @@ def test_dead_cpu(machines):
     return f"a dead CPU with APIC id {apic_id} refuses the launch; with cpus=2 Linux runs on 2 CPUs"
 
 
+def test_sysenter(machines):
+    """A program without privileges single-steps over SYSENTER: nothing happens to the machine."""
+    run = machines.run(["stepsysenter", "50"], adds=[machines.compile("stepsysenter")]).ended_well()
+    check("50 steps over SYSENTER" in run.text(), f"it said {run.text()}")
+    return "50 single steps over SYSENTER from ring 3, Linux goes on"
+
+
 def test_memory_6g(machines):
     """6 GiB of memory, some of it above 4 GiB."""
     run = machines.run(["sh", "-c", "grep MemTotal /proc/meminfo; demo_pal"], "--mem", "6144",
@@ -140,5 +147,5 @@ def test_ipxe(machines):
     return f"{version} initialised its devices under the hypervisor"
 
 
-BASIC = (test_dead_cpu, test_sparse_apic_ids, test_memory_6g, test_init_on_alloc_0, test_memtest86, test_ipxe)
+BASIC = (test_dead_cpu, test_sparse_apic_ids, test_sysenter, test_memory_6g, test_init_on_alloc_0, test_memtest86, test_ipxe)
 MORE = (test_boot_16, test_memtest86_long)

@@ -4,10 +4,12 @@
 #include <x86/msr.h>
 #include "guest.h"
 
-/* Bits that every CPU of the benches has. TCG is lost after reserved ones, and after
+/* Bits that every CPU of the benches has. Bare TCG is lost after reserved ones, and always after
  * clearing PAE, where a CPU gives #GP. */
 #define CR4_COMMON (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_MCE | CR4_PGE | CR4_PCE \
                     | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE)
+
+#define SEL_ILLEGAL 0x60
 
 /* Bits that no CPU has. */
 #define CR4_NO_CPU (BIT(15) | BIT(26) | BIT(29) | BIT(30) | BIT(31) | ~0ULL << 33)
@@ -113,8 +115,63 @@ static void each_register(void)
     }
 }
 
+/* What a CPU refuses with #GP, and QEMU takes or answers with "the guest's state is refused": a fault,
+ * or the guest goes on; never a reset. */
+static void refused(void)
+{
+    uint64_t base = read_cr4();
+
+    for (unsigned bit = 0; bit < 64; bit++) {
+        CHECK(!(CR4_NO_CPU & BIT(bit)) || try_write_cr(4, base | BIT(bit)) == EXC_GP,
+              "CR4 bit %u can be set", bit);
+    }
+    CHECK(read_cr4() == base, "a refused write changed CR4");
+    CHECK(try_write_cr(3, read_cr3() | BIT(51)) == EXC_GP, "CR3 bit 51 can be set");
+}
+
+/* Code that leaves an illegal state behind, and then exits. */
+static void illegal_states(void)
+{
+    uint64_t cr0 = read_cr0();
+    struct exec x = exec_for(0, 64);
+
+    x.gpr[RAX] = cr0 | CR0_NW; /* mov %rax, %cr0; cpuid; cpuid */
+    EXEC(&x, 0x0f, 0x22, 0xc0, 0x0f, 0xa2, 0x0f, 0xa2);
+    CHECK(x.vector == EXC_GP || x.vector == VECTOR_DONE, "CR0.NW: vector %llu",
+          (unsigned long long)x.vector);
+    write_cr0(cr0);
+    this_cpu()->gdt[SEL_ILLEGAL / 8] = 0x00ef9b000000ffff; /* L and D; lretq there; cpuid */
+    x = exec_for(0, 64);
+    EXEC(&x, 0x6a, SEL_ILLEGAL, 0x48, 0x8d, 0x05, 3, 0, 0, 0, 0x50, 0x48, 0xcb, 0x0f, 0xa2);
+    CHECK(x.vector == EXC_GP || x.vector == VECTOR_DONE, "CS with L and D: vector %llu",
+          (unsigned long long)x.vector);
+}
+
+static const uint8_t kernel_entry[] = { 0x0f, 0xa2, 0x0f, 0xa2, 0xcd, VECTOR_DONE };
+
+/* An unprivileged program, single-stepped: QEMU's SYSENTER leaves CS with L and D. */
+static void sysenter(void)
+{
+    for (unsigned step = 0; step < 2; step++) {
+        struct exec x = exec_for(3, 32);
+
+        wrmsr(MSR_IA32_SYSENTER_CS, SEL_CODE64);
+        wrmsr(MSR_IA32_SYSENTER_ESP, x.rsp - 0x400);
+        wrmsr(MSR_IA32_SYSENTER_EIP, (uintptr_t)kernel_entry);
+        x.rflags |= step ? RFLAGS_TF : 0;
+        EXEC(&x, 0x0f, 0x34);
+        same("SYSENTER, TF %u: vector %llu at +%lld", step, (unsigned long long)x.vector,
+             (long long)(x.rip - (uintptr_t)kernel_entry));
+    }
+}
+
 void guest_main(void)
 {
+    sysenter();
+    if (hypervisor) {
+        refused();
+        illegal_states();
+    }
     each_cr4_bit();
     each_register();
     each_cr0_bit();

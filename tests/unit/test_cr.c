@@ -120,12 +120,17 @@ void exit_skip(struct vcpu *cpu, unsigned len)
 
 static void get_paging(struct vcpu *cpu, struct guest_paging *p) { (void)cpu; *p = guest; }
 
-static void set_cr(struct vcpu *cpu, unsigned cr, uint64_t value)
+static bool bad_pdptes;
+
+static bool set_cr(struct vcpu *cpu, unsigned cr, uint64_t value)
 {
     (void)cpu;
     assert_int_equal(cr, 4);
-    guest.cr4 = value;
-    sets++;
+    if (!bad_pdptes) {
+        guest.cr4 = value;
+        sets++;
+    }
+    return !bad_pdptes;
 }
 
 static const struct virt_ops ops = { .get_paging = get_paging, .set_cr = set_cr };
@@ -189,6 +194,17 @@ static uint64_t may_set(const struct cr4_feature *lacks)
         bits |= f->hidden || (lacks != NULL && f->bits == lacks->bits) ? 0 : f->bits;
     }
     return bits;
+}
+
+/* Page-directory pointers with reserved bits (SDM vol. 2, MOV to control registers). */
+static void pdptes_with_reserved_bits(void **state)
+{
+    (void)state;
+    up(NULL);
+    assert_true(taken(0x620 | CR4_PGE));
+    bad_pdptes = true;
+    assert_false(taken(0x620 | CR4_PGE));
+    bad_pdptes = false;
 }
 
 /* Reserved bits, those of features that the CPU lacks, and those of hidden ones give #GP (SDM vol.
@@ -405,6 +421,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hidden_bits_follow_the_cpu),
+        cmocka_unit_test(pdptes_with_reserved_bits),
         cmocka_unit_test(each_bit_on_each_cpu),
         cmocka_unit_test(pae),
         cmocka_unit_test(pcide),

@@ -76,6 +76,7 @@ static void guest_starts(bool on_intel)
     vmcs.blocked = 0;
     vmcs.broken = false;
     os.efer = EFER_LMA;
+    os.cr0 = CR0_PE;
     os.cs.attrib = SEG_ATTR_L;
     os.cr3 = 0x1000;
     os.interrupt_shadow = os.event_inj = os.tlb_control = 0;

@@ -44,6 +44,8 @@ const char *vmcs_name(uint32_t encoding) { (void)encoding; return "?"; }
 void vmx_set_window(struct vmx_cpu *s, uint32_t controls) { s->window = controls; }
 bool vmx_inject(struct vcpu *cpu, const struct event *ev) { (void)cpu; (void)ev; return true; }
 
+uint64_t vmx_cap(const struct vmx_caps *c, uint32_t msr) { (void)c; (void)msr; return 0; }
+
 /* CR4.VMXE is the one bit that VMX fixes in CR4 (SDM vol. 3, A.8). */
 uint64_t vmx_fixed_cr(const struct vmx_caps *c, unsigned cr, uint64_t value)
 {
@@ -486,6 +488,41 @@ static void reset_of_anything(void **state)
     }
 }
 
+static void *map_low(gpa_t at, size_t len) { return machine_phys(at.a, len); }
+
+/* With EPT the VMCS holds a PAE guest's four page-directory pointers: a change of CR4 by software
+ * loads them, once, or is refused as a whole (SDM vol. 3, 4.4.1). */
+static void pdptes_are_loaded_or_refused(void **state)
+{
+    static const struct { uint64_t pdpte; bool good; } cases[] = {
+        { 0x5001, true }, { 0x5019, true }, { 0x1e6, true }, { ~1ULL, true }, /* not present: anything */
+        { 0x5003, false }, { 0x5005, false }, { 0x5021, false }, { 0x5101, false },
+        { 1ULL << 36 | 1, false }, { 1ULL << 63 | 1, false },
+    };
+    uint64_t *table;
+
+    (void)state;
+    machine_reset(0x10000);
+    machine_set_cpuid(0x80000000, 0, (struct cpuid_regs){ .eax = 0x80000008 });
+    machine_set_cpuid(0x80000008, 0, (struct cpuid_regs){ .eax = 36 });
+    guest_phys_ops.map = map_low;
+    table = machine_phys(0x4020, 32);
+    v.vendor = &vmx_cpu;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases) * 4; i++) {
+        memset(field, 0, sizeof(field));
+        field[VMCS_GUEST_CR0] = CR0_PE | CR0_PG;
+        field[VMCS_GUEST_CR3] = 0x4020;
+        table[0] = table[1] = table[2] = table[3] = 0x6001;
+        table[i % 4] = cases[i / 4].pdpte;
+        assert_int_equal(vmx_set_cr(&v, 4, CR4_PAE), cases[i / 4].good);
+        assert_int_equal(field[VMCS_GUEST_PDPTE0 + i % 4 * 2], cases[i / 4].good ? cases[i / 4].pdpte : 0);
+        assert_int_equal(field[VMCS_GUEST_CR4] & CR4_PAE, cases[i / 4].good ? CR4_PAE : 0);
+    }
+    field[VMCS_GUEST_EFER] = EFER_LME | EFER_LMA; /* long mode has none */
+    assert_true(vmx_set_cr(&v, 4, CR4_PAE | CR4_PGE));
+    guest_phys_ops.map = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup(linux16, setup),
         cmocka_unit_test_setup(init_of_a_live_guest, setup),
         cmocka_unit_test_setup(reset_of_anything, setup),
+        cmocka_unit_test_setup(pdptes_are_loaded_or_refused, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

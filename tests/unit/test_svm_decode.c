@@ -54,7 +54,7 @@ void svm_get_paging(struct vcpu *v, struct guest_paging *p) { (void)v, (void)p; 
 void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s) { (void)v, (void)i, (void)s; }
 bool svm_held_read(struct vcpu *v, uint32_t msr, uint64_t *value) { (void)v, (void)msr, (void)value; return false; }
 bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value) { (void)v, (void)msr, (void)value; return false; }
-void svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value) { (void)v, (void)cr, (void)value; }
+bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value) { (void)v, (void)cr, (void)value; return true; }
 
 /* virt/svm/entry.S: the guest runs and exits, as `at_exit` says. */
 static struct vmcb at_exit, at_entry;
@@ -76,6 +76,7 @@ void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa
     c->exit_info2 = at_exit.exit_info2;
     c->exit_int_info = at_exit.exit_int_info;
     c->next_rip = at_exit.next_rip;
+    c->rip = at_exit.rip ? at_exit.rip : c->rip;
 }
 
 void svm_vmsave(uint64_t vmcb) { (void)vmcb; }
@@ -235,6 +236,71 @@ static void fields(void **state)
     }
 }
 
+/* VMRUN's rules (APM vol. 2, 15.5.1): what breaks one is mended, before the entry where that is
+ * certain on every CPU, else once it was refused. Nothing else changes. */
+static void illegal_states_are_mended(void **state)
+{
+    static const struct { size_t at; uint64_t clear, set; const char *rule; bool at_once; } rules[] = {
+#define REG(r) offsetof(struct vmcb, r)
+        { REG(cr0), 0, 1ULL << 32, "CR0 has bits", true }, { REG(cr0), 0, CR0_NW, "CR0.NW", true },
+        { REG(dr6), 0, 1ULL << 40, "DR6", true }, { REG(dr7), 0, 1ULL << 63, "DR7", true },
+        { REG(cr4), CR4_PAE, 0, "PAE", true }, { REG(cr0), CR0_PE, 0, "CR0.PE", true },
+        { REG(cr3), 0, 1ULL << 60, "CR3", false }, { REG(cr4), 0, 1ULL << 31, "CR4", false },
+        { REG(efer), EFER_SVME, 0, "SVME", false },
+    };
+
+    (void)state;
+    up(0);
+    struct vmcb *c = svm(&v)->os;
+    c->efer = EFER_SVME | EFER_LME | EFER_LMA;
+    c->cr0 = CR0_PE | CR0_PG;
+    c->cr4 = CR4_PAE;
+    c->cs.attrib = 0xa9b;
+    assert_false(svm_illegal(c));
+    assert_null(svm_legalise(&v));
+    const struct vmcb good = *c;
+    for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
+        uint64_t *reg = (uint64_t *)((uint8_t *)c + rules[i].at);
+
+        *reg = (*reg & ~rules[i].clear) | rules[i].set;
+        assert_int_equal(svm_illegal(c), rules[i].at_once);
+        const char *rule = svm_legalise(&v);
+        assert_true(rule && strstr(rule, rules[i].rule));
+        assert_memory_equal(c, &good, sizeof(good));
+        assert_null(svm_legalise(&v));
+    }
+    c->cs.attrib = 0xe9b; /* SYSENTER in QEMU, stepped: never reaches VMRUN */
+    (void)exit_with(SVM_EXIT_EXCEPTION0 + EXC_DB, 0, 0);
+    assert_int_equal(at_entry.cs.attrib, 0xa9b);
+    c->efer = EFER_SVME; /* outside long mode L means nothing */
+    c->cs.attrib = 0xe9b;
+    assert_false(svm_illegal(c));
+    assert_null(svm_legalise(&v));
+}
+
+/* "Refused" with nothing run keeps the event; QEMU tells it of a MOV to CR4, too. */
+static void refused_entries_keep_their_event(void **state)
+{
+    static const struct event gp = { .vector = EXC_GP, .type = EVENT_EXCEPTION, .has_error = true };
+    struct exit e;
+
+    (void)state;
+    up(0);
+    v.regs.rip = at_exit.rip = 0x1000;
+    at_exit.exit_int_info = 0;
+    assert_true(svm_inject(&v, &gp));
+    e = exit_with(~0ULL, 0, 0);
+    assert_true(e.kind == EXIT_ENTRY_FAILED && !e.entry.ran && svm_event_queued(&v));
+    at_exit.exit_int_info = SVM_EVENT_VALID | EVENT_EXCEPTION << 8 | EXC_GP;
+    e = exit_with(~0ULL, 0, 0);
+    assert_true(!e.entry.ran && svm_event_queued(&v));
+    at_exit.exit_int_info = 0;
+    at_exit.rip = 0x2000; /* delivered */
+    e = exit_with(~0ULL, 0, 0);
+    assert_true(e.entry.ran && !svm_event_queued(&v));
+    at_exit.rip = 0;
+}
+
 /* Next RIP is believed where CPUID says that it is there. */
 static void instruction_length(void **state)
 {
@@ -313,6 +379,8 @@ int main(void)
         cmocka_unit_test(events_that_never_end_are_intercepted),
         cmocka_unit_test(db_and_ac_reach_the_core_whole),
         cmocka_unit_test(simple_exits),
+        cmocka_unit_test(illegal_states_are_mended),
+        cmocka_unit_test(refused_entries_keep_their_event),
         cmocka_unit_test(fields),
         cmocka_unit_test(instruction_length),
         cmocka_unit_test(iret_and_its_step),

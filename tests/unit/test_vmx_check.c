@@ -134,6 +134,43 @@ static void good_states(void **state)
     assert_null(broken());
 }
 
+/* --- the same in the VMCS: mended ------------------------------------------------------- */
+
+struct vmx_common vmx_common;
+static struct vmx_cpu cpu;
+static struct vcpu v;
+
+bool hw_vmread(uint64_t field, uint64_t *value)
+{
+    *value = read_field((enum vmcs_field)field);
+    return true;
+}
+
+bool hw_vmwrite(uint64_t field, uint64_t value)
+{
+    set((enum vmcs_field)field, value);
+    return true;
+}
+
+/* What a refused entry finds broken is legal then; a second look finds nothing. An event that is
+ * to be injected isn't in the VMCS any more. */
+static void is_mended(const char *rule)
+{
+    vmx_common.caps = caps;
+    set(VMCS_ENTRY_INTR_INFO, 0);
+    v = (struct vcpu){ .vendor = &cpu,
+                       .regs = { .rip = read_field(VMCS_GUEST_RIP), .rflags = read_field(VMCS_GUEST_RFLAGS) } };
+    const char *found = broken(), *first = vmx_legalise(&v);
+    assert_ptr_equal(first, found);
+    set(VMCS_GUEST_RIP, v.regs.rip); /* as an entry does */
+    set(VMCS_GUEST_RFLAGS, v.regs.rflags);
+    found = broken();
+    if (found) {
+        fail_msg("\"%s\" is mended, and then \"%s\"", rule, found);
+    }
+    assert_null(vmx_legalise(&v));
+}
+
 struct fault { enum vmcs_field field; uint64_t value; const char *rule; };
 
 static void each_is_named(void (*good)(void), const struct fault *faults, size_t n)
@@ -145,6 +182,9 @@ static void each_is_named(void (*good)(void), const struct fault *faults, size_t
         if (rule == NULL || strstr(rule, faults[i].rule) == NULL) {
             fail_msg("%s = %#llx: \"%s\", expected \"%s\"", vmcs_name(faults[i].field),
                      (unsigned long long)faults[i].value, rule ? rule : "nothing", faults[i].rule);
+        }
+        if (checked == vmx_check_guest) {
+            is_mended(rule);
         }
     }
 }
@@ -217,6 +257,28 @@ static void nmi_and_pdptes(void **state)
     assert_string_equal(broken(), "a PDPTE has reserved bits");
     set(VMCS_GUEST_PDPTE2, 1ull << 36 | PTE_P);
     assert_string_equal(broken(), "a PDPTE has reserved bits");
+    is_mended(broken());
+    assert_int_equal(read_field(VMCS_GUEST_PDPTE2), 0);
+}
+
+/* What is mended keeps what was legal. */
+static void the_rest_stays(void **state)
+{
+    (void)state;
+    long_mode();
+    unsigned before = field_count;
+    uint64_t old[ARRAY_SIZE(fields)];
+    for (unsigned i = 0; i < before; i++) {
+        old[i] = fields[i].value;
+    }
+    set(VMCS_GUEST_CS_AR, 0xe0fb); /* L and D, as one emulator's SYSENTER leaves them */
+    is_mended("CS.L");
+    for (unsigned i = 0; i < before; i++) {
+        if (fields[i].value != old[i] && fields[i].field != VMCS_LINK_POINTER) {
+            fail_msg("%s changed", vmcs_name(fields[i].field));
+        }
+    }
+    assert_true(cpu.flush_linear);
 }
 
 static uint32_t event(unsigned type, unsigned vector)
@@ -268,18 +330,29 @@ static void pairs(void **state)
     assert_null(broken());
     set(VMCS_GUEST_SS_AR, 0xf3);
     assert_string_equal(broken(), "SS.DPL isn't 0 in real mode");
+    is_mended(broken());
+    real_mode();
+    set(VMCS_GUEST_CS_AR, 0x93);
     set(VMCS_GUEST_SS_AR, 0x91);
     assert_string_equal(broken(), "SS isn't a stack segment");
+    is_mended(broken());
     real_mode();
     for (size_t i = 0; i < ARRAY_SIZE(ar); i++) {
         set(ar[i], 0xf3);
     }
     set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_VM);
     assert_string_equal(broken(), "RFLAGS.VM in long or real mode");
+    is_mended(broken());
+    set(VMCS_GUEST_CR0, 0x31);
+    set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_VM);
+    assert_string_equal(broken(), "a segment isn't as virtual-8086 mode demands");
+    is_mended(broken());
     real_mode();
     set(VMCS_GUEST_RFLAGS, RFLAGS_ONE | RFLAGS_TF);
     set(VMCS_GUEST_INTERRUPTIBILITY, BLOCKED_BY_MOV_SS);
     assert_string_equal(broken(), "the pending single step contradicts RFLAGS.TF");
+    is_mended(broken());
+    set(VMCS_GUEST_INTERRUPTIBILITY, BLOCKED_BY_MOV_SS);
     set(VMCS_GUEST_PENDING_DEBUG, PENDING_DEBUG_BS);
     assert_null(broken());
 }
@@ -411,6 +484,7 @@ int main(void)
         cmocka_unit_test(faults_in_real_mode),
         cmocka_unit_test(faults_in_long_mode),
         cmocka_unit_test(nmi_and_pdptes),
+        cmocka_unit_test(the_rest_stays),
         cmocka_unit_test(activity),
         cmocka_unit_test(pairs),
         cmocka_unit_test(faults_in_controls),

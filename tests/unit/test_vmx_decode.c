@@ -166,8 +166,8 @@ static void exceptions_of_a_pal(void **state)
 }
 
 /* It comes as a failed entry where the CPU was still loading the guest: nothing has run, and
- * nothing is wrong with the PAL (SDM vol. 3, 27.9). */
-static void a_machine_check_at_a_pals_entry(void **state)
+ * nothing is wrong with the guest (SDM vol. 3, 27.9). */
+static void a_machine_check_at_an_entry(void **state)
 {
     struct exit e;
 
@@ -180,8 +180,10 @@ static void a_machine_check_at_a_pals_entry(void **state)
     e = decode(VMX_ENTRY_FAILED | VMX_EXIT_BAD_GUEST_STATE, 0);
     assert_true(e.kind == EXIT_ENTRY_FAILED && failures_told == 1);
     start();
-    e = decode(VMX_ENTRY_FAILED | VMX_EXIT_ENTRY_MC, 0); /* the OS's: no way back */
-    assert_true(e.kind == EXIT_ENTRY_FAILED && failures_told == 1);
+    e = decode(VMX_ENTRY_FAILED | VMX_EXIT_ENTRY_MC, 0); /* while the OS's state was loaded */
+    assert_true(e.kind == EXIT_EXCEPTION && e.exception.vector == EXC_MC && !e.exception.has_error);
+    e = decode(VMX_ENTRY_FAILED | VMX_EXIT_BAD_GUEST_STATE, 0);
+    assert_true(e.kind == EXIT_ENTRY_FAILED && !e.entry.ran);
 }
 
 /* #DB and #AC of the OS exit so that they can't loop, and go back to it. */
@@ -278,7 +280,7 @@ int main(void)
         cmocka_unit_test(fields),
         cmocka_unit_test(start_up),
         cmocka_unit_test(exceptions_of_a_pal),
-        cmocka_unit_test(a_machine_check_at_a_pals_entry),
+        cmocka_unit_test(a_machine_check_at_an_entry),
         cmocka_unit_test(exceptions_of_the_os),
         cmocka_unit_test(nmis_are_blocked_again),
         cmocka_unit_test(nmis),

@@ -96,7 +96,7 @@ void vmx_get_segment(struct vcpu *c, enum segment_index i, struct segment *s)
 }
 bool vmx_held_read(struct vcpu *c, uint32_t msr, uint64_t *x) { (void)c; (void)x; return !msr; }
 bool vmx_held_write(struct vcpu *c, uint32_t msr, uint64_t x) { (void)c; (void)x; return !msr; }
-void vmx_set_cr(struct vcpu *c, unsigned cr, uint64_t x) { (void)c; (void)cr; (void)x; }
+bool vmx_set_cr(struct vcpu *c, unsigned cr, uint64_t x) { (void)c; (void)cr; (void)x; return true; }
 void vmx_guest_cr0_write(struct vcpu *c, uint64_t x) { (void)c; (void)x; }
 void vmx_sandbox_init(struct vcpu *c) { (void)c; }
 void vmx_sandbox_enter(struct vcpu *c, const struct sandbox *sb) { (void)c; (void)sb; }
@@ -265,6 +265,22 @@ static void failed_launch(void **state)
     assert_true(last_launched);
 }
 
+/* A refused entry has delivered nothing: the event waits, and isn't left in the VMCS, where the entry
+ * after a repair would find it (27.8). */
+static void a_refused_entry_keeps_the_event(void **state)
+{
+    static const struct event interrupt = { .vector = 0x30, .type = EVENT_INTR };
+
+    (void)state;
+    start();
+    assert_true(vmx_ops.inject(&v, &interrupt));
+    assert_int_equal(run(VMX_EXIT_BAD_GUEST_STATE | VMX_ENTRY_FAILED, 0x1000, 0x1000, 100).kind, EXIT_ENTRY_FAILED);
+    assert_int_equal(value[VMCS_ENTRY_INTR_INFO], 0);
+    assert_true(vmx_ops.event_queued(&v));
+    run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
+    assert_false(vmx_ops.event_queued(&v));
+}
+
 /* All that an entry into wait-for-SIPI can't have is gone (27.3.1.5). */
 static void park_waits_in_the_guest(void **state)
 {
@@ -377,7 +393,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_machine),
-        cmocka_unit_test(failed_launch), cmocka_unit_test(park_waits_in_the_guest),
+        cmocka_unit_test(failed_launch), cmocka_unit_test(a_refused_entry_keeps_the_event),
+        cmocka_unit_test(park_waits_in_the_guest),
         cmocka_unit_test(park_sleeps_in_the_core),
         cmocka_unit_test(stuck_smi_bit),
         cmocka_unit_test(stale_init),

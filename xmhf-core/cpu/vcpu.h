@@ -100,6 +100,7 @@ struct vcpu {
         uint32_t kind;
     } trace[VCPU_TRACE];
     unsigned trace_next;               /* counts up; the newest is trace_next - 1 */
+    unsigned refused, refused_at;      /* refused entries in a row; trace_next at the last */
     uint64_t exits[EXIT_KIND_COUNT];   /* read by others for statistics only */
     uint64_t longest[EXIT_KIND_COUNT]; /* likewise, with the option `measure`: TSC ticks */
     uint64_t exit_began;               /* TSC at the last exit; 0: its duration doesn't count */

@@ -52,7 +52,10 @@ void exit_cr_write(struct vcpu *v, const struct exit *e)
         hyp_inject_gp(v);
         return;
     }
-    virt->set_cr(v, m.cr, value);
+    if (!virt->set_cr(v, m.cr, value)) {
+        hyp_inject_gp(v);
+        return;
+    }
     exit_skip(v, m.len);
 }
 

@@ -48,10 +48,6 @@ static void take_requests(struct vcpu *v)
 
 static void unexpected(struct vcpu *v, const struct exit *e)
 {
-    if (e->kind == EXIT_ENTRY_FAILED) {
-        log_line("the CPU refuses this guest state (exit 0x%llx)", (unsigned long long)e->raw);
-        stop_and_reset("guest state refused");
-    }
     log_line("exit 0x%llx is unknown: #UD for the guest", (unsigned long long)e->raw);
     hyp_inject_ud(v);
 }
@@ -92,7 +88,7 @@ void exit_dispatch(struct vcpu *v, const struct exit *e)
         ap_post_sipi(&v->ap, e->sipi.vector);
         atomic_fetch_or(&v->requests, REQ_INIT_SIPI);
         return;
-    case EXIT_ENTRY_FAILED:
+    case EXIT_ENTRY_FAILED: exit_entry_failed(v, e); return;
     case EXIT_UNKNOWN:
     case EXIT_KIND_COUNT: unexpected(v, e); return;
     }

@@ -67,6 +67,7 @@ struct exit {
         } exception;
         struct { uint8_t cr, gpr; bool decoded; } cr;      /* CR_WRITE from a GPR, if decoded */
         struct { uint8_t vector; } sipi;
+        struct { bool ran; } entry;                        /* ENTRY_FAILED: the guest had run */
     };
 };
 

@@ -87,7 +87,12 @@ struct virt_ops {
     /* Values that live in the VMCB/VMCS (MSR_HELD, EFER). False: not held here. */
     bool (*held_read)(struct vcpu *v, uint32_t msr, uint64_t *value);
     bool (*held_write)(struct vcpu *v, uint32_t msr, uint64_t value);
-    void (*set_cr)(struct vcpu *v, unsigned cr, uint64_t value); /* 0 or 4, checked */
+    /* 0 or 4, checked. False: the PAE page-directory pointers that it would load have reserved
+     * bits, #GP; nothing has changed. */
+    bool (*set_cr)(struct vcpu *v, unsigned cr, uint64_t value);
+    /* The OS's state was refused: mend whatever breaks a rule of the manual. The first rule that
+     * was broken; NULL: none that we know, and nothing has changed. */
+    const char *(*legalise)(struct vcpu *v);
 
     /* Switch v to the sandbox / back to the OS. Registers, FPU and XCR0 are the
      * caller's business (hypapp/sandbox.c). */

@@ -27,7 +27,7 @@ HW_KEEPS_REGISTERS bool svm_quick_cpuid(struct vcpu_regs *regs)
     struct vmcb *c = svm(v)->os;
     uint64_t len = cpuid_length(v, c), next = quick_next(c->rip, len, c->rflags);
     if (len == 0 || next == 0 || (c->interrupt_shadow & SVM_SHADOW) || c->event_inj
-        || c->tlb_control) {
+        || c->tlb_control || svm_illegal(c)) {
         return false;
     }
     const struct cpuid_regs *r = cpuid_again(v, (uint32_t)c->rax, (uint32_t)regs->gpr[GPR_RCX],

@@ -126,7 +126,7 @@ bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value)
     }
 }
 
-void svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
+bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
 {
     struct vmcb *c = svm(v)->os;
 
@@ -136,4 +136,5 @@ void svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
         c->cr4 = value;
     }
     svm(v)->flush_os = true;
+    return true; /* the CPU looks at PDPTEs when it uses them (APM vol. 2, 15.25.10) */
 }

@@ -132,12 +132,31 @@ static int cpu_init(struct vcpu *v)
     return 0;
 }
 
+struct svm_entry { uint64_t event_inj, rip, rflags; };
+
+/* Has the guest run before "the state is refused"? A CPU tells that of an entry only; QEMU also of
+ * instructions. An event that wasn't delivered is queued again. */
+static bool svm_ran(struct vcpu *v, const struct svm_entry *entry)
+{
+    struct svm_cpu *s = svm(v);
+    bool held = s->active->exit_int_info & SVM_EVENT_VALID; /* svm_save_event has it */
+    bool ran = !held && (v->regs.rip != entry->rip || v->regs.rflags != entry->rflags);
+
+    if (s->active == s->os && !ran && (entry->event_inj & SVM_EVENT_VALID)) {
+        s->queued.full = true;
+    }
+    return ran;
+}
+
 static void run(struct vcpu *v, struct exit *e)
 {
     struct svm_cpu *s = svm(v);
     struct vmcb *c = s->active;
 
     if (c == s->os) {
+        if (svm_illegal(c)) {
+            svm_legalise(v);
+        }
         c->tlb_control = s->flush_os ? SVM_TLB_FLUSH_ALL : SVM_TLB_NOTHING;
         s->flush_os = false;
         if (s->queued.full) {
@@ -148,6 +167,7 @@ static void run(struct vcpu *v, struct exit *e)
     c->rsp = v->regs.gpr[GPR_RSP];
     c->rip = v->regs.rip;
     c->rflags = v->regs.rflags;
+    const struct svm_entry entry = { c->event_inj, c->rip, c->rflags };
     svm_enter(&v->regs, c == s->os ? s->os_hpa : s->sandbox_hpa, s->host_hpa, c);
     c->event_inj = 0;
     c->tlb_control = SVM_TLB_NOTHING;
@@ -166,6 +186,9 @@ static void run(struct vcpu *v, struct exit *e)
         svm_nmi_step_aborted(v);
     }
     svm_decode(v, e);
+    if (e->kind == EXIT_ENTRY_FAILED) {
+        e->entry.ran = svm_ran(v, &entry);
+    }
     if (e->kind == EXIT_NMI || e->kind == EXIT_SMI) {
         svm_gif_window(); /* the core's own handler takes what is held back */
     }
@@ -202,6 +225,7 @@ const struct virt_ops svm_ops = {
     .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,
     .clear_shadow = svm_clear_shadow, .end_shadow = svm_end_shadow, .set_cr2 = set_cr2,
     .held_read = svm_held_read, .held_write = svm_held_write, .set_cr = svm_set_cr,
+    .legalise = svm_legalise,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
     .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts,
     .smi_open = smi_open, .smi_close = smi_close, .park = park,

@@ -7,6 +7,7 @@
 #include <virt/event.h>
 #include <virt/svm/pmu.h>
 #include <virt/virt.h>
+#include <x86/cpu.h>
 #include <x86/vmcb.h>
 
 #define SVM_ASID_OS 1u
@@ -50,6 +51,18 @@ QUICK_INLINE unsigned svm_insn_len(const struct vmcb *c)
     return len <= 15 ? (unsigned)len : 0;
 }
 
+/* Would VMRUN refuse this state, whatever the CPU? (APM vol. 2, 15.5.1.) Looked at before each entry,
+ * for what a refused VMRUN leaves in the VMCB isn't said: with some of these QEMU leaves the core's
+ * own state there. */
+QUICK_INLINE bool svm_illegal(const struct vmcb *c)
+{
+    const uint16_t both = SEG_ATTR_L | SEG_ATTR_DB;
+
+    return (c->cr0 & (CR0_CD | CR0_NW)) == CR0_NW || (c->cr0 | c->dr6 | c->dr7) >> 32
+        || ((c->efer & EFER_LMA) && ((c->cs.attrib & both) == both || !(c->cr0 & CR0_PE)
+                                     || !(c->cr4 & CR4_PAE)));
+}
+
 /* decode.c: from the VMCB to the neutral form. */
 void svm_decode(struct vcpu *v, struct exit *e);
 /* quick.c. Called by svm_enter at a CPUID, with RBX, RCX and RDX in `regs`, RAX in the VMCB and
@@ -62,7 +75,9 @@ void svm_get_paging(struct vcpu *v, struct guest_paging *p);
 void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
 bool svm_held_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value);
-void svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
+bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
+/* legal.c: see virt_ops */
+const char *svm_legalise(struct vcpu *v);
 /* sandbox.c */
 void svm_sandbox_init(struct vcpu *v);
 void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb);

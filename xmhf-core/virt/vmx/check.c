@@ -326,7 +326,7 @@ static const char *check_pdptes(const struct state *s)
         uint64_t e = s->read(fields[i]);
 
         if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !s->wide && (e & PTE_P)
-            && (e & (0x1e6 | check_beyond()))) {
+            && (e & (PDPTE_RESERVED | check_beyond()))) {
             return "a PDPTE has reserved bits";
         }
     }

@@ -16,4 +16,7 @@ uint64_t check_beyond(void);
 /* all but B0-B3, bus lock, enabled breakpoint, BS, RTM (25.4.2) */
 #define PENDING_RESERVED  (~0x1580fULL)
 
+/* of a PAE guest's page-directory pointer, beside those beyond the physical addresses */
+#define PDPTE_RESERVED    0x1e6ULL
+
 #endif

@@ -124,17 +124,18 @@ static enum exit_kind other_kind(uint32_t reason)
     }
 }
 
-/* A machine check while a PAL's state was being loaded is the OS's, as one behind the entry. The
- * PAL's state is in the VMCS as it was (27.8, 27.9). */
-static void decode_failed_entry(struct vcpu *v, uint32_t reason, struct exit *e)
+/* A machine check while the guest's state was being loaded is the OS's, as one behind the entry. That
+ * state is in the VMCS as it was (27.8, 27.9). */
+static void decode_failed_entry(uint32_t reason, struct exit *e)
 {
-    if ((reason & 0xffff) == VMX_EXIT_ENTRY_MC && vmx(v)->in_sandbox) {
+    if ((reason & 0xffff) == VMX_EXIT_ENTRY_MC) {
         e->kind = EXIT_EXCEPTION;
         e->exception.vector = EXC_MC;
         e->exception.has_error = false;
         return;
     }
     e->kind = EXIT_ENTRY_FAILED;
+    e->entry.ran = false;
     vmx_log_entry_failure(reason);
 }
 
@@ -144,7 +145,7 @@ static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
 {
     e->insn_len = 0;
     if (reason & VMX_ENTRY_FAILED) {
-        decode_failed_entry(v, reason, e);
+        decode_failed_entry(reason, e);
         return;
     }
     vmx_save_event(v);

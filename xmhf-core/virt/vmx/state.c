@@ -4,8 +4,10 @@
 #include <guest/state.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
-#include <virt/vmx/vmx.h>
+#include <virt/vmx/check.h>
 #include <x86/cpu.h>
+
+#define PDPTES 4
 
 /* The fields of each segment are 2 apart, in the order of the encodings. */
 static const struct { enum vmcs_field sel, limit, ar, base; } seg_field[SEG_COUNT] = {
@@ -71,24 +73,30 @@ static void write_efer(uint64_t value, uint64_t cr0)
 
 /*
  * With EPT a PAE guest's four PDPTEs are in the VMCS, and only the CPU's own MOV to CR
- * loads them (27.3.2.4). After a change by software we do. An entry that can't be read is
- * as good as not present.
+ * loads them (27.3.2.4). For a change by software we do. An entry that can't be read is
+ * as good as not present. False: one has reserved bits, and none was loaded.
  */
-static void load_pdptes(struct vcpu *v)
+static bool load_pdptes(uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer)
 {
-    static const enum vmcs_field fields[] = {
+    static const enum vmcs_field fields[PDPTES] = {
         VMCS_GUEST_PDPTE0, VMCS_GUEST_PDPTE1, VMCS_GUEST_PDPTE2, VMCS_GUEST_PDPTE3,
     };
-    struct guest_paging p;
+    uint64_t pdpte[PDPTES] = { 0 };
 
-    vmx_get_paging(v, &p);
-    if (!(p.cr0 & CR0_PG) || !(p.cr4 & CR4_PAE) || (p.efer & EFER_LMA)) {
-        return;
+    if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || (efer & EFER_LME)) {
+        return true;
     }
-    const uint64_t *table = guest_phys_ops.map(gpa(p.cr3 & 0xffffffe0), sizeof(uint64_t) * 4);
-    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
-        vmcs_write(fields[i], table ? table[i] : 0);
+    const _Atomic uint64_t *table = guest_phys_ops.map(gpa(cr3 & 0xffffffe0), sizeof(pdpte));
+    for (unsigned i = 0; i < PDPTES; i++) { /* read once: other CPUs may write them */
+        pdpte[i] = table ? atomic_load_explicit(&table[i], memory_order_relaxed) : 0;
+        if ((pdpte[i] & PTE_P) && (pdpte[i] & (PDPTE_RESERVED | check_beyond()))) {
+            return false;
+        }
     }
+    for (unsigned i = 0; i < PDPTES; i++) {
+        vmcs_write(fields[i], pdpte[i]);
+    }
+    return true;
 }
 
 void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
@@ -120,7 +128,7 @@ void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     hw_write_cr2(st->cr2); /* neither entries nor exits change CR2 and DR6 */
     hw_write_dr6(st->dr6);
-    load_pdptes(v);
+    load_pdptes(st->cr0, st->cr3, st->cr4, st->efer); /* no state that we make has them */
     s->queued.full = false;
     vmx_set_window(s, 0);
     s->flush_linear = true;
@@ -211,16 +219,22 @@ bool vmx_held_write(struct vcpu *v, uint32_t msr, uint64_t value)
     }
 }
 
-void vmx_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
+bool vmx_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
 {
+    struct guest_paging p;
+
+    vmx_get_paging(v, &p);
+    if (!load_pdptes(cr == 0 ? value : p.cr0, p.cr3, cr == 4 ? value : p.cr4, p.efer)) {
+        return false;
+    }
     if (cr == 0) {
         write_cr0(value);
         write_efer(vmcs_read(VMCS_GUEST_EFER), value);
     } else {
         write_cr4(value);
     }
-    load_pdptes(v);
     vmx(v)->flush_linear = true;
+    return true;
 }
 
 void vmx_guest_cr0_write(struct vcpu *v, uint64_t value)

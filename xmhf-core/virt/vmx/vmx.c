@@ -236,6 +236,7 @@ static void not_entered(struct vcpu *v, struct vmx_cpu *s, struct exit *e, unsig
         e->insn_len = 0;
     } else {
         e->kind = EXIT_ENTRY_FAILED;
+        e->entry.ran = false;
         e->raw = vmcs_read(VMCS_INSN_ERROR);
         vmx_log_entry_failure(0);
     }
@@ -262,7 +263,10 @@ static void decode_rare(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, stru
 {
     bool after_sipi = s->after_sipi;
 
-    if (s->loaded) { /* the event is delivered, or IDT-vectoring information tells of it */
+    if (s->loaded && (reason & VMX_ENTRY_FAILED)) {
+        s->loaded = false; /* nothing was delivered, and the field isn't cleared (27.8) */
+        vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+    } else if (s->loaded) { /* it is delivered, or IDT-vectoring information tells of it */
         s->loaded = s->queued.full = false;
     }
     if (s->smi_bit_stuck) {
@@ -361,6 +365,7 @@ const struct virt_ops vmx_ops = {
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
     .clear_shadow = vmx_clear_shadow, .end_shadow = vmx_end_shadow, .set_cr2 = set_cr2,
     .held_read = vmx_held_read, .held_write = vmx_held_write, .set_cr = vmx_set_cr,
+    .legalise = vmx_legalise,
     .sandbox_enter = vmx_sandbox_enter, .sandbox_leave = vmx_sandbox_leave,
     .sandbox_forget = vmx_sandbox_forget, .take_interrupts = take_interrupts, .park = park,
 };

@@ -80,7 +80,7 @@ void vmx_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
 void vmx_write_segment(enum segment_index i, const struct segment *s);
 bool vmx_held_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool vmx_held_write(struct vcpu *v, uint32_t msr, uint64_t value);
-void vmx_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
+bool vmx_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
 /* A MOV to CR0 that changes a bit we shadow: take the bit over, and let the guest execute the
  * instruction again, so that the CPU does all the rest. */
 void vmx_guest_cr0_write(struct vcpu *v, uint64_t value);
@@ -113,6 +113,8 @@ void vmx_clear_smi_bit(void);
 /* check.c: the first of the SDM's rules for guest state that the values break, or NULL. */
 typedef uint64_t (*vmx_field_reader)(enum vmcs_field field);
 const char *vmx_check_guest(const struct vmx_caps *c, vmx_field_reader read);
+/* legal.c: see virt_ops */
+const char *vmx_legalise(struct vcpu *v);
 /* check_entry.c: the same for control fields and for host state. */
 const char *vmx_check_controls(const struct vmx_caps *c, vmx_field_reader read);
 const char *vmx_check_host(const struct vmx_caps *c, vmx_field_reader read);
