@@ -7,6 +7,11 @@
 #define AVOID_MAX 32
 #define PALMEM_MIN MIB(2)
 
+/* What helps, if anything does. */
+static const char no_room[] = "no room for the hypervisor below 4 GiB";
+static const char try_less[] = "no room for the hypervisor below 4 GiB; a smaller palmem= would do, "
+                               "palmem=1 at the least";
+
 /*
  * Bytes of the protected range. By default RAM/64 in all, 2 to 64 MiB, but never less
  * than the core and a small pool. Rounding up makes good what firmware takes of RAM: a
@@ -52,7 +57,9 @@ int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,
     size = protected_size(bi, core_mem, palmem);
     if (!e820_find_high(bi->mem, bi->mem_count, size, PAGE_SIZE_2M, MIB(1), GIB(4), all, n,
                         &base)) {
-        *why = "no room for the hypervisor below 4 GiB; try a smaller palmem=";
+        size = protected_size(bi, core_mem, MIB(1));
+        *why = e820_find_high(bi->mem, bi->mem_count, size, PAGE_SIZE_2M, MIB(1), GIB(4), all, n,
+                              &base) ? try_less : no_room;
         return -1;
     }
     bi->protected_base = base;

@@ -9,7 +9,7 @@
 #include <util/string.h>
 
 #define LAPIC_DEFAULT 0xfee00000ULL
-#define TABLE_MAX     KIB(64)
+#define TABLE_MAX     MIB(2) /* a laptop's DSDT has some 100 KiB, a large server's more */
 
 /* 5.2.6: the header of every table but the RSDP. */
 #define HEADER_SIZE   36
@@ -19,7 +19,6 @@
 #define RSDP_SIZE1    20
 #define RSDP_REVISION 15
 #define RSDP_RSDT     16
-#define RSDP_LENGTH   20
 #define RSDP_XSDT     24
 #define RSDP_SIZE2    36
 
@@ -70,13 +69,28 @@ static bool sums_to_zero(const uint8_t *p, size_t len)
     return sum == 0;
 }
 
-/* Copy a checked RSDP to `out`; an ACPI 1.0 one is filled up with zeros. */
-static bool read_rsdp(acpi_mapper map, uint64_t addr, uint8_t out[RSDP_SIZE2])
+#define X(name, text) text,
+static const char *const warning_texts[] = { ACPI_WARNINGS(X) };
+#undef X
+
+const char *acpi_warning_text(enum acpi_warning w)
+{
+    return warning_texts[w];
+}
+
+static void warn(struct acpi_info *out, enum acpi_warning w, bool wrong)
+{
+    out->warnings |= wrong ? BIT(w) : 0;
+}
+
+/* Copy a checked RSDP to `out`; an ACPI 1.0 one is filled up with zeros. The extended checksum
+ * only warns: the two addresses lead to tables with names of their own. */
+static bool read_rsdp(acpi_mapper map, uint64_t addr, uint8_t out[RSDP_SIZE2], bool *sum_wrong)
 {
     const uint8_t *p = map(addr, RSDP_SIZE1);
-    uint32_t length;
 
     memset(out, 0, RSDP_SIZE2);
+    *sum_wrong = false;
     if (p == NULL || memcmp(p, "RSD PTR ", 8) != 0 || !sums_to_zero(p, RSDP_SIZE1)) {
         return false;
     }
@@ -89,24 +103,25 @@ static bool read_rsdp(acpi_mapper map, uint64_t addr, uint8_t out[RSDP_SIZE2])
         return false;
     }
     memcpy(out, p, RSDP_SIZE2);
-    length = le32(out + RSDP_LENGTH);
-    if (length < RSDP_SIZE2 || length > PAGE_SIZE) {
-        return false;
-    }
-    p = map(addr, length);
-    return p != NULL && sums_to_zero(p, length);
+    *sum_wrong = !sums_to_zero(out, RSDP_SIZE2);
+    return true;
 }
 
-/* Look at every 16th byte of [start, start+size). */
-static uint64_t scan(acpi_mapper map, uint64_t start, uint64_t size)
+/* Look at every 16th byte of [start, start+size). `*second`, if 0, becomes the first one whose
+ * extended checksum is wrong. */
+static uint64_t scan(acpi_mapper map, uint64_t start, uint64_t size, uint64_t *second)
 {
     uint8_t rsdp[RSDP_SIZE2];
+    bool wrong;
 
     for (uint64_t at = start; at < start + size; at += 16) {
         const uint8_t *p = map(at, 8);
 
-        if (p != NULL && memcmp(p, "RSD PTR ", 8) == 0 && read_rsdp(map, at, rsdp)) {
-            return at;
+        if (p != NULL && memcmp(p, "RSD PTR ", 8) == 0 && read_rsdp(map, at, rsdp, &wrong)) {
+            if (!wrong) {
+                return at;
+            }
+            *second = *second != 0 ? *second : at;
         }
     }
     return 0;
@@ -116,17 +131,21 @@ uint64_t acpi_find_rsdp(acpi_mapper map)
 {
     const uint8_t *p = map(0x40e, 2); /* BIOS data area: segment of the EBDA */
     uint64_t ebda = p != NULL ? ((uint64_t)p[0] | (uint64_t)p[1] << 8) << 4 : 0;
-    uint64_t found = 0;
+    uint64_t found = 0, second = 0;
 
     if (ebda >= 0x500 && ebda + KIB(1) <= 0xa0000) {
-        found = scan(map, ebda, KIB(1));
+        found = scan(map, ebda, KIB(1), &second);
     }
-    return found != 0 ? found : scan(map, 0xe0000, 0x20000);
+    if (found == 0) {
+        found = scan(map, 0xe0000, 0x20000, &second);
+    }
+    return found != 0 ? found : second;
 }
 
-/* The whole table at `addr` if it has `signature` and its checksum is right. */
+/* The whole table at `addr` if it has `signature` and a length that can be. A wrong checksum is
+ * told in `*sum_wrong`; Linux too takes such a table. */
 static const uint8_t *get_table(acpi_mapper map, uint64_t addr, const char *signature,
-                                size_t *length)
+                                size_t *length, bool *sum_wrong)
 {
     const uint8_t *p = addr != 0 ? map(addr, HEADER_SIZE) : NULL;
 
@@ -138,31 +157,41 @@ static const uint8_t *get_table(acpi_mapper map, uint64_t addr, const char *sign
         return NULL;
     }
     p = map(addr, *length);
-    return p != NULL && sums_to_zero(p, *length) ? p : NULL;
+    *sum_wrong = p != NULL && !sums_to_zero(p, *length);
+    return p;
 }
 
-/* The list of all tables: the XSDT, or the RSDT. */
+/* A list of all tables: the XSDT, or the RSDT. */
 struct root {
     uint64_t addr;
     size_t count;
     size_t width; /* bytes of an entry */
 };
 
-static bool find_root(acpi_mapper map, const uint8_t *rsdp, struct root *root)
+static bool open_root(acpi_mapper map, uint64_t addr, const char *signature, size_t width,
+                      struct root *root, bool *sum_wrong)
 {
     size_t length;
 
-    root->addr = le64(rsdp + RSDP_XSDT);
-    root->width = 8;
-    if (rsdp[RSDP_REVISION] < 2 || get_table(map, root->addr, "XSDT", &length) == NULL) {
-        root->addr = le32(rsdp + RSDP_RSDT);
-        root->width = 4;
-        if (get_table(map, root->addr, "RSDT", &length) == NULL) {
-            return false;
-        }
+    *root = (struct root){ addr, 0, width };
+    if (get_table(map, addr, signature, &length, sum_wrong) == NULL) {
+        return false;
     }
-    root->count = (length - HEADER_SIZE) / root->width;
+    root->count = (length - HEADER_SIZE) / width;
     return true;
+}
+
+/* Both lists; false if there is neither. */
+static bool find_roots(acpi_mapper map, const uint8_t *rsdp, struct root roots[2],
+                       struct acpi_info *out)
+{
+    uint64_t xsdt = rsdp[RSDP_REVISION] < 2 ? 0 : le64(rsdp + RSDP_XSDT);
+    bool new_wrong = false, old_wrong = false;
+    bool new = open_root(map, xsdt, "XSDT", 8, &roots[0], &new_wrong);
+    bool old = open_root(map, le32(rsdp + RSDP_RSDT), "RSDT", 4, &roots[1], &old_wrong);
+
+    warn(out, ACPI_WARN_ROOT_SUM, new ? new_wrong : old_wrong);
+    return new || old;
 }
 
 static uint64_t entry_of(acpi_mapper map, const struct root *root, size_t i)
@@ -172,8 +201,8 @@ static uint64_t entry_of(acpi_mapper map, const struct root *root, size_t i)
     return p == NULL ? 0 : root->width == 8 ? le64(p) : le32(p);
 }
 
-/* Address of the first table with `signature`, 0 if there is none. */
-static uint64_t find_table(acpi_mapper map, const struct root *root, const char *signature)
+/* Address of the first table with `signature`, 0 if there is none. Firmware leaves entries empty. */
+static uint64_t find_in(acpi_mapper map, const struct root *root, const char *signature)
 {
     for (size_t i = 0; i < root->count; i++) {
         uint64_t addr = entry_of(map, root, i);
@@ -185,7 +214,28 @@ static uint64_t find_table(acpi_mapper map, const struct root *root, const char 
     return 0;
 }
 
-/* An id listed twice is one CPU, enabled if either entry says so. */
+/* The XSDT goes first, as with every OS; what it leaves out may be in the RSDT. */
+static uint64_t find_table(acpi_mapper map, const struct root roots[2], const char *signature)
+{
+    uint64_t addr = find_in(map, &roots[0], signature);
+
+    return addr != 0 ? addr : find_in(map, &roots[1], signature);
+}
+
+/* Room for an enabled CPU in a full list: one goes that isn't. */
+static void drop_disabled(struct acpi_info *out)
+{
+    for (unsigned i = out->cpu_count; i-- > 0;) {
+        if (!out->cpu[i].enabled) {
+            out->cpu_count--;
+            memmove(&out->cpu[i], &out->cpu[i + 1], (out->cpu_count - i) * sizeof(out->cpu[0]));
+            return;
+        }
+    }
+}
+
+/* An id listed twice is one CPU, enabled if either entry says so. Firmware lists all the sockets
+ * and threads that a board could have: hundreds that aren't there. */
 static void add_cpu(struct acpi_info *out, uint32_t apic_id, bool enabled)
 {
     for (unsigned i = 0; i < out->cpu_count; i++) {
@@ -194,11 +244,12 @@ static void add_cpu(struct acpi_info *out, uint32_t apic_id, bool enabled)
             return;
         }
     }
-    if (out->cpu_count == ACPI_CPU_MAX) {
-        out->cpus_truncated = true;
-        return;
+    if (out->cpu_count == ACPI_CPU_MAX && enabled) {
+        drop_disabled(out);
     }
-    out->cpu[out->cpu_count++] = (struct acpi_cpu){ apic_id, enabled };
+    if (out->cpu_count < ACPI_CPU_MAX) {
+        out->cpu[out->cpu_count++] = (struct acpi_cpu){ apic_id, enabled };
+    }
 }
 
 /* One MADT entry of `len` bytes (>= 2). The broadcast ids name no CPU: firmware fills
@@ -226,19 +277,37 @@ static bool madt_entry(const uint8_t *p, size_t len, struct acpi_info *out)
     }
 }
 
-/* A MADT that can't be read to its end may hide a CPU from us: refused. */
+/* Bytes that are no entry: less than an entry's head, or zeros to the table's end. */
+static bool is_tail(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len && len >= 2; i++) {
+        if (p[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A MADT that can't be read to its end may hide a CPU from us: refused. (Linux goes without ACPI
+ * then.) */
 static int read_madt(acpi_mapper map, uint64_t addr, struct acpi_info *out, const char **why)
 {
     size_t length;
-    const uint8_t *p = get_table(map, addr, "APIC", &length);
+    bool wrong = false;
+    const uint8_t *p = get_table(map, addr, "APIC", &length, &wrong);
 
     if (p == NULL || length < MADT_ENTRIES) {
-        return fail(why, "the MADT is missing or damaged");
+        return fail(why, "the MADT is missing or can't be read");
     }
+    warn(out, ACPI_WARN_MADT_SUM, wrong);
     out->lapic_base = le32(p + MADT_LAPIC);
     for (size_t at = MADT_ENTRIES; at < length;) {
         size_t len = length - at >= 2 ? p[at + 1] : 0;
 
+        if (is_tail(p + at, length - at)) {
+            warn(out, ACPI_WARN_MADT_TAIL, true);
+            break;
+        }
         if (len < 2 || len > length - at || !madt_entry(p + at, len, out)) {
             return fail(why, "the MADT has a malformed entry");
         }
@@ -319,11 +388,13 @@ static int read_fadt(acpi_mapper map, const struct root *root, uint64_t addr,
                      struct acpi_info *out, const char **why)
 {
     size_t length;
-    const uint8_t *p = get_table(map, addr, "FACP", &length);
+    bool wrong = false;
+    const uint8_t *p = get_table(map, addr, "FACP", &length, &wrong);
 
     if (p == NULL || length < FADT_SIZE_MIN) {
-        return fail(why, "the FADT is damaged");
+        return fail(why, "the FADT can't be read");
     }
+    warn(out, ACPI_WARN_FADT_SUM, wrong);
     out->has_fadt = true;
     out->pm1a_cnt = pm1_port(p, length, FADT_PM1A_CNT, FADT_X_PM1A_CNT);
     out->pm1b_cnt = pm1_port(p, length, FADT_PM1B_CNT, FADT_X_PM1B_CNT);
@@ -343,20 +414,23 @@ static int read_fadt(acpi_mapper map, const struct root *root, uint64_t addr,
 int acpi_read(acpi_mapper map, uint64_t rsdp_addr, struct acpi_info *out, const char **why)
 {
     uint8_t rsdp[RSDP_SIZE2];
-    struct root root;
+    struct root roots[2];
     uint64_t madt, fadt;
+    bool wrong;
 
     memset(out, 0, sizeof(*out));
-    if (rsdp_addr == 0 || !read_rsdp(map, rsdp_addr, rsdp)) {
+    if (rsdp_addr == 0 || !read_rsdp(map, rsdp_addr, rsdp, &wrong)) {
         return fail(why, "no ACPI root pointer (RSDP)");
     }
-    if (!find_root(map, rsdp, &root)) {
-        return fail(why, "the ACPI root table (XSDT or RSDT) is missing or damaged");
+    warn(out, ACPI_WARN_RSDP_SUM, wrong);
+    if (!find_roots(map, rsdp, roots, out)) {
+        return fail(why, "the ACPI root table (XSDT or RSDT) is missing or can't be read");
     }
-    madt = find_table(map, &root, "APIC");
-    fadt = find_table(map, &root, "FACP");
+    madt = find_table(map, roots, "APIC");
+    fadt = find_table(map, roots, "FACP");
     if (read_madt(map, madt, out, why) != 0) {
         return -1;
     }
-    return fadt != 0 ? read_fadt(map, &root, fadt, out, why) : 0;
+    /* Definition blocks in both lists are mostly the same: those of the one that every OS uses. */
+    return fadt != 0 ? read_fadt(map, &roots[roots[0].count != 0 ? 0 : 1], fadt, out, why) : 0;
 }

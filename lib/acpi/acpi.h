@@ -9,19 +9,32 @@
 #include <acpi/sleep.h>
 #include <xmhf/types.h>
 
-/* Maps [addr, addr+len) of physical memory for reading, or NULL if it can't. A pointer
- * is valid until the next call at least for tables up to 64 KiB each (they stay mapped). */
+/* Maps [addr, addr+len) of physical memory for reading, or NULL if it can't. A pointer is valid
+ * until the next call. The tables may lie anywhere: real firmware has them in memory that its map
+ * calls ACPI, NVS or reserved, or doesn't mention. */
 typedef const void *(*acpi_mapper)(uint64_t addr, size_t len);
 
 #define ACPI_CPU_MAX 256
 
 struct acpi_cpu { uint32_t apic_id; bool enabled; };
 
+/* X(name, text): what is wrong with a table, and taken all the same, as Linux does. */
+#define ACPI_WARNINGS(X) \
+    X(RSDP_SUM, "the root pointer's extended checksum is wrong") \
+    X(ROOT_SUM, "the root table's checksum is wrong") \
+    X(MADT_SUM, "the MADT's checksum is wrong") \
+    X(MADT_TAIL, "there are stray bytes behind the MADT's last entry") \
+    X(FADT_SUM, "the FADT's checksum is wrong")
+
+#define X(name, text) ACPI_WARN_##name,
+enum acpi_warning { ACPI_WARNINGS(X) ACPI_WARNING_COUNT };
+#undef X
+
 struct acpi_info {
     uint64_t lapic_base;              /* 0xfee00000 if the MADT is silent */
-    unsigned cpu_count;               /* entries in cpu[], enabled or not */
-    bool cpus_truncated;              /* more than ACPI_CPU_MAX were listed */
-    struct acpi_cpu cpu[ACPI_CPU_MAX];/* no duplicates of one APIC id */
+    uint32_t warnings;                /* bit n: enum acpi_warning */
+    unsigned cpu_count;               /* entries in cpu[], enabled or not; ACPI_CPU_MAX: or more */
+    struct acpi_cpu cpu[ACPI_CPU_MAX];/* no APIC id twice; enabled ones rather than others */
     bool has_fadt;
     uint16_t pm1a_cnt, pm1b_cnt;      /* I/O ports, 0 if absent */
     uint16_t pm1a_evt, pm1b_evt;      /* status register; I/O ports, 0 if absent */
@@ -35,11 +48,14 @@ struct acpi_info {
 };
 
 /* Find the RSDP in the EBDA's first KiB or 0xE0000-0xFFFFF (ACPI 6.5, 5.2.5.1).
- * 0 if there is none with a right checksum. */
+ * 0 if there is none with a right checksum; one whose extended checksum is right goes first. */
 uint64_t acpi_find_rsdp(acpi_mapper map);
 
 /* Read everything above. 0, or -1 with `*why` set (a constant string). A missing FADT
- * is no error; a damaged one, and a missing or damaged MADT, are. */
+ * is no error; one that can't be read, and a MADT that isn't there or can't be read to its end, are. */
 int acpi_read(acpi_mapper map, uint64_t rsdp, struct acpi_info *out, const char **why);
+
+/* A warning's text, for `w` below ACPI_WARNING_COUNT. */
+const char *acpi_warning_text(enum acpi_warning w);
 
 #endif

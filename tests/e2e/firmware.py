@@ -1,9 +1,11 @@
-"""What firmware and loaders do: refusals on the screen, UEFI.
+"""What firmware and loaders do: refusals on the screen, UEFI, odd ACPI tables.
 
 SPDX-License-Identifier: MIT
 """
 import pathlib
+import re
 import shutil
+import struct
 import tempfile
 import time
 
@@ -65,5 +67,41 @@ def test_uefi(machines):
     return "OVMF and GRUB: refused by name, by multiboot 2 on the firmware's console too"
 
 
-BASIC = (test_refusal_screen,)
+def madt(path, slots):
+    """A file with this machine's MADT, the way firmware gets it wrong: `slots` CPUs more that aren't
+    there, a byte behind the last entry, a wrong checksum."""
+    entries = b"".join(struct.pack("<BBBBI", 0, 8, cpu, cpu, 1) for cpu in (0, 1))
+    entries += struct.pack("<BBBBII", 1, 12, 0, 0, 0xFEC00000, 0)  # I/O APIC
+    entries += struct.pack("<BBBBIH", 2, 10, 0, 0, 2, 0)           # IRQ 0 is its input 2
+    entries += b"".join(struct.pack("<BBBBIH", 2, 10, 0, irq, irq, 0xD) for irq in (5, 9, 10, 11))
+    entries += struct.pack("<BBBHB", 4, 6, 255, 0, 1)              # NMI at LINT1
+    entries += b"".join(struct.pack("<BBHIII", 9, 16, 0, 256 + n, 0, 256 + n) for n in range(slots))
+    table = bytearray(struct.pack("<4sIBB6s8sI4sIII", b"APIC", 44 + len(entries) + 1, 1, 0, b"TEST  ",
+                                  b"TABLE   ", 1, b"TEST", 1, 0xFEE00000, 1) + entries + b"\x55")
+    table[9] = (77 - sum(table)) & 255
+    path.write_bytes(table)
+    return path
+
+
+def test_acpi_madt(machines):
+    """More than 256 CPUs listed, two of them there; stray bytes, a wrong checksum."""
+    table = madt(machines.scratch / "madt", 300)
+    run = machines.run(["nproc"], "--boot", "grub-mb2", "--acpi-table", table).ended_well()
+    check(run.text().split() == ["2"], f"the guest has {run.text()} CPUs")
+    run.logged(r"ACPI: the MADT's checksum is wrong; it is taken all the same")
+    run.logged(r"ACPI: there are stray bytes behind the MADT's last entry")
+    run.logged(r"up on 2 CPUs")
+    return "a MADT with 300 empty slots, a stray byte and a wrong checksum: Linux runs on its 2 CPUs"
+
+
+def test_acpi_reserved(machines):
+    """ACPI tables in memory that the map calls reserved, in a 2 MiB page without RAM."""
+    run = machines.run(["nproc"], "--qemu-arg=-m", "--qemu-arg=526464K").ended_well()
+    check(run.text().split() == ["2"], f"the guest has {run.text()} CPUs")
+    at = re.search(r"ACPI: APIC 0x0*([0-9A-F]+)", run.log)
+    check(not at or int(at.group(1), 16) >= 0x20200000, f"the tables aren't where they should be: {at}")
+    return "tables in reserved memory that shares no 2 MiB page with RAM: Linux runs on 2 CPUs"
+
+
+BASIC = (test_refusal_screen, test_acpi_madt, test_acpi_reserved)
 MORE = (test_uefi,)

@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 import contextlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -251,6 +252,26 @@ class Arguments(unittest.TestCase):
         text = grubimage._config("linux", "a=$b {c;d}", "", None)
         self.assertIn("linux /boot/vmlinuz 'a=$b' '{c;d}'", text)
         self.assertNotIn("multiboot", text)
+
+
+class Advice(unittest.TestCase):
+    """What an error tells one to install is what the tree itself installs."""
+
+    # Packages that every Debian has.
+    ESSENTIAL = {"apt", "dpkg", "util-linux"}
+
+    def test_packages(self):
+        known = {line.strip() for line in (SOURCE / "tools/packages.txt").read_text().splitlines()}
+        found = set()
+        for path in [*SOURCE.glob("tools/lib/xmhftools/*.py"), *SOURCE.glob("tests/*/*.py")]:
+            if path == pathlib.Path(__file__).resolve():
+                continue
+            text = path.read_text(encoding="utf-8")
+            for names in re.findall(r"apt-get install ([a-z0-9 -]+)", text):
+                found.update(names.split())
+            found.update(re.findall(r"\bneed\(\s*\"[^\"]+\",\s*\"([^\"]+)\"\)", text))
+        self.assertGreater(len(found), 8)
+        self.assertEqual(found - known - self.ESSENTIAL, set())
 
 
 class AptSources(unittest.TestCase):

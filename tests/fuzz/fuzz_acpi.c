@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libFuzzer: the input is the memory at 0xE0000. Checksums would stop the fuzzer at the
- * door, so each mapping mends the sum of what looks like a table, in a copy.
+ * door, so each mapping mends the sum of what looks like a table, in a copy; an odd number of
+ * bytes leaves them as they are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define BASE 0xe0000u
-#define COPIES 4
+#define COPIES 2
 
 static const uint8_t *mem;
 static size_t mem_size;
@@ -45,6 +46,9 @@ static const void *map(uint64_t addr, size_t len)
         abort();
     }
     memcpy(p, mem + (addr - BASE), len);
+    if (mem_size % 2 != 0) {
+        return p;
+    }
     if (len >= 20 && memcmp(p, "RSD PTR ", 8) == 0) {
         mend(p, 20, 8);
         mend(p, len, 32);

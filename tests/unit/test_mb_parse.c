@@ -540,6 +540,30 @@ static void place_avoids_modules_and_others(void **state)
     assert_non_null(why);
 }
 
+/* What a refusal recommends helps; where nothing would, nothing is recommended. */
+static void place_advice_helps(void **state)
+{
+    const char *at;
+    unsigned mib = 0;
+
+    (void)state;
+    machine(40);
+    assert_int_equal(boot_place(&bi, MIB(3), MIB(64), NULL, 0, &why), -1);
+    at = strstr(why, "palmem=1");
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "palmem=%u", &mib), 1);
+    assert_int_equal(boot_place(&bi, MIB(3), MIB(mib), NULL, 0, &why), 0);
+    machine(40); /* by default RAM/64, of which much lies above 4 GiB here */
+    bi.mem[2] = (struct boot_mem){ .start = GIB(4), .size = GIB(64), .type = 1 };
+    bi.mem_count = 3;
+    assert_int_equal(boot_place(&bi, MIB(3), 0, NULL, 0, &why), -1);
+    assert_non_null(strstr(why, "palmem=1"));
+    assert_int_equal(boot_place(&bi, MIB(3), MIB(mib), NULL, 0, &why), 0);
+    machine(4);
+    assert_int_equal(boot_place(&bi, MIB(3), 0, NULL, 0, &why), -1);
+    assert_null(strstr(why, "palmem"));
+}
+
 #define TEST1(f) cmocka_unit_test_setup(f, setup1)
 #define TEST2(f) cmocka_unit_test_setup(f, setup2)
 
@@ -560,6 +584,7 @@ int main(void)
         cmocka_unit_test(survives_random_damage),
         cmocka_unit_test(place_default_sizes),
         cmocka_unit_test(place_with_palmem),
+        cmocka_unit_test(place_advice_helps),
         cmocka_unit_test(place_avoids_modules_and_others),
     };
 

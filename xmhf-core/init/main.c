@@ -90,26 +90,27 @@ static const struct virt_ops *choose_vendor(void)
     return NULL;
 }
 
-static const void *acpi_map(uint64_t addr, size_t len)
-{
-    return host_phys(addr, len);
-}
-
 static void read_acpi(void)
 {
     const char *why = "";
 
     if (info.rsdp == 0) {
-        info.rsdp = acpi_find_rsdp(acpi_map);
+        info.rsdp = acpi_find_rsdp(host_map_firmware);
     }
     if (info.rsdp == 0) { /* nor did the loader have a copy: multiboot 1 can't say that this is UEFI */
         log_error("cannot start: no ACPI root pointer (RSDP) where a BIOS has it; if the machine was "
                   "started by UEFI firmware: that is not supported yet, start by BIOS (legacy, CSM)");
         refuse();
     }
-    if (acpi_read(acpi_map, info.rsdp, &acpi, &why) != 0) {
+    if (acpi_read(host_map_firmware, info.rsdp, &acpi, &why) != 0) {
         log_error("cannot start: ACPI: %s", why);
         refuse();
+    }
+    host_unmap_firmware();
+    for (unsigned w = 0; w < ACPI_WARNING_COUNT; w++) {
+        if (acpi.warnings & BIT(w)) {
+            log_line("ACPI: %s; it is taken all the same", acpi_warning_text(w));
+        }
     }
     if (acpi.lapic_base != APIC_PAGE
         || (hw_rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_ADDR) != APIC_PAGE) {

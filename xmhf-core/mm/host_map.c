@@ -16,6 +16,7 @@ static uint64_t *pml4;
 static uint64_t *trampoline_pml4;
 static bool have_1g;
 static uint64_t direct_end; /* physical */
+static uint64_t protected_base, protected_size;
 
 static uint64_t *new_table(void)
 {
@@ -116,6 +117,8 @@ void host_map_init(const struct boot_info *bi)
         }
     }
     direct_end = align_up(direct_end, PAGE_SIZE_1G);
+    protected_base = bi->protected_base;
+    protected_size = bi->protected_size;
     map_core(bi);
     map_direct(bi);
     /* Every top-level entry we will ever use exists now, so that the copy stays true. */
@@ -197,6 +200,50 @@ void *host_phys(uint64_t addr, uint64_t len)
         }
     }
     return (void *)(uintptr_t)(DIRECT_VA + addr);
+}
+
+/* Windows to what is no RAM and no ACPI memory by the firmware's map. Its types there are the
+ * MTRRs' (PTEs that say WB leave the choice to them: SDM vol. 3, table 12-7; APM vol. 2, 7.8.2). */
+#define WINDOWS     4u
+#define WINDOW_VA   (MMIO_VA + GIB(1))
+#define WINDOW_SIZE MIB(4)
+
+static unsigned windows_used; /* counted on */
+
+static uint64_t window_va(unsigned n)
+{
+    return WINDOW_VA + n % WINDOWS * WINDOW_SIZE;
+}
+
+const void *host_map_firmware(uint64_t addr, size_t len)
+{
+    const uint64_t limit = 1ULL << (hw_cpuid(CPUID_ADDRESS_SIZES, 0).eax & 0xff);
+    const void *direct = host_phys(addr, len);
+    uint64_t first = align_down(addr, PAGE_SIZE), va;
+
+    if (direct != NULL) {
+        return direct;
+    }
+    if (len == 0 || len > MIB(2) || addr >= limit || len > limit - addr
+        || ranges_overlap(addr, len, protected_base, protected_size)) {
+        return NULL;
+    }
+    va = window_va(windows_used++);
+    for (uint64_t off = 0; first + off < addr + len; off += PAGE_SIZE) {
+        map_4k(va + off, first + off, PTE_NX);
+        hw_invlpg(va + off);
+    }
+    return (const void *)(uintptr_t)(va + (addr & PAGE_MASK));
+}
+
+void host_unmap_firmware(void)
+{
+    for (unsigned n = 0; n < windows_used && n < WINDOWS; n++) {
+        for (uint64_t off = 0; off < WINDOW_SIZE; off += PAGE_SIZE) {
+            *entry_at(window_va(n) + off, 1) = 0;
+            hw_invlpg(window_va(n) + off);
+        }
+    }
 }
 
 uint64_t host_cr3(void)

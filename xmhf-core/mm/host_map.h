@@ -4,7 +4,7 @@
  *   CORE_VA    the protected range, linear: text RX, rodata R, everything else RW, NX
  *   DIRECT_VA  all other RAM, RW NX, at DIRECT_VA + physical address
  *   STACK_VA   per CPU stacks with unmapped guard pages between them
- *   MMIO_VA    uncached device pages
+ *   MMIO_VA    uncached device pages; 1 GiB further on, while booting, windows to firmware tables
  */
 #ifndef XMHF_MM_HOST_MAP_H
 #define XMHF_MM_HOST_MAP_H
@@ -67,6 +67,15 @@ volatile void *host_map_mmio(uint64_t addr);
 
 /* Any physical memory that is in the direct map (RAM or ACPI), or NULL. */
 void *host_phys(uint64_t addr, uint64_t len);
+
+/*
+ * Firmware's tables, wherever they lie, but for the protected range: like host_phys, and what is
+ * not in the direct map is mapped to be read only, at most 2 MiB. NULL if it can't be. The fourth
+ * next call takes the place of this one. Boot CPU, before the others start; host_unmap_firmware
+ * takes all of it away again.
+ */
+const void *host_map_firmware(uint64_t addr, size_t len);
+void host_unmap_firmware(void);
 
 /* CR3 of the core, and of a copy of it that also identity maps the first 2 MiB (for
  * the AP trampoline). */

@@ -59,9 +59,37 @@ static struct vcpu *new_vcpu(uint32_t apic_id)
     return v;
 }
 
+/* Firmware that wants a CPU with such an id used has switched the APICs over (ACPI 6.5, 5.2.12.12). */
+static bool out_of_reach(const struct acpi_cpu *c)
+{
+    return c->apic_id > 0xfe && !apic_is_x2apic();
+}
+
+/* The `count`th CPU that isn't taken. A server can have hundreds of them: some are named. */
+static void leave_out(const struct acpi_cpu *c, unsigned limit, unsigned count)
+{
+    const unsigned named = 8;
+
+    smp_left_out = true;
+    if (count > named) {
+        return;
+    }
+    if (out_of_reach(c)) {
+        log_line("CPU with APIC id %u is left out and stays dead: xAPIC mode can't reach it", c->apic_id);
+    } else {
+        log_line("cpus=%u: CPU with APIC id %u is left out and stays dead", limit, c->apic_id);
+    }
+    if (count == named) {
+        log_line("more CPUs that are left out aren't named");
+    }
+}
+
 int smp_init(const struct acpi_info *acpi, unsigned limit)
 {
+    /* So a list without room has one of these, or more CPUs than we take. */
+    _Static_assert(ACPI_CPU_MAX > CPU_MAX, "a CPU that isn't listed is left out, and must be told");
     uint32_t self = apic_id();
+    unsigned left_out = 0;
 
     new_vcpu(self);
     for (unsigned i = 0; i < acpi->cpu_count; i++) {
@@ -70,13 +98,11 @@ int smp_init(const struct acpi_info *acpi, unsigned limit)
             smp_left_out |= !c->enabled;
             continue;
         }
-        if (limit && vcpu_count == limit) {
-            smp_left_out = true;
-            log_line("cpus=%u: CPU with APIC id %u is left out and stays dead", limit,
-                     c->apic_id);
+        if (out_of_reach(c) || (limit && vcpu_count >= limit)) {
+            leave_out(c, limit, ++left_out);
             continue;
         }
-        if (vcpu_count == CPU_MAX || acpi->cpus_truncated) {
+        if (vcpu_count == CPU_MAX) {
             log_error("cannot start: more than %u CPUs; give cpus=%u", CPU_MAX, CPU_MAX);
             return -1;
         }

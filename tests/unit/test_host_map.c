@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* The core's own tables, walked here: windows to firmware's tables outside of RAM. */
+#include "unit.h"
+
+#include <debug/log.h>
+#include <fake/machine.h>
+#include <mm/host_map.h>
+#include <mm/pool.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+
+#define POOL_PAGES 512
+
+static uint64_t pool[POOL_PAGES][512] __attribute__((aligned(PAGE_SIZE)));
+static unsigned taken;
+
+const uint8_t core_text_end[1], core_rodata_end[1];
+
+void *pool_boot_pages(size_t n)
+{
+    assert_true(n == 1 && taken < POOL_PAGES);
+    return pool[taken++];
+}
+
+hpa_t core_hpa(const void *va) { return hpa((uintptr_t)va); }
+void *core_va(hpa_t h) { return (void *)(uintptr_t)h.a; }
+void panic(const char *fmt, ...) { fail_msg("panic: %s", fmt); abort(); }
+
+/* What the CPU finds for `va`: the leaf's entry, whose size is *size; 0 if there is none. */
+static uint64_t leaf(const void *va, uint64_t *size)
+{
+    const uint64_t *table = (const uint64_t *)(uintptr_t)host_cr3();
+
+    for (unsigned shift = 39;; shift -= 9) {
+        uint64_t e = table[(uintptr_t)va >> shift & 511];
+
+        *size = 1ULL << shift;
+        if (!(e & PTE_P) || shift == 12 || (e & PTE_PS)) {
+            return e & PTE_P ? e : 0;
+        }
+        table = (const uint64_t *)(uintptr_t)(e & PTE_ADDR);
+    }
+}
+
+/* Where `va` leads; the page must be there. */
+static uint64_t physical(const void *va, uint64_t *flags)
+{
+    uint64_t size, e = leaf(va, &size);
+
+    assert_true(e != 0);
+    *flags = e & ~PTE_ADDR;
+    return (e & PTE_ADDR & ~(size - 1)) | ((uintptr_t)va & (size - 1));
+}
+
+static const struct boot_info bi = {
+    .protected_base = MIB(500), .protected_size = MIB(8), .core_image_size = MIB(1),
+    .mem_count = 3,
+    .mem = { { 0, 0x9fc00, BOOT_MEM_USABLE, 0 }, { MIB(1), MIB(509), BOOT_MEM_USABLE, 0 },
+             { MIB(510), MIB(2), BOOT_MEM_RESERVED, 0 } },
+};
+
+static int setup(void **state)
+{
+    (void)state;
+    machine_reset(0);
+    machine_set_cpuid(0x80000000, 0, (struct cpuid_regs){ .eax = CPUID_ADDRESS_SIZES });
+    machine_set_cpuid(CPUID_ADDRESS_SIZES, 0, (struct cpuid_regs){ .eax = 39 });
+    memset(pool, 0, sizeof(pool));
+    taken = 0;
+    host_map_init(&bi);
+    return 0;
+}
+
+static void assert_window(uint64_t addr, size_t len)
+{
+    const uint8_t *p = host_map_firmware(addr, len);
+    uint64_t flags;
+
+    assert_non_null(p);
+    for (size_t off = 0; off < len; off += off + PAGE_SIZE < len ? PAGE_SIZE : len - off) {
+        assert_int_equal(physical(p + off, &flags), addr + off);
+        assert_true(flags & PTE_NX);
+        assert_false(flags & PTE_RW);
+    }
+    assert_int_equal(physical(p + len - 1, &flags), addr + len - 1);
+}
+
+static void tables_anywhere(void **state)
+{
+    uint64_t flags;
+
+    (void)state;
+    assert_int_equal(physical(host_map_firmware(MIB(3), 100), &flags), MIB(3)); /* RAM: the direct map */
+    assert_true(flags & PTE_RW);
+    assert_window(MIB(511) + 12, 36);          /* reserved */
+    assert_window(MIB(511) - 5, 0x12345);      /* unaligned, many pages */
+    assert_window(MIB(510) - 7, 36);           /* half in RAM */
+    assert_window(GIB(3) + 0x123, 36);         /* in no entry at all */
+    assert_window(GIB(40) + 0xfff, MIB(2));    /* above 4 GiB, as large as they may be */
+    assert_window((1ULL << 39) - 36, 36);      /* up to the CPU's last byte */
+}
+
+static void not_everywhere(void **state)
+{
+    (void)state;
+    assert_null(host_map_firmware(MIB(511), 0));
+    assert_null(host_map_firmware(MIB(511), MIB(2) + 1));
+    assert_null(host_map_firmware((1ULL << 39) - 35, 36)); /* reserved bits: a fault */
+    assert_null(host_map_firmware(1ULL << 39, 1));
+    assert_null(host_map_firmware(UINT64_MAX - 3, 36));
+    assert_null(host_map_firmware(MIB(500), 36)); /* the protected range */
+    assert_null(host_map_firmware(MIB(508) - 1, 36));
+    assert_null(host_map_firmware(MIB(500) - 35, 36));
+}
+
+/* Three more calls leave a pointer as it was; at the end nothing is left. */
+static void windows_come_and_go(void **state)
+{
+    const void *p[6];
+    uint64_t flags, size;
+    unsigned pages;
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        p[i] = host_map_firmware(MIB(511) + i * PAGE_SIZE, 36);
+        for (unsigned k = i > 3 ? i - 3 : 0; k <= i; k++) {
+            assert_int_equal(physical(p[k], &flags), MIB(511) + k * PAGE_SIZE);
+        }
+    }
+    pages = taken;
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_window(GIB(5) + i * MIB(64), 100);
+    }
+    assert_in_range(taken, pages, pages + 8); /* however many tables there are */
+    host_unmap_firmware();
+    for (unsigned i = 0; i < 6; i++) {
+        assert_int_equal(leaf(p[i], &size), 0);
+    }
+    host_unmap_firmware();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(tables_anywhere, setup),
+        cmocka_unit_test_setup(not_everywhere, setup),
+        cmocka_unit_test_setup(windows_come_and_go, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
