@@ -8,6 +8,7 @@
  * hypervisor writes in all three: the file must stay as it is.   pal_race [SECONDS [FILE]]
  */
 #define _GNU_SOURCE
+#include "../e2e/pal/join.h"
 #include "../e2e/pal/tap.h"
 #include <fcntl.h>
 #include <pthread.h>
@@ -291,7 +292,7 @@ static void test_end_elsewhere(void)
         }
         usleep(2000);
         busy += end_under(thread, &error);
-        pthread_join(thread, NULL); /* it finds INT3 where the resume stub was */
+        tap_join(thread, &running); /* it finds INT3 where the resume stub was */
         right += error == TV_OK && !came_back;
         if (error != TV_OK || came_back) {
             printf("# round %u: unregistering said %llu, the call came back: %d\n", rounds,

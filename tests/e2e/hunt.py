@@ -5,7 +5,7 @@ SPDX-License-Identifier: MIT
 
 A machine counts as hung when nothing came from it for --limit seconds of time that it *had*: the
 time that its threads waited for a core of the host doesn't count, so a busy host is no hang, and a
-machine whose CPUs all sleep is one. notes/hang-hunt.md has what was hunted.
+machine whose CPUs all sleep is one. notes/qemu-stale-code.md has what was hunted.
 """
 import argparse
 import bisect
@@ -35,6 +35,7 @@ GAME = {
     "boot": (None, "true", ""),
 }
 SAMPLES, PAUSE = 6, 0.3  # of a machine that hangs, and seconds in between
+STALE = "does the emulator run code that is gone"  # tests/e2e/pal/join.h asks that
 MARK = re.compile(rb"\n#(\d+) (\d+)\n")
 ADDRESS = re.compile(r"\b(RIP|EIP)=([0-9a-f]{8,16})")
 
@@ -181,7 +182,7 @@ class Hunt:
 
     def __init__(self, args, machines):
         self.args, self.machines = args, machines
-        self.runs = self.boots = self.hangs = self.failed = 0
+        self.runs = self.boots = self.hangs = self.failed = self.stale = 0
         self.cpu = self.longest = 0.0
 
     def tell(self, text):
@@ -196,6 +197,7 @@ class Hunt:
             machine.send(command)
             text, status = hear(machine, deadline)
             self.longest = max(self.longest, cpu_seconds(machine.process.pid) - began)
+            self.stale += text.count(STALE)
             if status != 0 or re.search(r"^(not ok|Bail out)", text, re.M):
                 self.failed += 1
                 self.tell(f"not ok: {command} ended with status {status}:\n{text}")
@@ -227,7 +229,7 @@ class Hunt:
 
     def told(self):
         return (f"{self.runs} runs of {', '.join(self.args.game)} in {self.boots} boots, {self.hangs} hangs, "
-                f"{self.failed} failed; the emulator took {self.cpu:.0f} s of CPU, the longest run {self.longest:.0f} s")
+                f"{self.failed} failed, {self.stale} times old code ran; the emulator took {self.cpu:.0f} s of CPU, the longest run {self.longest:.0f} s")
 
     def whole(self):
         end = time.monotonic() + self.args.minutes * 60

@@ -57,11 +57,11 @@ static void understands_all_that_it_lists(void **state)
     char word[64];
 
     (void)state;
-#define X(name, argument, help) \
+#define X(name, argument, values, help) \
     snprintf(word, sizeof(word), "%s%s", name, (argument)[0] != '\0' ? "=3" : ""); \
     parse(word); \
     assert_int_equal(bad.count, 0); \
-    assert_true((help)[0] != '\0');
+    assert_true((help)[0] != '\0' && ((argument)[0] == '\0') == ((values)[0] == '\0'));
     OPTIONS(X)
 #undef X
 }
@@ -102,6 +102,28 @@ static void keeps_at_most_eight_bad_words(void **state)
     assert_true(opt.quiet);
 }
 
+/* A value out of range names the range. */
+static void says_why_not(void **state)
+{
+    static const struct { const char *word, *said; } cases[] = {
+        { "palmem=2000", "its values: 1 to 1000 MiB" }, { "palmem=abc", "its values: 1 to 1000 MiB" },
+        { "palmem", "it needs a value: 1 to 1000 MiB" }, { "palbudget=0", "its values: 1 to 100000" },
+        { "cpus=1000", "its values: 1 to 256" }, { "com=ffff", "its values: off, or 1 to fff8, hexadecimal" },
+        { "quiet=1", "it takes no value" }, { "frob=1", "there is no such option" },
+        { "frob", "there is no such option" },
+        { "palmem=00000000000000000000000000000000000000000000000000000000000000016", "it is too long" },
+    };
+    char said[64];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        parse(cases[i].word);
+        assert_int_equal(bad.count, 1);
+        snprintf(said, sizeof(said), "%s%s", bad.why[0], bad.values[0]);
+        assert_string_equal(said, cases[i].said);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +131,7 @@ int main(void)
         cmocka_unit_test(reads_every_option),
         cmocka_unit_test(understands_all_that_it_lists),
         cmocka_unit_test(keeps_defaults_on_bad_values),
+        cmocka_unit_test(says_why_not),
         cmocka_unit_test(keeps_at_most_eight_bad_words),
     };
 

@@ -3,6 +3,8 @@
  * Threads that register, call, kill and unregister PALs at the same time, their own and a
  * common one; processes that are killed meanwhile.   pal_stress [SECONDS [THREADS [SEED]]]
  */
+#define _GNU_SOURCE
+#include "join.h"
 #include "tap.h"
 #include <errno.h>
 #include <pthread.h>
@@ -214,7 +216,7 @@ int main(int argc, char **argv)
     stop = true;
     pthread_join(owner, NULL);
     for (unsigned i = 0; i < threads; i++) {
-        pthread_join(w[i].thread, NULL);
+        tap_join(w[i].thread, &common);
         sum.calls += w[i].calls;
         sum.kills += w[i].kills;
         sum.rounds += w[i].rounds;
