@@ -58,7 +58,7 @@ static void log_options(void)
     log_set_quiet(options.quiet);
     log_line("XMHF hypervisor with %s", hypapp.name);
     for (unsigned i = 0; i < bad.count; i++) {
-        log_error("option not understood: %s", bad.word[i]);
+        log_error("option not understood: %s (%s%s)", bad.word[i], bad.why[i], bad.values[i]);
     }
 }
 

@@ -4,7 +4,6 @@
 
 #include <util/string.h>
 
-#define CPUS_MAX       256
 #define WORD_MAX       64
 
 /* A number in [min, max] that takes up the whole of `s`. */
@@ -108,7 +107,7 @@ static bool set_trap_icr(struct options *o, const char *value)
     return true;
 }
 
-/* How each option is set; whether it takes a value, OPTIONS says. */
+/* How each option is set; which values it has, OPTIONS says. */
 static const struct {
     const char *name;
     bool (*set)(struct options *o, const char *value);
@@ -123,24 +122,25 @@ static const struct {
     { "measure", set_measure },
 };
 
-#define X(name, argument, help) { name, sizeof(argument) > 1 },
-static const struct { const char *name; bool has_value; } known[] = { OPTIONS(X) };
+#define X(name, argument, values, help) { name, values },
+static const struct { const char *name, *values; } known[] = { OPTIONS(X) };
 #undef X
 
 _Static_assert(ARRAY_SIZE(setters) == ARRAY_SIZE(known), "each option needs a setter");
 
-static bool takes_value(const char *name)
+/* Which values an option has: "" none, NULL there is no such option. */
+static const char *values_of(const char *name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
         if (strcmp(name, known[i].name) == 0) {
-            return known[i].has_value;
+            return known[i].values;
         }
     }
-    return false;
+    return NULL;
 }
 
-/* `word` is "name" or "name=value"; the '=' is overwritten. */
-static bool set_word(struct options *o, char *word)
+/* `word` is "name" or "name=value"; the '=' is overwritten. NULL, or why it is not understood. */
+static const char *set_word(struct options *o, char *word, const char **values)
 {
     char *value = word;
     bool has_value;
@@ -152,21 +152,32 @@ static bool set_word(struct options *o, char *word)
     if (has_value) {
         *value++ = '\0';
     }
+    *values = values_of(word);
+    if (!*values) {
+        *values = "";
+        return "there is no such option";
+    }
+    if (has_value != (**values != '\0')) {
+        return has_value ? "it takes no value" : "it needs a value: ";
+    }
     for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
-        if (strcmp(word, setters[i].name) == 0) {
-            return has_value == takes_value(word) && setters[i].set(o, value);
+        if (strcmp(word, setters[i].name) == 0 && setters[i].set(o, value)) {
+            return NULL;
         }
     }
-    return false;
+    return "its values: ";
 }
 
-static void add_bad(struct options_bad *bad, const char *word, size_t len)
+static void add_bad(struct options_bad *bad, const char *word, size_t len, const char *why,
+                    const char *values)
 {
     char *dst;
 
     if (bad->count == OPTIONS_BAD_MAX) {
         return;
     }
+    bad->why[bad->count] = why;
+    bad->values[bad->count] = values;
     dst = bad->word[bad->count++];
     if (len >= sizeof(bad->word[0])) {
         len = sizeof(bad->word[0]) - 1;
@@ -182,6 +193,7 @@ void options_parse(const char *cmdline, struct options *out, struct options_bad 
     *out = (struct options){ .com = 0x3f8 };
     bad->count = 0;
     while (*p != '\0') {
+        const char *why = "it is too long", *values = "";
         char word[WORD_MAX];
         size_t len = 0;
 
@@ -191,9 +203,10 @@ void options_parse(const char *cmdline, struct options *out, struct options_bad 
         if (len != 0 && len < sizeof(word)) {
             memcpy(word, p, len);
             word[len] = '\0';
+            why = set_word(out, word, &values);
         }
-        if (len != 0 && (len >= sizeof(word) || !set_word(out, word))) {
-            add_bad(bad, p, len);
+        if (len != 0 && why) {
+            add_bad(bad, p, len, why, values);
         }
         p += len;
         while (*p == ' ') {

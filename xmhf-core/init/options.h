@@ -16,27 +16,41 @@ struct options {
     bool quiet;           /* only errors on the serial line */
 };
 
-/* X(name, argument, help): the names, and which take a value, are used here; the texts are for
- * readers, as README.md's table is. */
-#define OPTIONS(X) \
-    X("palmem", "MiB", "memory for PALs (default: RAM/64 less the core, at least 2)") \
-    X("palbudget", "N", "end a call of a PAL without a budget after N billion TSC ticks (default: never)") \
-    X("cpus", "N", "take N CPUs; INIT and start-up IPIs to the others are dropped") \
-    X("com", "PORT|off", "UART of the log, hexadecimal port (default 3f8)") \
-    X("testpanic", "", "for tests only: hypercall 0x1ff makes the hypervisor panic") \
-    X("measure", "", "for tests only: keep the longest duration of each kind of exit") \
-    X("trap-icr", "", "VMX: see INIT and start-up IPIs at their sender (for emulators; always on AMD)") \
-    X("quiet", "", "errors only on the UART")
-
 /* The core and its pool are mapped within 1 GiB. */
 #define PALMEM_MAX_MIB 1000
 /* Hours; and the ticks of several calls can be added up. */
 #define PALBUDGET_MAX  100000
+#define CPUS_MAX       256
+
+#define OPTIONS_TEXT_(x) #x
+#define OPTIONS_TEXT(x)  OPTIONS_TEXT_(x)
+
+/* X(name, argument, values, help): the names, which take a value, and which values there are (for the
+ * log) are used here; the help is for readers, as README.md's table is. */
+#define OPTIONS(X) \
+    X("palmem", "MiB", "1 to " OPTIONS_TEXT(PALMEM_MAX_MIB) " MiB", \
+      "memory for PALs (default: RAM/64 less the core, at least 2)") \
+    X("palbudget", "N", "1 to " OPTIONS_TEXT(PALBUDGET_MAX), \
+      "end a call of a PAL without a budget after N billion TSC ticks (default: never)") \
+    X("cpus", "N", "1 to " OPTIONS_TEXT(CPUS_MAX), \
+      "take N CPUs; INIT and start-up IPIs to the others are dropped") \
+    X("com", "PORT|off", "off, or 1 to fff8, hexadecimal", \
+      "UART of the log, hexadecimal port (default 3f8)") \
+    X("testpanic", "", "", "for tests only: hypercall 0x1ff makes the hypervisor panic") \
+    X("measure", "", "", "for tests only: keep the longest duration of each kind of exit") \
+    X("trap-icr", "", "", \
+      "VMX: see INIT and start-up IPIs at their sender (for emulators; always on AMD)") \
+    X("quiet", "", "", "errors only on the UART")
 
 #define OPTIONS_BAD_MAX 8
 
-/* What was not understood, for the log: up to OPTIONS_BAD_MAX words, truncated. */
-struct options_bad { unsigned count; char word[OPTIONS_BAD_MAX][32]; };
+/* What was not understood, for the log: up to OPTIONS_BAD_MAX words, truncated, and of each why not
+ * and which values there are, two constant strings. */
+struct options_bad {
+    unsigned count;
+    char word[OPTIONS_BAD_MAX][32];
+    const char *why[OPTIONS_BAD_MAX], *values[OPTIONS_BAD_MAX];
+};
 
 /* Parse `cmdline` (words split by spaces). Unknown words and bad values go to `bad`
  * and leave the default. Never fails. */
