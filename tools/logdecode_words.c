@@ -2,10 +2,10 @@
 /* A crash record's numbers in words; all names come from the core's own headers. */
 #include <logdecode_words.h>
 
-#include <exit/exit.h>
 #include <mm/host_map.h>
 #include <stdio.h>
 #include <string.h>
+#include <virt/exit.h>
 #include <x86/cpu.h>
 #include <x86/msr.h>
 #include <x86/vmcb.h>

@@ -6,7 +6,7 @@
 #ifndef XMHF_TOOLS_PROBE_VECTOR_H
 #define XMHF_TOOLS_PROBE_VECTOR_H
 
-#include <exit/cpuid_policy.h>
+#include <policy/cpuid_policy.h>
 #include <xmhf/boot_info.h>
 
 #define VECTOR_CPUID_MAX 1024

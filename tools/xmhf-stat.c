@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* xmhf-stat: what the hypervisor counts, asked for by hypercalls from inside the guest. */
-#include <exit/exit.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <pal/pal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <virt/exit.h>
 
 static const char *const kind_name[] = {
 #define X(name, sentence) #name,

@@ -7,7 +7,6 @@
  *   guest_bench --loop NAME   one operation for ever, for tests/bench/profile.py
  */
 #define _GNU_SOURCE
-#include <exit/exit.h>
 #include <fcntl.h>
 #include <pal/module.h>
 #include <pal/pal.h>
@@ -17,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <virt/exit.h>
 
 #define POINTER_WORDS 384
 #define TOUCH_PAGES 2048

@@ -6,11 +6,11 @@
  *   hvinfo call N     makes hypercall N
  */
 #include "hypercall.h"
-#include <exit/exit.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <virt/exit.h>
 #include <xmhf/hypercall.h>
 
 static const struct { const char *name; uint64_t which; } items[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* MSRs: every number in the three banks, hidden ones, and values that must be refused. */
-#include <exit/msr_policy.h>
+#include <policy/msr_policy.h>
 #include <x86/msr.h>
 #include "guest.h"
 

@@ -4,8 +4,8 @@
 
 #include <dirent.h>
 
-#include <exit/cpuid_policy.h>
 #include <hw/insn.h>
+#include <policy/cpuid_policy.h>
 #include <xmhf/hypercall.h>
 
 #include "fake/machine.h"

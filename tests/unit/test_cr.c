@@ -5,11 +5,11 @@
 #include <dirent.h>
 
 #include "fake/machine.h"
-#include <exit/cr.h>
 #include <exit/dispatch.h>
 #include <exit/quick.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
+#include <policy/cr.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

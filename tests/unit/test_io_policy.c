@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Ports that reset, sleep or move the A20 gate: what a write would do, and what is let through. */
 #include "unit.h"
-#include <exit/io_policy.h>
+#include <policy/io_policy.h>
 #include <string.h>
 
 static struct acpi_info acpi;

@@ -3,7 +3,7 @@
  * writes unguarded refused. */
 #include "unit.h"
 
-#include <exit/msr_policy.h>
+#include <policy/msr_policy.h>
 #include <x86/msr.h>
 
 struct range { uint32_t first, last; };

@@ -6,8 +6,8 @@
  */
 #include "unit.h"
 
-#include <exit/exit.h>
 #include <mm/nested.h>
+#include <virt/exit.h>
 
 #define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 #define ADDR_MASK 0x000ffffffffff000ULL

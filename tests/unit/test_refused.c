@@ -6,7 +6,7 @@
 
 #include <exit/dispatch.h>
 #include <hypapp/hypapp.h>
-#include <irq/stop.h>
+#include <smp/stop.h>
 #include <virt/virt.h>
 
 static struct vcpu v;

@@ -9,14 +9,14 @@
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
-#include <exit/io_policy.h>
+#include <policy/io_policy.h>
 #include <guest/ipi.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
 #include <hypapp/hypapp.h>
 #include <init/main.h>
 #include <init/options.h>
-#include <irq/stop.h>
+#include <smp/stop.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
 

@@ -5,13 +5,13 @@
 #include "fake/machine.h"
 #include <cpu/cpu.h>
 #include <debug/log.h>
-#include <exit/io_policy.h>
 #include <guest/state.h>
 #include <guest/walk.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
-#include <irq/stop.h>
 #include <mm/pool.h>
+#include <policy/io_policy.h>
+#include <smp/stop.h>
 #include <virt/svm/caps.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>

@@ -4,7 +4,7 @@
 #include "unit.h"
 
 #include "fake/machine.h"
-#include <irq/stop.h>
+#include <smp/stop.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 #include <x86/msr.h>

@@ -5,7 +5,7 @@
 #include "fake/machine.h"
 #include <guest/walk.h>
 #include <hw/cpu.h>
-#include <irq/stop.h>
+#include <smp/stop.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 

@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "fake/machine.h"
-#include <irq/stop.h>
+#include <smp/stop.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 

@@ -12,8 +12,8 @@
 #define XMHF_CPU_VCPU_H
 
 #include <stdatomic.h>
-#include <exit/cpuid_policy.h>
-#include <exit/exit.h>
+#include <policy/cpuid_policy.h>
+#include <virt/exit.h>
 #include <guest/apstate.h>
 #include <xmhf/types.h>
 

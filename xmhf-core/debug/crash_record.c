@@ -2,10 +2,10 @@
 /* The crash record's form: where it goes, checking and printing it. Pure. */
 #include <debug/crash.h>
 #include <debug/log.h>
-#include <exit/exit.h>
 #include <util/e820.h>
 #include <util/fmt.h>
 #include <util/string.h>
+#include <virt/exit.h>
 
 /* Firmware and GRUB overwrite the top of RAM and much below 640 KiB, but hardly both of
  * these: see notes/crash-record.md for what was measured. */

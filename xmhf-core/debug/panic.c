@@ -5,8 +5,8 @@
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <hw/insn.h>
-#include <irq/stop.h>
 #include <mm/host_map.h>
+#include <smp/stop.h>
 #include <util/fmt.h>
 
 /* A fault on the panic's own way comes back here; each time less is left to try. */

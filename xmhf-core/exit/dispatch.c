@@ -10,7 +10,7 @@
 #include <hypapp/hypapp.h>
 #include <init/main.h>
 #include <init/options.h>
-#include <irq/stop.h>
+#include <smp/stop.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 

@@ -3,11 +3,11 @@
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
-#include <exit/io_policy.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
-#include <irq/stop.h>
+#include <policy/io_policy.h>
 #include <smp/spinlock.h>
+#include <smp/stop.h>
 #include <virt/virt.h>
 
 static struct spinlock out_lock = SPINLOCK_INIT; /* what the policy was told is what the ports get */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* RDMSR and WRMSR exits: carries out exit/msr_policy.c. */
+/* RDMSR and WRMSR exits: carries out policy/msr_policy.c. */
 #include <debug/log.h>
-#include <exit/cr.h>
 #include <exit/dispatch.h>
-#include <exit/msr_policy.h>
 #include <guest/ipi.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
+#include <policy/cr.h>
+#include <policy/msr_policy.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

@@ -3,7 +3,7 @@
 #include <debug/log.h>
 #include <exit/dispatch.h>
 #include <hypapp/hypapp.h>
-#include <irq/stop.h>
+#include <smp/stop.h>
 #include <virt/virt.h>
 
 #define REFUSALS 4u /* in a row, with nothing run between: more is a shutdown */

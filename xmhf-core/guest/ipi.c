@@ -9,8 +9,8 @@
 #include <hw/insn.h>
 #include <init/main.h>
 #include <init/options.h>
-#include <irq/stop.h>
 #include <smp/smp.h>
+#include <smp/stop.h>
 #include <virt/virt.h>
 #include <x86/msr.h>
 

@@ -13,11 +13,11 @@
 #define XMHF_HYPAPP_H
 
 #include <cpu/vcpu.h>
-#include <exit/cpuid_policy.h>
-#include <exit/exit.h>
 #include <guest/trace.h>
 #include <guest/walk.h>
+#include <policy/cpuid_policy.h>
 #include <sha256/sha256.h>
+#include <virt/exit.h>
 #include <virt/virt.h>
 #include <xmhf/types.h>
 

@@ -9,7 +9,6 @@
 #include <debug/screen.h>
 #include <debug/serial.h>
 #include <exit/dispatch.h>
-#include <exit/io_policy.h>
 #include <guest/boot.h>
 #include <guest/phys.h>
 #include <hw/apic.h>
@@ -21,6 +20,7 @@
 #include <init/options.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
+#include <policy/io_policy.h>
 #include <smp/smp.h>
 #include <virt/virt.h>
 #include <x86/msr.h>

@@ -7,8 +7,8 @@
  */
 #include <mm/nested.h>
 
-#include <exit/exit.h>
 #include <util/string.h>
+#include <virt/exit.h>
 
 #define LEVELS   4
 #define ENTRIES  512

@@ -4,7 +4,7 @@
 #define XMHF_VIRT_EVENT_H
 
 #include <cpu/vcpu.h>
-#include <irq/stop.h>
+#include <smp/stop.h>
 #include <x86/cpu.h>
 
 struct event_slot {

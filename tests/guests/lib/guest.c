@@ -2,9 +2,9 @@
 /* Start-up, words on COM1, traps and code under test, for the tiny guests. */
 #include "guest.h"
 
-#include <exit/exit.h>
 #include <stdatomic.h>
 #include <util/fmt.h>
+#include <virt/exit.h>
 
 #define COM1 0x3f8
 

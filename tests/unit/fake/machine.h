@@ -7,7 +7,7 @@
 #ifndef XMHF_TESTS_FAKE_MACHINE_H
 #define XMHF_TESTS_FAKE_MACHINE_H
 
-#include <exit/cpuid_policy.h>
+#include <policy/cpuid_policy.h>
 #include <xmhf/types.h>
 
 #define MACHINE_CPUID_MAX 512

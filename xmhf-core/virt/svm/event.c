@@ -3,7 +3,7 @@
  * without vNMI (APM vol. 2, 15.20, 15.21.9). */
 #include <debug/log.h>
 #include <hw/insn.h>
-#include <irq/stop.h>
+#include <smp/stop.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 #include <x86/msr.h>

@@ -3,7 +3,7 @@
  * Guest states that VMRUN refuses (APM vol. 2, 15.5.1), made legal. A CPU never leaves its guest in
  * one: it refuses the instruction that would. Emulators do, even for ring 3 (QEMU's SYSENTER).
  */
-#include <exit/cr.h>
+#include <policy/cr.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <virt/svm/svm.h>

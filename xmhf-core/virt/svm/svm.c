@@ -2,13 +2,13 @@
 /* AMD SVM: probing, turning it on, bitmaps, and the run loop's entry. */
 #include <cpu/cpu.h>
 #include <debug/log.h>
-#include <exit/cr.h>
-#include <exit/io_policy.h>
-#include <exit/msr_policy.h>
 #include <guest/state.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/pool.h>
+#include <policy/cr.h>
+#include <policy/io_policy.h>
+#include <policy/msr_policy.h>
 #include <util/string.h>
 #include <virt/svm/caps.h>
 #include <virt/svm/svm.h>

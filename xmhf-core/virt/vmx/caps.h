@@ -7,7 +7,7 @@
 #ifndef XMHF_VMX_CAPS_H
 #define XMHF_VMX_CAPS_H
 
-#include <exit/cpuid_policy.h>
+#include <policy/cpuid_policy.h>
 #include <x86/msr.h>
 #include <xmhf/types.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The EPT entry format (SDM vol. 3, 29.3.2), and forgetting cached translations (29.4.3). */
-#include <exit/exit.h>
 #include <hw/insn.h>
+#include <virt/exit.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpuid.h>
 

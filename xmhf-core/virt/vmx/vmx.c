@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Intel VMX: probing, turning it on, bitmaps, and the run loop's entry. */
 #include <cpu/cpu.h>
-#include <exit/cr.h>
-#include <exit/io_policy.h>
-#include <exit/msr_policy.h>
 #include <guest/ipi.h>
 #include <guest/state.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/pool.h>
+#include <policy/cr.h>
+#include <policy/io_policy.h>
+#include <policy/msr_policy.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

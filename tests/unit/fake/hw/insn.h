@@ -4,7 +4,7 @@
 #ifndef XMHF_HW_INSN_H
 #define XMHF_HW_INSN_H
 
-#include <exit/cpuid_policy.h>
+#include <policy/cpuid_policy.h>
 #include <xmhf/types.h>
 
 #define HW_KEEPS_REGISTERS

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the guest sees of CPUID: the table of hidden bits, and the computed ones. */
-#include <exit/cpuid_policy.h>
+#include <policy/cpuid_policy.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 #include <xmhf/hypercall.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest writes to CR0, CR4 and XCR0: what they may set. */
-#ifndef XMHF_EXIT_CR_H
-#define XMHF_EXIT_CR_H
+#ifndef XMHF_POLICY_CR_H
+#define XMHF_POLICY_CR_H
 
 #include <cpu/vcpu.h>
-#include <exit/cpuid_policy.h>
+#include <policy/cpuid_policy.h>
 
 /* Those of cr4_hidden_bits() that this CPU would accept: only they need an exit. */
 uint64_t cr4_hidden_present(cpuid_reader read);

@@ -5,7 +5,7 @@
  * physical address or a voltage. The others that are listed although their action is the
  * default are there to be found when somebody wants to "just allow" them.
  */
-#include <exit/msr_policy.h>
+#include <policy/msr_policy.h>
 #include <x86/msr.h>
 
 #define PASS     MSR_PASS

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Stopping the world: for a reset of the machine and for panic, and for nothing else. */
-#ifndef XMHF_IRQ_STOP_H
-#define XMHF_IRQ_STOP_H
+#ifndef XMHF_SMP_STOP_H
+#define XMHF_SMP_STOP_H
 
 #include <xmhf/types.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which ports exit, and which accesses reset the machine or put it to sleep. */
-#ifndef XMHF_EXIT_IO_POLICY_H
-#define XMHF_EXIT_IO_POLICY_H
+#ifndef XMHF_POLICY_IO_POLICY_H
+#define XMHF_POLICY_IO_POLICY_H
 
 #include <acpi/acpi.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Ports that reset or sleep the machine (ACPI 6.5, 4.8.3.2; Intel ICH datasheets for CF9). */
-#include <exit/io_policy.h>
+#include <policy/io_policy.h>
 #include <stdatomic.h>
 
 #define PORT_KBD_DATA 0x60

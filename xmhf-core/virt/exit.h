@@ -3,8 +3,8 @@
  * The neutral form of a VM exit. A vendor back end (virt/svm, virt/vmx) decodes the
  * hardware's exit into a struct exit; common code under exit/ decides what happens.
  */
-#ifndef XMHF_EXIT_EXIT_H
-#define XMHF_EXIT_EXIT_H
+#ifndef XMHF_VIRT_EXIT_H
+#define XMHF_VIRT_EXIT_H
 
 #include <xmhf/types.h>
 

@@ -7,9 +7,9 @@
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
-#include <irq/stop.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
+#include <smp/stop.h>
 #include <util/string.h>
 #include <virt/virt.h>
 

@@ -4,8 +4,8 @@
  * Everything in it is data; exit/msr.c carries it out and the back ends build their
  * bitmaps from it.
  */
-#ifndef XMHF_EXIT_MSR_POLICY_H
-#define XMHF_EXIT_MSR_POLICY_H
+#ifndef XMHF_POLICY_MSR_POLICY_H
+#define XMHF_POLICY_MSR_POLICY_H
 
 #include <xmhf/types.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest writes to CR4, XCR0 and EFER: what they may set. Pure. */
-#include <exit/cr.h>
+#include <policy/cr.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 

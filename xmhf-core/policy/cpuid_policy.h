@@ -3,8 +3,8 @@
  * What the guest sees of CPUID: one table of (leaf, subleaf, register, bits) to hide
  * or to compute from guest state. Pure: the caller supplies the hardware's answer.
  */
-#ifndef XMHF_EXIT_CPUID_POLICY_H
-#define XMHF_EXIT_CPUID_POLICY_H
+#ifndef XMHF_POLICY_CPUID_POLICY_H
+#define XMHF_POLICY_CPUID_POLICY_H
 
 #include <xmhf/types.h>
 
