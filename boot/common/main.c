@@ -5,7 +5,7 @@
 #include <boot/common/console.h>
 #include <debug/screen.h>
 #include <hw/insn.h>
-#include <init/options.h>
+#include <facts/options.h>
 #include <util/string.h>
 #include <xmhf/core_image.h>
 

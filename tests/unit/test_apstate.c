@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include <guest/apstate.h>
+#include <cpu/apstate.h>
 
 static void start_and_run(void **state)
 {

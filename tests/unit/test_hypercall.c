@@ -5,10 +5,10 @@
 #include <cpu/cpu.h>
 #include <debug/testpanic.h>
 #include <exit/dispatch.h>
+#include <facts/options.h>
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
 #include <init/main.h>
-#include <init/options.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <xmhf/hypercall.h>

@@ -2,7 +2,7 @@
 /* The hypervisor's command line. */
 #include "unit.h"
 
-#include <init/options.h>
+#include <facts/options.h>
 
 static struct options opt;
 static struct options_bad bad;

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <policy/cpuid_policy.h>
 #include <virt/exit.h>
-#include <guest/apstate.h>
+#include <cpu/apstate.h>
 #include <xmhf/types.h>
 
 enum gpr { /* the order of the instruction encoding */

@@ -5,11 +5,11 @@
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
 #include <exit/quick.h>
+#include <facts/options.h>
 #include <guest/ipi.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <init/main.h>
-#include <init/options.h>
 #include <smp/stop.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>

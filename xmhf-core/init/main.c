@@ -9,6 +9,7 @@
 #include <debug/screen.h>
 #include <debug/serial.h>
 #include <exit/dispatch.h>
+#include <facts/options.h>
 #include <guest/boot.h>
 #include <guest/phys.h>
 #include <hw/apic.h>
@@ -17,7 +18,6 @@
 #include <hypapp/hypapp.h>
 #include <hypapp/sandbox_state.h>
 #include <init/main.h>
-#include <init/options.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <policy/io_policy.h>

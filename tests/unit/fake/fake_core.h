@@ -7,8 +7,8 @@
 #ifndef XMHF_TESTS_FAKE_CORE_H
 #define XMHF_TESTS_FAKE_CORE_H
 
+#include <facts/options.h>
 #include <hypapp/hypapp.h>
-#include <init/options.h>
 
 #define FAKE_RAM_PAGES  2048u
 #define FAKE_POOL_PAGES 6000u

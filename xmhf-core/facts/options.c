@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Parsing the hypervisor's command line: words `name` or `name=value`. */
-#include <init/options.h>
+#include <facts/options.h>
 
 #include <util/string.h>
 

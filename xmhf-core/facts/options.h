@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The hypervisor's command line. Each option is listed once, in OPTIONS. */
-#ifndef XMHF_INIT_OPTIONS_H
-#define XMHF_INIT_OPTIONS_H
+#ifndef XMHF_FACTS_OPTIONS_H
+#define XMHF_FACTS_OPTIONS_H
 
 #include <xmhf/types.h>
 

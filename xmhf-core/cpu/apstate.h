@@ -4,8 +4,8 @@
  * INIT and SIPI reach it from any source: an ICR write of another vCPU, or an exit.
  * It is unlimited: any number of INIT-SIPI-SIPI rounds works.
  */
-#ifndef XMHF_GUEST_APSTATE_H
-#define XMHF_GUEST_APSTATE_H
+#ifndef XMHF_CPU_APSTATE_H
+#define XMHF_CPU_APSTATE_H
 
 #include <stdatomic.h>
 #include <xmhf/types.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The INIT/SIPI state machine of one vCPU: one atomic word, changed by any CPU. */
-#include <guest/apstate.h>
+#include <cpu/apstate.h>
 
 #define AP_PENDING_VECTOR 0xffu
 
