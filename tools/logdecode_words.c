@@ -5,7 +5,7 @@
 #include <mm/host_map.h>
 #include <stdio.h>
 #include <string.h>
-#include <virt/exit.h>
+#include <xmhf/exits.h>
 #include <x86/cpu.h>
 #include <x86/msr.h>
 #include <x86/vmcb.h>

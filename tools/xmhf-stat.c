@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <virt/exit.h>
+#include <xmhf/exits.h>
 
 static const char *const kind_name[] = {
 #define X(name, sentence) #name,

@@ -2,8 +2,7 @@
 /* TrustVisor's callbacks: who calls, a stub or a command, and what CPUID tells. */
 #include "tv.h"
 
-#include <facts/options.h>
-#include <init/main.h>
+#include <facts/facts.h>
 
 uint64_t tv_budget;
 

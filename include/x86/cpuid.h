@@ -6,6 +6,11 @@
 #ifndef X86_CPUID_H
 #define X86_CPUID_H
 
+#include <stdint.h>
+
+/* What CPUID answers. */
+struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
+
 #define CPUID_BASIC          0x00000000u
 #define CPUID_FEATURES       0x00000001u
 #define CPUID_THERMAL_POWER  0x00000006u

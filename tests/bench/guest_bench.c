@@ -16,7 +16,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <virt/exit.h>
+#include <xmhf/exits.h>
+#include <xmhf/types.h>
 
 #define POINTER_WORDS 384
 #define TOUCH_PAGES 2048

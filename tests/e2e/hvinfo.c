@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <virt/exit.h>
+#include <xmhf/exits.h>
 #include <xmhf/hypercall.h>
 
 static const struct { const char *name; uint64_t which; } items[] = {

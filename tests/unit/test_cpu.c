@@ -4,6 +4,8 @@
 
 #include "fake/machine.h"
 #include <cpu/cpu.h>
+#include <cpu/traps.h>
+#include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
@@ -25,7 +27,6 @@ const uint8_t vmx_window_start[1], vmx_window_end[1], vmx_window_abort[1];
 const uint8_t vmx_quick_window_start[1], vmx_quick_window_end[1], vmx_quick_window_abort[1];
 const uint8_t vmx_park_start[1], vmx_park_end[1];
 const uint64_t core_fixup_start[1], core_fixup_end[1];
-void trap_handle(struct trap_frame *f);
 
 static struct vcpu cpu;
 static uint8_t page[PAGE_SIZE] __attribute__((aligned(4096)));

@@ -3,13 +3,13 @@
 #include "unit.h"
 
 #include "fake/machine.h"
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/crash.h>
 #include <debug/log.h>
+#include <facts/facts.h>
 #include <mm/host_map.h>
 #include <util/e820.h>
 #include <util/string.h>
-#include <virt/virt.h>
 #include <xmhf/core_image.h>
 
 #define CORE_SIZE 0x1000 /* of the pretended image */
@@ -17,7 +17,7 @@
 /* What crash.c needs of the rest of the core. */
 const uint8_t core_start[CORE_SIZE], core_text_end[1], core_end[1];
 const uint8_t core_build_id[16 + CRASH_BUILD_ID] = "............GNU" "\0" "ABCDEFGHIJKLMNOPQRST";
-const struct virt_ops *virt;
+const char *core_vendor(void) { return "vendor"; }
 static struct vcpu me;
 static char said[16384];
 static unsigned lines;

@@ -2,13 +2,13 @@
 /* What becomes of a hypercall by the hypapp's answer. */
 #include "unit.h"
 
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/testpanic.h>
+#include <exit/counters.h>
 #include <exit/dispatch.h>
-#include <facts/options.h>
+#include <facts/facts.h>
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
-#include <init/main.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <xmhf/hypercall.h>

@@ -3,7 +3,7 @@
  * before the machine ends are sent whole. */
 #include "unit.h"
 
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <debug/screen.h>

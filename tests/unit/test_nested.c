@@ -7,7 +7,7 @@
 #include "unit.h"
 
 #include <mm/nested.h>
-#include <virt/exit.h>
+#include <xmhf/access.h>
 
 #define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 #define ADDR_MASK 0x000ffffffffff000ULL

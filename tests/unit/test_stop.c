@@ -4,21 +4,20 @@
 #include "unit.h"
 
 #include "fake/machine.h"
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/crash.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
-#include <policy/io_policy.h>
+#include <facts/facts.h>
 #include <guest/ipi.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
 #include <hypapp/hypapp.h>
-#include <init/main.h>
-#include <init/options.h>
-#include <smp/stop.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
+#include <policy/io_policy.h>
+#include <smp/stop.h>
 
 #define PM1 0x604
 #define RESET_REG 0xb2
@@ -27,7 +26,7 @@ static struct vcpu cpus[2];
 static jmp_buf ended;
 static void (*stop_then)(void);
 static unsigned nmis_asked;
-static unsigned wipes, wiped_at, records, record_at, stacks_wiped;
+static unsigned wipes, wiped_at, app_wipes, records, record_at, stacks_wiped;
 
 struct vcpu *vcpus[CPU_MAX] = { &cpus[0], &cpus[1] };
 unsigned vcpu_count = 2;
@@ -79,8 +78,8 @@ void host_wipe_stacks(unsigned cpu, uint64_t rsp)
     wiped_at = machine.wbinvds;
 }
 
-static void app_wipe(void) { wiped_at = machine.wbinvds; }
-const struct hypapp hypapp = { .name = "test", .wipe = app_wipe };
+static void app_wipe(void) { wiped_at = machine.wbinvds; app_wipes++; }
+const struct hypapp hypapp = { .name = "test" };
 
 /* --- what is not asked for here ------------------------------------------------------ */
 
@@ -128,7 +127,8 @@ static int setup(void **state)
     virt = &amd;
     nmis_asked = 0;
     stop_then = NULL;
-    wipes = wiped_at = records = record_at = stacks_wiped = 0;
+    wipes = wiped_at = app_wipes = records = record_at = stacks_wiped = 0;
+    stop_init(app_wipe);
     io_policy_init(&acpi);
     return 0;
 }
@@ -138,6 +138,7 @@ static int setup(void **state)
 static void check_end(unsigned first, unsigned ways)
 {
     assert_int_equal(wipes, ways);
+    assert_int_equal(app_wipes, ways);
     assert_true(machine.out_count > first);
     for (unsigned i = first; i < machine.out_count; i++) {
         assert_true(machine.out[i].wbinvds > wiped_at);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The core's own CPU environment: GDT, IDT, TSS, IST stacks, and traps in the core. */
+/* The core's own CPU environment: GDT, IDT, TSS, IST stacks. */
 #include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
@@ -34,24 +35,11 @@ struct cpu_tables {
 };
 
 extern const uint8_t trap_entries[], trap_spurious[];
-extern const uint8_t park_window_start[], park_window_end[];
-extern const uint8_t vmx_window_start[], vmx_window_end[], vmx_window_abort[];
-extern const uint8_t vmx_quick_window_start[], vmx_quick_window_end[], vmx_quick_window_abort[];
-extern const uint8_t vmx_park_start[], vmx_park_end[];
-extern const uint64_t core_fixup_start[], core_fixup_end[];
 
 static struct gate idt[256] __attribute__((aligned(16)));
 static struct gate drain_idt[256] __attribute__((aligned(16))); /* see cpu_take_interrupts */
 static const struct hw_table idtr = { sizeof(idt) - 1, (uintptr_t)idt };
 static const struct hw_table drain_idtr = { sizeof(drain_idt) - 1, (uintptr_t)drain_idt };
-
-struct vcpu *vcpus[CPU_MAX];
-unsigned vcpu_count;
-
-struct vcpu *this_vcpu(void)
-{
-    return hw_gs_self();
-}
 
 static void set_gate(struct gate *g, const void *entry, uint8_t ist)
 {
@@ -137,54 +125,4 @@ void cpu_take_interrupts(void)
         panic("machine check in the core");
     }
     v->drained_mc = false;
-}
-
-/* A fault at an instruction of the fixup table goes on at its fixup address. */
-static bool fix_up(struct trap_frame *f)
-{
-    for (const uint64_t *p = core_fixup_start; p < core_fixup_end; p += 2) {
-        if (p[0] == f->rip) {
-            f->rip = p[1];
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Code that has looked for requests and is about to stop looking: an NMI that comes between
- * must be seen, so it returns to where the code gives up. */
-static void leave_window(struct trap_frame *f)
-{
-    const struct { const uint8_t *start, *end, *to; } windows[] = {
-        { park_window_start, park_window_end, park_window_end },
-        { vmx_park_start, vmx_park_end, vmx_park_end },
-        { vmx_window_start, vmx_window_end, vmx_window_abort },
-        { vmx_quick_window_start, vmx_quick_window_end, vmx_quick_window_abort },
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(windows); i++) {
-        if (f->rip >= (uintptr_t)windows[i].start && f->rip < (uintptr_t)windows[i].end) {
-            f->rip = (uintptr_t)windows[i].to;
-            return;
-        }
-    }
-}
-
-/* Called by hw/entry.S. NMI context must not lock, log or touch guest state. */
-void trap_handle(struct trap_frame *f);
-void trap_handle(struct trap_frame *f)
-{
-    if (f->vector == EXC_NMI) {
-        atomic_fetch_add_explicit(&this_vcpu()->nmis_seen, 1, memory_order_relaxed);
-        leave_window(f);
-        return;
-    }
-    if (f->vector == EXC_MC && this_vcpu()->draining) {
-        this_vcpu()->drained_mc = true;
-        return;
-    }
-    if (f->vector == EXC_GP && fix_up(f)) {
-        return;
-    }
-    panic_trap(f);
 }

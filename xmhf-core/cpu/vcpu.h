@@ -12,8 +12,8 @@
 #define XMHF_CPU_VCPU_H
 
 #include <stdatomic.h>
-#include <policy/cpuid_policy.h>
-#include <virt/exit.h>
+#include <x86/cpuid.h>
+#include <xmhf/exits.h>
 #include <cpu/apstate.h>
 #include <xmhf/types.h>
 

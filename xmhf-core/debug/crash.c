@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing the crash record in a panic, and finding it at the next boot. */
-#include <cpu/cpu.h>
+#include <cpu/traps.h>
+#include <cpu/vcpus.h>
 #include <debug/crash.h>
 #include <debug/log.h>
+#include <facts/facts.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
 #include <util/string.h>
-#include <virt/virt.h>
 #include <x86/cpu.h>
 
 extern const uint8_t core_start[], core_text_end[], core_end[];
@@ -56,9 +57,7 @@ static void collect_exits(struct crash_record *r, const struct vcpu *v)
         const struct exit_trace *t = &v->trace[(v->trace_next - 1 - i) % VCPU_TRACE];
         r->exit[r->exit_count++] = (struct crash_exit){ .raw = t->raw, .kind = t->kind };
     }
-    if (virt) {
-        str_copy(r->virt, virt->name, sizeof(r->virt));
-    }
+    str_copy(r->virt, core_vendor(), sizeof(r->virt));
 }
 
 /* An address that faulted may come from a guest's register. These can't: a null pointer's

@@ -5,7 +5,7 @@
 #include <util/e820.h>
 #include <util/fmt.h>
 #include <util/string.h>
-#include <virt/exit.h>
+#include <xmhf/exits.h>
 
 /* Firmware and GRUB overwrite the top of RAM and much below 640 KiB, but hardly both of
  * these: see notes/crash-record.md for what was measured. */

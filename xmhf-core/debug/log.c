@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The log: lines go to the UART, errors before the guest starts also to the screen. A guest never
  * waits for it. */
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <debug/screen.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* panic(): for our own bugs only. Stops all CPUs, wipes PALs and keys, then resets. */
-#include <cpu/cpu.h>
+#include <cpu/traps.h>
+#include <cpu/vcpus.h>
 #include <debug/crash.h>
 #include <debug/log.h>
 #include <debug/log_state.h>

@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Common exit handling: the guest's run loop and the switch over exit kinds. */
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
 #include <exit/quick.h>
-#include <facts/options.h>
+#include <facts/facts.h>
 #include <guest/ipi.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
-#include <init/main.h>
 #include <smp/stop.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
-
-uint64_t exit_count(enum exit_kind kind)
-{
-    uint64_t n = 0;
-
-    for (unsigned i = 0; i < vcpu_count; i++) {
-        n += vcpus[i]->exits[kind];
-    }
-    return n;
-}
 
 static void take_requests(struct vcpu *v)
 {
@@ -92,16 +81,6 @@ void exit_dispatch(struct vcpu *v, const struct exit *e)
     case EXIT_UNKNOWN:
     case EXIT_KIND_COUNT: unexpected(v, e); return;
     }
-}
-
-uint64_t exit_longest(enum exit_kind kind)
-{
-    uint64_t most = 0;
-
-    for (unsigned i = 0; i < vcpu_count; i++) {
-        most = vcpus[i]->longest[kind] > most ? vcpus[i]->longest[kind] : most;
-    }
-    return most;
 }
 
 /* Run, and note how long the last exit kept the guest waiting, requests included. */

@@ -4,6 +4,7 @@
 #define XMHF_EXIT_DISPATCH_H
 
 #include <cpu/vcpu.h>
+#include <virt/exit.h>
 
 /* Run the guest on this CPU for ever. */
 _Noreturn void guest_loop(struct vcpu *v);
@@ -37,11 +38,8 @@ unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p);
 unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opcode, size_t oplen,
                        struct guest_paging *p);
 
-/* Per-CPU exit counters summed over all CPUs. */
-uint64_t exit_count(enum exit_kind kind);
-
-/* The longest handling of an exit of that kind, in ticks, with the option `measure`. */
-uint64_t exit_longest(enum exit_kind kind);
+/* Forget all answers to CPUID (quick.h): one that they depend on is about to change. */
+void cpuid_forget(struct vcpu *v);
 
 /* Set-up of the MSR shadows; before the guest starts. */
 void exit_msr_init(void);

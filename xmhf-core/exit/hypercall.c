@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Hypercalls: the hypapp first, then XMHF_HC_INFO; and #UD exits that may be VMCALL. */
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/testpanic.h>
+#include <exit/counters.h>
 #include <exit/dispatch.h>
-#include <facts/options.h>
+#include <facts/facts.h>
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
-#include <init/main.h>
 #include <insn/insn.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>

@@ -98,7 +98,4 @@ QUICK_INLINE uint64_t quick_next(uint64_t rip, uint64_t len, uint64_t rflags)
     return (rflags & (RFLAGS_TF | RFLAGS_RF)) || (rip ^ next) >> 32 ? 0 : next;
 }
 
-/* Forget all answers. */
-void cpuid_forget(struct vcpu *v);
-
 #endif

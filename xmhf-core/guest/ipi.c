@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* IPIs that the guest sends, and the INIT and SIPI signals that reach a vCPU. */
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/log.h>
-#include <facts/options.h>
+#include <facts/facts.h>
 #include <guest/icr.h>
 #include <guest/ipi.h>
 #include <guest/state.h>
 #include <hw/apic.h>
 #include <hw/insn.h>
-#include <init/main.h>
 #include <smp/smp.h>
 #include <smp/stop.h>
 #include <virt/virt.h>

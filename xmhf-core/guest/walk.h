@@ -10,6 +10,7 @@
 #define XMHF_GUEST_WALK_H
 
 #include <cpu/vcpu.h>
+#include <xmhf/access.h>
 #include <xmhf/types.h>
 
 /* #PF error-code bits (SDM vol. 3, 4.7). */

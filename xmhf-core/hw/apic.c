@@ -2,14 +2,13 @@
 /* The local APIC of the CPU we run on (SDM vol. 3, chapter 11; APM vol. 2, chapter 16). */
 #include <hw/apic.h>
 #include <hw/insn.h>
-#include <mm/host_map.h>
 #include <x86/msr.h>
 
 static volatile uint8_t *page;
 
-void apic_init(void)
+void apic_init(volatile void *mapped)
 {
-    page = host_map_mmio(APIC_PAGE);
+    page = mapped;
 }
 
 bool apic_is_x2apic(void)

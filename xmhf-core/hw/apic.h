@@ -20,8 +20,8 @@
 #define APIC_PAGE 0xfee00000ULL
 #define MSI_SIZE  0x100000ULL /* from there on: where interrupt messages go (SDM vol. 3, 11.11.1) */
 
-/* Map the xAPIC page. Boot CPU, once, after host_map_init. */
-void apic_init(void);
+/* `page`: where APIC_PAGE is mapped, uncached. Boot CPU, once, before all others. */
+void apic_init(volatile void *page);
 bool apic_is_x2apic(void);
 uint32_t apic_id(void);
 /* `reg`: xAPIC offset; in x2APIC mode the MSR of that register. One that the APIC lacks reads

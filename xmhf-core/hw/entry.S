@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Exception entries of the core, fault-safe MSR access, and parking a CPU. The frame built
- * here is struct trap_frame in cpu/cpu.h. */
+ * here is struct trap_frame in cpu/traps.h. */
 
     .text
 

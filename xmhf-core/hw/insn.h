@@ -6,7 +6,7 @@
 #ifndef XMHF_HW_INSN_H
 #define XMHF_HW_INSN_H
 
-#include <policy/cpuid_policy.h>
+#include <x86/cpuid.h>
 #include <xmhf/types.h>
 
 /* A function that keeps all registers but RAX, for assembly that has the guest's in them. It

@@ -13,12 +13,13 @@
 #define XMHF_HYPAPP_H
 
 #include <cpu/vcpu.h>
+#include <guest/inject.h>
 #include <guest/trace.h>
 #include <guest/walk.h>
-#include <policy/cpuid_policy.h>
 #include <sha256/sha256.h>
 #include <virt/exit.h>
 #include <virt/virt.h>
+#include <x86/cpuid.h>
 #include <xmhf/types.h>
 
 /* What a hypercall did. At the call v->regs.rip is still at the instruction. */
@@ -78,12 +79,6 @@ enum gm_result {
     GM_NOT_RAM,    /* device, ROM, or memory of the hypervisor */
 };
 
-struct gm_fault {
-    gva_t addr;        /* first byte that couldn't be reached */
-    uint32_t error;    /* #PF error code */
-    bool canonical;    /* false: #GP(0) instead of #PF */
-};
-
 /* Copy between guest-virtual memory of the caller (rights as c says; ACCESS_USER is
  * forced) and the core. May cross pages. A copy to the guest checks all pages before
  * the first byte is written. */
@@ -108,12 +103,6 @@ bool gm_no_user(const struct guest_paging *p);
 /* Do they lead to this CPU's TSS as the running process's do, as those of every process must? True too
  * if the running one's don't. Not to be called while a sandbox is entered. */
 bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p);
-
-/* Queue the fault for the guest: #PF with CR2, or #GP(0). */
-void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f);
-void hyp_inject_gp(struct vcpu *v);    /* #GP(0) at the current instruction */
-void hyp_inject_ud(struct vcpu *v);
-void hyp_inject_mc(struct vcpu *v);    /* a machine check that met a sandbox */
 
 /* --- protected memory (mm/pool.c) ------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the core does for hypapps besides memory and sandboxes: callers, faults, random. */
+/* What the core does for hypapps besides memory and sandboxes: callers, random. */
 #include <hw/insn.h>
 #include <hw/sha256.h>
 #include <hypapp/hypapp.h>
@@ -13,41 +13,6 @@ void hyp_caller(struct vcpu *v, struct hyp_caller *c)
     c->interrupts_on = v->regs.rflags & RFLAGS_IF;
     c->event_queued = virt->event_queued(v);
     c->peek = false;
-}
-
-void hyp_inject_gp(struct vcpu *v)
-{
-    static const struct event gp = { .vector = EXC_GP, .type = EVENT_EXCEPTION, .has_error = true };
-
-    virt->inject(v, &gp);
-}
-
-void hyp_inject_ud(struct vcpu *v)
-{
-    static const struct event ud = { .vector = EXC_UD, .type = EVENT_EXCEPTION };
-
-    virt->inject(v, &ud);
-}
-
-void hyp_inject_mc(struct vcpu *v)
-{
-    static const struct event mc = { .vector = EXC_MC, .type = EVENT_EXCEPTION };
-
-    virt->inject(v, &mc);
-}
-
-void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f)
-{
-    const struct event pf = {
-        .vector = EXC_PF, .type = EVENT_EXCEPTION, .has_error = true, .error = f->error,
-    };
-
-    if (!f->canonical) {
-        hyp_inject_gp(v);
-        return;
-    }
-    virt->set_cr2(v, f->addr.a);
-    virt->inject(v, &pf);
 }
 
 /* splitmix64: spreads what entropy there is. */

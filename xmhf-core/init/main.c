@@ -3,13 +3,14 @@
 #include <acpi/acpi.h>
 #include <cpu/cpu.h>
 #include <cpu/needs.h>
+#include <cpu/vcpus.h>
 #include <debug/crash.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <debug/screen.h>
 #include <debug/serial.h>
 #include <exit/dispatch.h>
-#include <facts/options.h>
+#include <facts/facts.h>
 #include <guest/boot.h>
 #include <guest/phys.h>
 #include <hw/apic.h>
@@ -17,27 +18,19 @@
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <hypapp/sandbox_state.h>
-#include <init/main.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <policy/io_policy.h>
 #include <smp/smp.h>
+#include <smp/stop.h>
 #include <virt/virt.h>
 #include <x86/msr.h>
 
 _Noreturn void core_main(const struct boot_info *from);
 
 static struct boot_info info;
-static struct options options;
 static struct acpi_info acpi;
-static uint64_t boot_ticks;
 static atomic_bool start_guest;
-
-const struct virt_ops *virt;
-
-uint64_t core_protected_size(void) { return info.protected_size; }
-const struct options *core_options(void) { return &options; }
-uint64_t core_boot_ticks(void) { return boot_ticks; }
 
 /* The launch is refused: say so (the reason was logged) and stay here. */
 static _Noreturn void refuse(void)
@@ -51,9 +44,11 @@ static _Noreturn void refuse(void)
 
 static void log_options(void)
 {
+    struct options options;
     struct options_bad bad;
 
     options_parse(info.cmdline, &options, &bad);
+    facts_set(&options, info.protected_size);
     serial_init(options.com);
     log_set_quiet(options.quiet);
     log_line("XMHF hypervisor with %s", hypapp.name);
@@ -71,23 +66,6 @@ static void check_cpu(void)
         log_error("cannot start: this CPU lacks %s", missing);
         refuse();
     }
-}
-
-static const struct virt_ops *choose_vendor(void)
-{
-    static const struct virt_ops *const vendors[] = { &svm_ops, &vmx_ops };
-
-    const char *missing[ARRAY_SIZE(vendors)];
-
-    for (size_t i = 0; i < ARRAY_SIZE(vendors); i++) {
-        missing[i] = vendors[i]->probe();
-        if (!missing[i]) {
-            return vendors[i];
-        }
-    }
-    log_error("cannot start: for %s this CPU lacks %s; for %s it lacks %s", vendors[0]->name,
-              missing[0], vendors[1]->name, missing[1]);
-    return NULL;
 }
 
 static void read_acpi(void)
@@ -166,11 +144,10 @@ static void main_on_stack(void *arg)
     struct vcpu *v = arg;
     struct vcpu_state s;
 
-    /* Only now, with an IDT, does a capability MSR that isn't there cost nothing. */
-    virt = choose_vendor();
-    if (!virt) {
+    if (!virt_choose()) {
         refuse();
     }
+    facts_vendor(virt->name);
     if (guest_phys_init(&info) != 0 || virt->init(guest_nested.root) != 0
         || sandbox_init() != 0 || hypapp.init() != 0 || cpu_bring_up(v) != 0) {
         refuse();
@@ -189,8 +166,8 @@ static void main_on_stack(void *arg)
         refuse();
     }
     virt->set_state(v, &s);
-    boot_ticks = hw_rdtsc() - info.tsc_start;
-    log_line("starting the guest after %llu ticks", (unsigned long long)boot_ticks);
+    facts_boot_ticks(hw_rdtsc() - info.tsc_start);
+    log_line("starting the guest after %llu ticks", (unsigned long long)core_boot_ticks());
     log_guest_started();
     atomic_store(&start_guest, true);
     guest_loop(v);
@@ -207,10 +184,11 @@ void core_main(const struct boot_info *from)
     check_cpu();
     host_map_init(&info);
     screen_init(&info.screen, host_phys(info.screen.base, 2u * info.screen.columns * info.screen.rows));
+    stop_init(hypapp.wipe);
     crash_init(&info);
-    apic_init();
+    apic_init(host_map_mmio(APIC_PAGE));
     read_acpi();
-    if (smp_init(&acpi, options.cpus) != 0) {
+    if (smp_init(&acpi, core_options()->cpus) != 0) {
         refuse();
     }
     uint64_t stacks = host_map_stacks(0);

@@ -8,7 +8,7 @@
 #include <mm/nested.h>
 
 #include <util/string.h>
-#include <virt/exit.h>
+#include <xmhf/access.h>
 
 #define LEVELS   4
 #define ENTRIES  512

@@ -6,9 +6,8 @@
 #ifndef XMHF_POLICY_CPUID_POLICY_H
 #define XMHF_POLICY_CPUID_POLICY_H
 
+#include <x86/cpuid.h>
 #include <xmhf/types.h>
-
-struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 
 /* Guest state that some CPUID bits mirror. */
 struct cpuid_guest {

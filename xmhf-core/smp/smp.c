@@ -2,6 +2,7 @@
 /* Taking every CPU that the MADT lists: a CPU that doesn't come up refuses the launch. */
 #include <cpu/cpu.h>
 #include <cpu/needs.h>
+#include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>

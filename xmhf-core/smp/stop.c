@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* Kicks, and stopping the world for a reset or a panic. */
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
-#include <hypapp/hypapp.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <smp/stop.h>
 #include <util/string.h>
 #include <virt/virt.h>
+
+static void (*wipe_more)(void);
+
+void stop_init(void (*wipe)(void))
+{
+    wipe_more = wipe;
+}
 
 void kick(struct vcpu *v)
 {
@@ -64,8 +70,8 @@ void stop_wipe(void)
             memset(&vcpus[i]->regs, 0, sizeof(vcpus[i]->regs));
         }
     }
-    if (hypapp.wipe) {
-        hypapp.wipe();
+    if (wipe_more) {
+        wipe_more();
     }
     /* Stacks last: a stopped CPU that an NMI finds without its stack may fault. */
     for (unsigned i = 0; i < vcpu_count; i++) {

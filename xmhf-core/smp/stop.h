@@ -5,6 +5,9 @@
 
 #include <xmhf/types.h>
 
+/* What else stop_wipe has to wipe (struct hypapp's `wipe`), or NULL. Boot CPU, before there are any
+ * secrets. */
+void stop_init(void (*wipe)(void));
 /* Ask all other CPUs to stop for good and wait, bounded, until they have. */
 void stop_other_cpus(void);
 /* Called by a CPU that finds REQ_STOP: writes its caches back, says that it has stopped, and never

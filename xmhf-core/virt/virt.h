@@ -8,6 +8,7 @@
 
 #include <cpu/vcpu.h>
 #include <mm/nested.h>
+#include <virt/exit.h>
 
 struct segment {
     uint16_t selector;
@@ -111,6 +112,11 @@ struct virt_ops {
      * make the next entry wait in the hardware, with v->waiting set until the SIPI exits. */
     void (*park)(struct vcpu *v);
 };
+
+/* Ask both back ends whether they can use this CPU, and set `virt`. Boot CPU, once, with an IDT: a
+ * capability MSR that isn't there costs nothing then. False: neither can; a log line names what
+ * each lacks, and `virt` stays NULL. */
+bool virt_choose(void);
 
 extern const struct virt_ops *virt;      /* set once, before any CPU enters a guest */
 extern const struct virt_ops svm_ops, vmx_ops;

@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 #include <util/fmt.h>
-#include <virt/exit.h>
+#include <xmhf/exits.h>
 
 #define COM1 0x3f8
 

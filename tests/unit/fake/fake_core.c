@@ -4,7 +4,7 @@
 #include "unit.h"
 
 #include <debug/log.h>
-#include <init/main.h>
+#include <facts/facts.h>
 #include <x86/cpu.h>
 
 #define MAPS_MAX 8192u

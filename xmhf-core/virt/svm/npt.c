@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The nested paging format: the CPU's own page tables, all pages user (APM vol. 2, 15.25.5). */
 #include <mm/nested.h>
-#include <virt/exit.h>
+#include <xmhf/access.h>
 #include <x86/cpu.h>
 
 static uint64_t npt_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned level)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The EPT entry format (SDM vol. 3, 29.3.2), and forgetting cached translations (29.4.3). */
 #include <hw/insn.h>
-#include <virt/exit.h>
+#include <xmhf/access.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpuid.h>
 

@@ -4,7 +4,7 @@
 #ifndef XMHF_HW_INSN_H
 #define XMHF_HW_INSN_H
 
-#include <policy/cpuid_policy.h>
+#include <x86/cpuid.h>
 #include <xmhf/types.h>
 
 #define HW_KEEPS_REGISTERS

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Faults for the guest. */
+#include <guest/inject.h>
+#include <virt/virt.h>
+#include <x86/cpu.h>
+
+void hyp_inject_gp(struct vcpu *v)
+{
+    static const struct event gp = { .vector = EXC_GP, .type = EVENT_EXCEPTION, .has_error = true };
+
+    virt->inject(v, &gp);
+}
+
+void hyp_inject_ud(struct vcpu *v)
+{
+    static const struct event ud = { .vector = EXC_UD, .type = EVENT_EXCEPTION };
+
+    virt->inject(v, &ud);
+}
+
+void hyp_inject_mc(struct vcpu *v)
+{
+    static const struct event mc = { .vector = EXC_MC, .type = EVENT_EXCEPTION };
+
+    virt->inject(v, &mc);
+}
+
+void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f)
+{
+    const struct event pf = {
+        .vector = EXC_PF, .type = EVENT_EXCEPTION, .has_error = true, .error = f->error,
+    };
+
+    if (!f->canonical) {
+        hyp_inject_gp(v);
+        return;
+    }
+    virt->set_cr2(v, f->addr.a);
+    virt->inject(v, &pf);
+}
