@@ -6,10 +6,10 @@
 
 #include "fake/machine.h"
 #include <exit/dispatch.h>
-#include <exit/quick.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <policy/cr.h>
+#include <virt/quick.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

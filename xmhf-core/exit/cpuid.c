@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUID exits. */
 #include <exit/dispatch.h>
-#include <exit/quick.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <policy/cpuid_policy.h>
 #include <util/string.h>
+#include <virt/quick.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Exits for CR4 writes (only where a hidden feature's bit exists) and XSETBV. */
 #include <exit/dispatch.h>
-#include <exit/quick.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
 #include <policy/cr.h>
+#include <virt/quick.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

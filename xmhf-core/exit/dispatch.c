@@ -4,12 +4,12 @@
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
-#include <exit/quick.h>
 #include <facts/facts.h>
 #include <guest/ipi.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <smp/stop.h>
+#include <virt/quick.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 

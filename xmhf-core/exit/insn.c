@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding the instruction that exited: fetch with the guest's rights, length, skipping. */
 #include <exit/dispatch.h>
-#include <exit/quick.h>
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
 #include <mm/host_map.h>
 #include <util/string.h>
+#include <virt/quick.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 

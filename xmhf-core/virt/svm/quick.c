@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUID between an exit and the next entry of virt/svm/entry.S (see exit/quick.h). */
+/* CPUID between an exit and the next entry of virt/svm/entry.S (see virt/quick.h). */
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

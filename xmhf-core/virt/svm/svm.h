@@ -3,8 +3,8 @@
 #ifndef XMHF_SVM_H
 #define XMHF_SVM_H
 
-#include <exit/quick.h>
 #include <virt/event.h>
+#include <virt/quick.h>
 #include <virt/svm/pmu.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>

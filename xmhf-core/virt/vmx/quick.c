@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUID between an exit and the next entry of virt/vmx/entry.S (see exit/quick.h). */
-#include <exit/quick.h>
+/* CPUID between an exit and the next entry of virt/vmx/entry.S (see virt/quick.h). */
+#include <virt/quick.h>
 #include <virt/vmx/vmx.h>
 
 _Static_assert(offsetof(struct vcpu, regs.gpr) == offsetof(struct vcpu, regs), "entry.S");

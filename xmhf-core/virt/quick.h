@@ -12,8 +12,8 @@
  * All on the calling CPU's own vCPU. Inlined even without optimization: a function that keeps
  * all registers may call no other.
  */
-#ifndef XMHF_EXIT_QUICK_H
-#define XMHF_EXIT_QUICK_H
+#ifndef XMHF_VIRT_QUICK_H
+#define XMHF_VIRT_QUICK_H
 
 #include <cpu/vcpu.h>
 #include <debug/log_state.h>
