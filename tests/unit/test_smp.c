@@ -4,10 +4,11 @@
 
 #include <cpu/cpu.h>
 #include <cpu/needs.h>
+#include <cpu/vcpus.h>
 #include <debug/log.h>
+#include <facts/options.h>
 #include <fake/machine.h>
 #include <hw/apic.h>
-#include <init/options.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <smp/smp.h>
