@@ -3,6 +3,7 @@
 #include <probe_vector.h>
 
 #include <cpu/needs.h>
+#include <cpu/width.h>
 #include <hw/insn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -127,6 +128,10 @@ bool hw_rdmsr_safe(uint32_t msr, uint64_t *value)
         *value = 0;
         return true;
     }
+    if (msr == MSR_IA32_TME_ACTIVATE) {
+        *value = 0; /* not activated */
+        return true;
+    }
     /* From 0x491 on nothing that is mandatory depends on the value. */
     if (msr < MSR_IA32_VMX_VMFUNC) {
         lacks_record("MSR %x", msr);
@@ -212,6 +217,29 @@ static const char *common_lacks(const struct vector *v)
     return cpu_lacks(xd_disabled(v) ? cpuid_with_nx : hw_cpuid);
 }
 
+/* Of a CPU that runs: the width of addresses, less what memory encryption takes of it. */
+static const char *width_lacks(const struct vector *v, unsigned *bits)
+{
+    *bits = 0;
+    return v->cpuids ? phys_width(bits) : NULL;
+}
+
+/* As guest/phys.c:take_width. */
+static const char *ram_lacks(const struct vector *v)
+{
+    unsigned bits;
+    const char *missing = width_lacks(v, &bits);
+
+    for (unsigned i = 0; !missing && bits && i < v->mems; i++) {
+        const struct boot_mem *m = &v->mem[i];
+        if (m->type == BOOT_MEM_USABLE && m->start + m->size > BIT(bits)) {
+            missing = "address bits: RAM lies above what CPUID 8000_0008 and memory encryption "
+                      "(IA32_TME_ACTIVATE, SYSCFG) leave of them";
+        }
+    }
+    return missing;
+}
+
 /* As init/main.c chooses: SVM first. What is said to be missing is of the vendor's feature that
  * CPUID shows. */
 static enum judgement judge_cpu(const struct vector *v, char *out, size_t size)
@@ -241,10 +269,13 @@ static enum judgement judge_cpu(const struct vector *v, char *out, size_t size)
 enum judgement vector_judge(const struct vector *v, char *out, size_t size)
 {
     enum judgement j = judge_cpu(v, out, size);
-    const char *missing = vector_map_lacks(v);
+    const char *missing = j == RUNS ? ram_lacks(v) : NULL;
 
     if (j == LACKS) {
         return j;
+    }
+    if (!missing) {
+        missing = vector_map_lacks(v);
     }
     if (!missing && v->efi) {
         missing = "a start by BIOS (this machine was started by UEFI, which isn't supported; start it "
@@ -264,7 +295,18 @@ enum judgement vector_judge_other(const struct vector *boot, const struct vector
     struct vmx_controls os, sandbox;
     struct vmx_caps first, caps;
     enum judgement j = judge_cpu(v, out, size);
+    unsigned bits, boot_bits;
 
+    if (j == RUNS) {
+        const char *missing = width_lacks(v, &bits);
+        read_from(boot);
+        if (!missing && !width_lacks(boot, &boot_bits) && bits != boot_bits) {
+            missing = "the boot CPU's width of addresses, or its memory encryption";
+        }
+        if (missing) {
+            return say_lacks(missing, out, size);
+        }
+    }
     read_from(boot);
     if (j != RUNS || !svm_missing()) {
         return j;

@@ -131,6 +131,10 @@ struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 #define CPUID_8_8_EBX_INVLPGB (1u << 3)
 #define CPUID_8_8_EBX_INVLPGB_NESTED (1u << 21)
 
+/* leaf 0x8000001F (APM vol. 3, E.4.17) */
+#define CPUID_8_1F_EAX_SME    (1u << 0)
+#define CPUID_8_1F_EAX_SEV    (1u << 1)
+
 /* leaf 0x80000022 */
 #define CPUID_8_22_EAX_LBR_V2 (1u << 1)
 #define CPUID_8_22_EAX_LBR_FREEZE (1u << 2)

@@ -10,6 +10,7 @@
 #define MSR_IA32_TSC                 0x00000010u
 #define MSR_IA32_PLATFORM_ID         0x00000017u
 #define MSR_IA32_APIC_BASE           0x0000001bu
+#define MSR_IA32_MKTME_KEYID_PARTITIONING 0x00000087u
 #define MSR_IA32_FEATURE_CONTROL     0x0000003au
 #define MSR_IA32_TSC_ADJUST          0x0000003bu
 #define MSR_IA32_SPEC_CTRL           0x00000048u
@@ -125,6 +126,12 @@
 #define MISC_ENABLE_LIMIT_CPUID    (1ULL << 22)
 #define MISC_ENABLE_XD_DISABLE     (1ULL << 34)
 
+/* IA32_TME_ACTIVATE (SDM vol. 4, table 2-2): encryption is on; bits 35:32 are the number of address
+ * bits that are KeyIDs, 39:36 how many of these are TDX's */
+#define TME_ACTIVATE_ENABLE      (1ULL << 1)
+#define TME_ACTIVATE_KEYID_SHIFT 32
+#define TME_ACTIVATE_KEYID_MASK  0xfu
+
 /* IA32_APIC_BASE (SDM vol. 3, 11.4.4, 11.12.1) */
 #define APIC_BASE_BSP     (1ULL << 8)
 #define APIC_BASE_EXTD    (1ULL << 10)
@@ -195,6 +202,9 @@
 #define MSR_AMD_DC_CFG               0xc0011022u
 #define MSR_AMD_BU_CFG               0xc0011023u
 #define MSR_AMD_DE_CFG               0xc0011029u
+
+/* SYSCFG (APM vol. 2, 7.10.1, 15.34.3) */
+#define SYSCFG_MEM_ENCRYPTION (1ULL << 23)
 
 /* VM_CR (APM vol. 2, 15.30.1) */
 #define VM_CR_R_INIT      (1ULL << 1)

@@ -122,6 +122,45 @@ static void check_tables(void)
     write_cr3(read_cr3());
 }
 
+/* Read, write and run at the range's address with one bit more. A bit above the width that CPUID
+ * shows is reserved; one below it is another address, of which nothing is known here. */
+static void check_bit(unsigned bit, unsigned width)
+{
+    static uint64_t pd[512] __attribute__((aligned(4096)));
+    const uint64_t va = 0x100000000;
+    struct exec x = exec_for(0, 64);
+    uint64_t value = 0;
+
+    pd[0] = start | 1ULL << bit | 0x83; /* 2 MiB */
+    page_pdpt[4] = (uintptr_t)pd | 3;
+    write_cr3(read_cr3());
+    unsigned vector = try_read64(va, &value);
+    CHECK(bit < width ? vector == VECTOR_DONE || vector == EXC_GP : vector == EXC_PF || vector == EXC_GP,
+          "a read with address bit %u of %u gave vector %u", bit, width, vector);
+    vector = try_write64(va, 0x5a5a5a5a5a5a5a5aULL);
+    CHECK(bit < width || vector == EXC_PF || vector == EXC_GP,
+          "a write with address bit %u of %u gave vector %u", bit, width, vector);
+    if (bit >= width) {
+        x.rip = va;
+        vector = exec_at(&x);
+        CHECK(vector == EXC_PF || vector == EXC_GP, "a fetch with address bit %u of %u gave vector %u",
+              bit, width, vector);
+    }
+    page_pdpt[4] = 0;
+    write_cr3(read_cr3());
+}
+
+static void check_address_bits(void)
+{
+    unsigned width = cpuid(0x80000008, 0).eax & 0xff;
+
+    CHECK(width >= 32 && width <= 48, "CPUID shows %u address bits", width);
+    for (unsigned bit = 32; bit < 52; bit++) {
+        check_bit(bit, width);
+    }
+    say("address bits %u to 51 are reserved", width);
+}
+
 void guest_main(void)
 {
     if (!hypervisor) {
@@ -135,6 +174,7 @@ void guest_main(void)
     check_other_writes();
     check_execution();
     check_tables();
+    check_address_bits();
     check_reads();
     pass("%llu KiB at 0x%llx read as zeros, each page refuses writes", (unsigned long long)size >> 10,
          (unsigned long long)start);

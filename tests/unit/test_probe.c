@@ -253,6 +253,31 @@ static void judges_what_is_used_unasked(void **state)
     assert_non_null(strstr(said, "NX"));
 }
 
+/* Memory encryption takes address bits. */
+static void judges_the_width_of_addresses(void **state)
+{
+    static const char spr[] = "vmx/inst-00806f8-sapphirerapids-05.txt";
+    static const char genoa[] = "svm/inst-0a10f11-k19-genoa-01.txt";
+    static const char high[] = "e820 0 3fffffff 1\ne820 400000000000 40000fffffff 1\n"; /* bit 46 */
+
+    (void)state;
+    assert_int_equal(judge_with(spr, high), RUNS);
+    vector_add_msr(&machine, 0x982, false, 0x0001000600000003);
+    assert_int_equal(vector_judge(&machine, said, sizeof(said)), LACKS);
+    assert_non_null(strstr(said, "memory encryption"));
+    memcpy(&second, &machine, sizeof(second));
+    second.msrs--; /* a CPU on which it is off */
+    assert_int_equal(vector_judge_other(&machine, &second, said, sizeof(said)), LACKS);
+    assert_non_null(strstr(said, "memory encryption"));
+    assert_int_equal(vector_judge_other(&machine, &machine, said, sizeof(said)), RUNS);
+    assert_int_equal(judge_with(genoa, high), RUNS);
+    vector_add_msr(&machine, 0xc0010010, false, 0xf40000);
+    assert_int_equal(vector_judge(&machine, said, sizeof(said)), LACKS);
+    assert_int_equal(judge_with(genoa, "e820 0 3fffffff 1\ne820 100000000 3fffffffffff 1\n"), RUNS);
+    vector_add_msr(&machine, 0xc0010010, false, 0xf40000);
+    assert_int_equal(vector_judge(&machine, said, sizeof(said)), RUNS);
+}
+
 /* Firmware's switch, and what a hypervisor hides. */
 static void names_what_to_change(void **state)
 {
@@ -277,6 +302,7 @@ int main(void)
         cmocka_unit_test(lines_of_no_record),
         cmocka_unit_test(judges_the_memory_map),
         cmocka_unit_test(judges_what_is_used_unasked),
+        cmocka_unit_test(judges_the_width_of_addresses),
         cmocka_unit_test(names_what_to_change),
     };
 

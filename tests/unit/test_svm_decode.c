@@ -222,11 +222,15 @@ static void fields(void **state)
         assert_int_equal(e.kind, EXIT_NESTED_FAULT);
         assert_int_equal(e.fault.addr.a, 0xfee00300);
         assert_int_equal(e.fault.access, i & 3 ? (i & 1 ? ACCESS_WRITE : 0) | (i & 2 ? ACCESS_EXEC : 0) : ACCESS_READ);
+        assert_int_equal(e.fault.has_linear, i >> 1 & 1); /* that of a fetch is RIP */
+        assert_false(e.fault.reserved);
+        assert_true(exit_with(SVM_EXIT_NPF, i | PF_RSVD | BIT(32), 0xfee00300).fault.reserved);
     }
     assert_true(v.regs.rflags & RFLAGS_RF); /* the access is tried again, its code breakpoint isn't */
     v.regs.rflags = RFLAGS_ONE;
     at_exit.exit_int_info = SVM_EVENT_VALID | EVENT_INTR << 8 | 0x30;
     (void)exit_with(SVM_EXIT_NPF, 0, 0xfee00300);
+    assert_false(exit_with(SVM_EXIT_NPF, PF_FETCH, 0xfee00300).fault.has_linear);
     assert_false(v.regs.rflags & RFLAGS_RF); /* that of the frame */
     at_exit.exit_int_info = 0;
     for (unsigned cr = 0; cr < 16; cr++) {

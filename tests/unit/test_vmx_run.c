@@ -374,19 +374,14 @@ static void real_init(void **state)
     assert_int_equal(run(VMX_EXIT_INIT, 0x10000, 0x10000, 100).kind, EXIT_INIT);
 }
 
-/* Our own tables are wrong then: no fault for the guest, but a panic with the address. */
+/* An address that the CPU can't take: a fault for the guest, no panic. */
 static void ept_misconfiguration(void **state)
 {
     (void)state;
     start();
     value[VMCS_GUEST_PHYSICAL] = 0x123456000;
-    panic_text[0] = '\0';
-    if (setjmp(panicked) == 0) {
-        run(VMX_EXIT_EPT_MISCONFIG, 0x1000, 0x1000, 100);
-        fail_msg("no panic");
-    }
-    assert_non_null(strstr(panic_text, "EPT"));
-    assert_non_null(strstr(panic_text, "123456000"));
+    struct exit e = run(VMX_EXIT_EPT_MISCONFIG, 0x1000, 0x1000, 100);
+    assert_true(e.kind == EXIT_NESTED_FAULT && e.fault.reserved && e.fault.addr.a == 0x123456000);
 }
 
 int main(void)

@@ -31,11 +31,40 @@ static void apic_write_exit(struct vcpu *v, gpa_t addr)
     ipi_guest_xapic(v, (unsigned)(addr.a & PAGE_MASK), (uint32_t)value);
 }
 
+/*
+ * An address above the width that CPUID shows. Where our width is the CPU's it finds such bits itself
+ * and gives #PF with RSVD; so do we if we know the linear address, which AMD's CPUs tell of fetches
+ * only. Otherwise, and for tables that CR3 or an entry places there, it is #GP(0). The instruction is
+ * not done again, so nothing loops.
+ */
+static void no_such_address(struct vcpu *v, const struct exit *e)
+{
+    struct gm_fault f = { .addr = gva(e->fault.linear), .canonical = true };
+    struct guest_paging p;
+    struct walk w;
+
+    if (e->fault.has_linear) {
+        virt->get_paging(v, &p);
+        if (guest_walk(&guest_phys_ops, &p, f.addr, e->fault.access | ACCESS_PEEK, &w) == WALK_FAULT
+            && w.canonical) {
+            f.error = w.error;
+            hyp_inject_fault(v, &f);
+            return;
+        }
+    }
+    hyp_inject_gp(v);
+}
+
 void exit_nested_fault(struct vcpu *v, const struct exit *e)
 {
     gpa_t g = e->fault.addr;
 
-    if (align_down(g.a, PAGE_SIZE) == APIC_PAGE && (e->fault.access & ACCESS_WRITE)) {
+    if (e->fault.reserved) {
+        log_line("the CPU doesn't take our entry for 0x%llx", (unsigned long long)g.a);
+    }
+    if (e->fault.reserved || guest_phys_beyond(g)) {
+        no_such_address(v, e);
+    } else if (align_down(g.a, PAGE_SIZE) == APIC_PAGE && (e->fault.access & ACCESS_WRITE)) {
         apic_write_exit(v, g);
     } else if ((e->fault.access & ACCESS_EXEC) && guest_phys_make_executable(g)) {
         return; /* its large page is small ones now */

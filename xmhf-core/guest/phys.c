@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's physical memory: what is ordinary RAM, and its nested tables. */
 #include <stdatomic.h>
+#include <cpu/width.h>
 #include <debug/crash.h>
 #include <debug/log.h>
 #include <guest/ipi.h>
@@ -10,6 +11,7 @@
 #include <mm/host_map.h>
 #include <mm/mtrr.h>
 #include <mm/pool.h>
+#include <policy/cpuid_policy.h>
 #include <smp/spinlock.h>
 #include <util/e820.h>
 #include <util/string.h>
@@ -83,6 +85,7 @@ static int build_map(const struct boot_info *bi)
         }
     }
     guest_map_count = (unsigned)n;
+    ram_count = 0;
     /* The largest ranges first: most look-ups end at once. */
     for (unsigned i = guest_map_count; i-- > 0;) {
         uint64_t start = align_up(guest_map[i].start, PAGE_SIZE);
@@ -189,14 +192,37 @@ static void reserve_tables(void)
     }
 }
 
+/* An address bit above the width would be a second name for memory, the protected range's too: no
+ * leaf has one, the walk refuses it, CPUID doesn't show it. */
+static bool take_width(const struct boot_info *bi)
+{
+    unsigned bits = 0;
+    const char *missing = phys_width(&bits);
+    uint64_t top = e820_usable_end(bi->mem, bi->mem_count);
+
+    if (missing) {
+        log_error("cannot start: missing %s", missing);
+        return false;
+    }
+    maxphys_limit = 1ULL << bits;
+    if (top > maxphys_limit) {
+        log_error("cannot start: RAM up to 0x%llx, but addresses have %u bits, and memory encryption's",
+                  (unsigned long long)top, bits);
+        return false;
+    }
+    guest_phys_ops.maxphyaddr = (uint8_t)bits;
+    cpuid_policy_width(bits);
+    return true;
+}
+
 int guest_phys_init(const struct boot_info *bi)
 {
-    struct cpuid_regs sizes = hw_cpuid(CPUID_ADDRESS_SIZES, 0);
     void *zero = pool_boot_pages(1);
 
-    guest_phys_ops.maxphyaddr = (uint8_t)sizes.eax;
+    if (!take_width(bi)) {
+        return -1;
+    }
     guest_phys_ops.page1g = hw_cpuid(CPUID_EXT_AMD, 0).edx & CPUID_8_1_EDX_PAGE1G;
-    maxphys_limit = 1ULL << ((sizes.eax & 0xff) < 48 ? sizes.eax & 0xff : 48);
     choose_leaves();
     protected_base = bi->protected_base;
     protected_size = bi->protected_size;
@@ -213,6 +239,11 @@ int guest_phys_init(const struct boot_info *bi)
     return 0;
 }
 
+bool guest_phys_beyond(gpa_t g)
+{
+    return g.a >= maxphys_limit;
+}
+
 bool guest_phys_protected(gpa_t g)
 {
     return g.a >= protected_base && g.a - protected_base < protected_size;
@@ -224,7 +255,7 @@ bool guest_phys_map_device(gpa_t g)
     uint64_t at = align_down(g.a, PAGE_SIZE_1G);
     bool ok = false;
 
-    if (at >= maxphys_limit) {
+    if (guest_phys_beyond(g)) {
         return false;
     }
     spin_lock(&map_lock);

@@ -29,6 +29,9 @@ bool guest_phys_make_executable(gpa_t g);
 /* Pages that the tables have taken out of the pool since boot, for the two above. Never given back. */
 unsigned guest_phys_tables(void);
 
+/* True if `g` is wider than the guest's addresses (cpu/width.h): nothing is mapped there, ever. */
+bool guest_phys_beyond(gpa_t g);
+
 /* True if `g` lies in the protected range. */
 bool guest_phys_protected(gpa_t g);
 

@@ -4,6 +4,7 @@
 #include <cpu/cpu.h>
 #include <cpu/needs.h>
 #include <cpu/vcpus.h>
+#include <cpu/width.h>
 #include <debug/crash.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
@@ -109,7 +110,14 @@ static void read_acpi(void)
 static int cpu_bring_up(struct vcpu *v)
 {
     const char *missing = virt->probe();
+    unsigned bits;
 
+    if (!missing) {
+        missing = phys_width(&bits);
+    }
+    if (!missing && bits != guest_phys_ops.maxphyaddr) {
+        missing = "the boot CPU's width of addresses, or its memory encryption";
+    }
     if (missing) {
         log_error("cannot start: CPU with APIC id %u: missing %s", v->apic_id, missing);
         return -1;

@@ -45,6 +45,7 @@ static const struct hide basic[][2] = {
         .ebx = CPUID_7_0_EBX_SGX        /* enclaves can't be seen into; EPC isn't in the map */
             | CPUID_7_0_EBX_PT,         /* trace output goes to physical addresses */
         .ecx = CPUID_7_0_ECX_CET_SS     /* shadow stacks: state not switched yet */
+            | CPUID_7_0_ECX_TME         /* keys in addresses: cpuid_policy_width */
             | CPUID_7_0_ECX_LA57        /* 5-level paging: not tried yet */
             | CPUID_7_0_ECX_ENQCMD      /* needs IA32_XSS.PASID and PASID translation */
             | CPUID_7_0_ECX_SGX_LC      /* SGX */
@@ -100,7 +101,7 @@ static const struct hide extended[][2] = {
     EXTENDED(CPUID_SVM) = HIDE_LEAF,
     EXTENDED(CPUID_IBS) = HIDE_LEAF,
     EXTENDED(CPUID_LWP) = HIDE_LEAF,
-    EXTENDED(CPUID_SEV) = HIDE_LEAF,    /* SME and SEV: SYSCFG can't be written */
+    EXTENDED(CPUID_SEV) = HIDE_LEAF,    /* SME and SEV: cpuid_policy_width; SYSCFG can't be written */
     EXTENDED(CPUID_PERFMON_AMD) = {{ ANY_SUB, {
         /* would show a PAL's branches; its MSRs are denied */
         .eax = CPUID_8_22_EAX_LBR_V2 | CPUID_8_22_EAX_LBR_FREEZE,
@@ -119,6 +120,13 @@ void cpuid_policy_hide(uint32_t leaf, uint32_t sub, enum cpuid_reg reg, uint32_t
         hidden_here[hidden_here_count].reg = reg;
         hidden_here[hidden_here_count++].mask = mask;
     }
+}
+
+static unsigned phys_bits; /* 0: as the CPU says */
+
+void cpuid_policy_width(unsigned bits)
+{
+    phys_bits = bits;
 }
 
 /* XCR0 components that the guest doesn't get. */
@@ -304,6 +312,11 @@ struct cpuid_regs cpuid_guest_view(cpuid_reader read, uint32_t leaf, uint32_t su
         if (sub == 0) {
             set_bit(&r.ecx, CPUID_7_0_ECX_OSPKE,
                     (r.ecx & CPUID_7_0_ECX_PKU) && (g->cr4 & CR4_PKE));
+        }
+        break;
+    case CPUID_ADDRESS_SIZES:
+        if (phys_bits != 0) {
+            r.eax = (r.eax & ~0xffu) | phys_bits;
         }
         break;
     case CPUID_XSTATE:

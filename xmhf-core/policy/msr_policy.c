@@ -27,6 +27,7 @@ const struct msr_rule msr_rules[] = {
     { 0x48, 0x49, PASS, PASS, "IA32_SPEC_CTRL, IA32_PRED_CMD: written at each context switch" },
     { 0x79, 0x79, DENY, IGNORE, "IA32_BIOS_UPDT_TRIG: microcode is loaded before us; takes "
       "a linear address" },
+    { 0x87, 0x87, DENY, DENY, "IA32_MKTME_KEYID_PARTITIONING: as IA32_TME_*" },
     { 0x8b, 0x8b, HARDWARE, HARDWARE, "IA32_BIOS_SIGN_ID: Linux writes 0, then CPUID 1 loads it" },
     { 0x8c, 0x8f, DENY, DENY, "IA32_SGXLEPUBKEYHASH: SGX is hidden" },
     { 0x9b, 0x9b, DENY, DENY, "IA32_SMM_MONITOR_CTL: MSEG address; dual-monitor SMM" },
@@ -95,8 +96,8 @@ const struct msr_rule msr_rules[] = {
       "in xAPIC mode" },
     { 0x830, 0x830, HARDWARE, SPECIAL, "x2APIC ICR: INIT and SIPI go through us" },
     { 0x831, 0x8ff, PASS, PASS, "x2APIC registers, SELF_IPI included: fixed interrupts only" },
-    { 0x981, 0x981, HARDWARE, DENY, "IA32_TME_CAPABILITY" },
-    { 0x982, 0x982, HARDWARE, DENY, "IA32_TME_ACTIVATE: Linux reads the key bits from it" },
+    { 0x981, 0x984, DENY, DENY, "IA32_TME_*: TME is hidden, the width that CPUID shows is without the "
+      "keys' bits, from which Linux would take them again" },
     { 0x985, 0x98a, DENY, DENY, "IA32_UINTR_*: UINTR is hidden" },
     { 0xc8d, 0xc8f, HARDWARE, HARDWARE, "IA32_QM_EVTSEL, QM_CTR, PQR_ASSOC: Linux' resctrl" },
     { 0xc90, 0xd8f, HARDWARE, HARDWARE, "cache and bandwidth allocation masks: resctrl" },
@@ -118,7 +119,7 @@ const struct msr_rule msr_rules[] = {
     { 0xc0000300, 0xc0000303, HARDWARE, HARDWARE, "PerfCntrGlobal*: performance counters" },
     { 0xc0002000, 0xc00023ff, HARDWARE, HARDWARE, "SMCA banks: as IA32_MCi_*" },
     { 0xc0010000, 0xc0010007, HARDWARE, HARDWARE, "PERF_CTL, PERF_CTR: performance counters" },
-    { 0xc0010010, 0xc0010010, HARDWARE, DENY, "SYSCFG: SME, MTRR and TOM2 enables" },
+    { 0xc0010010, 0xc0010010, HARDWARE, DENY, "SYSCFG: MTRR and TOM2 enables; SME, which changes what an address names" },
     { 0xc0010015, 0xc0010015, HARDWARE, HARDWARE, "HWCR: Linux sets IRPERF_EN, boost" },
     { 0xc0010016, 0xc0010019, HARDWARE, DENY, "IORR: physical addresses" },
     { 0xc001001a, 0xc001001a, HARDWARE, DENY, "TOP_MEM: a physical address" },

@@ -22,7 +22,14 @@ struct exit {
             bool in, string, rep;
             uint64_t next_rip;                             /* 0 = unknown */
         } io;
-        struct { gpa_t addr; unsigned access; } fault;     /* NESTED_FAULT: ACCESS_* */
+        struct {
+            gpa_t addr;
+            unsigned access;                               /* ACCESS_* */
+            bool reserved;                                 /* our entry for it has bits that the CPU
+                                                              doesn't know, whoever set them */
+            bool has_linear;
+            uint64_t linear;                               /* of the access, if has_linear */
+        } fault;                                           /* NESTED_FAULT */
         struct {
             uint8_t vector;
             bool has_error;

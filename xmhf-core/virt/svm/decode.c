@@ -33,6 +33,11 @@ static void decode_npf(struct vcpu *v, const struct vmcb *c, struct exit *e)
     if (!e->fault.access) {
         e->fault.access = ACCESS_READ;
     }
+    e->fault.reserved = i & PF_RSVD;
+    /* The linear address of data isn't told. */
+    e->fault.has_linear = (i & PF_FETCH) && !(c->exit_int_info & SVM_EVENT_VALID);
+    e->fault.linear = c->efer & EFER_LMA && (c->cs.attrib & SEG_ATTR_L) ? c->rip
+        : (uint32_t)(c->cs.base + c->rip);
 }
 
 static void decode_exception(struct vcpu *v, const struct vmcb *c, struct exit *e)

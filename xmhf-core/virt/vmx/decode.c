@@ -28,9 +28,23 @@ static void decode_ept(struct vcpu *v, struct exit *e)
     if (!e->fault.access) {
         e->fault.access = ACCESS_READ;
     }
+    e->fault.reserved = false;
+    e->fault.has_linear = q & EPT_QUAL_LINEAR;
+    e->fault.linear = e->fault.has_linear ? vmcs_read(VMCS_GUEST_LINEAR) : 0;
     if ((q & EPT_QUAL_NMI_UNBLOCK) && !vmx(v)->in_sandbox && !vmx_event_queued(v)) {
         vmx_block_nmis_again();
     }
+}
+
+/* An entry of ours that the CPU can't take, as one with an address bit that is a key of TDX (SDM
+ * vol. 3, 29.3.3.1): it tells the address and nothing else. The access has not been done. */
+static void decode_misconfiguration(struct exit *e)
+{
+    e->kind = EXIT_NESTED_FAULT;
+    e->fault.addr = gpa(vmcs_read(VMCS_GUEST_PHYSICAL));
+    e->fault.access = ACCESS_READ;
+    e->fault.reserved = true;
+    e->fault.has_linear = false;
 }
 
 /* NMIs stay blocked in the core after an NMI exit until an IRET (28.5.5). */
@@ -153,8 +167,7 @@ static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
     case VMX_EXIT_EXCEPTION_NMI: decode_exception(v, e); return;
     case VMX_EXIT_CR_ACCESS: decode_cr(v, e); break;
     case VMX_EXIT_EPT_VIOLATION: decode_ept(v, e); return;
-    case VMX_EXIT_EPT_MISCONFIG: /* the tables are ours, and no guest can write them */
-        panic("EPT misconfiguration at 0x%llx", (unsigned long long)vmcs_read(VMCS_GUEST_PHYSICAL));
+    case VMX_EXIT_EPT_MISCONFIG: decode_misconfiguration(e); return;
     case VMX_EXIT_SIPI: decode_sipi(v, e); return;
     case VMX_EXIT_NMI_WINDOW:
     case VMX_EXIT_INTR_WINDOW:

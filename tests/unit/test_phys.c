@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* One byte of memory has one address: guest/phys.c, exit/nested_fault.c and cpu/width.c on recorded
+ * CPUs whose memory encryption is switched on. */
+#include "unit.h"
+
+#include <cpu/width.h>
+#include <exit/dispatch.h>
+#include <fake/machine.h>
+#include <fake/phys.h>
+#include <hw/insn.h>
+#include <hypapp/hypapp.h>
+#include <x86/cpu.h>
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+
+#define RAM_SIZE 0x10000u
+#define BASE     MIB(64) /* of the protected range */
+
+static struct boot_info info;
+static struct vcpu v;
+static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
+static unsigned gps, pfs;
+static struct gm_fault told;
+
+/* --- what exit/nested_fault.c calls ------------------------------------------------------- */
+
+unsigned exit_fetch(struct vcpu *w, uint8_t *buf, struct guest_paging *p)
+{
+    (void)w;
+    (void)buf;
+    (void)p;
+    fail_msg("no store to the APIC page is expected");
+    return 0;
+}
+
+void exit_skip(struct vcpu *w, unsigned len)
+{
+    (void)w;
+    (void)len;
+}
+
+void ipi_guest_xapic(struct vcpu *w, unsigned reg, uint32_t value)
+{
+    (void)w;
+    (void)reg;
+    (void)value;
+}
+
+void hyp_inject_gp(struct vcpu *w)
+{
+    (void)w;
+    gps++;
+}
+
+void hyp_inject_fault(struct vcpu *w, const struct gm_fault *f)
+{
+    (void)w;
+    told = *f;
+    pfs++;
+}
+
+/* --- machines ------------------------------------------------------------------------------ */
+
+static void load(const char *name)
+{
+    char part[300], path[4096];
+
+    machine_reset(0);
+    snprintf(part, sizeof(part), "tests/vectors/%s", name);
+    machine_load(unit_source(path, sizeof(path), part));
+}
+
+/* The core's start on it, with RAM to `top`. */
+static int start(const char *name, uint64_t top)
+{
+    fake_1g = true;
+    fake_phys_reset(strncmp(name, "vmx", 3) == 0, BASE, MIB(8) / PAGE_SIZE);
+    info = (struct boot_info){ .protected_base = BASE, .protected_size = MIB(16), .mem_count = 1,
+                               .mem = { { .start = 0, .size = top, .type = BOOT_MEM_USABLE } } };
+    return guest_phys_init(&info);
+}
+
+#define GENOA  "svm/inst-0a10f11-k19-genoa-01.txt"
+#define MILAN  "svm/inst-0a00f11-k19-milan-02.txt"
+#define SPR    "vmx/inst-00806f8-sapphirerapids-05.txt"
+#define ALDER  "vmx/inst-0090672-alderlake-01-lc-bc.txt"
+
+static const struct {
+    const char *name;
+    uint32_t msr;      /* 0: encryption is off, or there is none */
+    uint64_t value;
+    unsigned width;
+} machines[] = {
+    { ALDER, MSR_IA32_TME_ACTIVATE, 0, 46 },                   /* not activated */
+    { ALDER, MSR_IA32_TME_ACTIVATE, 0x0001000000000003, 46 },  /* one key */
+    { ALDER, MSR_IA32_TME_ACTIVATE, 0x0001000400000003, 42 },
+    { ALDER, MSR_IA32_TME_ACTIVATE, 0x000100040000000b, 42 },
+    { ALDER, MSR_IA32_TME_ACTIVATE, 0x0001000400000001, 46 },  /* locked, but off */
+    { SPR, MSR_IA32_TME_ACTIVATE, 0x0001000600000003, 46 },
+    { SPR, MSR_IA32_TME_ACTIVATE, 0x0001005600000003, 46 },    /* 5 of 6 bits are TDX's */
+    { SPR, MSR_IA32_TME_ACTIVATE, 0, 48 },                     /* 52, but our tables have 48 */
+    { "vmx/inst-00406e3-skylake.txt", 0, 0, 39 },
+    { GENOA, MSR_AMD_SYSCFG, 0, 48 },
+    { GENOA, MSR_AMD_SYSCFG, BIT(23), 46 },                    /* C-bit 51, 6 bits less */
+    { MILAN, MSR_AMD_SYSCFG, BIT(23) | 0x740000, 43 },         /* C-bit 51 above the width, 5 less */
+    { MILAN, MSR_AMD_SYSCFG, 0x740000, 48 },
+    { "svm/inst-0860f01-k17-renoir.txt", MSR_AMD_SYSCFG, BIT(23), 44 }, /* C-bit 47, 4 less */
+    { "svm/inst-0a70f41-k19-phoenix-03.txt", MSR_AMD_SYSCFG, BIT(23), 46 },
+    { "svm/bochs-phenomx3-8650-toliman.txt", MSR_AMD_SYSCFG, BIT(23), 48 }, /* no leaf 8000_001F */
+};
+
+static void on(size_t i)
+{
+    load(machines[i].name);
+    if (machines[i].msr) {
+        machine_set_msr(machines[i].msr, machines[i].value);
+    }
+}
+
+static void widths(void **state)
+{
+    unsigned bits;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
+        on(i);
+        bits = 0;
+        const char *missing = phys_width(&bits);
+        if (missing || bits != machines[i].width) {
+            fail_msg("%s, MSR %x %llx: %u bits, not %u; %s", machines[i].name, machines[i].msr,
+                     (unsigned long long)machines[i].value, bits, machines[i].width,
+                     missing ? missing : "");
+        }
+    }
+    load(ALDER); /* TME, and no MSR that tells of it */
+    assert_non_null(strstr(phys_width(&bits), "IA32_TME_ACTIVATE"));
+    load("svm/inst-0a50f00-k19-cezanne.txt"); /* SME without a place for the C-bit */
+    machine_set_msr(MSR_AMD_SYSCFG, BIT(23));
+    assert_non_null(strstr(phys_width(&bits), "C-bit"));
+    load(ALDER); /* more keys than there are bits */
+    machine_set_msr(MSR_IA32_TME_ACTIVATE, 0xf00000003);
+    assert_non_null(strstr(phys_width(&bits), "makes sense"));
+}
+
+static void fault(uint64_t at, unsigned access, bool reserved, const uint64_t *linear)
+{
+    struct exit e = { .kind = EXIT_NESTED_FAULT };
+
+    e.fault.addr = gpa(at);
+    e.fault.access = access;
+    e.fault.reserved = reserved;
+    e.fault.has_linear = linear != NULL;
+    e.fault.linear = linear ? *linear : 0;
+    gps = pfs = 0;
+    exit_nested_fault(&v, &e);
+}
+
+/* Every name that one or more bits above the width make of the range, the APIC page and others. */
+static void has_one_name(unsigned width)
+{
+    static const uint64_t places[] = { BASE, BASE + MIB(16) - 8, 0, MIB(1), 0xfee00300, GIB(20) };
+    struct nested_leaf leaf;
+
+    for (unsigned bit = width; bit < 52; bit++) {
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+            uint64_t g = places[i] | BIT(bit) | (bit & 1 ? BIT(51) : 0);
+
+            assert_true(guest_phys_beyond(gpa(g)));
+            fault(g, ACCESS_READ | ACCESS_WRITE, false, NULL);
+            assert_true(gps == 1 && pfs == 0);
+            fault(g, ACCESS_EXEC, false, NULL);
+            assert_true(gps == 1 && pfs == 0);
+            if (g < BIT(48) && nested_lookup(&guest_nested, gpa(g), &leaf)) {
+                fail_msg("width %u: 0x%llx is mapped", width, (unsigned long long)g);
+            }
+        }
+    }
+    for (unsigned bit = 32; bit < width; bit++) { /* device memory */
+        fault(BIT(bit), ACCESS_READ, false, NULL);
+        assert_true(gps == 0 && nested_lookup(&guest_nested, gpa(BIT(bit)), &leaf));
+        assert_int_equal(leaf.h.a, BIT(bit));
+    }
+}
+
+static void no_second_name(void **state)
+{
+    const struct cpuid_guest guest = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
+        unsigned width = machines[i].width;
+
+        on(i);
+        assert_int_equal(start(machines[i].name, GIB(16)), 0);
+        has_one_name(width);
+        assert_int_equal(guest_phys_ops.maxphyaddr, width);
+        assert_int_equal(cpuid_guest_view(hw_cpuid, CPUID_ADDRESS_SIZES, 0, &guest).eax & 0xff, width);
+        assert_false(cpuid_guest_view(hw_cpuid, CPUID_EXT_FEATURES, 0, &guest).ecx & CPUID_7_0_ECX_TME);
+        if (machines[i].msr == MSR_AMD_SYSCFG) {
+            assert_int_equal(cpuid_guest_view(hw_cpuid, CPUID_SEV, 0, &guest).eax, 0);
+        }
+        /* RAM that would need those bits: the map and the CPU don't fit. */
+        assert_int_equal(start(machines[i].name, BIT(width)), 0);
+        assert_int_equal(start(machines[i].name, BIT(width) + PAGE_SIZE), -1);
+        assert_non_null(strstr(fake_log, "RAM up to"));
+    }
+    printf("%zu machines: no address bit above the width is mapped or shown\n", ARRAY_SIZE(machines));
+}
+
+/* --- what the guest gets -------------------------------------------------------------------- */
+
+static void *small_ram(gpa_t g, size_t len)
+{
+    return g.a < RAM_SIZE && len <= RAM_SIZE - g.a ? ram + g.a : NULL;
+}
+
+static void set(uint64_t table, unsigned index, uint64_t entry)
+{
+    memcpy(ram + table + 8 * index, &entry, 8);
+}
+
+/* Linear 0x1000 n has an entry of its own in one table. */
+static void page_tables(void)
+{
+    memset(ram, 0, sizeof(ram));
+    set(0x1000, 0, 0x2000 | PTE_P | PTE_RW | PTE_US | PTE_A);
+    set(0x2000, 0, 0x3000 | PTE_P | PTE_RW | PTE_US | PTE_A);
+    set(0x3000, 0, 0x4000 | PTE_P | PTE_RW | PTE_US | PTE_A);
+    fake_paging = (struct guest_paging){ .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr3 = 0x1000, .cr4 = CR4_PAE,
+                                         .efer = EFER_LMA | EFER_LME | EFER_NXE, .mode = MODE_LONG64 };
+    guest_phys_ops.map = small_ram;
+    memset(guest_phys_ops.window, 0, sizeof(guest_phys_ops.window));
+}
+
+static void faults_as_hardware(void **state)
+{
+    const uint64_t linear = 0x5008, odd = 0x0000900000000000;
+    struct guest_phys_ops was;
+
+    (void)state;
+    load(SPR);
+    machine_set_msr(MSR_IA32_TME_ACTIVATE, 0x0001000600000003);
+    assert_int_equal(start(SPR, GIB(16)), 0);
+    was = guest_phys_ops;
+    page_tables();
+    const uint64_t entry = BASE | BIT(46) | PTE_P | PTE_RW | PTE_A;
+    set(0x4000, 5, entry);
+    fault(BASE | BIT(46), ACCESS_WRITE, false, &linear);
+    assert_true(pfs == 1 && gps == 0 && told.canonical && told.addr.a == linear);
+    assert_int_equal(told.error, PF_PRESENT | PF_RSVD | PF_WRITE);
+    fake_paging.cpl = 3;
+    set(0x4000, 5, entry | PTE_US);
+    fault(BASE | BIT(46), ACCESS_EXEC, false, &linear);
+    assert_int_equal(told.error, PF_PRESENT | PF_RSVD | PF_USER | PF_FETCH);
+    uint64_t seen;
+    memcpy(&seen, ram + 0x4000 + 8 * 5, 8);
+    assert_int_equal(seen, entry | PTE_US); /* and no dirty bit */
+    set(0x4000, 5, 0x5000 | PTE_P | PTE_RW | PTE_US | PTE_A); /* another CPU has changed it meanwhile */
+    fault(BASE | BIT(46), ACCESS_READ, false, &linear);
+    assert_true(gps == 1 && pfs == 0);
+    fault(BASE | BIT(46), ACCESS_READ, false, &odd);
+    assert_true(gps == 1 && pfs == 0);
+    fake_paging.cr3 = BASE | BIT(46); /* a root that isn't there */
+    fault(BASE | BIT(46), ACCESS_READ, false, &linear);
+    assert_true(gps == 1 && pfs == 0);
+    guest_phys_ops = was;
+}
+
+/* The CPU refuses an entry of ours: whatever the address, the instruction isn't done again. */
+static void reserved_never_loops(void **state)
+{
+    (void)state;
+    for (unsigned intel = 0; intel < 2; intel++) {
+        load(intel ? SPR : GENOA);
+        machine_set_msr(intel ? MSR_IA32_TME_ACTIVATE : MSR_AMD_SYSCFG, 0);
+        assert_int_equal(start(intel ? SPR : GENOA, GIB(16)), 0);
+        fault(GIB(20), ACCESS_READ, false, NULL); /* device memory */
+        assert_true(gps == 0 && pfs == 0);
+        fault(GIB(20), ACCESS_READ, true, NULL);
+        assert_true(gps == 1 && strstr(fake_log, "500000000"));
+        fault(GIB(20), ACCESS_EXEC, true, NULL);
+        assert_int_equal(gps, 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(widths),
+        cmocka_unit_test(no_second_name),
+        cmocka_unit_test(faults_as_hardware),
+        cmocka_unit_test(reserved_never_loops),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
