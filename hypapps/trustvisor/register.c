@@ -15,6 +15,7 @@
  * pieces: a page takes more than an exit may. */
 #define BUDGET         170000 /* a piece and what surrounds it take up to a tenth more */
 #define COST_COMPARE   16     /* of two sections: its own, and its own with other PALs' */
+#define COST_BESIDE    10     /* of another PAL's being there: its link, and five times for a reference */
 #define COST_GATE      8      /* of finding a place for the gate, and two sections */
 #define COST_COPY      1000
 #define COST_PIECE     300    /* of a piece, less the hashing itself */
@@ -567,11 +568,14 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     hyp_random(pal->nonce, sizeof(pal->nonce));
     stubs_place(pal);
     answer = registry_add(pal, tv_owner(&c->paging), &other);
-    spent = pal->reg.compared * COST_COMPARE;
+    spent = pal->reg.compared * COST_COMPARE + pal->reg.beside * COST_BESIDE;
     if (answer == REGISTRY_ADDED) {
         return steps(v, c, pal, spent);
     }
     call_free(pal);
+    if (answer == REGISTRY_AGAIN) {
+        return HC_AGAIN;
+    }
     return other != NULL ? conflict(v, answer, other, entry, spent) : full(v, answer, spent);
 }
 

@@ -6,6 +6,10 @@
  * Readers of a hash chain take no lock. A writer makes the bucket's sequence number odd
  * while it changes the chain, so a reader that sees the same even number before and
  * after has walked a whole chain, even if slots moved elsewhere meanwhile.
+ *
+ * The lock is held for a few hundred instructions. Comparing a new PAL with the others of its process
+ * takes many times that: it is done with references to them, without the lock. Meanwhile `adding`
+ * keeps others from adding to the same chain of owners; PALs may leave it.
  */
 #include "tv.h"
 #include <smp/spinlock.h>
@@ -13,6 +17,8 @@
 #define BUCKETS       1024u
 #define OWNER_BUCKETS 256u
 #define GENERATION    (1ULL << 32)
+#define LINKS         32u   /* of a chain that are walked while the lock is held */
+#define CHAIN_MAX     64u   /* of a bucket: no chain is as long, since nobody knows the keys of the hash */
 
 struct bucket {
     _Atomic uint32_t sequence;
@@ -23,6 +29,8 @@ static struct spinlock lock = SPINLOCK_INIT;
 static struct tv_slot slots[TV_SLOTS];
 static struct bucket buckets[BUCKETS];
 static uint16_t owners[OWNER_BUCKETS];
+static atomic_flag adding[OWNER_BUCKETS];   /* a CPU adds to this chain: a try-lock */
+static uint64_t key[2];                     /* of the hash: odd, other ones at each boot */
 static uint16_t free_head;
 static _Atomic uint16_t reap_head;   /* changed under the lock */
 
@@ -31,18 +39,23 @@ static uint64_t life_make(uint64_t life, enum tv_state state, unsigned refs)
     return (life & ~(GENERATION - 1)) | (uint64_t)state << 16 | refs;
 }
 
-/* PALs lie at regular distances, in processes whose numbers are alike: without the second
+/* PALs lie at regular distances, in processes whose numbers are alike: without the last
  * multiplication chains of twenty were seen. */
 static struct bucket *bucket_of(uint64_t owner, uint64_t page)
 {
-    uint64_t h = (owner ^ page << 20) * 0x9e3779b97f4a7c15ULL;
+    uint64_t h = owner * key[0] + page * key[1];
 
     return &buckets[(h ^ h >> 32) * 0x9e3779b97f4a7c15ULL >> 54];
 }
 
+static unsigned owner_bucket(uint64_t owner)
+{
+    return (unsigned)(owner * key[0] >> 56);
+}
+
 static uint16_t *owner_head(uint64_t owner)
 {
-    return &owners[(owner * 0x9e3779b97f4a7c15ULL) >> 56];
+    return &owners[owner_bucket(owner)];
 }
 
 static uint16_t link_to(const struct tv_slot *s)
@@ -57,6 +70,8 @@ unsigned registry_index(const struct tv_slot *s)
 
 void registry_init(void)
 {
+    key[0] = 0x9e3779b97f4a7c15ULL ^ hw_rdtsc() << 1;
+    key[1] = 0xd6e8feb86659fd93ULL ^ hw_rdtsc() << 21;
     for (unsigned i = 0; i < TV_SLOTS; i++) {
         atomic_store(&slots[i].life, 0);
         atomic_store(&slots[i].next, (uint16_t)(i + 2 <= TV_SLOTS ? i + 2 : 0));
@@ -66,6 +81,7 @@ void registry_init(void)
     }
     for (unsigned i = 0; i < OWNER_BUCKETS; i++) {
         owners[i] = 0;
+        atomic_flag_clear(&adding[i]);
     }
     free_head = 1;
     reap_head = 0;
@@ -88,14 +104,15 @@ static struct tv_slot *find_locked(struct bucket *b, uint64_t owner, uint64_t pa
     uint16_t i;
 
     spin_lock(&lock);
-    for (i = atomic_load(&b->head); i != 0; i = atomic_load(&s->next)) {
+    i = atomic_load(&b->head);
+    for (unsigned n = 0; i != 0 && n < CHAIN_MAX; n++, i = atomic_load(&s->next)) {
         s = &slots[i - 1];
         if (slot_is(s, owner, page)) {
             break;
         }
     }
     spin_unlock(&lock);
-    return i == 0 ? NULL : s;
+    return i != 0 && slot_is(s, owner, page) ? s : NULL;
 }
 
 /* The chain's slot with these keys, or NULL. What it returns may be stale at once. */
@@ -230,15 +247,24 @@ static void chain_end(struct bucket *b)
     atomic_fetch_add_explicit(&b->sequence, 1, memory_order_release);
 }
 
+/* Both chains lead both ways, so that nobody is looked for in them under the lock. */
 static void chain_in(struct tv_slot *s)
 {
     struct bucket *b = bucket_of(s->owner, s->page);
-    uint16_t *head = owner_head(s->owner);
+    uint16_t *head = owner_head(s->owner), first = atomic_load(&b->head);
 
+    s->prev_of_owner = 0;
     s->next_of_owner = *head;
+    if (*head != 0) {
+        slots[*head - 1].prev_of_owner = link_to(s);
+    }
     *head = link_to(s);
+    s->prev = 0;
+    if (first != 0) {
+        slots[first - 1].prev = link_to(s);
+    }
     chain_begin(b);
-    atomic_store(&s->next, atomic_load(&b->head));
+    atomic_store(&s->next, first);
     atomic_store(&b->head, link_to(s));
     chain_end(b);
 }
@@ -246,106 +272,183 @@ static void chain_in(struct tv_slot *s)
 static void chain_out(struct tv_slot *s)
 {
     struct bucket *b = bucket_of(s->owner, s->page);
-    _Atomic uint16_t *at = &b->head;
-    uint16_t *link = owner_head(s->owner);
+    uint16_t next = atomic_load(&s->next);
 
-    while (*link != link_to(s)) {
-        link = &slots[*link - 1].next_of_owner;
+    *(s->prev_of_owner != 0 ? &slots[s->prev_of_owner - 1].next_of_owner : owner_head(s->owner)) =
+        s->next_of_owner;
+    if (s->next_of_owner != 0) {
+        slots[s->next_of_owner - 1].prev_of_owner = s->prev_of_owner;
     }
-    *link = s->next_of_owner;
+    if (next != 0) {
+        slots[next - 1].prev = s->prev;
+    }
     chain_begin(b);
-    while (atomic_load(at) != link_to(s)) {
-        at = &slots[atomic_load(at) - 1].next;
-    }
-    atomic_store(at, atomic_load(&s->next));
+    atomic_store(s->prev != 0 ? &slots[s->prev - 1].next : &b->head, next);
     chain_end(b);
 }
 
-struct sums { unsigned pals, sections; uint64_t pages; };
+/* --- adding ----------------------------------------------------------------------- */
 
-/* What the process has. */
-static struct sums sums_of(uint64_t owner)
+/* The PALs of a process, with a reference to each; the newest first. */
+struct family {
+    unsigned count, walked;            /* slots, and links of the chain on the way */
+    uint16_t slot[TV_PALS_PER_PROCESS];
+};
+
+/* Under the lock, and linked: it has a reference, or isn't DYING. */
+static void refer(struct tv_slot *s)
+{
+    atomic_fetch_add(&s->life, 1);
+}
+
+/* Up to LINKS links from `*i` on. Returns the last slot, with a reference, if the chain goes on there. */
+static struct tv_slot *gather_some(uint64_t owner, uint16_t i, struct family *f)
+{
+    struct tv_slot *s = NULL;
+
+    for (unsigned n = 0; i != 0 && n < LINKS; n++, i = s->next_of_owner) {
+        s = &slots[i - 1];
+        f->walked++;
+        if (s->owner == owner && f->count < TV_PALS_PER_PROCESS) {
+            refer(s);
+            f->slot[f->count++] = i;
+        }
+    }
+    if (i == 0) {
+        return NULL;
+    }
+    refer(s);
+    return s;
+}
+
+/* False: the chain was cut where we stood; try again. Who calls has `adding`. */
+static bool gather(uint64_t owner, struct family *f)
+{
+    struct tv_slot *at = NULL, *before;
+    bool linked = true;
+
+    f->count = f->walked = 0;
+    do {
+        before = at;
+        spin_lock(&lock);
+        linked = before == NULL || slot_state(before->life) != TV_DYING;
+        at = linked ? gather_some(owner, before == NULL ? *owner_head(owner) : before->next_of_owner, f)
+                    : NULL;
+        spin_unlock(&lock);
+        if (before != NULL) {
+            registry_put(before);
+        }
+    } while (at != NULL);
+    return linked;
+}
+
+/* Give all references back but the one to `keep`. */
+static void part(const struct family *f, const struct tv_slot *keep)
+{
+    for (unsigned i = 0; i < f->count; i++) {
+        if (&slots[f->slot[i] - 1] != keep) {
+            registry_put(&slots[f->slot[i] - 1]);
+        }
+    }
+}
+
+struct sums { unsigned sections; uint64_t pages; };
+
+static struct sums sums_of(const struct family *f)
 {
     struct sums sum = { 0 };
 
-    for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
-        const struct tv_slot *s = &slots[i - 1];
-        if (s->owner == owner) {
-            sum.pals++;
-            sum.sections += s->pal->image.section_count;
-            sum.pages += s->pal->charge;
-        }
+    for (unsigned i = 0; i < f->count; i++) {
+        const struct tv_pal *pal = slots[f->slot[i] - 1].pal;
+        sum.sections += pal->image.section_count;
+        sum.pages += pal->charge;
     }
     return sum;
 }
 
 /* What stands against registering `pal`: an overlapping PAL of the process, or, if it has
  * too many registrations under way, one of those, which may end at any time. */
-static enum registry_answer conflict(const struct tv_pal *pal, uint64_t owner, struct tv_slot **other)
+static enum registry_answer conflict(const struct tv_pal *pal, const struct family *f,
+                                     struct tv_slot **other)
 {
     struct tv_slot *oldest = NULL;
     unsigned pending = 0;
 
-    for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
-        struct tv_slot *s = &slots[i - 1];
-        if (s->owner != owner) {
-            continue;
-        }
+    for (unsigned i = 0; i < f->count; i++) {
+        struct tv_slot *s = &slots[f->slot[i] - 1];
         if (tv_images_overlap(&pal->image, &s->pal->image)) {
             *other = s;
             return REGISTRY_CONFLICT;
         }
         if (slot_state(s->life) == TV_REGISTERING) {
             pending++;
-            oldest = s; /* new slots go to the front of the chain */
+            oldest = s;
         }
     }
     *other = pending >= TV_PENDING_MAX ? oldest : NULL;
     return *other != NULL ? REGISTRY_PENDING : REGISTRY_ADDED;
 }
 
-/* Into a free slot, which there is. */
-static void link_in(struct tv_pal *pal, uint64_t owner)
+/* May it be one more of this family? */
+static enum registry_answer judge(struct tv_pal *pal, const struct family *f, struct tv_slot **other)
 {
-    struct tv_slot *s = &slots[free_head - 1];
+    const uint32_t n = pal->image.section_count;
+    const struct sums sum = sums_of(f);
+    enum registry_answer answer;
 
-    free_head = s->next;
-    s->pal = pal;
-    pal->slot = s;
-    atomic_store(&s->owner, owner);
-    atomic_store(&s->page, pal->image.entry >> PAGE_SHIFT);
-    chain_in(s);
-    atomic_store(&s->life, life_make(s->life, TV_REGISTERING, 1));
+    pal->reg.compared = n * n / 2; /* among each other, by now */
+    pal->reg.beside = f->walked + 5 * f->count;
+    if (f->count * n + sum.sections > TV_COMPARE_MAX) {
+        return REGISTRY_QUOTA;
+    }
+    pal->reg.compared += f->count * n + sum.sections;
+    answer = conflict(pal, f, other);
+    if (answer != REGISTRY_ADDED) {
+        return answer;
+    }
+    return f->count >= TV_PALS_PER_PROCESS ? REGISTRY_QUOTA
+           : sum.pages + pal->charge > tv_pages_per_process(pool_total()) ? REGISTRY_QUOTA_PAGES
+                                                                         : REGISTRY_ADDED;
+}
+
+/* Into a free slot, if there is one. */
+static enum registry_answer link_in(struct tv_pal *pal, uint64_t owner)
+{
+    struct tv_slot *s;
+
+    spin_lock(&lock);
+    s = free_head == 0 ? NULL : &slots[free_head - 1];
+    if (s != NULL) {
+        free_head = s->next;
+        s->pal = pal;
+        pal->slot = s;
+        atomic_store(&s->owner, owner);
+        atomic_store(&s->page, pal->image.entry >> PAGE_SHIFT);
+        chain_in(s);
+        atomic_store(&s->life, life_make(s->life, TV_REGISTERING, 1));
+    }
+    spin_unlock(&lock);
+    return s == NULL ? REGISTRY_FULL : REGISTRY_ADDED;
 }
 
 enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_slot **other)
 {
-    const uint32_t n = pal->image.section_count;
-    enum registry_answer answer = REGISTRY_ADDED;
-    struct sums sum;
+    atomic_flag *mine = &adding[owner_bucket(owner)];
+    enum registry_answer answer = REGISTRY_AGAIN;
+    struct family f;
 
     *other = NULL;
-    spin_lock(&lock);
-    sum = sums_of(owner);
-    pal->reg.compared = n * n / 2; /* among each other, by now */
-    if (sum.pals * n + sum.sections > TV_COMPARE_MAX) {
-        answer = REGISTRY_QUOTA;
-    } else {
-        pal->reg.compared += sum.pals * n + sum.sections;
-        answer = conflict(pal, owner, other);
+    if (atomic_flag_test_and_set_explicit(mine, memory_order_acquire)) {
+        return REGISTRY_AGAIN;
     }
-    if (*other != NULL) {
-        atomic_fetch_add(&(*other)->life, 1); /* linked, so not yet without owner */
-    } else if (sum.pals >= TV_PALS_PER_PROCESS) {
-        answer = REGISTRY_QUOTA;
-    } else if (sum.pages + pal->charge > tv_pages_per_process(pool_total())) {
-        answer = REGISTRY_QUOTA_PAGES;
-    } else if (free_head == 0) {
-        answer = REGISTRY_FULL;
-    } else if (answer == REGISTRY_ADDED) {
-        link_in(pal, owner);
+    if (gather(owner, &f)) {
+        answer = judge(pal, &f, other);
+        if (answer == REGISTRY_ADDED) {
+            answer = link_in(pal, owner);
+        }
     }
-    spin_unlock(&lock);
+    atomic_flag_clear_explicit(mine, memory_order_release);
+    part(&f, *other);
     return answer;
 }
 
@@ -365,33 +468,32 @@ bool registry_kill(struct tv_slot *s)
     return true;
 }
 
+/* Without the lock: what changes meanwhile is counted or not. */
 unsigned registry_count(uint64_t owner)
 {
     unsigned count = 0;
 
-    if (owner == REGISTRY_ALL) {
-        for (unsigned i = 0; i < TV_SLOTS; i++) {
-            count += slot_state(slots[i].life) == TV_LIVE;
-        }
-        return count;
+    for (unsigned i = 0; i < TV_SLOTS; i++) {
+        count += slot_state(slots[i].life) == TV_LIVE && (owner == REGISTRY_ALL || slots[i].owner == owner);
     }
-    spin_lock(&lock);
-    for (uint16_t i = *owner_head(owner); i != 0; i = slots[i - 1].next_of_owner) {
-        count += slots[i - 1].owner == owner && slot_state(slots[i - 1].life) == TV_LIVE;
-    }
-    spin_unlock(&lock);
     return count;
 }
 
 unsigned registry_charge(uint64_t owner, uint64_t *pages)
 {
-    struct sums sum;
+    const unsigned alive = TV_IN(TV_REGISTERING) | TV_IN(TV_LIVE) | TV_IN(TV_LEAVING);
+    unsigned pals = 0;
 
-    spin_lock(&lock);
-    sum = sums_of(owner);
-    spin_unlock(&lock);
-    *pages = sum.pages;
-    return sum.pals;
+    *pages = 0;
+    for (unsigned i = 0; i < TV_SLOTS; i++) {
+        struct tv_slot *s = slots[i].owner == owner ? registry_get_index(i, alive) : NULL;
+        if (s != NULL) {
+            pals++;
+            *pages += s->pal->charge;
+            registry_put(s);
+        }
+    }
+    return pals;
 }
 
 /* --- the dead ------------------------------------------------------------------- */

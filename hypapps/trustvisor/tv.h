@@ -16,10 +16,10 @@
  * LEAVING: steps of TV_HC_UNREG. DYING: unlinked; the last reference hands it to the
  * reaper, which wipes it.
  *
- * Locks: the registry's lock guards chains, the free list and the reap list; it is the
- * only lock here, it is held for no guest access, and the pool's lock is never taken
- * inside it. `reaping` and `stepping` are try-locks: who doesn't get one lets the guest
- * try again.
+ * Locks: the registry's lock guards chains, the free list and the reap list; it is held
+ * for a few hundred instructions and for no guest access, and the pool's lock is never taken
+ * inside it. `adding`, `reaping` and `stepping` are try-locks: who doesn't get one lets the
+ * guest try again.
  */
 #ifndef TV_TV_H
 #define TV_TV_H
@@ -107,6 +107,7 @@ struct tv_registration {
     uint32_t phase;        /* enum tv_phase */
     uint32_t page;         /* next one of this phase */
     uint32_t compared;     /* pairs of sections that were compared until it was linked */
+    uint32_t beside;       /* PALs, and links to them, that were gone through until then */
     struct tv_pageset seen; /* pages of the caller, against duplicates */
     struct sha256 hash;
 };
@@ -158,7 +159,8 @@ struct tv_slot {
     _Atomic uint64_t page;            /* GVA >> 12 of the entry and of all stubs */
     struct tv_pal *pal;
     _Atomic uint16_t next;            /* link in the hash chain, free list or reap list */
-    uint16_t next_of_owner;           /* link in the owner's chain */
+    uint16_t prev;                    /* the link back in the hash chain */
+    uint16_t next_of_owner, prev_of_owner; /* links in the owner's chain */
 };
 
 /* Of PALs that set no budget themselves: the option palbudget=. Not part of any identity. */
@@ -224,6 +226,7 @@ enum registry_answer {
     REGISTRY_QUOTA,        /* this process has too many, or too many with many sections */
     REGISTRY_QUOTA_PAGES,  /* or with this one too many pages */
     REGISTRY_FULL,         /* no slot is free */
+    REGISTRY_AGAIN,        /* another CPU is at it: try again */
 };
 /* Link `pal` (its image filled) as REGISTERING, one reference held, pal->slot set. On a
  * conflict with a PAL of the same process, or with its own surplus of registrations under

@@ -70,6 +70,12 @@ def model(test):
     return found.group(1) if found else None
 
 
+def options(test, args):
+    """The hypervisor's options: those that the test's arguments hold, and the user's."""
+    found = re.search(r"(?:^| )(palmem=\S+)", test.arguments)
+    return f"{found.group(1) if found else ''} {args.hv_append}".strip()
+
+
 def command(test, args, folder, hypervisor):
     """The emulator's command line; all files by their names in the folder."""
     guest = args.build / "tests/guests" / f"{test.program}.bin"
@@ -94,7 +100,7 @@ def command_vmx(test, args, folder, hypervisor, guest, words):
         words += f" longest={EXIT_MAX}"
         # Multiboot 2 would have a copy of the RSDP at 1 MiB, where the guest is linked to run.
         commands = diskimage.hypervisor((("guest.bin", words),),
-                                        f"{icr_option(test)} measure {args.hv_append}", "1")
+                                        f"{icr_option(test)} measure {options(test, args)}", "1")
     diskimage.make(folder / bochs.DISK, files, commands)
     # Tiny guests survive any #GP, so the bare one takes them too.
     return bochs.start(folder, args.cpu_model or model(test), False, test.cpus, test.mem)
@@ -110,7 +116,7 @@ def command_svm(test, args, folder, hypervisor, guest, words):
     if not hypervisor:
         return [*line, "-kernel", "guest.bin", "-append", words]
     (folder / "xmhf.elf").symlink_to(args.build / "xmhf.elf")
-    return [*line, "-kernel", "xmhf.elf", "-append", args.hv_append,
+    return [*line, "-kernel", "xmhf.elf", "-append", options(test, args),
             "-initrd", f"guest.bin {words}".replace(",", ",,")]
 
 

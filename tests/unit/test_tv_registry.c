@@ -13,7 +13,18 @@
 
 static atomic_uint looked_up, reaped;
 
-size_t pool_total(void) { return 4000; }
+static void (*in_the_middle)(void); /* what another CPU does while a new PAL is judged */
+
+size_t pool_total(void)
+{
+    void (*now)(void) = in_the_middle;
+
+    in_the_middle = NULL;
+    if (now != NULL) {
+        now();
+    }
+    return 4000;
+}
 
 static struct tv_pal *new_pal(uint64_t va)
 {
@@ -176,6 +187,47 @@ static void test_conflicts(void **state)
     end_all();
 }
 
+/* While a PAL is compared with the others of its process no CPU waits: it adds a PAL of another process,
+ * ends one of this process, or is told to try again. */
+static struct tv_slot *victim, *stranger;
+
+static void meanwhile(void)
+{
+    struct tv_pal *pal = new_pal(VA(90));
+    struct tv_slot *other;
+
+    assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_AGAIN);
+    assert_null(other);
+    free(pal);
+    stranger = add(OWNER(1), VA(91));
+    assert_non_null(stranger);
+    assert_true(registry_kill(victim));
+    registry_put(victim);
+    assert_null(registry_reap_pop()); /* who compares has a reference */
+}
+
+static void test_others_go_on(void **state)
+{
+    struct tv_slot *last;
+
+    (void)state;
+    registry_init();
+    for (unsigned i = 0; i < 100; i++) {
+        last = add(OWNER(0), VA(i));
+        assert_non_null(last);
+        victim = i == 40 ? last : victim;
+    }
+    in_the_middle = meanwhile;
+    assert_non_null(add(OWNER(0), VA(100)));
+    assert_null(in_the_middle);
+    assert_int_equal(slot_refs(last->life), 1); /* its own */
+    assert_int_equal(registry_count(OWNER(0)), 100);
+    reap();
+    assert_int_equal(registry_count(OWNER(1)), 1);
+    assert_non_null(add(OWNER(0), VA(40)));
+    end_all();
+}
+
 static void test_full(void **state)
 {
     unsigned n = 0;
@@ -272,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_add_find_kill),
         cmocka_unit_test(test_conflicts),
         cmocka_unit_test(test_many_sections),
+        cmocka_unit_test(test_others_go_on),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_threads),
     };

@@ -27,7 +27,7 @@ static uint64_t maxphys_limit;
 static struct mtrr mtrr;          /* for formats that have memory types */
 static unsigned max_level;        /* of the nested tables' leaves */
 static bool split_exec;           /* large leaves aren't executable */
-static struct spinlock map_lock = SPINLOCK_INIT; /* guards guest_nested after boot */
+static struct spinlock map_lock = SPINLOCK_INIT; /* a try-lock: guards guest_nested after boot */
 
 /* The whole usable map as few [start, end) pairs, page-trimmed, for the hot path. */
 static struct { uint64_t start, end; } ram[BOOT_MEM_MAX];
@@ -258,7 +258,9 @@ bool guest_phys_map_device(gpa_t g)
     if (guest_phys_beyond(g)) {
         return false;
     }
-    spin_lock(&map_lock);
+    if (!spin_trylock(&map_lock)) {
+        return true; /* a whole GiB takes its time: the guest tries again */
+    }
     if (nested_lookup(&guest_nested, g, &leaf)) {
         ok = leaf.h.a == g.a && (leaf.rights & ACCESS_WRITE); /* another CPU was faster */
     } else {
@@ -278,7 +280,9 @@ bool guest_phys_make_executable(gpa_t g)
     if (!split_exec || guest_phys_protected(g)) {
         return false;
     }
-    spin_lock(&map_lock);
+    if (!spin_trylock(&map_lock)) {
+        return true;
+    }
     if (nested_lookup(&guest_nested, g, &leaf) && leaf.h.a == g.a) {
         /* A large leaf has one type. If it is small by now another CPU was faster. */
         (void)one_type(align_down(g.a, PAGE_SIZE), PAGE_SIZE, &type);

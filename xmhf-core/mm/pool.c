@@ -68,10 +68,12 @@ bool pool_alloc_many(void **out, size_t n)
     spin_lock(&lock);
     ok = free_pages >= n;
     free_pages -= ok ? n : 0;
-    for (size_t i = 0; ok && i < n; i++) {
-        out[i] = take();
-    }
     spin_unlock(&lock);
+    for (size_t i = 0; ok && i < n; i++) { /* they are ours; the lock is held for one at a time */
+        spin_lock(&lock);
+        out[i] = take();
+        spin_unlock(&lock);
+    }
     return ok;
 }
 

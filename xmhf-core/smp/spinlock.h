@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A test-and-set spinlock on C11 atomics. Lock order: notes/smp.md. Never taken in NMI
+/* A spinlock on C11 atomics that serves in turn: who waits, waits for those before it only. Lock order: notes/smp.md. Never taken in NMI
  * context; never held across a guest-caused wait. */
 #ifndef XMHF_SMP_SPINLOCK_H
 #define XMHF_SMP_SPINLOCK_H
@@ -7,25 +7,32 @@
 #include <hw/insn.h>
 #include <stdatomic.h>
 
-struct spinlock { atomic_flag flag; };
-#define SPINLOCK_INIT { ATOMIC_FLAG_INIT }
+struct spinlock { _Atomic uint32_t next, serving; };
+#define SPINLOCK_INIT { 0, 0 }
 
 /* Take it if it is free. */
 static inline bool spin_trylock(struct spinlock *l)
 {
-    return !atomic_flag_test_and_set_explicit(&l->flag, memory_order_acquire);
+    uint32_t now = atomic_load_explicit(&l->serving, memory_order_relaxed);
+
+    return atomic_compare_exchange_strong_explicit(&l->next, &now, now + 1, memory_order_acquire,
+                                                   memory_order_relaxed);
 }
 
 static inline void spin_lock(struct spinlock *l)
 {
-    while (!spin_trylock(l)) {
+    uint32_t mine = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
+
+    while (atomic_load_explicit(&l->serving, memory_order_acquire) != mine) {
         hw_pause();
     }
 }
 
 static inline void spin_unlock(struct spinlock *l)
 {
-    atomic_flag_clear_explicit(&l->flag, memory_order_release);
+    uint32_t now = atomic_load_explicit(&l->serving, memory_order_relaxed);
+
+    atomic_store_explicit(&l->serving, now + 1, memory_order_release);
 }
 
 #endif
