@@ -49,6 +49,15 @@
 #define FADT_SIZE_MIN    116 /* ACPI 1.0 */
 #define FADT_RESET_REG_SUP BIT(10)
 
+/* 5.2.16: SRAT; 5.2.16.2: memory affinity. */
+#define SRAT_ENTRIES       48
+#define SRAT_TYPE_MEMORY   1
+#define SRAT_MEMORY_BASE   8
+#define SRAT_MEMORY_LENGTH 16
+#define SRAT_MEMORY_FLAGS  28
+#define SRAT_MEMORY_SIZE   40
+#define SRAT_HOTPLUG       (BIT(0) | BIT(1)) /* enabled, hot-pluggable */
+
 #define GAS_SIZE         12 /* 5.2.3.2: generic address structure */
 #define GAS_ADDRESS      4
 #define GAS_SPACE_IO     1
@@ -411,6 +420,53 @@ static int read_fadt(acpi_mapper map, const struct root *root, uint64_t addr,
     return 0;
 }
 
+/* Neighbours become one: firmware has an entry for each module's place. False: no room. */
+static bool add_hotplug(struct acpi_info *out, uint64_t start, uint64_t end)
+{
+    struct acpi_range *last = &out->hotplug[out->hotplug_count] - 1;
+
+    if (out->hotplug_count != 0 && last->end == start) {
+        last->end = end;
+        return true;
+    }
+    if (out->hotplug_count == ACPI_HOTPLUG_MAX) {
+        return false;
+    }
+    out->hotplug[out->hotplug_count++] = (struct acpi_range){ start, end };
+    return true;
+}
+
+static bool srat_entry(const uint8_t *p, size_t len, struct acpi_info *out)
+{
+    if (p[0] != SRAT_TYPE_MEMORY) {
+        return true;
+    }
+    if (len < SRAT_MEMORY_SIZE) {
+        return false;
+    }
+    uint64_t start = le64(p + SRAT_MEMORY_BASE), end = start + le64(p + SRAT_MEMORY_LENGTH);
+    bool hotplug = (le32(p + SRAT_MEMORY_FLAGS) & SRAT_HOTPLUG) == SRAT_HOTPLUG;
+    return !hotplug || end <= start || add_hotplug(out, start, end);
+}
+
+/* What can't be read there is not known to be RAM; nothing else depends on it. */
+static void read_srat(acpi_mapper map, uint64_t addr, struct acpi_info *out)
+{
+    size_t length = 0;
+    bool wrong = false;
+    const uint8_t *p = get_table(map, addr, "SRAT", &length, &wrong);
+
+    for (size_t at = SRAT_ENTRIES; p != NULL && at < length;) {
+        size_t len = length - at >= 2 ? p[at + 1] : 0;
+
+        if (len < 2 || len > length - at || !srat_entry(p + at, len, out)) {
+            warn(out, ACPI_WARN_SRAT_CUT, true);
+            break;
+        }
+        at += len;
+    }
+}
+
 int acpi_read(acpi_mapper map, uint64_t rsdp_addr, struct acpi_info *out, const char **why)
 {
     uint8_t rsdp[RSDP_SIZE2];
@@ -431,6 +487,7 @@ int acpi_read(acpi_mapper map, uint64_t rsdp_addr, struct acpi_info *out, const 
     if (read_madt(map, madt, out, why) != 0) {
         return -1;
     }
+    read_srat(map, find_table(map, roots, "SRAT"), out);
     /* Definition blocks in both lists are mostly the same: those of the one that every OS uses. */
     return fadt != 0 ? read_fadt(map, &roots[roots[0].count != 0 ? 0 : 1], fadt, out, why) : 0;
 }

@@ -24,11 +24,16 @@ struct acpi_cpu { uint32_t apic_id; bool enabled; };
     X(ROOT_SUM, "the root table's checksum is wrong") \
     X(MADT_SUM, "the MADT's checksum is wrong") \
     X(MADT_TAIL, "there are stray bytes behind the MADT's last entry") \
-    X(FADT_SUM, "the FADT's checksum is wrong")
+    X(FADT_SUM, "the FADT's checksum is wrong") \
+    X(SRAT_CUT, "the SRAT isn't understood to its end, and lists perhaps more RAM to be plugged in")
 
 #define X(name, text) ACPI_WARN_##name,
 enum acpi_warning { ACPI_WARNINGS(X) ACPI_WARNING_COUNT };
 #undef X
+
+#define ACPI_HOTPLUG_MAX 16
+
+struct acpi_range { uint64_t start, end; }; /* [start, end) */
 
 struct acpi_info {
     uint64_t lapic_base;              /* 0xfee00000 if the MADT is silent */
@@ -41,6 +46,8 @@ struct acpi_info {
     struct acpi_sleep sleep;          /* what SLP_TYP means */
     uint64_t facs[2];                 /* where the FADT says the FACS is, 32- and 64-bit field; 0:
                                          absent, or the same */
+    unsigned hotplug_count;           /* where RAM may be plugged in, and nothing else is: what the */
+    struct acpi_range hotplug[ACPI_HOTPLUG_MAX]; /* SRAT says is enabled and hot-pluggable */
     bool has_reset_reg;
     uint8_t reset_space;              /* address space id: 0 memory, 1 I/O, 2 PCI config */
     uint64_t reset_addr;

@@ -9,7 +9,7 @@ import struct
 import tempfile
 import time
 
-from common import E2E, check
+from common import E2E, MEMORY, check
 from guests import vga_text
 from live import live_machine
 from xmhftools import base, bench, debian, grubimage, qemu
@@ -103,5 +103,22 @@ def test_acpi_reserved(machines):
     return "tables in reserved memory that shares no 2 MiB page with RAM: Linux runs on 2 CPUs"
 
 
-BASIC = (test_refusal_screen, test_acpi_madt, test_acpi_reserved)
+# 512 MiB more in a module above 4 GiB, which the firmware's map leaves out.
+PLUGGED = ("-m", f"{MEMORY}M,slots=2,maxmem=4G", "-object", "memory-backend-ram,id=d1,size=512M",
+           "-device", "pc-dimm,memdev=d1,id=dimm1")
+
+
+def test_hotplug_ram(machines):
+    """RAM that the map at boot doesn't have: Linux runs in it, and PALs."""
+    # From the start, so that what Linux executes first is there already.
+    run = machines.run(["pal_hotplug"], "--append", "memhp_default_state=online_movable",
+                       *(f"--qemu-arg={word}" for word in PLUGGED), adds=[machines.pal_test("pal_hotplug")])
+    run.ended_well().logged(r"RAM may be plugged in: \d+ MiB at 0x100000000")
+    made = len(re.findall(r"^ok ", run.text(), re.M))
+    check(made == 5, f"{made} checks:\n{run.text()}")
+    frame = re.search(r"CPUID in frame (0x[0-9a-f]+)", run.text()).group(1)
+    return f"programs, CPUID (in frame {frame}), a PAL and its buffer in plugged-in RAM: {made} checks"
+
+
+BASIC = (test_refusal_screen, test_hotplug_ram, test_acpi_madt, test_acpi_reserved)
 MORE = (test_uefi,)

@@ -12,6 +12,7 @@ SKIPS = {
     "boot-16": "Bochs 2.7 has too few timers for 16 CPUs",
     "boot-bochs-svm": "is about an AMD CPU",
     "dead-cpu": "its MADT is handed over by QEMU",
+    "hotplug-ram": "no memory can be plugged in; the unit test ram has no vendor in it",
     "ipxe": "shows itself on the screen, which nothing can read there",
     "logdecode-rdmsr": "is about a CPU without that MSR; runs in Bochs as a test of the other bench",
     "memory-6g": "Bochs 2.7 ends at once with so much memory",

@@ -508,6 +508,59 @@ static void survives_random_damage(void **state)
     assert_true(refused > 100 && refused < 2900);
 }
 
+/* --- RAM to be plugged in -------------------------------------------------------------- */
+
+enum { SRAT = 0x160000 };
+static uint32_t srat_length;
+
+static void add_memory(uint64_t start, uint64_t size, uint32_t flags)
+{
+    uint64_t at = SRAT + srat_length;
+
+    put(at, 0x2801, 2);
+    put(at + 8, start, 8);
+    put(at + 16, size, 8);
+    put(at + 28, flags, 4);
+    srat_length += 40;
+    seal(SRAT, srat_length);
+}
+
+static void finds_where_ram_may_be_plugged_in(void **state)
+{
+    (void)state;
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.hotplug_count, 0);
+    memcpy(&mem[SRAT], "SRAT", 4);
+    srat_length = 48;
+    put(XSDT + 36, SRAT, 8);
+    seal(XSDT, 60);
+    put(SRAT + srat_length, 0x1000, 2); /* a CPU, which isn't our business */
+    srat_length += 16;
+    add_memory(0, 0xa0000, 1);
+    add_memory(MIB(1), GIB(3), 1);
+    add_memory(GIB(4), GIB(1), 3);
+    add_memory(GIB(5), GIB(2), 7); /* a neighbour, non-volatile */
+    add_memory(GIB(20), GIB(1), 2); /* not enabled */
+    add_memory(GIB(30), 0, 3);
+    add_memory(UINT64_MAX - GIB(1), GIB(2), 3); /* wraps */
+    add_memory(GIB(64), GIB(64), 3);
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.warnings, 0);
+    assert_int_equal(info.hotplug_count, 2);
+    assert_true(info.hotplug[0].start == GIB(4) && info.hotplug[0].end == GIB(7));
+    assert_true(info.hotplug[1].start == GIB(64) && info.hotplug[1].end == GIB(128));
+    seal(SRAT, srat_length - 1); /* its last entry is cut */
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.hotplug_count, 1);
+    assert_int_equal(info.warnings, BIT(ACPI_WARN_SRAT_CUT));
+    for (unsigned i = 0; i < 40; i++) {
+        add_memory(GIB(200 + 2 * i), GIB(1), 3);
+    }
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.hotplug_count, ACPI_HOTPLUG_MAX);
+    assert_int_equal(info.warnings, BIT(ACPI_WARN_SRAT_CUT));
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 /* A definition block at `at` with \_S5_ of that type, and a checksum that is wrong. */
@@ -598,6 +651,7 @@ int main(void)
         TEST(takes_the_extended_pm1_fields),
         TEST(takes_the_reset_register_only_if_supported),
         TEST(survives_bad_addresses_and_lengths),
+        TEST(finds_where_ram_may_be_plugged_in),
         TEST(survives_random_damage),
     };
 

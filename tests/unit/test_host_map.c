@@ -139,12 +139,54 @@ static void windows_come_and_go(void **state)
     host_unmap_firmware();
 }
 
+static uint64_t direct(uint64_t pa, uint64_t *size)
+{
+    return leaf((const void *)(uintptr_t)(DIRECT_VA + pa), size) & PTE_ADDR & ~(*size - 1);
+}
+
+/* RAM that may come later is found by host_phys; what is around it is not. */
+static void more_ram(void **state)
+{
+    uint64_t size;
+
+    (void)state;
+    machine_set_cpuid(0x80000001, 0, (struct cpuid_regs){ .edx = BIT(26) });
+    memset(pool, 0, sizeof(pool));
+    taken = 0;
+    host_map_init(&bi);
+    assert_null(host_phys(GIB(5), 1));
+    assert_true(host_map_ram(GIB(4) + MIB(512), GIB(700) + MIB(2)) == GIB(700) + MIB(2));
+    assert_ptr_equal(host_phys(GIB(4) + MIB(512), PAGE_SIZE), (void *)(uintptr_t)(DIRECT_VA + GIB(4) + MIB(512)));
+    assert_null(host_phys(GIB(4) + MIB(512) - 1, 1));
+    assert_non_null(host_phys(GIB(700) + MIB(2) - PAGE_SIZE, PAGE_SIZE));
+    assert_null(host_phys(GIB(700) + MIB(2) - PAGE_SIZE, PAGE_SIZE + 1));
+    assert_true(direct(GIB(4) + MIB(514), &size) == GIB(4) + MIB(514) && size == MIB(2));
+    assert_true(direct(GIB(600), &size) == GIB(600) && size == GIB(1));
+    assert_true(direct(GIB(700), &size) == GIB(700) && size == MIB(2));
+}
+
+/* Without 1 GiB pages each GiB takes a table; there is an end to that. */
+static void more_ram_by_small_pages(void **state)
+{
+    unsigned before = taken;
+    uint64_t end, size;
+
+    (void)state;
+    end = host_map_ram(GIB(1024), GIB(4096));
+    assert_in_range(taken - before, 40, 64);
+    assert_true(end >= GIB(1024 + 40) && end < GIB(1024 + 64));
+    assert_true(direct(end - MIB(2), &size) == end - MIB(2) && size == MIB(2));
+    assert_null(host_phys(end, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(tables_anywhere, setup),
         cmocka_unit_test_setup(not_everywhere, setup),
         cmocka_unit_test_setup(windows_come_and_go, setup),
+        cmocka_unit_test(more_ram),
+        cmocka_unit_test_setup(more_ram_by_small_pages, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

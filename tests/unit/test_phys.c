@@ -17,6 +17,7 @@
 #define BASE     MIB(64) /* of the protected range */
 
 static struct boot_info info;
+static struct acpi_info acpi;
 static struct vcpu v;
 static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
 static unsigned gps, pfs;
@@ -77,7 +78,7 @@ static int start(const char *name, uint64_t top)
     fake_phys_reset(strncmp(name, "vmx", 3) == 0, BASE, MIB(8) / PAGE_SIZE);
     info = (struct boot_info){ .protected_base = BASE, .protected_size = MIB(16), .mem_count = 1,
                                .mem = { { .start = 0, .size = top, .type = BOOT_MEM_USABLE } } };
-    return guest_phys_init(&info);
+    return guest_phys_init(&info, &acpi);
 }
 
 #define GENOA  "svm/inst-0a10f11-k19-genoa-01.txt"
@@ -207,6 +208,29 @@ static void no_second_name(void **state)
     printf("%zu machines: no address bit above the width is mapped or shown\n", ARRAY_SIZE(machines));
 }
 
+/* Where RAM may be plugged in is RAM; where it can't be it isn't, whatever the SRAT says. */
+static void plugged_in(void **state)
+{
+    (void)state;
+    load(SPR);
+    machine_set_msr(MSR_IA32_TME_ACTIVATE, 0x0001000600000003); /* 46 bits */
+    acpi.hotplug_count = 2;
+    acpi.hotplug[0] = (struct acpi_range){ 0, GIB(20) };
+    acpi.hotplug[1] = (struct acpi_range){ BIT(46) - GIB(1), BIT(46) + GIB(1) };
+    assert_int_equal(start(SPR, GIB(2)), 0);
+    acpi.hotplug_count = 0;
+    assert_non_null(guest_phys_ops.map(gpa(GIB(5)), PAGE_SIZE));
+    assert_non_null(guest_phys_ops.map(gpa(BIT(46) - PAGE_SIZE), PAGE_SIZE));
+    assert_null(guest_phys_ops.map(gpa(BIT(46)), PAGE_SIZE));
+    assert_null(guest_phys_ops.map(gpa(GIB(5) | BIT(46)), PAGE_SIZE));
+    assert_null(guest_phys_ops.map(gpa(0xfee00000), PAGE_SIZE));
+    assert_null(guest_phys_ops.map(gpa(BASE), PAGE_SIZE));
+    assert_null(guest_phys_ops.map(gpa(GIB(20)), PAGE_SIZE));
+    assert_non_null(guest_phys_ops.map(gpa(GIB(2) - PAGE_SIZE), PAGE_SIZE));
+    assert_int_equal(start(SPR, GIB(2)), 0);
+    assert_null(guest_phys_ops.map(gpa(GIB(5)), PAGE_SIZE));
+}
+
 /* --- what the guest gets -------------------------------------------------------------------- */
 
 static void *small_ram(gpa_t g, size_t len)
@@ -288,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(widths),
         cmocka_unit_test(no_second_name),
+        cmocka_unit_test(plugged_in),
         cmocka_unit_test(faults_as_hardware),
         cmocka_unit_test(reserved_never_loops),
     };

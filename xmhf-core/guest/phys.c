@@ -6,6 +6,7 @@
 #include <debug/log.h>
 #include <guest/ipi.h>
 #include <guest/phys.h>
+#include <guest/ram.h>
 #include <hw/apic.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
@@ -29,18 +30,11 @@ static unsigned max_level;        /* of the nested tables' leaves */
 static bool split_exec;           /* large leaves aren't executable */
 static struct spinlock map_lock = SPINLOCK_INIT; /* a try-lock: guards guest_nested after boot */
 
-/* The whole usable map as few [start, end) pairs, page-trimmed, for the hot path. */
-static struct { uint64_t start, end; } ram[BOOT_MEM_MAX];
-static unsigned ram_count;
+static struct ram_map ram;
 
 static void *phys_map(gpa_t g, size_t len)
 {
-    for (unsigned i = 0; i < ram_count; i++) {
-        if (g.a >= ram[i].start && g.a < ram[i].end && len <= ram[i].end - g.a) {
-            return (void *)(uintptr_t)(DIRECT_VA + g.a);
-        }
-    }
-    return NULL;
+    return ram_has(&ram, g.a, len) ? (void *)(uintptr_t)(DIRECT_VA + g.a) : NULL;
 }
 
 struct guest_phys_ops guest_phys_ops = { .map = phys_map, .base = DIRECT_VA };
@@ -85,28 +79,30 @@ static int build_map(const struct boot_info *bi)
         }
     }
     guest_map_count = (unsigned)n;
-    ram_count = 0;
-    /* The largest ranges first: most look-ups end at once. */
-    for (unsigned i = guest_map_count; i-- > 0;) {
-        uint64_t start = align_up(guest_map[i].start, PAGE_SIZE);
-        uint64_t end = align_down(guest_map[i].start + guest_map[i].size, PAGE_SIZE);
-        if (guest_map[i].type == BOOT_MEM_USABLE && end > start) {
-            ram[ram_count].start = start;
-            ram[ram_count++].end = end;
-        }
-    }
-    for (unsigned k = 0; k < ARRAY_SIZE(guest_phys_ops.window) && k < ram_count; k++) {
-        for (unsigned i = k + 1; i < ram_count; i++) {
-            if (ram[i].end - ram[i].start > ram[k].end - ram[k].start) {
-                __typeof__(ram[0]) t = ram[k];
-                ram[k] = ram[i];
-                ram[i] = t;
-            }
-        }
-        guest_phys_ops.window[k].start = ram[k].start;
-        guest_phys_ops.window[k].size = ram[k].end - ram[k].start;
-    }
     return 0;
+}
+
+/* What lies in the direct map by now; without 1 GiB pages each GiB would take a table. */
+static void build_ram(const struct acpi_info *acpi)
+{
+    const uint64_t direct = MMIO_VA - DIRECT_VA; /* room there */
+
+    ram_build(guest_map, guest_map_count, acpi->hotplug, acpi->hotplug_count,
+              maxphys_limit < direct ? maxphys_limit : direct, &ram);
+    for (unsigned k = 0; k < ARRAY_SIZE(guest_phys_ops.window) && k < ram.boot; k++) {
+        guest_phys_ops.window[k].start = ram.piece[k].start;
+        guest_phys_ops.window[k].size = ram.piece[k].end - ram.piece[k].start;
+    }
+    for (unsigned i = ram.boot; i < ram.count; i++) {
+        uint64_t start = ram.piece[i].start, end = host_map_ram(start, ram.piece[i].end);
+
+        if (end < ram.piece[i].end) {
+            log_line("no tables for RAM to be plugged in from 0x%llx on", (unsigned long long)end);
+            ram.piece[i].end = end;
+        }
+        log_line("RAM may be plugged in: %llu MiB at 0x%llx", (unsigned long long)(end - start) >> 20,
+                 (unsigned long long)start);
+    }
 }
 
 #define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
@@ -182,11 +178,8 @@ static int trap_apic(void)
  * RAM, and at most a quarter of the pool. */
 static void reserve_tables(void)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = ram_bytes(&ram);
 
-    for (unsigned i = 0; i < ram_count; i++) {
-        bytes += ram[i].end - ram[i].start;
-    }
     if (split_exec) {
         pool_reserve(bytes / PAGE_SIZE_2M < pool_total() / 4 ? bytes / PAGE_SIZE_2M : pool_total() / 4);
     }
@@ -215,7 +208,7 @@ static bool take_width(const struct boot_info *bi)
     return true;
 }
 
-int guest_phys_init(const struct boot_info *bi)
+int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
 {
     void *zero = pool_boot_pages(1);
 
@@ -234,6 +227,7 @@ int guest_phys_init(const struct boot_info *bi)
         log_error("cannot start: no memory for the guest's nested tables");
         return -1;
     }
+    build_ram(acpi);
     reserve_tables();
     atomic_store(&tables_since_boot, 0);
     return 0;

@@ -3,13 +3,14 @@
 #ifndef XMHF_GUEST_PHYS_H
 #define XMHF_GUEST_PHYS_H
 
+#include <acpi/acpi.h>
 #include <guest/walk.h>
 #include <mm/nested.h>
 #include <xmhf/boot_info.h>
 
-/* Remember the guest's map (the firmware's less the protected range) and build the
- * identity-mapped nested tables, decoy and read-only APIC page. 0 or -1. */
-int guest_phys_init(const struct boot_info *bi);
+/* Remember the guest's map (the firmware's less the protected range) and where RAM may be plugged
+ * in, and build the identity-mapped nested tables, decoy and read-only APIC page. 0 or -1. */
+int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi);
 
 extern struct guest_phys_ops guest_phys_ops;
 extern struct nested_table guest_nested;

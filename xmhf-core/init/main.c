@@ -156,7 +156,7 @@ static void main_on_stack(void *arg)
         refuse();
     }
     facts_vendor(virt->name);
-    if (guest_phys_init(&info) != 0 || virt->init(guest_nested.root) != 0
+    if (guest_phys_init(&info, &acpi) != 0 || virt->init(guest_nested.root) != 0
         || sandbox_init() != 0 || hypapp.init() != 0 || cpu_bring_up(v) != 0) {
         refuse();
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The core's own page tables: W^X, guard pages, direct map of RAM. */
 #include <cpu/vcpu.h>
+#include <cpu/width.h>
 #include <debug/log.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
@@ -202,6 +203,47 @@ void *host_phys(uint64_t addr, uint64_t len)
     return (void *)(uintptr_t)(DIRECT_VA + addr);
 }
 
+#define MORE_TABLES 64 /* for RAM that isn't there yet: 32 TiB with 1 GiB pages, 60 GiB without */
+
+/* New tables that entry_at(va, level) would make. */
+static unsigned tables_missing(uint64_t va, unsigned level)
+{
+    const uint64_t *table = pml4;
+
+    for (unsigned l = 4; l > level; l--) {
+        uint64_t e = table[va >> (12 + 9 * (l - 1)) & 511];
+        if (!(e & PTE_P)) {
+            return l - level;
+        }
+        table = core_va(hpa(e & PTE_ADDR));
+    }
+    return 0;
+}
+
+uint64_t host_map_ram(uint64_t start, uint64_t end)
+{
+    static unsigned taken;
+    uint64_t pa = start, step;
+
+    for (; pa < end; pa += step) {
+        uint64_t va = DIRECT_VA + pa;
+        bool large = have_1g && !(pa & (PAGE_SIZE_1G - 1)) && end - pa >= PAGE_SIZE_1G
+            && (tables_missing(va, 3) || !(*entry_at(va, 3) & PTE_P));
+
+        step = large ? PAGE_SIZE_1G : PAGE_SIZE_2M;
+        if (is_mapped(va)) {
+            continue; /* a 1 GiB page that begins with other RAM */
+        }
+        taken += tables_missing(va, large ? 3 : 2);
+        if (taken > MORE_TABLES) {
+            break;
+        }
+        *entry_at(va, large ? 3 : 2) = pa | PTE_P | PTE_RW | PTE_A | PTE_D | PTE_PS | PTE_NX;
+    }
+    direct_end = pa > direct_end ? pa : direct_end;
+    return pa;
+}
+
 /* Windows to what is no RAM and no ACPI memory by the firmware's map. Its types there are the
  * MTRRs' (PTEs that say WB leave the choice to them: SDM vol. 3, table 12-7; APM vol. 2, 7.8.2). */
 #define WINDOWS     4u
@@ -217,13 +259,17 @@ static uint64_t window_va(unsigned n)
 
 const void *host_map_firmware(uint64_t addr, size_t len)
 {
-    const uint64_t limit = 1ULL << (hw_cpuid(CPUID_ADDRESS_SIZES, 0).eax & 0xff);
     const void *direct = host_phys(addr, len);
-    uint64_t first = align_down(addr, PAGE_SIZE), va;
+    uint64_t first = align_down(addr, PAGE_SIZE), limit, va;
+    unsigned bits;
 
     if (direct != NULL) {
         return direct;
     }
+    if (phys_width(&bits) != NULL) {
+        return NULL;
+    }
+    limit = 1ULL << bits;
     if (len == 0 || len > MIB(2) || addr >= limit || len > limit - addr
         || ranges_overlap(addr, len, protected_base, protected_size)) {
         return NULL;

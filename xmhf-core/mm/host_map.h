@@ -65,6 +65,11 @@ void host_wipe_stacks(unsigned cpu, uint64_t rsp);
 /* Map a device page uncached; returns a pointer to `addr` itself. */
 volatile void *host_map_mmio(uint64_t addr);
 
+/* Add [start, end), whole 2 MiB pages above 4 GiB, to the direct map: RAM that may come later.
+ * Returns where it ends now: `end`, or less if that would take too many tables. Boot CPU, once
+ * for each range. */
+uint64_t host_map_ram(uint64_t start, uint64_t end);
+
 /* Any physical memory that is in the direct map (RAM or ACPI), or NULL. */
 void *host_phys(uint64_t addr, uint64_t len);
 

@@ -8,6 +8,7 @@
 #include <debug/log.h>
 #include <guest/ipi.h>
 #include <guest/phys.h>
+#include <mm/host_map.h>
 #include <mm/pool.h>
 #include <stdarg.h>
 #include <virt/virt.h>
@@ -34,6 +35,7 @@ void *pool_boot_pages(size_t n)
     return memset(fake_pool + (fake_pool_used - n) * PAGE_SIZE, 0, n * PAGE_SIZE);
 }
 
+uint64_t host_map_ram(uint64_t start, uint64_t end) { return end > start ? end : start; }
 void *pool_reserved_page(void) { return NULL; }
 void pool_reserve(size_t n) { fake_pool_kept = n; }
 size_t pool_total(void) { return fake_pool_total; }
