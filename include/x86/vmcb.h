@@ -109,6 +109,10 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM vol. 2, appendix B");
 _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM vol. 2, appendix B");
 _Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM vol. 2, appendix B");
 
+/* v_intr: APM vol. 2, 15.21.10 */
+#define SVM_V_NMI        BIT(11)
+#define SVM_V_NMI_MASK   BIT(12)
+#define SVM_V_NMI_ENABLE BIT(26)
 /* intercept_cr */
 #define SVM_CR0_WRITE BIT(16)
 #define SVM_CR4_WRITE BIT(20)

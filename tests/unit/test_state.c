@@ -27,6 +27,7 @@ static unsigned loads, breakpoints_cleared;
 static uint64_t field[FIELDS];
 static struct vmcb vmcb;
 static struct svm_cpu svm_cpu;
+struct svm_features svm_features;
 static struct vmx_cpu vmx_cpu;
 
 /* --- what the code under test stands on ------------------------------------------------- */

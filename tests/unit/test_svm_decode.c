@@ -13,6 +13,7 @@
 #include <policy/io_policy.h>
 #include <smp/stop.h>
 #include <virt/svm/caps.h>
+#include <guest/phys.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
@@ -77,6 +78,14 @@ void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa
     c->exit_int_info = at_exit.exit_int_info;
     c->next_rip = at_exit.next_rip;
     c->rip = at_exit.rip ? at_exit.rip : c->rip;
+}
+
+struct guest_phys_ops guest_phys_ops;
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
+                            unsigned access, struct walk *out)
+{
+    (void)phys, (void)p, (void)va, (void)access, (void)out;
+    return WALK_FAULT;
 }
 
 void svm_vmsave(uint64_t vmcb) { (void)vmcb; }

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include "fake/machine.h"
+#include <guest/phys.h>
 #include <smp/stop.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
@@ -16,6 +17,34 @@ static struct vmcb os;
 static struct vcpu v;
 static unsigned kicks;
 
+struct svm_features svm_features;
+struct guest_phys_ops guest_phys_ops;
+static uint8_t tss[256]; /* mapped at TSS */
+static bool tss_absent;
+#define TSS 0x5000u
+
+static void *map_tss(gpa_t at, size_t len)
+{
+    assert_true(at.a >= TSS && at.a + len <= TSS + sizeof(tss));
+    return tss + (at.a - TSS);
+}
+
+void svm_get_paging(struct vcpu *c, struct guest_paging *p)
+{
+    (void)c;
+    *p = (struct guest_paging){ .cr0 = CR0_PE, .cpl = 3 };
+}
+
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
+                            unsigned access, struct walk *out)
+{
+    assert_ptr_equal(phys, &guest_phys_ops);
+    assert_int_equal(p->cpl, 0);
+    assert_int_equal(access, ACCESS_WRITE | ACCESS_PEEK);
+    out->gpa = gpa(va.a);
+    return tss_absent ? WALK_FAULT : WALK_OK;
+}
+
 void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
 void kick(struct vcpu *t) { assert_ptr_equal(t, &v); kicks++; }
 
@@ -24,7 +53,9 @@ void kick(struct vcpu *t) { assert_ptr_equal(t, &v); kicks++; }
 
 static void guest_with(uint64_t rflags, uint64_t cr0, uint64_t shadow)
 {
+    guest_phys_ops.map = map_tss;
     memset(&os, 0, sizeof(os));
+    os.tr.base = TSS;
     os.cr0 = cr0;
     os.interrupt_shadow = shadow;
     cpu = (struct svm_cpu){ .os = &os, .active = &os };
@@ -136,6 +167,86 @@ static void a_shadow_ends_without_a_step(void **state)
     svm_end_shadow(&v);
     assert_int_equal(os.interrupt_shadow, 0);
     assert_false(svm_event_queued(&v));
+}
+
+/* The handler of an NMI that came through a task gate: its IRET switches tasks, and the CPU saves our TF
+ * in the TSS that it leaves, of 32 or 16 bits. The guest's own stays there. */
+static void a_task_switch_leaves_no_tf(void **state)
+{
+    static const struct { uint16_t attr; unsigned at; } kinds[] = { { 0x8b, 0x25 }, { 0x83, 0x11 } };
+
+    (void)state;
+    for (unsigned i = 0; i < 2 * ARRAY_SIZE(kinds) * 3; i++) {
+        uint64_t tf = i & 1 ? RFLAGS_TF : 0;
+        unsigned at = kinds[i / 2 % 2].at, how = i / 4;
+
+        guest_with(tf, CR0_PE, 0);
+        os.tr = (struct vmcb_segment){ .selector = 0x28, .attrib = kinds[i / 2 % 2].attr, .base = TSS };
+        os.intercept_exceptions = 1u << EXC_DB;
+        cpu.nmi = how == 2 ? NMI_OPEN : NMI_IN_HANDLER;
+        memset(tss, 0xff, sizeof(tss));
+        how == 2 ? svm_want_nmi_window(&v) : svm_nmi_iret(&v);
+        assert_true(os.intercept_exceptions >> EXC_GP & os.intercept_exceptions >> EXC_PF & 1);
+        os.tr.base = 0x9000; /* the CPU has switched */
+        v.regs.rflags = RFLAGS_ONE; /* the new task's */
+        if (how == 1) {
+            svm_nmi_step_aborted(&v); /* by an exit behind the switch: the IRET is done */
+            assert_true(atomic_load(&v.requests) & REQ_NMI);
+        } else {
+            assert_true(svm_nmi_step_done(&v));
+        }
+        assert_true(svm_nmi_ready(&v));
+        assert_int_equal(v.regs.rflags, RFLAGS_ONE);
+        assert_int_equal(os.intercept_exceptions, 1u << EXC_DB);
+        for (unsigned b = 0; b < sizeof(tss); b++) {
+            assert_int_equal(tss[b], b == at && !tf ? 0xfe : 0xff);
+        }
+    }
+}
+
+/* Without a switch, in long mode, or with a TSS that isn't there, memory stays as it is. */
+static void else_no_tss_is_touched(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 3; how++) {
+        guest_with(0, CR0_PE, 0);
+        os.tr.base = TSS;
+        os.efer = how == 1 ? EFER_LMA : 0;
+        tss_absent = how == 2;
+        cpu.nmi = NMI_IN_HANDLER;
+        memset(tss, 0xff, sizeof(tss));
+        svm_nmi_iret(&v);
+        os.tr.base = how == 0 ? TSS : 0x9000;
+        assert_true(svm_nmi_step_done(&v));
+        for (unsigned b = 0; b < sizeof(tss); b++) {
+            assert_int_equal(tss[b], 0xff);
+        }
+    }
+    tss_absent = false;
+}
+
+/* vNMI (APM vol. 2, 15.21.10): no step, no intercept of IRET; the CPU keeps one NMI and blocks. */
+static void vnmi_needs_no_step(void **state)
+{
+    (void)state;
+    svm_features.edx = CPUID_8_A_EDX_VNMI;
+    guest_with(0, CR0_PE, SVM_SHADOW);
+    os.v_intr = SVM_V_NMI_ENABLE | SVM_V_NMI_MASK;
+    assert_true(svm_inject(&v, &interrupt));
+    assert_true(svm_nmi_ready(&v));
+    assert_true(svm_inject(&v, &nmi));
+    assert_int_equal(os.v_intr, SVM_V_NMI_ENABLE | SVM_V_NMI_MASK | SVM_V_NMI);
+    svm_load_event(&v);
+    assert_int_equal(os.event_inj & 0xff, 0x30);
+    assert_false(stepping());
+    os.exit_int_info = SVM_EVENT_VALID | EVENT_NMI << 8 | EXC_NMI; /* its delivery was interrupted */
+    svm_save_event(&v);
+    assert_int_equal(os.v_intr, SVM_V_NMI_ENABLE | SVM_V_NMI);
+    svm_load_event(&v);
+    assert_int_equal(os.event_inj & 0xff, EXC_NMI);
+    assert_int_equal(os.intercept1, 0);
+    assert_int_equal(cpu.nmi, NMI_OPEN);
+    svm_features.edx = 0;
 }
 
 static void an_interrupted_delivery_unblocks(void **state)
@@ -254,6 +365,9 @@ int main(void)
         cmocka_unit_test(blocked_until_the_iret_has_run),
         cmocka_unit_test(a_step_is_due_but_not_with_btf),
         cmocka_unit_test(a_shadow_ends_without_a_step),
+        cmocka_unit_test(a_task_switch_leaves_no_tf),
+        cmocka_unit_test(else_no_tss_is_touched),
+        cmocka_unit_test(vnmi_needs_no_step),
         cmocka_unit_test(an_interrupted_delivery_unblocks),
         cmocka_unit_test(an_interrupted_delivery_is_made_again),
         cmocka_unit_test(no_error_code_in_real_mode),

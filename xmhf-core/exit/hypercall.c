@@ -111,5 +111,8 @@ void exit_exception(struct vcpu *v, const struct exit *e)
         .vector = e->exception.vector, .type = EVENT_EXCEPTION,
         .has_error = e->exception.has_error, .error = e->exception.error,
     };
+    if (e->exception.vector == EXC_PF) {
+        virt->set_cr2(v, e->exception.addr); /* an intercepted one doesn't (APM vol. 2, 15.12.15) */
+    }
     virt->inject(v, &ev);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Events on SVM: injection, re-injection of interrupted deliveries, and the NMI window
- * without vNMI (APM vol. 2, 15.20, 15.21.9). */
+/* Events on SVM: injection, re-injection of interrupted deliveries, and the NMI window,
+ * with and without vNMI (APM vol. 2, 15.20, 15.21.9). */
 #include <debug/log.h>
 #include <hw/insn.h>
 #include <smp/stop.h>
@@ -8,8 +8,14 @@
 #include <x86/cpu.h>
 #include <x86/msr.h>
 
+/* With vNMI the CPU latches the NMI, delivers it when it can, and blocks the next until IRET (APM vol.
+ * 2, 15.21.10). */
 bool svm_inject(struct vcpu *v, const struct event *ev)
 {
+    if (ev->type == EVENT_NMI && svm_has_vnmi()) {
+        svm(v)->os->v_intr |= SVM_V_NMI;
+        return true;
+    }
     return event_queue(&svm(v)->queued, ev);
 }
 
@@ -31,7 +37,7 @@ void svm_load_event(struct vcpu *v)
     if (event_sets_rf(q)) {
         v->regs.rflags |= RFLAGS_RF;
     }
-    if (q->type == EVENT_NMI) {
+    if (q->type == EVENT_NMI && !svm_has_vnmi()) { /* with vNMI VMRUN sets V_NMI_MASK */
         s->nmi = NMI_IN_HANDLER;
         s->os->intercept1 |= (uint32_t)SVM_I1_IRET;
         s->os->interrupt_shadow = 0;
@@ -57,6 +63,7 @@ void svm_save_event(struct vcpu *v)
     }
     if (ev.type == EVENT_NMI) {
         s->nmi = NMI_OPEN;
+        s->os->v_intr &= ~SVM_V_NMI_MASK; /* it is delivered again, and blocks then */
     }
     s->queued = (struct event_slot){ ev, true };
 }
@@ -104,18 +111,10 @@ bool svm_nmi_ready(struct vcpu *v)
 {
     struct svm_cpu *s = svm(v);
 
+    if (svm_has_vnmi()) {
+        return true;
+    }
     return s->nmi == NMI_OPEN && !s->queued.full && !shadow_in_the_way(v, s->os);
-}
-
-/* Run one instruction. Every exit ends the step, so that TF never stays in the guest's RFLAGS,
- * where an interrupt frame would keep it. */
-static void step(struct vcpu *v, enum svm_nmi state)
-{
-    struct svm_cpu *s = svm(v);
-
-    s->step_tf = v->regs.rflags & RFLAGS_TF;
-    s->nmi = state;
-    v->regs.rflags |= RFLAGS_TF;
 }
 
 void svm_want_nmi_window(struct vcpu *v)
@@ -129,41 +128,12 @@ void svm_want_nmi_window(struct vcpu *v)
         atomic_fetch_or(&v->requests, REQ_NMI);
         kick(v);
     } else if (s->nmi == NMI_OPEN) {
-        step(v, NMI_STEPPING_SHADOW);
+        svm_step(v, NMI_STEPPING_SHADOW);
     }
 }
 
 void svm_nmi_iret(struct vcpu *v)
 {
     svm(v)->os->intercept1 &= ~(uint32_t)SVM_I1_IRET;
-    step(v, NMI_STEPPING_IRET);
-}
-
-bool svm_nmi_step_done(struct vcpu *v)
-{
-    struct svm_cpu *s = svm(v);
-
-    if (s->nmi != NMI_STEPPING_IRET && s->nmi != NMI_STEPPING_SHADOW) {
-        return false;
-    }
-    if (s->nmi == NMI_STEPPING_SHADOW && !s->step_tf) { /* IRET has loaded the guest's own */
-        v->regs.rflags &= ~RFLAGS_TF;
-    }
-    s->nmi = NMI_OPEN;
-    s->os->dr6 &= ~DR6_BS;
-    return true;
-}
-
-void svm_nmi_step_aborted(struct vcpu *v)
-{
-    struct svm_cpu *s = svm(v);
-
-    v->regs.rflags = (v->regs.rflags & ~RFLAGS_TF) | s->step_tf;
-    if (s->nmi == NMI_STEPPING_IRET) {
-        s->nmi = NMI_IN_HANDLER; /* RIP is still at the IRET */
-        s->os->intercept1 |= (uint32_t)SVM_I1_IRET;
-    } else {
-        s->nmi = NMI_OPEN;
-        atomic_fetch_or(&v->requests, REQ_NMI);
-    }
+    svm_step(v, NMI_STEPPING_IRET);
 }

@@ -46,8 +46,11 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
         c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
     }
     c->interrupt_shadow = 0;
-    c->v_intr = 0;
+    c->v_intr = svm_has_vnmi() ? SVM_V_NMI_ENABLE : 0; /* none pending, none blocked */
     c->intercept1 &= ~(uint32_t)SVM_I1_IRET;
+    if (s->nmi >= NMI_STEPPING_IRET) {
+        c->intercept_exceptions = s->step_exceptions;
+    }
     s->queued.full = false;
     s->nmi = NMI_OPEN;
     s->flush_os = true;

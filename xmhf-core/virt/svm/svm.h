@@ -8,6 +8,7 @@
 #include <virt/svm/pmu.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
+#include <x86/cpuid.h>
 #include <x86/vmcb.h>
 
 #define SVM_ASID_OS 1u
@@ -26,6 +27,9 @@ struct svm_cpu {
     struct event_slot queued; /* for the next entry of the OS */
     enum svm_nmi nmi;         /* where the guest's NMI handler is */
     uint64_t step_tf;         /* the guest's own RFLAGS.TF, while we step */
+    uint64_t step_tr;         /* and the base of its TSS */
+    uint8_t *step_flags;      /* where a task switch saves TF; NULL: it can't */
+    uint32_t step_exceptions; /* intercepted without a step */
     bool flush_os;
     struct svm_pmu pmu;       /* the OS's counters, while the sandbox runs */
     uint64_t saved_debugctl;  /* the OS's, while the sandbox runs */
@@ -63,6 +67,8 @@ QUICK_INLINE bool svm_illegal(const struct vmcb *c)
                                      || !(c->cr4 & CR4_PAE)));
 }
 
+static inline bool svm_has_vnmi(void) { return svm_features.edx & CPUID_8_A_EDX_VNMI; }
+
 /* decode.c: from the VMCB to the neutral form. */
 void svm_decode(struct vcpu *v, struct exit *e);
 /* quick.c. Called by svm_enter at a CPUID, with RBX, RCX and RDX in `regs`, RAX in the VMCB and
@@ -92,6 +98,8 @@ void svm_clear_shadow(struct vcpu *v);
 void svm_end_shadow(struct vcpu *v);
 bool svm_nmi_ready(struct vcpu *v);
 void svm_want_nmi_window(struct vcpu *v);
+/* step.c: run one instruction with TF set. */
+void svm_step(struct vcpu *v, enum svm_nmi state);
 /* The intercepted IRET: step over it. */
 void svm_nmi_iret(struct vcpu *v);
 /* A #DB exit: true if it was the end of that step and the guest must not see it. */
