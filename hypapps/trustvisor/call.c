@@ -400,7 +400,7 @@ static void into_sandbox(struct vcpu *v, struct tv_slot *s, struct tv_activation
     cpu->act = act;
     cpu->last = s;
     if (s->pal->budget != 0) {
-        act->since = hw_rdtsc();
+        act->since = clock_now();
     }
     sandbox_enter(v, &s->pal->sandbox, regs, xstate);
 }
@@ -645,7 +645,7 @@ static bool spent(const struct tv_pal *pal, struct tv_activation *act)
     if (pal->budget == 0) {
         return false;
     }
-    act->ticks += hw_rdtsc() - act->since;
+    act->ticks += clock_now() - act->since;
     return act->ticks > pal->budget;
 }
 

@@ -298,7 +298,7 @@ static bool collect_some(struct vcpu *v, unsigned looks, unsigned *passed)
 
 enum room death_look(struct vcpu *v, unsigned looks)
 {
-    uint64_t now = hw_rdtsc();
+    uint64_t now = clock_now();
     unsigned passed;
 
     /* What somebody else saw who didn't go on says nothing about the owners of today. CPUs' TSCs may

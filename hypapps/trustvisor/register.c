@@ -245,10 +245,10 @@ static enum step measure_some(struct work *w)
 
 static enum step phase_measure(struct work *w)
 {
-    uint64_t start = hw_rdtsc();
+    uint64_t start = clock_now();
     enum step s = measure_some(w);
 
-    atomic_fetch_add_explicit(&hash_ticks, hw_rdtsc() - start, memory_order_relaxed);
+    atomic_fetch_add_explicit(&hash_ticks, clock_now() - start, memory_order_relaxed);
     return s;
 }
 
@@ -441,7 +441,7 @@ static enum hc_result come_again(struct work *w)
     struct tv_registration *reg = &w->pal->reg;
 
     w->v->regs.gpr[GPR_RDX] = reg->token;
-    reg->last_step = hw_rdtsc();
+    reg->last_step = clock_now();
     registry_put(w->pal->slot);
     return HC_AGAIN;
 }
@@ -563,7 +563,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     pal->owner = c->paging;
     pal->owner.pkru = 0; /* a thread's, and of this moment */
     pal->reg.rdx = v->regs.gpr[GPR_RDX];
-    pal->reg.last_step = hw_rdtsc();
+    pal->reg.last_step = clock_now();
     hyp_random(&pal->reg.token, pal->image.word); /* as much as RDX, or EDX, holds */
     hyp_random(pal->nonce, sizeof(pal->nonce));
     stubs_place(pal);

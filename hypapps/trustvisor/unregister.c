@@ -91,7 +91,7 @@ static enum step wipe(struct work *w)
     if (space_free(&w->pal->space, &w->pal->image, &budget)) {
         return STEP_DONE;
     }
-    w->pal->reg.last_step = hw_rdtsc();
+    w->pal->reg.last_step = clock_now();
     return STEP_AGAIN;
 }
 

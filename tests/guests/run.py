@@ -40,6 +40,11 @@ WIPED = re.compile(r"PAL memory is wiped")
 GIVE_UP = re.compile(r"\[xmhf[^\]]*\] (?:PANIC:.*|(?:cannot start:.*\n[^\0]*)?launch refused)")
 
 
+# The log takes 200 lines at once that a guest can cause, and one more in 2^28 ticks.
+FROM_GUEST = re.compile(r"^\[xmhf[^\]]* guest\] ", re.M)
+FROM_GUEST_MAX = 1000
+
+
 def read_test(words):
     """A test by the words of its line."""
     values = dict(zip(FIELDS, words))
@@ -225,6 +230,9 @@ def run_test(test, args):
     if guest.verdict != "PASS":
         return bad(guest), guest.text, guest.log
     problem = compare(bare, guest) if test.control == "same" else None
+    lines = len(FROM_GUEST.findall(guest.log))
+    if lines > FROM_GUEST_MAX:
+        problem = f"{lines} lines that the guest caused in the log, which has a limit"
     if problem:
         return "not ok", problem, guest.log
     return "ok", guest.text, guest.log

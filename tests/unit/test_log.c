@@ -3,12 +3,14 @@
  * before the machine ends are sent whole. */
 #include "unit.h"
 
+#include <cpu/clock.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <debug/screen.h>
 #include <debug/serial.h>
 #include <hw/insn.h>
+#include <x86/msr.h>
 
 #define COM1     0x3f8
 #define POLLS    50 /* reads of LSR until the FIFO is empty again */
@@ -27,6 +29,15 @@ static uint64_t tsc;
 
 struct vcpu *this_vcpu(void) { return &cpu0; }
 uint64_t hw_rdtsc(void) { return tsc; }
+
+/* The guest's write to its TSC. */
+bool hw_wrmsr_safe(uint32_t msr, uint64_t value)
+{
+    assert_int_equal(msr, MSR_IA32_TSC);
+    tsc = value;
+    return true;
+}
+
 void hw_pause(void) { fail_msg("nobody holds the lock"); }
 
 uint8_t hw_in8(uint16_t port)
@@ -179,6 +190,24 @@ static void too_many_lines_are_dropped(void **state)
     assert_string_equal(sent(), "[xmhf cpu0 guest] x\r\n");
 }
 
+/* Whatever the guest's TSC shows, the limit is in real ticks. */
+static void a_guest_moves_its_clock(void **state)
+{
+    unsigned lines = 0;
+
+    (void)state;
+    tsc += 1000 * LOG_GUEST_TICKS;
+    for (unsigned i = 0; i < 3 * LOG_GUEST_BURST; i++) {
+        (void)clock_guest_write(MSR_IA32_TSC, i % 3 == 0 ? 0 : tsc + (1ULL << 20 << i % 40));
+        log_line("x");
+        while (atomic_load(&log_waiting)) {
+            log_drain();
+        }
+        lines += *sent() == '[';
+    }
+    assert_int_equal(lines, LOG_GUEST_BURST);
+}
+
 static void without_a_uart(void **state)
 {
     (void)state;
@@ -252,6 +281,7 @@ int main(void)
         cmocka_unit_test(a_guest_never_waits),
         cmocka_unit_test(what_has_no_room_is_lost),
         cmocka_unit_test(too_many_lines_are_dropped),
+        cmocka_unit_test(a_guest_moves_its_clock),
         cmocka_unit_test(without_a_uart),
         cmocka_unit_test(the_guests_settings_count),
         cmocka_unit_test(the_last_lines_are_whole),

@@ -3,6 +3,8 @@
 #include "unit.h"
 
 #include "fake/machine.h"
+#include <cpu/clock.h>
+#include <cpu/cpu.h>
 #include <exit/dispatch.h>
 #include <guest/ipi.h>
 #include <hypapp/hypapp.h>
@@ -11,6 +13,8 @@
 
 static struct vcpu v;
 static unsigned faults, skips;
+
+struct vcpu *this_vcpu(void) { return &v; }
 
 static struct virt_ops ops = { .name = "none" };
 const struct virt_ops *virt = &ops;
@@ -89,6 +93,39 @@ static void no_counter_counts_the_other_thread(void **state)
     assert_int_equal(*machine_msr(MSR_IA32_FIXED_CTR_CTRL), 0xbbbb);
 }
 
+/* The core's clock goes on evenly whatever the guest writes, and a write that faults changes
+ * nothing. (A read of the fake machine's TSC takes 100 ticks.) */
+static void the_guests_clock(void **state)
+{
+    const uint64_t values[] = { 0, 1, 1ULL << 40, ~0ULL - 100000, 1ULL << 63, 12345 };
+
+    (void)state;
+    machine.tsc_msr = MSR_IA32_TSC;
+    for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
+        uint64_t before = clock_now();
+
+        assert_true(wrmsr(MSR_IA32_TSC, values[i]));
+        assert_in_range(machine.tsc, values[i], values[i] + 200);
+        assert_in_range(clock_now() - before, 0, 400);
+        assert_false(wrmsr(MSR_IA32_TSC_ADJUST, values[i])); /* there is none */
+        assert_in_range(clock_now() - before, 0, 900);
+    }
+    clock_join(clock_now()); /* as the boot CPU's */
+    assert_int_not_equal(v.clock_offset, 0);
+    v.clock_offset = 0;
+    machine.tsc = 1000;
+    clock_join(5000); /* behind */
+    assert_in_range(clock_now(), 5000, 5300);
+    v.clock_offset = 0;
+    machine.tsc = CLOCK_APART * 3;
+    clock_join(5000); /* far before */
+    assert_in_range(clock_now(), 5000, 5300);
+    v.clock_offset = 0;
+    machine.tsc = 7000;
+    clock_join(5000); /* what the message took */
+    assert_int_equal(v.clock_offset, 0);
+}
+
 /* Where the CPU obeys IA32_MISC_ENABLE, no write may take NX or CPUID leaves from the core; where
  * it doesn't, the MSR is what the CPU makes of it. */
 static void misc_enable(void **state)
@@ -119,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(no_mpx_in_ring_0, setup),
         cmocka_unit_test_setup(misc_enable, setup),
+        cmocka_unit_test_setup(the_guests_clock, setup),
         cmocka_unit_test_setup(no_counter_counts_the_other_thread, setup),
     };
 

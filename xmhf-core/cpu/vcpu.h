@@ -77,6 +77,7 @@ struct vcpu {
     atomic_uint kicks;                 /* (any) NMIs we sent to this CPU and it hasn't seen */
     atomic_uint guest_nmis;            /* (any) guest NMIs to deliver */
     atomic_uint nmis_seen;             /* NMIs taken by this CPU's host handler */
+    uint64_t clock_offset;             /* TSC less clock_now() */
     bool draining;                     /* in cpu_take_interrupts */
     bool drained_mc;                   /* an interrupt with #MC's vector came then, or a #MC */
     atomic_bool stopped;               /* (any) has obeyed REQ_STOP */

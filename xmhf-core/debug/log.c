@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The log: lines go to the UART, errors before the guest starts also to the screen. A guest never
  * waits for it. */
+#include <cpu/clock.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <debug/screen.h>
 #include <debug/serial.h>
-#include <hw/insn.h>
 #include <smp/spinlock.h>
 #include <util/fmt.h>
 
@@ -27,11 +27,11 @@ void log_guest_started(void) { guest_started = true; }
 /* May a guest put one more line on the UART? */
 static bool guest_may_print(void)
 {
-    uint64_t past = (hw_rdtsc() - guest_forgiven) / LOG_GUEST_TICKS;
+    uint64_t past = (clock_now() - guest_forgiven) / LOG_GUEST_TICKS;
 
     if (past > 0) {
         guest_lines = past < guest_lines ? guest_lines - (unsigned)past : 0;
-        guest_forgiven = hw_rdtsc();
+        guest_forgiven = clock_now();
     }
     if (guest_lines >= LOG_GUEST_BURST) {
         return false;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Common exit handling: the guest's run loop and the switch over exit kinds. */
+#include <cpu/clock.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
 #include <facts/facts.h>
 #include <guest/ipi.h>
-#include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <smp/stop.h>
 #include <virt/quick.h>
@@ -86,13 +86,13 @@ void exit_dispatch(struct vcpu *v, const struct exit *e)
 /* Run, and note how long the last exit kept the guest waiting, requests included. */
 static void run_measured(struct vcpu *v, struct exit *e)
 {
-    uint64_t took = v->exit_began ? hw_rdtsc() - v->exit_began : 0;
+    uint64_t took = v->exit_began ? clock_now() - v->exit_began : 0;
 
     if (took > v->longest[e->kind]) {
         v->longest[e->kind] = took;
     }
     virt->run(v, e);
-    v->exit_began = hw_rdtsc();
+    v->exit_began = clock_now();
 }
 
 void guest_loop(struct vcpu *v)

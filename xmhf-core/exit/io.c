@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Intercepted ports: resets wipe first, S3 is refused, everything else is carried out. */
+#include <cpu/clock.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
@@ -65,9 +66,9 @@ static void do_in(struct vcpu *v, const struct exit *e)
 /* Power goes off some time after the write, and a reset meanwhile would win. */
 static void await_power_off(void)
 {
-    uint64_t start = hw_rdtsc();
+    uint64_t start = clock_now();
 
-    while (hw_rdtsc() - start < 8000000000ULL) { /* a few seconds */
+    while (clock_now() - start < 8000000000ULL) { /* a few seconds */
         hw_pause();
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* RDMSR and WRMSR exits: carries out policy/msr_policy.c. */
+#include <cpu/clock.h>
 #include <debug/log.h>
 #include <exit/dispatch.h>
 #include <guest/ipi.h>
@@ -95,6 +96,9 @@ static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
         return ipi_guest_x2apic(v, value);
     case MSR_IA32_XSS:
         return value == 0;
+    case MSR_IA32_TSC:
+    case MSR_IA32_TSC_ADJUST:
+        return clock_guest_write(index, value);
     case MSR_IA32_MCG_STATUS:
         return value == 0 && hw_wrmsr_safe(index, value);
     case MSR_IA32_BNDCFGS: /* branches without BND empty BND0-3 (SDM vol. 1, E.5.3) */

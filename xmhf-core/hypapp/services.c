@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the core does for hypapps besides memory and sandboxes: callers, random. */
+#include <cpu/clock.h>
 #include <hw/insn.h>
 #include <hw/sha256.h>
 #include <hypapp/hypapp.h>
@@ -38,7 +39,7 @@ void hyp_random(void *out, size_t len)
         size_t n = len < 8 ? len : 8;
         for (int i = 0; have_rdrand && i < 10 && !hw_rdrand(&r); i++) {
         }
-        r ^= spread(atomic_fetch_add(&state, 1) ^ hw_rdtsc());
+        r ^= spread(atomic_fetch_add(&state, 1) ^ clock_now());
         memcpy(p, &r, n);
         p += n;
         len -= n;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From the boot stage to the guest's first instruction. */
 #include <acpi/acpi.h>
+#include <cpu/clock.h>
 #include <cpu/cpu.h>
 #include <cpu/needs.h>
 #include <cpu/vcpus.h>
@@ -31,7 +32,7 @@ _Noreturn void core_main(const struct boot_info *from);
 
 static struct boot_info info;
 static struct acpi_info acpi;
-static atomic_bool start_guest;
+static _Atomic uint64_t start_guest; /* the clock at the start; 0: not yet */
 
 /* The launch is refused: say so (the reason was logged) and stay here. */
 static _Noreturn void refuse(void)
@@ -142,6 +143,7 @@ static void ap_run(void *arg)
     while (!atomic_load(&start_guest)) {
         hw_pause();
     }
+    clock_join(atomic_load(&start_guest));
     atomic_fetch_or(&v->requests, REQ_INIT_SIPI); /* park until the guest's SIPI */
     guest_loop(v);
 }
@@ -174,10 +176,10 @@ static void main_on_stack(void *arg)
         refuse();
     }
     virt->set_state(v, &s);
-    facts_boot_ticks(hw_rdtsc() - info.tsc_start);
+    facts_boot_ticks(clock_now() - info.tsc_start);
     log_line("starting the guest after %llu ticks", (unsigned long long)core_boot_ticks());
     log_guest_started();
-    atomic_store(&start_guest, true);
+    atomic_store(&start_guest, clock_now() | 1);
     guest_loop(v);
 }
 

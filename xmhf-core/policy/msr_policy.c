@@ -18,12 +18,12 @@
 
 const struct msr_rule msr_rules[] = {
     /* first, last, read, write, why */
-    { 0x10, 0x10, HARDWARE, HARDWARE, "IA32_TIME_STAMP_COUNTER: Linux and firmware set it" },
+    { 0x10, 0x10, HARDWARE, SPECIAL, "IA32_TIME_STAMP_COUNTER: the guest's, but not our clock" },
     { 0x1b, 0x1b, HARDWARE, SPECIAL, "IA32_APIC_BASE: may enter x2APIC, not move or disable" },
     { 0x33, 0x33, HARDWARE, HARDWARE, "TEST_CTRL: split-lock detection, Linux writes at boot" },
     { 0x3a, 0x3a, SPECIAL, DENY, "IA32_FEATURE_CONTROL: reads as locked, VMX and SMX off; "
       "Linux reads it unguarded for LMCE" },
-    { 0x3b, 0x3b, HARDWARE, HARDWARE, "IA32_TSC_ADJUST: Linux synchronizes with it" },
+    { 0x3b, 0x3b, HARDWARE, SPECIAL, "IA32_TSC_ADJUST: Linux synchronizes with it; not our clock" },
     { 0x48, 0x49, PASS, PASS, "IA32_SPEC_CTRL, IA32_PRED_CMD: written at each context switch" },
     { 0x79, 0x79, DENY, IGNORE, "IA32_BIOS_UPDT_TRIG: microcode is loaded before us; takes "
       "a linear address" },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Kicks, and stopping the world for a reset or a panic. */
+#include <cpu/clock.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
@@ -30,7 +31,7 @@ void kick(struct vcpu *v)
 void stop_other_cpus(void)
 {
     struct vcpu *self = this_vcpu();
-    uint64_t start = hw_rdtsc();
+    uint64_t start = clock_now();
 
     for (unsigned i = 0; i < vcpu_count; i++) {
         if (vcpus[i] != self && atomic_load(&vcpus[i]->online)) {
@@ -44,7 +45,7 @@ void stop_other_cpus(void)
          * when the SIPI comes. */
         while (vcpus[i] != self && atomic_load(&vcpus[i]->online)
                && !atomic_load(&vcpus[i]->stopped) && !atomic_load(&vcpus[i]->waiting)) {
-            if (hw_rdtsc() - start > 4000000000ULL) { /* about a second; then go on alone */
+            if (clock_now() - start > 4000000000ULL) { /* about a second; then go on alone */
                 return;
             }
             hw_pause();

@@ -150,7 +150,7 @@ bool hw_rdmsr_safe(uint32_t msr, uint64_t *v)
 
 bool hw_wrmsr_safe(uint32_t msr, uint64_t v)
 {
-    uint64_t *p = machine_msr(msr);
+    uint64_t *p = msr != 0 && msr == machine.tsc_msr ? &machine.tsc : machine_msr(msr);
 
     if (p != NULL) {
         *p = v;

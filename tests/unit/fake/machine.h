@@ -31,6 +31,7 @@ struct machine {
     struct machine_cpuid cpuid[MACHINE_CPUID_MAX];
     struct machine_msr msr[MACHINE_MSR_MAX];
     uint64_t cr0, cr2, cr3, cr4, dr6, xcr0, tsc, random;
+    uint32_t tsc_msr;                /* a write to this MSR sets `tsc`; 0: none */
     uint32_t pkru;
     uint8_t xstate[MACHINE_XSTATE];  /* the FPU and SIMD registers */
     bool x87_pointers_stay;          /* AMD: loading a state without an x87 exception leaves FOP,

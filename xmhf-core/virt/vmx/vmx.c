@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Intel VMX: probing, turning it on, bitmaps, and the run loop's entry. */
+#include <cpu/clock.h>
 #include <cpu/cpu.h>
 #include <guest/ipi.h>
 #include <guest/state.h>
@@ -211,7 +212,7 @@ static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
     }
     if (s->after_sipi) {
         s->entry_rip = v->regs.rip;
-        s->entry_tsc = hw_rdtsc();
+        s->entry_tsc = clock_now();
     }
 }
 
@@ -254,7 +255,7 @@ static void not_entered(struct vcpu *v, struct vmx_cpu *s, struct exit *e, unsig
 static bool is_stale_init(struct vcpu *v, uint32_t reason)
 {
     return reason == VMX_EXIT_INIT && v->regs.rip == vmx(v)->entry_rip
-        && hw_rdtsc() - vmx(v)->entry_tsc < STALE_INIT_TICKS;
+        && clock_now() - vmx(v)->entry_tsc < STALE_INIT_TICKS;
 }
 
 /* An exit with something in `rare`. */
