@@ -4,9 +4,10 @@
 
 #include "fake/machine.h"
 #include <cpu/clock.h>
-#include <cpu/cpu.h>
+#include <cpu/vcpus.h>
 #include <exit/dispatch.h>
 #include <guest/ipi.h>
+#include <hw/apic.h>
 #include <hypapp/hypapp.h>
 #include <virt/virt.h>
 #include <x86/msr.h>
@@ -15,6 +16,8 @@ static struct vcpu v;
 static unsigned faults, skips;
 
 struct vcpu *this_vcpu(void) { return &v; }
+
+uint32_t apic_id(void) { return 0x123; }
 
 static struct virt_ops ops = { .name = "none" };
 const struct virt_ops *virt = &ops;
@@ -126,6 +129,19 @@ static void the_guests_clock(void **state)
     assert_int_equal(v.clock_offset, 0);
 }
 
+/* In x2APIC mode a CPU has its own id again: kicks go by it. */
+static void x2apic_id(void **state)
+{
+    (void)state;
+    v.apic_id = 0x23;
+    machine_set_msr(MSR_IA32_APIC_BASE, 0xfee00800);
+    assert_false(wrmsr(MSR_IA32_APIC_BASE, 0xfee00000));
+    assert_false(wrmsr(MSR_IA32_APIC_BASE, 0xfee01800));
+    assert_int_equal(v.apic_id, 0x23);
+    assert_true(wrmsr(MSR_IA32_APIC_BASE, 0xfee00c00));
+    assert_int_equal(v.apic_id, 0x123);
+}
+
 /* Where the CPU obeys IA32_MISC_ENABLE, no write may take NX or CPUID leaves from the core; where
  * it doesn't, the MSR is what the CPU makes of it. */
 static void misc_enable(void **state)
@@ -156,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(no_mpx_in_ring_0, setup),
         cmocka_unit_test_setup(misc_enable, setup),
+        cmocka_unit_test_setup(x2apic_id, setup),
         cmocka_unit_test_setup(the_guests_clock, setup),
         cmocka_unit_test_setup(no_counter_counts_the_other_thread, setup),
     };

@@ -54,12 +54,23 @@ const struct virt_ops *virt = &amd;
 
 struct vcpu *this_vcpu(void) { return me; }
 
-/* The other CPU obeys at once. */
+/* The other CPU obeys at once, if it is meant. */
+static uint32_t real_id;
+static unsigned strangers_hit;
+bool smp_left_out;
+
 void apic_send_nmi(uint32_t apic_id)
 {
-    (void)apic_id;
     assert_int_equal(wipes, 0);
-    atomic_store(&cpus[1].stopped, true);
+    if (apic_id == real_id) {
+        atomic_store(&cpus[1].stopped, true);
+    }
+}
+
+void apic_send_nmi_others(void)
+{
+    apic_send_nmi(real_id);
+    strangers_hit++;
 }
 
 void pool_wipe(void)
@@ -123,6 +134,9 @@ static int setup(void **state)
     atomic_store(&cpus[0].online, true);
     atomic_store(&cpus[1].online, true);
     cpus[1].index = 1;
+    cpus[1].apic_id = real_id = 7;
+    smp_left_out = false;
+    strangers_hit = 0;
     me = &cpus[0];
     virt = &amd;
     nmis_asked = 0;
@@ -233,6 +247,30 @@ static void a_stopping_cpu_too(void **state)
     assert_ptr_equal(stop_then, open_gif);
 }
 
+/* On a CPU with a writable xAPIC id whose page is the guest's. */
+static void a_changed_id_is_no_way_out(void **state)
+{
+    (void)state;
+    real_id = 3;
+    stop_other_cpus();
+    assert_true(atomic_load(&cpus[1].stopped));
+    assert_int_equal(atomic_load(&cpus[1].requests), REQ_STOP);
+}
+
+/* CPUs that aren't ours get no NMI: after `cpus=`, and while CPUs are started. */
+static void strangers_are_left_alone(void **state)
+{
+    (void)state;
+    smp_left_out = true;
+    stop_other_cpus();
+    assert_true(atomic_load(&cpus[1].stopped));
+    setup(state);
+    atomic_store(&cpus[1].online, false);
+    stop_other_cpus();
+    assert_false(atomic_load(&cpus[1].stopped));
+    assert_int_equal(strangers_hit, 0);
+}
+
 /* Firmware's SMI runs right after the access, and an NMI that came meanwhile is looked for. */
 static void an_access_lets_smis_in(void **state)
 {
@@ -269,6 +307,8 @@ int main(void)
         cmocka_unit_test_setup(a_port_resets_after_the_wipe_is_in_memory, setup),
         cmocka_unit_test_setup(a_triple_fault_too, setup),
         cmocka_unit_test_setup(a_panic_too, setup),
+        cmocka_unit_test_setup(a_changed_id_is_no_way_out, setup),
+        cmocka_unit_test_setup(strangers_are_left_alone, setup),
         cmocka_unit_test_setup(an_access_lets_smis_in, setup),
         cmocka_unit_test_setup(where_nothing_holds_them_back_nothing_is_done, setup),
     };

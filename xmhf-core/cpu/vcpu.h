@@ -67,7 +67,7 @@ enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT
 struct vcpu {
     struct vcpu *self;                 /* at offset 0: gs:0 */
     unsigned index;                    /* 0 = boot CPU; not the APIC id */
-    uint32_t apic_id;
+    _Atomic uint32_t apic_id;          /* (any reads) as the APIC has it: exit/msr.c, guest/ipi.c */
     struct vcpu_regs regs;
 
     bool in_sandbox;                   /* `regs` are the hypapp's sandbox's, not the OS's */

@@ -4,6 +4,7 @@
 #include <debug/log.h>
 #include <exit/dispatch.h>
 #include <guest/ipi.h>
+#include <hw/apic.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <policy/cr.h>
@@ -63,7 +64,7 @@ static bool shadow_write(struct shadow *s, uint32_t index, uint64_t value)
 }
 
 /* IA32_APIC_BASE: going to x2APIC passes; moving or disabling the APIC is #GP. */
-static bool apic_base_write(uint64_t value)
+static bool apic_base_write(struct vcpu *v, uint64_t value)
 {
     uint64_t now = hw_rdmsr(MSR_IA32_APIC_BASE);
 
@@ -71,7 +72,12 @@ static bool apic_base_write(uint64_t value)
         || ((now & APIC_BASE_EXTD) && !(value & APIC_BASE_EXTD))) {
         return false;
     }
-    return hw_wrmsr_safe(MSR_IA32_APIC_BASE, value);
+    if (!hw_wrmsr_safe(MSR_IA32_APIC_BASE, value)) {
+        return false;
+    }
+    /* In x2APIC mode it is the one that the CPU had at reset, all of it (SDM vol. 3, 11.12.5.1). */
+    atomic_store(&v->apic_id, apic_id());
+    return true;
 }
 
 /* Without AnyThread, a counter's bit that has it count the other hyperthread too, where a PAL may
@@ -91,7 +97,7 @@ static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
     }
     switch (index) {
     case MSR_IA32_APIC_BASE:
-        return apic_base_write(value);
+        return apic_base_write(v, value);
     case MSR_X2APIC_ICR:
         return ipi_guest_x2apic(v, value);
     case MSR_IA32_XSS:

@@ -64,6 +64,7 @@ static void send(uint32_t dest, uint32_t command)
 }
 
 void apic_send_nmi(uint32_t dest) { send(dest, 0x4400); }
+void apic_send_nmi_others(void) { send(0, 0xc4400); }
 void apic_send_init(uint32_t dest) { send(dest, 0x4500); }
 void apic_send_sipi(uint32_t dest, uint8_t vector) { send(dest, 0x4600u | vector); }
 

@@ -32,6 +32,7 @@ void apic_write(unsigned reg, uint32_t value);
 /* Send to the CPU with this APIC id. The guest's half-written ICR is kept. Waits, bounded,
  * for the delivery in xAPIC mode. */
 void apic_send_nmi(uint32_t dest);
+void apic_send_nmi_others(void); /* to all but ourselves, whatever their ids */
 void apic_send_init(uint32_t dest);
 void apic_send_sipi(uint32_t dest, uint8_t vector);
 

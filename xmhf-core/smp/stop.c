@@ -9,6 +9,7 @@
 #include <hw/insn.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
+#include <smp/smp.h>
 #include <smp/stop.h>
 #include <util/string.h>
 #include <virt/virt.h>
@@ -28,18 +29,38 @@ void kick(struct vcpu *v)
     }
 }
 
+/*
+ * Some CPUs let software change their xAPIC id (SDM vol. 3, 11.4.6), and where the page isn't
+ * trapped the guest can: by the shorthand the NMI reaches all of them. Not if there are CPUs that
+ * aren't ours: firmware's handler may be gone, and it would be a triple fault before the wipe.
+ */
+static void send_stop(const struct vcpu *self)
+{
+    bool all_ours = !smp_left_out;
+
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        all_ours = all_ours && atomic_load(&vcpus[i]->online);
+    }
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        if (vcpus[i] != self && atomic_load(&vcpus[i]->online)) {
+            atomic_fetch_or(&vcpus[i]->requests, REQ_STOP);
+            atomic_store(&vcpus[i]->kicks, 1);
+            if (!all_ours) {
+                apic_send_nmi(vcpus[i]->apic_id);
+            }
+        }
+    }
+    if (all_ours && vcpu_count > 1) {
+        apic_send_nmi_others();
+    }
+}
+
 void stop_other_cpus(void)
 {
     struct vcpu *self = this_vcpu();
     uint64_t start = clock_now();
 
-    for (unsigned i = 0; i < vcpu_count; i++) {
-        if (vcpus[i] != self && atomic_load(&vcpus[i]->online)) {
-            atomic_fetch_or(&vcpus[i]->requests, REQ_STOP);
-            atomic_store(&vcpus[i]->kicks, 1);
-            apic_send_nmi(vcpus[i]->apic_id);
-        }
-    }
+    send_stop(self);
     for (unsigned i = 0; i < vcpu_count; i++) {
         /* One that waits for a SIPI runs no guest code, and looks at its requests first
          * when the SIPI comes. */
