@@ -144,6 +144,7 @@ static int setup(void **state)
     wipes = wiped_at = app_wipes = records = record_at = stacks_wiped = 0;
     stop_init(app_wipe);
     io_policy_init(&acpi);
+    assert_int_equal(exit_io_init(), 0);
     return 0;
 }
 

@@ -10,7 +10,7 @@
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/pool.h>
-#include <policy/io_policy.h>
+#include <policy/regions.h>
 #include <smp/stop.h>
 #include <virt/svm/caps.h>
 #include <guest/phys.h>
@@ -37,7 +37,7 @@ void *pool_boot_pages(size_t n)
 }
 
 hpa_t core_hpa(const void *va) { return hpa((uintptr_t)va); }
-void io_policy_fill(uint8_t *bitmap) { (void)bitmap; }
+void regions_fill_ports(uint8_t *bitmap) { (void)bitmap; }
 void log_line(const char *fmt, ...) { (void)fmt; }
 void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
 void kick(struct vcpu *v) { (void)v; }

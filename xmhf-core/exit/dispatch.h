@@ -41,6 +41,11 @@ unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opco
 /* Forget all answers to CPUID (quick.h): one that they depend on is about to change. */
 void cpuid_forget(struct vcpu *v);
 
+/* Add the rows of policy/regions.h that exit/ has handlers for. Boot CPU, once, before
+ * virt_ops->init. 0, or -1: no room. */
+int exit_apic_page_init(void);
+int exit_io_init(void);
+
 /* Set-up of the MSR shadows; before the guest starts. */
 void exit_msr_init(void);
 

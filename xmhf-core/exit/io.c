@@ -7,6 +7,7 @@
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <policy/io_policy.h>
+#include <policy/regions.h>
 #include <smp/spinlock.h>
 #include <smp/stop.h>
 #include <virt/virt.h>
@@ -104,12 +105,9 @@ static void do_out(struct vcpu *v, const struct exit *e)
     stop_reset(); /* in case that the port did nothing */
 }
 
-void exit_io(struct vcpu *v, const struct exit *e)
+/* A port of the policy; or one that no row has, which doesn't exit. */
+static void policy_port(struct vcpu *v, const struct exit *e)
 {
-    if (e->io.string) {
-        hyp_inject_gp(v); /* INS/OUTS on a reset or power port: nobody needs it */
-        return;
-    }
     if (e->io.in) {
         do_in(v, e);
     } else {
@@ -120,4 +118,30 @@ void exit_io(struct vcpu *v, const struct exit *e)
     } else {
         exit_skip(v, e->insn_len);
     }
+}
+
+void exit_io(struct vcpu *v, const struct exit *e)
+{
+    const struct region *r = region_find(REGION_PORTS, e->io.port, e->io.size,
+                                         e->io.in ? ACCESS_READ : ACCESS_WRITE);
+
+    if (e->io.string) {
+        hyp_inject_gp(v); /* INS/OUTS on a port with a handler: nobody needs it */
+    } else {
+        (r ? r->handle : policy_port)(v, e);
+    }
+}
+
+int exit_io_init(void)
+{
+    uint16_t ports[IO_POLICY_PORTS];
+    size_t n = io_policy_ports(ports);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct region r = { ports[i], 1, ACCESS_READ | ACCESS_WRITE, policy_port };
+        if (region_add(REGION_PORTS, &r) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }

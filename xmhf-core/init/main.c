@@ -23,6 +23,7 @@
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <policy/io_policy.h>
+#include <policy/regions.h>
 #include <smp/smp.h>
 #include <smp/stop.h>
 #include <virt/virt.h>
@@ -158,6 +159,10 @@ static void main_on_stack(void *arg)
         refuse();
     }
     facts_vendor(virt->name);
+    if (exit_apic_page_init() != 0 || exit_io_init() != 0) {
+        log_error("cannot start: no room in the table of ports and device memory");
+        refuse();
+    }
     if (guest_phys_init(&info, &acpi) != 0 || virt->init(guest_nested.root) != 0
         || sandbox_init() != 0 || hypapp.init() != 0 || cpu_bring_up(v) != 0) {
         refuse();
@@ -176,6 +181,7 @@ static void main_on_stack(void *arg)
         refuse();
     }
     virt->set_state(v, &s);
+    regions_close();
     facts_boot_ticks(clock_now() - info.tsc_start);
     log_line("starting the guest after %llu ticks", (unsigned long long)core_boot_ticks());
     log_guest_started();

@@ -56,20 +56,23 @@ void io_policy_init(const struct acpi_info *acpi)
     }
 }
 
-void io_policy_fill(uint8_t *bitmap)
+size_t io_policy_ports(uint16_t out[IO_POLICY_PORTS])
 {
     /* A wide access that starts below a port reaches it too: the hardware checks each
      * byte's bit. PM1 is written as a word. */
-    const uint16_t ports[] = {
+    const uint16_t ports[IO_POLICY_PORTS] = {
         PORT_KBD_DATA, PORT_KBD, PORT_SYSCTL, PORT_RESET, pm1a, (uint16_t)(pm1a + 1), pm1b,
         (uint16_t)(pm1b + 1), pm1a_status, (uint16_t)(pm1a_status + 1), reset_port,
     };
 
+    size_t n = 0;
+
     for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
         if (ports[i] > 1) {
-            bitmap[ports[i] / 8] = (uint8_t)(bitmap[ports[i] / 8] | 1u << (ports[i] % 8));
+            out[n++] = ports[i];
         }
     }
+    return n;
 }
 
 /* The byte that an access puts at `port`; false if it doesn't touch it. */

@@ -12,7 +12,7 @@ enum io_action {
     IO_SUSPEND,   /* S1 to S3, or nobody knows: the OS would wake up without us, so it is refused */
 };
 
-/* The ports of this machine, from the FADT. Once, before io_policy_fill. */
+/* The ports of this machine, from the FADT. Once, before io_policy_ports. */
 void io_policy_init(const struct acpi_info *acpi);
 
 /*
@@ -21,8 +21,10 @@ void io_policy_init(const struct acpi_info *acpi);
  */
 void io_policy_no_wake(void);
 
-/* Set the bit of each intercepted port in a bitmap of 64K + 3 bits (8 KiB + 1 byte). */
-void io_policy_fill(uint8_t *bitmap);
+/* The ports whose accesses the next two functions are to be asked about; some may be there twice.
+ * Returns how many. */
+#define IO_POLICY_PORTS 11
+size_t io_policy_ports(uint16_t out[IO_POLICY_PORTS]);
 
 /*
  * What writing `*value` of `size` bytes to `port` would do. Changes `*value` where the guest may

@@ -7,8 +7,8 @@
 #include <hw/insn.h>
 #include <mm/pool.h>
 #include <policy/cr.h>
-#include <policy/io_policy.h>
 #include <policy/msr_policy.h>
+#include <policy/regions.h>
 #include <util/string.h>
 #include <virt/svm/caps.h>
 #include <virt/svm/svm.h>
@@ -73,7 +73,7 @@ static int init(hpa_t nested_root)
         return -1;
     }
     msrpm_fill();
-    io_policy_fill(iopm);
+    regions_fill_ports(iopm);
     svm_iopm = core_hpa(iopm);
     svm_msrpm = core_hpa(msrpm);
     svm_nested_root = nested_root;

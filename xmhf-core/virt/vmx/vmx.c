@@ -8,8 +8,8 @@
 #include <hw/insn.h>
 #include <mm/pool.h>
 #include <policy/cr.h>
-#include <policy/io_policy.h>
 #include <policy/msr_policy.h>
+#include <policy/regions.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
@@ -98,7 +98,7 @@ static int init(hpa_t nested_root)
         }
     }
     fill_msr_bitmap(msr);
-    io_policy_fill(io);
+    regions_fill_ports(io);
     vmx_common.msr_bitmap = core_hpa(msr);
     vmx_common.io_bitmap = core_hpa(io);
     vmx_common.os_eptp = vmx_eptp(nested_root);
