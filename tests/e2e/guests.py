@@ -2,11 +2,13 @@
 
 SPDX-License-Identifier: MIT
 """
+import pathlib
 import re
 import time
 
 from common import E2E, SEED, check, masked
 from live import STEADY, live_machine, package_file
+from xmhftools import base, grubimage
 from xmhftools import bench
 
 # Two sockets of three cores, four of six CPUs there: APIC ids 0, 1, 2 and 4.
@@ -131,13 +133,13 @@ def vga_text(machine):
     return "\n".join(text[i:i + 80].rstrip() for i in range(0, 2000, 80))
 
 
-def test_ipxe(machines):
-    """iPXE as the guest, by the 16-bit boot protocol."""
+def ipxe(machines, boot):
+    """Run iPXE until its screen shows that it is up."""
     guest = package_file("ipxe", "boot/ipxe.lkrn")
-    with live_machine(machines, guest=guest) as machine:
-        first, last = machine.protected()
-        text, deadline = "", bench.Deadline(machine.process, 180)
-        while not deadline.over() and not re.search(r"iPXE 1\.\d+", text):
+    with live_machine(machines, guest=guest, boot=boot) as machine:
+        machine.protected()
+        text, end = "", time.monotonic() + 180
+        while time.monotonic() < end and not re.search(r"iPXE 1\.\d+", text):
             time.sleep(1)
             text = vga_text(machine)
         check("iPXE initialising devices...ok" in text and "iPXE 1." in text,
@@ -148,5 +150,34 @@ def test_ipxe(machines):
     return f"{version} initialised its devices under the hypervisor"
 
 
-BASIC = (test_dead_cpu, test_sparse_apic_ids, test_sysenter, test_memory_6g, test_init_on_alloc_0, test_memtest86, test_ipxe)
-MORE = (test_boot_16, test_memtest86_long)
+def test_ipxe(machines):
+    """iPXE as the guest, by the 16-bit boot protocol."""
+    return ipxe(machines, "kernel")
+
+
+def test_ipxe_grub(machines):
+    """The same, loaded by GRUB, which puts it where it must go."""
+    return ipxe(machines, "grub-mb1")
+
+
+def test_grub_guest(machines):
+    """GRUB as the guest: a 16-bit image of protocol 2.03 with an entry in its header."""
+    folder = machines.scratch
+    (folder / "early.cfg").write_text("serial --unit=0 --speed=115200\nterminal_output serial\n"
+                                      "echo GRUB is a guest\nhalt\n", encoding="ascii")
+    base.run(["grub-mkimage", "-O", "i386-pc", "-p", "/", "-c", folder / "early.cfg", "-o", folder / "core.img",
+              "serial", "terminal", "echo", "halt"], "make GRUB's image")
+    image = folder / "grub.lkrn"
+    image.write_bytes(b"".join(path.read_bytes() for path in (
+        pathlib.Path(grubimage.BIOS) / "lnxboot.img", folder / "core.img")))
+    with live_machine(machines, guest=image, boot="grub-mb2") as machine:
+        start = machine.wait_log(r"starting the guest", 60).end()
+        machine.wait_log(r"GRUB is a guest", 60, start)
+        check(machine.stopped() == "guest-shutdown", "GRUB's halt did not power off")
+        machine.wait_log(r"PAL memory is wiped", 5)
+    return "GRUB starts in real mode under the hypervisor, writes its line and powers off"
+
+
+BASIC = (test_dead_cpu, test_sparse_apic_ids, test_sysenter, test_memory_6g, test_init_on_alloc_0, test_memtest86,
+         test_ipxe_grub, test_grub_guest)
+MORE = (test_boot_16, test_ipxe, test_memtest86_long)

@@ -209,18 +209,19 @@ class QemuMachine(Machine):
     """In QEMU, driven by QMP.
 
     `smp` is QEMU's -smp value. `one_core` is for PALs on several CPUs at once (notes/testing.md).
-    `writable` makes poke() possible.
+    `writable` makes poke() possible. `boot` is xmhf-run's --boot.
     """
     KERNEL, PORT = "amd64", "ttyS2"
 
     def __init__(self, machines, smp="2", mem=MEMORY, hypervisor=True, adds=(), append="",
-                 hv_append="", modules=(), qemu_args=(), guest=None, one_core=False, writable=False):
+                 hv_append="", modules=(), qemu_args=(), guest=None, one_core=False, writable=False,
+                 boot="kernel"):
         super().__init__(machines, mem)
         if writable:
             qemu_args = [*qemu_args, *(arg.format(mem) for arg in MEMORY_FILE)]
         self.args = types.SimpleNamespace(
             icount=False, cpu_model=None, one_core=one_core, cpus=smp, mem=mem, qmp=str(self.folder / "qmp"),
-            qemu_arg=[*AGENT, *PAUSE, *qemu_args], boot="kernel", hv_append=hv_append)
+            qemu_arg=[*AGENT, *PAUSE, *qemu_args], boot=boot, hv_append=hv_append)
         files = types.SimpleNamespace(
             hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
             kernel=guest or bench.kernel_file(self.KERNEL), no_initrd=bool(guest),

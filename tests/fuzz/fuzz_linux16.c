@@ -51,6 +51,22 @@ static void check_place(uint64_t start, uint64_t size)
     }
 }
 
+/* If it moves, then to RAM where nothing is that is still needed. */
+static void check_initrd(const struct linux16_plan *p)
+{
+    const struct boot_module *kernel = &bi.module[0], *m = &bi.module[1];
+
+    check(p->initrd_size == (bi.module_count > 1 ? m->size : 0));
+    if (p->initrd_size != 0) {
+        check(!ranges_overlap(p->initrd_dst, p->initrd_size, MIB(1), p->kernel_size));
+        check(!ranges_overlap(p->initrd_dst, p->initrd_size, p->area, LINUX16_AREA));
+    }
+    if (p->initrd_size != 0 && p->initrd_dst != m->start) {
+        check(e820_is_usable(bi.mem, bi.mem_count, p->initrd_dst, p->initrd_size));
+        check(!ranges_overlap(p->initrd_dst, p->initrd_size, kernel->start, kernel->size));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t area[LINUX16_AREA];
@@ -72,7 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     check_place(plan.area, LINUX16_AREA);
-    check_place(MIB(1), plan.kernel_size);
+    check(plan.kernel_size != 0 && e820_is_usable(bi.mem, bi.mem_count, MIB(1), plan.kernel_size));
+    check_initrd(&plan);
     check(plan.area + LINUX16_AREA <= 0xa0000);
     check(plan.setup_size + plan.kernel_size == bi.module[0].size);
     linux16_fill(area, &bi, image, &plan);

@@ -66,8 +66,13 @@ static void which_images(void **state)
     assert_true(linux16_wanted(image, sizeof(image)));
     assert_false(linux16_wanted(image, 0x2ff)); /* no room for the header */
     put32(0x214, 0x100000);
+    assert_true(linux16_wanted(image, sizeof(image))); /* an address, but too old for the 32-bit one */
+    put16(0x206, 0x205);
+    assert_true(linux16_wanted(image, sizeof(image)));
+    put16(0x206, 0x206);
     assert_false(linux16_wanted(image, sizeof(image))); /* it has a 32-bit entry */
     put32(0x214, 0);
+    assert_true(linux16_wanted(image, sizeof(image)));
     put16(0x206, 0x201);
     assert_false(linux16_wanted(image, sizeof(image))); /* before cmd_line_ptr */
     put16(0x206, 0x202);
@@ -120,19 +125,60 @@ static void refusals(void **state)
     image[0x1f1] = 64; /* 32.5 KiB of set-up code */
     refused("shorter");
     setup(NULL);
-    bi.module[0].start = MIB(1) + KIB(100);
-    refused("1 MiB");
+    image[0x211] = 0;
+    refused("zImage");
     setup(NULL);
-    bi.module_count = 2;
+    bi.module_count = 2; /* the initrd must move, and there is no place */
     bi.module[1].start = MIB(1);
-    bi.module[1].size = 1;
-    refused("1 MiB");
+    bi.module[1].size = MIB(40);
+    refused("initrd");
+    setup(NULL);
+    memset(bi.module[0].cmdline, 'x', 256);
+    refused("too long");
+    put16(0x206, 0x207); /* one that says how long */
+    put32(0x238, 256);
+    assert_int_equal(linux16_plan(&bi, image, &plan, &why), 0);
+    put32(0x238, 255);
+    refused("too long");
     setup(NULL);
     bi.module[0].size = MIB(56); /* the kernel would reach into what isn't RAM */
     refused("1 MiB");
     setup(NULL);
     bi.mem[0].size = 0x1f000;
     refused("640 KiB");
+}
+
+/* GRUB puts modules from 1 MiB on: where the kernel must go lie the image itself, and the initrd. */
+static void modules_where_the_kernel_goes(void **state)
+{
+    (void)state;
+    for (uint64_t at = MIB(1); at < MIB(1) + KIB(320); at += KIB(4)) {
+        bi.module[0].start = at;
+        assert_int_equal(linux16_plan(&bi, image, &plan, &why), 0);
+        assert_int_equal(plan.kernel_size, KIB(300) - SETUP_SIZE);
+        assert_int_equal(plan.initrd_size, 0);
+    }
+    bi.module_count = 2;
+    bi.module[0].start = MIB(1);
+    bi.module[1].start = MIB(1) + KIB(200);
+    bi.module[1].size = MIB(8);
+    assert_int_equal(linux16_plan(&bi, image, &plan, &why), 0);
+    assert_true(plan.initrd_src == bi.module[1].start && plan.initrd_size == MIB(8));
+    assert_int_equal(plan.initrd_dst, MIB(48)); /* as high as there is RAM */
+    linux16_fill(area, &bi, image, &plan);
+    assert_int_equal(get(area, 0x218, 4), MIB(48));
+    put32(0x22c, MIB(32) - 1); /* the image's limit */
+    assert_int_equal(linux16_plan(&bi, image, &plan, &why), 0);
+    assert_int_equal(plan.initrd_dst, MIB(24));
+    bi.module[0].start = MIB(28); /* and not where the image still is */
+    assert_int_equal(linux16_plan(&bi, image, &plan, &why), 0);
+    assert_int_equal(plan.initrd_dst, MIB(20));
+    bi.module[1].start = MIB(1) + KIB(300); /* right behind the kernel, in no page of it */
+    assert_int_equal(linux16_plan(&bi, image, &plan, &why), 0);
+    assert_int_equal(plan.initrd_dst, plan.initrd_src);
+    bi.module[1].start = MIB(40); /* above the limit */
+    assert_int_equal(linux16_plan(&bi, image, &plan, &why), 0);
+    assert_int_equal(plan.initrd_dst, MIB(20));
 }
 
 static void set_up_area(void **state)
@@ -231,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup(which_images, setup),
         cmocka_unit_test_setup(places, setup),
         cmocka_unit_test_setup(modules_in_low_memory, setup),
+        cmocka_unit_test_setup(modules_where_the_kernel_goes, setup),
         cmocka_unit_test_setup(refusals, setup),
         cmocka_unit_test_setup(set_up_area, setup),
         cmocka_unit_test_setup(sizes, setup),

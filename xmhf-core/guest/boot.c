@@ -45,7 +45,8 @@ static int refuse(const char *why)
     return -1;
 }
 
-/* An image without a 32-bit entry: real mode, with the BIOS at its service. */
+/* An image without a 32-bit entry, or an old one: real mode, with the BIOS at its service. The
+ * set-up code is copied before anything moves over the image. */
 static int load16(const struct boot_info *bi, const uint8_t *image, struct vcpu_state *s)
 {
     struct linux16_plan plan;
@@ -55,6 +56,7 @@ static int load16(const struct boot_info *bi, const uint8_t *image, struct vcpu_
         return refuse(why);
     }
     linux16_fill(host_phys(plan.area, LINUX16_AREA), bi, image, &plan);
+    move(plan.initrd_dst, plan.initrd_src, plan.initrd_size);
     move(MIB(1), bi->module[0].start + plan.setup_size, plan.kernel_size);
     log_line("guest: set-up code in real mode at 0x%llx", (unsigned long long)plan.area);
     state_linux16(s, plan.area);

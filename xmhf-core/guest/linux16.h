@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The 16-bit boot protocol, for images that have no 32-bit entry (iPXE's .lkrn): their
- * set-up code starts in real mode and asks the BIOS (Linux' boot.rst, "16-bit"). Pure.
+ * The 16-bit boot protocol, for images that have no 32-bit entry (iPXE's .lkrn) and for those
+ * older than 2.06 (GRUB's lnxboot.img): their set-up code starts in real mode and asks the BIOS
+ * (Linux' boot.rst, "16-bit"). Pure.
  */
 #ifndef XMHF_GUEST_LINUX16_H
 #define XMHF_GUEST_LINUX16_H
@@ -10,13 +11,14 @@
 
 #define LINUX16_AREA 0x10000 /* set-up code, heap, stack and command line */
 
-/* True if `image` is a bzImage that can only be started in real mode. */
+/* True if `image` is of protocol 2.02 or later and can only be started in real mode. */
 bool linux16_wanted(const void *image, uint64_t size);
 
 struct linux16_plan {
     uint64_t area;         /* LINUX16_AREA bytes below 640 KiB, 16-aligned */
     uint64_t setup_size;   /* bytes of the image that go to `area` */
-    uint64_t kernel_size;  /* bytes of the image behind them, go to 1 MiB */
+    uint64_t kernel_size;  /* bytes of the image behind them, go to 1 MiB; may overlap the image */
+    uint64_t initrd_src, initrd_dst, initrd_size; /* moved before the kernel; size 0: none */
 };
 
 /* Choose the places in the guest's map (bi->mem). 0, or -1 with `*why`. */

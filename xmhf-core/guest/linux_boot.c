@@ -80,7 +80,7 @@ static int read_header(const uint8_t *image, uint64_t size, struct header *h, co
         return fail(why, "the guest kernel is no Linux bzImage");
     }
     if (le16(image + HDR_VERSION) < 0x206 || (image[HDR_LOADFLAGS] & LOADED_HIGH) == 0) {
-        return fail(why, "the guest kernel is too old (boot protocol below 2.06, or a zImage)");
+        return fail(why, "the guest kernel is too old (boot protocol below 2.02, or a zImage)");
     }
     sectors = image[HDR_SETUP_SECTS] != 0 ? image[HDR_SETUP_SECTS] : 4;
     h->setup_size = (sectors + 1) * 512ULL;

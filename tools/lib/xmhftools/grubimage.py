@@ -27,8 +27,7 @@ _HYPERVISOR = """\
 menuentry "xmhf ({label})" --id {id} {{
 	{multiboot} /boot/xmhf.elf {hv_append}
 	{module} /boot/vmlinuz {append}
-	{module} /boot/initrd.gz
-}}
+{initrd}}}
 """
 
 _LINUX = """\
@@ -53,7 +52,7 @@ def _words(text):
     return " ".join(shlex.quote(word) for word in text.split())
 
 
-def _config(default, append, hv_append, hypervisor, acpi_table=None):
+def _config(default, append, hv_append, hypervisor, acpi_table=None, initrd=True):
     text = _HEAD.format(default=default)
     if acpi_table:
         text += f"acpi --exclude={signature(acpi_table)} /boot/table.aml\n"
@@ -61,6 +60,7 @@ def _config(default, append, hv_append, hypervisor, acpi_table=None):
         for ident, number, label in (("grub-mb1", "", "multiboot 1"), ("grub-mb2", "2", "multiboot 2")):
             text += _HYPERVISOR.format(id=ident, label=label, multiboot=f"multiboot{number}",
                                        module=f"module{number}", append=_words(append),
+                                       initrd=f"\tmodule{number} /boot/initrd.gz\n" if initrd else "",
                                        hv_append=_words(hv_append))
     return text + _LINUX.format(append=_words(append))
 
@@ -68,8 +68,8 @@ def _config(default, append, hv_append, hypervisor, acpi_table=None):
 def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", default="grub-mb2",
          acpi_table=None, platform=BIOS):
     """Write the ISO; without a hypervisor image only the plain Linux entry is made. GRUB puts the
-    ACPI table, a file, in the place of the firmware's of the same signature. `platform`: the folder
-    of GRUB's modules."""
+    ACPI table, a file, in the place of the firmware's of the same signature. `initrd`: None for a guest
+    that has none. `platform`: the folder of GRUB's modules."""
     if default not in ENTRIES:
         raise ToolError(f"unknown menu entry {default}: one of {', '.join(ENTRIES)}")
     mkrescue = need("grub-mkrescue", "grub-common")
@@ -82,13 +82,14 @@ def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", defau
         boot = pathlib.Path(scratch) / "tree" / "boot"
         (boot / "grub").mkdir(parents=True)
         shutil.copyfile(kernel, boot / "vmlinuz")
-        shutil.copyfile(initrd, boot / "initrd.gz")
+        if initrd:
+            shutil.copyfile(initrd, boot / "initrd.gz")
         if hypervisor:
             shutil.copyfile(hypervisor, boot / "xmhf.elf")
         if acpi_table:
             shutil.copyfile(acpi_table, boot / "table.aml")
         (boot / "grub" / "grub.cfg").write_text(
-            _config(default, append, hv_append, hypervisor, acpi_table), encoding="utf-8")
+            _config(default, append, hv_append, hypervisor, acpi_table, bool(initrd)), encoding="utf-8")
         image = pathlib.Path(scratch) / "image.iso"
         # Only one platform and few modules: a smaller image, made faster.
         run([mkrescue, "-d", platform, "-o", image, "--compress=no",

@@ -50,7 +50,8 @@ def _boot(args, files, folder):
     """The options that start the kernel, or the hypervisor with it."""
     if args.boot != "kernel":
         default = args.boot if files.hypervisor else "linux"
-        grubimage.make(folder / "boot.iso", files.kernel, folder / "initrd.gz", files.append,
+        initrd = None if getattr(files, "no_initrd", False) else folder / "initrd.gz"
+        grubimage.make(folder / "boot.iso", files.kernel, initrd, files.append,
                        files.hypervisor, args.hv_append, default,
                        getattr(args, "acpi_table", None))
         return ["-cdrom", "boot.iso", "-boot", "d"]
