@@ -34,7 +34,7 @@ static struct hw_table loaded, drained;
 static void (*while_open)(void);
 static unsigned panics;
 
-void *pool_boot_pages(size_t n) { (void)n; return page; }
+void *pool_boot_need(size_t n) { (void)n; return page; }
 uint64_t host_stack_top(uint64_t stacks, unsigned which) { return stacks + 0x8000ULL * which; }
 void panic_trap(const struct trap_frame *f) { (void)f; panics++; abort(); }
 void hw_lgdt(const struct hw_table *t) { (void)t; }

@@ -16,7 +16,7 @@ static unsigned taken;
 
 const uint8_t core_text_end[1], core_rodata_end[1];
 
-void *pool_boot_pages(size_t n)
+void *pool_boot_need(size_t n)
 {
     assert_true(n == 1 && taken < POOL_PAGES);
     return pool[taken++];

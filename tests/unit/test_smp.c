@@ -25,7 +25,7 @@ static uint32_t dead; /* APIC id of a CPU that never wakes */
 static uint32_t waking;
 static uint8_t low[PAGE_SIZE];
 
-void *pool_boot_pages(size_t n)
+void *pool_boot_need(size_t n)
 {
     assert_int_equal(n, 1);
     assert_true(vcpu_count < CPU_MAX);

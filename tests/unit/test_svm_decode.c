@@ -182,6 +182,18 @@ static void db_and_ac_reach_the_core_whole(void **state)
     assert_int_equal(at_entry.event_inj, 0);
 }
 
+/* NPT has the CPU's own format: a leaf of 1 GiB only where the CPU has such pages. */
+static void leaves(void **state)
+{
+    (void)state;
+    up(0);
+    assert_int_equal(svm_ops.max_leaf_level(), 2);
+    for (unsigned i = 0; i < machine.cpuid_count; i++) {
+        machine.cpuid[i].r.edx |= machine.cpuid[i].leaf == CPUID_EXT_AMD ? CPUID_8_1_EDX_PAGE1G : 0;
+    }
+    assert_int_equal(svm_ops.max_leaf_level(), 3);
+}
+
 static void simple_exits(void **state)
 {
     static const struct { uint64_t code; enum exit_kind kind; } plain[] = {
@@ -391,7 +403,7 @@ int main(void)
         cmocka_unit_test(smis_are_let_in_on_demand),
         cmocka_unit_test(events_that_never_end_are_intercepted),
         cmocka_unit_test(db_and_ac_reach_the_core_whole),
-        cmocka_unit_test(simple_exits),
+        cmocka_unit_test(leaves), cmocka_unit_test(simple_exits),
         cmocka_unit_test(illegal_states_are_mended),
         cmocka_unit_test(refused_entries_keep_their_event),
         cmocka_unit_test(fields),

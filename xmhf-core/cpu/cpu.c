@@ -85,9 +85,8 @@ static void build_gdt(struct cpu_tables *t, uint64_t stacks)
 
 void cpu_load(struct vcpu *v, uint64_t stacks)
 {
-    struct cpu_tables *t = pool_boot_pages(1); /* not wiped at a reset: NMIs may come then */
+    struct cpu_tables *t = pool_boot_need(1); /* not wiped at a reset: NMIs may come then */
 
-    ASSERT(t != NULL);
     if (v->index == 0) {
         build_idt();
     }

@@ -10,6 +10,10 @@ void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same, but `quiet` doesn't hide it, and before guest start the screen shows it. */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Before guest start: the launch is refused, for a reason that was logged. Says so and stays here; of
+ * another CPU than the first, the first misses it then and refuses too. */
+_Noreturn void launch_refuse(void);
+
 /* Our own bug: wipe PALs and keys, leave a crash record, stop all CPUs, reset. */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

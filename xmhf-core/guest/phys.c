@@ -210,7 +210,7 @@ static bool take_width(const struct boot_info *bi)
 
 int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
 {
-    void *zero = pool_boot_pages(1);
+    void *zero = pool_boot_need(1);
 
     if (!take_width(bi)) {
         return -1;
@@ -219,7 +219,7 @@ int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
     choose_leaves();
     protected_base = bi->protected_base;
     protected_size = bi->protected_size;
-    if (!zero || build_map(bi) != 0
+    if (build_map(bi) != 0
         || nested_init(&guest_nested, virt->nested, &table_source) != 0
         || map_identity() != 0
         || nested_decoy(&guest_nested, gpa(protected_base), protected_size, core_hpa(zero)) != 0

@@ -35,16 +35,6 @@ static struct boot_info info;
 static struct acpi_info acpi;
 static _Atomic uint64_t start_guest; /* the clock at the start; 0: not yet */
 
-/* The launch is refused: say so (the reason was logged) and stay here. */
-static _Noreturn void refuse(void)
-{
-    log_error("launch refused");
-    for (;;) {
-        hw_cli();
-        hw_hlt();
-    }
-}
-
 static void log_options(void)
 {
     struct options options;
@@ -67,7 +57,7 @@ static void check_cpu(void)
 
     if (missing) {
         log_error("cannot start: this CPU lacks %s", missing);
-        refuse();
+        launch_refuse();
     }
 }
 
@@ -81,11 +71,11 @@ static void read_acpi(void)
     if (info.rsdp == 0) { /* nor did the loader have a copy: multiboot 1 can't say that this is UEFI */
         log_error("cannot start: no ACPI root pointer (RSDP) where a BIOS has it; if the machine was "
                   "started by UEFI firmware: that is not supported yet, start by BIOS (legacy, CSM)");
-        refuse();
+        launch_refuse();
     }
     if (acpi_read(host_map_firmware, info.rsdp, &acpi, &why) != 0) {
         log_error("cannot start: ACPI: %s", why);
-        refuse();
+        launch_refuse();
     }
     host_unmap_firmware();
     for (unsigned w = 0; w < ACPI_WARNING_COUNT; w++) {
@@ -96,7 +86,7 @@ static void read_acpi(void)
     if (acpi.lapic_base != APIC_PAGE
         || (hw_rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_ADDR) != APIC_PAGE) {
         log_error("cannot start: the local APIC isn't at 0xfee00000");
-        refuse();
+        launch_refuse();
     }
     io_policy_init(&acpi);
     if (acpi.sleep.unclear) {
@@ -126,7 +116,8 @@ static int cpu_bring_up(struct vcpu *v)
     }
     if (virt->cpu_init(v) != 0 || sandbox_cpu_init(v) != 0
         || (hypapp.cpu_init && hypapp.cpu_init(v) != 0)) {
-        log_error("cannot start: CPU with APIC id %u can't be set up", v->apic_id);
+        log_error("cannot start: CPU with APIC id %u can't be set up; %zu pages of our memory are free",
+                  v->apic_id, pool_free_count());
         return -1;
     }
     return 0;
@@ -156,21 +147,21 @@ static void main_on_stack(void *arg)
     struct vcpu_state s;
 
     if (!virt_choose()) {
-        refuse();
+        launch_refuse();
     }
     facts_vendor(virt->name);
     if (exit_apic_page_init() != 0 || exit_io_init() != 0) {
         log_error("cannot start: no room in the table of ports and device memory");
-        refuse();
+        launch_refuse();
     }
     if (guest_phys_init(&info, &acpi) != 0 || virt->init(guest_nested.root) != 0
         || sandbox_init() != 0 || hypapp.init() != 0 || cpu_bring_up(v) != 0) {
-        refuse();
+        launch_refuse();
     }
     exit_msr_init();
     atomic_store(&v->online, true);
     if (smp_start(&info, ap_run) != 0) {
-        refuse();
+        launch_refuse();
     }
     log_line("up on %u CPU%s, %s", vcpu_count, vcpu_count == 1 ? "" : "s", virt->name);
     log_line("DMA protection: off");
@@ -178,7 +169,7 @@ static void main_on_stack(void *arg)
              (unsigned long long)info.protected_size >> 10,
              (unsigned long long)info.protected_base, pool_total());
     if (guest_boot_load(&info, &s) != 0) {
-        refuse();
+        launch_refuse();
     }
     virt->set_state(v, &s);
     regions_close();
@@ -205,7 +196,7 @@ void core_main(const struct boot_info *from)
     apic_init(host_map_mmio(APIC_PAGE));
     read_acpi();
     if (smp_init(&acpi, core_options()->cpus) != 0) {
-        refuse();
+        launch_refuse();
     }
     uint64_t stacks = host_map_stacks(0);
     cpu_load(vcpus[0], stacks);

@@ -21,10 +21,7 @@ static uint64_t protected_base, protected_size;
 
 static uint64_t *new_table(void)
 {
-    uint64_t *t = pool_boot_pages(1);
-
-    ASSERT(t != NULL);
-    return t;
+    return pool_boot_need(1);
 }
 
 /* The entry for `va` at `level` (1 = 4K page, 2 = 2M, 3 = 1G), making tables. */

@@ -117,6 +117,17 @@ void *pool_boot_pages(size_t n)
     return p;
 }
 
+void *pool_boot_need(size_t n)
+{
+    void *p = pool_boot_pages(n);
+
+    if (!p) {
+        log_error("cannot start: our memory (palmem=) is too small for this machine's tables and CPUs");
+        launch_refuse();
+    }
+    return p;
+}
+
 void pool_reserve(size_t n)
 {
     spin_lock(&lock);

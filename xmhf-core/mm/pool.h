@@ -18,6 +18,8 @@ size_t pool_total(void);
 /* Consecutive, zeroed pages, taken from the top and never given back; after boot one at a time, from
  * wherever one is free. */
 void *pool_boot_pages(size_t n);
+/* The same, for what a start can't do without: if they aren't there the launch is refused. */
+void *pool_boot_need(size_t n);
 /* Keep `n` pages, of those that are free (the caller has looked), for pool_reserved_page. From now
  * on they aren't counted. */
 void pool_reserve(size_t n);

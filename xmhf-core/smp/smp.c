@@ -49,9 +49,8 @@ void delay_us(unsigned us)
 static struct vcpu *new_vcpu(uint32_t apic_id)
 {
     _Static_assert(sizeof(struct vcpu) <= PAGE_SIZE, "one page");
-    struct vcpu *v = pool_boot_pages(1);
+    struct vcpu *v = pool_boot_need(1);
 
-    ASSERT(v != NULL);
     v->self = v;
     v->index = vcpu_count;
     v->apic_id = apic_id;

@@ -35,7 +35,16 @@ void *pool_boot_pages(size_t n)
     return memset(fake_pool + (fake_pool_used - n) * PAGE_SIZE, 0, n * PAGE_SIZE);
 }
 
-uint64_t host_map_ram(uint64_t start, uint64_t end) { return end > start ? end : start; }
+void *pool_boot_need(size_t n)
+{
+    void *p = pool_boot_pages(n);
+
+    if (!p) {
+        fail_msg("the pool is too small");
+    }
+    return p;
+}
+
 void *pool_reserved_page(void) { return NULL; }
 void pool_reserve(size_t n) { fake_pool_kept = n; }
 size_t pool_total(void) { return fake_pool_total; }
@@ -79,7 +88,7 @@ static void fake_get_paging(struct vcpu *v, struct guest_paging *p)
 }
 
 static const struct virt_ops fake_vendors[] = {
-    { .name = "AMD", .nested = &npt_format, .get_paging = fake_get_paging },
+    { .name = "AMD", .nested = &npt_format, .max_leaf_level = fake_max_level, .get_paging = fake_get_paging },
     { .name = "Intel", .nested = &ept_format, .max_leaf_level = fake_max_level,
       .split_exec = fake_split_exec, .get_paging = fake_get_paging },
 };

@@ -213,12 +213,20 @@ static void smi_close(void) { hw_clgi(); }
 
 static void park(struct vcpu *v) { hw_park_svm(&v->requests); }
 
+/* Nested tables are in the format of the CPU's own (APM vol. 2, 15.25.5): without pages of 1 GiB an
+ * entry for one has a reserved bit. */
+static unsigned max_leaf_level(void)
+{
+    return hw_cpuid(CPUID_EXT_AMD, 0).edx & CPUID_8_1_EDX_PAGE1G ? 3 : 2;
+}
+
 const struct virt_ops svm_ops = {
     .name = "AMD SVM",
     .nested = &npt_format,
     .hypercall_insn = { 0x0f, 0x01, 0xd9 },
     .traps_icr = traps_icr,
     .probe = probe, .init = init, .cpu_init = cpu_init,
+    .max_leaf_level = max_leaf_level,
     .set_state = svm_set_state, .run = run,
     .get_paging = svm_get_paging, .get_segment = svm_get_segment,
     .inject = svm_inject, .event_queued = svm_event_queued,
