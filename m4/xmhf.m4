@@ -105,5 +105,11 @@ AC_ARG_WITH([bearssl],
 AS_IF([test -f "$BEARSSL_DIR/src/hash/sha2small.c"], [],
     [AC_MSG_ERROR(["$BEARSSL_DIR" is not BearSSL's source tree: it has no src/hash/sha2small.c])])
 BEARSSL_DIR=`cd "$BEARSSL_DIR" && pwd`
+case $BEARSSL_DIR in
+*[[\\\"\@%:@\$\&\'\`\ \	]]*) # not for make: by a link
+    rm -f bearssl-link
+    ln -s "$BEARSSL_DIR" bearssl-link || AC_MSG_ERROR([the link bearssl-link can't be made in `pwd`])
+    BEARSSL_DIR=bearssl-link ;;
+esac
 AC_SUBST([BEARSSL_DIR])
 ])

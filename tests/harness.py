@@ -282,7 +282,7 @@ class Builds:
         self.lock = threading.RLock()
 
     def folder(self, name):
-        return self.main if name == "gcc -O2" else self.root / name.replace(" ", "")
+        return self.main if name == "gcc -O2" else self.root / name
 
     def configure(self, name, source=SOURCE, options=()):
         """The commands that make a Makefile; `name` starts with the compiler and -On."""
@@ -318,9 +318,12 @@ class Builds:
                 or pathlib.Path(folder, name) in build_folders]
 
     def same_bits(self, row):
-        """Build a copy of the sources elsewhere and compare; a path must not matter."""
-        copy = self.root / "another" / "folder" / "sources"
+        """Build a copy of the sources elsewhere and compare; a path must not matter, nor blanks in
+        those of the sources, of the build folder and of BearSSL."""
+        copy = self.root / "another folder" / "it's the sources"
         copy.parent.mkdir(parents=True, exist_ok=True)
+        bearssl = copy.parent / "bear ssl"
+        bearssl.symlink_to(base.cache_root() / "bearssl")
         shutil.copytree(SOURCE, copy, symlinks=True, ignore=self.not_sources)
         images = ("xmhf.elf", "xmhf-core.elf")
 
@@ -330,4 +333,5 @@ class Builds:
                 if (ours / name).read_bytes() != (theirs / name).read_bytes():
                     return f"two builds of {name} from different folders differ"
             return None
-        self.make(row, "gcc -O2 again", source=copy, targets=images, check=differ)
+        self.make(row, "gcc -O2 again", source=copy, targets=images, check=differ,
+                  options=[f"--with-bearssl={bearssl}"])
