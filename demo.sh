@@ -53,6 +53,9 @@ clean_up() {
 step() { printf '\n== %s\n' "$*"; }
 tell() { printf '   %s\n' "$*"; }
 
+# no_room LOG: did a command fail because a disk is full?
+no_room() { grep -qE "No space left on device|enough free space|Disk quota exceeded|a disk is full" "$1"; }
+
 # progress TEXT LOG COMMAND...: run a long command, with the seconds on a terminal.
 progress() {
 	local text=$1 log=$2 start=$SECONDS status=0 pid
@@ -73,6 +76,10 @@ progress() {
 		tell "$text: done, $((SECONDS - start)) s"
 	else
 		tell "$text: FAILED"
+		if no_room "$log"; then
+			df -Pm / "$cache" "$build" "${TMPDIR:-/tmp}" 2>/dev/null | sort -u | sed 's/^/   | /' >&2
+			fail "a disk is full; free some space, or set XMHF_CACHE, XMHF_BUILD or TMPDIR to a folder elsewhere (what was said is in $log)"
+		fi
 		tail -n 15 "$log" | sed 's/^/   | /' >&2
 		return $status
 	fi
@@ -206,7 +213,8 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-case $cpus in '' | *[!0-9]* | 0) echo "demo.sh: --cpus needs a number" >&2; exit 2 ;; esac
+case $cpus in '' | *[!0-9]* | 0* | ????*) cpus=0 ;; esac
+[ "$cpus" -ge 1 ] && [ "$cpus" -le 255 ] || { echo "demo.sh: --cpus needs a number from 1 to 255" >&2; exit 2; }
 
 trap clean_up EXIT
 trap 'echo >&2; echo "demo: interrupted" >&2; exit 130' INT

@@ -153,6 +153,9 @@ class Session:
             if not self.stopped:
                 self.say(f"    {job.group}: not ok: {problem}")
                 self.count(job.group, "not ok", str(problem))
+        except OSError as problem:
+            self.say(f"    {job.group}: not ok: {base.problem_of(problem)}")
+            self.count(job.group, "not ok", base.problem_of(problem))
         except Exception:  # of ours: one group's bug doesn't hide the others' results
             if not self.stopped:
                 self.say(traceback.format_exc())
@@ -224,6 +227,8 @@ class Row:
             return False
         if problem is None and check:
             problem = check()
+        elif problem and any(words in log_path.read_text(errors="replace") for words in base.FULL):
+            problem = f"{problem}: {base.disk_full()}"
         line = (f"{self.session.number()} {self.group}: {name} ... "
                 f"{'ok' if problem is None else 'FAILED'} {time.monotonic() - start:.0f}s")
         if problem is None:

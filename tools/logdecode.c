@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* logdecode: what a serial log's crash records mean, with call stacks. See tools/man/logdecode.1. */
+#define _GNU_SOURCE /* memmem */
 #include <logdecode_image.h>
 #include <logdecode_parse.h>
 #include <logdecode_stack.h>
@@ -25,7 +26,8 @@ static const char usage[] =
     "                (default: $XMHF_BUILD, or the current folder)\n"
     "  --help        this text\n"
     "\n"
-    "Ends with 0 if there was a crash record, 1 if there was none, 2 if something went wrong.\n";
+    "Ends with 0 if there was a crash record, 1 if there was none, 2 if something went wrong or the\n"
+    "file is no log of this hypervisor.\n";
 
 static const char *const certainty_words[] = { "maybe ", "likely", "sure  " };
 
@@ -211,6 +213,64 @@ static void print_record(const struct log_record *r, unsigned number, const char
     image_close(img);
 }
 
+/* --- what is no log of ours ------------------------------------------------------------ */
+
+static bool has(const char *data, size_t size, const char *words)
+{
+    return memmem(data, size, words, strlen(words)) != NULL;
+}
+
+/* What a file is by its first bytes, and what to do; NULL: nothing known. */
+static const char *kind_of(const char *data, size_t size)
+{
+    static const struct { const char *magic; const char *what; } kinds[] = {
+        { "\177ELF", "an ELF file; the folder of images is named by --images" },
+        { "\037\213", "gzip data: unpack it first, zcat FILE | logdecode" },
+        { "\3757zXZ", "xz data: unpack it first, xzcat FILE | logdecode" },
+        { "PK\3\4", "a zip archive: unpack it first" },
+        { "# CPU: ", "a record of tools/probe: that is for  probe --check" },
+    };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (size >= strlen(kinds[i].magic) && memcmp(data, kinds[i].magic, strlen(kinds[i].magic)) == 0) {
+            return kinds[i].what;
+        }
+    }
+    return size ? NULL : "empty: did the machine write to this serial port?";
+}
+
+/* The same for one without a line of the hypervisor. */
+static const char *what_else(const char *data, size_t size)
+{
+    size_t odd = 0, head = size < 4096 ? size : 4096;
+
+    if (has(data, size, "XMHCRASH")) {
+        return "memory with a crash record in it; boot again, and the boot prints it on the serial port";
+    }
+    for (size_t i = 0; i < head; i++) {
+        odd += data[i] == 0 || ((unsigned char)data[i] < 32 && !strchr("\t\n\r\f\033", data[i]));
+    }
+    if (odd > head / 10) {
+        return "no text";
+    }
+    return has(data, size, "Linux version ") || has(data, size, "[    0.0000")
+               ? "a Linux kernel's log without the hypervisor: was it a bare machine, or another serial port?"
+               : "some other text";
+}
+
+/* A line of the hypervisor is one with "[xmhf" in it, wherever it begins. */
+static bool is_ours(const char *data, size_t size, const char *path)
+{
+    const char *what = kind_of(data, size);
+
+    if (!what && has(data, size, "[xmhf")) {
+        return true;
+    }
+    fprintf(stderr, "logdecode: %s is no serial log of this hypervisor, whose lines begin with [xmhf; it is %s\n",
+            path ? path : "standard input", what ? what : what_else(data, size));
+    return false;
+}
+
 /* --- the log ------------------------------------------------------------------------ */
 
 static int print_all(const struct log_file *f, const char *dir)
@@ -231,7 +291,7 @@ static int print_all(const struct log_file *f, const char *dir)
         printf("\nleft out: %u more records, %u more lines\n", f->records_lost, f->notes_lost);
     }
     if (!f->records) {
-        printf("no crash record\n");
+        printf("no crash record: the hypervisor didn't crash, or the log ends before it could say so\n");
     }
     return f->records ? FOUND : NONE;
 }
@@ -275,8 +335,10 @@ static int decode(const char *path, const char *dir)
         if (size >= LOG_MAX) {
             fprintf(stderr, "logdecode: only the first %u MiB are looked at\n", LOG_MAX >> 20);
         }
-        log_parse(data, size, &parsed);
-        status = print_all(&parsed, dir);
+        if (is_ours(data, size, path)) {
+            log_parse(data, size, &parsed);
+            status = print_all(&parsed, dir);
+        }
     }
     free(data);
     if (file && path) {

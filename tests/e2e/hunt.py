@@ -98,7 +98,7 @@ def core_state(machine, folder):
     gdb xmhf-core.elf core.dump"""
     found = re.search(r"^\[xmhf\] protected range: (\d+) KiB at (0x[0-9a-f]+)", machine.log(), re.M)
     if not found or not shutil.which("gdb"):
-        return "--- the core's memory: no protected range yet, or no gdb (apt-get install gdb)"
+        return "--- the core's memory: no protected range yet, or gdb isn't installed"
     first, size = int(found.group(2), 16), int(found.group(1)) << 10
     with open(folder / "memory", "rb") as memory:
         memory.seek(first)

@@ -290,9 +290,13 @@ def ram_kib(run):
 
 
 def test_memory_taken(machines):
-    """How much memory the hypervisor takes from the guest."""
+    """How much memory the hypervisor takes from the guest; and options that it doesn't understand."""
     before = ram_kib(machines.run(["cat", "/proc/iomem"], hypervisor=False).ended_well())
-    after = ram_kib(machines.run(["cat", "/proc/iomem"]).ended_well())
+    run = machines.run(["cat", "/proc/iomem"], "--hv-append", "palmem=2000 frob=1").ended_well()
+    for word, why in (("palmem=2000", "1 to 1000 MiB"), ("frob=1", "no such option")):
+        check(re.search(rf"the hypervisor says: option not understood: {word} .*{why}", run.complaint),
+              f"the user isn't told of {word}: {run.complaint}")
+    after = ram_kib(run)
     taken = before - after
     check(taken > 0, "the guest's memory map hides nothing")
     check(taken <= 32 << 10, f"{taken} KiB taken, more than 32 MiB")

@@ -6,7 +6,12 @@ SPDX-License-Identifier: MIT
 import contextlib
 import os
 import pathlib
+import random
 import re
+import shlex
+import shutil
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,7 +27,8 @@ sys.path.insert(0, str(SOURCE / "tests"))
 import choose  # noqa: E402
 import harness  # noqa: E402
 import run as guests_run  # noqa: E402
-from xmhftools import aptsources, base, bench, cpio, grubimage, initramfs, wine  # noqa: E402
+from xmhftools import (aptsources, base, bench, binaries, cpio, grubimage, inputs,  # noqa: E402
+                       programs, wine)
 
 
 class Splitter(unittest.TestCase):
@@ -238,11 +244,11 @@ class Cpio(unittest.TestCase):
 
 class Arguments(unittest.TestCase):
     def test_add(self):
-        self.assertEqual(initramfs.split_add("/etc/passwd")[1], "/add/passwd")
-        self.assertEqual(initramfs.split_add("/etc/passwd:x")[1], "/add/x")
-        self.assertEqual(initramfs.split_add("/etc/passwd:/x/")[1], "/x/passwd")
+        self.assertEqual(programs.split_add("/etc/passwd")[1], "/add/passwd")
+        self.assertEqual(programs.split_add("/etc/passwd:x")[1], "/add/x")
+        self.assertEqual(programs.split_add("/etc/passwd:/x/")[1], "/x/passwd")
         with self.assertRaises(base.ToolError):
-            initramfs.split_add("/no/such/file:x")
+            programs.split_add("/no/such/file:x")
 
     def test_command(self):
         self.assertEqual(base.split_command(["-a", "--", "b", "--"]), (["-a"], ["b", "--"]))
@@ -272,6 +278,275 @@ class Advice(unittest.TestCase):
             found.update(re.findall(r"\bneed\(\s*\"[^\"]+\",\s*\"([^\"]+)\"\)", text))
         self.assertGreater(len(found), 8)
         self.assertEqual(found - known - self.ESSENTIAL, set())
+
+
+def multiboot_image():
+    """The least that counts as a hypervisor image."""
+    return struct.pack("<III", 0x1BADB002, 0, -0x1BADB002 & 0xFFFFFFFF)
+
+
+def kernel_image():
+    return b"\0" * 0x1FE + b"\x55\xaa\xeb\xfeHdrS" + b"\0" * 64
+
+
+# What a machine does when it is started: the emulator of these tests, a shell script in its folder.
+SILENT = "sleep 60"
+PANICS = """printf '[xmhf] option not understood: frob=1 (there is no such option)\\r\\n' >serial.log
+printf '[xmhf cpu0] PANIC: test\\r\\n[xmhf cpu0] record\\r\\n' >>serial.log; sleep 60"""
+
+
+class Tool(unittest.TestCase):
+    """A tool as a user starts it, with an emulator that is a script."""
+
+    def setUp(self):
+        keep = tempfile.TemporaryDirectory(prefix="xmhf tools ")  # with a blank, as paths may have
+        self.addCleanup(keep.cleanup)
+        self.folder = pathlib.Path(keep.name)
+        self.build = self.folder / "build"
+        self.build.mkdir()
+        (self.build / "xmhf.elf").write_bytes(multiboot_image())
+        (self.folder / "kernel").write_bytes(kernel_image())
+        (self.folder / "bin").mkdir()
+
+    def emulator(self, script):
+        for name in ("qemu-system-x86_64", "bochs"):
+            path = self.folder / "bin" / name
+            path.write_text(f"#!/bin/sh\necho $$ >'{self.folder}/started'\n{script}\n", encoding="ascii")
+            path.chmod(0o755)
+
+    def environment(self):
+        return {**os.environ, "XMHF_BUILD": str(self.build), "COLUMNS": "200",
+                "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
+
+    def run_tool(self, *argv, limit=60, **more):
+        """(status, everything that it said)."""
+        done = subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              stdin=subprocess.DEVNULL, env=self.environment(), timeout=limit, check=False,
+                              cwd=self.folder, **more)
+        text = done.stdout.decode(errors="replace")
+        self.assertNotIn("Traceback", text)
+        return done.returncode, text
+
+    def xmhf_run(self, *options, command=("true",)):
+        return self.run_tool(SOURCE / "tools" / "xmhf-run", "--kernel", self.folder / "kernel", *options,
+                             "--", *command)
+
+    def refused(self, words, *options, command=("true",)):
+        """xmhf-run refuses these options in so many words, before it starts a machine."""
+        self.emulator(SILENT)
+        status, text = self.xmhf_run(*options, command=command)
+        self.assertIn(status, (2, 125), text)
+        for word in words:
+            self.assertIn(word, text)
+        self.assertFalse((self.folder / "started").exists(), f"{options}: a machine was started")
+
+
+class XmhfRun(Tool):
+    def test_numbers(self):
+        for option, bad, limits in (("--cpus", ("0", "-1", "256", "two", "1e3", ""), "from 1 to 255"),
+                                    ("--mem", ("0", "-5", "1048577", "1G"), "from 16 to 1048576"),
+                                    ("--timeout", ("0", "-1", "nan", "inf", "1e99", "soon"), "from 0.1 to 604800")):
+            for value in bad:
+                self.refused([option, f"'{value}' is no", limits], f"{option}={value}")
+        self.refused(["--cpus 9: it is a number from 1 to 8 here"], "--bench", "vmx", "--cpus", "9")
+        self.refused(["--mem 9999"], "--bench", "vmx", "--mem", "9999")
+
+    def test_places_to_write(self):
+        (self.folder / "fifo").mkdir()
+        for path, why in (("/nonexistent/x", "make it, or name another"), ("/", "it is a folder"),
+                          (self.folder / "kernel" / "x", "Not a directory"), ("/proc/version", "can't be written")):
+            self.refused([f"--log {path}: ", why], "--log", path)
+        self.refused(["no socket can be made there"], "--qmp", "/nonexistent/x")
+        self.refused(["at most 107 bytes"], "--qmp", "/tmp/" + "x" * 110)
+        self.refused(["something else is there"], "--qmp", self.folder / "kernel")
+
+    def test_log_is_left_alone(self):
+        log = self.folder / "log"
+        self.refused(["no such", "file"], "--log", log, "--add", "/no such/file")
+        self.assertFalse(log.exists())
+        log.write_text("old", encoding="ascii")
+        inputs.output_file("--log", log)
+        self.assertEqual(log.read_text(encoding="ascii"), "old")
+
+    def test_files_that_are_something_else(self):
+        empty, pipe = self.folder / "empty", self.folder / "pipe"
+        empty.touch()
+        os.mkfifo(pipe)
+        for path, what in (("/etc/passwd", "it is text"), (empty, "it is empty"), ("/bin/sh", "ELF file"),
+                           (self.folder, "a folder"), (pipe, "no plain file"), ("/dev/null", "no plain file"),
+                           (self.folder / "kernel", "it is a Linux kernel")):
+            self.refused([str(path), what], "--image", path)
+        for path, what in (("/etc/passwd", "it is text"), (empty, "it is empty"), ("/bin/sh", "ELF file"),
+                           (self.folder, "a folder"), (pipe, "no plain file"), ("/no/such", "there is no kernel"),
+                           (self.build / "xmhf.elf", "multiboot image")):
+            self.refused([str(path), what], "--kernel", path)
+        for path in ("/etc/passwd", empty, self.folder, "/no/such"):
+            self.refused([str(path)], "--boot", "grub-mb2", "--acpi-table", path)
+        for path, what in (("/no/such", "no file"), (pipe, "no file and no folder"), ("/dev/zero", "no file"), (":x", "no file")):
+            self.refused(["--add", what], "--add", path)
+
+    def test_how_to_build(self):
+        (self.build / "xmhf.elf").unlink()
+        self.refused(["there is no hypervisor image", "Build it", "configure", "make", f"cd '{self.build}'"])
+        text = inputs.how_to_build(self.build / "new one")
+        self.assertIn(f"mkdir -p '{self.build}/new one' && cd '{self.build}/new one'", text)
+        # The advice, followed as far as is cheap: its configure is there and takes the place.
+        (self.build / "Makefile").touch()
+        self.assertEqual(inputs.how_to_build(self.build).split(" && ")[-1].split()[0], "make")
+        self.assertNotIn("configure", inputs.how_to_build(self.build).replace(str(SOURCE / "bootstrap"), ""))
+
+    def test_a_crash_names_its_decoder(self):
+        self.emulator(PANICS)
+        status, text = self.xmhf_run("--log", self.folder / "the log")
+        self.assertEqual(status, 125)
+        self.assertIn("gave up: [xmhf cpu0] PANIC: test", text)
+        self.assertIn("the hypervisor says: option not understood: frob=1 (there is no such option)", text)
+        command = re.search(r"what its lines mean:  (.*)", text).group(1)
+        self.assertIn("make", command)  # logdecode isn't built there
+        words = shlex.split(command.rpartition(" && ")[2])
+        self.assertEqual(words, [str(self.build / "tools" / "logdecode"), "--images", str(self.build),
+                                 str(self.folder / "the log")])
+
+    def test_a_log_that_fills_the_disk(self):
+        self.emulator(PANICS)
+        status, text = self.xmhf_run("--log", "/dev/full")
+        self.assertEqual(status, 125)
+        self.assertIn("a disk is full", text)
+        kept = re.search(r"serial log: (\S+)", text).group(1)
+        self.assertIn("PANIC", pathlib.Path(kept).read_text(encoding="ascii"))
+        os.unlink(kept)
+
+    def test_interrupted(self):
+        for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)):
+            self.emulator("exec sleep 60")
+            started = self.folder / "started"
+            started.unlink(missing_ok=True)
+            process = subprocess.Popen([SOURCE / "tools" / "xmhf-run", "--kernel", self.folder / "kernel", "--", "true"],
+                                       env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            end = time.monotonic() + 60
+            while not (started.exists() and started.read_text(encoding="ascii").strip()) and time.monotonic() < end:
+                time.sleep(0.05)
+            process.send_signal(number)
+            text = process.communicate(timeout=60)[0].decode()
+            self.assertEqual((process.returncode, "Traceback" in text), (status, False), text)
+            stat = pathlib.Path("/proc", started.read_text(encoding="ascii").strip(), "stat")
+            while stat.exists() and ") Z " not in stat.read_text(encoding="ascii") and time.monotonic() < end:
+                time.sleep(0.05)
+            self.assertFalse(stat.exists() and ") Z " not in stat.read_text(encoding="ascii"), "the emulator goes on")
+
+
+class Programs(Tool):
+    """What programs lack is told before they end without a word in the guest."""
+
+    def compiled(self, name, *options, compiler="gcc"):
+        source = self.folder / "p.c"
+        source.write_text("int main(void) { return 0; }\n", encoding="ascii")
+        path = self.folder / name
+        base.run([compiler, "-o", path, source, *options], "compile")
+        return path
+
+    def test_dynamic(self):
+        dynamic, static = self.compiled("dynamic"), self.compiled("static", "-static")
+        self.refused(["/lib64/ld-linux-x86-64.so.2", "libc.so.6", "-static"], "--add", dynamic)
+        programs.check([str(static)])
+        # A folder may bring what it needs, and a file in it that isn't run needs nothing.
+        self.refused(["libc.so.6"], "--add", f"{self.folder / 'bin'}:/x", "--add", f"{dynamic}:/x/dynamic",
+                     command=("/x/dynamic",))
+        folder = self.folder / "with"
+        folder.mkdir()
+        shutil.copy(dynamic, folder)
+        programs.check([str(folder)], ("true",))
+        with self.assertRaisesRegex(base.ToolError, "libc.so.6"):
+            programs.check([str(folder)], ("with/dynamic",))
+        (folder / "libc.so.6").touch()
+        programs.check([str(folder), f"{static}:/lib64/ld-linux-x86-64.so.2"], ("with/dynamic",))
+
+    def test_with_wine(self):
+        dynamic = self.compiled("dynamic")
+        programs.check([str(dynamic)], ("dynamic",), "64")  # Wine's own libraries are there
+        self.refused(["--wine 64"], command=("wine", "x.exe"))
+
+    def test_windows(self):
+        if not shutil.which("x86_64-w64-mingw32-gcc") or not shutil.which("i686-w64-mingw32-gcc"):
+            self.skipTest("no MinGW")
+        good = self.compiled("good.exe", compiler="x86_64-w64-mingw32-gcc")
+        narrow = self.compiled("narrow.exe", compiler="i686-w64-mingw32-gcc")
+        lacks = self.compiled("lacks.exe", "-Wl,--no-as-needed", "-lws2_32", compiler="x86_64-w64-mingw32-gcc")
+        self.assertEqual(binaries.pe(good.read_bytes()).bits, 64)
+        programs.check([str(good)], ("wine", "good.exe"), "64")
+        self.refused(["narrow.exe is a 32-bit Windows program", "--wine 32"], "--wine", "64", "--add", narrow)
+        needed = binaries.pe(lacks.read_bytes()).needed
+        if "WS2_32.dll" in needed:  # the linker may leave it out
+            self.refused(["WS2_32.dll", "-static"], "--wine", "64", "--add", lacks)
+            (self.folder / "ws2_32.DLL").touch()
+            programs.check([str(lacks), str(self.folder / "ws2_32.DLL")], ("wine", "lacks.exe"), "64")
+
+    def test_damaged_headers(self):
+        """Headers are read, never trusted."""
+        for data in (pathlib.Path("/bin/sh").read_bytes()[:4096], self.compiled("dynamic").read_bytes()[:8192]):
+            noise = random.Random(7)
+            for _ in range(2000):
+                bad = bytearray(data[:noise.randrange(len(data))])
+                for _ in range(noise.randrange(8)):
+                    if bad:
+                        bad[noise.randrange(min(len(bad), 256))] = noise.randrange(256)
+                for read in (binaries.elf, binaries.pe, binaries.describe):
+                    read(bytes(bad))
+                    read(b"MZ" + bytes(bad)[2:])
+
+
+class EveryTool(Tool):
+    """--help, what is wrong in the arguments, and no traceback ever."""
+
+    def tools(self):
+        found = [path for path in sorted((SOURCE / "tools").iterdir()) if path.is_file() and os.access(path, os.X_OK)]
+        found += [SOURCE / name for name in ("demo.sh", "check.sh", "bootstrap")]
+        found += sorted(path for path in (SOURCE / "tests").glob("*/*.py") if os.access(path, os.X_OK)
+                        and path.name != "test_tools.py")
+        built = pathlib.Path(os.environ.get("XMHF_BUILD", "/nonexistent")) / "tools"
+        return found + [built / name for name in ("logdecode", "probe") if (built / name).exists()]
+
+    def test_help(self):
+        self.assertGreater(len(self.tools()), 15)
+        for tool in self.tools():
+            status, text = self.run_tool(tool, "--help")
+            self.assertEqual(status, 0, f"{tool}: {text}")
+            self.assertGreater(len(text), 40, tool)
+
+    def test_unknown_option(self):
+        for tool in self.tools():
+            status, text = self.run_tool(tool, "--no-such-option")
+            self.assertNotEqual(status, 0, tool)
+            self.assertTrue("--no-such-option" in text or "--help" in text or "usage" in text, f"{tool}: {text}")
+
+    def test_full_disk(self):
+        status, text = self.run_tool(SOURCE / "tools" / "mkinitramfs", "/dev/full", "--", "true")
+        self.assertEqual(status, 1)
+        self.assertIn("a disk is full", text)
+        with self.assertRaisesRegex(base.ToolError, "cannot unpack it: a disk is full .* MiB left.*XMHF_CACHE"):
+            base.run(["sh", "-c", "echo 'dpkg: cannot copy: No space left on device' >&2; exit 2"], "unpack it")
+
+    def test_a_cache_that_cannot_be_written(self):
+        status, text = self.run_tool("env", "XMHF_CACHE=/proc/x y", SOURCE / "tools" / "fetch-kernel", "amd64")
+        self.assertEqual(status, 1)
+        self.assertIn("/proc/x y", text)
+        self.assertIn("XMHF_CACHE", text)
+
+    def test_logdecode(self):
+        program = pathlib.Path(os.environ.get("XMHF_BUILD", "/nonexistent")) / "tools" / "logdecode"
+        if not program.exists():
+            self.skipTest("logdecode isn't built")
+        for data, status, words in (
+                (b"", 2, "empty"), (b"root:x:0:0\n", 2, "some other text"), (b"\x7fELF[xmhf", 2, "an ELF file"),
+                (b"\x1f\x8b[xmhf", 2, "zcat"), (b"\0" * 99, 2, "no text"), (b"# CPU: x\n", 2, "probe --check"),
+                (b"[    0.000000] Linux version 6\n", 2, "without the hypervisor"),
+                (b"\0" * 99 + b"XMHCRASH", 2, "boot again"),
+                (b"[xmhf] up on 2 CPUs, SVM\n", 1, "no crash record: the hypervisor didn't crash")):
+            path = self.folder / "a log"
+            path.write_bytes(data)
+            self.assertEqual((status, words), (self.run_tool(program, path)[0], words), data)
+            self.assertIn(words, self.run_tool(program, path)[1])
+        self.assertIn("s a directory", self.run_tool(program, self.folder)[1])
 
 
 class AptSources(unittest.TestCase):

@@ -3,6 +3,7 @@
 SPDX-License-Identifier: MIT
 """
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 
 
 class ToolError(Exception):
@@ -45,6 +47,28 @@ def need(program, package):
     return path
 
 
+# What apt, dpkg, xorriso, tar and the C library say when a disk is full.
+FULL = ("No space left on device", "enough free space", "Disk quota exceeded", "disk is full")
+
+
+def disk_full():
+    """What to say then: which disk it may be, and what to do."""
+    def free(folder):
+        folder = pathlib.Path(folder)
+        while not folder.exists():
+            folder = folder.parent
+        return f"{folder} has {shutil.disk_usage(folder).free >> 20} MiB left"
+    return (f"a disk is full ({free(cache_root())}, {free(tempfile.gettempdir())}): free some space, or set "
+            "XMHF_CACHE, XMHF_BUILD or TMPDIR to a folder elsewhere")
+
+
+def problem_of(exc):
+    """An OSError in words."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"cannot write{f' {exc.filename}' if exc.filename else ''}: {disk_full()}"
+    return f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)
+
+
 def run(argv, what, **kwargs):
     """Run a helper program; on failure raise ToolError with what it printed."""
     try:
@@ -53,6 +77,10 @@ def run(argv, what, **kwargs):
                               check=False, **kwargs)
     except FileNotFoundError as exc:
         raise ToolError(f"cannot {what}: {argv[0]} is missing") from exc
+    except OSError as exc:
+        raise ToolError(f"cannot {what}: {argv[0]}: {exc.strerror}") from exc
+    if done.returncode and any(words in done.stdout + done.stderr for words in FULL):
+        raise ToolError(f"cannot {what}: {disk_full()}")
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
         raise ToolError(f"cannot {what}: {os.path.basename(str(argv[0]))} "
@@ -83,20 +111,27 @@ def locked(name):
         yield
 
 
+def fail(problem):
+    """End the tool with what went wrong."""
+    name = os.path.basename(sys.argv[0])
+    print(f"{name}: {problem}", file=sys.stderr)
+    sys.exit(125 if name == "xmhf-run" else 1)
+
+
 def main(function):
     """Run a tool's main function with the error handling all tools share."""
     try:
         sys.exit(function())
     except ToolError as exc:
-        name = os.path.basename(sys.argv[0])
-        print(f"{name}: {exc}", file=sys.stderr)
-        sys.exit(125 if name == "xmhf-run" else 1)
+        fail(exc)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output went away (| head): not an error to report.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(141)
+    except OSError as exc:
+        fail(problem_of(exc))
 
 
 def stop_on_signals():

@@ -11,8 +11,9 @@ import signal
 import subprocess
 import time
 
-from . import debian
+from . import debian, inputs
 from .base import ToolError
+from .inputs import hypervisor_image  # noqa: F401  (all who start machines need it)
 
 # What a guest of any bench needs: the console, no waiting after a panic, and no
 # self-tests or auditing that would only cost emulated time.
@@ -24,27 +25,18 @@ POWER_OFF_SECONDS = 15
 PANIC_SECONDS = 2  # of silence behind a panic message: it has arrived, all of it
 # What hypervisor or kernel say when they will not go on. Sought anywhere in a line,
 # for both write to the same serial port.
+NOT_UNDERSTOOD = re.compile(rb"\[xmhf[^\]]*\] (option not understood: .*)")
 _GIVE_UP = re.compile(rb"\[xmhf[^\]]*\] (?:PANIC:|cannot start:|launch refused).*|Kernel panic - .*")
-
-
-def hypervisor_image(explicit, build):
-    """Path of the hypervisor image, which must exist."""
-    path = pathlib.Path(explicit or pathlib.Path(build) / "xmhf.elf")
-    if not path.is_file():
-        raise ToolError(f"there is no hypervisor image {path}: build it, name one with --image, "
-                        "or use --no-hypervisor")
-    return path.absolute()
 
 
 def kernel_file(name):
     """Path of the bzImage for a flavour or a file name."""
     if name in debian.KERNELS:
         return debian.kernel_dir(name) / "vmlinuz"
-    path = pathlib.Path(name)
-    if not path.is_file():
+    if not os.path.exists(name):
         raise ToolError(f"there is no kernel {name}: give a file or one of "
                         f"{', '.join(debian.KERNELS)}")
-    return path.absolute()
+    return inputs.bzimage(name)
 
 
 class OutputSplitter:
@@ -96,6 +88,7 @@ class LogWatcher:
         self.size = 0  # of the log so far
         self._line = b""
         self.panic = None
+        self.complaints = []  # of the hypervisor, about its options
 
     def poll(self):
         """Look at what was added since the last time."""
@@ -112,6 +105,9 @@ class LogWatcher:
             found = _GIVE_UP.search(line)
             if found and self.panic is None:
                 self.panic = found.group(0).decode(errors="replace")
+            found = NOT_UNDERSTOOD.search(line)
+            if found:
+                self.complaints.append(found.group(1).decode(errors="replace"))
             if self._show and line.startswith(b"[xmhf"):
                 self._show(line.decode(errors="replace"))
 

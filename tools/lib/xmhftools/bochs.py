@@ -22,6 +22,7 @@ HYPERVISOR_OPTIONS = "trap-icr"
 LINUX_ARGUMENTS = "mitigations=off nokaslr mce=off vdso32=0 nohz=off highres=off"
 
 DISK = "disk.img"
+CPUS_MAX, MEMORY_MAX = 8, 3072  # MiB; Bochs 2.7 with more ends at once
 
 _CONFIG = """\
 display_library: rfb, options="timeout=0"

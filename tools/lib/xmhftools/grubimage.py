@@ -8,6 +8,7 @@ import shlex
 import shutil
 import tempfile
 
+from . import binaries
 from .base import ToolError, need, run
 
 BIOS = "/usr/lib/grub/i386-pc"
@@ -40,11 +41,11 @@ menuentry "Linux without the hypervisor" --id linux {{
 
 def signature(acpi_table):
     """The four letters that an ACPI table begins with."""
-    with open(acpi_table, "rb") as table:
-        name = table.read(4)
-    if len(name) != 4 or not name.isalnum():
-        raise ToolError(f"{acpi_table} is no ACPI table")
-    return name.decode("ascii")
+    data = binaries.read(acpi_table)
+    # Signature and length, ACPI 6.5, 5.2.6.
+    if len(data) < 36 or not data[:4].isalnum() or int.from_bytes(data[4:8], "little") != len(data):
+        raise ToolError(f"{acpi_table} is no ACPI table ({binaries.describe(data)})")
+    return data[:4].decode("ascii")
 
 
 def _words(text):

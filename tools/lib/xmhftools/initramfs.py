@@ -8,13 +8,12 @@ import os
 import pathlib
 import posixpath
 import shlex
-import struct
 
-from . import cpio, debian, wine
+from . import cpio, debian, programs, wine
 from .base import ToolError, cache_root, run
+from .programs import ADD_FOLDER, split_add
 
 INIT = pathlib.Path(__file__).resolve().parent.parent / "guest-init"
-ADD_FOLDER = "/add"  # in the guest's PATH, and the command's working folder
 
 
 def _make_base(arch):
@@ -49,38 +48,6 @@ def _base(arch):
     return path.read_bytes()
 
 
-def split_add(text):
-    """HOST[:GUEST] -> (host path, absolute guest path)."""
-    host, colon, guest = text.partition(":")
-    if os.path.exists(text):  # a host name with a colon in it
-        host, colon, guest = text, "", ""
-    path = pathlib.Path(host)
-    if not path.exists():
-        raise ToolError(f"--add: there is no file {host}")
-    if colon and guest.endswith("/"):
-        guest += path.name
-    return path, posixpath.join(ADD_FOLDER, guest or path.resolve().name)
-
-
-def refuse_dynamic(path):
-    """The guest has no shared libraries: say so now rather than 'not found' later."""
-    with open(path, "rb") as handle:
-        head = handle.read(4096)
-    if head[:4] != b"\x7fELF" or len(head) < 64:
-        return
-    if head[4] == 2:
-        offset, size, count = (struct.unpack_from("<Q", head, 32)[0],
-                               *struct.unpack_from("<HH", head, 54))
-    else:
-        offset, size, count = (struct.unpack_from("<I", head, 28)[0],
-                               *struct.unpack_from("<HH", head, 42))
-    for index in range(count):
-        at = offset + index * size
-        if at + 4 <= len(head) and struct.unpack_from("<I", head, at)[0] == 3:  # PT_INTERP
-            raise ToolError(f"--add: {path} is dynamically linked and the guest has no shared "
-                            "libraries: link it with -static")
-
-
 def _module_files(kernel, names):
     """Files of the named kernel modules and what they need, in loading order; none for what is built in."""
     if not names:
@@ -112,10 +79,7 @@ def _module_files(kernel, names):
 def _extra(command, marker, adds, kernel, modules):
     archive = cpio.Archive()
     for text in adds:
-        host, guest = split_add(text)
-        if host.is_file():
-            refuse_dynamic(host)
-        archive.copy(host, guest)
+        archive.copy(*split_add(text))
     listing = []
     for path in _module_files(kernel, modules):
         archive.copy(path, f"/xmhf/module/{path.name}")
@@ -130,6 +94,7 @@ def _extra(command, marker, adds, kernel, modules):
 
 def make(arch, command=(), marker="end", adds=(), kernel=None, modules=(), wine_bits=None):
     """The initramfs as bytes; with no command the guest starts a shell on ttyS0."""
+    programs.check(adds, command, wine_bits)
     parts = [_base(arch)]
     if wine_bits:
         parts.append(wine.archive(wine_bits))
