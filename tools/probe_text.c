@@ -193,7 +193,8 @@ static bool fits(struct word line, const char *form, struct numbers *n)
 static void take_comment(struct vector *v, struct word line)
 {
     if (is_text(next_word(&line), "#") && is_text(next_word(&line), "boot:")) {
-        v->efi = is_text(next_word(&line), "EFI");
+        struct word how = next_word(&line);
+        v->efi = is_text(how, "EFI") || is_text(how, "UEFI");
     }
 }
 

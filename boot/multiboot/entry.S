@@ -2,7 +2,7 @@
 /* Entry from a multiboot1 or multiboot2 loader: 32-bit protected mode, paging off. Goes to
  * 64-bit mode with memory below 4 GiB identity mapped and calls boot_main. */
 
-#include <hw/xd_enable.h>
+#include <hw/xd_enable.inc>
 #include <xmhf/cpu_needs.h>
 
 #define MB1_MAGIC 0x1badb002

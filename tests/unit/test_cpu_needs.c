@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* cpu/needs.c over all recorded machines, each with one thing after the other taken away; and
- * hw/xd_enable.h. */
+ * hw/xd_enable.inc. */
 #include "unit.h"
 
 #include <cpu/needs.h>

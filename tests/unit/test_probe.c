@@ -68,7 +68,7 @@ static void says_what_is_listed(void **state)
         n++;
     }
     fclose(f);
-    assert_int_equal(n, files_in("svm") + files_in("vmx"));
+    assert_int_equal(n, files_in("svm") + files_in("vmx") + files_in("hv"));
 }
 
 /* The laptop whose missing 0x491 brought the predecessor down. */
@@ -121,6 +121,8 @@ static void reads_lines(void **state)
     assert_true(machine.mem[1].start == 0xf0000 && machine.mem[1].size == 0x10000);
     assert_int_equal(parse("# boot: EFI 2.70 (map made by a loader)"), 0);
     assert_true(machine.efi);
+    assert_int_equal(parse("# boot: BIOS or not shown"), 0);
+    assert_false(machine.efi);
     assert_int_equal(parse("# x\ncpuid 1 2 3\n"), 2);
     assert_int_equal(parse("hello"), 1);
     assert_int_equal(parse(""), 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* hw/xd_enable.h on a CPU made of data: CPUID, RDMSR and WRMSR are functions here. */
+/* hw/xd_enable.inc on a CPU made of data: CPUID, RDMSR and WRMSR are functions here. */
 #define cpuid call fake_cpuid
 #define rdmsr call fake_rdmsr
 #define wrmsr call fake_wrmsr
-#include <hw/xd_enable.h>
+#include <hw/xd_enable.inc>
 
     .text
     .globl run_xd_enable

@@ -2,7 +2,7 @@
 /* Where application processors wake up: real mode at page << 8:0. Copied to a low page;
  * smp.c fills the parameters at its end. Goes to 64-bit mode and jumps to ap_main. */
 
-#include <hw/xd_enable.h>
+#include <hw/xd_enable.inc>
 
     .section .rodata
     .globl trampoline_start, trampoline_end, trampoline_params
