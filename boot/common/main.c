@@ -8,6 +8,9 @@
 #include <facts/options.h>
 #include <util/string.h>
 #include <xmhf/core_image.h>
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+#include <x86/vmx.h>
 
 extern const uint8_t payload_start[], payload_end[];
 extern uint8_t boot_start[], boot_end[];
@@ -51,6 +54,17 @@ static void map_high(uint64_t base, uint64_t size)
     hw_write_cr3((uintptr_t)boot_pml4);
 }
 
+/* Will the core make only small pages executable (virt/vmx/ept.c:vmx_split_exec)? */
+static bool splits_pages(void)
+{
+    if (!(hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX)) {
+        return false;
+    }
+    return hw_cpuid(CPUID_BASIC, 0).eax < CPUID_EXT_FEATURES
+        || !(hw_cpuid(CPUID_EXT_FEATURES, 0).edx & CPUID_7_0_EDX_ARCH_CAP)
+        || !(hw_rdmsr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_PSCHANGE_MC_NO);
+}
+
 static void place(const struct core_image *core, uint64_t mbi)
 {
     const struct boot_mem avoid[] = {
@@ -62,8 +76,14 @@ static void place(const struct core_image *core, uint64_t mbi)
     struct options_bad bad;
     const char *why = NULL;
 
+    uint64_t tables;
+
     options_parse(info.cmdline, &opt, &bad);
-    if (boot_place(&info, core->mem_size, opt.palmem, avoid, ARRAY_SIZE(avoid), &why) != 0) {
+    /* Together they have a GiB of addresses. */
+    tables = splits_pages() && opt.palmem <= MIB(700) ? boot_tables(&info) : 0;
+    if (boot_place(&info, core->mem_size + tables, opt.palmem, avoid, ARRAY_SIZE(avoid), &why) != 0
+        && (tables == 0
+            || boot_place(&info, core->mem_size, opt.palmem, avoid, ARRAY_SIZE(avoid), &why) != 0)) {
         die(why);
     }
 }

@@ -35,9 +35,13 @@ extern const char mb_uefi[];
  */
 void boot_find_screen(mb_mapper map, struct boot_info *bi);
 
+/* Bytes of tables that code in all of RAM may need, where only pages of 4 KiB are executable: RAM/512, at most
+ * 256 MiB. To be added to core_mem below. */
+uint64_t boot_tables(const struct boot_info *bi);
+
 /*
  * Choose the protected range: core_mem + palmem bytes, or with palmem 0 the larger of
- * RAM/64 (clamped to 2..64 MiB) and core_mem + 2 MiB, rounded up to 2 MiB; the highest
+ * RAM/64 (clamped to 2..64 MiB) and core_mem + half of that or 2 MiB, rounded up to 2 MiB; the highest
  * place below 4 GiB that is usable and touches no module and none of `avoid` (boot
  * stage, multiboot info; at most 32). Sets bi->protected_base/size. 0, or -1 with `*why`.
  */

@@ -6,20 +6,28 @@
 
 #define AVOID_MAX 32
 #define PALMEM_MIN MIB(2)
+#define TABLES_MAX MIB(256)
 
 /* What helps, if anything does. */
 static const char no_room[] = "no room for the hypervisor below 4 GiB";
 static const char try_less[] = "no room for the hypervisor below 4 GiB; a smaller palmem= would do, "
                                "palmem=1 at the least";
 
+uint64_t boot_tables(const struct boot_info *bi)
+{
+    uint64_t bytes = align_up(e820_usable_bytes(bi->mem, bi->mem_count) / 512, PAGE_SIZE);
+
+    return bytes < TABLES_MAX ? bytes : TABLES_MAX;
+}
+
 /*
  * Bytes of the protected range. By default RAM/64 in all, 2 to 64 MiB, but never less
- * than the core and a small pool. Rounding up makes good what firmware takes of RAM: a
+ * than the core and a small pool, of half of that where the core takes much. Rounding up makes good what firmware takes of RAM: a
  * "512 MiB" machine gives 8 MiB.
  */
 static uint64_t protected_size(const struct boot_info *bi, uint64_t core_mem, uint64_t palmem)
 {
-    uint64_t size = e820_usable_bytes(bi->mem, bi->mem_count) / 64;
+    uint64_t size = e820_usable_bytes(bi->mem, bi->mem_count) / 64, pool;
 
     if (palmem != 0) {
         return align_up(core_mem + palmem, PAGE_SIZE_2M);
@@ -27,10 +35,8 @@ static uint64_t protected_size(const struct boot_info *bi, uint64_t core_mem, ui
     if (size > MIB(64)) {
         size = MIB(64);
     }
-    if (size < core_mem + PALMEM_MIN) {
-        size = core_mem + PALMEM_MIN;
-    }
-    return align_up(size, PAGE_SIZE_2M);
+    pool = size / 2 < PALMEM_MIN ? PALMEM_MIN : size / 2;
+    return align_up(size < core_mem + pool ? core_mem + pool : size, PAGE_SIZE_2M);
 }
 
 int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,

@@ -510,6 +510,25 @@ static void place_default_sizes(void **state)
     assert_place(MIB(3), 0, MIB(64), MIB(3072 - 2 - 64)); /* never above 4 GiB */
 }
 
+/* With tables for code in all of RAM: PALs have their share beside them. */
+static void place_with_tables(void **state)
+{
+    (void)state;
+    machine(512);
+    assert_int_equal(boot_tables(&bi), MIB(1) - PAGE_SIZE + PAGE_SIZE);
+    assert_place(MIB(2) + boot_tables(&bi), 0, MIB(8), MIB(512 - 2 - 8));
+    assert_place(MIB(2) + boot_tables(&bi), MIB(1), MIB(4), MIB(512 - 2 - 4));
+    machine(3072);
+    bi.mem[2] = (struct boot_mem){ .start = GIB(4), .size = GIB(29), .type = 1 };
+    bi.mem_count = 3;
+    assert_int_equal(boot_tables(&bi), MIB(64));
+    assert_place(MIB(2) + MIB(64), 0, MIB(2 + 64 + 32), MIB(3072 - 2 - 98));
+    bi.mem[2].size = GIB(2000);
+    assert_int_equal(boot_tables(&bi), MIB(256));
+    bi.mem_count = 0;
+    assert_int_equal(boot_tables(&bi), 0);
+}
+
 static void place_with_palmem(void **state)
 {
     (void)state;
@@ -583,7 +602,7 @@ int main(void)
         cmocka_unit_test(screen_as_the_bios_says),
         cmocka_unit_test(survives_random_damage),
         cmocka_unit_test(place_default_sizes),
-        cmocka_unit_test(place_with_palmem),
+        cmocka_unit_test(place_with_tables), cmocka_unit_test(place_with_palmem),
         cmocka_unit_test(place_advice_helps),
         cmocka_unit_test(place_avoids_modules_and_others),
     };

@@ -74,10 +74,12 @@ static void load(const char *name)
     machine_load(unit_source(path, sizeof(path), part));
 }
 
+static bool no_1g;
+
 /* The core's start on it, with RAM to `top`. */
 static int start(const char *name, uint64_t top)
 {
-    fake_1g = true;
+    fake_1g = !no_1g;
     fake_phys_reset(strncmp(name, "vmx", 3) == 0, BASE, MIB(8) / PAGE_SIZE);
     info = (struct boot_info){ .protected_base = BASE, .protected_size = MIB(16), .mem_count = 1,
                                .mem = { { .start = 0, .size = top, .type = BOOT_MEM_USABLE } } };
@@ -87,6 +89,7 @@ static int start(const char *name, uint64_t top)
 #define GENOA  "svm/inst-0a10f11-k19-genoa-01.txt"
 #define MILAN  "svm/inst-0a00f11-k19-milan-02.txt"
 #define SPR    "vmx/inst-00806f8-sapphirerapids-05.txt"
+#define BROADWELL_EP "vmx/inst-00406f1-broadwelle.txt" /* 46 bits */
 #define ALDER  "vmx/inst-0090672-alderlake-01-lc-bc.txt"
 
 static const struct {
@@ -294,6 +297,42 @@ static void faults_as_hardware(void **state)
 }
 
 /* The CPU refuses an entry of ours: whatever the address, the instruction isn't done again. */
+/* PALs have all pages that there are. Devices in new regions can be reached all the same, and code in new places
+ * runs, as many of either as pages are kept for; neither takes the other's. */
+static void full_pool(bool leaves_1g, bool split, uint64_t step, const char *name)
+{
+    const uint64_t top = MIB(256);
+    unsigned devices = 0;
+
+    load(name);
+    no_1g = !leaves_1g;
+    fake_split = split;
+    assert_int_equal(start(name, top), 0);
+    fake_pool_used = fake_pool_total;
+    for (uint64_t at = 0; split && at < top; at += MIB(2)) {
+        if (!guest_phys_protected(gpa(at))) {
+            assert_true(guest_phys_make_executable(gpa(at + 0x5123)));
+            assert_true(guest_phys_make_executable(gpa(at)));
+        }
+    }
+    for (uint64_t at = GIB(512); devices < 64 && guest_phys_map_device(gpa(at + 0x1234)); at += step) {
+        devices++;
+        assert_true(guest_phys_map_device(gpa(at)));
+    }
+    /* One of the tables of a CPU without 1 GiB leaves is for 512 of the others. */
+    assert_true(devices >= (leaves_1g ? 64 : 63));
+    no_1g = fake_split = false;
+}
+
+static void a_full_pool_takes_nothing_from_the_os(void **state)
+{
+    (void)state;
+    full_pool(true, false, GIB(512), GENOA);
+    full_pool(true, true, GIB(512), BROADWELL_EP);
+    full_pool(false, true, GIB(1), BROADWELL_EP);
+    full_pool(false, false, GIB(1), BROADWELL_EP);
+}
+
 static void reserved_never_loops(void **state)
 {
     (void)state;
@@ -318,6 +357,7 @@ int main(void)
         cmocka_unit_test(plugged_in),
         cmocka_unit_test(faults_as_hardware),
         cmocka_unit_test(reserved_never_loops),
+        cmocka_unit_test(a_full_pool_takes_nothing_from_the_os),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

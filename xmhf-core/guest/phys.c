@@ -41,12 +41,22 @@ struct guest_phys_ops guest_phys_ops = { .map = phys_map, .base = DIRECT_VA };
 
 static atomic_uint tables_since_boot;
 
+/* Pages kept for tables that the guest's own running needs after boot, which PALs can't have: what one use
+ * takes isn't taken from the other. Under map_lock. */
+enum use { FOR_DEVICES, FOR_CODE, USES };
+static unsigned kept[USES];
+static enum use use;              /* what tables are wanted for now */
+
+#define DEVICE_TABLES 64u   /* so many GiB of devices, or 512 GiB each with 1 GiB leaves, above what is mapped at boot */
+#define CODE_BESIDE   16u   /* code in so many pieces of 2 MiB besides: of firmware, at the ends of RAM */
+
 static hpa_t alloc_table(void *ctx)
 {
-    void *p = pool_reserved_page();
+    void *p = kept[use] != 0 ? pool_reserved_page() : NULL;
 
     (void)ctx;
     if (p) {
+        kept[use]--;
         return core_hpa(p);
     }
     atomic_fetch_add(&tables_since_boot, 1); /* first, or free pages would seem to go for a moment */
@@ -174,15 +184,28 @@ static int trap_apic(void)
                            : 0;
 }
 
-/* PALs must not take what the guest needs to run code in new places: a page for each 2 MiB of its
- * RAM, and at most a quarter of the pool. */
+/* At most so many: where large leaves aren't executable a table for each 2 MiB of RAM, and one for each GiB
+ * if that was one leaf. */
+static uint64_t tables_for_code(void)
+{
+    const uint64_t bytes = ram_bytes(&ram);
+
+    return !split_exec ? 0 : bytes / PAGE_SIZE_2M + (max_level == 3 ? bytes / PAGE_SIZE_1G : 0) + CODE_BESIDE;
+}
+
+/* PALs must not take what the guest needs to reach its devices, and to run code in new places. The boot stage made
+ * room for that (boot/common/place.c:boot_tables); where it could not, PALs keep three eighths. */
 static void reserve_tables(void)
 {
-    uint64_t bytes = ram_bytes(&ram);
+    const size_t all = pool_total(), most = all / 2;
+    const uint64_t code = tables_for_code();
 
-    if (split_exec) {
-        pool_reserve(bytes / PAGE_SIZE_2M < pool_total() / 4 ? bytes / PAGE_SIZE_2M : pool_total() / 4);
+    kept[FOR_DEVICES] = (unsigned)(all / 8 < DEVICE_TABLES ? all / 8 : DEVICE_TABLES);
+    kept[FOR_CODE] = (unsigned)(code < most ? code : most);
+    if (code > most) {
+        log_line("tables for code are kept for %zu MiB of RAM only: a larger palmem= would help", most * 2);
     }
+    pool_reserve(kept[FOR_DEVICES] + kept[FOR_CODE]);
 }
 
 /* An address bit above the width would be a second name for memory, the protected range's too: no
@@ -255,6 +278,7 @@ bool guest_phys_map_device(gpa_t g)
     if (!spin_trylock(&map_lock)) {
         return true; /* a whole GiB takes its time: the guest tries again */
     }
+    use = FOR_DEVICES;
     if (nested_lookup(&guest_nested, g, &leaf)) {
         ok = leaf.h.a == g.a && (leaf.rights & ACCESS_WRITE); /* another CPU was faster */
     } else {
@@ -277,6 +301,7 @@ bool guest_phys_make_executable(gpa_t g)
     if (!spin_trylock(&map_lock)) {
         return true;
     }
+    use = FOR_CODE;
     if (nested_lookup(&guest_nested, g, &leaf) && leaf.h.a == g.a) {
         /* A large leaf has one type. If it is small by now another CPU was faster. */
         (void)one_type(align_down(g.a, PAGE_SIZE), PAGE_SIZE, &type);

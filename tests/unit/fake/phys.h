@@ -45,8 +45,18 @@ void *pool_boot_need(size_t n)
     return p;
 }
 
-void *pool_reserved_page(void) { return NULL; }
-void pool_reserve(size_t n) { fake_pool_kept = n; }
+/* The last `fake_pool_kept` pages behind those that others may take. */
+void *pool_reserved_page(void)
+{
+    return fake_pool_kept == 0 ? NULL
+        : memset(fake_pool + (fake_pool_total + --fake_pool_kept) * PAGE_SIZE, 0, PAGE_SIZE);
+}
+void pool_reserve(size_t n)
+{
+    assert_true(n <= fake_pool_total - fake_pool_used && fake_pool_kept == 0);
+    fake_pool_total -= n;
+    fake_pool_kept = n;
+}
 size_t pool_total(void) { return fake_pool_total; }
 hpa_t core_hpa(const void *va) { return hpa(fake_pool_base + (uint64_t)((const uint8_t *)va - fake_pool)); }
 void *core_va(hpa_t h) { return fake_pool + (h.a - fake_pool_base); }
