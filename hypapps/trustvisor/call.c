@@ -193,7 +193,7 @@ static void thread_waits(struct vcpu *v, const struct tv_pal *pal,
     gpr[GPR_RSP] = old->gpr[GPR_RSP];
     gpr[GPR_RAX] = token[0];
     gpr[GPR_RDX] = token[1];
-    if (!pal->image.wide) {
+    if (!pal->image.caller_wide) {
         gpr[GPR_RAX] = (uint32_t)token[0];
         gpr[GPR_RDX] = token[0] >> 32;
         gpr[GPR_RCX] = (uint32_t)token[1];
@@ -212,7 +212,7 @@ static void token_of(const struct vcpu *v, const struct tv_pal *pal, uint64_t to
 
     token[0] = gpr[GPR_RAX];
     token[1] = gpr[GPR_RDX];
-    if (!pal->image.wide) {
+    if (!pal->image.caller_wide) {
         token[0] = (uint32_t)gpr[GPR_RAX] | gpr[GPR_RDX] << 32;
         token[1] = (uint32_t)gpr[GPR_RCX] | gpr[GPR_RBX] << 32;
     }
@@ -261,7 +261,7 @@ static void wide_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip
 static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
                            const struct tv_activation *act, uint64_t rip, uint64_t rsp, uint64_t rax)
 {
-    (pal->image.wide ? wide_goes_on : narrow_goes_on)(v, &act->caller, rip, rsp, rax);
+    (pal->image.caller_wide ? wide_goes_on : narrow_goes_on)(v, &act->caller, rip, rsp, rax);
     virt->clear_shadow(v);
 }
 
@@ -614,7 +614,7 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
     uint64_t rip = v->regs.rip;
     const struct tv_entry *entry = entry_at(&s->pal->image, rip);
 
-    if ((entry == NULL && rip != s->pal->resume) || s->pal->image.wide != tv_wide(c)) {
+    if ((entry == NULL && rip != s->pal->resume) || s->pal->image.caller_wide != tv_wide(c)) {
         registry_put(s);
         return HC_UNKNOWN;
     }

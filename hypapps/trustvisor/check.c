@@ -6,7 +6,8 @@
 void tv_image_begin(struct tv_image *im, bool wide)
 {
     *im = (struct tv_image){
-        .wide = wide, .word = wide ? 8 : 4, .lowest = UINT64_MAX, .stacks = 1,
+        .mode = wide ? PAL_ID_MODE_64 : PAL_ID_MODE_32, .caller_wide = wide, .word = wide ? 8 : 4,
+        .lowest = UINT64_MAX, .stacks = 1,
         .sections = im->sections, .params = im->params, .entries = im->entries,
     };
 }
@@ -37,7 +38,7 @@ static bool put_in_order(struct tv_image *im)
 enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages)
 {
     struct tv_section *out = &im->sections[im->section_count];
-    const uint64_t user_end = im->wide ? TV_USER_END : TV_USER_END_32;
+    const uint64_t user_end = im->caller_wide ? TV_USER_END : TV_USER_END_32;
 
     if (start & PAGE_MASK) {
         return TV_MISALIGNED;

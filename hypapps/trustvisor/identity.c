@@ -51,7 +51,7 @@ static void add_params(struct sha256 *ctx, const struct tv_image *im)
 void tv_identity_begin(struct sha256 *ctx, sha256_blocks_fn *blocks, const struct tv_image *im)
 {
     struct pal_id_header header = {
-        .mode = im->wide ? PAL_ID_MODE_64 : PAL_ID_MODE_32,
+        .mode = im->mode,
         .convention = im->convention,
         .flags = im->flags,
         .stacks = im->stacks,

@@ -3,6 +3,7 @@
 #ifndef TV_IMAGE_H
 #define TV_IMAGE_H
 
+#include <xmhf/measurement.h>
 #include <xmhf/trustvisor.h>
 #include <xmhf/types.h>
 
@@ -62,7 +63,8 @@ struct tv_image {
     uint32_t stacks;             /* calls at the same time */
     uint32_t flags;              /* PAL_ID_FLAG_* */
     uint8_t convention;          /* enum xmhf_convention */
-    bool wide;                   /* 64-bit code */
+    enum pal_id_mode mode;       /* of the PAL's code */
+    bool caller_wide;            /* who registers it is 64-bit code; nobody else may call it */
     bool own;                    /* registered by our interface, not by the public ABI */
     uint8_t word;                /* bytes of the PAL's machine word */
     uint8_t code;                /* index of the entries' CODE section */
@@ -81,7 +83,7 @@ static inline bool tv_known_struct(const struct xmhf_pal *d)
 
 /*
  * Check what a caller asks for by the public ABI and fill `im`; `wide`: the caller is 64-bit
- * code. `s` and `p` are private copies of the caller's structures; only the first num_*
+ * code, and then so is the PAL. `s` and `p` are private copies of the caller's structures; only the first num_*
  * entries are looked at. im->sections, params and entries lead to empty lists, as in struct
  * tv_public_lists. Returns the name of the first thing wrong, or TV_OK. Touches no guest memory.
  */
@@ -92,7 +94,7 @@ enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_para
 enum tv_error tv_check_own(const struct xmhf_pal *d, uint64_t entry, bool wide,
                            struct tv_image *im);
 
-/* Forget all but where the lists are. */
+/* Forget all but where the lists are. The PAL's mode is its caller's (`wide`: 64-bit code). */
 void tv_image_begin(struct tv_image *im, bool wide);
 /* Check the next section and add it to the list, which has room; its type is the caller's
  * business. */

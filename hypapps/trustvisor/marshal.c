@@ -311,7 +311,7 @@ static void *put_return(const struct tv_pal *pal, const struct tv_activation *ac
     void *sp = act->stack_top - size;
 
     regs->gpr[GPR_RSP] = act->stack_va - size;
-    if (im->wide) {
+    if (im->mode == PAL_ID_MODE_64) {
         *(uint64_t *)sp = pal->space.gate;
     } else {
         *(uint32_t *)sp = (uint32_t)pal->space.gate;
@@ -356,7 +356,7 @@ enum marshal_answer marshal_return_address(const struct tv_pal *pal, const struc
                                            const struct vcpu_regs *regs, uint64_t *to,
                                            struct gm_fault *f)
 {
-    const uint64_t sp = pal->image.wide ? regs->gpr[GPR_RSP] : (uint32_t)regs->gpr[GPR_RSP];
+    const uint64_t sp = pal->image.mode == PAL_ID_MODE_64 ? regs->gpr[GPR_RSP] : (uint32_t)regs->gpr[GPR_RSP];
     enum gm_result r;
 
     *to = 0;

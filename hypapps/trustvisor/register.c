@@ -412,7 +412,7 @@ static void go_live(struct tv_pal *pal)
     pal->sandbox = (struct sandbox){
         .nested_root = space_nested_root(&pal->space),
         .cr3 = space_cr3(&pal->space),
-        .wide = pal->image.wide,
+        .mode = pal->image.mode == PAL_ID_MODE_64 ? SANDBOX_64 : SANDBOX_32,
         .tag = sandbox_new_tag(),
     };
     pal->budget = pal->image.budget != 0 ? pal->image.budget : tv_budget;
@@ -675,7 +675,7 @@ enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c)
         return busy ? HC_AGAIN : HC_UNKNOWN;
     }
     if (s->pal->reg.token == tv_arg(v, c, GPR_RDX) && s->pal->image.entry == entry &&
-        s->pal->image.wide == tv_wide(c)) {
+        s->pal->image.caller_wide == tv_wide(c)) {
         return steps(v, c, s->pal, 0);
     }
     registry_put(s);

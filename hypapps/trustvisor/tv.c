@@ -159,7 +159,7 @@ static bool tv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_r
     if (v->in_sandbox) {
         const struct tv_slot *s = call_running(v);
         r->ebx = registry_index(s);
-        r->ecx = s->pal->image.wide; /* CS.L */
+        r->ecx = s->pal->image.mode == PAL_ID_MODE_64; /* CS.L */
     } else {
         hyp_caller(v, &c);
         r->ebx = TV_CPUID_NOT_IN_PAL;

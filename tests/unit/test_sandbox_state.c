@@ -18,8 +18,10 @@ static struct svm_cpu svm_cpu;
 static struct vmcb os_vmcb, sandbox_vmcb;
 static struct vmx_cpu vmx_cpu;
 static uint64_t selector[SEG_COUNT];
+static struct segment vmx_seg[SEG_COUNT];
+static uint64_t field[0x7000];
 static unsigned segments_written;
-static const struct sandbox sb = { .nested_root = { MIB(1) }, .tag = 7, .wide = true };
+static const struct sandbox sb = { .nested_root = { MIB(1) }, .tag = 7, .mode = SANDBOX_64 };
 
 struct svm_features svm_features;
 hpa_t svm_iopm, svm_msrpm, svm_nested_root;
@@ -34,7 +36,7 @@ void panic(const char *fmt, ...)
 /* --- a VMCS that has nothing but selectors ------------------------------------------ */
 
 bool hw_vmptrld(uint64_t address) { return address != 0; }
-bool hw_vmwrite(uint64_t field, uint64_t value) { (void)field; (void)value; return true; }
+bool hw_vmwrite(uint64_t which, uint64_t value) { field[which] = value; return true; }
 const char *vmcs_name(uint32_t encoding) { (void)encoding; return "?"; }
 void vmx_write_controls(const struct vmx_controls *c) { (void)c; }
 void vmx_write_host_state(struct vcpu *cpu) { (void)cpu; }
@@ -50,17 +52,18 @@ uint64_t vmx_fixed_cr(const struct vmx_caps *c, unsigned cr, uint64_t value)
     return value;
 }
 
-bool hw_vmread(uint64_t field, uint64_t *value)
+bool hw_vmread(uint64_t which, uint64_t *value)
 {
-    *value = field == VMCS_GUEST_ES_SEL ? selector[SEG_ES] : field == VMCS_GUEST_DS_SEL ? selector[SEG_DS]
-             : field == VMCS_GUEST_FS_SEL ? selector[SEG_FS] : field == VMCS_GUEST_GS_SEL ? selector[SEG_GS]
-             : 0;
+    *value = which == VMCS_GUEST_ES_SEL ? selector[SEG_ES] : which == VMCS_GUEST_DS_SEL ? selector[SEG_DS]
+             : which == VMCS_GUEST_FS_SEL ? selector[SEG_FS] : which == VMCS_GUEST_GS_SEL ? selector[SEG_GS]
+             : field[which];
     return true;
 }
 
 void vmx_write_segment(enum segment_index i, const struct segment *s)
 {
     selector[i] = s->selector;
+    vmx_seg[i] = *s;
     segments_written++;
 }
 
@@ -122,8 +125,8 @@ static void amd_selectors_are_the_template(void **state)
     assert_int_equal(sandbox_vmcb.es.selector, 0x2b);
     assert_int_equal(sandbox_vmcb.ds.selector, 0x2b);
     assert_int_not_equal(sandbox_vmcb.ds.attrib, 0);
-    assert_int_equal(sandbox_vmcb.fs.selector, 0);
-    assert_int_equal(sandbox_vmcb.gs.selector, 0);
+    assert_int_equal(sandbox_vmcb.fs.selector, 0x2b);
+    assert_int_equal(sandbox_vmcb.gs.selector, 0x2b);
     svm_sandbox_leave(&v);
 }
 
@@ -189,6 +192,98 @@ static void intel_selectors_are_the_template(void **state)
     }
 }
 
+/* --- both ----------------------------------------------------------------------------- */
+
+static struct segment svm_seg(enum segment_index i)
+{
+    const struct vmcb *c = &sandbox_vmcb;
+    const struct vmcb_segment *const seg[SEG_COUNT] = {
+        [SEG_ES] = &c->es, [SEG_CS] = &c->cs, [SEG_SS] = &c->ss, [SEG_DS] = &c->ds,
+        [SEG_FS] = &c->fs, [SEG_GS] = &c->gs, [SEG_LDTR] = &c->ldtr, [SEG_TR] = &c->tr,
+    };
+
+    return (struct segment){ seg[i]->selector, seg[i]->attrib, seg[i]->limit, seg[i]->base };
+}
+
+static void check_segment(const struct segment *a, const struct segment *b)
+{
+    assert_int_equal(a->selector, b->selector);
+    assert_int_equal(a->attr, b->attr);
+    assert_int_equal(a->limit, b->limit);
+    assert_int_equal(a->base, b->base);
+}
+
+/* Both control structures, field by field. */
+static void check_alike(void)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        const struct segment s = svm_seg((enum segment_index)i);
+        check_segment(&s, &vmx_seg[i]);
+    }
+    assert_int_equal(sandbox_vmcb.cr0, field[VMCS_GUEST_CR0]);
+    assert_int_equal(sandbox_vmcb.cr0, field[VMCS_CR0_SHADOW]);
+    assert_int_equal(sandbox_vmcb.cr4, field[VMCS_GUEST_CR4]);
+    assert_int_equal(sandbox_vmcb.cr4, field[VMCS_CR4_SHADOW]);
+    assert_int_equal(sandbox_vmcb.cr3, field[VMCS_GUEST_CR3]);
+    assert_int_equal(sandbox_vmcb.efer, field[VMCS_GUEST_EFER] | EFER_SVME);
+    assert_int_equal(sandbox_vmcb.g_pat, field[VMCS_GUEST_PAT]);
+    assert_int_equal(sandbox_vmcb.dr7, field[VMCS_GUEST_DR7]);
+    assert_int_equal(sandbox_vmcb.gdtr.base, field[VMCS_GUEST_GDTR_BASE]);
+    assert_int_equal(sandbox_vmcb.gdtr.limit, field[VMCS_GUEST_GDTR_LIMIT]);
+    assert_int_equal(sandbox_vmcb.idtr.base, field[VMCS_GUEST_IDTR_BASE]);
+    assert_int_equal(sandbox_vmcb.idtr.limit, field[VMCS_GUEST_IDTR_LIMIT]);
+    assert_int_equal(sandbox_vmcb.cpl, vmx_seg[SEG_SS].attr >> 5 & 3);
+    assert_int_equal(sandbox_vmcb.interrupt_shadow, field[VMCS_GUEST_INTERRUPTIBILITY]);
+}
+
+static void enter_both(const struct sandbox *which)
+{
+    v.vendor = &svm_cpu;
+    svm_sandbox_enter(&v, which);
+    svm_sandbox_leave(&v);
+    v.vendor = &vmx_cpu;
+    vmx_sandbox_enter(&v, which);
+    vmx_sandbox_leave(&v);
+}
+
+/* What code in the sandbox does to a segment register that it loads with 0. */
+static void load_null(void)
+{
+    sandbox_vmcb.fs = sandbox_vmcb.es = (struct vmcb_segment){ 0, 0, 0, 0 };
+    selector[SEG_FS] = selector[SEG_ES] = 0;
+    vmx_seg[SEG_FS] = vmx_seg[SEG_ES] = (struct segment){ 0, 0, 0, 0 };
+}
+
+static void both_vendors_start_alike(void **state)
+{
+    (void)state;
+    memset(&sandbox_vmcb, 0, sizeof(sandbox_vmcb));
+    memset(field, 0, sizeof(field));
+    v.vendor = &svm_cpu;
+    svm_sandbox_init(&v);
+    v.vendor = &vmx_cpu;
+    vmx_sandbox_init(&v);
+    for (unsigned n = 0; n < 6; n++) { /* each mode after each, and after itself */
+        static const enum sandbox_mode modes[] = { SANDBOX_32, SANDBOX_32, SANDBOX_64, SANDBOX_64,
+                                                   SANDBOX_32, SANDBOX_64 };
+        const struct sandbox s = { { MIB(1) }, { MIB(3) }, modes[n], 20 + n };
+        const struct segment *seg = sandbox_template[modes[n]].seg;
+
+        enter_both(&s);
+        check_alike();
+        for (unsigned i = 0; i < SEG_COUNT; i++) {
+            check_segment(&vmx_seg[i], &seg[i]);
+        }
+        assert_int_equal(seg[SEG_FS].selector, 0x2b);
+        assert_int_equal(seg[SEG_GS].selector, 0x2b);
+        assert_int_equal(seg[SEG_CS].selector, modes[n] == SANDBOX_64 ? 0x33 : 0x23);
+        assert_int_equal(seg[SEG_CS].attr >> 9 & 1, modes[n] == SANDBOX_64); /* L */
+        load_null();
+        enter_both(&s);
+        check_alike();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +294,7 @@ int main(void)
         cmocka_unit_test_setup(amd_speculation_is_as_in_the_os, setup),
         cmocka_unit_test_setup(intel_counters_stop, setup),
         cmocka_unit_test_setup(intel_selectors_are_the_template, setup),
+        cmocka_unit_test_setup(both_vendors_start_alike, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

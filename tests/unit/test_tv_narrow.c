@@ -210,7 +210,7 @@ static void integers(void)
         assert_int_equal(reg(), TV_OK);
         assert_int_equal(call(), HC_SWITCHED);
         assert_true(v.in_sandbox);
-        assert_false(fake.entered.wide);
+        assert_int_equal(fake.entered.mode, SANDBOX_32);
         assert_int_equal(v.regs.rip, ENTRY);
         assert_int_equal(v.regs.gpr[GPR_RSP], BASE + 3 * PAGE_SIZE - 16 - align_up(4 * n, 16) - 4);
         for (unsigned i = 0; i < n; i++) {

@@ -328,7 +328,7 @@ static void test_pal_sees_its_sections_only(void **state)
     assert_int_equal(reg(), TV_OK);
     assert_int_equal(call((uint64_t[]){ 7 }, 1), HC_SWITCHED);
     assert_true(v.in_sandbox);
-    assert_true(fake.entered.wide);
+    assert_int_equal(fake.entered.mode, SANDBOX_64);
     for (unsigned p = 0; p < 5; p++) {
         uint8_t *at = fake_pal_at(BASE + p * PAGE_SIZE, &rights);
         assert_non_null(at);

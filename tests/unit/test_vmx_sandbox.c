@@ -26,7 +26,7 @@ static bool written[FIELDS];
 static struct vcpu v;
 static struct vmx_cpu vmx_cpu;
 static uint64_t gdt[5];
-static const struct sandbox sb = { .nested_root = { MIB(1) }, .cr3 = { MIB(2) }, .tag = 7, .wide = true };
+static const struct sandbox sb = { .nested_root = { MIB(1) }, .cr3 = { MIB(2) }, .tag = 7, .mode = SANDBOX_64 };
 
 void panic(const char *fmt, ...)
 {

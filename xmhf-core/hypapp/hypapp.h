@@ -122,8 +122,8 @@ void *core_va(hpa_t h);
 
 /* --- sandbox (hypapp/sandbox.c) --------------------------------------------- */
 
-/* In the sandbox: 4-level paging with EFER.NXE and CR0.WP set, no SMEP, SMAP, PKE, PCID;
- * PAT at its reset value, so that the hypapp's PTEs need no cache bits for WB. */
+/* In the sandbox: 4-level paging with EFER.NXE and CR0.WP set, no SMEP, SMAP, PKE, PCID; a PAT that
+ * makes everything write-back, whatever the hypapp's PTEs say (virt/sandbox.h). */
 
 /*
  * Save area for the FPU/SIMD state of one sandbox or of an interrupted one:

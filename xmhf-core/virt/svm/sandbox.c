@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sandbox's VMCB: nothing live in it comes from the OS. Filled once per CPU from
- * constants; an entry sets only the address space, the mode and the registers.
+ * virt/sandbox.c's template; an entry sets only the address space, the mode and the registers.
  */
 #include <hw/insn.h>
 #include <mm/pool.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 #include <x86/msr.h>
-
-#define SANDBOX_CODE64 (SEG_ATTR_CODE64 | SEG_ATTR_DPL)
-#define SANDBOX_CODE32 (SEG_ATTR_CODE32 | SEG_ATTR_DPL)
-#define SANDBOX_DATA   (SEG_ATTR_DATA32 | SEG_ATTR_DPL)
-
-static const struct vmcb_segment sandbox_data = { 0x2b, SANDBOX_DATA, 0xffffffff, 0 };
 
 void svm_sandbox_init(struct vcpu *v)
 {
@@ -28,18 +22,35 @@ void svm_sandbox_init(struct vcpu *v)
     c->iopm_base = svm_iopm.a;   /* never consulted with IOPL 0 and no TSS, but valid */
     c->msrpm_base = svm_msrpm.a;
     c->np_enable = 1;
-    c->ss = sandbox_data;
-    c->cs = (struct vmcb_segment){ 0x33, SANDBOX_CODE64, 0xffffffff, 0 };
-    c->tr = (struct vmcb_segment){ 0, SEG_ATTR_TSS_BUSY, 0, 0 };
-    c->ldtr = (struct vmcb_segment){ 0, SEG_ATTR_LDT, 0, 0 };
+    const struct vcpu_state *st = &sandbox_template[SANDBOX_64];
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        svm_write_segment(c, (enum segment_index)i, &st->seg[i]);
+    }
     c->cpl = 3;
-    c->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    /* Without MCE a machine check would be a shutdown (APM vol. 2, 8.2.18), no exception. */
-    c->cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT | (hw_read_cr4() & CR4_OSXSAVE);
-    c->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME; /* SCE = 0: SYSCALL is #UD */
-    c->dr6 = DR6_AT_INIT;
-    c->dr7 = DR7_AT_INIT;
-    c->g_pat = 0x0606060606060606ULL; /* everything write-back */
+    c->cr0 = st->cr0;
+    c->cr4 = st->cr4 | (hw_read_cr4() & CR4_OSXSAVE);
+    c->efer = st->efer | EFER_SVME;
+    c->dr6 = st->dr6;
+    c->dr7 = st->dr7;
+    c->g_pat = st->pat;
+}
+
+/* The mode's CS, and what the last run has loaded: null selectors, which no segment of the template
+ * has. */
+static void choose_segments(struct vmcb *c, enum sandbox_mode mode)
+{
+    static const enum segment_index loadable[] = SANDBOX_LOADABLE;
+    const struct segment *seg = sandbox_template[mode].seg;
+
+    if (c->cs.selector != seg[SEG_CS].selector) {
+        svm_write_segment(c, SEG_CS, &seg[SEG_CS]);
+    }
+    if (c->es.selector != seg[SEG_ES].selector || c->ds.selector != seg[SEG_DS].selector
+        || c->fs.selector != seg[SEG_FS].selector || c->gs.selector != seg[SEG_GS].selector) {
+        for (size_t i = 0; i < ARRAY_SIZE(loadable); i++) {
+            svm_write_segment(c, loadable[i], &seg[loadable[i]]);
+        }
+    }
 }
 
 /* This CPU's ASID for `tag`; a tag that isn't in its slot takes it, flushed. */
@@ -63,11 +74,7 @@ void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
 
     c->n_cr3 = sb->nested_root.a;
     c->cr3 = sb->cr3.a;
-    c->cs.attrib = sb->wide ? SANDBOX_CODE64 : SANDBOX_CODE32;
-    c->cs.selector = sb->wide ? 0x33 : 0x23;
-    /* The one before may have loaded null selectors, which need no table. */
-    c->es = c->ds = sandbox_data;
-    c->fs = c->gs = (struct vmcb_segment){ 0, 0, 0, 0 };
+    choose_segments(c, sb->mode);
     c->interrupt_shadow = 0;
     c->cr2 = 0;
     /* Where the CPU has this field the guest's SPEC_CTRL is here, or else in the MSR, which nobody

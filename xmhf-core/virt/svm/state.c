@@ -6,20 +6,6 @@
 #include <x86/cpu.h>
 #include <x86/msr.h>
 
-static struct vmcb_segment *segment_of(struct vmcb *c, enum segment_index i)
-{
-    switch (i) {
-    case SEG_ES: return &c->es;
-    case SEG_CS: return &c->cs;
-    case SEG_SS: return &c->ss;
-    case SEG_DS: return &c->ds;
-    case SEG_FS: return &c->fs;
-    case SEG_GS: return &c->gs;
-    case SEG_LDTR: return &c->ldtr;
-    default: return &c->tr;
-    }
-}
-
 void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
 {
     struct svm_cpu *s = svm(v);
@@ -27,8 +13,7 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
 
     v->regs = st->regs;
     for (unsigned i = 0; i < SEG_COUNT; i++) {
-        *segment_of(c, i) = (struct vmcb_segment){ st->seg[i].selector, st->seg[i].attr,
-                                                   st->seg[i].limit, st->seg[i].base };
+        svm_write_segment(c, (enum segment_index)i, &st->seg[i]);
     }
     c->gdtr = (struct vmcb_segment){ .limit = st->gdt_limit, .base = st->gdt_base };
     c->idtr = (struct vmcb_segment){ .limit = st->idt_limit, .base = st->idt_base };
@@ -83,7 +68,7 @@ void svm_get_paging(struct vcpu *v, struct guest_paging *p)
 
 void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *out)
 {
-    const struct vmcb_segment *s = segment_of(svm(v)->active, i);
+    const struct vmcb_segment *s = svm_segment(svm(v)->active, i);
 
     *out = (struct segment){ s->selector, s->attrib, s->limit, s->base };
 }

@@ -84,6 +84,10 @@ bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value);
 bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
 /* legal.c: see virt_ops */
 const char *svm_legalise(struct vcpu *v);
+/* segment.c */
+struct vmcb_segment *svm_segment(struct vmcb *c, enum segment_index i);
+void svm_write_segment(struct vmcb *c, enum segment_index i, const struct segment *s);
+
 /* sandbox.c */
 void svm_sandbox_init(struct vcpu *v);
 void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb);

@@ -1,31 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sandbox's VMCS: nothing live in it comes from the OS. Filled once per CPU from
- * constants; an entry sets only the address space, the mode and the registers.
+ * virt/sandbox.c's template; an entry sets only the address space, the mode and the registers.
  */
 #include <hw/insn.h>
 #include <hw/vmx.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 
-#define SANDBOX_CODE64 (SEG_ATTR_CODE64 | SEG_ATTR_DPL)
-#define SANDBOX_CODE32 (SEG_ATTR_CODE32 | SEG_ATTR_DPL)
-#define SANDBOX_DATA   (SEG_ATTR_DATA32 | SEG_ATTR_DPL)
-
-static const struct segment sandbox_data = { 0x2b, SANDBOX_DATA, 0xffffffff, 0 };
-
-static void write_segments(void)
+static void write_segments(const struct segment *seg)
 {
-    const struct segment ldt = { 0, 0, 0, 0 };
-    const struct segment tss = { 0, SEG_ATTR_TSS_BUSY, 0, 0 };
-
-    vmx_write_segment(SEG_ES, &sandbox_data);
-    vmx_write_segment(SEG_SS, &sandbox_data);
-    vmx_write_segment(SEG_DS, &sandbox_data);
-    vmx_write_segment(SEG_FS, &sandbox_data);
-    vmx_write_segment(SEG_GS, &sandbox_data);
-    vmx_write_segment(SEG_LDTR, &ldt);
-    vmx_write_segment(SEG_TR, &tss);
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        vmx_write_segment((enum segment_index)i, &seg[i]);
+    }
     vmcs_write(VMCS_GUEST_GDTR_BASE, 0);
     vmcs_write(VMCS_GUEST_GDTR_LIMIT, 0);
     vmcs_write(VMCS_GUEST_IDTR_BASE, 0);
@@ -38,21 +25,20 @@ void vmx_sandbox_init(struct vcpu *v)
     vmx_write_controls(&vmx_common.sandbox);
     vmx_write_zero_fields();
     vmx_write_host_state(v);
-    write_segments();
+    const struct vcpu_state *st = &sandbox_template[SANDBOX_64];
+    write_segments(st->seg);
+    vmx(v)->mode = SANDBOX_64;
     vmcs_write(VMCS_EXCEPTION_BITMAP, 0xffffffff);
-    uint64_t cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    vmcs_write(VMCS_GUEST_CR0, vmx_fixed_cr(&vmx_common.caps, 0, cr0));
-    vmcs_write(VMCS_CR0_SHADOW, cr0); /* what SMSW shows */
+    vmcs_write(VMCS_GUEST_CR0, vmx_fixed_cr(&vmx_common.caps, 0, st->cr0));
+    vmcs_write(VMCS_CR0_SHADOW, st->cr0); /* what SMSW shows */
     vmcs_write(VMCS_CR0_MASK, ~0ULL);
-    /* Without MCE a machine check would shut the machine down, and not exit (6.15, 27.9). */
-    uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT
-        | (hw_read_cr4() & CR4_OSXSAVE);
+    uint64_t cr4 = st->cr4 | (hw_read_cr4() & CR4_OSXSAVE);
     vmcs_write(VMCS_GUEST_CR4, vmx_fixed_cr(&vmx_common.caps, 4, cr4));
     vmcs_write(VMCS_CR4_SHADOW, cr4);
     vmcs_write(VMCS_CR4_MASK, ~0ULL);
-    vmcs_write(VMCS_GUEST_EFER, EFER_LME | EFER_LMA | EFER_NXE); /* SCE = 0: SYSCALL is #UD */
-    vmcs_write(VMCS_GUEST_PAT, 0x0606060606060606ULL);           /* everything write-back */
-    vmcs_write(VMCS_GUEST_DR7, DR7_AT_INIT);
+    vmcs_write(VMCS_GUEST_EFER, st->efer);
+    vmcs_write(VMCS_GUEST_PAT, st->pat);
+    vmcs_write(VMCS_GUEST_DR7, st->dr7); /* neither entries nor exits change DR6 */
 }
 
 /* This CPU's VPID for `tag`. A tag that isn't in its slot takes it; the root's page may have
@@ -72,33 +58,19 @@ static void choose_vpid(struct vmx_cpu *s, uint64_t tag, uint64_t eptp)
     }
 }
 
-/* CS for 64-bit or 32-bit code, where the last sandbox was of the other kind. */
-static void choose_code(struct vmx_cpu *s, bool wide)
-{
-    const struct segment code = {
-        wide ? 0x33 : 0x23, wide ? SANDBOX_CODE64 : SANDBOX_CODE32, 0xffffffff, 0,
-    };
+static const enum segment_index loadable[] = SANDBOX_LOADABLE;
+static const enum vmcs_field loadable_selector[] = {
+    VMCS_GUEST_ES_SEL, VMCS_GUEST_DS_SEL, VMCS_GUEST_FS_SEL, VMCS_GUEST_GS_SEL,
+};
+_Static_assert(ARRAY_SIZE(loadable) == ARRAY_SIZE(loadable_selector), "the same segments");
 
-    if (s->code != (wide ? CODE_WIDE : CODE_NARROW)) {
-        s->code = wide ? CODE_WIDE : CODE_NARROW;
-        vmx_write_segment(SEG_CS, &code);
-    }
-}
-
-static bool is_null(enum vmcs_field selector)
+/* The last run, even of the same sandbox, may have loaded null selectors. */
+static void mend_selectors(const struct segment *seg)
 {
-    return vmcs_read(selector) != sandbox_data.selector;
-}
-
-/* The last run, even of the same sandbox, may have loaded null selectors, which need no table. */
-static void mend_selectors(void)
-{
-    if (is_null(VMCS_GUEST_ES_SEL) || is_null(VMCS_GUEST_DS_SEL) || is_null(VMCS_GUEST_FS_SEL)
-        || is_null(VMCS_GUEST_GS_SEL)) {
-        vmx_write_segment(SEG_ES, &sandbox_data);
-        vmx_write_segment(SEG_DS, &sandbox_data);
-        vmx_write_segment(SEG_FS, &sandbox_data);
-        vmx_write_segment(SEG_GS, &sandbox_data);
+    for (size_t i = 0; i < ARRAY_SIZE(loadable); i++) {
+        if (vmcs_read(loadable_selector[i]) != seg[loadable[i]].selector) {
+            vmx_write_segment(loadable[i], &seg[loadable[i]]);
+        }
     }
 }
 
@@ -109,7 +81,10 @@ static void change_sandbox(struct vmx_cpu *s, const struct sandbox *sb)
 
     vmcs_write(VMCS_EPTP, eptp);
     vmcs_write(VMCS_GUEST_CR3, sb->cr3.a);
-    choose_code(s, sb->wide);
+    if (s->mode != sb->mode) {
+        s->mode = sb->mode;
+        vmx_write_segment(SEG_CS, &sandbox_template[sb->mode].seg[SEG_CS]);
+    }
     choose_vpid(s, sb->tag, eptp);
     s->last_tag = sb->tag;
 }
@@ -125,7 +100,7 @@ void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     if (s->last_tag != sb->tag) {
         change_sandbox(s, sb);
     }
-    mend_selectors();
+    mend_selectors(sandbox_template[sb->mode].seg);
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     /* Counters that ring 0 set up must not count, or store, while the PAL runs. */

@@ -29,7 +29,7 @@ struct vmx_cpu {
         uint64_t rare;            /* any of them: one look on the usual path */
     };
     uint32_t window;              /* the OS's next window shall exit: these of the controls */
-    enum { CODE_NONE, CODE_NARROW, CODE_WIDE } code; /* CS in the sandbox's VMCS */
+    enum sandbox_mode mode;       /* whose CS is in the sandbox's VMCS */
     uint64_t entry_rip, entry_tsc; /* at the entry after a SIPI */
     uint64_t saved_perf_global;   /* the OS's, while the sandbox runs */
     uint64_t last_tag;            /* the sandbox that the sandbox's VMCS was set up for */
