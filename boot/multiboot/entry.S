@@ -158,13 +158,25 @@ puts:
     movb %bl, %al
     movw $0x3f8, %dx
     outb %al, %dx
-    cmpb $0x20, %al
-    jb puts
     cmpb $3, 0x449                      /* the BIOS's video mode: 80x25 text, or no screen */
     jne puts
+    cmpb $0x0a, %al
+    je 5f
+    cmpb $0x20, %al
+    jb puts
     movb $0x0f, %ah
     stosw
     jmp puts
+5:  movl %edi, %eax                     /* blanks to the end of the row */
+    subl $0xb8000, %eax
+    xorl %edx, %edx
+    movl $160, %ecx
+    divl %ecx
+    testl %edx, %edx
+    jz puts
+    movl $0x0f20, %eax
+    stosw
+    jmp 5b
 7:  ret
 uart_setup:                             /* COM1: 115200 baud, 8 bits, no parity */
     .short 0x3fb                        /* port, value; first the divisor's latch */

@@ -15,17 +15,27 @@ from live import live_machine
 from xmhftools import base, bench, debian, grubimage, qemu
 
 
-def test_refusal_screen(machines):
-    """What refuses the launch is on the screen too, line by line."""
-    with live_machine(machines, guest=E2E / "firmware.py", hv_append="frob=1 cpus=0") as machine:
+def refusal(machines, **options):
+    """The log's lines that refuse the launch, all of which the screen must show."""
+    with live_machine(machines, guest=E2E / "firmware.py", **options) as machine:
         machine.wait_log(r"launch refused", 60)
+        time.sleep(0.5)  # that line's end
         logged = [line for line in machine.log().split("\n") if line.startswith("[xmhf]")]
         shown = vga_text(machine).split("\n")
     wrong = [line for line in logged if "not understood" in line or "cannot start" in line or "refused" in line]
-    check(len(wrong) == 4, f"the log has\n{logged}")
-    check([line[:80] for line in wrong] == [line for line in shown if line.startswith("[xmhf]")],
+    check([line[:80].rstrip() for line in wrong] == [line for line in shown if line.startswith("[xmhf]")],
           f"the screen shows:\n{shown}\nthe log has\n{wrong}")
-    return f"all {len(wrong)} lines from \"{wrong[0]}\" to \"{wrong[-1]}\" are on the screen"
+    return wrong
+
+
+def test_refusal_screen(machines):
+    """What refuses the launch is on the screen too, line by line; of the boot stage's first code as well."""
+    wrong = refusal(machines, hv_append="frob=1 cpus=0")
+    check(len(wrong) == 4, f"the log has\n{wrong}")
+    early = refusal(machines, qemu_args=("-cpu", qemu.cpu_option("EPYC,+svm,+vgif,-smap,-monitor,-nx")))
+    check(len(early) == 2 and "NX" in early[0], f"the log has\n{early}")
+    return (f"all {len(wrong)} lines from \"{wrong[0]}\" to \"{wrong[-1]}\" are on the screen, "
+            f"and so is \"{early[0]}\"")
 
 
 def uefi(machines, entry):
