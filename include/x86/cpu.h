@@ -111,6 +111,7 @@
 #define XSS_HWP        (1ULL << 16)
 #define XCR0_TILECFG   (1ULL << 17)
 #define XCR0_TILEDATA  (1ULL << 18)
+#define XCR0_APX       (1ULL << 19)
 #define XCR0_LWP       (1ULL << 62) /* APM vol. 2, 11.5.2 */
 
 /* Exception vectors (SDM vol. 3, table 6-1; APM vol. 2, 8.2) */

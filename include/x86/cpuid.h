@@ -28,11 +28,14 @@ struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 #define CPUID_HYPERVISOR_LAST 0x400000ffu
 #define CPUID_EXTENDED       0x80000000u
 #define CPUID_EXT_AMD        0x80000001u
+#define CPUID_POWER          0x80000007u
 #define CPUID_ADDRESS_SIZES  0x80000008u
 #define CPUID_SVM            0x8000000au
 #define CPUID_IBS            0x8000001bu
 #define CPUID_LWP            0x8000001cu
 #define CPUID_SEV            0x8000001fu
+#define CPUID_QOS_AMD        0x80000020u
+#define CPUID_FEATURES_2_AMD 0x80000021u
 #define CPUID_PERFMON_AMD    0x80000022u
 
 /* leaf 1 */
@@ -41,6 +44,8 @@ struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 #define CPUID_1_ECX_DS_CPL   (1u << 4)
 #define CPUID_1_ECX_VMX      (1u << 5)
 #define CPUID_1_ECX_SMX      (1u << 6)
+#define CPUID_1_ECX_SDBG      (1u << 11)
+#define CPUID_1_ECX_DCA       (1u << 18)
 #define CPUID_1_ECX_PCID     (1u << 17)
 #define CPUID_1_ECX_X2APIC   (1u << 21)
 #define CPUID_1_ECX_XSAVE    (1u << 26)
@@ -57,6 +62,8 @@ struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 
 /* leaf 6 */
 #define CPUID_6_EAX_HFI       (1u << 19)
+#define CPUID_6_EAX_HDC       (1u << 13)
+#define CPUID_6_EAX_THERM_25  (1u << 24) /* bit 25 of IA32_THERM_INTERRUPT */
 #define CPUID_6_EAX_ITD       (1u << 23)
 #define CPUID_6_ECX_ITD_CLASSES 0xff00u
 
@@ -99,6 +106,13 @@ struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 #define CPUID_7_1_EAX_HRESET  (1u << 22)
 #define CPUID_7_1_EAX_LAM     (1u << 26)
 #define CPUID_7_1_EAX_MSRLIST (1u << 27)
+#define CPUID_7_1_EAX_PERFMON_EXT (1u << 8)
+#define CPUID_7_1_EBX_PPIN    (1u << 0)
+#define CPUID_7_1_EBX_PBNDKB  (1u << 1)
+#define CPUID_7_1_ECX_MSR_IMM (1u << 5)
+#define CPUID_7_1_EDX_UIRET_UIF (1u << 17)
+#define CPUID_7_1_EDX_APX     (1u << 21)
+#define CPUID_7_2_EDX_UC_LOCK (1u << 6)
 #define CPUID_7_1_EDX_AMX_COMPLEX (1u << 8)
 #define CPUID_7_1_EDX_USER_MSR (1u << 15)
 #define CPUID_7_1_EDX_CET_SSS (1u << 18)
@@ -113,11 +127,13 @@ struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 
 /* leaf 0x19 */
 #define CPUID_19_EBX_AESKLE   (1u << 0)
+#define CPUID_19_EBX_BACKUP   (1u << 4)
 
 /* leaf 0x80000001 */
 #define CPUID_8_1_ECX_SVM     (1u << 2)
 #define CPUID_8_1_ECX_IBS     (1u << 10)
 #define CPUID_8_1_ECX_SKINIT  (1u << 12)
+#define CPUID_8_1_ECX_WDT     (1u << 13)
 #define CPUID_8_1_ECX_LWP     (1u << 15)
 #define CPUID_8_1_ECX_PERFCTR_EXT (1u << 23)
 #define CPUID_8_1_EDX_NX      (1u << 20)
@@ -128,6 +144,14 @@ struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 /* leaf 0x80000008 */
 #define CPUID_8_8_EBX_XSAVEERPTR (1u << 2)
 #define CPUID_8_8_EBX_IRPERF  (1u << 1)
+#define CPUID_8_8_EBX_MCOMMIT (1u << 8)
+#define CPUID_8_8_EBX_INT_WBINVD (1u << 13)
+#define CPUID_8_8_EBX_VIRT_SSBD (1u << 25)
+#define CPUID_8_7_EBX_HWA     (1u << 2)
+#define CPUID_8_7_EDX_FID     (1u << 1)
+#define CPUID_8_7_EDX_VID     (1u << 2)
+#define CPUID_8_21_EAX_UAI    (1u << 7)
+#define CPUID_8_21_EAX_SRSO_MSR_FIX (1u << 31)
 #define CPUID_8_8_EBX_INVLPGB (1u << 3)
 #define CPUID_8_8_EBX_INVLPGB_NESTED (1u << 21)
 

@@ -186,6 +186,8 @@
 #define MSR_AMD_NB_CFG               0xc001001fu
 #define MSR_AMD_PATCH_LOADER         0xc0010020u
 #define MSR_AMD_INT_PENDING          0xc0010055u
+#define MSR_AMD_SMCA_FIRST           0xc0002000u
+#define MSR_AMD_SMCA_LAST            0xc00023ffu
 #define MSR_AMD_PSTATE_CUR_LIMIT     0xc0010061u
 #define MSR_AMD_PSTATE_CTL           0xc0010062u
 #define MSR_AMD_PSTATE_STATUS        0xc0010063u

@@ -5,6 +5,7 @@
 #include <dirent.h>
 
 #include <hw/insn.h>
+#include <policy/msr_policy.h>
 #include <policy/cpuid_policy.h>
 #include <xmhf/hypercall.h>
 
@@ -41,6 +42,23 @@ static const struct bits hidden[] = {
     { 0x8000001b, ANY, 'a', ~0u }, { 0x8000001c, ANY, 'a', ~0u }, { 0x8000001c, ANY, 'd', ~0u },
     { 0x8000001f, ANY, 'a', ~0u }, { 0x8000001f, ANY, 'b', ~0u },
     { 0x80000022, ANY, 'a', 1u << 1 | 1u << 2 },       /* LBR v2 */
+    /* what the MSR table or EFER refuses, and forms that aren't decoded */
+    { 0x1, ANY, 'c', 1u << 11 | 1u << 18 },            /* SDBG, DCA */
+    { 0x6, ANY, 'a', 1u << 13 | 1u << 24 },            /* HDC, HFI's interrupt */
+    { 0x7, 1, 'a', 1u << 8 }, { 0x7, 1, 'b', 3 },      /* perfmon's extension, PPIN, TSE */
+    { 0x7, 1, 'c', 1u << 5 },                          /* MSR_IMM */
+    { 0x7, 1, 'd', 1u << 17 | 1u << 21 },              /* UIRET_UIF, APX */
+    { 0x7, 2, 'd', 1u << 6 },                          /* UC-lock disable */
+    { 0xd, 0, 'a', 1u << 19 }, { 0xd, 19, 'a', ~0u },  /* APX */
+    { 0x10, 0, 'b', ~0xeu },
+    { 0x19, ANY, 'b', 1u << 4 },                       /* backup of keys */
+    { 0x23, ANY, 'a', ~0u }, { 0x23, ANY, 'b', ~0u }, { 0x29, ANY, 'a', ~0u },
+    { 0x80000001, ANY, 'c', 1u << 13 },                /* WDT */
+    { 0x80000007, ANY, 'b', 1u << 2 }, { 0x80000007, ANY, 'd', 3u << 1 }, /* HWA, FID, VID */
+    { 0x80000008, ANY, 'b', 1u << 8 | 1u << 13 | 1u << 25 }, /* MCOMMIT, INT_WBINVD, VIRT_SSBD */
+    { 0x80000020, 0, 'b', ~2u },
+    { 0x80000021, ANY, 'a', 1u << 7 | 1u << 31 },      /* UAI, SRSO_MSR_FIX */
+    { 0x80000022, ANY, 'c', ~0u },
 };
 
 /* Bits that may differ from the hardware's besides the hidden ones. */
@@ -56,6 +74,10 @@ static const struct bits computed[] = {
     { 0xd, 11, 'c', ~0u }, { 0xd, 12, 'c', ~0u },
     { 0x12, ANY, 'c', ~0u }, { 0x12, ANY, 'd', ~0u }, { 0x14, ANY, 'd', ~0u },
     { 0x19, ANY, 'b', 1u },
+    { 0xa, ANY, 'a', 0xffff }, { 0xa, ANY, 'c', ~0xfu }, { 0xa, ANY, 'd', 0x1f }, /* counters */
+    { 0x80000022, ANY, 'b', 0x3ffc0f },
+    { 0xd, 19, 'b', ~0u }, { 0xd, 19, 'c', ~0u }, { 0x23, ANY, 'c', ~0u }, { 0x23, ANY, 'd', ~0u },
+    { 0x29, ANY, 'b', ~0u },
     { 0x1b, ANY, 'a', ~0u }, { 0x1b, ANY, 'b', ~0u }, { 0x1b, ANY, 'c', ~0u },
     { 0x1b, ANY, 'd', ~0u }, { 0x1c, ANY, 'b', ~0u }, { 0x1c, ANY, 'c', ~0u },
     { 0x1c, ANY, 'd', ~0u }, { 0x1d, ANY, 'b', ~0u }, { 0x1d, ANY, 'c', ~0u },
@@ -111,6 +133,95 @@ static void check_leaf(uint32_t leaf, uint32_t real, uint32_t sub, const struct 
             fail_msg("leaf %x.%x e%cx: %x, hardware %x", leaf, sub, *reg, v, h);
         }
     }
+}
+
+/* A feature and the MSRs whose writes come with it (SDM vol. 4, APM vol. 2, appendix A). */
+static const struct { uint32_t leaf, sub; char reg; unsigned bit; uint32_t msr[4]; } with_msrs[] = {
+    { 1, 0, 'd', 4, { 0x10 } }, { 1, 0, 'd', 11, { 0x174, 0x175, 0x176 } },
+    { 1, 0, 'd', 14, { 0x17a, 0x400, 0x403 } }, { 1, 0, 'd', 16, { 0x277 } },
+    { 1, 0, 'd', 22, { 0x19a, 0x19b, 0x19c } }, { 1, 0, 'd', 12, { 0x200, 0x2ff } },
+    { 1, 0, 'c', 11, { 0xc80 } }, { 1, 0, 'c', 18, { 0x1f8 } }, { 1, 0, 'c', 24, { 0x6e0 } },
+    { 6, 0, 'a', 2, { 0x1b2 } }, { 6, 0, 'a', 6, { 0x1b1, 0x1b2 } }, { 6, 0, 'a', 7, { 0x770, 0x774 } },
+    { 6, 0, 'a', 8, { 0x773 } }, { 6, 0, 'a', 11, { 0x772 } }, { 6, 0, 'a', 13, { 0xdb0, 0xdb1 } },
+    { 6, 0, 'a', 19, { 0x17d0, 0x17d1 } }, { 6, 0, 'a', 22, { 0x776 } }, { 6, 0, 'c', 3, { 0x1b0 } },
+    { 7, 0, 'b', 1, { 0x3b } }, { 7, 0, 'b', 12, { 0xc8d, 0xc8f } }, { 7, 0, 'b', 15, { 0xc8f } },
+    { 7, 0, 'b', 25, { 0x570 } }, { 7, 0, 'c', 5, { 0xe1 } }, { 7, 0, 'c', 7, { 0x6a0 } },
+    { 7, 0, 'c', 31, { 0x6e1 } }, { 7, 0, 'd', 5, { 0x985 } }, { 7, 0, 'd', 9, { 0x123 } },
+    { 7, 0, 'd', 13, { 0x10f } }, { 7, 0, 'd', 19, { 0x14ce } }, { 7, 0, 'd', 26, { 0x48, 0x49 } },
+    { 7, 0, 'd', 27, { 0x48 } }, { 7, 0, 'd', 28, { 0x10b } }, { 7, 0, 'd', 31, { 0x48 } },
+    { 7, 1, 'a', 8, { 0x1900 } }, { 7, 1, 'a', 22, { 0x17da } }, { 7, 1, 'b', 0, { 0x4e } },
+    { 7, 1, 'd', 15, { 0x1c } }, { 0x10, 0, 'b', 1, { 0xc90, 0xc81 } },
+    { 0x10, 0, 'b', 2, { 0xd10, 0xc82 } }, { 0x10, 0, 'b', 3, { 0xd50 } }, { 0x10, 0, 'b', 5, { 0xe00 } },
+    { 0x19, 0, 'b', 4, { 0xd91 } },
+    { 0x80000001, 0, 'c', 10, { 0xc0011030 } }, { 0x80000001, 0, 'c', 13, { 0xc0010074 } },
+    { 0x80000001, 0, 'c', 15, { 0xc0000105 } }, { 0x80000001, 0, 'c', 23, { 0xc0010200, 0xc001020b } },
+    { 0x80000001, 0, 'c', 24, { 0xc0010240, 0xc0010247 } },
+    { 0x80000001, 0, 'c', 26, { 0xc0011027, 0xc0011019, 0xc001101a, 0xc001101b } },
+    { 0x80000001, 0, 'c', 28, { 0xc0010230, 0xc001023b } }, { 0x80000001, 0, 'd', 11, { 0xc0000081 } },
+    { 0x80000001, 0, 'd', 27, { 0xc0000103 } },
+    { 0x80000007, 0, 'b', 2, { 0xc00100c0 } }, { 0x80000007, 0, 'b', 3, { 0xc0002000, 0xc00023ff } },
+    { 0x80000007, 0, 'd', 1, { 0xc0010041 } }, { 0x80000007, 0, 'd', 7, { 0xc0010062 } },
+    { 0x80000007, 0, 'd', 9, { 0xc0010015 } },
+    { 0x80000008, 0, 'b', 1, { 0xc00000e9 } }, { 0x80000008, 0, 'b', 12, { 0x49 } },
+    { 0x80000008, 0, 'b', 14, { 0x48 } }, { 0x80000008, 0, 'b', 25, { 0xc001011f } },
+    { 0x80000008, 0, 'b', 27, { 0xc00102b1, 0xc00102b3 } },
+    { 0x80000020, 0, 'b', 1, { 0xc0000200, 0xc000020f } }, { 0x80000020, 0, 'b', 2, { 0xc0000280 } },
+    { 0x80000020, 0, 'b', 3, { 0xc0000400 } }, { 0x80000020, 0, 'b', 5, { 0xc00003ff } },
+    { 0x80000021, 0, 'a', 13, { 0xc0000108 } }, { 0x80000021, 0, 'a', 17, { 0xc0010015 } },
+    { 0x80000021, 0, 'a', 31, { 0xc001102e } },
+    { 0x80000022, 0, 'a', 0, { 0xc0000301, 0xc0000302 } }, { 0x80000022, 0, 'a', 1, { 0xc000010f } },
+    { 0x80000022, 0, 'c', 0, { 0xc0010800 } },
+};
+
+/* On a machine that has every feature: what is shown can be used, or it is hidden. */
+static struct cpuid_regs everything(uint32_t leaf, uint32_t sub)
+{
+    (void)sub;
+    if ((leaf & 0xffff) == 0) {
+        return (struct cpuid_regs){ leaf ? 0x80000028 : 0x30, 0, 0, 0 };
+    }
+    return (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u };
+}
+
+static void what_is_shown_can_be_used(void **state)
+{
+    const struct cpuid_guest g = { .xcr0 = 1, .apic_enabled = true };
+    unsigned shown = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(with_msrs); i++) {
+        struct cpuid_regs r = cpuid_guest_view(everything, with_msrs[i].leaf, with_msrs[i].sub, &g);
+        bool shows = reg_of(&r, with_msrs[i].reg) >> with_msrs[i].bit & 1;
+
+        shown += shows;
+        for (unsigned j = 0; j < 4 && with_msrs[i].msr[j] != 0; j++) {
+            if (shows && msr_write_action(with_msrs[i].msr[j]) == MSR_DENY) {
+                fail_msg("leaf %x.%x e%cx[%u] is shown, but its MSR %x is denied", with_msrs[i].leaf,
+                         with_msrs[i].sub, with_msrs[i].reg, with_msrs[i].bit, with_msrs[i].msr[j]);
+            }
+        }
+    }
+    assert_in_range(shown, 40, ARRAY_SIZE(with_msrs) - 15);
+}
+
+/* No more counters than there are rows. */
+static void counters_have_rows(void **state)
+{
+    const struct cpuid_guest g = { .xcr0 = 1, .apic_enabled = true };
+    struct cpuid_regs r = cpuid_guest_view(everything, 0xa, 0, &g);
+
+    (void)state;
+    assert_int_equal(r.eax & 0xffff, 0x805);
+    for (uint32_t i = 0; i < (r.eax >> 8 & 0xff); i++) {
+        assert_int_not_equal(msr_write_action(0xc1 + i), MSR_DENY);
+        assert_int_not_equal(msr_write_action(0x186 + i), MSR_DENY);
+        assert_int_not_equal(msr_write_action(0x4c1 + i), MSR_DENY);
+    }
+    assert_int_equal(r.edx & 0x1f, 4);
+    assert_int_equal(r.ecx, 0xf);
+    assert_int_not_equal(msr_write_action(0x309 + 3), MSR_DENY);
+    r = cpuid_guest_view(everything, 0x80000022, 0, &g);
+    assert_int_equal(r.ebx & 0x3ffc0f, 4u << 10 | 6);
 }
 
 static const struct cpuid_guest guests[] = {
@@ -334,6 +445,8 @@ static void cr4_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_shown_can_be_used),
+        cmocka_unit_test(counters_have_rows),
         cmocka_unit_test(every_machine),
         cmocka_unit_test(everything_on),
         cmocka_unit_test(xsave_sizes_follow_xcr0),

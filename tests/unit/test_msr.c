@@ -142,6 +142,75 @@ static void x2apic_id(void **state)
     assert_int_equal(v.apic_id, 0x123);
 }
 
+/* Bits outside the row stay as they are, or it is #GP. */
+static void hwcr(void **state)
+{
+    const uint64_t firmware = 1ULL << 24 | 0x11; /* TscFreqSel, INVD, SMM lock */
+
+    (void)state;
+    assert_false(wrmsr(MSR_AMD_HWCR, 0));
+    machine_set_msr(MSR_AMD_HWCR, firmware);
+    assert_true(wrmsr(MSR_AMD_HWCR, firmware | 1ULL << 25 | 1ULL << 35));
+    assert_true(wrmsr(MSR_AMD_HWCR, firmware));
+    for (unsigned bit = 0; bit < 64; bit++) {
+        if (bit != 25 && bit != 35) {
+            assert_false(wrmsr(MSR_AMD_HWCR, firmware ^ 1ULL << bit)); /* 20: ports fault */
+            assert_true(*machine_msr(MSR_AMD_HWCR) == firmware);
+        }
+    }
+}
+
+/* C1E may be turned off and nothing else: with the rest the CPU writes a byte to a port. */
+static void int_pending(void **state)
+{
+    const uint64_t c1e = 3ULL << 27 | 0x8c0123;
+
+    (void)state;
+    assert_false(wrmsr(MSR_AMD_INT_PENDING, 0));
+    machine_set_msr(MSR_AMD_INT_PENDING, c1e);
+    for (unsigned bit = 0; bit < 64; bit++) {
+        machine_set_msr(MSR_AMD_INT_PENDING, c1e);
+        assert_int_equal(wrmsr(MSR_AMD_INT_PENDING, c1e ^ 1ULL << bit), bit == 27 || bit == 28);
+    }
+    machine_set_msr(MSR_AMD_INT_PENDING, c1e & ~(3ULL << 27));
+    assert_false(wrmsr(MSR_AMD_INT_PENDING, c1e));
+}
+
+/* What an error was is the CPU's word alone; the other registers of a bank are the OS's. */
+static void machine_check_banks(void **state)
+{
+    (void)state;
+    for (uint32_t msr = MSR_IA32_MC0_CTL; msr <= MSR_IA32_MC31_MISC; msr++) {
+        machine_set_msr(msr, 5);
+        assert_int_equal(wrmsr(msr, 1), (msr & 3) != 1);
+        assert_true(wrmsr(msr, 0));
+    }
+    machine_set_msr(MSR_AMD_SMCA_FIRST + 0x11, 5);
+    assert_false(wrmsr(MSR_AMD_SMCA_FIRST + 0x11, 1));
+    assert_true(wrmsr(MSR_AMD_SMCA_FIRST + 0x11, 0));
+    machine_set_msr(MSR_IA32_MCG_STATUS, 5);
+    assert_false(wrmsr(MSR_IA32_MCG_STATUS, 4));
+    assert_true(wrmsr(MSR_IA32_MCG_STATUS, 0));
+}
+
+/* An LVT entry that would send INIT is masked; all others are as written. */
+static void x2apic_lvts(void **state)
+{
+    static const uint32_t lvts[] = { 0x82f, 0x833, 0x834, 0x835, 0x836, 0x850, 0x853 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(lvts); i++) {
+        assert_false(wrmsr(lvts[i], 0x400));
+        machine_set_msr(lvts[i], 0);
+        for (uint32_t mode = 0; mode < 8; mode++) {
+            bool bad = mode == 3 || mode == 5 || mode == 6;
+
+            assert_true(wrmsr(lvts[i], mode << 8 | 0x31));
+            assert_int_equal(*machine_msr(lvts[i]), mode << 8 | 0x31 | (bad ? 0x10000 : 0));
+        }
+    }
+}
+
 /* Where the CPU obeys IA32_MISC_ENABLE, no write may take NX or CPUID leaves from the core; where
  * it doesn't, the MSR is what the CPU makes of it. */
 static void misc_enable(void **state)
@@ -173,6 +242,10 @@ int main(void)
         cmocka_unit_test_setup(no_mpx_in_ring_0, setup),
         cmocka_unit_test_setup(misc_enable, setup),
         cmocka_unit_test_setup(x2apic_id, setup),
+        cmocka_unit_test_setup(hwcr, setup),
+        cmocka_unit_test_setup(int_pending, setup),
+        cmocka_unit_test_setup(machine_check_banks, setup),
+        cmocka_unit_test_setup(x2apic_lvts, setup),
         cmocka_unit_test_setup(the_guests_clock, setup),
         cmocka_unit_test_setup(no_counter_counts_the_other_thread, setup),
     };

@@ -139,7 +139,7 @@ static void hidden_features_are_denied(void **state)
 static void linux_gets_no_new_warning(void **state)
 {
     static const uint32_t written[] = {
-        0x10, 0x1b, 0x33, 0x3b, 0x48, 0x49, 0x8b, 0xe1, 0xe2, 0x10b, 0x122, 0x123, 0x140,
+        0x10, 0x1b, 0x33, 0x329, 0x3b, 0x48, 0x49, 0x8b, 0xe1, 0xe2, 0x10b, 0x122, 0x123, 0x140,
         0x174, 0x175, 0x176, 0x17a, 0x17b, 0x186, 0x199, 0x19b, 0x1a0, 0x1b0, 0x1b2, 0x1d9,
         0x200, 0x2ff, 0x277, 0x280, 0x309, 0x38d, 0x38f, 0x390, 0x400, 0x401, 0x404, 0x47f,
         0x4d0, 0x6e0, 0x770, 0x774, 0x808, 0x80b, 0x80f, 0x830, 0x832, 0x838, 0x83e, 0xc8f,
@@ -147,7 +147,7 @@ static void linux_gets_no_new_warning(void **state)
         0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101,
         0xc0000102, 0xc0000103, 0xc0000200, 0xc0002000, 0xc0002001, 0xc0010000, 0xc0010004,
         0xc0010015, 0xc001001f, 0xc0010055, 0xc0010062, 0xc0010200, 0xc0010201, 0xc00102b1,
-        0xc00102b3, 0xc0011020, 0xc0011021, 0xc0011023, 0xc0011029, 0xc001102a, 0xc0000301,
+        0xc00102b3, 0xc0011020, 0xc0011021, 0xc0011022, 0xc0011023, 0xc0011019, 0xc001101b, 0xc0011027, 0xc0011029, 0xc001102a, 0xc0000301,
         0xc0000302,
     };
 
@@ -164,7 +164,7 @@ static void pass_through(void **state)
 {
     static const struct range both[] = {
         { 0x48, 0x49 }, { 0x174, 0x176 }, { 0x6e0, 0x6e0 }, { 0xc0000081, 0xc0000084 },
-        { 0xc0000100, 0xc0000103 }, { 0x800, 0x82f }, { 0x831, 0x8ff },
+        { 0xc0000100, 0xc0000103 }, { 0x800, 0x82e }, { 0x831, 0x832 }, { 0x837, 0x84f }, { 0x860, 0x8ff },
     };
     unsigned count = 0, expected = 0;
 
@@ -210,6 +210,68 @@ static void memory_types(void **state)
     assert_int_equal(msr_write_action(MSR_IA32_MTRRCAP), MSR_DENY);
 }
 
+/* Every row that lets a write through says which bits, or why any value will do, or that only 0
+ * does; a row without an exit can't look at bits. */
+static void every_row_names_its_bits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < msr_rule_count; i++) {
+        const struct msr_rule *r = &msr_rules[i];
+        bool writes = r->write != MSR_DENY && r->write != MSR_IGNORE;
+
+        if (!writes) {
+            assert_true(r->bits == 0);
+        } else if (r->bits == 0) {
+            assert_int_equal(r->write, MSR_SPECIAL);
+            assert_non_null(strstr(r->why, "only 0"));
+        } else if (~r->bits == 0) {
+            if (strstr(r->why, "any value") == NULL) {
+                fail_msg("MSR %#x takes every bit without a reason: %s", r->first, r->why);
+            }
+        } else if (r->write == MSR_PASS) {
+            fail_msg("MSR %#x doesn't exit, so its bits can't be looked at", r->first);
+        }
+        assert_true(msr_write_bits(r->first) == r->bits && msr_write_bits(r->last) == r->bits);
+    }
+    assert_true(msr_write_bits(0xffffffff) == 0);
+}
+
+/* By the manuals: what these bits do goes past us. */
+static void no_dangerous_bit(void **state)
+{
+    static const struct { uint32_t msr; uint64_t bits; const char *what; } bad[] = {
+        { 0x33, 1ULL << 31, "LOCK# off" },
+        { 0x33, 1ULL << 28, "UC-lock disable" },
+        { 0xe2, 1ULL << 10 | 1ULL << 15, "IN becomes MWAIT; lock" },
+        { 0x1a0, 1ULL << 34 | 1ULL << 22, "XD off, CPUID limited" },
+        { 0x1d9, 0x1c0, "branch trace store" },
+        { 0x19b, 1ULL << 25, "hardware feedback" },
+        { 0x186, 1ULL << 19, "pin control" },
+        { 0x610, 1ULL << 63, "lock" },
+        { 0xc0010015, 1ULL << 20, "#GP at port accesses" },
+        { 0xc0010015, 1ULL << 18, "machine checks forged" },
+        { 0xc0010015, 0x1ffULL, "SMM lock, TLB cache, INVD, FERR, ..." },
+        { 0xc0010015, 1ULL << 24 | 1ULL << 30, "the TSC's rate, IRPerf" },
+        { 0xc0010055, 0x67ffffffULL, "a byte to a port" },
+        { 0xc0010000, 3ULL << 40 | 1ULL << 21, "counts the host alone" },
+        { 0xc001020a, 3ULL << 40, "counts the host alone" },
+        { 0xc0000080, 1ULL << 12, "SVME" },
+        { 0xc0011020, 0xfdbffffdffff7befULL, "the load-store unit" },
+        { 0xc0010050, ~0ULL, "SMIs at ports" }, { 0xc0010054, ~0ULL, "SMIs at ports" },
+        { 0xc0010056, ~0ULL, "a port" }, { 0xc0011022, ~0ULL, "DC_CFG" },
+        { 0xc001102d, ~0ULL, "nobody's" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        uint64_t bits = msr_write_bits(bad[i].msr) & bad[i].bits;
+
+        if (bits != 0) {
+            fail_msg("MSR %#x takes %#llx: %s", bad[i].msr, (unsigned long long)bits, bad[i].what);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +283,8 @@ int main(void)
         cmocka_unit_test(linux_gets_no_new_warning),
         cmocka_unit_test(pass_through),
         cmocka_unit_test(memory_types),
+        cmocka_unit_test(every_row_names_its_bits),
+        cmocka_unit_test(no_dangerous_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

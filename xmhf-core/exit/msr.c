@@ -3,6 +3,7 @@
 #include <cpu/clock.h>
 #include <debug/log.h>
 #include <exit/dispatch.h>
+#include <guest/icr.h>
 #include <guest/ipi.h>
 #include <hw/apic.h>
 #include <hw/insn.h>
@@ -89,11 +90,52 @@ static bool counter_write(uint32_t index, uint64_t value)
     return hw_wrmsr_safe(index, value & ~any);
 }
 
+/* Does the write change only bits of its row? A register that can't be read has zeros. */
+static bool bits_allowed(uint32_t index, uint64_t value)
+{
+    uint64_t bits = msr_write_bits(index), now = 0;
+
+    if (~bits != 0 && !hw_rdmsr_safe(index, &now)) {
+        now = 0;
+    }
+    return ((value ^ now) & ~bits) == 0;
+}
+
+/* A bank's STATUS is where a machine check is judged by; SDM vol. 3, 16.3.2.2, and APM vol. 2,
+ * 9.3.2.2, have the CPU refuse anything but 0. */
+static bool bank_write(uint32_t index, uint64_t value)
+{
+    bool status = index >= MSR_AMD_SMCA_FIRST ? (index & 15) == 1 : (index & 3) == 1;
+
+    return (value == 0 || !status) && hw_wrmsr_safe(index, value);
+}
+
+/* AMD's IntPending: bits may be cleared. */
+static bool int_pending_write(uint64_t value)
+{
+    uint64_t now = 0;
+
+    return hw_rdmsr_safe(MSR_AMD_INT_PENDING, &now) && !(value & ~now)
+        && bits_allowed(MSR_AMD_INT_PENDING, value) && hw_wrmsr_safe(MSR_AMD_INT_PENDING, value);
+}
+
+static bool in_range(uint32_t index, uint32_t first, uint32_t last)
+{
+    return index >= first && index <= last;
+}
+
 static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
 {
     if (index == MSR_IA32_FIXED_CTR_CTRL
-        || (index >= MSR_IA32_PERFEVTSEL0 && index <= MSR_IA32_PERFEVTSEL7)) {
+        || in_range(index, MSR_IA32_PERFEVTSEL0, MSR_IA32_PERFEVTSEL7)) {
         return counter_write(index, value);
+    }
+    if (in_range(index, MSR_IA32_MC0_CTL, MSR_IA32_MC31_MISC)
+        || in_range(index, MSR_AMD_SMCA_FIRST, MSR_AMD_SMCA_LAST)) {
+        return bank_write(index, value);
+    }
+    if (in_range(index, MSR_X2APIC_FIRST, MSR_X2APIC_LAST) && index != MSR_X2APIC_ICR) {
+        return hw_wrmsr_safe(index, icr_lvt_without_init((uint32_t)value) | value);
     }
     switch (index) {
     case MSR_IA32_APIC_BASE:
@@ -110,8 +152,9 @@ static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
     case MSR_IA32_BNDCFGS: /* branches without BND empty BND0-3 (SDM vol. 1, E.5.3) */
         return value == 0 && hw_wrmsr_safe(index, value);
     case MSR_IA32_MISC_ENABLE:
-        return !(virt->misc_enable && (value & (MISC_ENABLE_LIMIT_CPUID | MISC_ENABLE_XD_DISABLE)))
-            && hw_wrmsr_safe(index, value);
+        return (!virt->misc_enable || bits_allowed(index, value)) && hw_wrmsr_safe(index, value);
+    case MSR_AMD_INT_PENDING:
+        return int_pending_write(value);
     default:
         return hw_wrmsr_safe(index, value);
     }
@@ -195,6 +238,9 @@ static bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
     switch (msr_write_action(index)) {
     case MSR_PASS:
     case MSR_HARDWARE:
+        if (!bits_allowed(index, value)) {
+            return false;
+        }
         v->counting |= starts_counter(index, value);
         return hw_wrmsr_safe(index, value);
     case MSR_HELD: return held_write(v, index, value);

@@ -11,6 +11,8 @@
 #define ICR_TRIGGER_LEVEL (1u << 15)
 #define ICR_SHORTHAND(v)  (((v) >> 18) & 3u)
 
+#define LVT_MASKED        (1u << 16)
+
 #define XAPIC_BROADCAST   0xffu
 #define X2APIC_BROADCAST  0xffffffffu
 #define DFR_MODEL(dfr)    ((dfr) >> 28)
@@ -41,6 +43,18 @@ struct icr icr_decode_xapic(uint32_t low, uint32_t high)
 struct icr icr_decode_x2apic(uint64_t value)
 {
     return decode((uint32_t)value, (uint32_t)(value >> 32));
+}
+
+uint32_t icr_lvt_without_init(uint32_t entry)
+{
+    switch (ICR_DELIVERY(entry)) {
+    case ICR_INIT:
+    case ICR_RESERVED3:
+    case ICR_SIPI:
+        return entry | LVT_MASKED;
+    default:
+        return entry;
+    }
 }
 
 /* SDM vol. 3, 11.6.2.2. A DFR that is neither flat nor cluster counts as flat. */

@@ -29,6 +29,12 @@ struct icr icr_decode_xapic(uint32_t low, uint32_t high);
 /* `value` is MSR 0x830. */
 struct icr icr_decode_x2apic(uint64_t value);
 
+/*
+ * An entry of the local vector table (SDM vol. 3, 11.5.1), masked if its delivery mode is INIT or
+ * one that means nothing: what a pin, a sensor or a counter sends then reaches its CPU unseen.
+ */
+uint32_t icr_lvt_without_init(uint32_t entry);
+
 /* One possible target, as its own APIC tells. */
 struct icr_target {
     uint32_t apic_id;   /* 8 bits in xAPIC mode */

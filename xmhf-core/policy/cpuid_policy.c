@@ -21,6 +21,7 @@ struct hide {
     struct cpuid_regs bits;
 };
 
+#define RULES 3 /* for one leaf at most */
 #define HIDE_LEAF {{ ANY_SUB, { ALL, ALL, ALL, ALL } }}
 
 /*
@@ -28,16 +29,19 @@ struct hide {
  * need handling that isn't there, because its MSRs are denied, or because the CPU gives it to
  * guests only by a control that stays off.
  */
-static const struct hide basic[][2] = {
+static const struct hide basic[][RULES] = {
     [0x01] = {{ ANY_SUB, {
         .ecx = CPUID_1_ECX_VMX          /* no nested virtualization */
             | CPUID_1_ECX_SMX           /* GETSEC exits always (SDM vol. 3, 26.1.2) */
-            | CPUID_1_ECX_DTES64 | CPUID_1_ECX_DS_CPL, /* debug store, as EDX.DS */
+            | CPUID_1_ECX_DTES64 | CPUID_1_ECX_DS_CPL /* debug store, as EDX.DS */
+            | CPUID_1_ECX_SDBG | CPUID_1_ECX_DCA,     /* their MSRs are denied */
         .edx = CPUID_1_EDX_DS,          /* PEBS and BTS stores can't take an EPT violation */
     } }},
     [0x06] = {{ ANY_SUB, {
-        .eax = CPUID_6_EAX_HFI | CPUID_6_EAX_ITD, /* the CPU writes a table at the physical
-                                                     address in IA32_HW_FEEDBACK_PTR */
+        .eax = CPUID_6_EAX_HFI | CPUID_6_EAX_ITD /* the CPU writes a table at the physical
+                                                    address in IA32_HW_FEEDBACK_PTR */
+            | CPUID_6_EAX_HDC           /* IA32_PKG_HDC_CTL is denied, IA32_XSS takes only 0 */
+            | CPUID_6_EAX_THERM_25,     /* HFI's interrupt */
         .ecx = CPUID_6_ECX_ITD_CLASSES, /* as EAX.ITD */
         .edx = ALL,                     /* as EAX.HFI: what the table holds */
     } }},
@@ -65,46 +69,77 @@ static const struct hide basic[][2] = {
             | CPUID_7_1_EAX_AMX_FP16    /* AMX */
             | CPUID_7_1_EAX_HRESET      /* IA32_HRESET_ENABLE is denied */
             | CPUID_7_1_EAX_LAM         /* pointers with tags in bits 62:48 */
-            | CPUID_7_1_EAX_MSRLIST,    /* needs a VMX control */
+            | CPUID_7_1_EAX_MSRLIST     /* needs a VMX control */
+            | CPUID_7_1_EAX_PERFMON_EXT, /* as leaf 23h */
+        .ebx = CPUID_7_1_EBX_PPIN       /* IA32_PPIN_CTL is denied */
+            | CPUID_7_1_EBX_PBNDKB,     /* memory encryption keys; needs a VMX control */
+        .ecx = CPUID_7_1_ECX_MSR_IMM,   /* as WRMSRNS: exits by a form that isn't decoded */
         .edx = CPUID_7_1_EDX_AMX_COMPLEX /* AMX */
             | CPUID_7_1_EDX_USER_MSR    /* IA32_USER_MSR_CTL is denied */
-            | CPUID_7_1_EDX_CET_SSS,    /* as CET_SS */
+            | CPUID_7_1_EDX_UIRET_UIF   /* UINTR */
+            | CPUID_7_1_EDX_CET_SSS     /* as CET_SS */
+            | CPUID_7_1_EDX_APX,        /* R16 to R31 aren't kept apart, their forms not decoded */
+    } }, { SUB(2), {
+        .edx = CPUID_7_2_EDX_UC_LOCK,   /* its bit of TEST_CTRL is refused */
     } }},
     [0x0d] = {{ SUB(1), {
         .eax = CPUID_D_1_EAX_XFD,       /* only AMX uses it */
         .ecx = ALL, .edx = ALL,         /* IA32_XSS takes only 0 */
     } }},
+    [0x10] = {{ SUB(0), {
+        .ebx = ~(BIT(3) | BIT(2) | BIT(1)) & ALL, /* only L3, L2, MBA have MSRs in the table */
+    } }},
     [0x12] = HIDE_LEAF,                 /* SGX */
     [0x14] = HIDE_LEAF,                 /* Intel PT */
+    [0x19] = {{ ANY_SUB, {
+        .ebx = CPUID_19_EBX_BACKUP,     /* IA32_COPY_LOCAL_TO_PLATFORM is denied */
+    } }},
     [0x1b] = HIDE_LEAF,                 /* PCONFIG */
     [0x1c] = HIDE_LEAF,                 /* architectural LBR */
     [0x1d] = HIDE_LEAF,                 /* AMX tiles */
     [0x1e] = HIDE_LEAF,                 /* AMX */
     [0x20] = HIDE_LEAF,                 /* HRESET */
+    [0x23] = HIDE_LEAF,                 /* counters by the MSRs from 1900h on, PEBS' among them */
+    [0x29] = HIDE_LEAF,                 /* APX */
 };
 
 /* The same from CPUID_EXTENDED on. */
 #define EXTENDED(leaf) [(leaf) - CPUID_EXTENDED]
-static const struct hide extended[][2] = {
+static const struct hide extended[][RULES] = {
     EXTENDED(CPUID_EXT_AMD) = {{ ANY_SUB, {
         .ecx = CPUID_8_1_ECX_SVM        /* no nested virtualization */
             | CPUID_8_1_ECX_IBS         /* state not switched for PALs */
             | CPUID_8_1_ECX_SKINIT      /* would replace the hypervisor */
-            | CPUID_8_1_ECX_LWP,        /* writes profiles while a PAL runs */
+            | CPUID_8_1_ECX_LWP         /* writes profiles while a PAL runs */
+            | CPUID_8_1_ECX_WDT,        /* its MSR is denied */
+    } }},
+    EXTENDED(CPUID_POWER) = {{ ANY_SUB, {
+        .ebx = CPUID_8_7_EBX_HWA,       /* its MSRs are denied */
+        .edx = CPUID_8_7_EDX_FID | CPUID_8_7_EDX_VID, /* FIDVID_CTL: a voltage */
     } }},
     EXTENDED(CPUID_ADDRESS_SIZES) = {{ ANY_SUB, {
         /* #UD in guests unless the VMCB allows it (APM vol. 3, INVLPGB) */
         .ebx = CPUID_8_8_EBX_INVLPGB | CPUID_8_8_EBX_INVLPGB_NESTED
-            | CPUID_8_8_EBX_IRPERF,     /* its MSR is denied */
+            | CPUID_8_8_EBX_IRPERF      /* its MSR is denied */
+            | CPUID_8_8_EBX_MCOMMIT | CPUID_8_8_EBX_INT_WBINVD /* their bits of EFER are refused */
+            | CPUID_8_8_EBX_VIRT_SSBD,  /* a hypervisor's; its MSR is denied */
         .edx = 0xffff,                  /* INVLPGB's maximum count */
     } }},
     EXTENDED(CPUID_SVM) = HIDE_LEAF,
     EXTENDED(CPUID_IBS) = HIDE_LEAF,
     EXTENDED(CPUID_LWP) = HIDE_LEAF,
     EXTENDED(CPUID_SEV) = HIDE_LEAF,    /* SME and SEV: cpuid_policy_width; SYSCFG can't be written */
+    EXTENDED(CPUID_QOS_AMD) = {{ SUB(0), {
+        .ebx = ~BIT(1) & ALL,           /* only the bandwidth's MSRs are in the table */
+    } }},
+    EXTENDED(CPUID_FEATURES_2_AMD) = {{ ANY_SUB, {
+        .eax = CPUID_8_21_EAX_UAI       /* its bit of EFER is refused */
+            | CPUID_8_21_EAX_SRSO_MSR_FIX, /* its MSR is denied */
+    } }},
     EXTENDED(CPUID_PERFMON_AMD) = {{ ANY_SUB, {
         /* would show a PAL's branches; its MSRs are denied */
         .eax = CPUID_8_22_EAX_LBR_V2 | CPUID_8_22_EAX_LBR_FREEZE,
+        .ecx = ALL,                     /* memory controllers' counters: their MSRs are denied */
     } }},
 };
 
@@ -130,7 +165,7 @@ void cpuid_policy_width(unsigned bits)
 }
 
 /* XCR0 components that the guest doesn't get. */
-#define XCR0_HIDDEN (XCR0_TILECFG | XCR0_TILEDATA | XCR0_LWP | XSS_CET_U | XSS_CET_S)
+#define XCR0_HIDDEN (XCR0_APX | XCR0_TILECFG | XCR0_TILEDATA | XCR0_LWP | XSS_CET_U | XSS_CET_S)
 
 uint64_t cr4_hidden_bits(void)
 {
@@ -153,7 +188,7 @@ static uint32_t *reg_of(struct cpuid_regs *r, enum cpuid_reg reg)
     }
 }
 
-/* The rules of a leaf: two, or NULL. */
+/* The rules of a leaf, or NULL. */
 static const struct hide *rules_of(uint32_t leaf)
 {
     if (leaf < ARRAY_SIZE(basic)) {
@@ -167,7 +202,7 @@ static struct cpuid_regs hide(struct cpuid_regs r, uint32_t leaf, uint32_t sub)
 {
     const struct hide *h = rules_of(leaf);
 
-    for (unsigned i = 0; h != NULL && i < 2 && h->subs != 0; i++, h++) {
+    for (unsigned i = 0; h != NULL && i < RULES && h->subs != 0; i++, h++) {
         if (h->subs == ANY_SUB || h->subs == SUB(sub)) {
             r.eax &= ~h->bits.eax;
             r.ebx &= ~h->bits.ebx;
@@ -279,6 +314,32 @@ static struct cpuid_regs xstate_leaf(cpuid_reader read, struct cpuid_regs r, uin
     }
 }
 
+/* The number in bits high:low of `reg`, at most `most`. */
+static void limit(uint32_t *reg, unsigned high, unsigned low, uint32_t most)
+{
+    uint32_t mask = (2u << (high - low)) - 1, n = *reg >> low & mask;
+
+    *reg = (*reg & ~(mask << low)) | (n < most ? n : most) << low;
+}
+
+/* As many counters as the MSR table has, and no version whose MSRs it hasn't (SDM vol. 2, CPUID,
+ * leaf 0Ah). */
+static void perfmon_leaf(struct cpuid_regs *r)
+{
+    limit(&r->eax, 7, 0, 5);
+    limit(&r->eax, 15, 8, 8);
+    limit(&r->edx, 4, 0, 4);
+    r->ecx &= 0xf;
+}
+
+/* The same (APM vol. 3, E.4.23): of the core, of the north bridge, of memory controllers. */
+static void perfmon_amd_leaf(struct cpuid_regs *r)
+{
+    limit(&r->ebx, 3, 0, 6);
+    limit(&r->ebx, 15, 10, 4);
+    limit(&r->ebx, 21, 16, 0);
+}
+
 /* Bits that mirror the guest's own settings; hardware's are those of the core. */
 static void features_leaf(struct cpuid_regs *r, const struct cpuid_guest *g)
 {
@@ -321,6 +382,12 @@ struct cpuid_regs cpuid_guest_view(cpuid_reader read, uint32_t leaf, uint32_t su
         break;
     case CPUID_XSTATE:
         r = xstate_leaf(read, r, sub, g);
+        break;
+    case CPUID_PERFMON:
+        perfmon_leaf(&r);
+        break;
+    case CPUID_PERFMON_AMD:
+        perfmon_amd_leaf(&r);
         break;
     case CPUID_KEY_LOCKER:
         set_bit(&r.ebx, CPUID_19_EBX_AESKLE,

@@ -22,6 +22,7 @@ enum msr_action {
 struct msr_rule {
     uint32_t first, last;    /* inclusive */
     enum msr_action read, write;
+    uint64_t bits;           /* that a write may change */
     const char *why;         /* what it is, and the manual's section */
 };
 
@@ -33,5 +34,7 @@ extern const size_t msr_rule_count;
  * writes MSR_DENY). Never NULL-like: always a valid action. */
 enum msr_action msr_read_action(uint32_t index);
 enum msr_action msr_write_action(uint32_t index);
+/* The bits that a write may change; MSR_HARDWARE: another one that isn't as it was is #GP. */
+uint64_t msr_write_bits(uint32_t index);
 
 #endif
