@@ -177,7 +177,7 @@ static bool load_modules(unsigned count)
 }
 
 /* boot/common/main.c:place. NULL, or why not. */
-static const char *place(unsigned modules)
+static const char *place(unsigned modules, bool split)
 {
     static const struct boot_mem avoid[] = {
         { .start = 0, .size = MIB(1) },
@@ -198,8 +198,12 @@ static const char *place(unsigned modules)
     }
     info.mem_count = (uint32_t)n;
     info.core_image_size = CORE_MEM_MAX;
-    return load_modules(modules)
-        && boot_place(&info, CORE_MEM_MAX, 0, avoid, ARRAY_SIZE(avoid), &why) == 0 ? NULL : why;
+    if (!load_modules(modules)) {
+        return why;
+    }
+    uint64_t tables = split ? boot_tables(&info) : 0;
+    return boot_place(&info, CORE_MEM_MAX + tables, 0, avoid, ARRAY_SIZE(avoid), &why) == 0
+        || boot_place(&info, CORE_MEM_MAX, 0, avoid, ARRAY_SIZE(avoid), &why) == 0 ? NULL : why;
 }
 
 /* Pages of the pool that are left for PALs on that kind of CPU. */
@@ -219,7 +223,7 @@ static size_t spare_pages(const char *name, const struct kind *k, unsigned cpus,
         fail_msg("%s, %s: %s", name, k->name, fake_log);
     }
     assert_true(e820_find_low(info.mem, info.mem_count, PAGE_SIZE, PAGE_SIZE, 0x1000, 0xa0000, NULL, 0, &page));
-    size_t used = fake_pool_used + fake_pool_kept + cpus * PAGES_PER_CPU;
+    size_t used = fake_pool_used + cpus * PAGES_PER_CPU; /* what is kept for the OS isn't in the total */
     return used < fake_pool_total ? fake_pool_total - used : 0;
 }
 
@@ -263,13 +267,13 @@ static void try_machine(const char *name)
     size_t spare[ARRAY_SIZE(kinds)];
 
     read_file(name, text, sizeof(text));
-    for (unsigned modules = 1; modules <= BOOT_MODULE_MAX; modules += BOOT_MODULE_MAX - 1) {
-        const char *why = place(modules);
-        if (why) {
-            fail_msg("%s with %u modules: %s", name, modules, why);
-        }
-    }
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        for (unsigned modules = 1; modules <= BOOT_MODULE_MAX; modules += BOOT_MODULE_MAX - 1) {
+            const char *why = place(modules, kinds[i].split);
+            if (why) {
+                fail_msg("%s with %u modules on %s: %s", name, modules, kinds[i].name, why);
+            }
+        }
         strcpy(copy, text);
         spare[i] = spare_pages(name, &kinds[i], cpus_of(text), copy);
         check_guest_map(name);

@@ -74,3 +74,10 @@ const char *phys_width(unsigned *bits)
     }
     return missing;
 }
+
+uint64_t phys_beyond(void)
+{
+    unsigned bits;
+
+    return ~0ULL << (phys_width(&bits) ? cpu_width() & 0x3f : bits);
+}

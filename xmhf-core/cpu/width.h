@@ -16,4 +16,8 @@
  */
 const char *phys_width(unsigned *bits);
 
+/* Mask of the bits that no physical address of the guest has; where the width can't be known, of those
+ * above what CPUID tells. */
+uint64_t phys_beyond(void);
+
 #endif

@@ -14,7 +14,7 @@
 #include <virt/virt.h>
 #include <virt/vmx/vmx.h>
 
-#define FAKE_POOL_MAX (MIB(64) / PAGE_SIZE)
+#define FAKE_POOL_MAX (MIB(384) / PAGE_SIZE)
 
 static uint8_t *fake_pool;            /* FAKE_POOL_MAX pages */
 static uint64_t fake_pool_base;       /* their physical address */

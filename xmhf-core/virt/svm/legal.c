@@ -3,20 +3,13 @@
  * Guest states that VMRUN refuses (APM vol. 2, 15.5.1), made legal. A CPU never leaves its guest in
  * one: it refuses the instruction that would. Emulators do, even for ring 3 (QEMU's SYSENTER).
  */
+#include <cpu/width.h>
 #include <policy/cr.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
-
-/* Bits that no physical address of this CPU has. */
-static uint64_t beyond(void)
-{
-    bool there = hw_cpuid(CPUID_EXTENDED, 0).eax >= CPUID_ADDRESS_SIZES;
-
-    return ~0ULL << (there ? hw_cpuid(CPUID_ADDRESS_SIZES, 0).eax & 0x3f : 36);
-}
 
 static bool mend(uint64_t *reg, uint64_t clear, uint64_t set)
 {
@@ -51,7 +44,7 @@ static bool l_and_d(struct vmcb *c)
 }
 
 /* Only asked once a CPU has refused: it may have bits that we don't know. */
-static bool cr3_bits(struct vmcb *c) { return mend(&c->cr3, beyond(), 0); }
+static bool cr3_bits(struct vmcb *c) { return mend(&c->cr3, phys_beyond(), 0); }
 static bool cr4_bits(struct vmcb *c) { return mend(&c->cr4, ~cr4_visible(hw_cpuid), 0); }
 static bool no_svme(struct vmcb *c) { return mend(&c->efer, 0, EFER_SVME); }
 

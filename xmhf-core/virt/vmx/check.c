@@ -3,6 +3,7 @@
  * A failed VM entry says only "invalid guest state". This replays the SDM's rules for guest
  * state (vol. 3, 27.3.1) and names the first that is broken.
  */
+#include <cpu/width.h>
 #include <virt/vmx/check.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
@@ -18,13 +19,6 @@ struct state {
 bool check_canonical(uint64_t a)
 {
     return a >> 47 == 0 || a >> 47 == 0x1ffff;
-}
-
-uint64_t check_beyond(void)
-{
-    bool there = hw_cpuid(CPUID_EXTENDED, 0).eax >= CPUID_ADDRESS_SIZES;
-
-    return ~0ULL << (there ? hw_cpuid(CPUID_ADDRESS_SIZES, 0).eax & 0x3f : 36);
 }
 
 static const char *check_control_registers(const struct state *s)
@@ -48,7 +42,7 @@ static const char *check_control_registers(const struct state *s)
     if (!s->wide && (s->cr4 & CR4_PCIDE)) {
         return "CR4.PCIDE outside long mode";
     }
-    return cr3 & check_beyond() ? "CR3 has reserved bits" : NULL;
+    return cr3 & phys_beyond() ? "CR3 has reserved bits" : NULL;
 }
 
 bool check_pat(uint64_t pat)
@@ -326,7 +320,7 @@ static const char *check_pdptes(const struct state *s)
         uint64_t e = s->read(fields[i]);
 
         if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !s->wide && (e & PTE_P)
-            && (e & (PDPTE_RESERVED | check_beyond()))) {
+            && (e & (PDPTE_RESERVED | phys_beyond()))) {
             return "a PDPTE has reserved bits";
         }
     }

@@ -7,8 +7,6 @@
 
 bool check_canonical(uint64_t a);
 bool check_pat(uint64_t pat);
-/* Bits that no physical address of this CPU has. */
-uint64_t check_beyond(void);
 
 /* Bits that a value must not have. */
 #define EFER_RESERVED     (~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE))

@@ -4,6 +4,7 @@
  * replays the SDM's rules (vol. 3, 27.2.1 to 27.2.4) for the controls that we use and for a 64-bit
  * host, and names the first that is broken.
  */
+#include <cpu/width.h>
 #include <virt/vmx/check.h>
 #include <x86/cpu.h>
 
@@ -61,12 +62,12 @@ static const char *check_fields(const struct vmx_controls *c, vmx_field_reader r
     for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
         const struct address *a = &addresses[i];
 
-        if (on(c, a->word, a->bit) && (read(a->field) & (a->zero | check_beyond()))) {
+        if (on(c, a->word, a->bit) && (read(a->field) & (a->zero | phys_beyond()))) {
             return a->rule;
         }
     }
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-        if (read(lists[i].count) && (read(lists[i].list) & (0xf | check_beyond()))) {
+        if (read(lists[i].count) && (read(lists[i].list) & (0xf | phys_beyond()))) {
             return "a list of MSRs has a bad address";
         }
     }
@@ -146,7 +147,7 @@ static const char *check_host_registers(const struct vmx_caps *caps, vmx_field_r
     if (cr4 != vmx_fixed_cr(caps, 4, cr4)) {
         return "the host's CR4 lacks a bit that VMX fixes";
     }
-    if (read(VMCS_HOST_CR3) & check_beyond()) {
+    if (read(VMCS_HOST_CR3) & phys_beyond()) {
         return "the host's CR3 has reserved bits";
     }
     if (!(exit >> EXIT_HOST_64 & 1) || !(cr4 & CR4_PAE)) {

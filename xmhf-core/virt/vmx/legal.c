@@ -3,6 +3,7 @@
  * A guest state that an entry refused, made one that the SDM's rules (vol. 3, 27.3.1) allow:
  * check.c names the rule that is broken, this mends every one, the nearest legal value for each.
  */
+#include <cpu/width.h>
 #include <virt/vmx/check.h>
 #include <x86/cpu.h>
 
@@ -41,7 +42,7 @@ static void mend_control_registers(void)
     vmcs_write(VMCS_GUEST_CR4, cr4);
     vmcs_write(VMCS_GUEST_EFER, efer | (wide ? EFER_LMA : 0));
     change(VMCS_ENTRY_CONTROLS, BIT(ENTRY_GUEST_64), wide ? BIT(ENTRY_GUEST_64) : 0);
-    change(VMCS_GUEST_CR3, check_beyond(), 0);
+    change(VMCS_GUEST_CR3, phys_beyond(), 0);
 }
 
 static void mend_msrs(void)
@@ -182,7 +183,7 @@ static void mend_pdptes(void)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-        if (vmcs_read(fields[i]) & (PDPTE_RESERVED | check_beyond())) {
+        if (vmcs_read(fields[i]) & (PDPTE_RESERVED | phys_beyond())) {
             vmcs_write(fields[i], 0);
         }
     }

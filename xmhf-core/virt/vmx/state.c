@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest state in the VMCS: whole states, paging state, segments, held MSRs. */
+#include <cpu/width.h>
 #include <guest/phys.h>
 #include <guest/state.h>
 #include <hw/cpu.h>
@@ -89,7 +90,7 @@ static bool load_pdptes(uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer)
     const _Atomic uint64_t *table = guest_phys_ops.map(gpa(cr3 & 0xffffffe0), sizeof(pdpte));
     for (unsigned i = 0; i < PDPTES; i++) { /* read once: other CPUs may write them */
         pdpte[i] = table ? atomic_load_explicit(&table[i], memory_order_relaxed) : 0;
-        if ((pdpte[i] & PTE_P) && (pdpte[i] & (PDPTE_RESERVED | check_beyond()))) {
+        if ((pdpte[i] & PTE_P) && (pdpte[i] & (PDPTE_RESERVED | phys_beyond()))) {
             return false;
         }
     }
