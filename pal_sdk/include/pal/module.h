@@ -74,7 +74,7 @@ struct pal_answer {
     uint32_t offset;                /* ... and byte */
 };
 
-/* Get locked memory for the sections and copy code and read-only data. 0, or -1: no memory (errno
+/* Get locked memory for the sections, which no child has, and copy code and read-only data. 0, or -1: no memory (errno
  * or GetLastError() tells), too many stacks, or more than XMHF_PAL_SECTIONS sections. */
 int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec);
 /* Declare the next parameter. Its number, or -1 if there are XMHF_PAL_PARAMS already. */
