@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The small decoder: prefixes, ModRM lengths, plain stores, MOV CRn. */
 #include <insn/insn.h>
+#include <insn/parts.h>
 
-/* What the prefixes said, and where the opcode starts. */
-struct prefixes {
-    unsigned len;
-    uint8_t rex;          /* 0 if none, else 0x40..0x4f */
-    bool opsize, addrsize, lock, rep;
-};
-
-#define REX_W 8u
-#define REX_R 4u
-#define REX_B 1u
-
-/* Read prefixes. False if buf (or INSN_MAX) ends before an opcode. A REX counts only
- * directly before the opcode (SDM vol. 2, 2.2.1; APM vol. 3, 1.2.7). */
-static bool read_prefixes(const uint8_t *buf, size_t n, unsigned bits, struct prefixes *p)
+bool insn_prefixes(const uint8_t *buf, size_t n, unsigned bits, struct prefixes *p)
 {
     *p = (struct prefixes){ 0 };
     if (n > INSN_MAX) {
@@ -30,6 +18,7 @@ static bool read_prefixes(const uint8_t *buf, size_t n, unsigned bits, struct pr
         }
         switch (b) {
         case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65:
+            p->segment = b;
             break;
         case 0x66:
             p->opsize = true;
@@ -64,7 +53,7 @@ unsigned insn_length_of(const uint8_t *buf, size_t n, unsigned bits,
         return 0;
     }
     if (buf[0] != opcode[0]) { /* nearly always equal: no prefix */
-        if (!read_prefixes(buf, n, bits, &p) || p.lock) {
+        if (!insn_prefixes(buf, n, bits, &p) || p.lock) {
             return 0;          /* LOCK is #UD on all of these */
         }
         start = p.len;
@@ -80,8 +69,7 @@ unsigned insn_length_of(const uint8_t *buf, size_t n, unsigned bits,
     return start + (unsigned)oplen;
 }
 
-/* Address size in bits (SDM vol. 1, table 3-4). */
-static unsigned address_bits(unsigned bits, bool override)
+unsigned insn_address_bits(unsigned bits, bool override)
 {
     switch (bits) {
     case 64:
@@ -93,9 +81,7 @@ static unsigned address_bits(unsigned bits, bool override)
     }
 }
 
-/* Bytes of ModRM, SIB and displacement of the memory operand at buf[0..n), n > 0; 0 if
- * the SIB byte is cut off (SDM vol. 2, tables 2-1 to 2-3). */
-static unsigned modrm_length(const uint8_t *buf, size_t n, unsigned abits)
+unsigned insn_modrm_length(const uint8_t *buf, size_t n, unsigned abits)
 {
     unsigned mod = buf[0] >> 6, base = buf[0] & 7u, len = 1;
 
@@ -112,8 +98,7 @@ static unsigned modrm_length(const uint8_t *buf, size_t n, unsigned abits)
     return mod == 1 ? len + 1 : mod == 2 || base == 5 ? len + 4 : len;
 }
 
-/* The little-endian immediate of 1, 2 or 4 bytes at buf, sign-extended. */
-static uint64_t read_imm(const uint8_t *buf, unsigned bytes)
+uint64_t insn_imm(const uint8_t *buf, unsigned bytes)
 {
     uint32_t v = 0;
 
@@ -141,7 +126,7 @@ static unsigned store_operands(const uint8_t *buf, size_t n, const struct prefix
         return 0;
     }
     reg = (buf[0] >> 3) & 7u;
-    len = modrm_length(buf, n, abits);
+    len = insn_modrm_length(buf, n, abits);
     if (len == 0 || len > n) {
         return 0;
     }
@@ -158,7 +143,7 @@ static unsigned store_operands(const uint8_t *buf, size_t n, const struct prefix
         return 0;
     }
     out->src = INSN_SRC_IMM;
-    out->imm = read_imm(buf + len, bytes);
+    out->imm = insn_imm(buf + len, bytes);
     if (out->size < 8) {
         out->imm &= (1ULL << (8 * out->size)) - 1;
     }
@@ -174,7 +159,7 @@ bool insn_decode_store(const uint8_t *buf, size_t n, unsigned bits, struct insn_
     if (n > INSN_MAX) {
         n = INSN_MAX;
     }
-    if (!read_prefixes(buf, n, bits, &p) || p.lock || p.rep) {
+    if (!insn_prefixes(buf, n, bits, &p) || p.lock || p.rep) {
         return false;
     }
     *out = (struct insn_store){ 0 };
@@ -182,7 +167,7 @@ bool insn_decode_store(const uint8_t *buf, size_t n, unsigned bits, struct insn_
     out->len = p.len + 1;
     /* Bit 0 of all six opcodes: 0 = byte, 1 = operand size. */
     out->size = !(opcode & 1u) ? 1 : p.rex & REX_W ? 8 : p.opsize == (bits == 16) ? 4 : 2;
-    abits = address_bits(bits, p.addrsize);
+    abits = insn_address_bits(bits, p.addrsize);
 
     switch (opcode) {
     case 0x88: case 0x89:
@@ -209,7 +194,7 @@ bool insn_decode_mov_cr(const uint8_t *buf, size_t n, unsigned bits, struct insn
     if (n > INSN_MAX) {
         n = INSN_MAX;
     }
-    if (!read_prefixes(buf, n, bits, &p) || n - p.len < 3) {
+    if (!insn_prefixes(buf, n, bits, &p) || n - p.len < 3) {
         return false;
     }
     op = buf + p.len;

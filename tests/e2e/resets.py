@@ -132,6 +132,27 @@ def test_sleep(machines):
     return f"S3 was refused, Linux went on with 2 CPUs, its PAL too ({told})"
 
 
+# The PM block of the PIIX4 moves to port 7000h; SLP_EN with S3's type there.
+SLEEP_ELSEWHERE = (
+    "cd /sys/bus/pci/devices/0000:00:01.3 && printf '\\001\\160\\000\\000' | dd of=config bs=4 seek=16 conv=notrunc && "
+    "printf '\\044' | dd of=/dev/port bs=1 seek=28677")
+
+
+def test_wake(machines):
+    """A sleep by a way that nobody watches wakes up in the hypervisor's code, with PALs wiped."""
+    with pal_machine(machines) as machine:
+        machine.ready()
+        hold(machine)
+        machine.send_last(SLEEP_ELSEWHERE)
+        check(machine.qmp.wait("SUSPEND", 60) is not None, f"the machine doesn't sleep:\n{machine.tail()}")
+        machine.qmp("system_wakeup")
+        seen = machine.stopped()
+        check(seen == "guest-reset", f"the machine ended with {seen}")
+        check("woken up from a sleep: PAL memory is wiped" in machine.log(), "the hypervisor's wake code didn't run")
+        nothing_left(machine, "the wake-up")
+    return "S3 at a moved PM block: woken in the hypervisor's code; a live PAL's secret is nowhere in memory"
+
+
 # --- panic ----------------------------------------------------------------------
 
 def crash_copies(machine):
@@ -174,5 +195,5 @@ def test_panic(machines):
             f"{lines} lines, build id {wanted[:12]}")
 
 
-BASIC = (test_resets, test_sleep, test_panic)
+BASIC = (test_resets, test_sleep, test_wake, test_panic)
 MORE = (test_resets_all, test_kexec)

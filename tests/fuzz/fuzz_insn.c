@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The small decoder against a second one, written by the opcode map, on any bytes. */
 #include <insn/insn.h>
+#include <insn/write.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,12 +174,20 @@ static void check(const uint8_t *code, size_t n, unsigned bits)
     static const uint8_t ops[][3] = { { 0x0f, 0xa2 }, { 0x0f, 0x30 }, { 0x0f, 0x01, 0xc1 } };
     struct insn_store s, t;
     struct insn_mov_cr m, k;
+    struct insn_write w;
     bool ok = insn_decode_store(code, n, bits, &s);
 
     CHECK(ok == ref_store(code, n, bits, &t));
     if (ok) {
         CHECK(s.len == t.len && s.size == t.size && s.src == t.src && s.reg == t.reg &&
               s.imm == t.imm);
+    }
+    bool wide = insn_decode_write(code, n, bits, &w);
+    CHECK(!wide || (w.len <= n && w.len <= INSN_MAX && (w.size & (w.size - 1)) == 0 && w.size <= 8 && w.reg < 16));
+    if (ok) { /* it is the other's subset */
+        CHECK(wide && w.op == WRITE_MOV && w.len == s.len && w.size == s.size && w.reg == s.reg && !w.shift);
+        CHECK(w.has_imm == (s.src == INSN_SRC_IMM)
+              && (!w.has_imm || ((w.imm ^ s.imm) << (64 - 8 * w.size)) == 0));
     }
     ok = insn_decode_mov_cr(code, n, bits, &m);
     CHECK(ok == ref_mov_cr(code, n, bits, &k));

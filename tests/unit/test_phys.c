@@ -349,11 +349,46 @@ static void reserved_never_loops(void **state)
     }
 }
 
+/* The low page is the protected range's, and a page of which some bytes are guarded is read-only; all
+ * around them is as it was, executable too where large leaves are not. */
+static void single_pages(void **state)
+{
+    const uint64_t page = MIB(200) + 0x5000; /* in the device memory of start() */
+    struct nested_leaf leaf;
+
+    (void)state;
+    for (unsigned split = 0; split < 2; split++) {
+        fake_split = split;
+        load(ALDER);
+        machine_set_msr(MSR_IA32_TME_ACTIVATE, 0);
+        assert_int_equal(start(ALDER, MIB(128)), 0);
+        assert_true(guest_phys_protected(gpa(low_page)) && guest_phys_protected(gpa(low_page + 0xfff)));
+        assert_false(guest_phys_protected(gpa(low_page - 1)));
+        assert_null(guest_phys_ops.map(gpa(low_page), 1));
+        assert_non_null(guest_phys_ops.map(gpa(low_page - 1), 1));
+        assert_true(nested_lookup(&guest_nested, gpa(low_page), &leaf));
+        assert_true(leaf.h.a != low_page && leaf.rights == ACCESS_READ);
+        assert_int_equal(guest_phys_write_protect(gpa(page)), 0);
+        assert_true(nested_lookup(&guest_nested, gpa(page), &leaf));
+        assert_true(leaf.h.a == page && leaf.rights == (ACCESS_READ | ACCESS_EXEC));
+        const uint64_t around[] = { low_page - 1, low_page + PAGE_SIZE, page - 1, page + PAGE_SIZE };
+        for (size_t i = 0; i < ARRAY_SIZE(around); i++) {
+            assert_true(nested_lookup(&guest_nested, gpa(around[i]), &leaf) && leaf.h.a == around[i]);
+            assert_int_equal(leaf.rights, ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC);
+        }
+        assert_int_equal(guest_phys_write_protect(gpa(MIB(100))), -1); /* RAM */
+        assert_int_equal(guest_phys_write_protect(gpa(BASE)), -1);
+        assert_int_equal(guest_phys_write_protect(gpa(page + 8)), -1);
+    }
+    fake_split = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(widths),
         cmocka_unit_test(no_second_name),
+        cmocka_unit_test(single_pages),
         cmocka_unit_test(plugged_in),
         cmocka_unit_test(faults_as_hardware),
         cmocka_unit_test(reserved_never_loops),

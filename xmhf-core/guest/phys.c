@@ -13,6 +13,7 @@
 #include <mm/mtrr.h>
 #include <mm/pool.h>
 #include <policy/cpuid_policy.h>
+#include <smp/low_page.h>
 #include <smp/spinlock.h>
 #include <util/e820.h>
 #include <util/string.h>
@@ -87,6 +88,9 @@ static int build_map(const struct boot_info *bi)
             && (n = e820_reserve(guest_map, (unsigned)n, BOOT_MEM_MAX, crash_place[i], PAGE_SIZE)) < 0) {
             return -1;
         }
+    }
+    if ((n = e820_reserve(guest_map, (unsigned)n, BOOT_MEM_MAX, low_page, PAGE_SIZE)) < 0) {
+        return -1;
     }
     guest_map_count = (unsigned)n;
     return 0;
@@ -184,6 +188,36 @@ static int trap_apic(void)
                            : 0;
 }
 
+/* The page at `g` shows `h` with these rights. Where large leaves aren't executable its neighbours
+ * become small ones that are: guest_phys_make_executable takes small ones for final. */
+static int map_page(uint64_t g, uint64_t h, unsigned rights)
+{
+    struct nested_leaf leaf;
+    enum mem_type type;
+    uint64_t at = align_down(g, PAGE_SIZE_2M);
+
+    if (!nested_lookup(&guest_nested, gpa(g), &leaf)) {
+        return -1;
+    }
+    if (split_exec && leaf.level > 1) {
+        (void)one_type(g, PAGE_SIZE, &type);
+        if (nested_map(&guest_nested, gpa(at), hpa(at), PAGE_SIZE_2M, RWX, type, 1) != 0) {
+            return -1;
+        }
+    }
+    (void)one_type(g, PAGE_SIZE, &type);
+    return nested_map(&guest_nested, gpa(g), hpa(h), PAGE_SIZE, rights, type, 1);
+}
+
+int guest_phys_write_protect(gpa_t g)
+{
+    if (guest_phys_protected(g) || phys_map(g, PAGE_SIZE) || (g.a & PAGE_MASK)
+        || align_down(g.a, MSI_SIZE) == APIC_PAGE) {
+        return -1;
+    }
+    return map_page(g.a, g.a, ACCESS_READ | ACCESS_EXEC);
+}
+
 /* At most so many: where large leaves aren't executable a table for each 2 MiB of RAM, and one for each GiB
  * if that was one leaf. */
 static uint64_t tables_for_code(void)
@@ -246,7 +280,7 @@ int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
         || nested_init(&guest_nested, virt->nested, &table_source) != 0
         || map_identity() != 0
         || nested_decoy(&guest_nested, gpa(protected_base), protected_size, core_hpa(zero)) != 0
-        || trap_apic() != 0) {
+        || map_page(low_page, core_hpa(zero).a, ACCESS_READ) != 0 || trap_apic() != 0) {
         log_error("cannot start: no memory for the guest's nested tables");
         return -1;
     }
@@ -263,7 +297,8 @@ bool guest_phys_beyond(gpa_t g)
 
 bool guest_phys_protected(gpa_t g)
 {
-    return g.a >= protected_base && g.a - protected_base < protected_size;
+    return (g.a >= protected_base && g.a - protected_base < protected_size)
+        || align_down(g.a, PAGE_SIZE) == low_page;
 }
 
 bool guest_phys_map_device(gpa_t g)

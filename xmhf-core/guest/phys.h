@@ -33,7 +33,13 @@ unsigned guest_phys_tables(void);
 /* True if `g` is wider than the guest's addresses (cpu/width.h): nothing is mapped there, ever. */
 bool guest_phys_beyond(gpa_t g);
 
-/* True if `g` lies in the protected range. */
+/*
+ * Make the page at `g`, which is not RAM that the guest uses as such, read-only for the guest: its writes
+ * exit as EXIT_NESTED_FAULT. Boot only, after guest_phys_init. 0, or -1 (out of pages, protected, RAM).
+ */
+int guest_phys_write_protect(gpa_t g);
+
+/* True if `g` lies in the protected range, or in the low page. */
 bool guest_phys_protected(gpa_t g);
 
 #endif

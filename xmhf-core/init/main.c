@@ -12,8 +12,10 @@
 #include <debug/screen.h>
 #include <debug/serial.h>
 #include <exit/dispatch.h>
+#include <exit/guarded.h>
 #include <facts/facts.h>
 #include <guest/boot.h>
+#include <guest/facs.h>
 #include <guest/phys.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
@@ -24,6 +26,7 @@
 #include <mm/pool.h>
 #include <policy/io_policy.h>
 #include <policy/regions.h>
+#include <smp/low_page.h>
 #include <smp/smp.h>
 #include <smp/stop.h>
 #include <virt/virt.h>
@@ -93,9 +96,6 @@ static void read_acpi(void)
         log_line("ACPI: not all of \\_S1_ to \\_S5_ is understood (0x%x): unknown types count as sleep",
                  acpi.sleep.unclear);
     }
-    if (!acpi.facs[0] && !acpi.facs[1]) {
-        io_policy_no_wake(); /* firmware finds no waking vector where there is no FACS */
-    }
 }
 
 /* What every CPU does after its descriptor tables are loaded. */
@@ -140,6 +140,18 @@ static void ap_run(void *arg)
     guest_loop(v);
 }
 
+/* Whatever way the guest finds to make the machine sleep, it wakes up in our code. */
+static void guard_sleep(void)
+{
+    low_page_fill(&info, core_options()->com);
+    const char *why = facs_guard(&acpi, low_page_vector());
+    if (exit_guarded_init() != 0 || why) {
+        log_line("sleep is unguarded: %s", why ? why : "no room for the page of the FACS");
+    } else {
+        io_policy_no_wake();
+    }
+}
+
 /* On the boot CPU's final stack. */
 static void main_on_stack(void *arg)
 {
@@ -158,9 +170,10 @@ static void main_on_stack(void *arg)
         || sandbox_init() != 0 || hypapp.init() != 0 || cpu_bring_up(v) != 0) {
         launch_refuse();
     }
+    guard_sleep();
     exit_msr_init();
     atomic_store(&v->online, true);
-    if (smp_start(&info, ap_run) != 0) {
+    if (smp_start(ap_run) != 0) {
         launch_refuse();
     }
     log_line("up on %u CPU%s, %s", vcpu_count, vcpu_count == 1 ? "" : "s", virt->name);
@@ -195,7 +208,8 @@ void core_main(const struct boot_info *from)
     crash_init(&info);
     apic_init(host_map_mmio(APIC_PAGE));
     read_acpi();
-    if (smp_init(&acpi, core_options()->cpus) != 0) {
+    if (low_page_choose(&info, crash_place, CRASH_COPIES) != 0
+        || smp_init(&acpi, core_options()->cpus) != 0) {
         launch_refuse();
     }
     uint64_t stacks = host_map_stacks(0);

@@ -164,13 +164,19 @@ void host_wipe_stacks(unsigned cpu, uint64_t rsp)
     }
 }
 
-volatile void *host_map_mmio(uint64_t addr)
+static uint64_t map_anywhere(uint64_t addr, uint64_t flags)
 {
     static unsigned used;
     uint64_t va = MMIO_VA + used++ * PAGE_SIZE;
 
-    map_4k(va, align_down(addr, PAGE_SIZE), PTE_RW | PTE_NX | PTE_PCD | PTE_PWT);
-    return (volatile uint8_t *)(uintptr_t)va + (addr & PAGE_MASK);
+    map_4k(va, align_down(addr, PAGE_SIZE), PTE_RW | PTE_NX | flags);
+    return va;
+}
+
+volatile void *host_map_mmio(uint64_t addr)
+{
+    return (volatile uint8_t *)(uintptr_t)map_anywhere(addr, PTE_PCD | PTE_PWT)
+           + (addr & PAGE_MASK);
 }
 
 static bool is_mapped(uint64_t va)
@@ -287,6 +293,13 @@ void host_unmap_firmware(void)
             hw_invlpg(window_va(n) + off);
         }
     }
+}
+
+void *host_map_page(uint64_t addr)
+{
+    void *p = host_phys(addr, PAGE_SIZE);
+
+    return p ? p : (void *)(uintptr_t)map_anywhere(addr, 0);
 }
 
 uint64_t host_cr3(void)

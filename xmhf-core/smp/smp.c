@@ -9,8 +9,8 @@
 #include <hw/insn.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
+#include <smp/low_page.h>
 #include <smp/smp.h>
-#include <util/e820.h>
 #include <util/string.h>
 
 struct trampoline_params { uint64_t cr3, vcpu, stack, entry; };
@@ -128,7 +128,7 @@ static _Noreturn void ap_main(struct vcpu *v)
     }
 }
 
-static bool start_one(struct vcpu *v, uint64_t page, uint8_t *tramp)
+static bool start_one(struct vcpu *v, uint8_t *tramp)
 {
     struct trampoline_params *p =
         (void *)(tramp + (trampoline_params - trampoline_start));
@@ -142,7 +142,7 @@ static bool start_one(struct vcpu *v, uint64_t page, uint8_t *tramp)
     apic_send_init(v->apic_id);
     delay_us(10000);
     for (unsigned sipi = 0; sipi < 2 && !atomic_load(&v->online); sipi++) {
-        apic_send_sipi(v->apic_id, (uint8_t)(page >> PAGE_SHIFT));
+        apic_send_sipi(v->apic_id, (uint8_t)(low_page >> PAGE_SHIFT));
         delay_us(200);
     }
     /* At most a second, by the PIT: an emulated CPU can be slow to wake. */
@@ -152,31 +152,16 @@ static bool start_one(struct vcpu *v, uint64_t page, uint8_t *tramp)
     return atomic_load(&v->online);
 }
 
-int smp_start(const struct boot_info *bi, void (*main)(void *vcpu))
+int smp_start(void (*main)(void *vcpu))
 {
-    uint64_t page;
-    static uint8_t saved[PAGE_SIZE];
-    struct boot_mem avoid[BOOT_MODULE_MAX];
-    unsigned avoid_count = 0;
-
     cpu_main = main;
-    for (unsigned i = 0; i < bi->module_count; i++) {
-        avoid[avoid_count++] = (struct boot_mem){ .start = bi->module[i].start,
-                                                  .size = bi->module[i].size };
-    }
     if (vcpu_count == 1) {
         return 0;
     }
-    if (!e820_find_low(bi->mem, bi->mem_count, PAGE_SIZE, PAGE_SIZE, 0x1000, 0xa0000, avoid,
-                       avoid_count, &page)) {
-        log_error("cannot start: no free page below 640 KiB to start CPUs from");
-        return -1;
-    }
-    uint8_t *tramp = host_phys(page, PAGE_SIZE);
-    memcpy(saved, tramp, PAGE_SIZE);
+    uint8_t *tramp = host_phys(low_page, PAGE_SIZE);
     memcpy(tramp, trampoline_start, (size_t)(trampoline_end - trampoline_start));
     for (unsigned i = 1; i < vcpu_count; i++) {
-        if (!start_one(vcpus[i], page, tramp)) {
+        if (!start_one(vcpus[i], tramp)) {
             const char *missing = atomic_load(&ap_lacks);
             log_error("cannot start: CPU with APIC id %u %s%s (cpus=%u would leave it out)",
                       vcpus[i]->apic_id, missing ? "lacks " : "doesn't come up",
@@ -184,6 +169,5 @@ int smp_start(const struct boot_info *bi, void (*main)(void *vcpu))
             return -1;
         }
     }
-    memcpy(tramp, saved, PAGE_SIZE);
     return 0;
 }

@@ -4,7 +4,7 @@
 #define XMHF_SMP_SMP_H
 
 #include <acpi/acpi.h>
-#include <xmhf/boot_info.h>
+#include <xmhf/types.h>
 
 /* Make vcpus[] for the enabled CPUs (at most `limit`, 0 = all); [0] is this CPU. 0, or -1
  * with a log line. */
@@ -13,9 +13,9 @@ int smp_init(const struct acpi_info *acpi, unsigned limit);
 /* The MADT lists a CPU that isn't ours: one left out, or one that may be plugged in later. */
 extern bool smp_left_out;
 
-/* Start the others; each runs `main(vcpu)` on its own stack and sets ->online.
+/* Start the others, from the low page; each runs `main(vcpu)` on its own stack and sets ->online.
  * 0, or -1 with a log line that names the CPU that didn't come up. */
-int smp_start(const struct boot_info *bi, void (*main)(void *vcpu));
+int smp_start(void (*main)(void *vcpu));
 
 /* Sleep about `us` microseconds (ACPI-free: the PIT's channel 2). */
 void delay_us(unsigned us);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where application processors wake up: real mode at page << 8:0. Copied to a low page;
+/* Where application processors wake up: real mode at page << 8:0. Copied to the low page;
  * smp.c fills the parameters at its end. Goes to 64-bit mode and jumps to ap_main. */
 
 #include <hw/xd_enable.inc>

@@ -10,6 +10,7 @@
 #include <guest/phys.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
+#include <smp/low_page.h>
 #include <stdarg.h>
 #include <virt/virt.h>
 #include <virt/vmx/vmx.h>
@@ -24,6 +25,7 @@ static bool fake_1g, fake_split, fake_intel;
 static struct guest_paging fake_paging;
 
 uint64_t crash_place[CRASH_COPIES];
+uint64_t low_page = 0x9d000;
 struct vmx_common vmx_common;
 
 void *pool_boot_pages(size_t n)

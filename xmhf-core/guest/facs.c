@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Finding the FACS, taking the waking vectors, and which bytes stay as they are. */
+#include <guest/facs.h>
+#include <guest/phys.h>
+#include <mm/host_map.h>
+#include <util/bytes.h>
+
+/* 5.2.10 */
+#define FACS_LENGTH   4
+#define FACS_VECTOR   12
+#define FACS_X_VECTOR 24
+#define FACS_SIZE     64
+#define FACS_SIZE_MIN 32 /* ACPI 1.0's ends there */
+
+static struct facs {
+    uint64_t at;
+    uint8_t *page; /* the core's pointer to its page */
+} facs[2];
+static unsigned count;
+
+bool facs_page(unsigned i, uint64_t *page)
+{
+    if (i < count) {
+        *page = align_down(facs[i].at, PAGE_SIZE);
+    }
+    return i < count;
+}
+
+/* The vectors, and signature and length: without those firmware sees no FACS, starts afresh and
+ * wipes nothing. All the rest is the OS's and SMM's: the global lock, flags, other data. */
+static bool guarded(uint64_t at)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t off = at - facs[i].at;
+        if (at >= facs[i].at
+            && (off < 8 || (off >= FACS_VECTOR && off < FACS_VECTOR + 4)
+                || (off >= FACS_X_VECTOR && off < FACS_X_VECTOR + 8))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint8_t *facs_bytes(gpa_t g, unsigned size, uint8_t *keep)
+{
+    *keep = 0;
+    for (unsigned i = 0; i < size; i++) {
+        *keep = (uint8_t)(*keep | (unsigned)guarded(g.a + i) << i);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (align_down(g.a, PAGE_SIZE) == align_down(facs[i].at, PAGE_SIZE)) {
+            return facs[i].page + (g.a & PAGE_MASK);
+        }
+    }
+    return NULL;
+}
+
+static const char *guard_one(uint64_t at, uint32_t vector)
+{
+    uint8_t *page = host_map_page(align_down(at, PAGE_SIZE));
+    uint8_t *p = page + (at & PAGE_MASK);
+
+    if (!page || (at & PAGE_MASK) > PAGE_SIZE - FACS_SIZE || memcmp(p, "FACS", 4) != 0
+        || le32(p + FACS_LENGTH) < FACS_SIZE_MIN) {
+        return "no FACS where the FADT says";
+    }
+    if (guest_phys_write_protect(gpa(align_down(at, PAGE_SIZE))) != 0) {
+        return "the FACS can't be guarded";
+    }
+    /* A 64-bit vector comes first if it isn't 0, and is entered in another mode. */
+    put_le64(p + FACS_X_VECTOR, 0);
+    put_le32(p + FACS_VECTOR, vector);
+    facs[count++] = (struct facs){ at, page };
+    return NULL;
+}
+
+const char *facs_guard(const struct acpi_info *acpi, uint32_t vector)
+{
+    const char *why = NULL;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(facs); i++) {
+        const char *failed = acpi->facs[i] ? guard_one(acpi->facs[i], vector) : NULL;
+        why = failed ? failed : why;
+    }
+    return why;
+}
