@@ -3,6 +3,7 @@
 #include <boot/common/console.h>
 #include <debug/screen.h>
 #include <hw/insn.h>
+#include <hw/wait.h>
 #include <util/string.h>
 
 #define COM1 0x3f8
@@ -21,15 +22,17 @@ static void com_setup(void)
 
 static void com_putc(char c)
 {
-    static bool ready;
+    static bool ready, stuck;
 
     if (!ready) {
         com_setup();
         ready = true;
     }
-    for (unsigned i = 0; i < 100000 && !(hw_in8(COM1 + 5) & 0x20); i++) {
+    const struct wait wait = wait_begin(stuck ? 0 : 20000);
+    while (!(hw_in8(COM1 + 5) & 0x20) && !wait_over(&wait)) {
         hw_pause();
     }
+    stuck = !(hw_in8(COM1 + 5) & 0x20); /* nobody is there, or it took nothing: no more waiting */
     hw_out8(COM1, (uint8_t)c);
 }
 

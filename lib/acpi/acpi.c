@@ -37,6 +37,7 @@
 #define FADT_PM1B_EVT    60
 #define FADT_PM1A_CNT    64
 #define FADT_PM1B_CNT    68
+#define FADT_PM_TMR      76
 #define FADT_FLAGS       112
 #define FADT_RESET_REG   116
 #define FADT_RESET_VALUE 128
@@ -46,8 +47,10 @@
 #define FADT_X_PM1B_EVT  160
 #define FADT_X_PM1A_CNT  172
 #define FADT_X_PM1B_CNT  184
+#define FADT_X_PM_TMR    208
 #define FADT_SIZE_MIN    116 /* ACPI 1.0 */
 #define FADT_RESET_REG_SUP BIT(10)
+#define FADT_HW_REDUCED    BIT(20) /* no fixed hardware: no timer either */
 
 /* 5.2.16: SRAT; 5.2.16.2: memory affinity. */
 #define SRAT_ENTRIES       48
@@ -328,7 +331,7 @@ static int read_madt(acpi_mapper map, uint64_t addr, struct acpi_info *out, cons
     return 0;
 }
 
-/* The I/O port of a PM1 control block: the X_ field if it is there and names a port. */
+/* The I/O port of a PM1 block or the timer: the X_ field if it is there and names a port. */
 static uint16_t pm1_port(const uint8_t *fadt, size_t length, size_t old, size_t x)
 {
     uint64_t port = le32(fadt + old);
@@ -409,6 +412,9 @@ static int read_fadt(acpi_mapper map, const struct root *root, uint64_t addr,
     out->pm1b_cnt = pm1_port(p, length, FADT_PM1B_CNT, FADT_X_PM1B_CNT);
     out->pm1a_evt = pm1_port(p, length, FADT_PM1A_EVT, FADT_X_PM1A_EVT);
     out->pm1b_evt = pm1_port(p, length, FADT_PM1B_EVT, FADT_X_PM1B_EVT);
+    if (!(le32(p + FADT_FLAGS) & FADT_HW_REDUCED)) {
+        out->pm_timer = pm1_port(p, length, FADT_PM_TMR, FADT_X_PM_TMR);
+    }
     find_facs(p, length, out);
     if ((le32(p + FADT_FLAGS) & FADT_RESET_REG_SUP) != 0 && length > FADT_RESET_VALUE) {
         out->has_reset_reg = true;

@@ -43,6 +43,7 @@ struct acpi_info {
     bool has_fadt;
     uint16_t pm1a_cnt, pm1b_cnt;      /* I/O ports, 0 if absent */
     uint16_t pm1a_evt, pm1b_evt;      /* status register; I/O ports, 0 if absent */
+    uint16_t pm_timer;                /* I/O port, 0 if absent */
     struct acpi_sleep sleep;          /* what SLP_TYP means */
     uint64_t facs[2];                 /* where the FADT says the FACS is, 32- and 64-bit field; 0:
                                          absent, or the same */

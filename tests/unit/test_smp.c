@@ -9,6 +9,7 @@
 #include <facts/options.h>
 #include <fake/machine.h>
 #include <hw/apic.h>
+#include <hw/wait.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <smp/low_page.h>
@@ -172,7 +173,7 @@ static void the_advice_for_a_dead_cpu_helps(void **state)
 {
     (void)state;
     machine_reset(0);
-    machine.port[0x61] = 0x20; /* the PIT's channel 2 is done */
+    wait_set_khz(1000);
     x2apic = true;
     for (dead = 1; dead < 5; dead += 3) {
         list(5, 0);

@@ -13,6 +13,7 @@
 #include <guest/ipi.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
+#include <hw/wait.h>
 #include <hypapp/hypapp.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
@@ -130,6 +131,7 @@ static int setup(void **state)
 
     (void)state;
     machine_reset(0);
+    wait_set_khz(1000);
     memset(cpus, 0, sizeof(cpus));
     atomic_store(&cpus[0].online, true);
     atomic_store(&cpus[1].online, true);

@@ -2,8 +2,9 @@
 /* The UART of the log (16550). Every wait is bounded. */
 #include <debug/serial.h>
 #include <hw/insn.h>
+#include <hw/wait.h>
 
-#define WAIT_MAX 20000 /* reads of LSR; a character takes about 87 us at 115200 baud */
+#define WAIT_US  20000 /* a FIFO of 16 characters takes 1.4 ms at 115200 baud */
 #define IER_THRI 0x02
 #define IIR_FIFO 0xc0 /* both bits: the FIFO is there and on */
 #define LCR_8N1  0x03
@@ -12,10 +13,12 @@
 #define FIFO     16   /* characters */
 
 static uint16_t base;
+static bool stuck; /* it took nothing for WAIT_US: no more waiting until it is empty again */
 
 void serial_init(uint16_t port)
 {
     /* A port without a UART reads as all ones. */
+    stuck = false;
     base = port && hw_in8((uint16_t)(port + 5)) != 0xff ? port : 0;
     if (!base) {
         return;
@@ -66,11 +69,14 @@ void serial_take_over(void)
 void serial_write(const char *s, size_t n)
 {
     for (size_t i = 0; base && i < n; i++) {
-        unsigned wait = 0;
-        while (!is_empty()) {
-            if (++wait == WAIT_MAX) {
-                return;
-            }
+        const struct wait wait = wait_begin(stuck ? 0 : WAIT_US);
+        bool empty;
+        while (!(empty = is_empty()) && !wait_over(&wait)) {
+            hw_pause();
+        }
+        stuck = !empty;
+        if (stuck) {
+            return;
         }
         hw_out8(base, (uint8_t)s[i]);
     }

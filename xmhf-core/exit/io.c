@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Intercepted ports: resets wipe first, S3 is refused, everything else is carried out. */
-#include <cpu/clock.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
 #include <hw/insn.h>
+#include <hw/wait.h>
 #include <hypapp/hypapp.h>
 #include <policy/io_policy.h>
 #include <policy/regions.h>
@@ -67,11 +67,7 @@ static void do_in(struct vcpu *v, const struct exit *e)
 /* Power goes off some time after the write, and a reset meanwhile would win. */
 static void await_power_off(void)
 {
-    uint64_t start = clock_now();
-
-    while (clock_now() - start < 8000000000ULL) { /* a few seconds */
-        hw_pause();
-    }
+    wait_us(3000000);
 }
 
 static void do_out(struct vcpu *v, const struct exit *e)

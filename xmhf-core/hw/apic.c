@@ -2,6 +2,7 @@
 /* The local APIC of the CPU we run on (SDM vol. 3, chapter 11; APM vol. 2, chapter 16). */
 #include <hw/apic.h>
 #include <hw/insn.h>
+#include <hw/wait.h>
 #include <x86/msr.h>
 
 static volatile uint8_t *page;
@@ -44,7 +45,9 @@ uint32_t apic_id(void)
 
 static void wait_idle(void)
 {
-    for (unsigned i = 0; i < 100000 && (hw_mmio_read32(page + APIC_ICR) & BIT(12)); i++) {
+    const struct wait wait = wait_begin(20000);
+
+    while ((hw_mmio_read32(page + APIC_ICR) & BIT(12)) && !wait_over(&wait)) {
         hw_pause();
     }
 }

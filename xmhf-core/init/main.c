@@ -4,6 +4,7 @@
 #include <cpu/clock.h>
 #include <cpu/cpu.h>
 #include <cpu/needs.h>
+#include <cpu/rate.h>
 #include <cpu/vcpus.h>
 #include <cpu/width.h>
 #include <debug/crash.h>
@@ -91,6 +92,7 @@ static void read_acpi(void)
         log_error("cannot start: the local APIC isn't at 0xfee00000");
         launch_refuse();
     }
+    rate_measure(acpi.pm_timer);
     io_policy_init(&acpi);
     if (acpi.sleep.unclear) {
         log_line("ACPI: not all of \\_S1_ to \\_S5_ is understood (0x%x): unknown types count as sleep",

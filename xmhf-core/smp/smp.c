@@ -7,6 +7,7 @@
 #include <hw/apic.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
+#include <hw/wait.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <smp/low_page.h>
@@ -22,29 +23,6 @@ bool smp_left_out;
 static void (*cpu_main)(void *);
 static uint64_t ap_stacks; /* of the CPU that is starting; one starts at a time */
 static _Atomic(const char *) ap_lacks; /* what it hasn't got and can't do without */
-
-/* PIT channel 2 counts 1193182 Hz; its gate and output are in port 0x61. */
-static void delay_chunk(unsigned us)
-{
-    unsigned ticks = (unsigned)((uint64_t)us * 1193182 / 1000000) + 1;
-
-    hw_out8(0x61, (uint8_t)((hw_in8(0x61) & ~2u) | 1u));
-    hw_out8(0x43, 0xb0);
-    hw_out8(0x42, (uint8_t)ticks);
-    hw_out8(0x42, (uint8_t)(ticks >> 8));
-    for (unsigned i = 0; i < 10000000 && !(hw_in8(0x61) & 0x20); i++) {
-        hw_pause();
-    }
-}
-
-void delay_us(unsigned us)
-{
-    while (us) {
-        unsigned chunk = us < 50000 ? us : 50000;
-        delay_chunk(chunk);
-        us -= chunk;
-    }
-}
 
 static struct vcpu *new_vcpu(uint32_t apic_id)
 {
@@ -140,14 +118,15 @@ static bool start_one(struct vcpu *v, uint8_t *tramp)
     p->entry = (uintptr_t)ap_main;
     atomic_thread_fence(memory_order_seq_cst);
     apic_send_init(v->apic_id);
-    delay_us(10000);
+    wait_us(10000);
     for (unsigned sipi = 0; sipi < 2 && !atomic_load(&v->online); sipi++) {
         apic_send_sipi(v->apic_id, (uint8_t)(low_page >> PAGE_SHIFT));
-        delay_us(200);
+        wait_us(200);
     }
-    /* At most a second, by the PIT: an emulated CPU can be slow to wake. */
-    for (unsigned i = 0; i < 1000 && !atomic_load(&v->online); i++) {
-        delay_us(1000);
+    /* An emulated CPU can be slow to wake. */
+    const struct wait wait = wait_begin(3000000);
+    while (!atomic_load(&v->online) && !wait_over(&wait)) {
+        hw_pause();
     }
     return atomic_load(&v->online);
 }

@@ -17,7 +17,4 @@ extern bool smp_left_out;
  * 0, or -1 with a log line that names the CPU that didn't come up. */
 int smp_start(void (*main)(void *vcpu));
 
-/* Sleep about `us` microseconds (ACPI-free: the PIT's channel 2). */
-void delay_us(unsigned us);
-
 #endif

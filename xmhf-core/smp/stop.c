@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Kicks, and stopping the world for a reset or a panic. */
-#include <cpu/clock.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
+#include <hw/wait.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <smp/smp.h>
@@ -58,7 +58,7 @@ static void send_stop(const struct vcpu *self)
 void stop_other_cpus(void)
 {
     struct vcpu *self = this_vcpu();
-    uint64_t start = clock_now();
+    const struct wait wait = wait_begin(4000000); /* then go on alone */
 
     send_stop(self);
     for (unsigned i = 0; i < vcpu_count; i++) {
@@ -66,7 +66,7 @@ void stop_other_cpus(void)
          * when the SIPI comes. */
         while (vcpus[i] != self && atomic_load(&vcpus[i]->online)
                && !atomic_load(&vcpus[i]->stopped) && !atomic_load(&vcpus[i]->waiting)) {
-            if (clock_now() - start > 4000000000ULL) { /* about a second; then go on alone */
+            if (wait_over(&wait)) {
                 return;
             }
             hw_pause();
@@ -115,13 +115,9 @@ void stop_reset(void)
     hw_wbinvd(); /* whatever was written since the wipe, the crash record too */
     hw_out8(0xcf9, 0x02); /* "full reset" wanted, then the edge */
     hw_out8(0xcf9, 0x06);
-    for (unsigned i = 0; i < 100000; i++) {
-        hw_pause();
-    }
+    wait_us(50000);
     hw_out8(0x64, 0xfe);
-    for (unsigned i = 0; i < 100000; i++) {
-        hw_pause();
-    }
+    wait_us(50000);
     hw_lidt(&none);
     hw_trap();
     for (;;) {
