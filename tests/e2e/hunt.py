@@ -25,6 +25,7 @@ sys.dont_write_bytecode = True  # the source tree stays as it is
 from common import MEMORY, SOURCE, Failed, base, check  # noqa: E402
 import live  # noqa: E402
 import vmx  # noqa: E402
+from xmhftools import inputs  # noqa: E402
 
 # What can be hunted: program, its argument, and the hypervisor's options.
 GAME = {
@@ -232,10 +233,12 @@ class Hunt:
                 f"{self.failed} failed, {self.stale} times old code ran; the emulator took {self.cpu:.0f} s of CPU, the longest run {self.longest:.0f} s")
 
     def whole(self):
-        end = time.monotonic() + self.args.minutes * 60
-        while self.runs < self.args.runs and time.monotonic() < end and self.hangs < self.args.hangs:
+        end, in_a_row = time.monotonic() + self.args.minutes * 60, 0
+        while in_a_row < 3 and self.runs < self.args.runs and time.monotonic() < end and self.hangs < self.args.hangs:
+            in_a_row += 1
             try:
                 self.boot()
+                in_a_row = 0
             except (Failed, base.ToolError, OSError) as problem:
                 self.failed += 1
                 self.tell(f"not ok: a machine failed: {problem}")
@@ -248,16 +251,16 @@ def parse():
     add("game", nargs="*", metavar="GAME", default=["budget"],
         help=f"what runs, one after the other: {', '.join(GAME)} (default: budget)")
     add("--bench", choices=("svm", "vmx"), default="svm", help="the machine (default svm)")
-    add("--runs", type=int, default=500, metavar="N", help="stop after so many (default 500)")
-    add("--rounds", type=int, default=20, metavar="N", help="runs in one boot (default 20)")
-    add("--cpus", type=int, default=2, metavar="N", help="of the guest (default 2)")
-    add("--limit", type=float, default=200, metavar="S",
+    add("--runs", type=inputs.number(1, 1000000), default=500, metavar="N", help="stop after so many (default 500)")
+    add("--rounds", type=inputs.number(1, 1000000), default=20, metavar="N", help="runs in one boot (default 20)")
+    add("--cpus", type=inputs.number(1, 16), default=2, metavar="N", help="of the guest (default 2)")
+    add("--limit", type=inputs.number(1, 86400, float), default=200, metavar="S",
         help="seconds of the machine's own time without a word that are a hang (default 200)")
-    add("--minutes", type=float, default=600, metavar="M", help="stop after so long (default 600)")
-    add("--hangs", type=int, default=1, metavar="N", help="stop after so many hangs (default 1)")
+    add("--minutes", type=inputs.number(0.1, 10000, float), default=600, metavar="M", help="stop after so long (default 600)")
+    add("--hangs", type=inputs.number(1, 1000), default=1, metavar="N", help="stop after so many hangs (default 1)")
     add("--pin", choices=("yes", "no", "some"), default="some",
         help="the emulator on one core of the host (default: two boots of three)")
-    add("--load", type=int, default=0, metavar="N", help="that many busy loops beside it (default 0)")
+    add("--load", type=inputs.number(0, 64), default=0, metavar="N", help="that many busy loops beside it (default 0)")
     add("--keep", type=pathlib.Path, metavar="DIR", help="where dumps go (default: the build folder)")
     add("--build", default=base.build_root(), metavar="DIR", type=pathlib.Path,
         help="build folder (default: $XMHF_BUILD, or in the cache)")
@@ -275,6 +278,10 @@ def parse():
 def main():
     args = parse()
     base.stop_on_signals()
+    live.bench.hypervisor_image(None, args.build)
+    for program in (args.build / GAME[name][0] for name in args.game if GAME[name][0]):
+        if not program.exists():
+            raise base.ToolError(f"there is no {program}: {inputs.how_to_build(args.build)}")
     loops = [subprocess.Popen(["sh", "-c", "while :; do :; done"], preexec_fn=live.bench.die_with_parent)
              for _ in range(args.load)]
     try:

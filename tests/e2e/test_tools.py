@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -27,7 +28,7 @@ sys.path.insert(0, str(SOURCE / "tests"))
 import choose  # noqa: E402
 import harness  # noqa: E402
 import run as guests_run  # noqa: E402
-from xmhftools import (aptsources, base, bench, binaries, cpio, grubimage, inputs,  # noqa: E402
+from xmhftools import (aptsources, base, bench, binaries, cpio, debian, grubimage, inputs,  # noqa: E402
                        programs, wine)
 
 
@@ -526,11 +527,54 @@ class EveryTool(Tool):
         with self.assertRaisesRegex(base.ToolError, "cannot unpack it: a disk is full .* MiB left.*XMHF_CACHE"):
             base.run(["sh", "-c", "echo 'dpkg: cannot copy: No space left on device' >&2; exit 2"], "unpack it")
 
+    def test_no_build_folder(self):
+        for name in ("guests/run.py", "guests/models.py", "unit/run.py", "fuzz/run.py", "e2e/hunt.py",
+                     "bench/bench.py"):
+            status, text = self.run_tool(SOURCE / "tests" / name, "--build", "/no such/folder")
+            self.assertNotEqual(status, 0, name)
+            self.assertIn("/no such/folder", text, name)
+
+    def test_interrupted(self):
+        (self.build / "Makefile").write_text(
+            "list-unit-tests list-fuzz-targets guests:\n\t@touch ../began; exec sleep 60\n", encoding="ascii")
+        for name in ("unit/run.py", "fuzz/run.py", "guests/run.py", "guests/models.py"):
+            (self.folder / "began").unlink(missing_ok=True)
+            process = subprocess.Popen([SOURCE / "tests" / name, "--build", self.build], start_new_session=True,
+                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            end = time.monotonic() + 60
+            while not (self.folder / "began").exists() and time.monotonic() < end:
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            text = process.communicate(timeout=60)[0].decode()
+            self.assertEqual((process.returncode, "Traceback" in text), (130, False), f"{name}: {text}")
+
+    def test_packages(self):
+        """What apt says of a full disk, or of no network, is told in our words."""
+        if os.geteuid() != 0:
+            self.skipTest("only root installs packages")
+        (self.folder / "bin" / "dpkg-query").write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+        for said, words in (("dpkg: error: cannot copy: No space left on device", "disk is full"),
+                            ("E: You don't have enough free space in /var/cache/apt/archives/.", "disk is full"),
+                            ("Temporary failure resolving 'deb.debian.org'", "is there a network?"),
+                            ("E: Unable to locate package x", "apt-get install --no-install-recommends")):
+            (self.folder / "bin" / "apt-get").write_text(f'#!/bin/sh\necho "{said}" >&2; exit 100\n', encoding="ascii")
+            for name in ("dpkg-query", "apt-get"):
+                (self.folder / "bin" / name).chmod(0o755)
+            status, text = self.run_tool(SOURCE / "tools" / "install-packages")
+            self.assertEqual(status, 1, text)
+            self.assertIn(words, text)
+            status, text = self.run_tool("env", f"XMHF_CACHE={self.folder}", f"TMPDIR={self.folder}", SOURCE / "demo.sh")
+            self.assertEqual(status, 1, text)
+            self.assertIn("a disk is full" if words == "disk is full" else "apt-get update did not work", text)
+
     def test_a_cache_that_cannot_be_written(self):
         status, text = self.run_tool("env", "XMHF_CACHE=/proc/x y", SOURCE / "tools" / "fetch-kernel", "amd64")
         self.assertEqual(status, 1)
         self.assertIn("/proc/x y", text)
         self.assertIn("XMHF_CACHE", text)
+        with unittest.mock.patch.dict(os.environ, {"XMHF_CACHE": str(self.folder)}):
+            with self.assertRaisesRegex(base.ToolError, "has a blank: set XMHF_CACHE"):
+                debian.kernel_headers("amd64")
 
     def test_logdecode(self):
         program = pathlib.Path(os.environ.get("XMHF_BUILD", "/nonexistent")) / "tools" / "logdecode"

@@ -13,14 +13,16 @@ import sys
 import tempfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tools" / "lib"))
+sys.dont_write_bytecode = True  # the source tree stays as it is
+from xmhftools import base  # noqa: E402
+
 SHORT, LONG = 6, 300  # seconds for each fuzzer
 
 
 def targets(build):
     """What tests/fuzz/fuzz.am lists."""
-    done = subprocess.run(["make", "-s", "list-fuzz-targets"], cwd=build, check=True,
-                          stdout=subprocess.PIPE, text=True)
-    return done.stdout.split()
+    return base.run(["make", "-s", "list-fuzz-targets"], "ask what fuzzers there are", cwd=build).split()
 
 
 def run(build, name, seconds):
@@ -57,7 +59,7 @@ def main():
     known = targets(args.build)
     for name in args.names:
         if name not in known:
-            sys.exit(f"run.py: no fuzzer is called {name}: they are {', '.join(known)}")
+            raise base.ToolError(f"no fuzzer is called {name}: they are {', '.join(known)}")
     bad = False
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for line in pool.map(lambda name: run(args.build, name, seconds), args.names or known):
@@ -66,4 +68,4 @@ def main():
     return 1 if bad else 0
 
 
-sys.exit(main())
+base.main(main)

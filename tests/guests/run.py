@@ -17,7 +17,7 @@ import time
 sys.dont_write_bytecode = True  # the source tree stays as it is
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
-from xmhftools import base, bench, bochs, diskimage, qemu  # noqa: E402
+from xmhftools import base, bench, bochs, diskimage, inputs, qemu  # noqa: E402
 
 EPILOG = """\
 Results, one line for each test: "ok NAME: what was proved", "not ok NAME: reason" (the guest's
@@ -278,9 +278,9 @@ def parse():
         help="svm: QEMU emulating an AMD machine (default); vmx: Bochs, emulating an Intel one")
     add("--cpu-model", metavar="M", help="CPU model of the emulator, or model,settings")
     add("--hv-append", default="", metavar="ARGS", help="the hypervisor's options")
-    add("--patience", type=float, default=1, metavar="F", help="multiply all time limits by F")
+    add("--patience", type=inputs.number(0.01, 1000, float), default=1, metavar="F", help="multiply all time limits by F")
     add("--verbose", action="store_true", help="show the end of each log")
-    add("--lines", type=int, default=25, metavar="N", help="how many lines of a log (default 25)")
+    add("--lines", type=inputs.number(1, 1000000), default=25, metavar="N", help="how many lines of a log (default 25)")
     return parser.parse_args()
 
 
@@ -289,6 +289,8 @@ def interrupted(_number, _frame):
 
 
 def build_guests(args):
+    if not (args.build / "Makefile").exists():
+        raise base.ToolError(f"nothing is built in {args.build}. Build it:\n  {inputs.how_to_build(args.build)}")
     signal.signal(signal.SIGTERM, interrupted)
     if subprocess.run(["make", "-s", "guests"], cwd=args.build, stdin=subprocess.DEVNULL,
                       stdout=sys.stderr, check=False).returncode:

@@ -11,6 +11,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True  # the source tree stays as it is
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "lib"))
+from xmhftools import base  # noqa: E402
+
 MODEL = pathlib.Path(__file__).resolve().parent / "pal.pml"
 LIMIT = 1500  # seconds for one search
 
@@ -141,4 +145,4 @@ def main():
     return 0 if all(good) else 1
 
 
-sys.exit(main())
+base.main(main)

@@ -12,14 +12,16 @@ import subprocess
 import sys
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tools" / "lib"))
+sys.dont_write_bytecode = True  # the source tree stays as it is
+from xmhftools import base  # noqa: E402
+
 LIMIT = 300  # seconds for one program
 
 
 def programs(build):
     """What tests/unit/tests.am lists."""
-    done = subprocess.run(["make", "-s", "list-unit-tests"], cwd=build, check=True,
-                          stdout=subprocess.PIPE, text=True)
-    return done.stdout.split()
+    return base.run(["make", "-s", "list-unit-tests"], "ask what unit tests there are", cwd=build).split()
 
 
 def parse_tap(text):
@@ -73,7 +75,7 @@ def select(build, names):
     for name in names:
         program, _, function = name.partition("/")
         if program not in known:
-            sys.exit(f"run.py: no unit test is called {program}: they are {', '.join(sorted(known))}")
+            raise base.ToolError(f"no unit test is called {program}: they are {', '.join(sorted(known))}")
         chosen.setdefault(known[program], []).extend([function] if function else [])
     return chosen
 
@@ -92,4 +94,4 @@ def main():
     return 0 if good else 1
 
 
-sys.exit(main())
+base.main(main)

@@ -53,12 +53,15 @@ FULL = ("No space left on device", "enough free space", "Disk quota exceeded", "
 
 def disk_full():
     """What to say then: which disk it may be, and what to do."""
-    def free(folder):
+    left = {}
+    for folder in (cache_root(), build_root(), os.environ.get("TMPDIR") or tempfile.gettempdir(), os.getcwd()):
         folder = pathlib.Path(folder)
         while not folder.exists():
             folder = folder.parent
-        return f"{folder} has {shutil.disk_usage(folder).free >> 20} MiB left"
-    return (f"a disk is full ({free(cache_root())}, {free(tempfile.gettempdir())}): free some space, or set "
+        left[folder] = shutil.disk_usage(folder).free >> 20
+    little = {folder: free for folder, free in left.items() if free < 64} or left
+    told = ", ".join(f"{folder} has {free} MiB left" for folder, free in little.items())
+    return (f"a disk is full ({told}): free some space, or set "
             "XMHF_CACHE, XMHF_BUILD or TMPDIR to a folder elsewhere")
 
 
@@ -76,9 +79,11 @@ def run(argv, what, **kwargs):
                               stderr=subprocess.PIPE, text=True, errors="replace",
                               check=False, **kwargs)
     except FileNotFoundError as exc:
-        raise ToolError(f"cannot {what}: {argv[0]} is missing") from exc
+        there = exc.filename is None or os.path.isdir(kwargs.get("cwd") or ".")
+        missing = argv[0] if there else f"the folder {kwargs['cwd']}"
+        raise ToolError(f"cannot {what}: {missing} is missing") from exc
     except OSError as exc:
-        raise ToolError(f"cannot {what}: {argv[0]}: {exc.strerror}") from exc
+        raise ToolError(f"cannot {what}: {exc.filename or argv[0]}: {exc.strerror}") from exc
     if done.returncode and any(words in done.stdout + done.stderr for words in FULL):
         raise ToolError(f"cannot {what}: {disk_full()}")
     if done.returncode:
