@@ -296,6 +296,24 @@ static void faults_as_hardware(void **state)
     guest_phys_ops = was;
 }
 
+/* The firmware's map may end in reserved memory at 1 TiB (AMD's, for HyperTransport): without leaves of
+ * 1 GiB that alone would take more tables than a small machine has. */
+static void reserved_memory_takes_no_tables(void **state)
+{
+    (void)state;
+    load(GENOA);
+    fake_1g = false;
+    fake_phys_reset(false, BASE, MIB(1) / PAGE_SIZE);
+    info = (struct boot_info){ .protected_base = BASE, .protected_size = MIB(16), .mem_count = 2,
+                               .mem = { { .start = 0, .size = MIB(128), .type = BOOT_MEM_USABLE },
+                                        { .start = 0xfd00000000, .size = 0x300000000,
+                                          .type = BOOT_MEM_RESERVED } } };
+    assert_int_equal(guest_phys_init(&info, &acpi), 0);
+    assert_true(fake_pool_used < 32);
+    fault(0xfd00000000, ACCESS_READ, false, NULL); /* it is there when it is touched */
+    assert_int_equal(gps, 0);
+}
+
 /* The CPU refuses an entry of ours: whatever the address, the instruction isn't done again. */
 /* PALs have all pages that there are. Devices in new regions can be reached all the same, and code in new places
  * runs, as many of either as pages are kept for; neither takes the other's. */
@@ -392,6 +410,7 @@ int main(void)
         cmocka_unit_test(plugged_in),
         cmocka_unit_test(faults_as_hardware),
         cmocka_unit_test(reserved_never_loops),
+        cmocka_unit_test(reserved_memory_takes_no_tables),
         cmocka_unit_test(a_full_pool_takes_nothing_from_the_os),
     };
 

@@ -161,11 +161,9 @@ static int map_typed(uint64_t start, uint64_t end)
 static int map_identity(void)
 {
     uint64_t end = max_level == 3 ? GIB(512) : GIB(4);
+    uint64_t top = e820_usable_end(guest_map, guest_map_count);
 
-    for (unsigned i = 0; i < guest_map_count; i++) {
-        uint64_t top = guest_map[i].start + guest_map[i].size;
-        end = top > end ? align_up(top, PAGE_SIZE_1G) : end;
-    }
+    end = top > end ? align_up(top, PAGE_SIZE_1G) : end;
     return map_typed(0, end > maxphys_limit ? maxphys_limit : end);
 }
 
