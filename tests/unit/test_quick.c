@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUIDs that a back end answers again by itself: the same as the usual way says, or not at all. */
+/* CPUIDs that a back end answers again by itself, and AMD's stores to the APIC page: the same as the
+ * usual way says, or not at all. */
 #include "unit.h"
 
 #include "fake/machine.h"
 #include <exit/dispatch.h>
+#include <hw/apic.h>
 #include <hypapp/hypapp.h>
+#include <insn/insn.h>
 #include <virt/svm/svm.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
+#include <x86/msr.h>
 
 #define RIP 0x401000
 #define HYPAPPS_LEAF 0x7a567254
@@ -20,6 +24,8 @@ static struct vmx_cpu vmx_cpu;
 static struct vcpu v;
 static uint8_t code_page[PAGE_SIZE];
 static bool intel;
+static uint32_t apic[PAGE_SIZE / 4];
+volatile uint8_t *apic_page = (volatile uint8_t *)apic;
 
 atomic_bool log_waiting;
 struct svm_features svm_features;
@@ -325,8 +331,8 @@ static void where_code_is_known(void **state)
     SLOW_WITH(v.code.page, RIP / PAGE_SIZE + 1);
     SLOW_WITH(code_page[0], 0x66);
     SLOW_WITH(code_page[1], 0x05);
-    assert_null(known_code(&v, true, os.cr3, RIP + PAGE_SIZE - 1, 2));
-    assert_ptr_equal(known_code(&v, true, os.cr3, RIP + PAGE_SIZE - 2, 2), code_page + PAGE_SIZE - 2);
+    assert_null(known_code(&v.code, true, os.cr3, RIP + PAGE_SIZE - 1, 2));
+    assert_ptr_equal(known_code(&v.code, true, os.cr3, RIP + PAGE_SIZE - 2, 2), code_page + PAGE_SIZE - 2);
 
     svm_features.edx = CPUID_8_A_EDX_NRIPS; /* then the CPU knows */
     v.code.page = 0;
@@ -334,6 +340,172 @@ static void where_code_is_known(void **state)
     assert_true(quick(0, 0));
     SLOW_WITH(os.next_rip, 0);
     SLOW_WITH(os.next_rip, RIP + 16);
+}
+
+/* --- stores to the APIC page, on AMD ---------------------------------------------------------- */
+
+static const uint8_t eoi[] = { 0xc7, 0x04, 0x25, 0xb0, 0xc0, 0x5f, 0xff, 0x11, 0x22, 0x33, 0x44 };
+
+static void store_starts(const uint8_t *code, size_t n, unsigned offset)
+{
+    guest_starts(false);
+    machine_reset(0);
+    machine_set_msr(MSR_IA32_APIC_BASE, APIC_PAGE | 0x900);
+    memset(code_page, 0x90, sizeof(code_page));
+    memcpy(code_page, code, n);
+    v.store_code = v.code;
+    v.code.page = 0;
+    for (unsigned i = 0; i < 16; i++) {
+        v.regs.gpr[i] = 0xabcdef0000000000 + i;
+    }
+    v.regs.gpr[GPR_RAX] = v.regs.gpr[GPR_RSP] = ~0ull; /* they are in the VMCB */
+    os.rax = 0x100000007;
+    os.rsp = 0x10000000f;
+    os.exit_info1 = BIT(32) | 7;
+    os.exit_info2 = APIC_PAGE + offset;
+    os.exit_int_info = 0;
+    os.insn_len = 0;
+    memset(apic, 0x5a, sizeof(apic));
+}
+
+/* Tries the quick way; if it says no, nothing has changed. */
+static bool store(void)
+{
+    const struct vcpu before = v;
+    const struct vmcb vmcb = os;
+    uint32_t regs[PAGE_SIZE / 4];
+
+    memcpy(regs, apic, sizeof(regs));
+    if (svm_quick_store(&v.regs)) {
+        assert_int_equal(v.exits[EXIT_NESTED_FAULT], before.exits[EXIT_NESTED_FAULT] + 1);
+        assert_memory_equal(&before.regs, &v.regs, sizeof(v.regs));
+        return true;
+    }
+    assert_memory_equal(&before, &v, sizeof(v));
+    assert_memory_equal(&vmcb, &os, sizeof(os));
+    assert_memory_equal(regs, apic, sizeof(regs));
+    return false;
+}
+
+static void an_eoi_is_written(void **state)
+{
+    (void)state;
+    store_starts(eoi, sizeof(eoi), APIC_EOI);
+    assert_true(store());
+    assert_int_equal(apic[APIC_EOI / 4], 0x44332211);
+    assert_int_equal(os.rip, RIP + sizeof(eoi));
+    for (unsigned reg = 0; reg < 16; reg++) { /* mov %reg, 0x10(%rcx) */
+        const uint8_t mov[] = { (uint8_t)(0x40 | reg >> 3 << 2), 0x89, (uint8_t)(0x41 | (reg & 7) << 3), 0x10 };
+        store_starts(mov, sizeof(mov), APIC_TPR);
+        assert_true(store());
+        assert_int_equal(apic[APIC_TPR / 4], reg == GPR_RAX ? 7u : reg == GPR_RSP ? 15u : reg);
+    }
+}
+
+/* Whatever the decoder of the usual way makes of random code, this one makes the same or nothing. */
+static void both_decoders_agree(void **state)
+{
+    uint64_t seed = 1;
+    unsigned taken = 0;
+
+    (void)state;
+    for (unsigned n = 0; n < 300000; n++) {
+        uint64_t words[2] = { unit_random(&seed), unit_random(&seed) };
+        uint8_t *b = (uint8_t *)words;
+        struct quick_store q;
+        struct insn_store s;
+
+        if (n & 1) {
+            b[0] = n & 2 ? 0x89 : 0xc7;
+        } else if (n & 2) {
+            b[0] = 0x40 | (b[0] & 15);
+            b[1] = n & 4 ? 0x89 : 0xc7;
+        }
+        if (!quick_store(b, &q)) {
+            continue;
+        }
+        taken++;
+        assert_true(insn_decode_store(b, INSN_MAX, 64, &s));
+        assert_int_equal(s.size, 4);
+        assert_int_equal(s.len, q.len);
+        assert_int_equal(s.src == INSN_SRC_IMM, q.imm);
+        assert_true(q.imm ? (uint32_t)s.imm == q.value : s.reg == q.reg);
+    }
+    assert_true(taken > 10000);
+}
+
+static void only_registers_that_nobody_watches(void **state)
+{
+    static const unsigned quick_ones[] = { APIC_EOI, APIC_TPR, APIC_ICR2, APIC_INITIAL_COUNT };
+    unsigned taken = 0;
+
+    (void)state;
+    for (unsigned offset = 0; offset < PAGE_SIZE; offset += 4) {
+        bool wanted = false;
+        store_starts(eoi, sizeof(eoi), offset);
+        code_page[8] &= 0xf8; /* not the delivery mode: that is for below */
+        code_page[8] |= 1;
+        for (unsigned i = 0; i < ARRAY_SIZE(quick_ones); i++) {
+            wanted |= quick_ones[i] == offset;
+        }
+        assert_int_equal(store(), wanted);
+        taken += wanted;
+    }
+    assert_int_equal(taken, ARRAY_SIZE(quick_ones));
+    for (unsigned mode = 0; mode < 8; mode++) {
+        store_starts(eoi, sizeof(eoi), APIC_ICR);
+        code_page[8] = (uint8_t)(0xf8 | mode);
+        assert_int_equal(store(), mode == 0); /* fixed */
+    }
+}
+
+#define STORE_SLOW_WITH(word, value) do { \
+        store_starts(eoi, sizeof(eoi), APIC_EOI); \
+        (word) = (value); \
+        assert_false(store()); \
+    } while (0)
+
+static void a_store_that_needs_thought(void **state)
+{
+    (void)state;
+    STORE_SLOW_WITH(os.exit_info1, BIT(33) | 7); /* the CPU's own, to a page table */
+    STORE_SLOW_WITH(os.exit_info1, BIT(32) | 5);
+    STORE_SLOW_WITH(os.exit_info1, BIT(32) | 0x17);
+    STORE_SLOW_WITH(os.exit_info2, APIC_PAGE + PAGE_SIZE + APIC_EOI);
+    STORE_SLOW_WITH(os.exit_info2, APIC_EOI);
+    STORE_SLOW_WITH(os.exit_int_info, SVM_EVENT_VALID);
+    STORE_SLOW_WITH(os.event_inj, SVM_EVENT_VALID);
+    STORE_SLOW_WITH(os.interrupt_shadow, 1);
+    STORE_SLOW_WITH(os.tlb_control, SVM_TLB_FLUSH_ALL);
+    STORE_SLOW_WITH(os.rflags, os.rflags | RFLAGS_TF);
+    STORE_SLOW_WITH(os.rflags, os.rflags | RFLAGS_RF);
+    STORE_SLOW_WITH(os.cs.attrib, 0);
+    STORE_SLOW_WITH(os.cr3, 0x2000);
+    STORE_SLOW_WITH(os.rip, RIP + PAGE_SIZE - 15);
+    STORE_SLOW_WITH(v.store_code.page, RIP / PAGE_SIZE + 1);
+    STORE_SLOW_WITH(code_page[0], 0x66);
+    STORE_SLOW_WITH(code_page[0], 0xf0);
+    STORE_SLOW_WITH(code_page[1], 0x0c);
+    STORE_SLOW_WITH(v.in_sandbox, true);
+    STORE_SLOW_WITH(v.requests, REQ_STOP);
+    STORE_SLOW_WITH(*machine_msr(MSR_IA32_APIC_BASE), APIC_PAGE | 0xd00); /* x2APIC */
+}
+
+/* With decode assists no page need be known; without, what is in that field means nothing. */
+static void the_cpu_may_have_left_the_bytes(void **state)
+{
+    (void)state;
+    for (unsigned has = 0; has < 2; has++) {
+        store_starts(eoi, sizeof(eoi), APIC_EOI);
+        svm_features.edx = has ? CPUID_8_A_EDX_DECODE_ASSISTS : 0;
+        v.store_code.page = 0;
+        memcpy(os.insn_bytes, eoi, sizeof(eoi));
+        os.insn_len = 15;
+        assert_int_equal(store(), has);
+        os.rip = RIP;
+        os.insn_len = 10; /* cut off by a page that can't be fetched */
+        assert_false(store());
+    }
 }
 
 #define BOTH(name) static void test_##name(void **state) { (void)state; on_both(name); }
@@ -355,7 +527,10 @@ int main(void)
         cmocka_unit_test(test_the_hypapp_may_want_each),
         cmocka_unit_test(test_what_the_run_loop_must_see),
         cmocka_unit_test(test_what_moving_rip_must_heed),
-        cmocka_unit_test(where_code_is_known),
+        cmocka_unit_test(where_code_is_known), cmocka_unit_test(an_eoi_is_written),
+        cmocka_unit_test(both_decoders_agree), cmocka_unit_test(only_registers_that_nobody_watches),
+        cmocka_unit_test(a_store_that_needs_thought),
+        cmocka_unit_test(the_cpu_may_have_left_the_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

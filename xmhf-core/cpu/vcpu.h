@@ -84,10 +84,10 @@ struct vcpu {
     atomic_bool online;                /* (any) runs the hypervisor */
     atomic_bool waiting;               /* (any) in the hardware's wait-for-SIPI: takes no NMI */
 
-    struct {                           /* the last code page that an exit was decoded in */
+    struct code_page {                 /* the last code page that an exit was decoded in */
         uint64_t cr3, page;            /* CR3 and linear address >> 12; page 0: empty */
         const uint8_t *bytes;          /* guest RAM, never anything else */
-    } code;
+    } code, store_code;                /* of CPUID and kin; of stores to the APIC page */
     struct cpuid_memo {                /* answers that the OS got: virt/quick.h */
         uint32_t leaf, sub, cr4;       /* its question, and CR4_IN_CPUID of its CR4 */
         struct cpuid_regs raw, answer; /* what the CPU said, and what the OS saw */

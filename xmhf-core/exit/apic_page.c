@@ -30,6 +30,9 @@ static void store(struct vcpu *v, const struct exit *e)
         hyp_inject_gp(v);
         return;
     }
+    if (v->store_code.page != v->regs.rip >> PAGE_SHIFT || v->store_code.cr3 != p.cr3) {
+        exit_remember_code(v, &v->store_code, &p); /* for virt/quick.h */
+    }
     uint64_t value = st.src == INSN_SRC_IMM ? st.imm : v->regs.gpr[st.reg];
     exit_skip(v, st.len);
     ipi_guest_xapic(v, (unsigned)(addr.a & PAGE_MASK), (uint32_t)value);

@@ -69,7 +69,8 @@ static unsigned code_bits(enum cpu_mode m)
 static bool same_code(const struct vcpu *v, const struct guest_paging *p, const uint8_t *opcode,
                       size_t oplen)
 {
-    const uint8_t *code = known_code(v, p->mode == MODE_LONG64, p->cr3, v->regs.rip, oplen);
+    const uint8_t *code = known_code(&v->code, p->mode == MODE_LONG64, p->cr3, v->regs.rip,
+                                     oplen);
 
     for (size_t i = 0; code && i < oplen; i++) {
         if (code[i] != opcode[i]) {
@@ -79,16 +80,16 @@ static bool same_code(const struct vcpu *v, const struct guest_paging *p, const 
     return code != NULL;
 }
 
-static void remember_code(struct vcpu *v, const struct guest_paging *p)
+void exit_remember_code(struct vcpu *v, struct code_page *code, const struct guest_paging *p)
 {
     struct walk w;
     uint64_t page = align_down(v->regs.rip, PAGE_SIZE);
 
     if (p->mode == MODE_LONG64
         && guest_walk(&guest_phys_ops, p, gva(page), ACCESS_EXEC, &w) == WALK_OK) {
-        v->code.bytes = guest_phys_ops.map(w.gpa, PAGE_SIZE);
-        v->code.page = v->code.bytes ? page >> PAGE_SHIFT : 0;
-        v->code.cr3 = p->cr3;
+        code->bytes = guest_phys_ops.map(w.gpa, PAGE_SIZE);
+        code->page = code->bytes ? page >> PAGE_SHIFT : 0;
+        code->cr3 = p->cr3;
     }
 }
 
@@ -108,7 +109,7 @@ unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opco
     if (n == 0) {
         return 0;
     }
-    remember_code(v, p);
+    exit_remember_code(v, &v->code, p);
     unsigned len = insn_length_of(buf, n, code_bits(p->mode), opcode, oplen);
     if (len == 0) {
         hyp_inject_gp(v); /* the guest changed its code under us */

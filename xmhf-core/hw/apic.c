@@ -5,11 +5,11 @@
 #include <hw/wait.h>
 #include <x86/msr.h>
 
-static volatile uint8_t *page;
+volatile uint8_t *apic_page;
 
 void apic_init(volatile void *mapped)
 {
-    page = mapped;
+    apic_page = mapped;
 }
 
 bool apic_is_x2apic(void)
@@ -24,7 +24,7 @@ uint32_t apic_read(unsigned reg)
         (void)hw_rdmsr_safe(MSR_X2APIC_FIRST + reg / 16, &v);
         return (uint32_t)v;
     }
-    return hw_mmio_read32(page + reg);
+    return hw_mmio_read32(apic_page + reg);
 }
 
 void apic_write(unsigned reg, uint32_t value)
@@ -32,7 +32,7 @@ void apic_write(unsigned reg, uint32_t value)
     if (apic_is_x2apic()) {
         (void)hw_wrmsr_safe(MSR_X2APIC_FIRST + reg / 16, value);
     } else {
-        hw_mmio_write32(page + reg, value);
+        hw_mmio_write32(apic_page + reg, value);
     }
 }
 
@@ -47,7 +47,7 @@ static void wait_idle(void)
 {
     const struct wait wait = wait_begin(20000);
 
-    while ((hw_mmio_read32(page + APIC_ICR) & BIT(12)) && !wait_over(&wait)) {
+    while ((hw_mmio_read32(apic_page + APIC_ICR) & BIT(12)) && !wait_over(&wait)) {
         hw_pause();
     }
 }
@@ -58,12 +58,12 @@ static void send(uint32_t dest, uint32_t command)
         (void)hw_wrmsr_safe(MSR_X2APIC_ICR, (uint64_t)dest << 32 | command);
         return;
     }
-    uint32_t guest_dest = hw_mmio_read32(page + APIC_ICR2);
+    uint32_t guest_dest = hw_mmio_read32(apic_page + APIC_ICR2);
     wait_idle();
-    hw_mmio_write32(page + APIC_ICR2, dest << 24);
-    hw_mmio_write32(page + APIC_ICR, command);
+    hw_mmio_write32(apic_page + APIC_ICR2, dest << 24);
+    hw_mmio_write32(apic_page + APIC_ICR, command);
     wait_idle();
-    hw_mmio_write32(page + APIC_ICR2, guest_dest);
+    hw_mmio_write32(apic_page + APIC_ICR2, guest_dest);
 }
 
 void apic_send_nmi(uint32_t dest) { send(dest, 0x4400); }

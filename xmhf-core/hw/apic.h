@@ -16,12 +16,17 @@
 #define APIC_ICR   0x300
 #define APIC_ICR2  0x310
 #define APIC_TIMER 0x320
+#define APIC_INITIAL_COUNT 0x380
+
+#define ICR_DELIVERY_BITS 0x700u /* 0: fixed */
 
 #define APIC_PAGE 0xfee00000ULL
 #define MSI_SIZE  0x100000ULL /* from there on: where interrupt messages go (SDM vol. 3, 11.11.1) */
 
 /* `page`: where APIC_PAGE is mapped, uncached. Boot CPU, once, before all others. */
 void apic_init(volatile void *page);
+/* That page. */
+extern volatile uint8_t *apic_page;
 bool apic_is_x2apic(void);
 uint32_t apic_id(void);
 /* `reg`: xAPIC offset; in x2APIC mode the MSR of that register. One that the APIC lacks reads

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exits that a back end ends by itself: CPUID with a question that was asked before. A C
- * library asks some dozens of times whenever a program starts. The back end's entry.S calls
- * its quick function right after the exit, while most of the guest's registers are still in
- * the CPU; if that says no, the exit takes the usual way, and nothing has changed.
+ * Exits that a back end ends by itself: CPUID with a question that was asked before (a C
+ * library asks some dozens of times whenever a program starts), and on AMD the stores to the APIC
+ * page that every interrupt makes. The back end's entry.S calls its quick function right after the
+ * exit, while most of the guest's registers are still in the CPU; if that says no, the exit takes
+ * the usual way, and nothing has changed.
  *
  * An answer depends on the question, on what the CPU says now, on three bits of the guest's
  * CR4 and on XCR0. The first three are looked at each time; a new XCR0 forgets everything
@@ -17,6 +18,7 @@
 
 #include <cpu/vcpu.h>
 #include <debug/log_state.h>
+#include <hw/apic.h>
 #include <hw/insn.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
@@ -79,14 +81,47 @@ QUICK_INLINE const struct cpuid_regs *cpuid_again(struct vcpu *v, uint32_t leaf,
 /* The bytes at `rip` of 64-bit code (`wide`), if `len` of them lie in the code page that an exit
  * was decoded in last; else NULL. The guest may have remapped that page meanwhile; if the old
  * one has the same instruction there, only the guest's own next RIP can be wrong. */
-QUICK_INLINE const uint8_t *known_code(const struct vcpu *v, bool wide, uint64_t cr3,
+QUICK_INLINE const uint8_t *known_code(const struct code_page *code, bool wide, uint64_t cr3,
                                        uint64_t rip, size_t len)
 {
     size_t offset = rip & PAGE_MASK;
 
-    return wide && v->code.page == rip >> PAGE_SHIFT && v->code.cr3 == cr3 && v->code.page != 0
+    return wide && code->page == rip >> PAGE_SHIFT && code->cr3 == cr3 && code->page != 0
             && offset + len <= PAGE_SIZE
-        ? v->code.bytes + offset : NULL;
+        ? code->bytes + offset : NULL;
+}
+
+/* A store of a doubleword: MOV r/m32,r32 or MOV r/m32,imm32. */
+struct quick_store { unsigned len; bool imm; uint8_t reg; uint32_t value; };
+
+/* Decode one in 64-bit code, of the forms that kernels use for device memory: no prefix but a REX
+ * without W. `b` has 16 bytes and is nobody else's. False: anything else, the usual way knows. */
+QUICK_INLINE bool quick_store(const uint8_t *b, struct quick_store *st)
+{
+    unsigned i = (b[0] & 0xf0) == 0x40, rex = i ? b[0] : 0;
+    unsigned opcode = b[i], modrm = b[i + 1], mod = modrm >> 6, base = modrm & 7;
+
+    if ((rex & 8) || mod == 3 || (opcode != 0x89 && (opcode != 0xc7 || (modrm & 0x38)))) {
+        return false;
+    }
+    i += 2;
+    if (base == 4) {
+        base = b[i++] & 7;
+    }
+    i += mod == 1 ? 1 : mod == 2 || base == 5 ? 4 : 0;
+    st->imm = opcode == 0xc7;
+    st->reg = (uint8_t)((modrm >> 3 & 7) | (rex & 4) << 1);
+    st->value = b[i] | (uint32_t)b[i + 1] << 8 | (uint32_t)b[i + 2] << 16 | (uint32_t)b[i + 3] << 24;
+    st->len = st->imm ? i + 4 : i;
+    return true;
+}
+
+/* May this store go to the xAPIC as it is? Those registers that guest/ipi.c takes no notice of, and
+ * fixed interrupts to others. */
+QUICK_INLINE bool quick_apic_register(unsigned offset, uint32_t value)
+{
+    return offset == APIC_EOI || offset == APIC_TPR || offset == APIC_ICR2
+        || offset == APIC_INITIAL_COUNT || (offset == APIC_ICR && !(value & ICR_DELIVERY_BITS));
 }
 
 /* RIP behind an instruction of `len` bytes; 0 where that needs more thought: single-stepping,

@@ -9,6 +9,25 @@
  */
 #define VMCB_EXIT_CODE 0x70
 #define EXIT_CODE_CPUID 0x72
+#define EXIT_CODE_NPF 0x400
+
+/* To the struct vcpu_regs that RAX points to. */
+.macro STORE_REGISTERS
+    movq %rcx, 8(%rax)
+    movq %rdx, 16(%rax)
+    movq %rbx, 24(%rax)
+    movq %rbp, 40(%rax)
+    movq %rsi, 48(%rax)
+    movq %rdi, 56(%rax)
+    movq %r8, 64(%rax)
+    movq %r9, 72(%rax)
+    movq %r10, 80(%rax)
+    movq %r11, 88(%rax)
+    movq %r12, 96(%rax)
+    movq %r13, 104(%rax)
+    movq %r14, 112(%rax)
+    movq %r15, 120(%rax)
+.endm
 
     .text
     .globl svm_enter
@@ -57,23 +76,21 @@ svm_enter:
     movq 56(%rdi), %rdi
     movq 8(%rsp), %rax
     jnz 1b
-2:  movq 8(%rsp), %rax
+    jmp 4f
+2:  cmpq $EXIT_CODE_NPF, VMCB_EXIT_CODE(%rax)
+    jne 4f
+    movq 24(%rsp), %rax
+    STORE_REGISTERS
+    movq %rax, %rdi
+    call svm_quick_store /* keeps all registers but RAX */
+    testb %al, %al
+    movq 56(%rdi), %rdi
+    movq 8(%rsp), %rax
+    jnz 1b
+4:  movq 8(%rsp), %rax
     vmsave
     movq 24(%rsp), %rax
-    movq %rcx, 8(%rax)
-    movq %rdx, 16(%rax)
-    movq %rbx, 24(%rax)
-    movq %rbp, 40(%rax)
-    movq %rsi, 48(%rax)
-    movq %rdi, 56(%rax)
-    movq %r8, 64(%rax)
-    movq %r9, 72(%rax)
-    movq %r10, 80(%rax)
-    movq %r11, 88(%rax)
-    movq %r12, 96(%rax)
-    movq %r13, 104(%rax)
-    movq %r14, 112(%rax)
-    movq %r15, 120(%rax)
+    STORE_REGISTERS
     addq $16, %rsp
     popq %rax
     vmload

@@ -1,10 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUID between an exit and the next entry of virt/svm/entry.S (see virt/quick.h). */
+/* CPUID, and stores to the APIC page, between an exit and the next entry of virt/svm/entry.S (see
+ * virt/quick.h). */
+#include <guest/walk.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
+#include <x86/msr.h>
 
-_Static_assert(offsetof(struct vmcb, exit_code) == 0x70 && SVM_EXIT_CPUID == 0x72, "entry.S");
+_Static_assert(offsetof(struct vmcb, exit_code) == 0x70 && SVM_EXIT_CPUID == 0x72
+               && SVM_EXIT_NPF == 0x400, "entry.S");
+
+QUICK_INLINE bool is_wide(const struct vmcb *c)
+{
+    return (c->cs.attrib & SEG_ATTR_L) && (c->efer & EFER_LMA);
+}
+
+/* Something besides the instruction waits for this exit or for the next entry. */
+QUICK_INLINE bool more_to_do(const struct vmcb *c)
+{
+    return (c->interrupt_shadow & SVM_SHADOW) || c->event_inj || c->tlb_control || svm_illegal(c);
+}
 
 /* How long is the CPUID that exited? 0: that isn't known without a look at the guest's memory. */
 QUICK_INLINE uint64_t cpuid_length(const struct vcpu *v, const struct vmcb *c)
@@ -12,8 +27,7 @@ QUICK_INLINE uint64_t cpuid_length(const struct vcpu *v, const struct vmcb *c)
     if (svm_features.edx & CPUID_8_A_EDX_NRIPS) {
         return svm_insn_len(c);
     }
-    bool wide = (c->cs.attrib & SEG_ATTR_L) && (c->efer & EFER_LMA);
-    const uint8_t *code = known_code(v, wide, c->cr3, c->rip, 2);
+    const uint8_t *code = known_code(&v->code, is_wide(c), c->cr3, c->rip, 2);
     return code && code[0] == 0x0f && code[1] == 0xa2 ? 2 : 0;
 }
 
@@ -26,8 +40,7 @@ HW_KEEPS_REGISTERS bool svm_quick_cpuid(struct vcpu_regs *regs)
     }
     struct vmcb *c = svm(v)->os;
     uint64_t len = cpuid_length(v, c), next = quick_next(c->rip, len, c->rflags);
-    if (len == 0 || next == 0 || (c->interrupt_shadow & SVM_SHADOW) || c->event_inj
-        || c->tlb_control || svm_illegal(c)) {
+    if (len == 0 || next == 0 || more_to_do(c)) {
         return false;
     }
     const struct cpuid_regs *r = cpuid_again(v, (uint32_t)c->rax, (uint32_t)regs->gpr[GPR_RCX],
@@ -41,5 +54,66 @@ HW_KEEPS_REGISTERS bool svm_quick_cpuid(struct vcpu_regs *regs)
     regs->gpr[GPR_RCX] = r->ecx;
     regs->gpr[GPR_RDX] = r->edx;
     exit_note(v, EXIT_CPUID, SVM_EXIT_CPUID);
+    return true;
+}
+
+struct code_word { uint64_t bytes; } __attribute__((packed, may_alias));
+
+/* The instruction at RIP, copied once: another CPU may be changing it. The CPU left its bytes (APM
+ * vol. 2, 15.33.2), or it is in the code page that such an exit was decoded in last. */
+QUICK_INLINE bool copy_code(const struct vcpu *v, const struct vmcb *c, uint64_t out[2])
+{
+    const uint8_t *code = c->insn_bytes;
+
+    if (!is_wide(c)) {
+        return false;
+    }
+    if (!(svm_features.edx & CPUID_8_A_EDX_DECODE_ASSISTS) || c->insn_len < sizeof(c->insn_bytes)) {
+        code = known_code(&v->store_code, true, c->cr3, c->rip, 16);
+    }
+    if (!code) {
+        return false;
+    }
+    out[0] = ((const volatile struct code_word *)code)[0].bytes;
+    out[1] = ((const volatile struct code_word *)code)[1].bytes; /* the 16th counts for nothing */
+    return true;
+}
+
+/* A store of the guest's to the xAPIC's page, and nothing else? Then which register. */
+QUICK_INLINE bool apic_store(const struct vmcb *c, unsigned *offset)
+{
+    const uint64_t final = BIT(32), wanted = final | PF_WRITE; /* EXITINFO1: 15.25.6 */
+
+    *offset = (unsigned)(c->exit_info2 & PAGE_MASK);
+    return c->exit_info2 >> PAGE_SHIFT == APIC_PAGE >> PAGE_SHIFT && !(*offset & 15)
+        && (c->exit_info1 & (wanted | PF_FETCH | PF_RSVD)) == wanted
+        && !(c->exit_int_info & SVM_EVENT_VALID);
+}
+
+HW_KEEPS_REGISTERS bool svm_quick_store(struct vcpu_regs *regs)
+{
+    struct vcpu *v = quick_vcpu(regs);
+    struct quick_store st;
+    uint64_t code[2];
+    unsigned offset;
+
+    if (!v) {
+        return false;
+    }
+    struct vmcb *c = svm(v)->os;
+    if (!apic_store(c, &offset) || more_to_do(c) || !copy_code(v, c, code)
+        || !quick_store((const uint8_t *)code, &st)) {
+        return false;
+    }
+    uint64_t next = quick_next(c->rip, st.len, c->rflags);
+    uint32_t value = st.imm ? st.value : (uint32_t)(st.reg == GPR_RAX ? c->rax : st.reg == GPR_RSP
+                                                    ? c->rsp : regs->gpr[st.reg]);
+    if (next == 0 || !quick_apic_register(offset, value)
+        || (hw_rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD)) {
+        return false;
+    }
+    hw_mmio_write32(apic_page + offset, value);
+    c->rip = next;
+    exit_note(v, EXIT_NESTED_FAULT, SVM_EXIT_NPF);
     return true;
 }

@@ -75,6 +75,8 @@ void svm_decode(struct vcpu *v, struct exit *e);
  * all other registers as the guest has them. True: the answer is in their places, and the guest
  * can be entered again. False: nothing has changed. */
 HW_KEEPS_REGISTERS bool svm_quick_cpuid(struct vcpu_regs *regs);
+/* The same for a store to the APIC page; all registers but RAX and RSP are in `regs`. */
+HW_KEEPS_REGISTERS bool svm_quick_store(struct vcpu_regs *regs);
 /* state.c */
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s);
 void svm_get_paging(struct vcpu *v, struct guest_paging *p);
