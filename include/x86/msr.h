@@ -32,6 +32,12 @@
 #define MSR_IA32_SYSENTER_EIP        0x00000176u
 #define MSR_IA32_MCG_CAP             0x00000179u
 #define MSR_IA32_MCG_STATUS          0x0000017au
+#define MCG_CAP_COUNT                0xffu /* of IA32_MCG_CAP: banks */
+#define MCI_STATUS_VAL               BIT(63)
+#define MCI_STATUS_OVER              BIT(62)
+#define MCI_STATUS_UC                BIT(61)
+#define MCI_STATUS_PCC               BIT(57)
+#define MCI_STATUS_AR                BIT(55)
 #define MCG_STATUS_RIPV              BIT(0)
 #define MCG_STATUS_EIPV              BIT(1)
 #define MCG_STATUS_MCIP              BIT(2)

@@ -72,6 +72,22 @@ def test_dead_cpu(machines):
             "on 2 CPUs")
 
 
+def test_machine_check(machines):
+    """A machine check that can be survived meets a CPU that the hypervisor keeps."""
+    with live_machine(machines, append=STEADY + " maxcpus=1") as machine:
+        machine.ready()
+        for _ in range(2):  # the second would end the machine if the first weren't over
+            # cpu, bank, status (valid, uncorrected, enabled), MCG_STATUS (MCIP, RIPV), address, misc
+            machine.qmp("human-monitor-command",
+                        **{"command-line": "mce 1 9 0xb000000000000000 5 0x1000 0x8c"})
+            time.sleep(1)
+            check(machine.sh("echo alive") == "alive", "the guest is gone")
+        check("PANIC" not in machine.log(), "a panic")
+        online = machine.sh("echo 1 >/sys/devices/system/cpu/cpu1/online && taskset 2 true && nproc")
+        check(online == "2", f"CPU 1 isn't up: {online}")
+    return "two machine checks met CPU 1 while it was parked; the guest then started it"
+
+
 def test_sysenter(machines):
     """A program without privileges single-steps over SYSENTER: nothing happens to the machine."""
     run = machines.run(["stepsysenter", "50"], adds=[machines.compile("stepsysenter")]).ended_well()
@@ -178,6 +194,7 @@ def test_grub_guest(machines):
     return "GRUB starts in real mode under the hypervisor, writes its line and powers off"
 
 
-BASIC = (test_dead_cpu, test_sparse_apic_ids, test_sysenter, test_memory_6g, test_init_on_alloc_0, test_memtest86,
+BASIC = (test_dead_cpu, test_machine_check, test_sparse_apic_ids, test_sysenter, test_memory_6g, test_init_on_alloc_0,
+         test_memtest86,
          test_ipxe_grub, test_grub_guest)
 MORE = (test_boot_16, test_ipxe, test_memtest86_long)

@@ -140,6 +140,21 @@ static void drained_mc(void **state)
     }
 }
 
+/* One that the interrupted code may go on after is the guest's, drained or not. */
+static void survived_mc(void **state)
+{
+    struct trap_frame f = { .vector = EXC_MC };
+
+    (void)state;
+    machine_set_msr(MSR_IA32_MCG_CAP, 0);
+    machine_set_msr(MSR_IA32_MCG_STATUS, MCG_STATUS_MCIP | MCG_STATUS_RIPV);
+    trap_handle(&f);
+    assert_int_equal(atomic_exchange(&cpu.requests, 0), REQ_MC);
+    while_open = vector_18;
+    cpu_take_interrupts();
+    assert_int_equal(atomic_load(&cpu.requests), REQ_MC);
+}
+
 static void drained_nmi(void)
 {
     struct trap_frame f = { .vector = EXC_NMI };
@@ -163,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup(drained_mc_vector, set_up),
         cmocka_unit_test_setup(drained_mc, set_up),
         cmocka_unit_test_setup(nmi_counts, set_up),
+        cmocka_unit_test_setup(survived_mc, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,27 @@ _Noreturn void hw_stop(const void *wiped, void (*then)(void))
 
 static void open_gif(void) { machine.gif = true; }
 static void close_gif(void) { machine.gif = false; }
-static const struct virt_ops amd = { .smi_open = open_gif, .smi_close = close_gif }, intel;
+static unsigned queued, machine_checks;
+static uint64_t guest_cr4;
+static bool event_queued(struct vcpu *v) { (void)v; return queued > 0 && queued-- > 0; }
+static void get_paging(struct vcpu *v, struct guest_paging *p) { (void)v; p->cr4 = guest_cr4; }
+
+/* The third entry ends the test. */
+static unsigned entries;
+static void run(struct vcpu *v, struct exit *e)
+{
+    (void)v;
+    e->kind = EXIT_NONE;
+    if (++entries == 3) {
+        longjmp(ended, 3);
+    }
+}
+
+static const struct virt_ops intel, amd = {
+    .smi_open = open_gif, .smi_close = close_gif, .event_queued = event_queued,
+    .get_paging = get_paging, .run = run,
+};
+void hyp_inject_mc(struct vcpu *v) { (void)v; machine_checks++; }
 const struct virt_ops *virt = &amd;
 
 struct vcpu *this_vcpu(void) { return me; }
@@ -111,7 +131,8 @@ void crash_write(void)
 void log_line(const char *fmt, ...) { (void)fmt; }
 void log_break_lock(void) { }
 void log_drain(void) { }
-const struct options *core_options(void) { return NULL; }
+static const struct options options;
+const struct options *core_options(void) { return &options; }
 void hyp_inject_gp(struct vcpu *v) { (void)v; fail(); }
 void hyp_inject_ud(struct vcpu *v) { (void)v; fail(); }
 void ipi_take_signals(struct vcpu *v) { (void)v; }
@@ -303,12 +324,42 @@ static void where_nothing_holds_them_back_nothing_is_done(void **state)
     assert_int_equal(nmis_asked, 0);
 }
 
+static int loop(unsigned others, uint64_t cr4)
+{
+    entries = machine_checks = 0;
+    queued = others;
+    guest_cr4 = cr4;
+    atomic_store(&cpus[0].requests, REQ_MC);
+    int how = setjmp(ended);
+    if (how == 0) {
+        guest_loop(&cpus[0]);
+    }
+    return how;
+}
+
+/* A machine check that met the core becomes the guest's, once, and after what waits already; one
+ * without CR4.MCE would have been shut down. */
+static void a_machine_check_is_the_guests(void **state)
+{
+    for (unsigned others = 0; others < 3; others++) {
+        setup(state);
+        assert_int_equal(loop(others, 1u << 6), 3);
+        assert_int_equal(machine_checks, 1);
+        assert_int_equal(atomic_load(&cpus[0].requests), 0);
+        assert_int_equal(wipes, 0);
+    }
+    setup(state);
+    assert_int_equal(loop(0, 0), 1);
+    check_end(0, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_stopping_cpu_too, setup), /* before any wipe */
         cmocka_unit_test_setup(a_port_resets_after_the_wipe_is_in_memory, setup),
         cmocka_unit_test_setup(a_triple_fault_too, setup),
+        cmocka_unit_test_setup(a_machine_check_is_the_guests, setup),
         cmocka_unit_test_setup(a_panic_too, setup),
         cmocka_unit_test_setup(a_changed_id_is_no_way_out, setup),
         cmocka_unit_test_setup(strangers_are_left_alone, setup),

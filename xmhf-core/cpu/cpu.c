@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The core's own CPU environment: GDT, IDT, TSS, IST stacks. */
 #include <cpu/cpu.h>
+#include <cpu/mc.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <hw/cpu.h>
@@ -121,7 +122,10 @@ void cpu_take_interrupts(void)
     /* Only a machine check sets MCIP (SDM vol. 3, 16.3.1.2); the guest can't. */
     if (v->drained_mc && hw_rdmsr_safe(MSR_IA32_MCG_STATUS, &status)
         && (status & MCG_STATUS_MCIP)) {
-        panic("machine check in the core");
+        if (!mc_survivable()) {
+            panic("machine check in the core");
+        }
+        atomic_fetch_or(&v->requests, REQ_MC);
     }
     v->drained_mc = false;
 }

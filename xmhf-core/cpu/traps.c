@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Traps in the core: kicks, instructions that may fault, and the end of everything else. */
+#include <cpu/mc.h>
 #include <cpu/traps.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>
@@ -51,6 +52,11 @@ void trap_handle(struct trap_frame *f)
     }
     if (f->vector == EXC_MC && this_vcpu()->draining) {
         this_vcpu()->drained_mc = true;
+        return;
+    }
+    if (f->vector == EXC_MC && mc_survivable()) {
+        atomic_fetch_or(&this_vcpu()->requests, REQ_MC);
+        leave_window(f);
         return;
     }
     if (f->vector == EXC_GP && fix_up(f)) {

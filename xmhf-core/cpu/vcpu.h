@@ -63,6 +63,7 @@ enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT
 #define REQ_INIT_SIPI  1u  /* look at apstate */
 #define REQ_STOP       2u  /* stop for a reset or panic, for good */
 #define REQ_NMI        4u  /* a guest NMI is pending in guest_nmis */
+#define REQ_MC         8u  /* a machine check met the core and is the guest's; set by its own CPU */
 
 struct vcpu {
     struct vcpu *self;                 /* at offset 0: gs:0 */

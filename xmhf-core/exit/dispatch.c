@@ -13,6 +13,25 @@
 #include <virt/virt.h>
 #include <x86/cpu.h>
 
+/*
+ * It is as if it had met the guest: its registers still show it, and the guest ends it there. One
+ * that took none (CR4.MCE) would have been shut down. What waits for its delivery goes first.
+ */
+static void machine_check(struct vcpu *v)
+{
+    struct guest_paging p;
+
+    if (virt->event_queued(v)) {
+        return;
+    }
+    atomic_fetch_and(&v->requests, ~REQ_MC);
+    virt->get_paging(v, &p);
+    if (!(p.cr4 & CR4_MCE)) {
+        stop_and_reset("machine check, and the guest takes none");
+    }
+    hyp_inject_mc(v);
+}
+
 static void take_requests(struct vcpu *v)
 {
     uint32_t r = atomic_load(&v->requests);
@@ -32,6 +51,9 @@ static void take_requests(struct vcpu *v)
     if (r & REQ_NMI) {
         atomic_fetch_and(&v->requests, ~REQ_NMI);
         exit_nmi_window(v);
+    }
+    if (r & REQ_MC) {
+        machine_check(v);
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* IPIs that the guest sends, and the INIT and SIPI signals that reach a vCPU. */
+#include <cpu/mc.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <facts/facts.h>
@@ -119,10 +120,19 @@ static void drop_nmis(struct vcpu *v)
     }
 }
 
+/* Nor for a machine check: no code of the guest could look at it. */
+static void drop_requests(struct vcpu *v)
+{
+    if (atomic_fetch_and(&v->requests, ~(REQ_NMI | REQ_MC)) & REQ_MC) {
+        mc_forget();
+    }
+}
+
 static void reset_apic(struct vcpu *v)
 {
     apic_soft_reset(take_interrupts, v);
     drop_nmis(v);
+    drop_requests(v);
     atomic_store(&v->guest_nmis, 0);
 }
 
@@ -161,11 +171,11 @@ void ipi_take_signals(struct vcpu *v)
         if (v->ap.state == AP_RUNNING) {
             return;
         }
+        drop_requests(v); /* see drop_nmis */
         if (!ipi_traps_icr()) {
             virt->park(v); /* the wait is in the guest, where a SIPI exits */
             return;
         }
-        atomic_fetch_and(&v->requests, ~REQ_NMI); /* no use for it before the SIPI, see drop_nmis */
         while (!atomic_load(&v->requests)) {
             virt->park(v);
             drop_nmis(v);
