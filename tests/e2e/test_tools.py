@@ -391,10 +391,15 @@ class XmhfRun(Tool):
         self.refused(["there is no hypervisor image", "Build it", "configure", "make", f"cd '{self.build}'"])
         text = inputs.how_to_build(self.build / "new one")
         self.assertIn(f"mkdir -p '{self.build}/new one' && cd '{self.build}/new one'", text)
-        # The advice, followed as far as is cheap: its configure is there and takes the place.
-        (self.build / "Makefile").touch()
-        self.assertEqual(inputs.how_to_build(self.build).split(" && ")[-1].split()[0], "make")
-        self.assertNotIn("configure", inputs.how_to_build(self.build).replace(str(SOURCE / "bootstrap"), ""))
+        (self.folder / "bin" / "make").write_text(f"#!/bin/sh\necho $PWD $* >'{self.folder}/made'\n", encoding="ascii")
+        (self.folder / "bin" / "make").chmod(0o755)
+        advice = inputs.how_to_build(self.build / "new one")
+        status, text = self.run_tool("sh", "-c", advice, limit=300)
+        self.assertEqual(status, 0, text)
+        self.assertTrue((self.build / "new one" / "Makefile").exists(), text)
+        made = (self.folder / "made").read_text(encoding="ascii")
+        self.assertIn(f"{self.build}/new one -j", made)
+        self.assertNotIn("configure", inputs.how_to_build(self.build / "new one"))
 
     def test_a_crash_names_its_decoder(self):
         self.emulator(PANICS)
@@ -439,9 +444,9 @@ class XmhfRun(Tool):
 class Programs(Tool):
     """What programs lack is told before they end without a word in the guest."""
 
-    def compiled(self, name, *options, compiler="gcc"):
+    def compiled(self, name, *options, compiler="gcc", text="int main(void) { return 0; }\n"):
         source = self.folder / "p.c"
-        source.write_text("int main(void) { return 0; }\n", encoding="ascii")
+        source.write_text(text, encoding="ascii")
         path = self.folder / name
         base.run([compiler, "-o", path, source, *options], "compile")
         return path
@@ -472,15 +477,18 @@ class Programs(Tool):
             self.skipTest("no MinGW")
         good = self.compiled("good.exe", compiler="x86_64-w64-mingw32-gcc")
         narrow = self.compiled("narrow.exe", compiler="i686-w64-mingw32-gcc")
-        lacks = self.compiled("lacks.exe", "-Wl,--no-as-needed", "-lws2_32", compiler="x86_64-w64-mingw32-gcc")
+        lacks = self.compiled("lacks.exe", "-lws2_32", "-lwinpthread", compiler="x86_64-w64-mingw32-gcc",
+                              text="#include <winsock2.h>\n#include <pthread.h>\n"
+                              "int main(void) { return WSAGetLastError() + (int)pthread_self(); }\n")
         self.assertEqual(binaries.pe(good.read_bytes()).bits, 64)
         programs.check([str(good)], ("wine", "good.exe"), "64")
         self.refused(["narrow.exe is a 32-bit Windows program", "--wine 32"], "--wine", "64", "--add", narrow)
-        needed = binaries.pe(lacks.read_bytes()).needed
-        if "WS2_32.dll" in needed:  # the linker may leave it out
-            self.refused(["WS2_32.dll", "-static"], "--wine", "64", "--add", lacks)
-            (self.folder / "ws2_32.DLL").touch()
-            programs.check([str(lacks), str(self.folder / "ws2_32.DLL")], ("wine", "lacks.exe"), "64")
+        self.assertIn("WS2_32.dll", binaries.pe(lacks.read_bytes()).needed)
+        self.refused(["WS2_32.dll", "libwinpthread-1.dll", "-static", "--add /usr/"], "--wine", "64", "--add", lacks)
+        files = [self.folder / "ws2_32.DLL", self.folder / "libwinpthread-1.dll"]
+        for path in files:
+            path.touch()
+        programs.check([str(path) for path in (lacks, *files)], ("wine", "lacks.exe"), "64")
 
     def test_damaged_headers(self):
         """Headers are read, never trusted."""

@@ -216,7 +216,7 @@ def follow(process, fifo, splitter, watcher, timeout, was_reset=lambda: False):
     `was_reset` tells of an emulator that goes on after a reset.
     """
     deadline = Deadline(process, timeout)
-    said = heard_at = 0  # of a machine that panics: the log's size, and when it last grew
+    said, silence = 0, Deadline(process, PANIC_SECONDS)  # of a machine that panics: its log's size
     while True:
         ended = process.poll() is not None or was_reset()
         data = _read_some(fifo, 0 if ended else 0.1)
@@ -229,10 +229,10 @@ def follow(process, fifo, splitter, watcher, timeout, was_reset=lambda: False):
             how = "reset" if process.returncode is None else f"emulator status {process.returncode}"
             return (f"gave up: {watcher.panic}" if watcher.panic else
                     f"the machine stopped before the command ended ({how})")
-        now = time.monotonic()
         if watcher.panic and watcher.size != said:
-            said, heard_at = watcher.size, now
-        if watcher.panic and now > heard_at + PANIC_SECONDS:
+            said = watcher.size
+            silence.restart()
+        if watcher.panic and silence.over():
             splitter.flush()
             return f"gave up: {watcher.panic}"
         if deadline.over():

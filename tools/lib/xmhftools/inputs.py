@@ -87,7 +87,7 @@ def hypervisor_image(explicit, build):
     """Path of the hypervisor image, which must be one."""
     path = pathlib.Path(explicit or pathlib.Path(build) / "xmhf.elf")
     if not path.exists():
-        other = "" if explicit else " Or name one with --image, or use --no-hypervisor."
+        other = "" if explicit else "Or name one with --image, or use --no-hypervisor."
         raise ToolError(f"there is no hypervisor image {path}. Build it:\n  {how_to_build(build)}\n"
                         f"{other}".rstrip())
     data = binaries.read(path)
