@@ -87,6 +87,8 @@
 #define DR6_AT_INIT 0xffff0ff0ULL
 #define DR6_BLD     (1ULL << 11)
 #define DR6_BS      (1ULL << 14)
+#define DR6_BT      (1ULL << 15)
+#define DR7_LOCAL   0x155ULL      /* L0 to L3 and LE, which a task switch clears */
 #define DR6_RTM     (1ULL << 16)
 #define DR7_AT_INIT 0x400ULL
 #define PAT_AT_RESET 0x0007040600070406ULL /* INIT keeps PAT (SDM vol. 3, table 9-1) */

@@ -25,7 +25,8 @@
     X(HIDDEN_INSN,  "instruction of a feature that is hidden from the guest") \
     X(SMI,          "SMI") \
     X(ENTRY_FAILED, "the CPU refused the guest state") \
-    X(UNKNOWN,      "exit unknown to this back end")
+    X(UNKNOWN,      "exit unknown to this back end") \
+    X(TASK_SWITCH,  "hardware task switch")
 
 enum exit_kind {
 #define X(name, sentence) EXIT_##name,

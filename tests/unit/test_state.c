@@ -524,6 +524,49 @@ static void pdptes_are_loaded_or_refused(void **state)
     guest_phys_ops.map = NULL;
 }
 
+/* A task switch by software loads all of it into the VMCS (SDM vol. 3, 8.3): usable segments and others, TS,
+ * no local breakpoints, NMIs blocked or not. */
+static void a_new_task(void **state)
+{
+    struct task_state t = { .regs = { .rip = 0x7000, .rflags = RFLAGS_ONE | RFLAGS_NT }, .nmi = 1, .debug = true };
+
+    (void)state;
+    v.vendor = &vmx_cpu;
+    memset(field, 0, sizeof(field));
+    field[VMCS_GUEST_CR0] = CR0_PE | CR0_NE;
+    field[VMCS_GUEST_DR7] = 0x7ff;
+    field[VMCS_GUEST_INTERRUPTIBILITY] = BLOCKED_BY_STI;
+    field[VMCS_GUEST_PENDING_DEBUG] = PENDING_DEBUG_BS;
+    field[VMCS_GUEST_ACTIVITY] = ACTIVITY_HLT;
+    field[VMCS_GUEST_CS_AR] = field[VMCS_GUEST_SS_AR] = 0xc0f3;
+    t.seg[SEG_CS] = (struct segment){ 0x28, 0, 0, 0 }; /* couldn't be loaded: as it was, and its ring */
+    t.seg[SEG_SS] = (struct segment){ 0x3b, 0xcf3, 0xffffffff, 0 };
+    t.seg[SEG_TR] = (struct segment){ 0x68, SEG_ATTR_TSS_BUSY, 103, 0x5000 };
+    vmx_load_task(&v, &t);
+    assert_memory_equal(&v.regs, &t.regs, sizeof(t.regs));
+    assert_int_equal(field[VMCS_GUEST_CS_SEL], 0x2b);
+    assert_int_equal(field[VMCS_GUEST_CS_AR], 0xc0f3);
+    assert_int_equal(field[VMCS_GUEST_SS_SEL], 0x3b);
+    assert_int_equal(field[VMCS_GUEST_DS_AR], AR_UNUSABLE);
+    assert_int_equal(field[VMCS_GUEST_TR_BASE], 0x5000);
+    assert_int_equal(field[VMCS_GUEST_TR_AR], 0x8b);
+    assert_int_equal(field[VMCS_GUEST_CR0], CR0_PE | CR0_NE | CR0_TS);
+    assert_int_equal(field[VMCS_GUEST_DR7], 0x6aa);
+    assert_int_equal(field[VMCS_GUEST_INTERRUPTIBILITY], BLOCKED_BY_NMI);
+    assert_int_equal(field[VMCS_GUEST_PENDING_DEBUG], 0);
+    assert_int_equal(field[VMCS_GUEST_ACTIVITY], ACTIVITY_ACTIVE);
+    assert_true(machine.dr6 & DR6_BT);
+    t.nmi = 0;
+    vmx_load_task(&v, &t);
+    assert_int_equal(field[VMCS_GUEST_INTERRUPTIBILITY], BLOCKED_BY_NMI);
+    t.nmi = -1;
+    vmx_load_task(&v, &t);
+    assert_int_equal(field[VMCS_GUEST_INTERRUPTIBILITY], 0);
+    vmx_cpu.flush_linear = false;
+    assert_true(vmx_set_cr3(&v, 0x9000));
+    assert_true(field[VMCS_GUEST_CR3] == 0x9000 && vmx_cpu.flush_linear);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +579,7 @@ int main(void)
         cmocka_unit_test_setup(init_of_a_live_guest, setup),
         cmocka_unit_test_setup(reset_of_anything, setup),
         cmocka_unit_test_setup(pdptes_are_loaded_or_refused, setup),
+        cmocka_unit_test_setup(a_new_task, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

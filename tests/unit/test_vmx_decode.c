@@ -68,7 +68,7 @@ static void simple_exits(void **state)
         { VMX_EXIT_VMFUNC, EXIT_HIDDEN_INSN, 3 }, { VMX_EXIT_PCONFIG, EXIT_HIDDEN_INSN, 3 },
         { VMX_EXIT_EXTERNAL_INTR, EXIT_INTR, 0 }, { VMX_EXIT_TRIPLE_FAULT, EXIT_SHUTDOWN, 0 },
         { VMX_EXIT_INIT, EXIT_INIT, 0 }, { VMX_EXIT_HLT, EXIT_UNKNOWN, 0 },
-        { VMX_EXIT_PAUSE, EXIT_UNKNOWN, 0 }, { VMX_EXIT_TASK_SWITCH, EXIT_UNKNOWN, 0 },
+        { VMX_EXIT_PAUSE, EXIT_UNKNOWN, 0 }, { VMX_EXIT_TASK_SWITCH, EXIT_TASK_SWITCH, 3 },
         { 0xffff, EXIT_UNKNOWN, 0 },
     };
     struct exit e;
@@ -87,7 +87,7 @@ static void simple_exits(void **state)
     assert_true(e.kind == EXIT_ENTRY_FAILED && failures_told == 2);
     v.regs.gpr[GPR_RAX] = 0x1005;
     for (uint32_t reason = 0; reason < 0x100; reason++) { /* all have a kind */
-        assert_in_range(decode(reason, 0x1000).kind, EXIT_NONE, EXIT_UNKNOWN);
+        assert_in_range(decode(reason, 0x1000).kind, EXIT_NONE, EXIT_TASK_SWITCH);
     }
 }
 
@@ -190,6 +190,40 @@ static void a_machine_check_at_an_entry(void **state)
     assert_true(e.kind == EXIT_ENTRY_FAILED && !e.entry.ran);
 }
 
+/* What led to a task switch, and whose length counts (SDM vol. 3, 26.4.2, 28.2.5). */
+static void task_switches(void **state)
+{
+    static const struct { uint32_t type; uint8_t vector; bool error, external, nmi; unsigned len; } events[] = {
+        { INTR_TYPE_EXTERNAL, 0x30, false, true, false, 0 }, { INTR_TYPE_NMI, EXC_NMI, false, true, true, 0 },
+        { INTR_TYPE_HARDWARE, EXC_PF, true, true, false, 0 }, { INTR_TYPE_SOFT_INT, 0x80, false, false, false, 2 },
+        { INTR_TYPE_SOFT_EXC, EXC_BP, false, false, false, 2 },
+    };
+
+    (void)state;
+    for (unsigned source = TASK_CALL; source <= TASK_JMP; source++) {
+        start();
+        vmcs[VMCS_EXIT_INSN_LEN] = 7;
+        struct exit e = decode(VMX_EXIT_TASK_SWITCH, (uint64_t)source << 30 | 0x48);
+        assert_true(e.kind == EXIT_TASK_SWITCH && e.task.source == source && e.task.selector == 0x48);
+        assert_true(!e.task.external && !e.task.nmi && !e.task.has_error && e.insn_len == 7);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(events); i++) {
+        start();
+        vmcs[VMCS_EXIT_INSN_LEN] = 2;
+        vmcs[VMCS_IDT_INFO] = info(events[i].type, events[i].vector, events[i].error ? INTR_INFO_ERROR : 0);
+        vmcs[VMCS_IDT_ERROR_CODE] = 0x1234;
+        struct exit e = decode(VMX_EXIT_TASK_SWITCH, 3ULL << 30 | 0x50);
+        assert_true(e.kind == EXIT_TASK_SWITCH && e.task.source == TASK_EVENT && e.task.selector == 0x50);
+        assert_true(e.task.external == events[i].external && e.task.nmi == events[i].nmi);
+        assert_int_equal(e.insn_len, events[i].len);
+        assert_int_equal(e.task.has_error, events[i].error);
+        assert_true(!events[i].error || e.task.error == 0x1234);
+        assert_true(cpu.queued.full); /* until it is delivered */
+        vmx_event_done(&v);
+        assert_false(cpu.queued.full);
+    }
+}
+
 /* #DB and #AC of the OS exit so that they can't loop, and go back to it. */
 static void exceptions_of_the_os(void **state)
 {
@@ -285,6 +319,7 @@ int main(void)
         cmocka_unit_test(start_up),
         cmocka_unit_test(exceptions_of_a_pal),
         cmocka_unit_test(a_machine_check_at_an_entry),
+        cmocka_unit_test(task_switches),
         cmocka_unit_test(exceptions_of_the_os),
         cmocka_unit_test(nmis_are_blocked_again),
         cmocka_unit_test(nmis),

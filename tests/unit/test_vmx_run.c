@@ -96,6 +96,9 @@ void vmx_get_segment(struct vcpu *c, enum segment_index i, struct segment *s)
 }
 bool vmx_held_read(struct vcpu *c, uint32_t msr, uint64_t *x) { (void)c; (void)x; return !msr; }
 bool vmx_held_write(struct vcpu *c, uint32_t msr, uint64_t x) { (void)c; (void)x; return !msr; }
+void vmx_get_gdtr(struct vcpu *c, uint64_t *b, uint32_t *l) { (void)c; (void)b; (void)l; }
+bool vmx_set_cr3(struct vcpu *c, uint64_t x) { (void)c; (void)x; return true; }
+void vmx_load_task(struct vcpu *c, const struct task_state *t) { (void)c; (void)t; }
 bool vmx_set_cr(struct vcpu *c, unsigned cr, uint64_t x) { (void)c; (void)cr; (void)x; return true; }
 void vmx_guest_cr0_write(struct vcpu *c, uint64_t x) { (void)c; (void)x; }
 void vmx_sandbox_init(struct vcpu *c) { (void)c; }

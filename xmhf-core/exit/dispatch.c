@@ -7,6 +7,7 @@
 #include <exit/dispatch.h>
 #include <facts/facts.h>
 #include <guest/ipi.h>
+#include <guest/task.h>
 #include <hypapp/hypapp.h>
 #include <smp/stop.h>
 #include <virt/quick.h>
@@ -99,6 +100,7 @@ void exit_dispatch(struct vcpu *v, const struct exit *e)
         ap_post_sipi(&v->ap, e->sipi.vector);
         atomic_fetch_or(&v->requests, REQ_INIT_SIPI);
         return;
+    case EXIT_TASK_SWITCH: task_switch(v, e); return;
     case EXIT_ENTRY_FAILED: exit_entry_failed(v, e); return;
     case EXIT_UNKNOWN:
     case EXIT_KIND_COUNT: unexpected(v, e); return;

@@ -10,6 +10,9 @@
 #include <xmhf/exits.h>
 #include <xmhf/types.h>
 
+/* The order of the SDM's exit qualification (vol. 3, table 28-2). */
+enum task_source { TASK_CALL, TASK_IRET, TASK_JMP, TASK_EVENT };
+
 struct exit {
     enum exit_kind kind;
     uint64_t raw;          /* vendor's exit code, for the log */
@@ -38,6 +41,14 @@ struct exit {
         } exception;
         struct { uint8_t cr, gpr; bool decoded; } cr;      /* CR_WRITE from a GPR, if decoded */
         struct { uint8_t vector; } sipi;
+        struct {
+            uint16_t selector;                             /* of the new TSS */
+            uint8_t source;                                /* enum task_source */
+            bool external;                                 /* by an event that no instruction asked for */
+            bool nmi;
+            bool has_error;
+            uint32_t error;                                /* of that event */
+        } task;                                            /* TASK_SWITCH */
         struct { bool ran; } entry;                        /* ENTRY_FAILED: the guest had run */
     };
 };

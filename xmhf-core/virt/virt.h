@@ -12,6 +12,15 @@
 #include <virt/sandbox.h>
 #include <virt/state.h>
 
+/* What a task switch loads. Segments without SEG_ATTR_P are unusable; those of CS and SS stay as they
+ * are then, and only their selectors change. */
+struct task_state {
+    struct vcpu_regs regs;
+    struct segment seg[SEG_COUNT];
+    bool debug;        /* the new TSS asks for a debug trap: DR6.BT */
+    int nmi;           /* 1: NMIs are blocked from now on, -1: not any more, 0: as before */
+};
+
 struct virt_ops {
     const char *name;                       /* "AMD SVM" */
     const struct nested_format *nested;
@@ -66,6 +75,15 @@ struct virt_ops {
     /* The OS's state was refused: mend whatever breaks a rule of the manual. The first rule that
      * was broken; NULL: none that we know, and nothing has changed. */
     const char *(*legalise)(struct vcpu *v);
+
+    /* For task switches that exit (guest/task.c); NULL, all: the CPU carries them out itself. */
+    void (*get_gdtr)(struct vcpu *v, uint64_t *base, uint32_t *limit);
+    /* CR3 as a task switch loads it. False: as set_cr. */
+    bool (*set_cr3)(struct vcpu *v, uint64_t value);
+    /* The rest of a new task's state, and CR0.TS. */
+    void (*load_task)(struct vcpu *v, const struct task_state *t);
+    /* The event that led to the task switch is delivered. */
+    void (*event_done)(struct vcpu *v);
 
     /* Switch v to the sandbox / back to the OS. Registers, FPU and XCR0 are the
      * caller's business (hypapp/sandbox.c). */

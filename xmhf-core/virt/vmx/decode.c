@@ -105,6 +105,25 @@ static void decode_sipi(struct vcpu *v, struct exit *e)
     vmx(v)->smi_bit_stuck = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_SMI;
 }
 
+/* By an event through a task gate, which vmx_save_event has queued, or by an instruction, whose length
+ * counts; so does that of a software interrupt (26.4.2, 28.2.5). */
+static void decode_task(struct vcpu *v, struct exit *e)
+{
+    uint64_t q = vmcs_read(VMCS_EXIT_QUALIFICATION);
+    const struct event *ev = &vmx(v)->queued.event;
+    bool by_event = q >> 30 == TASK_EVENT && vmx_event_queued(v);
+    bool soft = by_event && ev->type >= INTR_TYPE_SOFT_INT;
+
+    e->kind = EXIT_TASK_SWITCH;
+    e->task.selector = (uint16_t)q;
+    e->task.source = q >> 30 & 3;
+    e->task.external = by_event && !soft;
+    e->task.nmi = by_event && ev->type == INTR_TYPE_NMI;
+    e->task.has_error = by_event && ev->has_error;
+    e->task.error = ev->error;
+    e->insn_len = !by_event || soft ? (unsigned)vmcs_read(VMCS_EXIT_INSN_LEN) : 0;
+}
+
 /* Exits of an instruction about which there is no more to know than its length. */
 static const uint8_t plain_insn[] = {
     [VMX_EXIT_CPUID] = EXIT_CPUID,
@@ -169,6 +188,7 @@ static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
     case VMX_EXIT_EPT_VIOLATION: decode_ept(v, e); return;
     case VMX_EXIT_EPT_MISCONFIG: decode_misconfiguration(e); return;
     case VMX_EXIT_SIPI: decode_sipi(v, e); return;
+    case VMX_EXIT_TASK_SWITCH: decode_task(v, e); return;
     case VMX_EXIT_NMI_WINDOW:
     case VMX_EXIT_INTR_WINDOW:
         e->kind = EXIT_NMI_WINDOW;

@@ -15,6 +15,11 @@ bool vmx_event_queued(struct vcpu *v)
     return vmx(v)->queued.full;
 }
 
+void vmx_event_done(struct vcpu *v)
+{
+    vmx(v)->queued.full = false;
+}
+
 void vmx_end_shadow(struct vcpu *v)
 {
     uint32_t state = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);

@@ -253,3 +253,57 @@ void vmx_guest_cr0_write(struct vcpu *v, uint64_t value)
     }
     vmcs_write(VMCS_CR0_SHADOW, value);
 }
+
+void vmx_get_gdtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
+{
+    (void)v;
+    *base = vmcs_read(VMCS_GUEST_GDTR_BASE);
+    *limit = (uint32_t)vmcs_read(VMCS_GUEST_GDTR_LIMIT);
+}
+
+bool vmx_set_cr3(struct vcpu *v, uint64_t value)
+{
+    struct guest_paging p;
+
+    vmx_get_paging(v, &p);
+    if (!load_pdptes(p.cr0, value, p.cr4, p.efer)) {
+        return false;
+    }
+    vmcs_write(VMCS_GUEST_CR3, value);
+    vmx(v)->flush_linear = true;
+    return true;
+}
+
+/* CS and SS that couldn't be loaded leave the ring as it is, and their RPL tells it: Bochs refuses a CS
+ * with another RPL than DPL. */
+static void load_task_segments(const struct task_state *t)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        if ((i == SEG_CS || i == SEG_SS) && !(t->seg[i].attr & SEG_ATTR_P)) {
+            uint64_t ring = vmcs_read(seg_field[i].ar) >> AR_DPL_SHIFT & 3;
+
+            vmcs_write(seg_field[i].sel, (t->seg[i].selector & ~3u) | ring);
+        } else {
+            vmx_write_segment((enum segment_index)i, &t->seg[i]);
+        }
+    }
+}
+
+/* NMIs are blocked from the task switch of one to the next IRET (6.7.1). Nothing is pending in the new
+ * task, and no shadow: an event or an instruction has ended it. */
+void vmx_load_task(struct vcpu *v, const struct task_state *t)
+{
+    uint64_t blocked = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKED_SHADOWS;
+
+    v->regs = t->regs;
+    load_task_segments(t);
+    vmcs_write(VMCS_GUEST_CR0, vmcs_read(VMCS_GUEST_CR0) | CR0_TS);
+    vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_LOCAL);
+    blocked = t->nmi > 0 ? blocked | BLOCKED_BY_NMI : t->nmi < 0 ? blocked & ~(uint64_t)BLOCKED_BY_NMI : blocked;
+    vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked);
+    vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+    vmcs_write(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
+    if (t->debug) {
+        hw_write_dr6(hw_read_dr6() | DR6_BT);
+    }
+}

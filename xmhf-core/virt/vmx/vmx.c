@@ -367,6 +367,8 @@ const struct virt_ops vmx_ops = {
     .clear_shadow = vmx_clear_shadow, .end_shadow = vmx_end_shadow, .set_cr2 = set_cr2,
     .held_read = vmx_held_read, .held_write = vmx_held_write, .set_cr = vmx_set_cr,
     .legalise = vmx_legalise,
+    .get_gdtr = vmx_get_gdtr, .set_cr3 = vmx_set_cr3, .load_task = vmx_load_task,
+    .event_done = vmx_event_done,
     .sandbox_enter = vmx_sandbox_enter, .sandbox_leave = vmx_sandbox_leave,
     .sandbox_forget = vmx_sandbox_forget, .take_interrupts = take_interrupts, .park = park,
 };

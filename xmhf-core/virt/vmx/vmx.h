@@ -80,6 +80,9 @@ void vmx_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
 void vmx_write_segment(enum segment_index i, const struct segment *s);
 bool vmx_held_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool vmx_held_write(struct vcpu *v, uint32_t msr, uint64_t value);
+void vmx_get_gdtr(struct vcpu *v, uint64_t *base, uint32_t *limit);
+bool vmx_set_cr3(struct vcpu *v, uint64_t value);
+void vmx_load_task(struct vcpu *v, const struct task_state *t);
 bool vmx_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
 /* A MOV to CR0 that changes a bit we shadow: take the bit over, and let the guest execute the
  * instruction again, so that the CPU does all the rest. */
@@ -101,6 +104,7 @@ void vmx_set_window(struct vmx_cpu *s, uint32_t controls); /* taken up at the OS
 void vmx_want_nmi_window(struct vcpu *v);
 void vmx_clear_shadow(struct vcpu *v);
 void vmx_end_shadow(struct vcpu *v);
+void vmx_event_done(struct vcpu *v);
 /* An exception of the OS that exited only so that it can't loop inside the CPU. */
 void vmx_pass_exception(struct vcpu *v, uint32_t info);
 /* The IRET that faulted had ended the blocking of NMIs: put it back. */
