@@ -135,12 +135,12 @@ def test_sleep(machines):
 # The PM block of the PIIX4 moves to port 7000h; SLP_EN with S3's type there.
 SLEEP_ELSEWHERE = (
     "cd /sys/bus/pci/devices/0000:00:01.3 && printf '\\001\\160\\000\\000' | dd of=config bs=4 seek=16 conv=notrunc && "
-    "printf '\\044' | dd of=/dev/port bs=1 seek=28677")
+    "outw 0x7004 0x2400")
 
 
 def test_wake(machines):
     """A sleep by a way that nobody watches wakes up in the hypervisor's code, with PALs wiped."""
-    with pal_machine(machines) as machine:
+    with pal_machine(machines, adds=[machines.compile("outw")]) as machine:
         machine.ready()
         hold(machine)
         machine.send_last(SLEEP_ELSEWHERE)
