@@ -198,6 +198,22 @@ static void the_lists_may_differ(void **state)
     assert_true(info.has_fadt);
 }
 
+/* The CPUs by field, for there are bytes between that nobody sets. */
+static void assert_same(const struct acpi_info *a, const struct acpi_info *b)
+{
+    struct acpi_info x, y;
+
+    for (unsigned i = 0; i < ACPI_CPU_MAX; i++) {
+        assert_int_equal(a->cpu[i].apic_id, b->cpu[i].apic_id);
+        assert_int_equal(a->cpu[i].enabled, b->cpu[i].enabled);
+    }
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    memset(x.cpu, 0, sizeof(x.cpu));
+    memset(y.cpu, 0, sizeof(y.cpu));
+    assert_memory_equal(&x, &y, sizeof(x));
+}
+
 /* As Linux: a warning, and the table counts. */
 static void wrong_checksums_only_warn(void **state)
 {
@@ -221,7 +237,7 @@ static void wrong_checksums_only_warn(void **state)
         assert_int_equal(info.warnings, BIT(sums[i].warning));
         assert_non_null(acpi_warning_text(sums[i].warning));
         info.warnings = 0;
-        assert_memory_equal(&info, &right, sizeof(info));
+        assert_same(&info, &right);
         mem[sums[i].at]--;
     }
     mem[RSDT + 9]++; /* not used here */
