@@ -140,6 +140,7 @@
 #define EXC_HV  28
 #define EXC_VC  29
 #define EXC_SX  30
+#define SX_INIT 1u /* error code of #SX: a redirected INIT (APM vol. 2, 8.2, 15.28) */
 /* The vectors that push an error code. */
 #define EXC_ERROR_CODE_MASK \
     (1u << EXC_DF | 1u << EXC_TS | 1u << EXC_NP | 1u << EXC_SS | 1u << EXC_GP | 1u << EXC_PF | \

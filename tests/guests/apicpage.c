@@ -113,6 +113,25 @@ static void check_messages(void)
     CHECK(apic_read(0x20) >> 24 == 0, "the APIC id is %u", apic_read(0x20) >> 24);
 }
 
+/* An entry of the local vector table that would send INIT stays masked; others are as written. */
+static void check_lvts(void)
+{
+    static const unsigned lvts[] = { 0x330, 0x340, 0x350, 0x360 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(lvts); i++) {
+        uint32_t before = apic_read(lvts[i]);
+
+        apic_write(lvts[i], 0x400); /* NMI */
+        CHECK(!(apic_read(lvts[i]) & 0x10000), "LVT 0x%x is masked", lvts[i]);
+        apic_write(lvts[i], 0x10000);
+        if (hypervisor) {
+            apic_write(lvts[i], 0x500); /* INIT */
+            CHECK(apic_read(lvts[i]) & 0x10000, "LVT 0x%x can send INIT", lvts[i]);
+        }
+        apic_write(lvts[i], before);
+    }
+}
+
 /* Another linear address for the same page. */
 static void check_alias(void)
 {
@@ -178,7 +197,8 @@ void guest_main(void)
     check_supported(3);
     check_alias();
     if (hypervisor) {
-        check_messages();
+        check_lvts();
+    check_messages();
     }
     check_timer();
     check_tpr();

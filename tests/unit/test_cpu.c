@@ -21,7 +21,7 @@ struct gate {
     uint32_t high, pad;
 };
 
-const uint8_t trap_entries[32 * 16], trap_spurious[1];
+const uint8_t trap_entries[32 * 16], trap_spurious[1], trap_maybe_sx[1];
 const uint8_t park_window_start[1], park_window_end[1];
 const uint8_t vmx_window_start[1], vmx_window_end[1], vmx_window_abort[1];
 const uint8_t vmx_quick_window_start[1], vmx_quick_window_end[1], vmx_quick_window_abort[1];
@@ -88,10 +88,11 @@ static void drained_vectors(void **state)
     cpu_take_interrupts();
     assert_int_not_equal(drained.base, loaded.base);
     for (unsigned i = 0; i < 256; i++) {
-        bool real = i == EXC_NMI || i == EXC_MC;
+        const uint8_t *entry = i == EXC_NMI || i == EXC_MC ? trap_entries + 16 * i
+            : i == EXC_SX ? trap_maybe_sx : trap_spurious;
         const struct gate *g = gate_of(&drained, i);
 
-        assert_int_equal(entry_of(g), (uintptr_t)(real ? trap_entries + 16 * i : trap_spurious));
+        assert_int_equal(entry_of(g), (uintptr_t)entry);
         assert_int_equal(g->ist, 0);
         assert_int_equal(g->type, 0x8e);
     }
@@ -155,6 +156,19 @@ static void survived_mc(void **state)
     assert_int_equal(atomic_load(&cpu.requests), REQ_MC);
 }
 
+/* #SX for an INIT that met the core: the vCPU gets it. */
+static void redirected_init(void **state)
+{
+    struct trap_frame f = { .vector = EXC_SX, .error = 1 };
+    uint8_t vector;
+
+    (void)state;
+    ap_init(&cpu.ap, AP_RUNNING);
+    trap_handle(&f);
+    assert_int_equal(atomic_load(&cpu.requests), REQ_INIT_SIPI);
+    assert_int_equal(ap_take(&cpu.ap, &vector), AP_RESET);
+}
+
 static void drained_nmi(void)
 {
     struct trap_frame f = { .vector = EXC_NMI };
@@ -179,6 +193,7 @@ int main(void)
         cmocka_unit_test_setup(drained_mc, set_up),
         cmocka_unit_test_setup(nmi_counts, set_up),
         cmocka_unit_test_setup(survived_mc, set_up),
+        cmocka_unit_test_setup(redirected_init, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,32 @@ static void db_and_ac_reach_the_core_whole(void **state)
     assert_int_equal(at_entry.event_inj, 0);
 }
 
+/* Where VM_CR.R_INIT is, an INIT in the core is #SX: in the guest or a sandbox both are an INIT, and
+ * one that was intercepted is still there until the core has taken it. */
+static void init_is_redirected(void **state)
+{
+    (void)state;
+    start(CPUID_8_A_EDX_NP);
+    machine_set_msr(MSR_AMD_VM_CR, VM_CR_LOCK);
+    assert_null(svm_ops.probe());
+    assert_int_equal(svm_ops.init(hpa(0x5000)), 0);
+    assert_int_equal(svm_ops.cpu_init(&v), 0);
+    assert_int_equal(*machine_msr(MSR_AMD_VM_CR), VM_CR_LOCK | VM_CR_R_INIT);
+    assert_true(svm(&v)->os->intercept_exceptions >> EXC_SX & 1);
+    windows = 0;
+    assert_int_equal(exit_with(SVM_EXIT_INIT, 0, 0).kind, EXIT_INIT);
+    assert_int_equal(windows, 1);
+    assert_int_equal(exit_with(SVM_EXIT_EXCEPTION0 + EXC_SX, 1, 0).kind, EXIT_INIT);
+    assert_int_equal(windows, 1);
+    assert_int_equal(exit_with(SVM_EXIT_EXCEPTION0 + EXC_SX, 2, 0).kind, EXIT_EXCEPTION);
+    svm_ops.let_init();
+    assert_int_equal(*machine_msr(MSR_AMD_VM_CR), VM_CR_LOCK);
+    up(0); /* a CPU without: the core must not take the INIT */
+    windows = 0;
+    assert_int_equal(exit_with(SVM_EXIT_INIT, 0, 0).kind, EXIT_INIT);
+    assert_int_equal(windows, 0);
+}
+
 /* NPT has the CPU's own format: a leaf of 1 GiB only where the CPU has such pages. */
 static void leaves(void **state)
 {
@@ -403,7 +429,8 @@ int main(void)
         cmocka_unit_test(smis_are_let_in_on_demand),
         cmocka_unit_test(events_that_never_end_are_intercepted),
         cmocka_unit_test(db_and_ac_reach_the_core_whole),
-        cmocka_unit_test(leaves), cmocka_unit_test(simple_exits),
+        cmocka_unit_test(leaves), cmocka_unit_test(init_is_redirected),
+        cmocka_unit_test(simple_exits),
         cmocka_unit_test(illegal_states_are_mended),
         cmocka_unit_test(refused_entries_keep_their_event),
         cmocka_unit_test(fields),

@@ -35,7 +35,7 @@ struct cpu_tables {
     struct tss tss;
 };
 
-extern const uint8_t trap_entries[], trap_spurious[];
+extern const uint8_t trap_entries[], trap_spurious[], trap_maybe_sx[];
 
 static struct gate idt[256] __attribute__((aligned(16)));
 static struct gate drain_idt[256] __attribute__((aligned(16))); /* see cpu_take_interrupts */
@@ -60,10 +60,11 @@ static void build_idt(void)
 {
     for (unsigned i = 0; i < 256; i++) {
         uint8_t ist = i == EXC_NMI ? IST_NMI : i == EXC_MC ? IST_MC : i == EXC_DF ? IST_DF : 0;
-        bool real = i == EXC_NMI || i == EXC_MC;
+        const uint8_t *drain = i == EXC_NMI || i == EXC_MC ? trap_entries + 16 * i
+            : i == EXC_SX ? trap_maybe_sx : trap_spurious;
 
         set_gate(&idt[i], i < 32 ? trap_entries + 16 * i : trap_spurious, ist);
-        set_gate(&drain_idt[i], real ? trap_entries + 16 * i : trap_spurious, 0);
+        set_gate(&drain_idt[i], drain, 0);
     }
 }
 

@@ -18,7 +18,8 @@ void cpu_load(struct vcpu *v, uint64_t stacks);
  * Interrupts that are pending are taken on this CPU and come to nothing, whatever their vector:
  * the APIC gives out 16 to 255 (SDM vol. 3, 11.5.2), a PIC any. Meanwhile an IDT of its own is
  * loaded in which none of them means an exception; none can arise in that window but an NMI,
- * which counts as always, and a machine check, which its MSR tells from an interrupt.
+ * which counts as always, a machine check, which its MSR tells from an interrupt, and AMD's #SX for
+ * an INIT, whose error code does.
  */
 void cpu_take_interrupts(void);
 

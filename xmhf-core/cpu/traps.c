@@ -59,6 +59,12 @@ void trap_handle(struct trap_frame *f)
         leave_window(f);
         return;
     }
+    if (f->vector == EXC_SX && (uint32_t)f->error == SX_INIT) { /* an INIT that a device sent */
+        ap_post_init(&this_vcpu()->ap);
+        atomic_fetch_or(&this_vcpu()->requests, REQ_INIT_SIPI);
+        leave_window(f);
+        return;
+    }
     if (f->vector == EXC_GP && fix_up(f)) {
         return;
     }

@@ -70,6 +70,14 @@ static bool carry_out(struct vcpu *v, const struct icr *icr, bool x2apic)
     return true;
 }
 
+/* Entries with a delivery mode: CMCI, sensor, counters, LINT0, LINT1, and AMD's extended ones (APM
+ * vol. 2, 16.4). */
+static bool is_lvt(unsigned offset)
+{
+    return offset == APIC_CMCI || (offset > APIC_TIMER && offset < APIC_LVT_ERROR)
+        || (offset >= APIC_EXT_LVT && offset < APIC_EXT_LVT + 0x100);
+}
+
 void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value)
 {
     if (apic_is_x2apic()) {
@@ -87,6 +95,8 @@ void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value)
         ldr[v->index] = value;
     } else if (offset == APIC_DFR) {
         dfr[v->index] = value;
+    } else if (is_lvt(offset)) {
+        value = icr_lvt_without_init(value);
     }
     apic_write(offset, value);
 }

@@ -31,6 +31,18 @@ trap_entries:
 trap_spurious:
     iretq
 
+    /*
+     * Vector 30 while interrupts are drained: an interrupt, or #SX, which has an error code. The
+     * CPU aligns the stack before it pushes (APM vol. 2, 8.9.3), so six words leave it aligned.
+     */
+    .align 16
+    .globl trap_maybe_sx
+trap_maybe_sx:
+    testb $8, %spl
+    jnz trap_spurious
+    pushq $30
+    jmp trap_common
+
     .align 16
 trap_common:
     cld

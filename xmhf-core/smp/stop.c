@@ -103,6 +103,9 @@ void stop_wipe(void)
     }
     hw_wbinvd(); /* zeros that stay in the caches are gone after a reset, and the old words back */
     atomic_store(&wiped, true);
+    if (virt && virt->let_init) {
+        virt->let_init();
+    }
 }
 
 void stop_reset(void)

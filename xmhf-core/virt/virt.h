@@ -98,6 +98,8 @@ struct virt_ops {
      * nmis_seen. NULL, both: SMIs are never held back. */
     void (*smi_open)(void);
     void (*smi_close)(void);
+    /* All is wiped: an INIT may reset this CPU again. NULL: it always could. */
+    void (*let_init)(void);
     /* A CPU that waits for a SIPI. With traps_icr: sleep until the next NMI kick or so. Without:
      * make the next entry wait in the hardware, with v->waiting set until the SIPI exits. */
     void (*park)(struct vcpu *v);

@@ -48,6 +48,10 @@ static void decode_exception(struct vcpu *v, const struct vmcb *c, struct exit *
         e->kind = EXIT_NMI_WINDOW;
         return;
     }
+    if (vector == EXC_SX && (uint32_t)c->exit_info1 == SX_INIT) {
+        e->kind = EXIT_INIT;
+        return;
+    }
     e->kind = EXIT_EXCEPTION;
     e->exception.vector = (uint8_t)vector;
     e->exception.has_error = EXC_ERROR_CODE_MASK >> vector & 1;

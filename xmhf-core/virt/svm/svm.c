@@ -102,6 +102,29 @@ static void set_intercepts(struct vmcb *c)
     c->n_cr3 = svm_nested_root.a;
 }
 
+/*
+ * With VM_CR.R_INIT an INIT that isn't intercepted raises #SX instead of resetting the CPU (APM vol.
+ * 2, 15.28, 15.30.1): one that a device sends while the core runs. Emulators ignore the bit.
+ */
+static bool redirect_init(void)
+{
+    uint64_t vm_cr;
+
+    return hw_rdmsr_safe(MSR_AMD_VM_CR, &vm_cr)
+        && hw_wrmsr_safe(MSR_AMD_VM_CR, vm_cr | VM_CR_R_INIT)
+        && hw_rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_R_INIT);
+}
+
+/* An INIT is one again, for firmware's last steps to a reset. */
+static void let_init(void)
+{
+    uint64_t vm_cr;
+
+    if (hw_rdmsr_safe(MSR_AMD_VM_CR, &vm_cr)) {
+        (void)hw_wrmsr_safe(MSR_AMD_VM_CR, vm_cr & ~VM_CR_R_INIT);
+    }
+}
+
 static int cpu_init(struct vcpu *v)
 {
     struct svm_cpu *s = pool_boot_pages(1);
@@ -126,6 +149,8 @@ static int cpu_init(struct vcpu *v)
     svm_vmsave(s->host_hpa);
     v->vendor = s;
     set_intercepts(s->os);
+    s->r_init = redirect_init();
+    s->os->intercept_exceptions |= s->r_init ? 1u << EXC_SX : 0;
     state_reset(&initial);
     svm_set_state(v, &initial);
     svm_sandbox_init(v);
@@ -189,7 +214,8 @@ static void run(struct vcpu *v, struct exit *e)
     if (e->kind == EXIT_ENTRY_FAILED) {
         e->entry.ran = svm_ran(v, &entry);
     }
-    if (e->kind == EXIT_NMI || e->kind == EXIT_SMI) {
+    if (e->kind == EXIT_NMI || e->kind == EXIT_SMI
+        || (s->r_init && c->exit_code == SVM_EXIT_INIT)) {
         svm_gif_window(); /* the core's own handler takes what is held back */
     }
 }
@@ -236,5 +262,5 @@ const struct virt_ops svm_ops = {
     .legalise = svm_legalise,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
     .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts,
-    .smi_open = smi_open, .smi_close = smi_close, .park = park,
+    .smi_open = smi_open, .smi_close = smi_close, .let_init = let_init, .park = park,
 };

@@ -31,6 +31,7 @@ struct svm_cpu {
     uint8_t *step_flags;      /* where a task switch saves TF; NULL: it can't */
     uint32_t step_exceptions; /* intercepted without a step */
     bool flush_os;
+    bool r_init;              /* an INIT that isn't intercepted raises #SX */
     struct svm_pmu pmu;       /* the OS's counters, while the sandbox runs */
     uint64_t saved_debugctl;  /* the OS's, while the sandbox runs */
     uint64_t asid_tag[64];    /* sandbox tag that each ASID holds on this CPU */
