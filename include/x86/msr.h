@@ -138,6 +138,11 @@
 #define TME_ACTIVATE_KEYID_SHIFT 32
 #define TME_ACTIVATE_KEYID_MASK  0xfu
 
+/* IA32_ARCH_CAPABILITIES, IA32_XAPIC_DISABLE_STATUS (SDM vol. 4, table 2-2) */
+#define MSR_IA32_XAPIC_DISABLE_STATUS 0x000000bdu
+#define ARCH_CAP_XAPIC_DISABLE (1ULL << 21) /* the register above exists */
+#define XAPIC_DISABLE_LEGACY   (1ULL << 0)  /* locked in x2APIC mode */
+
 /* IA32_APIC_BASE (SDM vol. 3, 11.4.4, 11.12.1) */
 #define APIC_BASE_BSP     (1ULL << 8)
 #define APIC_BASE_EXTD    (1ULL << 10)

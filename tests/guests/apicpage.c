@@ -2,6 +2,9 @@
 /* Writes to the xAPIC page in every form of MOV, and in forms that aren't supported. */
 #include "guest.h"
 
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+
 #define TPR 0xfee00080u
 #define TIMER_VECTOR 0x40
 
@@ -191,6 +194,29 @@ static void check_tpr(void)
     CHECK(ticks == before + 1, "an interrupt that TPR held back: %u", ticks - before);
 }
 
+/* Turned off and on again: CPUID and the MSR tell; the next timer interrupt comes. The emulators' own
+ * APICs don't come back, so bare this isn't tried. */
+static void check_off(void)
+{
+    uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
+
+    ticks = 0;
+    apic_write(0x380, 1000000000); /* it never comes */
+    wrmsr(MSR_IA32_APIC_BASE, base & ~APIC_BASE_EN);
+    CHECK(rdmsr(MSR_IA32_APIC_BASE) == (base & ~APIC_BASE_EN), "IA32_APIC_BASE reads 0x%llx",
+          (unsigned long long)rdmsr(MSR_IA32_APIC_BASE));
+    CHECK(!(cpuid(1, 0).edx & CPUID_1_EDX_APIC), "off, and CPUID tells of an APIC");
+    ipi(0, 0x4000 | TIMER_VECTOR);
+    sti();
+    delay_us(2000);
+    cli();
+    CHECK(ticks == 0, "off, and %u interrupts came", ticks);
+    wrmsr(MSR_IA32_APIC_BASE, base);
+    CHECK(rdmsr(MSR_IA32_APIC_BASE) == base && (cpuid(1, 0).edx & CPUID_1_EDX_APIC), "on again, and it isn't");
+    CHECK(apic_read(0xf0) == 0xff && apic_read(0x380) == 0, "on again, and not as after a reset");
+    check_timer();
+}
+
 void guest_main(void)
 {
     check_supported(0);
@@ -202,6 +228,9 @@ void guest_main(void)
     }
     check_timer();
     check_tpr();
+    if (hypervisor) {
+        check_off();
+    }
     if (word("bench=vmx")) { /* Bochs itself ends at an access that isn't of four bytes */
         pass("%u forms of MOV work in rings 0 and 3; timer, EOI, TPR",
              (unsigned)ARRAY_SIZE(supported));

@@ -118,7 +118,7 @@ static const struct bad architectural[] = {
 static const struct bad ours[] = {
     { MSR_EFER, EFER_LME | EFER_LMA | EFER_SVME, "EFER.SVME" },
     { MSR_IA32_APIC_BASE, 0xfee00900ULL ^ 0x1000, "APIC moved" },
-    { MSR_IA32_APIC_BASE, 0xfee00100ULL, "APIC disabled" },
+    { MSR_IA32_APIC_BASE, 0xfee00500ULL, "x2APIC without the APIC" },
     { MSR_IA32_APIC_BASE, 0x1fee00900ULL, "APIC moved above 4 GiB" },
     { MSR_AMD_VM_CR, 0, "VM_CR" },
     { MSR_AMD_VM_HSAVE_PA, 0, "VM_HSAVE_PA" },

@@ -7,17 +7,20 @@
 #include <cpu/vcpus.h>
 #include <exit/dispatch.h>
 #include <guest/ipi.h>
+#include <guest/apic_mode.h>
 #include <hw/apic.h>
 #include <hypapp/hypapp.h>
 #include <virt/virt.h>
 #include <x86/msr.h>
 
 static struct vcpu v;
-static unsigned faults, skips;
+static unsigned faults, skips, forgotten;
 
 struct vcpu *this_vcpu(void) { return &v; }
 
-uint32_t apic_id(void) { return 0x123; }
+uint64_t apic_mode_read(const struct vcpu *cpu, uint64_t now) { (void)cpu; return now ^ 0x800; }
+bool apic_mode_write(struct vcpu *cpu, uint64_t value) { (void)cpu; return value == 1; }
+void cpuid_forget(struct vcpu *cpu) { (void)cpu; forgotten++; }
 
 static struct virt_ops ops = { .name = "none" };
 const struct virt_ops *virt = &ops;
@@ -129,17 +132,20 @@ static void the_guests_clock(void **state)
     assert_int_equal(v.clock_offset, 0);
 }
 
-/* In x2APIC mode a CPU has its own id again: kicks go by it. */
-static void x2apic_id(void **state)
+/* guest/apic_mode.c decides; CPUID tells what it decided. */
+static void apic_base(void **state)
 {
     (void)state;
-    v.apic_id = 0x23;
-    machine_set_msr(MSR_IA32_APIC_BASE, 0xfee00800);
-    assert_false(wrmsr(MSR_IA32_APIC_BASE, 0xfee00000));
-    assert_false(wrmsr(MSR_IA32_APIC_BASE, 0xfee01800));
-    assert_int_equal(v.apic_id, 0x23);
-    assert_true(wrmsr(MSR_IA32_APIC_BASE, 0xfee00c00));
-    assert_int_equal(v.apic_id, 0x123);
+    machine_set_msr(MSR_IA32_APIC_BASE, 0xfee00900);
+    forgotten = 0;
+    v.regs.gpr[GPR_RCX] = MSR_IA32_APIC_BASE;
+    const struct exit e = { .kind = EXIT_RDMSR, .insn_len = 2, .msr = { MSR_IA32_APIC_BASE } };
+    exit_rdmsr(&v, &e);
+    assert_int_equal(v.regs.gpr[GPR_RAX], 0xfee00100);
+    assert_false(wrmsr(MSR_IA32_APIC_BASE, 2));
+    assert_int_equal(forgotten, 0);
+    assert_true(wrmsr(MSR_IA32_APIC_BASE, 1));
+    assert_int_equal(forgotten, 1);
 }
 
 /* Bits outside the row stay as they are, or it is #GP. */
@@ -241,7 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(no_mpx_in_ring_0, setup),
         cmocka_unit_test_setup(misc_enable, setup),
-        cmocka_unit_test_setup(x2apic_id, setup),
+        cmocka_unit_test_setup(apic_base, setup),
         cmocka_unit_test_setup(hwcr, setup),
         cmocka_unit_test_setup(int_pending, setup),
         cmocka_unit_test_setup(machine_check_banks, setup),

@@ -488,6 +488,7 @@ static void a_store_that_needs_thought(void **state)
     STORE_SLOW_WITH(code_page[1], 0x0c);
     STORE_SLOW_WITH(v.in_sandbox, true);
     STORE_SLOW_WITH(v.requests, REQ_STOP);
+    STORE_SLOW_WITH(v.apic_off, true);
     STORE_SLOW_WITH(*machine_msr(MSR_IA32_APIC_BASE), APIC_PAGE | 0xd00); /* x2APIC */
 }
 

@@ -83,6 +83,7 @@ struct vcpu {
     bool drained_mc;                   /* an interrupt with #MC's vector came then, or a #MC */
     atomic_bool stopped;               /* (any) has obeyed REQ_STOP */
     atomic_bool online;                /* (any) runs the hypervisor */
+    atomic_bool apic_off;              /* (any) the guest has turned its APIC off (guest/apic_mode.h) */
     atomic_bool waiting;               /* (any) in the hardware's wait-for-SIPI: takes no NMI */
 
     struct code_page {                 /* the last code page that an exit was decoded in */

@@ -46,7 +46,7 @@ static void remember(struct vcpu *v, uint32_t leaf, uint32_t ecx, uint64_t cr4,
 void exit_cpuid(struct vcpu *v, const struct exit *e)
 {
     uint64_t *gpr = v->regs.gpr;
-    struct cpuid_guest g = { .xcr0 = XCR0_X87, .apic_id = v->apic_id, .apic_enabled = true };
+    struct cpuid_guest g = { .xcr0 = XCR0_X87, .apic_id = v->apic_id, .apic_enabled = !atomic_load(&v->apic_off) };
     unsigned len;
 
     if (!look(v, e, &len, &g.cr4)) {

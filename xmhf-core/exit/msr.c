@@ -3,9 +3,9 @@
 #include <cpu/clock.h>
 #include <debug/log.h>
 #include <exit/dispatch.h>
+#include <guest/apic_mode.h>
 #include <guest/icr.h>
 #include <guest/ipi.h>
-#include <hw/apic.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <policy/cr.h>
@@ -64,20 +64,12 @@ static bool shadow_write(struct shadow *s, uint32_t index, uint64_t value)
     return true;
 }
 
-/* IA32_APIC_BASE: going to x2APIC passes; moving or disabling the APIC is #GP. */
 static bool apic_base_write(struct vcpu *v, uint64_t value)
 {
-    uint64_t now = hw_rdmsr(MSR_IA32_APIC_BASE);
-
-    if ((value & APIC_BASE_ADDR) != (now & APIC_BASE_ADDR) || !(value & APIC_BASE_EN)
-        || ((now & APIC_BASE_EXTD) && !(value & APIC_BASE_EXTD))) {
+    if (!apic_mode_write(v, value)) {
         return false;
     }
-    if (!hw_wrmsr_safe(MSR_IA32_APIC_BASE, value)) {
-        return false;
-    }
-    /* In x2APIC mode it is the one that the CPU had at reset, all of it (SDM vol. 3, 11.12.5.1). */
-    atomic_store(&v->apic_id, apic_id());
+    cpuid_forget(v); /* leaf 1 tells whether it is on */
     return true;
 }
 
@@ -160,11 +152,14 @@ static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
     }
 }
 
-static bool special_read(uint32_t index, uint64_t *value)
+static bool special_read(const struct vcpu *v, uint32_t index, uint64_t *value)
 {
     bool ok = hw_rdmsr_safe(index, value);
 
     switch (index) {
+    case MSR_IA32_APIC_BASE:
+        *value = apic_mode_read(v, *value);
+        return ok;
     case MSR_IA32_FEATURE_CONTROL: /* locked, VMX and SMX off */
         *value = FEATURE_CONTROL_LOCK | (ok ? *value & FEATURE_CONTROL_LMCE : 0);
         return ok;
@@ -216,7 +211,7 @@ static bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
     case MSR_SHADOW:
         return shadow_read(&shadows[v->index], index, value) || hw_rdmsr_safe(index, value);
     case MSR_IGNORE: *value = 0; return true;
-    case MSR_SPECIAL: return special_read(index, value);
+    case MSR_SPECIAL: return special_read(v, index, value);
     case MSR_DENY: break;
     }
     return false;

@@ -4,6 +4,7 @@
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <facts/facts.h>
+#include <guest/apic_mode.h>
 #include <guest/icr.h>
 #include <guest/ipi.h>
 #include <guest/state.h>
@@ -57,6 +58,9 @@ static bool carry_out(struct vcpu *v, const struct icr *icr, bool x2apic)
     }
     for (unsigned i = 0; i < vcpu_count; i++) {
         struct vcpu *t = vcpus[i];
+        if (atomic_load(&t->apic_off)) {
+            continue; /* no IPI reaches it */
+        }
         const struct icr_target target = {
             t->apic_id, x2apic ? x2apic_ldr(t->apic_id) : ldr[i], dfr[i] ? dfr[i] : 0xffffffff,
         };
@@ -80,8 +84,8 @@ static bool is_lvt(unsigned offset)
 
 void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value)
 {
-    if (apic_is_x2apic()) {
-        return; /* the page is no APIC then: the store goes nowhere (SDM vol. 3, 11.12.2) */
+    if (apic_is_x2apic() || atomic_load(&v->apic_off)) {
+        return; /* the page is no APIC then: the store goes nowhere (SDM vol. 3, 11.12.2, 11.4.3) */
     }
     if (offset <= APIC_ID) {
         return; /* kicks go by the id; the two before it are reserved, and an MSI to QEMU */
@@ -114,6 +118,12 @@ bool ipi_guest_x2apic(struct vcpu *v, uint64_t value)
     return hw_wrmsr_safe(MSR_X2APIC_ICR, value);
 }
 
+void ipi_forget_ids(struct vcpu *v)
+{
+    atomic_store(&ldr[v->index], 0);
+    atomic_store(&dfr[v->index], 0);
+}
+
 static void take_interrupts(void *v)
 {
     virt->take_interrupts(v);
@@ -141,6 +151,7 @@ static void drop_requests(struct vcpu *v)
 static void reset_apic(struct vcpu *v)
 {
     apic_soft_reset(take_interrupts, v);
+    apic_mode_after_init(v);
     drop_nmis(v);
     drop_requests(v);
     atomic_store(&v->guest_nmis, 0);
@@ -162,8 +173,7 @@ void ipi_take_signals(struct vcpu *v)
         atomic_fetch_and(&v->requests, ~REQ_INIT_SIPI);
         switch (ap_take(&v->ap, &vector)) {
         case AP_RESET:
-            atomic_store(&ldr[v->index], 0);
-            atomic_store(&dfr[v->index], 0);
+            ipi_forget_ids(v);
             /* Of another CPU nothing can be seen until its SIPI, which may follow within
              * microseconds and be lost if we aren't waiting: all work is done then. */
             if (v->index == 0) {

@@ -16,6 +16,9 @@ void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value);
 /* A write to the x2APIC ICR. False: #GP. */
 bool ipi_guest_x2apic(struct vcpu *v, uint64_t value);
 
+/* Owner: the APIC has its logical id and format of after a reset. */
+void ipi_forget_ids(struct vcpu *v);
+
 /* Owner: act on posted INIT and SIPI signals until none is left. Returns when the vCPU
  * runs guest code again, or waits for its SIPI in the guest (!ipi_traps_icr()). */
 void ipi_take_signals(struct vcpu *v);

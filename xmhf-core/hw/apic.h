@@ -16,6 +16,8 @@
 #define APIC_ICR   0x300
 #define APIC_ICR2  0x310
 #define APIC_TIMER 0x320
+#define APIC_LINT0 0x350
+#define APIC_LINT1 0x360
 #define APIC_CMCI  0x2f0
 #define APIC_LVT_ERROR 0x370
 #define APIC_EXT_LVT 0x500

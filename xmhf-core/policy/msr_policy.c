@@ -35,8 +35,8 @@ const struct msr_rule msr_rules[] = {
     /* first, last, read, write, bits that a write may change, why */
     { 0x10, 0x10, HARDWARE, SPECIAL, ALL, "IA32_TIME_STAMP_COUNTER: any value; the guest's, but "
       "not our clock" },
-    { 0x1b, 0x1b, HARDWARE, SPECIAL, APIC_BASE_EXTD | APIC_BASE_EN, "IA32_APIC_BASE: may enter "
-      "x2APIC, not move or disable" },
+    { 0x1b, 0x1b, SPECIAL, SPECIAL, APIC_BASE_EXTD | APIC_BASE_EN, "IA32_APIC_BASE: the mode, not "
+      "the place; the hardware's APIC stays on" },
     { 0x33, 0x33, HARDWARE, HARDWARE, BIT(29), "TEST_CTRL: split-lock detection, Linux writes at "
       "boot; not bit 31, which splits locks" },
     { 0x3a, 0x3a, SPECIAL, DENY, 0, "IA32_FEATURE_CONTROL: reads as locked, VMX and SMX off; "

@@ -26,6 +26,8 @@ struct virt_ops {
     const struct nested_format *nested;
     bool misc_enable;                       /* the CPU obeys IA32_MISC_ENABLE, which could take
                                                NX and CPUID leaves from the core */
+    /* An APIC that is turned off comes back, although no register says so. */
+    bool apic_returns;
     uint8_t hypercall_insn[3];              /* VMMCALL or VMCALL */
     /* INIT and SIPI that a guest sends by its APIC can't be seen at their target: its APIC
      * page is read-only and the x2APIC ICR exits. False: EXIT_INIT, EXIT_SIPI tell, unless

@@ -108,7 +108,7 @@ HW_KEEPS_REGISTERS bool svm_quick_store(struct vcpu_regs *regs)
     uint64_t next = quick_next(c->rip, st.len, c->rflags);
     uint32_t value = st.imm ? st.value : (uint32_t)(st.reg == GPR_RAX ? c->rax : st.reg == GPR_RSP
                                                     ? c->rsp : regs->gpr[st.reg]);
-    if (next == 0 || !quick_apic_register(offset, value)
+    if (next == 0 || !quick_apic_register(offset, value) || atomic_load(&v->apic_off)
         || (hw_rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD)) {
         return false;
     }

@@ -251,6 +251,7 @@ const struct virt_ops svm_ops = {
     .nested = &npt_format,
     .hypercall_insn = { 0x0f, 0x01, 0xd9 },
     .traps_icr = traps_icr,
+    .apic_returns = true,
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level,
     .set_state = svm_set_state, .run = run,
