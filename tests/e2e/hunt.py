@@ -230,11 +230,13 @@ class Hunt:
 
     def told(self):
         return (f"{self.runs} runs of {', '.join(self.args.game)} in {self.boots} boots, {self.hangs} hangs, "
-                f"{self.failed} failed, {self.stale} times old code ran; the emulator took {self.cpu:.0f} s of CPU, the longest run {self.longest:.0f} s")
+                f"{self.failed} failed, {self.stale} times old code ran; the emulator took "
+                f"{self.cpu:.0f} s of CPU, the longest run {self.longest:.0f} s")
 
     def whole(self):
         end, in_a_row = time.monotonic() + self.args.minutes * 60, 0
-        while in_a_row < 3 and self.runs < self.args.runs and time.monotonic() < end and self.hangs < self.args.hangs:
+        while (in_a_row < 3 and self.runs < self.args.runs and time.monotonic() < end
+               and self.hangs < self.args.hangs):
             in_a_row += 1
             try:
                 self.boot()
@@ -251,16 +253,21 @@ def parse():
     add("game", nargs="*", metavar="GAME", default=["budget"],
         help=f"what runs, one after the other: {', '.join(GAME)} (default: budget)")
     add("--bench", choices=("svm", "vmx"), default="svm", help="the machine (default svm)")
-    add("--runs", type=inputs.number(1, 1000000), default=500, metavar="N", help="stop after so many (default 500)")
-    add("--rounds", type=inputs.number(1, 1000000), default=20, metavar="N", help="runs in one boot (default 20)")
+    add("--runs", type=inputs.number(1, 1000000), default=500, metavar="N",
+        help="stop after so many (default 500)")
+    add("--rounds", type=inputs.number(1, 1000000), default=20, metavar="N",
+        help="runs in one boot (default 20)")
     add("--cpus", type=inputs.number(1, 16), default=2, metavar="N", help="of the guest (default 2)")
     add("--limit", type=inputs.number(1, 86400, float), default=200, metavar="S",
         help="seconds of the machine's own time without a word that are a hang (default 200)")
-    add("--minutes", type=inputs.number(0.1, 10000, float), default=600, metavar="M", help="stop after so long (default 600)")
-    add("--hangs", type=inputs.number(1, 1000), default=1, metavar="N", help="stop after so many hangs (default 1)")
+    add("--minutes", type=inputs.number(0.1, 10000, float), default=600, metavar="M",
+        help="stop after so long (default 600)")
+    add("--hangs", type=inputs.number(1, 1000), default=1, metavar="N",
+        help="stop after so many hangs (default 1)")
     add("--pin", choices=("yes", "no", "some"), default="some",
         help="the emulator on one core of the host (default: two boots of three)")
-    add("--load", type=inputs.number(0, 64), default=0, metavar="N", help="that many busy loops beside it (default 0)")
+    add("--load", type=inputs.number(0, 64), default=0, metavar="N",
+        help="that many busy loops beside it (default 0)")
     add("--keep", type=pathlib.Path, metavar="DIR", help="where dumps go (default: the build folder)")
     add("--build", default=base.build_root(), metavar="DIR", type=pathlib.Path,
         help="build folder (default: $XMHF_BUILD, or in the cache)")

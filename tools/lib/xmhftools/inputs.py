@@ -13,6 +13,7 @@ from .base import ToolError
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 SOCKET_PATH_MAX = 107  # bytes, of a Unix socket
+PARTS = ("xmhf-core.elf", "core.bin", "xmhf-boot.elf")  # of the image, beside it in a build folder
 
 
 def number(first, last, kind=int):
@@ -92,7 +93,7 @@ def hypervisor_image(explicit, build):
                         f"{other}".rstrip())
     data = binaries.read(path)
     if not binaries.is_multiboot(data):
-        hint = (f"{path.parent / 'xmhf.elf'} is what boots" if path.name in ("xmhf-core.elf", "core.bin", "xmhf-boot.elf")
+        hint = (f"{path.parent / 'xmhf.elf'} is what boots" if path.name in PARTS
                 else f"the build makes one: {how_to_build(build)}")
         raise ToolError(f"{path} is no hypervisor image ({binaries.describe(data)}): {hint}")
     return path.absolute()
