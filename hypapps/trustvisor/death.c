@@ -287,8 +287,7 @@ static bool collect_some(struct vcpu *v, unsigned looks, unsigned *passed)
         struct tv_slot *s =
             registry_get_index(index, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING) | TV_IN(TV_REGISTERING));
         if (s != NULL) {
-            unsigned cost = owner_cost(s->pal);
-            looks -= cost < looks ? cost : looks;
+            looks--;
             found = collect(v, s);
             registry_put(s);
         }

@@ -8,37 +8,28 @@
  *   - its top table isn't one of this kernel's: a CPU in ring 3 finds its TSS by the process's own page
  *     tables whenever an interrupt comes, whatever the OS hides from it (KPTI, KVA shadow), so each
  *     process's lead to it. A frame that has become something else doesn't;
- *   - its tables are gone: an entry that covers 1 GiB or more is zero (512 GiB and 1 GiB in long mode, 1 GiB
- *     with PAE). Linux clears those when nothing is mapped there any more, at the end of the process in any
- *     case, and at no other time; Windows when it has no page table below. With 32-bit paging such an
- *     entry covers 4 MiB, and is zero for a moment when Linux makes a huge page: there no entry at all
- *     may be left for ring 3;
- *   - an entry below is zero, and those above are other tables than they were: they were torn down.
+ *   - its tables are gone: in long mode an entry that covers 1 GiB or 512 GiB is zero. Linux clears those
+ *     when nothing is mapped there any more, at the end of the process in any case, and at no other time;
+ *     Windows when it has no page table below;
+ *   - an entry below is zero, and those above are other tables than they were: they were torn down;
+ *   - with PAE and 32-bit paging, any entry that is zero. Their few upper tables tell nothing: PAE's come
+ *     with the directory and go to the next process together with it.
  *
  * Everything else may come back: an absent entry that isn't zero (swap, migration, NUMA balancing;
- * Windows' transition and prototype entries, also of whole tables), and a zero entry below 1 GiB (a file's
- * page, or khugepaged at work).
+ * Windows' transition and prototype entries, also of whole tables), and in long mode a zero entry below
+ * 1 GiB (a file's page, or khugepaged at work: to those a 32-bit kernel's owner may lose a PAL).
  */
 #include "tv.h"
 #include <util/string.h>
 
-static unsigned levels(const struct guest_paging *p)
-{
-    return p->efer & EFER_LMA ? 4 : p->cr4 & CR4_PAE ? 3 : 2;
-}
-
-/* Entries from the top that cover 1 GiB or more. */
-static unsigned upper(const struct guest_paging *p)
-{
-    return levels(p) - 2;
-}
+#define UPPER ARRAY_SIZE(((struct tv_pal *)NULL)->upper)
 
 void owner_remember(struct tv_pal *pal)
 {
     struct trace t;
 
     gm_trace(&pal->owner, gva(pal->nonce_va), &t);
-    for (unsigned i = 0; i < ARRAY_SIZE(pal->upper); i++) {
+    for (unsigned i = 0; i < UPPER; i++) {
         pal->upper[i] = t.entry[i] & PTE_ADDR;
     }
 }
@@ -46,7 +37,7 @@ void owner_remember(struct tv_pal *pal)
 /* Are the upper tables others than when the PAL was registered? */
 static bool torn_down(const struct tv_pal *pal, const struct trace *t)
 {
-    for (unsigned i = 0; i < upper(&pal->owner); i++) {
+    for (unsigned i = 0; i < UPPER; i++) {
         if ((t->entry[i] & PTE_ADDR) != pal->upper[i]) {
             return true;
         }
@@ -63,15 +54,7 @@ static bool gone_for_good(struct vcpu *v, const struct tv_pal *pal, const struct
     if (t->entry[t->depth - 1] != 0) {
         return false;
     }
-    if (levels(&pal->owner) == 2) {
-        return t->depth == 1 && gm_no_user(&pal->owner);
-    }
-    return t->depth <= upper(&pal->owner) || torn_down(pal, t);
-}
-
-unsigned owner_cost(const struct tv_pal *pal)
-{
-    return levels(&pal->owner) == 2 ? 4 : 1;
+    return !(pal->owner.efer & EFER_LMA) || t->depth <= UPPER || torn_down(pal, t);
 }
 
 enum owner_answer owner_look(struct vcpu *v, const struct tv_pal *pal, uint64_t va,

@@ -126,8 +126,8 @@ struct tv_pal {
     uint64_t resume;                  /* GVA of the resume stub */
     uint64_t nonce_va;
     uint64_t nonce[TV_NONCE_SIZE / 8];
-    uint64_t upper[2];                /* entries of the owner's tables that cover 1 GiB or more, on the way
-                                         to the nonce; 0: its paging has no such one */
+    uint64_t upper[2];                /* in long mode: where the owner's entries that cover 512 GiB and
+                                         1 GiB lead, on the way to the nonce */
     uint8_t identity[PAL_ID_SIZE];
     _Atomic uint32_t charge;          /* for its process's quota: pages that it has or, while
                                          it is REGISTERING, may need */
@@ -301,10 +301,9 @@ enum owner_answer {
     OWNER_GONE,     /* for good; or it has put other memory there */
 };
 /* By `n` bytes (<= OWNER_LOOK_MAX) of memory, within one page at `va`, that are `expected` there. The
- * caller holds a reference to the PAL. At most 2,000 instructions for each of owner_cost(). */
+ * caller holds a reference to the PAL. At most 2,000 instructions. */
 enum owner_answer owner_look(struct vcpu *v, const struct tv_pal *pal, uint64_t va,
                              const void *expected, size_t n);
-unsigned owner_cost(const struct tv_pal *pal);
 /* The owner runs, and its memory is there: remember its upper page tables. */
 void owner_remember(struct tv_pal *pal);
 

@@ -103,24 +103,6 @@ static void no_top_table(void **state)
     }
 }
 
-static void nothing_for_ring_3(void **state)
-{
-    const struct kind *k = &kinds[2];
-
-    (void)state;
-    memset(ram, 0, sizeof(ram));
-    assert_true(trace_no_user(&phys, &k->p));
-    for (unsigned i = 0; i < 1024; i++) {
-        static const uint32_t entry[] = { PTE_P | PTE_RW, PTE_US | 0x5000, URW, PTE_P | PTE_US | PTE_PS };
-        uint32_t *at = (uint32_t *)(void *)(ram + PAGE_SIZE + 4 * i);
-        for (unsigned e = 0; e < ARRAY_SIZE(entry); e++) {
-            *at = entry[e];
-            assert_int_equal(trace_no_user(&phys, &k->p), e < 2);
-        }
-        *at = i % 3 ? PTE_P | PTE_RW | PTE_A : 0;
-    }
-}
-
 /* The kernel's memory, of supervisors only. */
 static void the_same_place(void **state)
 {
@@ -148,7 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_level), cmocka_unit_test(no_top_table),
-        cmocka_unit_test(nothing_for_ring_3), cmocka_unit_test(the_same_place),
+        cmocka_unit_test(the_same_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

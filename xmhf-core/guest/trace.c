@@ -62,18 +62,6 @@ void guest_trace(const struct guest_phys_ops *phys, const struct guest_paging *p
     }
 }
 
-bool trace_no_user(const struct guest_phys_ops *phys, const struct guest_paging *p)
-{
-    const _Atomic uint32_t *e = phys->map(gpa(p->cr3 & 0xfffff000u), PAGE_SIZE);
-
-    for (unsigned i = 0; e != NULL && i < PAGE_SIZE / sizeof(*e); i++) {
-        if ((~atomic_load_explicit(&e[i], memory_order_relaxed) & (PTE_P | PTE_US)) == 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool trace_same(const struct guest_phys_ops *phys, const struct guest_paging *p,
                 const struct guest_paging *q, gva_t va)
 {

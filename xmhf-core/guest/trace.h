@@ -27,9 +27,6 @@ struct trace {
 void guest_trace(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
                  struct trace *t);
 
-/* 32-bit paging: can ring 3 use nothing at all? True if no entry of the directory is present and user. */
-bool trace_no_user(const struct guest_phys_ops *phys, const struct guest_paging *p);
-
 /* Do both lead a supervisor's read of `va` to the same place? False too if either leads nowhere. */
 bool trace_same(const struct guest_phys_ops *phys, const struct guest_paging *p,
                 const struct guest_paging *q, gva_t va);

@@ -132,11 +132,6 @@ void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t)
     guest_trace(&guest_phys_ops, p, va, t);
 }
 
-bool gm_no_user(const struct guest_paging *p)
-{
-    return trace_no_user(&guest_phys_ops, p);
-}
-
 bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p)
 {
     struct guest_paging now;

@@ -98,8 +98,6 @@ enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, vo
 
 /* What the tables of an address space that was remembered hold now (guest/trace.h); its paging is on. */
 void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t);
-/* 32-bit paging: is nothing left there for ring 3? */
-bool gm_no_user(const struct guest_paging *p);
 /* Do they lead to this CPU's TSS as the running process's do, as those of every process must? True too
  * if the running one's don't. Not to be called while a sandbox is entered. */
 bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p);

@@ -247,12 +247,6 @@ bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p)
     return !fake.other_kernel;
 }
 
-bool gm_no_user(const struct guest_paging *p)
-{
-    assert_false(p->cr4 & CR4_PAE);
-    return fake.no_user;
-}
-
 /* --- the caller ----------------------------------------------------------------- */
 
 void hyp_caller(struct vcpu *v, struct hyp_caller *c)

@@ -30,7 +30,7 @@ struct fake_core {
     uint64_t injected_rip;
     bool trace_set;                 /* what gm_trace tells: `trace`, not what follows from the maps */
     struct trace trace;
-    bool other_kernel, no_user;     /* gm_same_kernel says no; what gm_no_user says */
+    bool other_kernel;              /* gm_same_kernel says no */
     uint64_t keyed;                 /* this page, at that address, has protection key 1; 0: none */
     unsigned guest_accesses;        /* calls of gm_* so far */
     unsigned fault_at;              /* make this access fail (counted from 1; 0: none) */
