@@ -138,6 +138,37 @@ static void print_exits(const struct log_record *r)
     }
 }
 
+static void print_place(const struct image *img, uint64_t rip)
+{
+    struct source_frame source[IMAGE_INLINED_MAX];
+    unsigned n = image_frames(img, rip, source, IMAGE_INLINED_MAX);
+
+    for (unsigned i = 0; i < n; i++) {
+        print_source(&source[i], "    in");
+    }
+}
+
+/* The others: where each was in the core, by its last NMI there, and its last exits. */
+static void print_others(const struct image *img, const struct log_record *r)
+{
+    char text[240];
+
+    for (unsigned i = 0; i < r->others; i++) {
+        const struct log_other *o = &r->other[i];
+
+        printf("  CPU %u: %s", o->cpu, strcmp(o->state, "silent") == 0 ? "didn't answer" : o->state);
+        printf(o->rip ? ", last NMI in the core at rip 0x%llx rsp 0x%llx\n" : "\n",
+               (unsigned long long)o->rip, (unsigned long long)o->rsp);
+        if (img && o->rip) {
+            print_place(img, o->rip);
+        }
+        for (unsigned e = 0; e < o->exits; e++) {
+            words_exit(r, &o->exit[e], text, sizeof(text));
+            printf("    %s %s\n", e ? "before it" : "last exit", text);
+        }
+    }
+}
+
 static void print_state(const struct log_record *r)
 {
     if (!(r->has & REC_END)) {
@@ -210,6 +241,7 @@ static void print_record(const struct log_record *r, unsigned number, const char
         print_bare(r);
     }
     print_exits(r);
+    print_others(img, r);
     image_close(img);
 }
 

@@ -126,20 +126,55 @@ static bool stack_word(struct log_record *r, const char *p)
     return true;
 }
 
+/* A word of at most `size` - 1 characters. */
+static bool word(const char **p, char *to, size_t size)
+{
+    size_t n = strcspn(*p, " ");
+
+    if (n == 0 || n >= size) {
+        return false;
+    }
+    memcpy(to, *p, n);
+    to[n] = 0;
+    *p += n;
+    return true;
+}
+
+static bool one_exit(const char **p, struct log_exit *e)
+{
+    return word(p, e->kind, sizeof(e->kind)) && field(p, " ", &e->raw);
+}
+
 static bool exit_line(struct log_record *r, const char *p)
 {
     struct log_exit e = { .raw = 0 };
-    size_t n = strcspn(p, " ");
 
-    if (r->exits == CRASH_EXITS || n == 0 || n >= sizeof(e.kind)) {
-        return false;
-    }
-    memcpy(e.kind, p, n);
-    p += n;
-    if (!field(&p, " ", &e.raw) || *p) {
+    if (r->exits == CRASH_EXITS || !one_exit(&p, &e) || *p) {
         return false;
     }
     r->exit[r->exits++] = e;
+    return true;
+}
+
+static bool other_line(struct log_record *r, const char *p)
+{
+    struct log_other o = { .cpu = 0 };
+
+    if (r->others == CRASH_OTHERS || !decimal(&p, LOGDECODE_CPUS - 1, &o.cpu) || !skip(&p, " ")
+        || !word(&p, o.state, sizeof(o.state)) || !field(&p, " rip ", &o.rip)
+        || !field(&p, " rsp ", &o.rsp)) {
+        return false;
+    }
+    while (skip(&p, " exit ")) {
+        if (o.exits == CRASH_OTHER_EXITS || !one_exit(&p, &o.exit[o.exits])) {
+            return false;
+        }
+        o.exits++;
+    }
+    if (*p) {
+        return false;
+    }
+    r->other[r->others++] = o;
     return true;
 }
 
@@ -190,6 +225,8 @@ static bool record_line(struct log_record *r, const char *p)
         good = stack_word(r, p);
     } else if (skip(&p, "exit ")) {
         good = exit_line(r, p);
+    } else if (skip(&p, "other ")) {
+        good = other_line(r, p);
     } else {
         good = false;
     }

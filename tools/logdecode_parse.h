@@ -25,6 +25,13 @@
 struct log_word { uint64_t value, offset; bool after_gap; };
 struct log_exit { char kind[24]; uint64_t raw; };
 
+struct log_other {
+    unsigned cpu, exits;
+    char state[12];
+    uint64_t rip, rsp;
+    struct log_exit exit[CRASH_OTHER_EXITS];
+};
+
 struct log_record {
     unsigned line;             /* of the log, from 1 */
     bool at_boot;              /* printed by the boot after the crash, from memory */
@@ -38,7 +45,8 @@ struct log_record {
     unsigned cpu, vector, skipped;
     uint32_t msr, sum;
     uint64_t error, fault, rip, rsp, cr0, cr3, cr4;
-    unsigned words, exits;
+    unsigned words, exits, others;
+    struct log_other other[CRASH_OTHERS];
     struct log_word word[CRASH_STACK];
     struct log_exit exit[CRASH_EXITS];
 };

@@ -68,6 +68,7 @@ def crash(machine, machines, kind):
     text = logdecode(machines, (machine.folder / "serial.log").read_bytes()[start:])
     records = text.split("\nrecord ")
     check(len(records) == 3, f"{kind}: {len(records) - 1} records, not 2:\n{text}")
+    check(re.search(r"^  CPU 1: stopped", records[1], re.M), f"{kind}: nothing of the other CPU:\n{text}")
     check("a guest could have written this" in records[1], f"{kind}: not marked:\n{text}")
     check("by the boot after it" in records[2] and "says the same as record 1" in records[2],
           f"{kind}: the next boot's record differs:\n{text}")

@@ -18,7 +18,13 @@
 const uint8_t core_start[CORE_SIZE], core_text_end[1], core_end[1];
 const uint8_t core_build_id[16 + CRASH_BUILD_ID] = "............GNU" "\0" "ABCDEFGHIJKLMNOPQRST";
 const char *core_vendor(void) { return "vendor"; }
-static struct vcpu me;
+static struct vcpu me, other = {
+    .nmi_rip = 0x1111, .nmi_rsp = 0x2222, .online = true, .stopped = true,
+    .trace = { { .kind = EXIT_IO, .raw = 7 }, { .kind = EXIT_CPUID, .raw = 10 }, { .kind = EXIT_NMI } },
+    .trace_next = 3,
+};
+struct vcpu *vcpus[CPU_MAX] = { &me, &other };
+unsigned vcpu_count = 2;
 static char said[16384];
 static unsigned lines;
 
@@ -117,6 +123,8 @@ static void fill(struct crash_record *r)
     memset(r, 0, sizeof(*r));
     r->stack_count = CRASH_STACK;
     r->exit_count = CRASH_EXITS;
+    r->other_count = CRASH_OTHERS;
+    memset(r->other, 0xff, sizeof(r->other)); /* counts and numbers beyond every limit */
     memset(r->text, 'x', sizeof(r->text)); /* sealing ends it */
     memset(r->virt, 'v', sizeof(r->virt));
     crash_seal(r);
@@ -229,6 +237,8 @@ static void either_copy_is_enough(void **state)
         assert_null(strstr(text + 1, "crash: text")); /* printed once */
         assert_non_null(strstr(said, "crash: build-id 4142434445464748494a4b4c4d4e4f5051525354 cpu 0\n"));
         assert_non_null(strstr(said, "rip 0x1234 rsp 0x5678"));
+        assert_non_null(strstr(said, "crash: other 1 stopped rip 0x1111 rsp 0x2222 exit NMI 0x0 "
+                                     "exit CPUID 0xa\n"));
     }
 }
 

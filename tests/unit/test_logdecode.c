@@ -42,6 +42,11 @@ static struct crash_record sample(void)
         .stack_count = 2, .stack = { { .value = CORE + 0x2005, .offset = 8 },
                                      { .value = CORE + 0x3005, .offset = 0x28 } },
         .exit_count = 2, .exit = { { .kind = 5, .raw = 18 }, { .kind = 1, .raw = 10 } },
+        .other_count = 2, .other = {
+            { .cpu = 0, .state = CRASH_SILENT, .rip = CORE + 0x4000, .rsp = STACK_VA + 0x8,
+              .exit_count = 2, .kind = { 8, 1 }, .raw = { 0, 10 } },
+            { .cpu = 2, .state = CRASH_WAITS },
+        },
         .virt = "Intel VMX", .text = "exception 13",
     };
 
@@ -77,6 +82,12 @@ static void assert_sample(const struct log_record *r)
     assert_int_equal(r->exits, 2);
     assert_string_equal(r->exit[0].kind, "HYPERCALL");
     assert_int_equal(r->exit[0].raw, 18);
+    assert_int_equal(r->others, 2);
+    assert_true(r->other[0].cpu == 0 && r->other[0].rip == CORE + 0x4000 && r->other[0].exits == 2);
+    assert_string_equal(r->other[0].state, "silent");
+    assert_string_equal(r->other[0].exit[0].kind, "NMI");
+    assert_int_equal(r->other[0].exit[1].raw, 10);
+    assert_true(r->other[1].cpu == 2 && r->other[1].exits == 0 && r->other[1].rip == 0);
 }
 
 /* --- what the core prints ------------------------------------------------------- */

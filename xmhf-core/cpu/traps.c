@@ -46,6 +46,8 @@ static void leave_window(struct trap_frame *f)
 void trap_handle(struct trap_frame *f)
 {
     if (f->vector == EXC_NMI) {
+        this_vcpu()->nmi_rip = f->rip;
+        this_vcpu()->nmi_rsp = f->rsp;
         atomic_fetch_add_explicit(&this_vcpu()->nmis_seen, 1, memory_order_relaxed);
         leave_window(f);
         return;

@@ -81,6 +81,7 @@ struct vcpu {
     uint64_t clock_offset;             /* TSC less clock_now() */
     bool draining;                     /* in cpu_take_interrupts */
     bool drained_mc;                   /* an interrupt with #MC's vector came then, or a #MC */
+    uint64_t nmi_rip, nmi_rsp;         /* of our own code, when it took its last NMI */
     atomic_bool stopped;               /* (any) has obeyed REQ_STOP */
     atomic_bool online;                /* (any) runs the hypervisor */
     atomic_bool apic_off;              /* (any) the guest has turned its APIC off (guest/apic_mode.h) */

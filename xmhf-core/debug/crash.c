@@ -60,6 +60,37 @@ static void collect_exits(struct crash_record *r, const struct vcpu *v)
     str_copy(r->virt, core_vendor(), sizeof(r->virt));
 }
 
+static enum crash_state state_of(const struct vcpu *v)
+{
+    return !atomic_load(&v->online) ? CRASH_OFF : atomic_load(&v->stopped) ? CRASH_STOPPED
+        : atomic_load(&v->waiting) ? CRASH_WAITS : CRASH_SILENT;
+}
+
+/* The others have stopped, or don't answer: what they left in their vCPUs. */
+static void collect_others(struct crash_record *r, const struct vcpu *self)
+{
+    for (unsigned i = 0; i < vcpu_count && r->other_count < CRASH_OTHERS; i++) {
+        const struct vcpu *v = vcpus[i];
+        struct crash_other *o = &r->other[r->other_count];
+
+        if (v == self) {
+            continue;
+        }
+        r->other_count++;
+        o->cpu = (uint8_t)i;
+        o->state = (uint8_t)state_of(v);
+        o->rip = v->nmi_rip;
+        o->rsp = v->nmi_rsp;
+        for (unsigned e = 0; e < CRASH_OTHER_EXITS && e < v->trace_next; e++) {
+            const struct exit_trace *t = &v->trace[(v->trace_next - 1 - e) % VCPU_TRACE];
+
+            o->kind[e] = (uint8_t)t->kind;
+            o->raw[e] = t->raw;
+            o->exit_count++;
+        }
+    }
+}
+
 /* An address that faulted may come from a guest's register. These can't: a null pointer's
  * neighbourhood, our stacks and our image. */
 static bool is_ours(uint64_t addr)
@@ -104,6 +135,7 @@ void crash_collect(const char *text, const struct trap_frame *trap, uint64_t rip
     }
     collect_stack(r, r->rsp);
     collect_exits(r, v);
+    collect_others(r, v);
     str_copy(r->text, text, sizeof(r->text));
     crash_seal(r);
 }

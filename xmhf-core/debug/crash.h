@@ -15,11 +15,13 @@
 #include <xmhf/boot_info.h>
 
 #define CRASH_MAGIC    0x4853415243484d58ULL /* "XMHCRASH" */
-#define CRASH_VERSION  2
+#define CRASH_VERSION  3
 #define CRASH_COPIES   2
 #define CRASH_STACK    48 /* words kept: */
 #define CRASH_INNER    32 /*   the innermost; the rest are the outermost, ending in the last */
 #define CRASH_EXITS    16
+#define CRASH_OTHERS   63 /* other CPUs, with */
+#define CRASH_OTHER_EXITS 2 /*   their last exits */
 #define CRASH_TEXT     160
 #define CRASH_BUILD_ID 20
 #define CRASH_VIRT     16
@@ -31,6 +33,14 @@
 
 struct crash_exit { uint64_t raw; uint32_t kind; uint32_t reserved; };
 struct crash_word { uint64_t value; uint32_t offset; uint32_t reserved; }; /* at RSP + offset */
+
+/* Another CPU: where its core was when it took its last NMI there (0: it never did), for one that
+ * doesn't answer as for one that the stop's NMI met in the core. */
+enum crash_state { CRASH_STOPPED, CRASH_WAITS, CRASH_SILENT, CRASH_OFF, CRASH_STATES };
+struct crash_other {
+    uint8_t cpu, state, exit_count, kind[CRASH_OTHER_EXITS], reserved[3];
+    uint64_t rip, rsp, raw[CRASH_OTHER_EXITS]; /* exits: newest first */
+};
 
 struct crash_record {
     uint64_t magic;
@@ -44,9 +54,10 @@ struct crash_record {
     uint64_t error, fault;
     uint64_t rip, rsp, cr0, cr3, cr4;
     uint32_t stack_count, stack_skipped; /* skipped: left out after the first CRASH_INNER */
-    uint32_t exit_count, reserved;
+    uint32_t exit_count, other_count;
     struct crash_word stack[CRASH_STACK]; /* addresses in the core's code, innermost first */
     struct crash_exit exit[CRASH_EXITS]; /* newest first */
+    struct crash_other other[CRASH_OTHERS]; /* by number */
     char virt[CRASH_VIRT];          /* whose exit codes these are; NUL-terminated */
     char text[CRASH_TEXT];          /* NUL-terminated */
 };

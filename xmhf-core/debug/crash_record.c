@@ -48,6 +48,7 @@ bool crash_valid(const struct crash_record *r)
 {
     return r->magic == CRASH_MAGIC && r->version == CRASH_VERSION && r->size == sizeof(*r)
         && r->stack_count <= CRASH_STACK && r->exit_count <= CRASH_EXITS
+        && r->other_count <= CRASH_OTHERS
         && r->text[CRASH_TEXT - 1] == 0 && r->virt[CRASH_VIRT - 1] == 0 && r->checksum == checksum(r);
 }
 
@@ -125,6 +126,22 @@ static void print_header(uint32_t *sum, const struct crash_record *r)
           (unsigned long long)r->cr3, (unsigned long long)r->cr4);
 }
 
+/* One line for each. Counts and numbers in it are a hostile page's. */
+static void print_other(uint32_t *sum, const struct crash_other *o)
+{
+    static const char *const states[CRASH_STATES] = { "stopped", "waits", "silent", "off" };
+    char exits[CRASH_OTHER_EXITS * 48] = "";
+    size_t at = 0;
+
+    for (unsigned i = 0; i < CRASH_OTHER_EXITS && i < o->exit_count; i++) {
+        at += (size_t)fmt_snprintf(exits + at, sizeof(exits) - at, " exit %s 0x%llx",
+                                   exit_name(o->kind[i]), (unsigned long long)o->raw[i]);
+    }
+    print(sum, "other %u %s rip 0x%llx rsp 0x%llx%s", o->cpu,
+          o->state < CRASH_STATES ? states[o->state] : "?", (unsigned long long)o->rip,
+          (unsigned long long)o->rsp, exits);
+}
+
 void crash_print(const struct crash_record *r)
 {
     uint32_t sum = CRASH_SUM_START;
@@ -140,6 +157,9 @@ void crash_print(const struct crash_record *r)
     for (unsigned i = 0; i < r->exit_count; i++) {
         print(&sum, "exit %s 0x%llx", exit_name(r->exit[i].kind),
               (unsigned long long)r->exit[i].raw);
+    }
+    for (unsigned i = 0; i < r->other_count; i++) {
+        print_other(&sum, &r->other[i]);
     }
     log_line("crash: end 0x%x", sum);
 }
