@@ -333,7 +333,8 @@ static void search(struct walk *w)
 
 void aml_walk(struct aml table, aml_visitor visit, void *ctx)
 {
-    struct walk w = { .p = table.p, .visit = visit, .ctx = ctx, .block = { { table.len, { 0, 0 } } } };
+    struct walk w = { .p = table.p, .visit = visit, .ctx = ctx,
+                      .block = { { table.len, { 0, 0 } } } };
 
     for (;;) {
         size_t before = w.at;
@@ -353,7 +354,8 @@ void aml_walk(struct aml table, aml_visitor visit, void *ctx)
 bool aml_integer(struct aml *a, uint64_t *value)
 {
     uint8_t op = a->len ? a->p[0] : OP_NAME;
-    size_t bytes = op == OP_BYTE ? 1 : op == OP_WORD ? 2 : op == OP_DWORD ? 4 : op == OP_QWORD ? 8 : 0;
+    size_t bytes = op == OP_BYTE ? 1 : op == OP_WORD ? 2 : op == OP_DWORD ? 4
+                 : op == OP_QWORD ? 8 : 0;
 
     if ((bytes == 0 && op != OP_ZERO && op != OP_ONE && op != OP_ONES) || bytes + 1 > a->len) {
         return false;

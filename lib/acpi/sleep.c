@@ -94,7 +94,8 @@ static void package(struct sleep_search *s, unsigned state, struct aml a)
     }
 }
 
-static void visit_return(void *ctx, enum aml_kind kind, const struct aml_name *name, struct aml rest)
+static void visit_return(void *ctx, enum aml_kind kind, const struct aml_name *name,
+                         struct aml rest)
 {
     struct method *m = ctx;
 

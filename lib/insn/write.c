@@ -82,7 +82,8 @@ static int operands(const uint8_t *buf, size_t n, const struct prefixes *p, cons
     return (int)(len + bytes);
 }
 
-static uint8_t size_of(const struct row *r, unsigned opcode, const struct prefixes *p, unsigned bits)
+static uint8_t size_of(const struct row *r, unsigned opcode, const struct prefixes *p,
+                       unsigned bits)
 {
     if (r->pair && !(opcode & 1)) {
         return 1;
@@ -98,7 +99,8 @@ bool insn_decode_write(const uint8_t *buf, size_t n, unsigned bits, struct insn_
     if (!insn_prefixes(buf, n, bits, &p)) {
         return false;
     }
-    *out = (struct insn_write){ .len = p.len + 1, .lock = p.lock, .rep = p.rep, .segment = p.segment };
+    *out = (struct insn_write){ .len = p.len + 1, .lock = p.lock, .rep = p.rep,
+                                .segment = p.segment };
     unsigned opcode = buf[p.len];
     if (opcode == 0x0f && out->len < n) {
         opcode = opcode << 8 | buf[out->len++];
@@ -124,6 +126,8 @@ bool insn_decode_write(const uint8_t *buf, size_t n, unsigned bits, struct insn_
     return taken >= 0 && out->len <= n;
 }
 
+#define FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+
 /* A result's PF, ZF and SF, and those that it was made with. */
 static void set_flags(uint64_t *flags, uint64_t r, uint64_t sign, uint64_t others)
 {
@@ -132,7 +136,7 @@ static void set_flags(uint64_t *flags, uint64_t r, uint64_t sign, uint64_t other
     f |= __builtin_parity((unsigned)(r & 0xff)) ? 0 : RFLAGS_PF;
     f |= (r & (sign | (sign - 1))) == 0 ? RFLAGS_ZF : 0;
     f |= r & sign ? RFLAGS_SF : 0;
-    *flags = (*flags & ~(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)) | f;
+    *flags = (*flags & ~FLAGS) | f;
 }
 
 static uint64_t add(uint64_t a, uint64_t b, uint64_t carry, uint64_t sign, uint64_t *flags)
@@ -140,7 +144,8 @@ static uint64_t add(uint64_t a, uint64_t b, uint64_t carry, uint64_t sign, uint6
     uint64_t r = a + b + carry;
     uint64_t out = (a & b) | ((a | b) & ~r), over = (a ^ r) & (b ^ r);
 
-    set_flags(flags, r, sign, (out & sign ? RFLAGS_CF : 0) | (over & sign ? RFLAGS_OF : 0) | ((a ^ b ^ r) & RFLAGS_AF));
+    set_flags(flags, r, sign, (out & sign ? RFLAGS_CF : 0) | (over & sign ? RFLAGS_OF : 0)
+                              | ((a ^ b ^ r) & RFLAGS_AF));
     return r;
 }
 
@@ -149,7 +154,8 @@ static uint64_t sub(uint64_t a, uint64_t b, uint64_t borrow, uint64_t sign, uint
     uint64_t r = a - b - borrow;
     uint64_t out = (~a & b) | (~(a ^ b) & r), over = (a ^ b) & (a ^ r);
 
-    set_flags(flags, r, sign, (out & sign ? RFLAGS_CF : 0) | (over & sign ? RFLAGS_OF : 0) | ((a ^ b ^ r) & RFLAGS_AF));
+    set_flags(flags, r, sign, (out & sign ? RFLAGS_CF : 0) | (over & sign ? RFLAGS_OF : 0)
+                              | ((a ^ b ^ r) & RFLAGS_AF));
     return r;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Stores to a page in which some bytes stay as they are (guest/facs.h): carried out here, locked ones
- * as one locked access, because SMM and other CPUs use the same memory. */
+/* Stores to a page in which some bytes stay as they are (guest/facs.h): carried out here, locked
+ * ones as one locked access, because SMM and other CPUs use the same memory. */
 #include <exit/dispatch.h>
 #include <exit/guarded.h>
 #include <debug/log.h>
@@ -74,7 +74,8 @@ static void store_bytes(const struct operand *o, uint64_t value)
     }
 }
 
-static void set_register(struct vcpu *v, unsigned reg, unsigned shift, unsigned size, uint64_t value)
+static void set_register(struct vcpu *v, unsigned reg, unsigned shift, unsigned size,
+                         uint64_t value)
 {
     uint64_t *r = &v->regs.gpr[reg], mask = (size == 1 ? 0xffULL : 0xffffULL) << shift;
 
@@ -208,7 +209,8 @@ static bool string_store(struct vcpu *v, const struct insn_write *w, const struc
 
 /* --- all of them ----------------------------------------------------------------------- */
 
-static bool carry_out(struct vcpu *v, const struct insn_write *w, const struct guest_paging *p, gpa_t g)
+static bool carry_out(struct vcpu *v, const struct insn_write *w, const struct guest_paging *p,
+                      gpa_t g)
 {
     struct operand o = { .size = w->size };
     uint64_t src = cut(w->has_imm ? w->imm : v->regs.gpr[w->reg] >> w->shift, w->size);
