@@ -206,6 +206,12 @@ static void check_off(void)
     CHECK(rdmsr(MSR_IA32_APIC_BASE) == (base & ~APIC_BASE_EN), "IA32_APIC_BASE reads 0x%llx",
           (unsigned long long)rdmsr(MSR_IA32_APIC_BASE));
     CHECK(!(cpuid(1, 0).edx & CPUID_1_EDX_APIC), "off, and CPUID tells of an APIC");
+    for (unsigned at = 0; at < 4096; at += 4) { /* its page is memory now, whatever is stored how */
+        *(volatile uint32_t *)(uintptr_t)(0xfee00000u + at) = at * 0x01010101u;
+    }
+    for (unsigned at = 0; at < 4096; at += 4) {
+        CHECK(apic_read(at) == at * 0x01010101u, "off, and at 0x%x there is 0x%x", at, apic_read(at));
+    }
     ipi(0, 0x4000 | TIMER_VECTOR);
     sti();
     delay_us(2000);

@@ -8,6 +8,7 @@
 #include "fake/machine.h"
 #include <debug/log.h>
 #include <guest/apic_mode.h>
+#include <guest/phys.h>
 #include <guest/ipi.h>
 #include <hw/apic.h>
 #include <hw/wait.h>
@@ -23,13 +24,15 @@
 static struct vcpu v;
 static uint32_t lvt[2], svr;
 static unsigned resets, forgotten, lines, polls, arrives_at;
-static bool emulator;
+static bool emulator, page_is_memory;
 static struct virt_ops ops;
 const struct virt_ops *virt = &ops;
 
 void log_line(const char *fmt, ...) { (void)fmt; lines++; }
 void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
 void ipi_forget_ids(struct vcpu *cpu) { (void)cpu; forgotten++; }
+hpa_t guest_phys_root(bool apic_off) { return hpa(apic_off ? 2 : 1); }
+static void set_root(struct vcpu *cpu, hpa_t root) { (void)cpu; page_is_memory = root.a == 2; }
 uint32_t apic_id(void) { return *machine_msr(MSR_IA32_APIC_BASE) & EXTD ? 0x123 : 0x23; }
 struct wait wait_begin(unsigned us) { polls = 0; return (struct wait){ 0, us }; }
 
@@ -70,7 +73,8 @@ static void starts(uint64_t mode)
     machine_set_msr(MSR_IA32_APIC_BASE, BASE | mode);
     memset(&v, 0, sizeof(v));
     atomic_store(&v.apic_id, 0x23);
-    ops = (struct virt_ops){ .apic_returns = true };
+    ops = (struct virt_ops){ .apic_returns = true, .set_root = set_root };
+    page_is_memory = false;
     resets = forgotten = lines = arrives_at = 0;
     svr = 0x1ff;
     lvt[0] = lvt[1] = 0x10000;
@@ -87,6 +91,7 @@ static void check_off(void)
     assert_int_equal(svr, 0x1ff);
     assert_int_equal(lvt[0], 0x700); /* ExtINT */
     assert_int_equal(lvt[1], 0x400); /* NMI */
+    assert_true(page_is_memory);
     assert_true(atomic_load(&v.apic_off));
     assert_int_equal(atomic_load(&v.kicks), 0);
 }
@@ -110,6 +115,7 @@ static void off_and_on(void **state)
     assert_true(apic_mode_write(&v, BASE | EN));
     assert_int_equal(seen(), BASE | EN);
     assert_int_equal(resets, 2);
+    assert_false(page_is_memory);
     assert_int_equal(svr, 0xff); /* as after a reset */
     assert_int_equal(lvt[0] & lvt[1], 0x10000);
     apic_mode_after_init(&v);

@@ -364,6 +364,44 @@ static void refuses_bad_ranges(void **state)
     assert_int_equal(nested_init(&t, &npt_like, &source), -1);
 }
 
+/* After any change: as the tree itself, but for the one page. */
+static void variants(const struct nested_format *fmt, uint64_t seed)
+{
+    struct nested_table t, other;
+    hpa_t pages[NESTED_LEVELS];
+
+    start(&t, fmt, POOL_MAX);
+    for (unsigned i = 0; i < NESTED_LEVELS; i++) {
+        pages[i] = pool_alloc(NULL);
+    }
+    other = t;
+    other.root = pages[0];
+    const unsigned own = (unsigned)unit_below(&seed, PAGES);
+    const struct record mine = { 0x4321000, RWX, MT_WB };
+    for (unsigned round = 0; round < 100; round++) {
+        struct op o = random_op(&seed, fmt->type != NULL);
+
+        assert_int_equal(apply(&t, &o), 0);
+        nested_variant(&t, gpa(BASE + own * PAGE_SIZE), hpa(mine.h), pages);
+        for (unsigned i = 0; i < 2000; i++) {
+            uint64_t near = own / 1024 * 1024 + unit_below(&seed, 2048);
+            uint64_t page = i % 2 ? near % PAGES : unit_below(&seed, PAGES);
+            uint64_t g = BASE + page * PAGE_SIZE;
+
+            assert_true(is_same(walk(&other, g), page == own ? mine : walk(&t, g)));
+        }
+        assert_true(is_same(walk(&other, BASE + own * PAGE_SIZE), mine));
+    }
+}
+
+static void a_variant_differs_in_one_page(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 51; seed < 61; seed++) {
+        variants(seed % 2 ? &npt_like : &ept_like, seed * 0x9e3779b97f4a7c15ULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +411,7 @@ int main(void)
         cmocka_unit_test(uses_the_largest_leaves),
         cmocka_unit_test(decoys_share_one_table),
         cmocka_unit_test(refuses_bad_ranges),
+        cmocka_unit_test(a_variant_differs_in_one_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

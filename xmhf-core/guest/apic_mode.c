@@ -3,6 +3,7 @@
 #include <debug/log.h>
 #include <guest/apic_mode.h>
 #include <guest/ipi.h>
+#include <guest/phys.h>
 #include <hw/apic.h>
 #include <hw/insn.h>
 #include <hw/wait.h>
@@ -49,6 +50,7 @@ static void turn(struct vcpu *v, bool off)
     apic_soft_reset(take_interrupts, v);
     ipi_forget_ids(v);
     atomic_store(&v->apic_off, off);
+    virt->set_root(v, guest_phys_root(off));
     apic_mode_after_init(v);
 }
 

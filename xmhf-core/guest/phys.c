@@ -263,6 +263,41 @@ static bool take_width(const struct boot_info *bi)
     return true;
 }
 
+/* --- a CPU whose APIC is off ------------------------------------------------------------- */
+
+static hpa_t off_pages[NESTED_LEVELS + 1]; /* the tables of its own tree, and the memory at APIC_PAGE */
+static atomic_bool off_used;
+
+static int off_init(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(off_pages); i++) {
+        void *page = pool_boot_pages(1);
+        if (!page) {
+            return -1;
+        }
+        off_pages[i] = core_hpa(page);
+    }
+    atomic_store(&off_used, false);
+    return 0;
+}
+
+/* After each change of the tables. */
+static void off_follow(void)
+{
+    if (atomic_load(&off_used)) {
+        nested_variant(&guest_nested, gpa(APIC_PAGE), off_pages[NESTED_LEVELS], off_pages);
+    }
+}
+
+hpa_t guest_phys_root(bool apic_off)
+{
+    if (apic_off) {
+        atomic_store(&off_used, true);
+        off_follow();
+    }
+    return apic_off ? off_pages[0] : guest_nested.root;
+}
+
 int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
 {
     void *zero = pool_boot_need(1);
@@ -278,7 +313,8 @@ int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
         || nested_init(&guest_nested, virt->nested, &table_source) != 0
         || map_identity() != 0
         || nested_decoy(&guest_nested, gpa(protected_base), protected_size, core_hpa(zero)) != 0
-        || map_page(low_page, core_hpa(zero).a, ACCESS_READ) != 0 || trap_apic() != 0) {
+        || map_page(low_page, core_hpa(zero).a, ACCESS_READ) != 0 || trap_apic() != 0
+        || off_init() != 0) {
         log_error("cannot start: no memory for the guest's nested tables");
         return -1;
     }
@@ -317,6 +353,7 @@ bool guest_phys_map_device(gpa_t g)
     } else {
         ok = map_typed(at, at + PAGE_SIZE_1G) == 0;
     }
+    off_follow();
     spin_unlock(&map_lock);
     return ok;
 }
@@ -341,6 +378,7 @@ bool guest_phys_make_executable(gpa_t g)
         ok = leaf.level == 1 ? leaf.rights & ACCESS_EXEC
             : nested_map(&guest_nested, gpa(at), hpa(at), PAGE_SIZE_2M, RWX, type, 1) == 0;
     }
+    off_follow();
     spin_unlock(&map_lock);
     return ok;
 }

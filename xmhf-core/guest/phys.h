@@ -39,6 +39,12 @@ bool guest_phys_beyond(gpa_t g);
  */
 int guest_phys_write_protect(gpa_t g);
 
+/*
+ * The root of the nested tables for a CPU whose guest has turned its APIC off: all is as in the others' tables,
+ * but that the APIC's page is memory, one page for all such CPUs. False: the tables of the others. Any CPU, no lock.
+ */
+hpa_t guest_phys_root(bool apic_off);
+
 /* True if `g` lies in the protected range, or in the low page. */
 bool guest_phys_protected(gpa_t g);
 

@@ -10,7 +10,7 @@
 #include <util/string.h>
 #include <xmhf/access.h>
 
-#define LEVELS   4
+#define LEVELS   NESTED_LEVELS
 #define ENTRIES  512
 #define GPA_BITS 48
 #define HPA_BITS 52
@@ -37,17 +37,27 @@ static bool is_own_table(const struct nested_table *t, uint64_t entry, unsigned 
         && (level != 2 || t->fmt->addr(entry).a != t->decoy.a);
 }
 
+/* Entry `i` of what lies below `entry` of `level`: of its table, or a part of its leaf. */
+static uint64_t entry_below(const struct nested_table *t, uint64_t entry, unsigned level, unsigned i)
+{
+    const struct nested_format *fmt = t->fmt;
+
+    if (!fmt->present(entry)) {
+        return 0;
+    }
+    if (level <= LEVELS && is_leaf(t, entry, level)) {
+        return fmt->leaf(hpa(fmt->addr(entry).a + i * span(level - 1)), fmt->rights(entry),
+                         fmt->type != NULL ? fmt->type(entry) : MT_WB, level - 1);
+    }
+    return ((const uint64_t *)t->src->va(fmt->addr(entry)))[i];
+}
+
 /* Fill `table` with leaves of the level below that say what `leaf` said. */
 static void split_leaf(const struct nested_table *t, uint64_t leaf, unsigned level,
                        uint64_t *table)
 {
-    const struct nested_format *fmt = t->fmt;
-    enum mem_type type = fmt->type != NULL ? fmt->type(leaf) : MT_WB;
-
     for (unsigned i = 0; i < ENTRIES; i++) {
-        hpa_t h = hpa(fmt->addr(leaf).a + i * span(level - 1));
-
-        table[i] = fmt->leaf(h, fmt->rights(leaf), type, level - 1);
+        table[i] = entry_below(t, leaf, level, i);
     }
 }
 
@@ -181,6 +191,25 @@ int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page
         }
     }
     return 0;
+}
+
+void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t pages[NESTED_LEVELS])
+{
+    uint64_t entry = t->fmt->table(t->root);
+
+    for (unsigned level = LEVELS; level > 0; level--) {
+        uint64_t *table = t->src->va(pages[LEVELS - level]);
+        const unsigned own = (unsigned)(slot_of(table, level, g.a) - table);
+
+        for (unsigned i = 0; i < ENTRIES; i++) {
+            if (i != own) {
+                table[i] = entry_below(t, entry, level + 1, i);
+            }
+        }
+        table[own] = level > 1 ? t->fmt->table(pages[LEVELS - level + 1])
+            : t->fmt->leaf(h, ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, MT_WB, 1);
+        entry = entry_below(t, entry, level + 1, own);
+    }
 }
 
 bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *out)

@@ -66,6 +66,16 @@ int nested_map(struct nested_table *t, gpa_t g, hpa_t h, uint64_t size, unsigned
  */
 int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page);
 
+#define NESTED_LEVELS 4
+
+/*
+ * A second tree that is as `t`, but for one page: `g` (4 KiB aligned) shows `h`, with all rights, WB.
+ * `pages`: NESTED_LEVELS table pages of this tree alone, its root first; every other table is `t`'s. Done
+ * anew after each change of `t`: entries are written whole, and an older one says less than `t` at
+ * most, so other CPUs may use either tree meanwhile, and no lock is needed.
+ */
+void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t pages[NESTED_LEVELS]);
+
 struct nested_leaf { hpa_t h; unsigned rights; unsigned level; };
 
 /* Look up `g`. False if not mapped. `h` has the offset of `g` added. */

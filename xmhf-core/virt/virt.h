@@ -41,6 +41,8 @@ struct virt_ops {
     int (*init)(hpa_t nested_root);
     /* Each CPU once: turn virtualization on, build its control structures. */
     int (*cpu_init)(struct vcpu *v);
+    /* The OS's nested tables on this CPU, from its next entry on. Not while in a sandbox. */
+    void (*set_root)(struct vcpu *v, hpa_t nested_root);
     /* The largest leaf of the nested tables: 2 (2M) or 3 (1G). NULL: 3. After probe. */
     unsigned (*max_leaf_level)(void);
     /* Leaves above 4K must not be executable on this CPU (CVE-2018-12207). NULL: they may. */

@@ -173,6 +173,12 @@ static bool svm_ran(struct vcpu *v, const struct svm_entry *entry)
     return ran;
 }
 
+static void set_root(struct vcpu *v, hpa_t nested_root)
+{
+    svm(v)->os->n_cr3 = nested_root.a;
+    svm(v)->flush_os = true;
+}
+
 static void run(struct vcpu *v, struct exit *e)
 {
     struct svm_cpu *s = svm(v);
@@ -254,7 +260,7 @@ const struct virt_ops svm_ops = {
     .apic_returns = true,
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level,
-    .set_state = svm_set_state, .run = run,
+    .set_root = set_root, .set_state = svm_set_state, .run = run,
     .get_paging = svm_get_paging, .get_segment = svm_get_segment,
     .inject = svm_inject, .event_queued = svm_event_queued,
     .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,

@@ -140,6 +140,13 @@ static bool turn_on(uint64_t region)
     return hw_vmxon(region);
 }
 
+/* What is cached of guest-physical addresses is tagged with the EPTP (29.4.2). */
+static void set_root(struct vcpu *v, hpa_t nested_root)
+{
+    (void)v;
+    vmcs_write(VMCS_EPTP, vmx_eptp(nested_root));
+}
+
 static void os_init(struct vcpu *v)
 {
     struct vcpu_state initial;
@@ -360,7 +367,7 @@ const struct virt_ops vmx_ops = {
     .traps_icr = traps_icr,
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level, .split_exec = vmx_split_exec,
-    .set_state = vmx_set_state, .run = run,
+    .set_root = set_root, .set_state = vmx_set_state, .run = run,
     .get_paging = vmx_get_paging, .get_cr4 = vmx_get_cr4, .get_segment = vmx_get_segment,
     .inject = vmx_inject, .event_queued = vmx_event_queued,
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
