@@ -346,6 +346,20 @@ static void where_code_is_known(void **state)
 
 static const uint8_t eoi[] = { 0xc7, 0x04, 0x25, 0xb0, 0xc0, 0x5f, 0xff, 0x11, 0x22, 0x33, 0x44 };
 
+static _Atomic uint64_t tables[4]; /* the guest's entries on the way to the code */
+
+static void know_code(void)
+{
+    v.store_code = (struct walk_memo){
+        .page = RIP >> PAGE_SHIFT, .cr3 = os.cr3, .cr4 = os.cr4, .efer = os.efer, .bytes = code_page,
+    };
+    for (unsigned i = 0; i < 4; i++) {
+        atomic_store(&tables[i], 0x1000 * i + 0x67);
+        v.store_code.entry[i] = &tables[i];
+        v.store_code.value[i] = 0x1000 * i + 0x67;
+    }
+}
+
 static void store_starts(const uint8_t *code, size_t n, unsigned offset)
 {
     guest_starts(false);
@@ -353,7 +367,7 @@ static void store_starts(const uint8_t *code, size_t n, unsigned offset)
     machine_set_msr(MSR_IA32_APIC_BASE, APIC_PAGE | 0x900);
     memset(code_page, 0x90, sizeof(code_page));
     memcpy(code_page, code, n);
-    v.store_code = v.code;
+    know_code();
     v.code.page = 0;
     for (unsigned i = 0; i < 16; i++) {
         v.regs.gpr[i] = 0xabcdef0000000000 + i;
@@ -483,6 +497,11 @@ static void a_store_that_needs_thought(void **state)
     STORE_SLOW_WITH(os.cr3, 0x2000);
     STORE_SLOW_WITH(os.rip, RIP + PAGE_SIZE - 15);
     STORE_SLOW_WITH(v.store_code.page, RIP / PAGE_SIZE + 1);
+    STORE_SLOW_WITH(os.cr4, os.cr4 ^ CR4_PGE);
+    STORE_SLOW_WITH(os.efer, os.efer | EFER_NXE);
+    for (unsigned i = 0; i < 4; i++) { /* mapped elsewhere since */
+        STORE_SLOW_WITH(tables[i], 0x9067);
+    }
     STORE_SLOW_WITH(code_page[0], 0x66);
     STORE_SLOW_WITH(code_page[0], 0xf0);
     STORE_SLOW_WITH(code_page[1], 0x0c);
@@ -499,7 +518,7 @@ static void the_cpu_may_have_left_the_bytes(void **state)
     for (unsigned has = 0; has < 2; has++) {
         store_starts(eoi, sizeof(eoi), APIC_EOI);
         svm_features.edx = has ? CPUID_8_A_EDX_DECODE_ASSISTS : 0;
-        v.store_code.page = 0;
+        v.store_code.bytes = NULL;
         memcpy(os.insn_bytes, eoi, sizeof(eoi));
         os.insn_len = 15;
         assert_int_equal(store(), has);

@@ -65,6 +65,18 @@ enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT
 #define REQ_NMI        4u  /* a guest NMI is pending in guest_nmis */
 #define REQ_MC         8u  /* a machine check met the core and is the guest's; set by its own CPU */
 
+/*
+ * A walk to a 4 KiB page, remembered with all its entries. Each says where the next one is, so
+ * if CR3 and all of them are what they were, so is the page. All zero: nothing is remembered.
+ */
+struct walk_memo {
+    uint64_t page;                        /* linear address >> 12 */
+    uint64_t cr3, cr4, efer;
+    const _Atomic uint64_t *entry[4];     /* in guest RAM */
+    uint64_t value[4];
+    uint8_t *bytes;                       /* core pointer to the page, or NULL */
+};
+
 struct vcpu {
     struct vcpu *self;                 /* at offset 0: gs:0 */
     unsigned index;                    /* 0 = boot CPU; not the APIC id */
@@ -90,7 +102,8 @@ struct vcpu {
     struct code_page {                 /* the last code page that an exit was decoded in */
         uint64_t cr3, page;            /* CR3 and linear address >> 12; page 0: empty */
         const uint8_t *bytes;          /* guest RAM, never anything else */
-    } code, store_code;                /* of CPUID and kin; of stores to the APIC page */
+    } code;
+    struct walk_memo store_code;       /* the page of the last store to the APIC page: virt/quick.h */
     struct cpuid_memo {                /* answers that the OS got: virt/quick.h */
         uint32_t leaf, sub, cr4;       /* its question, and CR4_IN_CPUID of its CR4 */
         struct cpuid_regs raw, answer; /* what the CPU said, and what the OS saw */

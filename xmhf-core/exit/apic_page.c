@@ -4,6 +4,8 @@
 #include <exit/dispatch.h>
 #include <guest/inject.h>
 #include <guest/ipi.h>
+#include <guest/phys.h>
+#include <guest/walk.h>
 #include <hw/apic.h>
 #include <insn/insn.h>
 #include <policy/regions.h>
@@ -30,8 +32,9 @@ static void store(struct vcpu *v, const struct exit *e)
         hyp_inject_gp(v);
         return;
     }
-    if (v->store_code.page != v->regs.rip >> PAGE_SHIFT || v->store_code.cr3 != p.cr3) {
-        exit_remember_code(v, &v->store_code, &p); /* for virt/quick.h */
+    if (p.mode == MODE_LONG64) { /* for virt/quick.h */
+        walk_remember(&guest_phys_ops, &p, gva(align_down(v->regs.rip, PAGE_SIZE)), 0,
+                      &v->store_code);
     }
     uint64_t value = st.src == INSN_SRC_IMM ? st.imm : v->regs.gpr[st.reg];
     exit_skip(v, st.len);

@@ -38,9 +38,6 @@ unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p);
 unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opcode, size_t oplen,
                        struct guest_paging *p);
 
-/* Remember in `code`, one of v's, the page of the instruction at RIP, if it is 64-bit code in RAM. */
-void exit_remember_code(struct vcpu *v, struct code_page *code, const struct guest_paging *p);
-
 /* Forget all answers to CPUID (quick.h): one that they depend on is about to change. */
 void cpuid_forget(struct vcpu *v);
 

@@ -80,16 +80,17 @@ static bool same_code(const struct vcpu *v, const struct guest_paging *p, const 
     return code != NULL;
 }
 
-void exit_remember_code(struct vcpu *v, struct code_page *code, const struct guest_paging *p)
+/* Remember the page of the instruction at RIP, if it is 64-bit code in RAM. */
+static void remember_code(struct vcpu *v, const struct guest_paging *p)
 {
     struct walk w;
     uint64_t page = align_down(v->regs.rip, PAGE_SIZE);
 
     if (p->mode == MODE_LONG64
         && guest_walk(&guest_phys_ops, p, gva(page), ACCESS_EXEC, &w) == WALK_OK) {
-        code->bytes = guest_phys_ops.map(w.gpa, PAGE_SIZE);
-        code->page = code->bytes ? page >> PAGE_SHIFT : 0;
-        code->cr3 = p->cr3;
+        v->code.bytes = guest_phys_ops.map(w.gpa, PAGE_SIZE);
+        v->code.page = v->code.bytes ? page >> PAGE_SHIFT : 0;
+        v->code.cr3 = p->cr3;
     }
 }
 
@@ -109,7 +110,7 @@ unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opco
     if (n == 0) {
         return 0;
     }
-    exit_remember_code(v, &v->code, p);
+    remember_code(v, p);
     unsigned len = insn_length_of(buf, n, code_bits(p->mode), opcode, oplen);
     if (len == 0) {
         hyp_inject_gp(v); /* the guest changed its code under us */

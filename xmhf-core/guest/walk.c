@@ -484,7 +484,7 @@ void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging 
     bool large = false;
 
     m->bytes = NULL;
-    if (!usual(p, va.a) || p->pkru != 0) {
+    if (!usual(p, va.a) || (access != 0 && p->pkru != 0)) {
         return;
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -498,7 +498,7 @@ void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging 
         m->value[i] = d.last;
         large = large || (i == 2 && (d.last & PTE_PS));
     }
-    if ((large && !large_good(d.last)) || !plain(p, access | ACCESS_USER, &d) ||
+    if ((large && !large_good(d.last)) || (access != 0 && !plain(p, access | ACCESS_USER, &d)) ||
         !find(phys, large ? large_at(d.last, va.a & ~PAGE_MASK) : d.last & PTE_ADDR, &bytes)) {
         return;
     }

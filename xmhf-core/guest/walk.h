@@ -69,33 +69,31 @@ struct guest_phys_ops {
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                             gva_t va, unsigned access, struct walk *out);
 
-/*
- * A walk to a 4 KiB page, remembered with all its entries. Each says where the next one is, so
- * if CR3 and all of them are what they were, so is the page. All zero: nothing is remembered.
- */
-struct walk_memo {
-    uint64_t page;                        /* linear address >> 12 */
-    uint64_t cr3, cr4, efer;
-    const _Atomic uint64_t *entry[4];     /* in guest RAM */
-    uint64_t value[4];
-    uint8_t *bytes;                       /* core pointer to the page, or NULL */
-};
-
 /* Remember the walk for ring 3's `access` to `va`, if it is one of 4 levels that sets no bit in
- * any entry and that no protection key has a say in. */
+ * any entry and that no protection key has a say in. `access` 0: to code that the CPU has just
+ * fetched, so that rights aren't asked for. */
 void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
                    unsigned access, struct walk_memo *m);
 
-/* Would the same walk, with the same `access`, end at m->bytes? Reads each entry. */
-static inline bool walk_again(const struct walk_memo *m, const struct guest_paging *p, gva_t va)
+/* Would the same walk end at m->bytes? Reads each entry. `other`: 0, or it would not. Inlined always,
+ * for virt/quick.h. */
+static inline __attribute__((always_inline))
+bool walk_same(const struct walk_memo *m, uint64_t cr3, uint64_t cr4, uint64_t efer, uint64_t va,
+               uint64_t other)
 {
-    uint64_t changed = (m->page ^ va.a >> PAGE_SHIFT) | (m->cr3 ^ p->cr3) | (m->cr4 ^ p->cr4) |
-                       (m->efer ^ p->efer) | p->pkru;
+    uint64_t changed = (m->page ^ va >> PAGE_SHIFT) | (m->cr3 ^ cr3) | (m->cr4 ^ cr4) |
+                       (m->efer ^ efer) | other;
 
 #define WALK_CHANGED(i) (atomic_load_explicit(m->entry[i], memory_order_relaxed) ^ m->value[i])
     return m->bytes != NULL && changed == 0 &&
            (WALK_CHANGED(0) | WALK_CHANGED(1) | WALK_CHANGED(2) | WALK_CHANGED(3)) == 0;
 #undef WALK_CHANGED
+}
+
+/* The same with the same `access`. */
+static inline bool walk_again(const struct walk_memo *m, const struct guest_paging *p, gva_t va)
+{
+    return walk_same(m, p->cr3, p->cr4, p->efer, va.a, p->pkru);
 }
 
 #endif

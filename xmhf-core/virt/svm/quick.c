@@ -60,7 +60,8 @@ HW_KEEPS_REGISTERS bool svm_quick_cpuid(struct vcpu_regs *regs)
 struct code_word { uint64_t bytes; } __attribute__((packed, may_alias));
 
 /* The instruction at RIP, copied once: another CPU may be changing it. The CPU left its bytes (APM
- * vol. 2, 15.33.2), or it is in the code page that such an exit was decoded in last. */
+ * vol. 2, 15.33.2), or it is in the page that such an exit was decoded in last, if the guest's
+ * tables still lead there: ring 3 may have that memory by now. */
 QUICK_INLINE bool copy_code(const struct vcpu *v, const struct vmcb *c, uint64_t out[2])
 {
     const uint8_t *code = c->insn_bytes;
@@ -69,7 +70,10 @@ QUICK_INLINE bool copy_code(const struct vcpu *v, const struct vmcb *c, uint64_t
         return false;
     }
     if (!(svm_features.edx & CPUID_8_A_EDX_DECODE_ASSISTS) || c->insn_len < sizeof(c->insn_bytes)) {
-        code = known_code(&v->store_code, true, c->cr3, c->rip, 16);
+        const struct walk_memo *m = &v->store_code;
+        bool same = (c->rip & PAGE_MASK) <= PAGE_SIZE - 16
+            && walk_same(m, c->cr3, c->cr4, c->efer, c->rip, 0);
+        code = same ? m->bytes + (c->rip & PAGE_MASK) : NULL;
     }
     if (!code) {
         return false;
