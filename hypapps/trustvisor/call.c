@@ -645,7 +645,7 @@ static bool spent(const struct tv_pal *pal, struct tv_activation *act)
     if (pal->budget == 0) {
         return false;
     }
-    act->ticks += clock_now() - act->since;
+    act->ticks += clock_since(act->since);
     return act->ticks > pal->budget;
 }
 

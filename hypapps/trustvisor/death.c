@@ -297,12 +297,11 @@ static bool collect_some(struct vcpu *v, unsigned looks, unsigned *passed)
 
 enum room death_look(struct vcpu *v, unsigned looks)
 {
-    uint64_t now = clock_now();
     unsigned passed;
 
     /* What somebody else saw who didn't go on says nothing about the owners of today. CPUs' TSCs may
      * differ. */
-    if ((int64_t)(now - atomic_exchange(&looked, now)) > (int64_t)TV_STALE_TICKS) {
+    if (clock_since(atomic_exchange(&looked, clock_now())) > TV_STALE_TICKS) {
         atomic_store(&fruitless, 0);
     }
     if (collect_some(v, looks, &passed)) {

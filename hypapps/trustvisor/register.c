@@ -248,7 +248,7 @@ static enum step phase_measure(struct work *w)
     uint64_t start = clock_now();
     enum step s = measure_some(w);
 
-    atomic_fetch_add_explicit(&hash_ticks, clock_now() - start, memory_order_relaxed);
+    atomic_fetch_add_explicit(&hash_ticks, clock_since(start), memory_order_relaxed);
     return s;
 }
 

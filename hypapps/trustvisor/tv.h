@@ -189,7 +189,7 @@ static inline uint64_t tv_owner(const struct guest_paging *p)
  * the future has just been made. */
 static inline bool tv_quiet(const struct tv_pal *pal, uint64_t ticks)
 {
-    return (int64_t)(clock_now() - pal->reg.last_step) > (int64_t)ticks;
+    return clock_since(pal->reg.last_step) > ticks;
 }
 
 static inline bool tv_wide(const struct hyp_caller *c) { return c->paging.mode == MODE_LONG64; }

@@ -216,6 +216,26 @@ static void a_guest_moves_its_clock(void **state)
     assert_int_equal(lines, LOG_GUEST_BURST);
 }
 
+/* A CPU whose clock is behind, as writes to the TSC leave it, forgives nothing. */
+static void a_clock_behind_forgives_nothing(void **state)
+{
+    unsigned lines = 0;
+
+    (void)state;
+    tsc += 1000 * LOG_GUEST_TICKS;
+    log_line("first");
+    lines++;
+    for (unsigned i = 0; i < 3 * LOG_GUEST_BURST; i++) {
+        cpu0.clock_offset++; /* behind the one that has just written */
+        log_line("x");
+        while (atomic_load(&log_waiting)) {
+            log_drain();
+        }
+        lines += strstr(sent(), "] x") != NULL;
+    }
+    assert_int_equal(lines, LOG_GUEST_BURST);
+}
+
 static void without_a_uart(void **state)
 {
     (void)state;
@@ -296,6 +316,7 @@ int main(void)
         cmocka_unit_test(what_has_no_room_is_lost),
         cmocka_unit_test(too_many_lines_are_dropped),
         cmocka_unit_test(a_guest_moves_its_clock),
+        cmocka_unit_test(a_clock_behind_forgives_nothing),
         cmocka_unit_test(without_a_uart),
         cmocka_unit_test(the_guests_settings_count),
         cmocka_unit_test(the_last_lines_are_whole),

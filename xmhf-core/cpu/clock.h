@@ -11,6 +11,15 @@
  */
 uint64_t clock_now(void);
 
+/* Ticks since `then`, which clock_now showed on any CPU. 0 if that CPU's clock is ahead of this one's:
+ * the difference is no more than skew, and as unsigned it would be nearly all of 2^64. */
+static inline uint64_t clock_since(uint64_t then)
+{
+    int64_t passed = (int64_t)(clock_now() - then);
+
+    return passed > 0 ? (uint64_t)passed : 0;
+}
+
 /* The guest's WRMSR to IA32_TIME_STAMP_COUNTER or IA32_TSC_ADJUST, on this CPU. The clock stands
  * still meanwhile. False: the CPU refuses it (#GP), and nothing has changed. */
 bool clock_guest_write(uint32_t msr, uint64_t value);

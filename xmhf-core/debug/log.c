@@ -27,7 +27,7 @@ void log_guest_started(void) { guest_started = true; }
 /* May a guest put one more line on the UART? */
 static bool guest_may_print(void)
 {
-    uint64_t past = (clock_now() - guest_forgiven) / LOG_GUEST_TICKS;
+    uint64_t past = clock_since(guest_forgiven) / LOG_GUEST_TICKS;
 
     if (past > 0) {
         guest_lines = past < guest_lines ? guest_lines - (unsigned)past : 0;

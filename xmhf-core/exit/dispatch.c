@@ -110,7 +110,7 @@ void exit_dispatch(struct vcpu *v, const struct exit *e)
 /* Run, and note how long the last exit kept the guest waiting, requests included. */
 static void run_measured(struct vcpu *v, struct exit *e)
 {
-    uint64_t took = v->exit_began ? clock_now() - v->exit_began : 0;
+    uint64_t took = v->exit_began ? clock_since(v->exit_began) : 0;
 
     if (took > v->longest[e->kind]) {
         v->longest[e->kind] = took;

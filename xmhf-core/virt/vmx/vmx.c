@@ -262,7 +262,7 @@ static void not_entered(struct vcpu *v, struct vmx_cpu *s, struct exit *e, unsig
 static bool is_stale_init(struct vcpu *v, uint32_t reason)
 {
     return reason == VMX_EXIT_INIT && v->regs.rip == vmx(v)->entry_rip
-        && clock_now() - vmx(v)->entry_tsc < STALE_INIT_TICKS;
+        && clock_since(vmx(v)->entry_tsc) < STALE_INIT_TICKS;
 }
 
 /* An exit with something in `rare`. */
