@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The order in which the machine ends: others stopped, wiped, caches written back, then the port. And
- * that SMIs are let in at each port access, but to no CPU that waits for the wipe. */
+ * that SMIs are let in at each port access, but to no CPU that waits for the wipe; and that no kick is forgotten. */
 #include "unit.h"
 
 #include "fake/machine.h"
@@ -57,11 +57,15 @@ static bool event_queued(struct vcpu *v) { (void)v; return queued > 0 && queued-
 static void get_paging(struct vcpu *v, struct guest_paging *p) { (void)v; p->cr4 = guest_cr4; }
 
 /* The third entry ends the test. */
-static unsigned entries;
+static unsigned entries, kicked_at;
 static void run(struct vcpu *v, struct exit *e)
 {
-    (void)v;
     e->kind = EXIT_NONE;
+    assert_int_equal(atomic_load(&v->nmis_seen), 0);
+    if (entries == kicked_at) { /* taken by the core's handler */
+        atomic_store(&v->kicks, 1);
+        atomic_store(&v->nmis_seen, 1);
+    }
     if (++entries == 3) {
         longjmp(ended, 3);
     }
@@ -141,7 +145,15 @@ void exit_skip(struct vcpu *v, unsigned len) { v->regs.rip += len; }
 #define OTHER(name) void name(struct vcpu *v, const struct exit *e) { (void)v; (void)e; fail(); }
 OTHER(exit_cpuid) OTHER(exit_rdmsr) OTHER(exit_wrmsr) OTHER(exit_nested_fault) OTHER(exit_hypercall)
 OTHER(exit_exception) OTHER(exit_cr_write) OTHER(exit_xsetbv) OTHER(exit_entry_failed) OTHER(task_switch)
-void exit_nmi(struct vcpu *v) { (void)v; nmis_asked++; }
+
+void exit_nmi(struct vcpu *v)
+{
+    nmis_asked++;
+    if (atomic_exchange(&v->nmis_seen, 0)) {
+        atomic_store(&v->kicks, 0);
+    }
+}
+
 void exit_nmi_window(struct vcpu *v) { (void)v; }
 
 /* --- the tests ------------------------------------------------------------------------ */
@@ -165,6 +177,7 @@ static int setup(void **state)
     virt = &amd;
     nmis_asked = 0;
     stop_then = NULL;
+    kicked_at = 9;
     wipes = wiped_at = app_wipes = records = record_at = stacks_wiped = 0;
     stop_init(app_wipe);
     io_policy_init(&acpi);
@@ -354,6 +367,19 @@ static void a_machine_check_is_the_guests(void **state)
     check_end(0, 1);
 }
 
+/* An NMI that the core took after the guest's exit, wherever: what it means is settled before the
+ * next entry, or no kick would come any more. */
+static void no_kick_is_forgotten(void **state)
+{
+    for (unsigned at = 0; at < 2; at++) {
+        setup(state);
+        kicked_at = at;
+        assert_int_equal(loop(0, 1u << 6), 3);
+        assert_int_equal(atomic_load(&cpus[0].kicks), 0);
+        assert_int_equal(nmis_asked, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup(a_changed_id_is_no_way_out, setup),
         cmocka_unit_test_setup(strangers_are_left_alone, setup),
         cmocka_unit_test_setup(an_access_lets_smis_in, setup),
+        cmocka_unit_test_setup(no_kick_is_forgotten, setup),
         cmocka_unit_test_setup(where_nothing_holds_them_back_nothing_is_done, setup),
     };
 

@@ -125,6 +125,10 @@ void guest_loop(struct vcpu *v)
     struct exit e = { 0 };
 
     for (;;) {
+        /* One that the core took, on AMD wherever GIF was set: it may be the kick. */
+        if (atomic_load_explicit(&v->nmis_seen, memory_order_relaxed)) {
+            exit_nmi(v);
+        }
         if (atomic_load_explicit(&v->requests, memory_order_relaxed)) {
             take_requests(v);
         }

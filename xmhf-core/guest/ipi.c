@@ -170,6 +170,9 @@ void ipi_take_signals(struct vcpu *v)
     for (;;) {
         uint8_t vector = 0;
 
+        if (atomic_load(&v->requests) & REQ_STOP) { /* its NMI may have been dropped */
+            stop_self();
+        }
         atomic_fetch_and(&v->requests, ~REQ_INIT_SIPI);
         switch (ap_take(&v->ap, &vector)) {
         case AP_RESET:
@@ -196,12 +199,8 @@ void ipi_take_signals(struct vcpu *v)
             virt->park(v); /* the wait is in the guest, where a SIPI exits */
             return;
         }
-        while (!atomic_load(&v->requests)) {
+        for (drop_nmis(v); !atomic_load(&v->requests); drop_nmis(v)) {
             virt->park(v);
-            drop_nmis(v);
-        }
-        if (atomic_load(&v->requests) & REQ_STOP) {
-            stop_self();
         }
     }
 }

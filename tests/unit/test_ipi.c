@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* A CPU that waits for a SIPI: whenever the NMI that wakes it came, it starts, the next
+ * kick is sent, and a stop is obeyed. */
+#include "unit.h"
+
+#include "fake/machine.h"
+#include <cpu/mc.h>
+#include <cpu/vcpus.h>
+#include <facts/facts.h>
+#include <guest/apic_mode.h>
+#include <guest/ipi.h>
+#include <guest/state.h>
+#include <hw/apic.h>
+#include <smp/smp.h>
+#include <smp/stop.h>
+#include <virt/virt.h>
+
+static struct vcpu v;
+struct vcpu *vcpus[CPU_MAX] = { &v };
+unsigned vcpu_count = 1;
+bool smp_left_out;
+static unsigned parks, sent, started;
+
+/* smp/stop.c's rule, and an NMI that the core's handler takes at once. */
+void kick(struct vcpu *t)
+{
+    if (atomic_exchange(&t->kicks, 1) == 0) {
+        sent++;
+        atomic_fetch_add(&t->nmis_seen, 1);
+    }
+}
+
+static void start(void)
+{
+    ap_post_sipi(&v.ap, 0x9a);
+    atomic_fetch_or(&v.requests, REQ_INIT_SIPI);
+    kick(&v);
+}
+
+/* Who sleeps with a kick of the past would sleep for ever. */
+static void park(struct vcpu *t)
+{
+    parks++;
+    assert_int_equal(atomic_load(&t->kicks), 0);
+    start();
+}
+
+static bool traps_icr(void) { return true; }
+static bool stop_comes;
+static void take_interrupts(struct vcpu *t)
+{
+    if (stop_comes) {
+        atomic_fetch_or(&t->requests, REQ_STOP);
+        kick(t);
+    }
+}
+
+static const struct virt_ops ops = { .park = park, .traps_icr = traps_icr,
+                                     .take_interrupts = take_interrupts };
+const struct virt_ops *virt = &ops;
+static const struct options options;
+const struct options *core_options(void) { return &options; }
+void state_init(struct vcpu *t) { (void)t; fail(); }
+void state_sipi(struct vcpu *t, uint8_t vector) { (void)t; assert_int_equal(vector, 0x9a); started++; }
+void apic_mode_after_init(struct vcpu *t) { (void)t; }
+void apic_soft_reset(void (*take)(void *), void *arg) { take(arg); }
+void mc_forget(void) { fail(); }
+static jmp_buf stopped;
+void stop_self(void) { assert_true(stop_comes); longjmp(stopped, 1); }
+bool apic_is_x2apic(void) { fail(); return false; }
+uint32_t apic_read(unsigned reg) { (void)reg; fail(); return 0; }
+void apic_write(unsigned reg, uint32_t value) { (void)reg; (void)value; fail(); }
+
+/* The INIT's kick is taken before the CPU knows that it's to wait; the SIPI's while it sleeps. */
+static void a_kick_before_the_wait(void **state)
+{
+    (void)state;
+    memset(&v, 0, sizeof(v));
+    v.index = 1;
+    ap_init(&v.ap, AP_RUNNING);
+    for (unsigned round = 0; round < 3; round++) {
+        parks = sent = started = 0;
+        ap_post_init(&v.ap);
+        atomic_fetch_or(&v.requests, REQ_INIT_SIPI);
+        kick(&v);
+        ipi_take_signals(&v);
+        assert_int_equal(parks, 1);
+        assert_int_equal(sent, 2);
+        assert_int_equal(started, 1);
+        assert_int_equal(atomic_load(&v.kicks), 0);
+        assert_int_equal(atomic_load(&v.nmis_seen), 0);
+    }
+}
+
+/* Its kick is dropped with the INIT's: no other would tell of it before the guest runs. */
+static void a_stop_during_the_start(void **state)
+{
+    (void)state;
+    memset(&v, 0, sizeof(v));
+    v.index = 1;
+    ap_init(&v.ap, AP_RUNNING);
+    ap_post_init(&v.ap);
+    stop_comes = true;
+    if (setjmp(stopped) == 0) {
+        ipi_take_signals(&v);
+        fail();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kick_before_the_wait), cmocka_unit_test(a_stop_during_the_start),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
