@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The order in which the machine ends: others stopped, wiped, caches written back, then the port. And
- * that SMIs are let in at each port access, but to no CPU that waits for the wipe; and that no kick is forgotten. */
+ * that SMIs are let in at each port access, and to CPUs that wait for one, but to none that waits for the
+ * wipe; and that no kick is forgotten. */
 #include "unit.h"
 
 #include "fake/machine.h"
@@ -327,6 +328,49 @@ static void an_access_lets_smis_in(void **state)
     }
 }
 
+/* While one CPU's write is under way, firmware may wait in SMM for the other, which wants to write. */
+static jmp_buf waited;
+static unsigned pauses, open_pauses;
+
+static void look(void)
+{
+    open_pauses += machine.gif;
+    if (++pauses == 10) {
+        machine.on_pause = NULL;
+        longjmp(waited, 1);
+    }
+}
+
+static void other_writes(void)
+{
+    struct exit e = { .kind = EXIT_IO, .insn_len = 1, .io = { .port = RESET_REG, .size = 1 } };
+
+    machine.on_out = NULL;
+    machine.on_pause = look;
+    if (setjmp(waited) == 0) {
+        machine.gif = false; /* this CPU's own */
+        exit_dispatch(&cpus[1], &e);
+        fail();
+    }
+}
+
+static void a_wait_for_the_ports_lets_smis_in(void **state)
+{
+    struct exit e = { .kind = EXIT_IO, .insn_len = 1, .io = { .port = RESET_REG, .size = 1 } };
+
+    for (unsigned i = 0; i < 2; i++) {
+        setup(state);
+        virt = i ? &intel : &amd;
+        pauses = open_pauses = 0;
+        machine.on_out = other_writes;
+        exit_dispatch(&cpus[0], &e);
+        assert_int_equal(pauses, 10);
+        assert_int_equal(open_pauses, i ? 0 : 10);
+        exit_dispatch(&cpus[1], &e); /* now it is free */
+        assert_int_equal(machine.out_count, 2);
+    }
+}
+
 static void where_nothing_holds_them_back_nothing_is_done(void **state)
 {
     struct exit e = { .kind = EXIT_IO, .insn_len = 1, .io = { .port = 0x64, .size = 1 } };
@@ -391,6 +435,7 @@ int main(void)
         cmocka_unit_test_setup(a_changed_id_is_no_way_out, setup),
         cmocka_unit_test_setup(strangers_are_left_alone, setup),
         cmocka_unit_test_setup(an_access_lets_smis_in, setup),
+        cmocka_unit_test_setup(a_wait_for_the_ports_lets_smis_in, setup),
         cmocka_unit_test_setup(no_kick_is_forgotten, setup),
         cmocka_unit_test_setup(where_nothing_holds_them_back_nothing_is_done, setup),
     };

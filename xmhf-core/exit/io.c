@@ -70,11 +70,21 @@ static void await_power_off(void)
     wait_us(3000000);
 }
 
+/* In SMM firmware may wait for all CPUs: for those that wait here too. */
+static void lock_ports(struct vcpu *v)
+{
+    while (!spin_trylock(&out_lock)) {
+        smi_open();
+        hw_pause();
+        smi_close(v);
+    }
+}
+
 static void do_out(struct vcpu *v, const struct exit *e)
 {
     uint32_t value = (uint32_t)v->regs.gpr[GPR_RAX];
 
-    spin_lock(&out_lock);
+    lock_ports(v);
     enum io_action action = io_policy_write(e->io.port, e->io.size, &value);
     if (action == IO_PASS) {
         port_out(e->io.port, e->io.size, value);

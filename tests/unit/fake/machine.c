@@ -247,6 +247,9 @@ static void out(uint16_t port, uint8_t size, uint32_t value)
                                                                   machine.wbinvds, machine.gif };
     }
     machine.out_count++;
+    if (machine.on_out != NULL) {
+        machine.on_out();
+    }
 }
 
 static uint32_t in(uint16_t port)
@@ -265,7 +268,14 @@ uint32_t hw_mmio_read32(const volatile void *p) { return *(const volatile uint32
 void hw_mmio_write32(volatile void *p, uint32_t v) { *(volatile uint32_t *)p = v; }
 
 /* Threads of a test may be more than the host has CPUs: the one whose turn it is needs one. */
-void hw_pause(void) { sched_yield(); }
+void hw_pause(void)
+{
+    if (machine.on_pause != NULL) {
+        machine.on_pause();
+    }
+    sched_yield();
+}
+
 void hw_cli(void) { }
 void hw_sti(void) { }
 

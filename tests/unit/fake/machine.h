@@ -47,6 +47,8 @@ struct machine {
     uint32_t may_fault;              /* but for this one, guarded */
     unsigned halts, invlpgs, cr3_loads, wbinvds;
     void (*on_wbinvd)(void);         /* called before it counts, if set */
+    void (*on_out)(void);            /* called after an OUT, if set */
+    void (*on_pause)(void);          /* called at a PAUSE, if set */
 };
 
 extern struct machine machine;
