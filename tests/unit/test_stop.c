@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The order in which the machine ends: others stopped, wiped, caches written back, then the port. And
  * that SMIs are let in at each port access, and to CPUs that wait for one, but to none that waits for the
- * wipe; and that no kick is forgotten. */
+ * wipe; that only one CPU ends it; and that no kick is forgotten. */
 #include "unit.h"
 
 #include "fake/machine.h"
@@ -27,6 +27,7 @@
 
 static struct vcpu cpus[2];
 static jmp_buf ended;
+static void (*meanwhile)(void); /* what the other CPU does when it is to stop */
 static void (*stop_then)(void);
 static unsigned nmis_asked;
 static unsigned wipes, wiped_at, app_wipes, records, record_at, stacks_wiped;
@@ -50,6 +51,8 @@ _Noreturn void hw_stop(const void *wiped, void (*then)(void))
     longjmp(ended, 2);
 }
 
+static unsigned inits_let; /* before an INIT that is held back can come */
+static void let_init(void) { inits_let += !machine.gif; }
 static void open_gif(void) { machine.gif = true; }
 static void close_gif(void) { machine.gif = false; }
 static unsigned queued, machine_checks;
@@ -74,7 +77,7 @@ static void run(struct vcpu *v, struct exit *e)
 
 static const struct virt_ops intel, amd = {
     .smi_open = open_gif, .smi_close = close_gif, .event_queued = event_queued,
-    .get_paging = get_paging, .run = run,
+    .get_paging = get_paging, .run = run, .let_init = let_init,
 };
 void hyp_inject_mc(struct vcpu *v) { (void)v; machine_checks++; }
 const struct virt_ops *virt = &amd;
@@ -89,7 +92,11 @@ bool smp_left_out;
 void apic_send_nmi(uint32_t apic_id)
 {
     assert_int_equal(wipes, 0);
-    if (apic_id == real_id) {
+    if (meanwhile) {
+        void (*once)(void) = meanwhile;
+        meanwhile = NULL;
+        once();
+    } else if (apic_id == real_id) {
         atomic_store(&cpus[1].stopped, true);
     }
 }
@@ -178,6 +185,8 @@ static int setup(void **state)
     virt = &amd;
     nmis_asked = 0;
     stop_then = NULL;
+    meanwhile = NULL;
+    inits_let = 0;
     kicked_at = 9;
     wipes = wiped_at = app_wipes = records = record_at = stacks_wiped = 0;
     stop_init(app_wipe);
@@ -243,13 +252,16 @@ static void a_triple_fault_too(void **state)
     }
 }
 
-/* A panic's record is written behind the wipe and is in memory too. One that faults on its way
- * wipes again, or at least resets. */
+static void the_owners_panic(void) { panic("first"); }
+
+/* A panic's record is written behind the wipe and is in memory too, also if it's of the CPU that
+ * stops the others. One that faults on its way wipes again, or at least resets. */
 static void a_panic_too(void **state)
 {
     (void)state;
+    meanwhile = the_owners_panic;
     if (setjmp(ended) == 0) {
-        panic("first");
+        stop_and_reset("test");
     }
     check_end(0, 1);
     assert_int_equal(records, 1);
@@ -283,7 +295,57 @@ static void a_stopping_cpu_too(void **state)
     assert_int_equal(how, 2);
     assert_int_equal(machine.wbinvds, 1);
     assert_true(atomic_load(&cpus[1].stopped));
-    assert_ptr_equal(stop_then, open_gif);
+    assert_false(machine.gif);
+    stop_then(); /* firmware starts all CPUs with an INIT */
+    assert_int_equal(inits_let, 1);
+    assert_true(machine.gif);
+}
+
+/* CPU 1 comes to `end` on its own while CPU 0 ends the machine: it stops, as if it were asked. */
+static void other_ends(void (*end)(void))
+{
+    jmp_buf first;
+
+    memcpy(first, ended, sizeof(first));
+    atomic_store(&cpus[1].stopped, false);
+    me = &cpus[1];
+    int how = setjmp(ended);
+    if (how == 0) {
+        end();
+        fail();
+    }
+    assert_int_equal(how, 2);
+    assert_true(atomic_load(&cpus[1].stopped));
+    assert_int_equal(machine.out_count, 0);
+    me = &cpus[0];
+    memcpy(ended, first, sizeof(first));
+}
+
+static void end_by(const struct exit *e) { cpus[1].regs.gpr[GPR_RAX] = 6; exit_dispatch(&cpus[1], e); }
+static void by_fault(void) { end_by(&(struct exit){ .kind = EXIT_SHUTDOWN }); }
+static void by_panic(void) { panic("other"); }
+
+static void by_port(void)
+{
+    end_by(&(struct exit){ .kind = EXIT_IO, .insn_len = 1, .io = { .port = 0xcf9, .size = 1 } });
+}
+
+static void all_ways(void)
+{
+    other_ends(by_fault);
+    other_ends(by_port);
+    other_ends(by_panic);
+}
+
+/* Before any wipe. One CPU stops the world, whatever the others come to meanwhile. */
+static void one_stops_the_world(void **state)
+{
+    (void)state;
+    meanwhile = all_ways;
+    if (setjmp(ended) == 0) {
+        stop_and_reset("test");
+    }
+    check_end(0, 1);
 }
 
 /* On a CPU with a writable xAPIC id whose page is the guest's. */
@@ -428,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_stopping_cpu_too, setup), /* before any wipe */
+        cmocka_unit_test_setup(one_stops_the_world, setup),
         cmocka_unit_test_setup(a_port_resets_after_the_wipe_is_in_memory, setup),
         cmocka_unit_test_setup(a_triple_fault_too, setup),
         cmocka_unit_test_setup(a_machine_check_is_the_guests, setup),

@@ -21,19 +21,18 @@ static void give_up(unsigned depth)
     }
 }
 
-/* Only the first CPU gets here twice or alone; the others stop. `rip`, `rsp`: the caller's. */
+/* Only the CPU that ends the machine goes on, and may be here twice; the others stop. `rip`, `rsp`:
+ * the caller's. */
 static _Noreturn void finish(const char *text, const struct trap_frame *trap, uint64_t rip,
                              uint64_t rsp)
 {
-    static atomic_uint owner; /* index + 1 */
     static unsigned depth;
-    unsigned none = 0, self = this_vcpu()->index + 1;
 
-    if (!atomic_compare_exchange_strong(&owner, &none, self)) {
-        if (none == self) {
-            give_up(++depth);
-        }
+    stop_elect();
+    if (depth > 0) {
+        give_up(depth++);
     } else {
+        depth = 1;
         stop_other_cpus();
         crash_collect(text, trap, rip, rsp);
         stop_wipe();

@@ -55,11 +55,22 @@ static void send_stop(const struct vcpu *self)
     }
 }
 
+void stop_elect(void)
+{
+    static atomic_uint owner; /* index + 1 */
+    unsigned none = 0, self = this_vcpu()->index + 1;
+
+    if (!atomic_compare_exchange_strong(&owner, &none, self) && none != self) {
+        stop_self();
+    }
+}
+
 void stop_other_cpus(void)
 {
     struct vcpu *self = this_vcpu();
     const struct wait wait = wait_begin(4000000); /* then go on alone */
 
+    stop_elect();
     send_stop(self);
     for (unsigned i = 0; i < vcpu_count; i++) {
         /* One that waits for a SIPI runs no guest code, and looks at its requests first
@@ -76,12 +87,28 @@ void stop_other_cpus(void)
 
 static atomic_bool wiped; /* nothing secret is left in memory */
 
+/* Of a stopped CPU and of the one that wiped. INITs first: one that was held back comes with GIF. */
+static void let_init(void)
+{
+    if (virt && virt->let_init) {
+        virt->let_init();
+    }
+}
+
+static void after_wipe(void)
+{
+    let_init(); /* firmware's, to start all CPUs */
+    if (virt && virt->smi_open) {
+        virt->smi_open();
+    }
+}
+
 void stop_self(void)
 {
     /* A reset drops what only this CPU's caches hold (SDM vol. 3, table 10-1; APM vol. 2, 7.6.2). */
     hw_wbinvd();
     atomic_store(&this_vcpu()->stopped, true);
-    hw_stop(&wiped, virt ? virt->smi_open : NULL);
+    hw_stop(&wiped, after_wipe);
 }
 
 void stop_wipe(void)
@@ -103,9 +130,7 @@ void stop_wipe(void)
     }
     hw_wbinvd(); /* zeros that stay in the caches are gone after a reset, and the old words back */
     atomic_store(&wiped, true);
-    if (virt && virt->let_init) {
-        virt->let_init();
-    }
+    let_init();
 }
 
 void stop_reset(void)

@@ -8,9 +8,12 @@
 /* What else stop_wipe has to wipe (struct hypapp's `wipe`), or NULL. Boot CPU, before there are any
  * secrets. */
 void stop_init(void (*wipe)(void));
-/* Ask all other CPUs to stop for good and wait, bounded, until they have. */
+/* One CPU ends the machine: the first that calls this, as often as it does. On any other it's
+ * stop_self. */
+void stop_elect(void);
+/* stop_elect; then ask all other CPUs to stop for good and wait, bounded, until they have. */
 void stop_other_cpus(void);
-/* Called by a CPU that finds REQ_STOP: writes its caches back, says that it has stopped, and never
+/* Called by a CPU that finds REQ_STOP, or isn't the one elected: writes its caches back, says that it has stopped, and never
  * returns. */
 _Noreturn void stop_self(void);
 /* Zero every PAL page and the hypapp's keys, in memory and not in the caches only. All other CPUs
