@@ -214,6 +214,7 @@
 #define MSR_AMD_IC_CFG               0xc0011021u
 #define MSR_AMD_DC_CFG               0xc0011022u
 #define MSR_AMD_BU_CFG               0xc0011023u
+#define MSR_AMD_FP_CFG               0xc0011028u
 #define MSR_AMD_DE_CFG               0xc0011029u
 
 /* SYSCFG (APM vol. 2, 7.10.1, 15.34.3) */

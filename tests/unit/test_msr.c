@@ -182,6 +182,27 @@ static void int_pending(void **state)
     assert_false(wrmsr(MSR_AMD_INT_PENDING, c1e));
 }
 
+/* What keeps others from a PAL's vector registers can be turned on, and not off again. */
+static void mitigations_stay_on(void **state)
+{
+    static const struct { uint32_t msr; uint64_t bits; } both[] = {
+        { MSR_AMD_FP_CFG, 1ULL << 9 | 1ULL << 4 },
+        { MSR_AMD_DE_CFG, 1ULL << 13 | 1ULL << 9 | 1ULL << 1 | 1ULL << 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
+        assert_false(wrmsr(both[i].msr, 0)); /* a CPU without it */
+        for (unsigned bit = 0; bit < 64; bit++) {
+            machine_set_msr(both[i].msr, 0x5ULL << 40);
+            assert_int_equal(wrmsr(both[i].msr, 0x5ULL << 40 ^ 1ULL << bit), both[i].bits >> bit & 1);
+            machine_set_msr(both[i].msr, ~0ULL);
+            assert_false(wrmsr(both[i].msr, ~(1ULL << bit)));
+            assert_true(wrmsr(both[i].msr, ~0ULL));
+        }
+    }
+}
+
 /* What an error was is the CPU's word alone; the other registers of a bank are the OS's. */
 static void machine_check_banks(void **state)
 {
@@ -250,6 +271,7 @@ int main(void)
         cmocka_unit_test_setup(apic_base, setup),
         cmocka_unit_test_setup(hwcr, setup),
         cmocka_unit_test_setup(int_pending, setup),
+        cmocka_unit_test_setup(mitigations_stay_on, setup),
         cmocka_unit_test_setup(machine_check_banks, setup),
         cmocka_unit_test_setup(x2apic_lvts, setup),
         cmocka_unit_test_setup(the_guests_clock, setup),

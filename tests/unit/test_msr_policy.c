@@ -242,6 +242,7 @@ static void no_dangerous_bit(void **state)
     static const struct { uint32_t msr; uint64_t bits; const char *what; } bad[] = {
         { 0x33, 1ULL << 31, "LOCK# off" },
         { 0x33, 1ULL << 28, "UC-lock disable" },
+        { 0x123, 1ULL << 4 | 1ULL << 3 | 1ULL << 0, "RDRAND and vector registers can be read" },
         { 0xe2, 1ULL << 10 | 1ULL << 15, "IN becomes MWAIT; lock" },
         { 0x1a0, 1ULL << 34 | 1ULL << 22, "XD off, CPUID limited" },
         { 0x1d9, 0x1c0, "branch trace store" },

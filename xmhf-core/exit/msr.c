@@ -111,6 +111,15 @@ static bool int_pending_write(uint64_t value)
         && bits_allowed(MSR_AMD_INT_PENDING, value) && hw_wrmsr_safe(MSR_AMD_INT_PENDING, value);
 }
 
+/* Bits that turn mitigations on, which PALs rely on too: they may be set. */
+static bool set_only_write(uint32_t index, uint64_t value)
+{
+    uint64_t now = 0;
+
+    return hw_rdmsr_safe(index, &now) && !(now & ~value) && bits_allowed(index, value)
+        && hw_wrmsr_safe(index, value);
+}
+
 static bool in_range(uint32_t index, uint32_t first, uint32_t last)
 {
     return index >= first && index <= last;
@@ -147,6 +156,9 @@ static bool special_write(struct vcpu *v, uint32_t index, uint64_t value)
         return (!virt->misc_enable || bits_allowed(index, value)) && hw_wrmsr_safe(index, value);
     case MSR_AMD_INT_PENDING:
         return int_pending_write(value);
+    case MSR_AMD_FP_CFG:
+    case MSR_AMD_DE_CFG:
+        return set_only_write(index, value);
     default:
         return hw_wrmsr_safe(index, value);
     }

@@ -64,8 +64,8 @@ const struct msr_rule msr_rules[] = {
     { 0x10b, 0x10b, HARDWARE, HARDWARE, BIT(0), "IA32_FLUSH_CMD: L1D flush" },
     { 0x10f, 0x10f, HARDWARE, HARDWARE, BITS(2, 0), "TSX_FORCE_ABORT: written by Linux' perf" },
     { 0x122, 0x122, HARDWARE, HARDWARE, BITS(1, 0), "IA32_TSX_CTRL: mitigations" },
-    { 0x123, 0x123, HARDWARE, HARDWARE, BITS(4, 3) | BITS(1, 0), "IA32_MCU_OPT_CTRL: mitigations, "
-      "not the locks" },
+    { 0x123, 0x123, HARDWARE, HARDWARE, BIT(1), "IA32_MCU_OPT_CTRL: RTM_ALLOW; not RNGDS_MITG_DIS, "
+      "FB_CLEAR_DIS, GDS_MITG_DIS, which would show others a PAL's RDRAND and vector registers" },
     { 0x140, 0x140, HARDWARE, HARDWARE, BITS(1, 0), "MISC_FEATURES_ENABLES: CPUID faulting, ring-3 "
       "MWAIT; Linux writes at boot" },
     { 0x150, 0x150, HARDWARE, DENY, 0, "overclocking mailbox: voltages, so faults in PALs" },
@@ -235,10 +235,10 @@ const struct msr_rule msr_rules[] = {
     { 0xc0011022, 0xc0011023, HARDWARE, IGNORE, 0, "DC_CFG, TW_CFG: Windows writes them at boot, "
       "unguarded; nobody needs it" },
     { 0xc0011027, 0xc0011027, HARDWARE, HARDWARE, BITS(31, 0), "DR0_ADDR_MASK: as DR1_ADDR_MASK" },
-    { 0xc0011028, 0xc0011028, HARDWARE, HARDWARE, BIT(9) | BIT(4), "FP_CFG: errata of the "
-      "divider, and 1049" },
-    { 0xc0011029, 0xc0011029, HARDWARE, HARDWARE, BIT(13) | BIT(9) | BITS(1, 0), "DE_CFG: "
-      "serializing LFENCE, Zenbleed, errata 721, 1021" },
+    { 0xc0011028, 0xc0011028, HARDWARE, SPECIAL, BIT(9) | BIT(4), "FP_CFG: errata of the "
+      "divider, and 1049; may be set only" },
+    { 0xc0011029, 0xc0011029, HARDWARE, SPECIAL, BIT(13) | BIT(9) | BITS(1, 0), "DE_CFG: "
+      "serializing LFENCE, Zenbleed, errata 721, 1021; may be set only" },
     { 0xc001102a, 0xc001102a, HARDWARE, HARDWARE, BIT(24), "BU_CFG2: Linux' family 10h" },
 };
 
