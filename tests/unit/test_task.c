@@ -381,6 +381,18 @@ static void nmis_are_blocked(void **state)
     assert_int_equal(got.nmi, 1);
 }
 
+/* Both tasks have the same tables, of all memory. */
+static void paged(void)
+{
+    paging.cr0 |= CR0_PG | CR0_WP;
+    paging.cr3 = PD;
+    *word(NEW + 0x1c) = PD;
+    *word(PD) = (PD + PAGE_SIZE) | 0x27;
+    for (unsigned page = 0; page < MEM / PAGE_SIZE; page++) {
+        *word(PD + PAGE_SIZE + 4 * page) = page << 12 | 0x67;
+    }
+}
+
 /* All memory is reached by the guest's page tables: one page after the other absent or read-only. */
 static void with_paging(void **state)
 {
@@ -394,13 +406,7 @@ static void with_paging(void **state)
     e.task.has_error = true;
     for (unsigned i = 0; i < ARRAY_SIZE(touched) + 2; i++) {
         up(true, true);
-        paging.cr0 |= CR0_PG | CR0_WP;
-        paging.cr3 = PD;
-        *word(NEW + 0x1c) = PD;
-        *word(PD) = (PD + PAGE_SIZE) | 0x27;
-        for (unsigned page = 0; page < MEM / PAGE_SIZE; page++) {
-            *word(PD + PAGE_SIZE + 4 * page) = page << 12 | 0x67;
-        }
+        paged();
         set_field(10, LOCAL);
         if (i < ARRAY_SIZE(touched)) {
             *word(PD + PAGE_SIZE + (touched[i].page >> 12) * 4) = 0;
@@ -427,6 +433,23 @@ static void with_paging(void **state)
     }
 }
 
+/* CS and SS are accessed both or neither: the stack's descriptor can't be written. */
+static void a_stack_that_faults_leaves_code_alone(void **state)
+{
+    const struct exit e = by(TASK_EVENT);
+
+    (void)state;
+    up(true, true);
+    paged();
+    set_field(12, LOCAL);
+    *word(PD + PAGE_SIZE + (LDT >> 12) * 4) = LDT | 0x65;
+    task_switch(&v, &e);
+    assert_fault(EXC_PF, PF_WRITE | 1);
+    assert_int_equal(loads, 1);
+    assert_int_equal(type_of(CODE3 & ~7u), 10);
+    assert_true(!got.seg[SEG_CS].attr && !got.seg[SEG_SS].attr);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +461,7 @@ int main(void)
         cmocka_unit_test(the_debug_trap),
         cmocka_unit_test(nmis_are_blocked),
         cmocka_unit_test(with_paging),
+        cmocka_unit_test(a_stack_that_faults_leaves_code_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,19 +281,29 @@ static bool load_ldt(struct task *t, struct task_state *n)
     return true;
 }
 
-/* The CPU sets the accessed bit of what it loads. */
+/* The CPU sets the accessed bit of what it loads: where that is, if it isn't set yet. */
+static bool reach_type(struct task *t, const struct descriptor *d, struct span *type)
+{
+    return (d->seg.attr & SEG_ACCESSED) || reach(t, d->at + 5, 1, ACCESS_WRITE, type);
+}
+
+static void take(const struct descriptor *d, const struct span *type, struct segment *s)
+{
+    if (!(d->seg.attr & SEG_ACCESSED)) {
+        atomic_fetch_or((_Atomic uint8_t *)type->part[0], SEG_ACCESSED);
+    }
+    *s = d->seg;
+    s->attr |= SEG_ACCESSED;
+}
+
 static bool accept(struct task *t, const struct descriptor *d, struct segment *s)
 {
     struct span type;
 
-    if (!(d->seg.attr & SEG_ACCESSED)) {
-        if (!reach(t, d->at + 5, 1, ACCESS_WRITE, &type)) {
-            return false;
-        }
-        atomic_fetch_or((_Atomic uint8_t *)type.part[0], SEG_ACCESSED);
+    if (!reach_type(t, d, &type)) {
+        return false;
     }
-    *s = d->seg;
-    s->attr |= SEG_ACCESSED;
+    take(d, &type, s);
     return true;
 }
 
@@ -327,6 +337,7 @@ static bool load_code_and_stack(struct task *t, struct task_state *n)
 {
     const uint16_t cs = n->seg[SEG_CS].selector, ss = n->seg[SEG_SS].selector;
     struct descriptor code, stack;
+    struct span code_type, stack_type;
 
     if (!(ss & 0xfffc) || !find(t, ss, &n->seg[SEG_LDTR], EXC_TS, &stack)) {
         return ss & 0xfffc ? false : fail(t, EXC_TS, ss);
@@ -337,8 +348,13 @@ static bool load_code_and_stack(struct task *t, struct task_state *n)
     if (!(cs & 0xfffc) || !find(t, cs, &n->seg[SEG_LDTR], EXC_TS, &code)) {
         return cs & 0xfffc ? false : fail(t, EXC_TS, cs);
     }
-    return check_code(t, &code.seg) && accept(t, &code, &n->seg[SEG_CS])
-        && accept(t, &stack, &n->seg[SEG_SS]);
+    if (!check_code(t, &code.seg) || !reach_type(t, &code, &code_type)
+        || !reach_type(t, &stack, &stack_type)) {
+        return false;
+    }
+    take(&code, &code_type, &n->seg[SEG_CS]);
+    take(&stack, &stack_type, &n->seg[SEG_SS]);
+    return true;
 }
 
 static bool load_data(struct task *t, struct task_state *n, enum segment_index i)
