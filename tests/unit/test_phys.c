@@ -237,6 +237,23 @@ static void plugged_in(void **state)
     assert_null(guest_phys_ops.map(gpa(GIB(5)), PAGE_SIZE));
 }
 
+/* Sockets for 1 TiB take no page of the pool before there is RAM in them. */
+static void empty_sockets_take_no_pages(void **state)
+{
+    (void)state;
+    load(BROADWELL_EP);
+    fake_split = true;
+    assert_int_equal(start(BROADWELL_EP, MIB(256)), 0);
+    const size_t kept = fake_pool_kept;
+    acpi.hotplug_count = 1;
+    acpi.hotplug[0] = (struct acpi_range){ GIB(4), GIB(1028) };
+    assert_int_equal(start(BROADWELL_EP, MIB(256)), 0);
+    acpi.hotplug_count = 0;
+    fake_split = false;
+    assert_non_null(guest_phys_ops.map(gpa(GIB(1000)), PAGE_SIZE));
+    assert_int_equal(fake_pool_kept, kept);
+}
+
 /* --- what the guest gets -------------------------------------------------------------------- */
 
 static void *small_ram(gpa_t g, size_t len)
@@ -408,6 +425,7 @@ int main(void)
         cmocka_unit_test(no_second_name),
         cmocka_unit_test(single_pages),
         cmocka_unit_test(plugged_in),
+        cmocka_unit_test(empty_sockets_take_no_pages),
         cmocka_unit_test(faults_as_hardware),
         cmocka_unit_test(reserved_never_loops),
         cmocka_unit_test(reserved_memory_takes_no_tables),

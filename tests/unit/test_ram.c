@@ -59,6 +59,7 @@ static void and_where_it_may_be_plugged_in(void **state)
                  || has(0xe0000000) || has(0xfec00000) || has(0xfee00000) || has(GIB(4) - PAGE_SIZE));
     assert_true(has(MIB(100)) && has(GIB(5)));
     assert_int_equal(ram.boot, 3);
+    assert_int_equal(ram_bytes(&ram), 0x9f000 + MIB(511) + GIB(2)); /* what there is at boot */
 }
 
 static void as_qemu_says(void **state)

@@ -217,7 +217,7 @@ int guest_phys_write_protect(gpa_t g)
 }
 
 /* At most so many: where large leaves aren't executable a table for each 2 MiB of RAM, and one for each GiB
- * if that was one leaf. */
+ * if that was one leaf. RAM that may be plugged in isn't counted: an SRAT names 1 TiB where there is none. */
 static uint64_t tables_for_code(void)
 {
     const uint64_t bytes = ram_bytes(&ram);

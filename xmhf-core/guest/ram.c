@@ -76,7 +76,7 @@ uint64_t ram_bytes(const struct ram_map *m)
 {
     uint64_t bytes = 0;
 
-    for (unsigned i = 0; i < m->count; i++) {
+    for (unsigned i = 0; i < m->boot; i++) {
         bytes += m->piece[i].end - m->piece[i].start;
     }
     return bytes;

@@ -27,7 +27,7 @@ void ram_build(const struct boot_mem *map, unsigned count, const struct acpi_ran
 /* Is all of [at, at+len) in one piece? */
 bool ram_has(const struct ram_map *m, uint64_t at, uint64_t len);
 
-/* Bytes of all pieces. */
+/* Bytes of what is there at boot, without what may be plugged in. */
 uint64_t ram_bytes(const struct ram_map *m);
 
 #endif
