@@ -159,6 +159,7 @@ void log_line(const char *fmt, ...) { (void)fmt; }
 void hyp_inject_gp(struct vcpu *w) { (void)w; faults++; }
 void exit_skip(struct vcpu *w, unsigned len) { w->regs.rip += len; skipped++; }
 void *host_map_page(uint64_t addr) { assert_int_equal(addr, PAGE_AT); return page; }
+bool guest_phys_beyond(gpa_t g) { return g.a >= 1ULL << 39; }
 int guest_phys_write_protect(gpa_t g) { assert_int_equal(g.a, PAGE_AT); return protects ? 0 : -1; }
 struct guest_phys_ops guest_phys_ops;
 
@@ -347,12 +348,31 @@ static void a_machine_that_cannot_be_guarded_says_so(void **state)
     assert_int_equal(regions, 1);
 }
 
+/* An entry of ours with an address above the CPU's width, or with what runs into the next page, is none. */
+static void a_facs_that_cannot_be_there(void **state)
+{
+    static const uint64_t at[] = {
+        UINT64_MAX, UINT64_MAX - 0x3f, 1ULL << 63, 1ULL << 52, 1ULL << 39, (1ULL << 39) + 0x40,
+        (1ULL << 39) - 0x3f, 0xffffffff, 0xfffff000 + PAGE_SIZE - 0x3f, PAGE_AT + PAGE_SIZE - 1,
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+        struct acpi_info acpi = { .facs = { at[i], 0 } };
+        uint64_t page_at;
+
+        assert_string_equal(facs_guard(&acpi, 0x9d800), "no FACS where the FADT says");
+        assert_false(facs_page(0, &page_at));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms_are_decoded),
         cmocka_unit_test(others_are_not),
         cmocka_unit_test(results_are_the_cpus),
+        cmocka_unit_test(a_facs_that_cannot_be_there),
         cmocka_unit_test(a_machine_that_cannot_be_guarded_says_so), /* before any is */
         cmocka_unit_test_setup(guarded_bytes_stay, setup),
         cmocka_unit_test_setup(the_global_lock_is_taken, setup),

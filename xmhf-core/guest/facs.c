@@ -55,13 +55,21 @@ uint8_t *facs_bytes(gpa_t g, unsigned size, uint8_t *keep)
     return NULL;
 }
 
+/* The page of what may be a FACS, or NULL. It isn't mapped if the FADT has no address there: an entry
+ * with bits above the CPU's width is a fault of ours when it is used (SDM vol. 3, 4.7). */
+static uint8_t *page_of(uint64_t at)
+{
+    if (guest_phys_beyond(gpa(at)) || (at & PAGE_MASK) > PAGE_SIZE - FACS_SIZE) {
+        return NULL;
+    }
+    return host_map_page(align_down(at, PAGE_SIZE));
+}
+
 static const char *guard_one(uint64_t at, uint32_t vector)
 {
-    uint8_t *page = host_map_page(align_down(at, PAGE_SIZE));
-    uint8_t *p = page + (at & PAGE_MASK);
+    uint8_t *page = page_of(at), *p = page + (at & PAGE_MASK);
 
-    if (!page || (at & PAGE_MASK) > PAGE_SIZE - FACS_SIZE || memcmp(p, "FACS", 4) != 0
-        || le32(p + FACS_LENGTH) < FACS_SIZE_MIN) {
+    if (!page || memcmp(p, "FACS", 4) != 0 || le32(p + FACS_LENGTH) < FACS_SIZE_MIN) {
         return "no FACS where the FADT says";
     }
     if (guest_phys_write_protect(gpa(align_down(at, PAGE_SIZE))) != 0) {
