@@ -61,7 +61,14 @@ const struct virt_ops *virt = &ops;
 static const struct options options;
 const struct options *core_options(void) { return &options; }
 void state_init(struct vcpu *t) { (void)t; fail(); }
-void state_sipi(struct vcpu *t, uint8_t vector) { (void)t; assert_int_equal(vector, 0x9a); started++; }
+
+void state_sipi(struct vcpu *t, uint8_t vector)
+{
+    (void)t;
+    assert_int_equal(vector, 0x9a);
+    started++;
+}
+
 void apic_mode_after_init(struct vcpu *t) { (void)t; }
 void apic_soft_reset(void (*take)(void *), void *arg) { take(arg); }
 void mc_forget(void) { fail(); }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The order in which the machine ends: others stopped, wiped, caches written back, then the port. And
- * that SMIs are let in at each port access, and to CPUs that wait for one, but to none that waits for the
- * wipe; that only one CPU ends it; and that no kick is forgotten. */
+/*
+ * The order in which the machine ends: others stopped, wiped, caches written back, then the port.
+ * That SMIs are let in at each port access, and to CPUs that wait for one, but to none that waits
+ * for the wipe; that only one CPU ends it; and that no kick is forgotten.
+ */
 #include "unit.h"
 
 #include "fake/machine.h"
@@ -321,7 +323,12 @@ static void other_ends(void (*end)(void))
     memcpy(ended, first, sizeof(first));
 }
 
-static void end_by(const struct exit *e) { cpus[1].regs.gpr[GPR_RAX] = 6; exit_dispatch(&cpus[1], e); }
+static void end_by(const struct exit *e)
+{
+    cpus[1].regs.gpr[GPR_RAX] = 6; /* a reset, at CF9 */
+    exit_dispatch(&cpus[1], e);
+}
+
 static void by_fault(void) { end_by(&(struct exit){ .kind = EXIT_SHUTDOWN }); }
 static void by_panic(void) { panic("other"); }
 
@@ -390,7 +397,8 @@ static void an_access_lets_smis_in(void **state)
     }
 }
 
-/* While one CPU's write is under way, firmware may wait in SMM for the other, which wants to write. */
+/* While one CPU's write is under way, firmware may wait in SMM for the other, which wants to
+ * write. */
 static jmp_buf waited;
 static unsigned pauses, open_pauses;
 

@@ -13,8 +13,8 @@ void stop_init(void (*wipe)(void));
 void stop_elect(void);
 /* stop_elect; then ask all other CPUs to stop for good and wait, bounded, until they have. */
 void stop_other_cpus(void);
-/* Called by a CPU that finds REQ_STOP, or isn't the one elected: writes its caches back, says that it has stopped, and never
- * returns. */
+/* Called by a CPU that finds REQ_STOP, or isn't the one elected: writes its caches back, says that
+ * it has stopped, and never returns. */
 _Noreturn void stop_self(void);
 /* Zero every PAL page and the hypapp's keys, in memory and not in the caches only. All other CPUs
  * are stopped. */
