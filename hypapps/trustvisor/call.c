@@ -678,7 +678,7 @@ static void machine_check(struct vcpu *v, struct tv_slot *s, struct tv_activatio
     act->interruptions++;
     count(&act->interrupted);
     set_aside(v, s, act);
-    hyp_inject_mc(v);
+    hyp_post_mc(v);
 }
 
 /* A hypercall of the PAL itself. */

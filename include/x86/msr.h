@@ -37,7 +37,8 @@
 #define MCI_STATUS_OVER              BIT(62)
 #define MCI_STATUS_UC                BIT(61)
 #define MCI_STATUS_PCC               BIT(57)
-#define MCI_STATUS_AR                BIT(55)
+#define MCI_STATUS_AR                BIT(55) /* Intel: action required */
+#define MCI_STATUS_TCC               BIT(55) /* AMD: task context corrupt */
 #define MCG_STATUS_RIPV              BIT(0)
 #define MCG_STATUS_EIPV              BIT(1)
 #define MCG_STATUS_MCIP              BIT(2)

@@ -23,6 +23,7 @@
 #include <mm/pool.h>
 #include <policy/io_policy.h>
 #include <smp/stop.h>
+#include <x86/cpu.h>
 
 #define PM1 0x604
 #define RESET_REG 0xb2
@@ -77,11 +78,18 @@ static void run(struct vcpu *v, struct exit *e)
     }
 }
 
+static bool inject(struct vcpu *v, const struct event *ev)
+{
+    (void)v;
+    assert_true(ev->vector == EXC_MC && ev->type == EVENT_EXCEPTION && !ev->has_error);
+    machine_checks++;
+    return true;
+}
+
 static const struct virt_ops intel, amd = {
     .smi_open = open_gif, .smi_close = close_gif, .event_queued = event_queued,
-    .get_paging = get_paging, .run = run, .let_init = let_init,
+    .get_paging = get_paging, .run = run, .let_init = let_init, .inject = inject,
 };
-void hyp_inject_mc(struct vcpu *v) { (void)v; machine_checks++; }
 const struct virt_ops *virt = &amd;
 
 struct vcpu *this_vcpu(void) { return me; }

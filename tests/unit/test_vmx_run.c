@@ -13,6 +13,7 @@
 
 #include "fake/machine.h"
 #include <cpu/cpu.h>
+#include <cpu/mc.h>
 #include <guest/ipi.h>
 #include <guest/state.h>
 #include <hw/cpu.h>
@@ -74,6 +75,7 @@ bool hw_invept(uint64_t type, uint64_t eptp) { (void)type; (void)eptp; return tr
 bool hw_invvpid(uint64_t type, uint16_t vpid) { (void)type; (void)vpid; return true; }
 void hw_iret(void) { irets++; }
 void cpu_take_interrupts(void) { }
+void mc_met_core(struct vcpu *w) { (void)w; }
 void vmx_park(const atomic_uint *wake, const atomic_uint *nmis_seen)
 {
     (void)wake;

@@ -123,10 +123,7 @@ void cpu_take_interrupts(void)
     /* Only a machine check sets MCIP (SDM vol. 3, 16.3.1.2); the guest can't. */
     if (v->drained_mc && hw_rdmsr_safe(MSR_IA32_MCG_STATUS, &status)
         && (status & MCG_STATUS_MCIP)) {
-        if (!mc_survivable()) {
-            panic("machine check in the core");
-        }
-        atomic_fetch_or(&v->requests, REQ_MC);
+        mc_met_core(v);
     }
     v->drained_mc = false;
 }

@@ -12,6 +12,11 @@
  */
 bool mc_survivable(void);
 
+/* One that met the core on this CPU, whose vCPU is `v`: a request to give it to the guest, if it is
+ * survivable; else a panic. */
+struct vcpu;
+void mc_met_core(struct vcpu *v);
+
 /* One that nobody looks at: the next one is no second one then (MCG_STATUS.MCIP), and its bank not
  * overwritten. Corrected errors stay. */
 void mc_forget(void);

@@ -20,6 +20,7 @@
  */
 static void machine_check(struct vcpu *v)
 {
+    static const struct event mc = { .vector = EXC_MC, .type = EVENT_EXCEPTION };
     struct guest_paging p;
 
     if (virt->event_queued(v)) {
@@ -30,7 +31,7 @@ static void machine_check(struct vcpu *v)
     if (!(p.cr4 & CR4_MCE)) {
         stop_and_reset("machine check, and the guest takes none");
     }
-    hyp_inject_mc(v);
+    virt->inject(v, &mc);
 }
 
 static void take_requests(struct vcpu *v)

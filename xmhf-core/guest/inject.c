@@ -18,11 +18,9 @@ void hyp_inject_ud(struct vcpu *v)
     virt->inject(v, &ud);
 }
 
-void hyp_inject_mc(struct vcpu *v)
+void hyp_post_mc(struct vcpu *v)
 {
-    static const struct event mc = { .vector = EXC_MC, .type = EVENT_EXCEPTION };
-
-    virt->inject(v, &mc);
+    atomic_fetch_or(&v->requests, REQ_MC);
 }
 
 void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f)

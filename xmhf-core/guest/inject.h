@@ -16,6 +16,8 @@ struct gm_fault {
 void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f);
 void hyp_inject_gp(struct vcpu *v);    /* #GP(0) at the current instruction */
 void hyp_inject_ud(struct vcpu *v);
-void hyp_inject_mc(struct vcpu *v);    /* a machine check that met a sandbox */
+/* A machine check that met a sandbox on this CPU: the guest's #MC before its next entry, or its shutdown if
+ * it takes none. */
+void hyp_post_mc(struct vcpu *v);
 
 #endif

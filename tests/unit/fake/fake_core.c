@@ -272,7 +272,7 @@ void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f)
 
 void hyp_inject_gp(struct vcpu *v) { inject(v, FAKE_GP); }
 void hyp_inject_ud(struct vcpu *v) { inject(v, FAKE_UD); }
-void hyp_inject_mc(struct vcpu *v) { inject(v, FAKE_MC); }
+void hyp_post_mc(struct vcpu *v) { inject(v, FAKE_MC); }
 void fake_clear(void) { fake.injected = FAKE_NONE; }
 
 /* --- the pool ------------------------------------------------------------------- */

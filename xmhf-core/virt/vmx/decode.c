@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From a VM exit to a struct exit (SDM vol. 3, 28.2 and appendix C). */
+#include <cpu/mc.h>
 #include <guest/walk.h>
 #include <hw/cpu.h>
 #include <virt/vmx/vmx.h>
@@ -157,14 +158,13 @@ static enum exit_kind other_kind(uint32_t reason)
     }
 }
 
-/* A machine check while the guest's state was being loaded is the OS's, as one behind the entry. That
- * state is in the VMCS as it was (27.8, 27.9). */
-static void decode_failed_entry(uint32_t reason, struct exit *e)
+/* A machine check while the guest's state was being loaded: as one that met the core, for nothing of the guest's
+ * has run. A PAL is put away for it. That state is in the VMCS as it was (27.8, 27.9). */
+static void decode_failed_entry(struct vcpu *v, uint32_t reason, struct exit *e)
 {
     if ((reason & 0xffff) == VMX_EXIT_ENTRY_MC) {
-        e->kind = EXIT_EXCEPTION;
-        e->exception.vector = EXC_MC;
-        e->exception.has_error = false;
+        e->kind = EXIT_INTR;
+        mc_met_core(v);
         return;
     }
     e->kind = EXIT_ENTRY_FAILED;
@@ -178,7 +178,7 @@ static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
 {
     e->insn_len = 0;
     if (reason & VMX_ENTRY_FAILED) {
-        decode_failed_entry(reason, e);
+        decode_failed_entry(v, reason, e);
         return;
     }
     vmx_save_event(v);
