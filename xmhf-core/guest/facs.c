@@ -2,6 +2,7 @@
 /* Finding the FACS, taking the waking vectors, and which bytes stay as they are. */
 #include <guest/facs.h>
 #include <guest/phys.h>
+#include <hw/insn.h>
 #include <mm/host_map.h>
 #include <util/bytes.h>
 
@@ -90,5 +91,8 @@ const char *facs_guard(const struct acpi_info *acpi, uint32_t vector)
         const char *failed = acpi->facs[i] ? guard_one(acpi->facs[i], vector) : NULL;
         why = failed ? failed : why;
     }
+    /* An S3 that nobody watches loses what is in caches only: the vectors, and the code that they
+     * lead to (smp/low_page.c), would be gone, and firmware would find the OS's. */
+    hw_wbinvd();
     return why;
 }
