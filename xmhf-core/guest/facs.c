@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding the FACS, taking the waking vectors, and which bytes stay as they are. */
+#include <debug/log.h>
 #include <guest/facs.h>
 #include <guest/phys.h>
 #include <hw/insn.h>
@@ -87,6 +88,9 @@ const char *facs_guard(const struct acpi_info *acpi, uint32_t vector)
 {
     const char *why = NULL;
 
+    if (!acpi->facs[0] && !acpi->facs[1]) {
+        log_line("ACPI: no FACS, so no waking vector: no sleep is taken to lead back to the OS");
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(facs); i++) {
         const char *failed = acpi->facs[i] ? guard_one(acpi->facs[i], vector) : NULL;
         why = failed ? failed : why;
