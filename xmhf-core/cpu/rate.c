@@ -15,7 +15,7 @@
 #define PM_HZ       3579545u /* ACPI 6.5, 4.8.3.3 */
 #define PM_MASK     0xffffffu /* 24 bits, or 32 */
 
-#define WINDOW_US   2000 /* of one measurement */
+#define WINDOW_US   500 /* of one measurement: 3 ms for six */
 #define TRIES       3    /* of which the middle counts: an SMI may come between two reads */
 
 #define CPUID_TSC   0x15
