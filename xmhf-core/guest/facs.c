@@ -69,9 +69,9 @@ static uint8_t *page_of(uint64_t at)
 
 static const char *guard_one(uint64_t at, uint32_t vector)
 {
-    uint8_t *page = page_of(at), *p = page + (at & PAGE_MASK);
+    uint8_t *page = page_of(at), *p = page ? page + (at & PAGE_MASK) : NULL;
 
-    if (!page || memcmp(p, "FACS", 4) != 0 || le32(p + FACS_LENGTH) < FACS_SIZE_MIN) {
+    if (!p || memcmp(p, "FACS", 4) != 0 || le32(p + FACS_LENGTH) < FACS_SIZE_MIN) {
         return "no FACS where the FADT says";
     }
     if (guest_phys_write_protect(gpa(align_down(at, PAGE_SIZE))) != 0) {
