@@ -12,12 +12,14 @@
  *     when nothing is mapped there any more, at the end of the process in any case, and at no other time;
  *     Windows when it has no page table below;
  *   - an entry below is zero, and those above are other tables than they were: they were torn down;
- *   - with PAE and 32-bit paging, any entry that is zero. Their few upper tables tell nothing: PAE's come
- *     with the directory and go to the next process together with it.
+ *   - with PAE and 32-bit paging, any entry that is zero, or another page table than there was. Linux
+ *     leaves PAE's directories linked when a process has gone, and what their frames become may look like
+ *     pages that are away.
  *
  * Everything else may come back: an absent entry that isn't zero (swap, migration, NUMA balancing;
  * Windows' transition and prototype entries, also of whole tables), and in long mode a zero entry below
- * 1 GiB (a file's page, or khugepaged at work: to those a 32-bit kernel's owner may lose a PAL).
+ * 1 GiB (a file's page, or khugepaged at work: to those a 32-bit kernel's owner may lose a PAL, and to a
+ * page table that comes back elsewhere).
  */
 #include "tv.h"
 #include <util/string.h>
@@ -30,7 +32,7 @@ void owner_remember(struct tv_pal *pal)
 
     gm_trace(&pal->owner, gva(pal->nonce_va), &t);
     for (unsigned i = 0; i < UPPER; i++) {
-        pal->upper[i] = t.entry[i] & PTE_ADDR;
+        pal->upper[i] = i + 1 < t.depth ? t.entry[i] & PTE_ADDR : 0; /* 0: that was no table */
     }
 }
 
@@ -38,7 +40,7 @@ void owner_remember(struct tv_pal *pal)
 static bool torn_down(const struct tv_pal *pal, const struct trace *t)
 {
     for (unsigned i = 0; i < UPPER; i++) {
-        if ((t->entry[i] & PTE_ADDR) != pal->upper[i]) {
+        if (pal->upper[i] != 0 && (t->entry[i] & PTE_ADDR) != pal->upper[i]) {
             return true;
         }
     }
@@ -48,13 +50,15 @@ static bool torn_down(const struct tv_pal *pal, const struct trace *t)
 /* The way ends at an absent entry. */
 static bool gone_for_good(struct vcpu *v, const struct tv_pal *pal, const struct trace *t)
 {
+    const bool zero = t->entry[t->depth - 1] == 0;
+
     if (!gm_same_kernel(v, &pal->owner)) {
         return true;
     }
-    if (t->entry[t->depth - 1] != 0) {
-        return false;
+    if (!(pal->owner.efer & EFER_LMA)) {
+        return zero || torn_down(pal, t);
     }
-    return !(pal->owner.efer & EFER_LMA) || t->depth <= UPPER || torn_down(pal, t);
+    return zero && (t->depth <= UPPER || torn_down(pal, t));
 }
 
 enum owner_answer owner_look(struct vcpu *v, const struct tv_pal *pal, uint64_t va,
