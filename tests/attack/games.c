@@ -25,20 +25,6 @@ static volatile uint64_t *const buffer = (volatile uint64_t *)(uintptr_t)BUFFER;
 static uint64_t entry(void) { return (uintptr_t)pages[0]; }
 static uint64_t back(void) { return (uintptr_t)done; }
 
-static uint64_t command(uint64_t rax, uint64_t rcx, uint64_t rsi, uint64_t rdi)
-{
-    struct exec x = exec_for(3, 64);
-
-    x.gpr[RAX] = rax;
-    x.gpr[RCX] = rcx;
-    x.gpr[RSI] = rsi;
-    x.gpr[RDI] = rdi;
-    EXEC(&x, 0x0f, 0x01, hypercall_byte());
-    CHECK(x.vector == VECTOR_DONE, "hypercall %llu: vector %llu", (unsigned long long)rax,
-          (unsigned long long)x.vector);
-    return x.gpr[RAX];
-}
-
 /* Counts down from its first argument, then increments the word of its second. */
 static void register_pal(void)
 {
@@ -52,7 +38,7 @@ static void register_pal(void)
 
     /* mov %rdi, %rcx; 1: dec %rcx; jnz 1b; incq (%rsi); mov $42, %eax; ret */
     memcpy(pages[0], "\x48\x89\xf9\x48\xff\xc9\x75\xfb\x48\xff\x06\xb8\x2a\0\0\0\xc3", 17);
-    uint64_t error = command(TV_HC_REG, (uintptr_t)&s, (uintptr_t)&params, entry());
+    uint64_t error = hypercall_done(TV_HC_REG, (uintptr_t)&s, (uintptr_t)&params, entry());
     CHECK(error == TV_OK, "TV_HC_REG gave %llu", (unsigned long long)error);
 }
 
@@ -180,7 +166,7 @@ static void check_replaced(void)
     struct exec x = interrupted();
 
     write_cr3((uintptr_t)other_space);
-    uint64_t error = command(TV_HC_UNREG, entry(), 0, 0);
+    uint64_t error = hypercall_done(TV_HC_UNREG, entry(), 0, 0);
     write_cr3((uintptr_t)page_pml4);
     CHECK(error == TV_NOT_FOUND, "under another CR3 TV_HC_UNREG gave %llu", (unsigned long long)error);
     finish(x, "another process's TV_HC_UNREG");
@@ -233,7 +219,7 @@ void guest_main(void)
     check_resume();
     check_replaced();
     check_calls();
-    uint64_t error = command(TV_HC_UNREG, entry(), 0, 0);
+    uint64_t error = hypercall_done(TV_HC_UNREG, entry(), 0, 0);
     CHECK(error == TV_OK, "TV_HC_UNREG gave %llu", (unsigned long long)error);
     CHECK(info(XMHF_INFO_POOL_FREE) == before, "the pool has not all pages back");
     pass("each wrong CR3, token, ring, mode, buffer and return address was a fault, and no more");

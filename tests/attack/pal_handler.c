@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "../e2e/pal/spin.h"
 #include "../e2e/pal/tap.h"
+#include "ticking.h"
 #include <pal/module.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -137,20 +138,6 @@ static void on_late(int number)
     (void)number;
     (void)!write(1, text, sizeof(text) - 1);
     _exit(1);
-}
-
-/* Signals to this thread, each 4 ms. */
-static timer_t ticking(void)
-{
-    struct itimerspec when = { { 0, 4000000 }, { 0, 4000000 } };
-    struct sigevent to = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
-    timer_t t;
-
-    to._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-    if (timer_create(CLOCK_MONOTONIC, &to, &t) != 0 || timer_settime(t, 0, &when, NULL) != 0) {
-        ok(false, "a timer");
-    }
-    return t;
 }
 
 /* Call `o`, as long as it takes until a signal comes and its handler has done `what`. */

@@ -9,10 +9,10 @@
 #define _GNU_SOURCE
 #include "../e2e/pal/spin.h"
 #include "../e2e/pal/tap.h"
+#include "ticking.h"
 #include <pal/module.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -65,20 +65,6 @@ static void on_signal(int number, siginfo_t *info, void *context)
             siglongjmp(out, 1);
         }
     }
-}
-
-/* Signals to this thread, each 4 ms. */
-static timer_t ticking(void)
-{
-    struct itimerspec when = { { 0, 4000000 }, { 0, 4000000 } };
-    struct sigevent to = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
-    timer_t t;
-
-    to._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-    if (timer_create(CLOCK_MONOTONIC, &to, &t) != 0 || timer_settime(t, 0, &when, NULL) != 0) {
-        ok(false, "a timer");
-    }
-    return t;
 }
 
 /* Local timer interrupts of a CPU. */

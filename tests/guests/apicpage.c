@@ -230,7 +230,7 @@ void guest_main(void)
     check_alias();
     if (hypervisor) {
         check_lvts();
-    check_messages();
+        check_messages();
     }
     check_timer();
     check_tpr();

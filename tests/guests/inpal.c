@@ -28,20 +28,6 @@ static void on_nmi(struct trap_frame *f)
 
 static uint64_t entry(void) { return (uintptr_t)pages[0]; }
 
-static uint64_t call(uint64_t command, uint64_t rcx, uint64_t rsi, uint64_t rdi)
-{
-    struct exec x = exec_for(3, 64);
-
-    x.gpr[RAX] = command;
-    x.gpr[RCX] = rcx;
-    x.gpr[RSI] = rsi;
-    x.gpr[RDI] = rdi;
-    EXEC(&x, 0x0f, 0x01, hypercall_byte());
-    CHECK(x.vector == VECTOR_DONE, "hypercall %llu: vector %llu", (unsigned long long)command,
-          (unsigned long long)x.vector);
-    return x.gpr[RAX];
-}
-
 static void register_pal(void)
 {
     static const struct tv_pal_params params = {
@@ -53,7 +39,7 @@ static void register_pal(void)
     } };
 
     memcpy(pages[0], "\xf3\x90\xeb\xfc", 4); /* pause; jmp back to it */
-    uint64_t error = call(TV_HC_REG, (uintptr_t)&s, (uintptr_t)&params, entry());
+    uint64_t error = hypercall_done(TV_HC_REG, (uintptr_t)&s, (uintptr_t)&params, entry());
     CHECK(error == TV_OK, "TV_HC_REG gave %llu", (unsigned long long)error);
 }
 
@@ -81,7 +67,7 @@ static void mark_back(struct cpu *c)
  * then unregistering succeeds, and everything that follows would fail. */
 static void check_inside(const char *when)
 {
-    uint64_t error = call(TV_HC_UNREG, entry(), 0, 0);
+    uint64_t error = hypercall_done(TV_HC_UNREG, entry(), 0, 0);
 
     CHECK(error == TV_BUSY, "%s CPU 1 is not in the PAL: TV_HC_UNREG gave %llu", when,
           (unsigned long long)error);
@@ -119,7 +105,7 @@ void guest_main(void)
         delay_us(1000);
     }
     CHECK(back_again, "CPU 1 started, but it doesn't run what it should");
-    uint64_t error = call(TV_HC_UNREG, entry(), 0, 0);
+    uint64_t error = hypercall_done(TV_HC_UNREG, entry(), 0, 0);
     CHECK(error == TV_OK, "after the INIT TV_HC_UNREG gave %llu", (unsigned long long)error);
     CHECK(info(XMHF_INFO_POOL_FREE) == before, "the pool has not all pages back");
     pass("%u NMIs and an INIT found a CPU inside a PAL", NMIS);

@@ -13,18 +13,6 @@
 static uint8_t pages[5][PAGE] __attribute__((aligned(PAGE))); /* code, parameters, 2 stack, data */
 static volatile uint64_t result;
 
-static struct exec call(uint64_t rax, uint64_t rcx, uint64_t rsi, uint64_t rdi)
-{
-    struct exec x = exec_for(3, 64);
-
-    x.gpr[RAX] = rax;
-    x.gpr[RCX] = rcx;
-    x.gpr[RSI] = rsi;
-    x.gpr[RDI] = rdi;
-    EXEC(&x, 0x0f, 0x01, hypercall_byte());
-    return x;
-}
-
 static uint64_t entry(void) { return (uintptr_t)pages[0]; }
 
 /* lea 1(%rdi), %rax; incq in the PAL's data; an SSE register to the stack, which faults unless the
@@ -44,7 +32,7 @@ static void register_pal(unsigned arguments)
     for (unsigned i = 0; i < arguments; i++) {
         params.params[i] = (struct tv_pal_param){ .type = TV_PARAM_INTEGER, .size = 1 };
     }
-    struct exec x = call(TV_HC_REG, (uintptr_t)&s, (uintptr_t)&params, entry());
+    struct exec x = hypercall_in(3, TV_HC_REG, (uintptr_t)&s, 0, (uintptr_t)&params, entry());
     CHECK(x.vector == VECTOR_DONE && x.gpr[RAX] == 0, "TV_HC_REG: vector %llu, RAX 0x%llx",
           (unsigned long long)x.vector, (unsigned long long)x.gpr[RAX]);
 }
@@ -69,7 +57,7 @@ static void call_pal(struct cpu *c)
 
 static void unregister_pal(void)
 {
-    struct exec x = call(TV_HC_UNREG, entry(), 0, 0);
+    struct exec x = hypercall_in(3, TV_HC_UNREG, entry(), 0, 0, 0);
 
     CHECK(x.vector == VECTOR_DONE && x.gpr[RAX] == 0, "TV_HC_UNREG gave 0x%llx",
           (unsigned long long)x.gpr[RAX]);

@@ -32,19 +32,6 @@ static bool breakpoints;
 
 static uint64_t entry(void) { return (uintptr_t)pal_code + ENTRY; }
 
-static struct exec call3(uint64_t rax, uint64_t rcx, uint64_t rdx, uint64_t rsi, uint64_t rdi)
-{
-    struct exec x = exec_for(3, 64);
-
-    x.gpr[RAX] = rax;
-    x.gpr[RCX] = rcx;
-    x.gpr[RDX] = rdx;
-    x.gpr[RSI] = rsi;
-    x.gpr[RDI] = rdi;
-    EXEC(&x, 0x0f, 0x01, hypercall_byte());
-    return x;
-}
-
 /* Code that starts with `code`, with MOV $42, %eax; RET behind it. */
 static void register_pal(const char *name, const uint8_t *code, size_t len)
 {
@@ -57,7 +44,7 @@ static void register_pal(const char *name, const uint8_t *code, size_t len)
     memset(pal_data, 0, sizeof(pal_data));
     memcpy(pal_code + ENTRY, code, len);
     memcpy(pal_code + ENTRY + len, "\xb8\x2a\0\0\0\xc3", 6);
-    struct exec x = call3(TV_HC_REG, (uintptr_t)&s, 0, (uintptr_t)&params, entry());
+    struct exec x = hypercall_in(3, TV_HC_REG, (uintptr_t)&s, 0, (uintptr_t)&params, entry());
     CHECK(x.vector == VECTOR_DONE && x.gpr[RAX] == 0, "%s: TV_HC_REG gave vector %llu, RAX %llu",
           name, (unsigned long long)x.vector, (unsigned long long)x.gpr[RAX]);
 }
@@ -233,7 +220,7 @@ static void check_bad(const struct form *f)
           "%s: vector %llu, error %llu, RIP at entry%lld, CS 0x%llx, RAX 0x%llx", f->name,
           (unsigned long long)x.vector, (unsigned long long)x.error,
           (long long)(x.rip - entry()), (unsigned long long)x.cs, (unsigned long long)x.gpr[RAX]);
-    struct exec d = call3(XMHF_HC_INFO, XMHF_INFO_LAST_DEATH, 0, 0, 0);
+    struct exec d = hypercall_in(3, XMHF_HC_INFO, XMHF_INFO_LAST_DEATH, 0, 0, 0);
     uint64_t death = d.gpr[RAX] >> 32;
     CHECK(d.vector == VECTOR_DONE && death == (d.gpr[RAX] & 0xffff)
           && (death == TV_DEATH_EXCEPTION || death == TV_DEATH_FORBIDDEN
@@ -277,7 +264,7 @@ static void check_good(void)
               "%s: R12 or RBX came back changed", good[i].f.name);
         CHECK(((x.rflags ^ BAD_FLAGS) & (RFLAGS_IOPL | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID)) == 0,
               "%s: the caller's flags became 0x%llx", good[i].f.name, (unsigned long long)x.rflags);
-        x = call3(TV_HC_UNREG, entry(), 0, 0, 0);
+        x = hypercall_in(3, TV_HC_UNREG, entry(), 0, 0, 0);
         CHECK(x.vector == VECTOR_DONE && x.gpr[RAX] == 0, "TV_HC_UNREG gave %llu",
               (unsigned long long)x.gpr[RAX]);
     }
@@ -295,9 +282,9 @@ static void check_breakpoints(void)
     CHECK(poison_count == 0, "a breakpoint ran the gadget");
     if (x.vector == VECTOR_DONE) {
         CHECK(x.gpr[RAX] == 42, "breakpoints: the PAL gave 0x%llx", (unsigned long long)x.gpr[RAX]);
-        call3(TV_HC_UNREG, entry(), 0, 0, 0);
+        hypercall_in(3, TV_HC_UNREG, entry(), 0, 0, 0);
     } else {
-        struct exec d = call3(XMHF_HC_INFO, XMHF_INFO_LAST_DEATH, 0, 0, 0);
+        struct exec d = hypercall_in(3, XMHF_HC_INFO, XMHF_INFO_LAST_DEATH, 0, 0, 0);
         CHECK(x.vector == EXC_GP && d.gpr[RAX] >> 16 == (1ULL << 16 | EXC_DB),
               "breakpoints: vector %llu, death 0x%llx", (unsigned long long)x.vector,
               (unsigned long long)d.gpr[RAX]);

@@ -52,18 +52,6 @@ static uint64_t ticks_of(size_t blocks)
     return rdtsc() - start;
 }
 
-static struct exec call(uint64_t rax, uint64_t rcx, uint64_t rsi, uint64_t rdi)
-{
-    struct exec x = exec_for(3, 64);
-
-    x.gpr[RAX] = rax;
-    x.gpr[RCX] = rcx;
-    x.gpr[RSI] = rsi;
-    x.gpr[RDI] = rdi;
-    EXEC(&x, 0x0f, 0x01, hypercall_byte());
-    return x;
-}
-
 /* Register `n` pages and take them back; the ticks that hashing took. */
 static uint64_t hashing(unsigned n)
 {
@@ -75,12 +63,12 @@ static uint64_t hashing(unsigned n)
         { TV_SECTION_CODE, 1, entry }, { TV_SECTION_PARAM, 1, (uintptr_t)pages[1] },
         { TV_SECTION_STACK, 1, (uintptr_t)pages[2] }, { TV_SECTION_DATA, n - 3, (uintptr_t)pages[3] },
     } };
-    struct exec x = call(TV_HC_REG, (uintptr_t)&s, (uintptr_t)&params, entry);
+    struct exec x = hypercall_in(3, TV_HC_REG, (uintptr_t)&s, 0, (uintptr_t)&params, entry);
 
     CHECK(x.vector == VECTOR_DONE && x.gpr[RAX] == 0, "TV_HC_REG: vector %llu, RAX 0x%llx",
           (unsigned long long)x.vector, (unsigned long long)x.gpr[RAX]);
     uint64_t ticks = info(XMHF_INFO_HASH_TICKS) - before;
-    x = call(TV_HC_UNREG, entry, 0, 0);
+    x = hypercall_in(3, TV_HC_UNREG, entry, 0, 0, 0);
     CHECK(x.vector == VECTOR_DONE && x.gpr[RAX] == 0, "TV_HC_UNREG gave 0x%llx",
           (unsigned long long)x.gpr[RAX]);
     return ticks;

@@ -353,18 +353,35 @@ unsigned try_xsetbv(uint32_t index, uint64_t value)
     return EXEC(&x, 0x0f, 0x01, 0xd1);
 }
 
-unsigned hypercall(uint64_t *rax, uint64_t rcx, uint64_t rdx, uint64_t rsi, uint64_t rdi)
+struct exec hypercall_in(unsigned ring, uint64_t rax, uint64_t rcx, uint64_t rdx, uint64_t rsi,
+                         uint64_t rdi)
 {
-    struct exec x = exec_for(0, 64);
+    struct exec x = exec_for(ring, 64);
 
-    x.gpr[RAX] = *rax;
+    x.gpr[RAX] = rax;
     x.gpr[RCX] = rcx;
     x.gpr[RDX] = rdx;
     x.gpr[RSI] = rsi;
     x.gpr[RDI] = rdi;
     EXEC(&x, 0x0f, 0x01, hypercall_byte());
+    return x;
+}
+
+unsigned hypercall(uint64_t *rax, uint64_t rcx, uint64_t rdx, uint64_t rsi, uint64_t rdi)
+{
+    struct exec x = hypercall_in(0, *rax, rcx, rdx, rsi, rdi);
+
     *rax = x.gpr[RAX];
     return (unsigned)x.vector;
+}
+
+uint64_t hypercall_done(uint64_t rax, uint64_t rcx, uint64_t rsi, uint64_t rdi)
+{
+    struct exec x = hypercall_in(3, rax, rcx, 0, rsi, rdi);
+
+    CHECK(x.vector == VECTOR_DONE, "hypercall %llu: vector %llu", (unsigned long long)rax,
+          (unsigned long long)x.vector);
+    return x.gpr[RAX];
 }
 
 uint64_t info(uint64_t which)

@@ -78,7 +78,12 @@ unsigned try_read64(uint64_t addr, uint64_t *value);
 unsigned try_write64(uint64_t addr, uint64_t value);
 unsigned try_write_cr(unsigned cr, uint64_t value);
 unsigned try_xsetbv(uint32_t index, uint64_t value);
-/* A hypercall from ring 0 (or the ring of x); *rax is EAX in and RAX out. */
+/* A hypercall from 64-bit code of ring 0 or 3: the registers behind it, and how it ended. */
+struct exec hypercall_in(unsigned ring, uint64_t rax, uint64_t rcx, uint64_t rdx, uint64_t rsi,
+                         uint64_t rdi);
+/* One from ring 3 that must end without a fault, or the test fails: RAX. */
+uint64_t hypercall_done(uint64_t rax, uint64_t rcx, uint64_t rsi, uint64_t rdi);
+/* One from ring 0; *rax is EAX in and RAX out. The vector. */
 unsigned hypercall(uint64_t *rax, uint64_t rcx, uint64_t rdx, uint64_t rsi, uint64_t rdi);
 /* XMHF_HC_INFO; fails the test if it is refused. */
 uint64_t info(uint64_t which);
