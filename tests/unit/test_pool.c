@@ -61,26 +61,12 @@ static void check_need(void)
     assert_non_null(strstr(said, "palmem="));
 }
 
-/* In a fresh process: the free list outlives pool_init, which is called once. */
-static void everything(void **state)
+/* Taken and given back at random: returns how many are in `held` then. */
+static size_t random_use(void *held[PAGES], const void *boot)
 {
     uint64_t seed = 0x9001;
-    void *held[PAGES], *many[PAGES], *boot, *kept;
+    void *many[PAGES];
     size_t n = 0;
-
-    (void)state;
-    start();
-    assert_int_equal(pool_total(), PAGES);
-    assert_int_equal(pool_free_count(), PAGES);
-
-    pool_reserve(1); /* it isn't there for others */
-    assert_int_equal(pool_total(), PAGES - 1);
-    assert_int_equal(pool_free_count(), PAGES - 1);
-    boot = pool_boot_pages(3); /* from the top, for ever */
-    assert_ptr_equal(boot, memory[PAGES - 3]);
-    assert_int_equal(pool_total(), PAGES - 4);
-    assert_null(pool_boot_pages(PAGES - 3));
-    assert_int_equal(pool_free_count(), PAGES - 4);
 
     for (unsigned round = 0; round < 20000; round++) {
         size_t want = unit_below(&seed, 8);
@@ -123,6 +109,14 @@ static void everything(void **state)
             assert_int_equal(word[1], (uintptr_t)word);
         }
     }
+    return n;
+}
+
+/* The last page, the reserved one, what boot may still have, and the wipe. */
+static void run_out(void *held[PAGES], size_t n)
+{
+    void *many[PAGES], *kept;
+
     while (n < PAGES - 4) {
         held[n++] = pool_alloc();
     }
@@ -151,6 +145,28 @@ static void everything(void **state)
     pool_free(held[1]);
     pool_wipe(); /* used or not, but for what boot took */
     assert_true(zero(memory[0], (PAGES - 4) * PAGE_SIZE));
+}
+
+/* In a fresh process: the free list outlives pool_init, which is called once. */
+static void everything(void **state)
+{
+    void *held[PAGES], *boot;
+
+    (void)state;
+    start();
+    assert_int_equal(pool_total(), PAGES);
+    assert_int_equal(pool_free_count(), PAGES);
+
+    pool_reserve(1); /* it isn't there for others */
+    assert_int_equal(pool_total(), PAGES - 1);
+    assert_int_equal(pool_free_count(), PAGES - 1);
+    boot = pool_boot_pages(3); /* from the top, for ever */
+    assert_ptr_equal(boot, memory[PAGES - 3]);
+    assert_int_equal(pool_total(), PAGES - 4);
+    assert_null(pool_boot_pages(PAGES - 3));
+    assert_int_equal(pool_free_count(), PAGES - 4);
+
+    run_out(held, random_use(held, boot));
 }
 
 static void addresses(void **state)
