@@ -5,7 +5,7 @@ SPDX-License-Identifier: MIT
 
 A machine counts as hung when nothing came from it for --limit seconds of time that it *had*: the
 time that its threads waited for a core of the host doesn't count, so a busy host is no hang, and a
-machine whose CPUs all sleep is one. notes/qemu-stale-code.md has what was hunted.
+machine whose CPUs all sleep is one. notes/bugs/qemu-stale-code.md has what was hunted.
 """
 import argparse
 import bisect

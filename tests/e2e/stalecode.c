@@ -2,7 +2,7 @@
 /*
  * Does this machine run code that isn't there any more? One thread calls code in a fresh page while
  * another one, on another CPU, rewrites it; afterwards, and behind a CPUID, the first must see what
- * was written. No CPU fails; QEMU 7.2 does (notes/qemu-stale-code.md), without any hypervisor.
+ * was written. No CPU fails; QEMU 7.2 does (notes/bugs/qemu-stale-code.md), without any hypervisor.
  *   stalecode [ROUNDS]
  */
 #define _GNU_SOURCE
