@@ -9,7 +9,7 @@
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <policy/cr.h>
-#include <virt/quick.h>
+#include <virt/fast_path.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

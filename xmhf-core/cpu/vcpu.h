@@ -103,8 +103,8 @@ struct vcpu {
         uint64_t cr3, page;            /* CR3 and linear address >> 12; page 0: empty */
         const uint8_t *bytes;          /* guest RAM, never anything else */
     } code;
-    struct walk_memo store_code;       /* the page of the last store to the APIC page: virt/quick.h */
-    struct cpuid_memo {                /* answers that the OS got: virt/quick.h */
+    struct walk_memo store_code;       /* the page of the last store to the APIC page: virt/fast_path.h */
+    struct cpuid_memo {                /* answers that the OS got: virt/fast_path.h */
         uint32_t leaf, sub, cr4;       /* its question, and CR4_IN_CPUID of its CR4 */
         struct cpuid_regs raw, answer; /* what the CPU said, and what the OS saw */
     } cpuid[VCPU_CPUID];

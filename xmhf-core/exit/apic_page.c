@@ -32,7 +32,7 @@ static void store(struct vcpu *v, const struct exit *e)
         hyp_inject_gp(v);
         return;
     }
-    if (p.mode == MODE_LONG64) { /* for virt/quick.h */
+    if (p.mode == MODE_LONG64) { /* for virt/fast_path.h */
         walk_remember(&guest_phys_ops, &p, gva(align_down(v->regs.rip, PAGE_SIZE)), 0,
                       &v->store_code);
     }

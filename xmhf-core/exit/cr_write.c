@@ -5,7 +5,7 @@
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
 #include <policy/cr.h>
-#include <virt/quick.h>
+#include <virt/fast_path.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

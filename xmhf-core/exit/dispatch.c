@@ -10,7 +10,7 @@
 #include <guest/task.h>
 #include <hypapp/hypapp.h>
 #include <smp/stop.h>
-#include <virt/quick.h>
+#include <virt/fast_path.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 

@@ -38,7 +38,7 @@ unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p);
 unsigned exit_insn_len(struct vcpu *v, const struct exit *e, const uint8_t *opcode, size_t oplen,
                        struct guest_paging *p);
 
-/* Forget all answers to CPUID (quick.h): one that they depend on is about to change. */
+/* Forget all answers to CPUID (fast_path.h): one that they depend on is about to change. */
 void cpuid_forget(struct vcpu *v);
 
 /* Add the rows of policy/regions.h that exit/ has handlers for. Boot CPU, once, before

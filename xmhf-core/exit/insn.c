@@ -6,7 +6,7 @@
 #include <insn/insn.h>
 #include <mm/host_map.h>
 #include <util/string.h>
-#include <virt/quick.h>
+#include <virt/fast_path.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 

@@ -76,7 +76,7 @@ void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging 
                    unsigned access, struct walk_memo *m);
 
 /* Would the same walk end at m->bytes? Reads each entry. `other`: 0, or it would not. Inlined always,
- * for virt/quick.h. */
+ * for virt/fast_path.h. */
 static inline __attribute__((always_inline))
 bool walk_same(const struct walk_memo *m, uint64_t cr3, uint64_t cr4, uint64_t efer, uint64_t va,
                uint64_t other)

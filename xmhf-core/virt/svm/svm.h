@@ -4,7 +4,7 @@
 #define XMHF_SVM_H
 
 #include <virt/event.h>
-#include <virt/quick.h>
+#include <virt/fast_path.h>
 #include <virt/svm/pmu.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
@@ -72,7 +72,7 @@ static inline bool svm_has_vnmi(void) { return svm_features.edx & CPUID_8_A_EDX_
 
 /* decode.c: from the VMCB to the neutral form. */
 void svm_decode(struct vcpu *v, struct exit *e);
-/* quick.c. Called by svm_enter at a CPUID, with RBX, RCX and RDX in `regs`, RAX in the VMCB and
+/* fast_path.c. Called by svm_enter at a CPUID, with RBX, RCX and RDX in `regs`, RAX in the VMCB and
  * all other registers as the guest has them. True: the answer is in their places, and the guest
  * can be entered again. False: nothing has changed. */
 HW_KEEPS_REGISTERS bool svm_quick_cpuid(struct vcpu_regs *regs);

@@ -5,7 +5,7 @@
  * unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched)
  * Loads and stores all general registers but RSP, which is in the VMCS. Returns 0 after an
  * exit, 1 if an NMI came before the entry (nothing was entered), 2 if the instruction failed,
- * 3 if an NMI came before the entry after a quick exit (virt/quick.h).
+ * 3 if an NMI came before the entry after a quick exit (virt/fast_path.h).
  *
  * An NMI that the core takes between the look at *nmis_seen and the entry would go unnoticed
  * until the next exit: trap_handle moves its return from [vmx_window_start, vmx_window_end)

@@ -59,7 +59,7 @@ void vmx_flush_vpid(uint16_t vpid);
 void vmx_flush_ept(uint64_t eptp);
 uint64_t vmx_eptp(hpa_t root);
 
-/* quick.c. Called by vmx_exit at a CPUID, with RAX, RBX, RCX and RDX in `regs` and all other
+/* fast_path.c. Called by vmx_exit at a CPUID, with RAX, RBX, RCX and RDX in `regs` and all other
  * registers as the guest has them. True: its answer is in `regs`, and the guest can be entered
  * again. False: nothing has changed. */
 HW_KEEPS_REGISTERS bool vmx_quick_cpuid(struct vcpu_regs *regs);

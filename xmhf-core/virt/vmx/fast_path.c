@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUID between an exit and the next entry of virt/vmx/entry.S (see virt/quick.h). */
-#include <virt/quick.h>
+/* CPUID between an exit and the next entry of virt/vmx/entry.S (see virt/fast_path.h). */
+#include <virt/fast_path.h>
 #include <virt/vmx/vmx.h>
 
 _Static_assert(offsetof(struct vcpu, regs.gpr) == offsetof(struct vcpu, regs), "entry.S");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUID, and stores to the APIC page, between an exit and the next entry of virt/svm/entry.S (see
- * virt/quick.h). */
+ * virt/fast_path.h). */
 #include <guest/walk.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
