@@ -24,7 +24,7 @@ struct gate {
 const uint8_t trap_entries[32 * 16], trap_spurious[1], trap_maybe_sx[1];
 const uint8_t park_window_start[1], park_window_end[1];
 const uint8_t vmx_window_start[1], vmx_window_end[1], vmx_window_abort[1];
-const uint8_t vmx_quick_window_start[1], vmx_quick_window_end[1], vmx_quick_window_abort[1];
+const uint8_t vmx_fast_window_start[1], vmx_fast_window_end[1], vmx_fast_window_abort[1];
 const uint8_t vmx_park_start[1], vmx_park_end[1];
 const uint64_t core_fixup_start[1], core_fixup_end[1];
 

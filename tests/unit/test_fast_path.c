@@ -125,14 +125,14 @@ static struct cpuid_regs usual(uint32_t leaf, uint32_t sub)
     return answer();
 }
 
-/* The quick way; if it says no, it has changed nothing. */
-static bool quick(uint32_t leaf, uint32_t sub)
+/* The fast path; if it says no, it has changed nothing. */
+static bool fast(uint32_t leaf, uint32_t sub)
 {
     ask(leaf, sub);
     const struct vcpu before = v;
     const uint64_t rip = vmcs.rip;
     const struct vmcb vmcb = os;
-    bool did = intel ? vmx_quick_cpuid(&v.regs) : svm_quick_cpuid(&v.regs);
+    bool did = intel ? vmx_fast_cpuid(&v.regs) : svm_fast_cpuid(&v.regs);
     if (!did) {
         assert_memory_equal(&before, &v, sizeof(v));
         assert_memory_equal(&vmcb, &os, sizeof(os));
@@ -181,10 +181,10 @@ static void every_leaf(void)
     for (unsigned i = 0; i < machine.cpuid_count; i++) {
         uint32_t leaf = machine.cpuid[i].leaf, sub = machine.cpuid[i].sub;
 
-        assert_false(quick(leaf, sub));
+        assert_false(fast(leaf, sub));
         struct cpuid_regs first = usual(leaf, sub);
         asked++;
-        if (quick(leaf, sub)) {
+        if (fast(leaf, sub)) {
             assert_true(same(answer(), first));
             again++;
         }
@@ -194,7 +194,7 @@ static void every_leaf(void)
     /* What is kept survives other questions, but for those that take its place. */
     again = 0;
     for (unsigned i = 0; i < machine.cpuid_count; i++) {
-        if (quick(machine.cpuid[i].leaf, machine.cpuid[i].sub)) {
+        if (fast(machine.cpuid[i].leaf, machine.cpuid[i].sub)) {
             struct cpuid_regs r = answer();
             assert_true(same(r, usual(machine.cpuid[i].leaf, machine.cpuid[i].sub)));
             again++;
@@ -215,38 +215,38 @@ static void what_the_cpu_says_now(void)
     for (unsigned i = 0; i < 4; i++) {
         uint32_t *reg = (uint32_t *)now + i;
 
-        assert_true(quick(1, 0));
+        assert_true(fast(1, 0));
         *reg ^= 1u << 30; /* not hidden in any of them */
-        assert_false(quick(1, 0));
+        assert_false(fast(1, 0));
         struct cpuid_regs r = usual(1, 0);
         assert_int_equal((((uint32_t *)&r)[i] ^ *reg) & 1u << 30, 0);
     }
-    assert_true(quick(1, 0));
+    assert_true(fast(1, 0));
 }
 
 static void what_the_guest_has_set(void)
 {
     usual(1, 0);
     vmcs.cr4 = os.cr4 = CR4_PAE;
-    assert_false(quick(1, 0));
+    assert_false(fast(1, 0));
     assert_false(usual(1, 0).ecx & CPUID_1_ECX_OSXSAVE);
     vmcs.cr4 = os.cr4 = CR4_PAE | CR4_PGE;
-    assert_true(quick(1, 0));
+    assert_true(fast(1, 0));
     vmcs.cr4 = os.cr4 = CR4_PAE | CR4_PKE;
-    assert_false(quick(1, 0));
+    assert_false(fast(1, 0));
 }
 
 /* What is in ECX doesn't matter where a leaf has no subleaves, and does where it has. */
 static void ecx(void)
 {
     usual(0x80000000, 0x123);
-    assert_true(quick(0x80000000, 0x456));
+    assert_true(fast(0x80000000, 0x456));
     usual(1, 7);
-    assert_true(quick(1, 0));
+    assert_true(fast(1, 0));
     usual(7, 0);
-    assert_false(quick(7, 1));
+    assert_false(fast(7, 1));
     usual(4, 0);
-    assert_false(quick(4, 1));
+    assert_false(fast(4, 1));
 }
 
 static void a_new_xcr0_forgets(void)
@@ -254,42 +254,42 @@ static void a_new_xcr0_forgets(void)
     usual(0, 0);
     usual(0xd, 0);
     cpuid_forget(&v);
-    assert_false(quick(0xd, 0));
-    assert_false(quick(0, 0));
+    assert_false(fast(0xd, 0));
+    assert_false(fast(0, 0));
 }
 
 static void the_hypapp_may_want_each(void)
 {
     usual(HYPAPPS_LEAF, 0);
-    assert_false(quick(HYPAPPS_LEAF, 0));
+    assert_false(fast(HYPAPPS_LEAF, 0));
     usual(0, 0);
     v.in_sandbox = true;
-    assert_false(quick(0, 0));
+    assert_false(fast(0, 0));
     cpuid_forget(&v);
     usual(0, 0); /* a PAL's questions aren't kept either */
     v.in_sandbox = false;
-    assert_false(quick(0, 0));
+    assert_false(fast(0, 0));
 }
 
 static void what_the_run_loop_must_see(void)
 {
     usual(0, 0);
     atomic_store(&v.requests, REQ_STOP);
-    assert_false(quick(0, 0));
+    assert_false(fast(0, 0));
     atomic_store(&v.requests, 0);
     atomic_store(&log_waiting, true);
-    assert_false(quick(0, 0));
+    assert_false(fast(0, 0));
     atomic_store(&log_waiting, false);
-    assert_true(quick(0, 0));
+    assert_true(fast(0, 0));
 }
 
 /* Set a word, see that the usual way is taken, and put it back. */
 #define SLOW_WITH(word, value) do { \
         const __typeof__(word) slow_old = (word); \
         (word) = (value); \
-        assert_false(quick(0, 0)); \
+        assert_false(fast(0, 0)); \
         (word) = slow_old; \
-        assert_true(quick(0, 0)); \
+        assert_true(fast(0, 0)); \
     } while (0)
 
 static void what_moving_rip_must_heed(void)
@@ -303,20 +303,20 @@ static void what_moving_rip_must_heed(void)
         SLOW_WITH(vmcs.broken, true);
         SLOW_WITH(vmx_cpu.after_sipi, true);
         vmcs.blocked = BLOCKED_BY_NMI; /* in an NMI handler all is as usual */
-        assert_true(quick(0, 0));
+        assert_true(fast(0, 0));
     } else {
         SLOW_WITH(os.rflags, os.rflags | RFLAGS_TF);
         SLOW_WITH(os.rflags, os.rflags | RFLAGS_RF);
         SLOW_WITH(os.interrupt_shadow, 1);
         os.interrupt_shadow = 2; /* RFLAGS.IF, which newer CPUs leave there; no shadow */
-        assert_true(quick(0, 0));
+        assert_true(fast(0, 0));
         SLOW_WITH(os.event_inj, SVM_EVENT_VALID);
         SLOW_WITH(os.tlb_control, SVM_TLB_FLUSH_ALL);
     }
-    assert_int_equal(quick_next(0xfffffffe, 2, 0), 0);
-    assert_int_equal(quick_next(0xfffffffd, 2, 0), 0xffffffff);
-    assert_int_equal(quick_next(~1ull, 2, 0), 0);
-    assert_int_equal(quick_next(0xffffffff81000ffe, 2, RFLAGS_IF), 0xffffffff81001000);
+    assert_int_equal(fast_next(0xfffffffe, 2, 0), 0);
+    assert_int_equal(fast_next(0xfffffffd, 2, 0), 0xffffffff);
+    assert_int_equal(fast_next(~1ull, 2, 0), 0);
+    assert_int_equal(fast_next(0xffffffff81000ffe, 2, RFLAGS_IF), 0xffffffff81001000);
 }
 
 static void where_code_is_known(void **state)
@@ -337,7 +337,7 @@ static void where_code_is_known(void **state)
     svm_features.edx = CPUID_8_A_EDX_NRIPS; /* then the CPU knows */
     v.code.page = 0;
     os.next_rip = RIP + 2;
-    assert_true(quick(0, 0));
+    assert_true(fast(0, 0));
     SLOW_WITH(os.next_rip, 0);
     SLOW_WITH(os.next_rip, RIP + 16);
 }
@@ -382,7 +382,7 @@ static void store_starts(const uint8_t *code, size_t n, unsigned offset)
     memset(apic, 0x5a, sizeof(apic));
 }
 
-/* Tries the quick way; if it says no, nothing has changed. */
+/* Tries the fast path; if it says no, nothing has changed. */
 static bool store(void)
 {
     const struct vcpu before = v;
@@ -390,7 +390,7 @@ static bool store(void)
     uint32_t regs[PAGE_SIZE / 4];
 
     memcpy(regs, apic, sizeof(regs));
-    if (svm_quick_store(&v.regs)) {
+    if (svm_fast_store(&v.regs)) {
         assert_int_equal(v.exits[EXIT_NESTED_FAULT], before.exits[EXIT_NESTED_FAULT] + 1);
         assert_memory_equal(&before.regs, &v.regs, sizeof(v.regs));
         return true;
@@ -426,7 +426,7 @@ static void both_decoders_agree(void **state)
     for (unsigned n = 0; n < 300000; n++) {
         uint64_t words[2] = { unit_random(&seed), unit_random(&seed) };
         uint8_t *b = (uint8_t *)words;
-        struct quick_store q;
+        struct fast_store q;
         struct insn_store s;
 
         if (n & 1) {
@@ -435,7 +435,7 @@ static void both_decoders_agree(void **state)
             b[0] = 0x40 | (b[0] & 15);
             b[1] = n & 4 ? 0x89 : 0xc7;
         }
-        if (!quick_store(b, &q)) {
+        if (!fast_store(b, &q)) {
             continue;
         }
         taken++;
@@ -450,7 +450,7 @@ static void both_decoders_agree(void **state)
 
 static void only_registers_that_nobody_watches(void **state)
 {
-    static const unsigned quick_ones[] = { APIC_EOI, APIC_TPR, APIC_ICR2, APIC_INITIAL_COUNT };
+    static const unsigned fast_ones[] = { APIC_EOI, APIC_TPR, APIC_ICR2, APIC_INITIAL_COUNT };
     unsigned taken = 0;
 
     (void)state;
@@ -459,13 +459,13 @@ static void only_registers_that_nobody_watches(void **state)
         store_starts(eoi, sizeof(eoi), offset);
         code_page[8] &= 0xf8; /* not the delivery mode: that is for below */
         code_page[8] |= 1;
-        for (unsigned i = 0; i < ARRAY_SIZE(quick_ones); i++) {
-            wanted |= quick_ones[i] == offset;
+        for (unsigned i = 0; i < ARRAY_SIZE(fast_ones); i++) {
+            wanted |= fast_ones[i] == offset;
         }
         assert_int_equal(store(), wanted);
         taken += wanted;
     }
-    assert_int_equal(taken, ARRAY_SIZE(quick_ones));
+    assert_int_equal(taken, ARRAY_SIZE(fast_ones));
     for (unsigned mode = 0; mode < 8; mode++) {
         store_starts(eoi, sizeof(eoi), APIC_ICR);
         code_page[8] = (uint8_t)(0xf8 | mode);

@@ -8,7 +8,7 @@
 
 extern const uint8_t park_window_start[], park_window_end[];
 extern const uint8_t vmx_window_start[], vmx_window_end[], vmx_window_abort[];
-extern const uint8_t vmx_quick_window_start[], vmx_quick_window_end[], vmx_quick_window_abort[];
+extern const uint8_t vmx_fast_window_start[], vmx_fast_window_end[], vmx_fast_window_abort[];
 extern const uint8_t vmx_park_start[], vmx_park_end[];
 extern const uint64_t core_fixup_start[], core_fixup_end[];
 
@@ -32,7 +32,7 @@ static void leave_window(struct trap_frame *f)
         { park_window_start, park_window_end, park_window_end },
         { vmx_park_start, vmx_park_end, vmx_park_end },
         { vmx_window_start, vmx_window_end, vmx_window_abort },
-        { vmx_quick_window_start, vmx_quick_window_end, vmx_quick_window_abort },
+        { vmx_fast_window_start, vmx_fast_window_end, vmx_fast_window_abort },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(windows); i++) {

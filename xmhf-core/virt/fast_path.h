@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exits that a back end ends by itself: CPUID with a question that was asked before (a C
+ * The fast path: exits that a back end ends by itself. CPUID with a question that was asked before (a C
  * library asks some dozens of times whenever a program starts), and on AMD the stores to the APIC
- * page that every interrupt makes. The back end's entry.S calls its quick function right after the
+ * page that every interrupt makes. The back end's entry.S calls its fast function right after the
  * exit, while most of the guest's registers are still in the CPU; if that says no, the exit takes
  * the usual way, and nothing has changed.
  *
@@ -13,8 +13,8 @@
  * All on the calling CPU's own vCPU. Inlined even without optimization: a function that keeps
  * all registers may call no other.
  */
-#ifndef XMHF_VIRT_QUICK_H
-#define XMHF_VIRT_QUICK_H
+#ifndef XMHF_VIRT_FAST_PATH_H
+#define XMHF_VIRT_FAST_PATH_H
 
 #include <cpu/vcpu.h>
 #include <debug/log_state.h>
@@ -23,13 +23,13 @@
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 
-#define QUICK_INLINE static inline __attribute__((always_inline))
+#define FAST_INLINE static inline __attribute__((always_inline))
 
 /* The bits of CR4 that CPUID shows (cpuid_policy.c). */
 #define CR4_IN_CPUID (CR4_OSXSAVE | CR4_PKE | CR4_KL)
 
 /* Count an exit, and keep it for the crash record. */
-QUICK_INLINE void exit_note(struct vcpu *v, enum exit_kind kind, uint64_t raw)
+FAST_INLINE void exit_note(struct vcpu *v, enum exit_kind kind, uint64_t raw)
 {
     struct exit_trace *t = &v->trace[v->trace_next++ % VCPU_TRACE];
 
@@ -39,7 +39,7 @@ QUICK_INLINE void exit_note(struct vcpu *v, enum exit_kind kind, uint64_t raw)
 }
 
 /* The vCPU whose registers entry.S has at hand, if nothing needs its run loop; else NULL. */
-QUICK_INLINE struct vcpu *quick_vcpu(struct vcpu_regs *regs)
+FAST_INLINE struct vcpu *fast_vcpu(struct vcpu_regs *regs)
 {
     struct vcpu *v = (struct vcpu *)((uint8_t *)regs - offsetof(struct vcpu, regs));
 
@@ -50,20 +50,20 @@ QUICK_INLINE struct vcpu *quick_vcpu(struct vcpu_regs *regs)
 
 /* The subleaf that `ecx` asks for: 0 in those leaves that have none (SDM vol. 2, CPUID; APM vol.
  * 3, appendix E) and that programs ask for most, with whatever is in ECX. */
-QUICK_INLINE uint32_t cpuid_sub(uint32_t leaf, uint32_t ecx)
+FAST_INLINE uint32_t cpuid_sub(uint32_t leaf, uint32_t ecx)
 {
     return leaf <= 3 || leaf - CPUID_EXTENDED <= 8 ? 0 : ecx;
 }
 
 /* Where the answer to this question is kept. */
-QUICK_INLINE struct cpuid_memo *cpuid_memo(struct vcpu *v, uint32_t leaf, uint32_t sub)
+FAST_INLINE struct cpuid_memo *cpuid_memo(struct vcpu *v, uint32_t leaf, uint32_t sub)
 {
     return &v->cpuid[(leaf ^ leaf >> 26 ^ sub << 3) % VCPU_CPUID];
 }
 
 /* The answer that the OS got to these EAX and ECX, if it would be the same now; else NULL. One
  * that was never filled in never matches: no CPU answers leaf 0 with zeros. */
-QUICK_INLINE const struct cpuid_regs *cpuid_again(struct vcpu *v, uint32_t leaf, uint32_t ecx,
+FAST_INLINE const struct cpuid_regs *cpuid_again(struct vcpu *v, uint32_t leaf, uint32_t ecx,
                                                   uint64_t cr4)
 {
     const uint32_t sub = cpuid_sub(leaf, ecx);
@@ -81,7 +81,7 @@ QUICK_INLINE const struct cpuid_regs *cpuid_again(struct vcpu *v, uint32_t leaf,
 /* The bytes at `rip` of 64-bit code (`wide`), if `len` of them lie in the code page that an exit
  * was decoded in last; else NULL. The guest may have remapped that page meanwhile; if the old
  * one has the same instruction there, only the guest's own next RIP can be wrong. */
-QUICK_INLINE const uint8_t *known_code(const struct code_page *code, bool wide, uint64_t cr3,
+FAST_INLINE const uint8_t *known_code(const struct code_page *code, bool wide, uint64_t cr3,
                                        uint64_t rip, size_t len)
 {
     size_t offset = rip & PAGE_MASK;
@@ -92,11 +92,11 @@ QUICK_INLINE const uint8_t *known_code(const struct code_page *code, bool wide, 
 }
 
 /* A store of a doubleword: MOV r/m32,r32 or MOV r/m32,imm32. */
-struct quick_store { unsigned len; bool imm; uint8_t reg; uint32_t value; };
+struct fast_store { unsigned len; bool imm; uint8_t reg; uint32_t value; };
 
 /* Decode one in 64-bit code, of the forms that kernels use for device memory: no prefix but a REX
  * without W. `b` has 16 bytes and is nobody else's. False: anything else, the usual way knows. */
-QUICK_INLINE bool quick_store(const uint8_t *b, struct quick_store *st)
+FAST_INLINE bool fast_store(const uint8_t *b, struct fast_store *st)
 {
     unsigned i = (b[0] & 0xf0) == 0x40, rex = i ? b[0] : 0;
     unsigned opcode = b[i], modrm = b[i + 1], mod = modrm >> 6, base = modrm & 7;
@@ -118,7 +118,7 @@ QUICK_INLINE bool quick_store(const uint8_t *b, struct quick_store *st)
 
 /* May this store go to the xAPIC as it is? Those registers that guest/ipi.c takes no notice of, and
  * fixed interrupts to others. */
-QUICK_INLINE bool quick_apic_register(unsigned offset, uint32_t value)
+FAST_INLINE bool fast_apic_register(unsigned offset, uint32_t value)
 {
     return offset == APIC_EOI || offset == APIC_TPR || offset == APIC_ICR2
         || offset == APIC_INITIAL_COUNT || (offset == APIC_ICR && !(value & ICR_DELIVERY_BITS));
@@ -126,7 +126,7 @@ QUICK_INLINE bool quick_apic_register(unsigned offset, uint32_t value)
 
 /* RIP behind an instruction of `len` bytes; 0 where that needs more thought: single-stepping,
  * RFLAGS.RF to be cleared, a RIP that may have to wrap. */
-QUICK_INLINE uint64_t quick_next(uint64_t rip, uint64_t len, uint64_t rflags)
+FAST_INLINE uint64_t fast_next(uint64_t rip, uint64_t len, uint64_t rflags)
 {
     uint64_t next = rip + len;
 

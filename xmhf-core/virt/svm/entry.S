@@ -68,7 +68,7 @@ svm_enter:
     movq %rbx, 24(%rax)
     movq %rdi, 56(%rax)
     movq %rax, %rdi
-    call svm_quick_cpuid /* keeps all registers but RAX */
+    call svm_fast_cpuid /* keeps all registers but RAX */
     testb %al, %al
     movq 8(%rdi), %rcx
     movq 16(%rdi), %rdx
@@ -82,7 +82,7 @@ svm_enter:
     movq 24(%rsp), %rax
     STORE_REGISTERS
     movq %rax, %rdi
-    call svm_quick_store /* keeps all registers but RAX */
+    call svm_fast_store /* keeps all registers but RAX */
     testb %al, %al
     movq 56(%rdi), %rdi
     movq 8(%rsp), %rax

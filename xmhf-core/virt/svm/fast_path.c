@@ -10,19 +10,19 @@
 _Static_assert(offsetof(struct vmcb, exit_code) == 0x70 && SVM_EXIT_CPUID == 0x72
                && SVM_EXIT_NPF == 0x400, "entry.S");
 
-QUICK_INLINE bool is_wide(const struct vmcb *c)
+FAST_INLINE bool is_wide(const struct vmcb *c)
 {
     return (c->cs.attrib & SEG_ATTR_L) && (c->efer & EFER_LMA);
 }
 
 /* Something besides the instruction waits for this exit or for the next entry. */
-QUICK_INLINE bool more_to_do(const struct vmcb *c)
+FAST_INLINE bool more_to_do(const struct vmcb *c)
 {
     return (c->interrupt_shadow & SVM_SHADOW) || c->event_inj || c->tlb_control || svm_illegal(c);
 }
 
 /* How long is the CPUID that exited? 0: that isn't known without a look at the guest's memory. */
-QUICK_INLINE uint64_t cpuid_length(const struct vcpu *v, const struct vmcb *c)
+FAST_INLINE uint64_t cpuid_length(const struct vcpu *v, const struct vmcb *c)
 {
     if (svm_features.edx & CPUID_8_A_EDX_NRIPS) {
         return svm_insn_len(c);
@@ -31,15 +31,15 @@ QUICK_INLINE uint64_t cpuid_length(const struct vcpu *v, const struct vmcb *c)
     return code && code[0] == 0x0f && code[1] == 0xa2 ? 2 : 0;
 }
 
-HW_KEEPS_REGISTERS bool svm_quick_cpuid(struct vcpu_regs *regs)
+HW_KEEPS_REGISTERS bool svm_fast_cpuid(struct vcpu_regs *regs)
 {
-    struct vcpu *v = quick_vcpu(regs);
+    struct vcpu *v = fast_vcpu(regs);
 
     if (!v) {
         return false;
     }
     struct vmcb *c = svm(v)->os;
-    uint64_t len = cpuid_length(v, c), next = quick_next(c->rip, len, c->rflags);
+    uint64_t len = cpuid_length(v, c), next = fast_next(c->rip, len, c->rflags);
     if (len == 0 || next == 0 || more_to_do(c)) {
         return false;
     }
@@ -62,7 +62,7 @@ struct code_word { uint64_t bytes; } __attribute__((packed, may_alias));
 /* The instruction at RIP, copied once: another CPU may be changing it. The CPU left its bytes (APM
  * vol. 2, 15.33.2), or it is in the page that such an exit was decoded in last, if the guest's
  * tables still lead there: ring 3 may have that memory by now. */
-QUICK_INLINE bool copy_code(const struct vcpu *v, const struct vmcb *c, uint64_t out[2])
+FAST_INLINE bool copy_code(const struct vcpu *v, const struct vmcb *c, uint64_t out[2])
 {
     const uint8_t *code = c->insn_bytes;
 
@@ -84,7 +84,7 @@ QUICK_INLINE bool copy_code(const struct vcpu *v, const struct vmcb *c, uint64_t
 }
 
 /* A store of the guest's to the xAPIC's page, and nothing else? Then which register. */
-QUICK_INLINE bool apic_store(const struct vmcb *c, unsigned *offset)
+FAST_INLINE bool apic_store(const struct vmcb *c, unsigned *offset)
 {
     const uint64_t final = BIT(32), wanted = final | PF_WRITE; /* EXITINFO1: 15.25.6 */
 
@@ -94,10 +94,10 @@ QUICK_INLINE bool apic_store(const struct vmcb *c, unsigned *offset)
         && !(c->exit_int_info & SVM_EVENT_VALID);
 }
 
-HW_KEEPS_REGISTERS bool svm_quick_store(struct vcpu_regs *regs)
+HW_KEEPS_REGISTERS bool svm_fast_store(struct vcpu_regs *regs)
 {
-    struct vcpu *v = quick_vcpu(regs);
-    struct quick_store st;
+    struct vcpu *v = fast_vcpu(regs);
+    struct fast_store st;
     uint64_t code[2];
     unsigned offset;
 
@@ -106,13 +106,13 @@ HW_KEEPS_REGISTERS bool svm_quick_store(struct vcpu_regs *regs)
     }
     struct vmcb *c = svm(v)->os;
     if (!apic_store(c, &offset) || more_to_do(c) || !copy_code(v, c, code)
-        || !quick_store((const uint8_t *)code, &st)) {
+        || !fast_store((const uint8_t *)code, &st)) {
         return false;
     }
-    uint64_t next = quick_next(c->rip, st.len, c->rflags);
+    uint64_t next = fast_next(c->rip, st.len, c->rflags);
     uint32_t value = st.imm ? st.value : (uint32_t)(st.reg == GPR_RAX ? c->rax : st.reg == GPR_RSP
                                                     ? c->rsp : regs->gpr[st.reg]);
-    if (next == 0 || !quick_apic_register(offset, value) || atomic_load(&v->apic_off)
+    if (next == 0 || !fast_apic_register(offset, value) || atomic_load(&v->apic_off)
         || (hw_rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD)) {
         return false;
     }

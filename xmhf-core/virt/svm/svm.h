@@ -49,7 +49,7 @@ static inline struct svm_cpu *svm(struct vcpu *v) { return v->vendor; }
 
 /* Length of the instruction that exited, by its next RIP (APM vol. 2, 15.7.1); 0: the CPU left
  * none. */
-QUICK_INLINE unsigned svm_insn_len(const struct vmcb *c)
+FAST_INLINE unsigned svm_insn_len(const struct vmcb *c)
 {
     uint64_t len = c->next_rip - c->rip;
 
@@ -59,7 +59,7 @@ QUICK_INLINE unsigned svm_insn_len(const struct vmcb *c)
 /* Would VMRUN refuse this state, whatever the CPU? (APM vol. 2, 15.5.1.) Looked at before each entry,
  * for what a refused VMRUN leaves in the VMCB isn't said: with some of these QEMU leaves the core's
  * own state there. */
-QUICK_INLINE bool svm_illegal(const struct vmcb *c)
+FAST_INLINE bool svm_illegal(const struct vmcb *c)
 {
     const uint16_t both = SEG_ATTR_L | SEG_ATTR_DB;
 
@@ -75,9 +75,9 @@ void svm_decode(struct vcpu *v, struct exit *e);
 /* fast_path.c. Called by svm_enter at a CPUID, with RBX, RCX and RDX in `regs`, RAX in the VMCB and
  * all other registers as the guest has them. True: the answer is in their places, and the guest
  * can be entered again. False: nothing has changed. */
-HW_KEEPS_REGISTERS bool svm_quick_cpuid(struct vcpu_regs *regs);
+HW_KEEPS_REGISTERS bool svm_fast_cpuid(struct vcpu_regs *regs);
 /* The same for a store to the APIC page; all registers but RAX and RSP are in `regs`. */
-HW_KEEPS_REGISTERS bool svm_quick_store(struct vcpu_regs *regs);
+HW_KEEPS_REGISTERS bool svm_fast_store(struct vcpu_regs *regs);
 /* state.c */
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s);
 void svm_get_paging(struct vcpu *v, struct guest_paging *p);

@@ -5,11 +5,11 @@
  * unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched)
  * Loads and stores all general registers but RSP, which is in the VMCS. Returns 0 after an
  * exit, 1 if an NMI came before the entry (nothing was entered), 2 if the instruction failed,
- * 3 if an NMI came before the entry after a quick exit (virt/fast_path.h).
+ * 3 if an NMI came before the entry that ends the fast path (virt/fast_path.h).
  *
  * An NMI that the core takes between the look at *nmis_seen and the entry would go unnoticed
  * until the next exit: trap_handle moves its return from [vmx_window_start, vmx_window_end)
- * to vmx_window_abort. The same for the entry after a quick exit.
+ * to vmx_window_abort. The same for the fast path's entry.
  */
 #define VMCS_HOST_RSP 0x6c14
 #define VMCS_EXIT_REASON 0x4402
@@ -17,7 +17,7 @@
 
     .text
     .globl vmx_enter, vmx_exit, vmx_window_start, vmx_window_end, vmx_window_abort
-    .globl vmx_quick_window_start, vmx_quick_window_end, vmx_quick_window_abort
+    .globl vmx_fast_window_start, vmx_fast_window_end, vmx_fast_window_abort
 vmx_enter:
     pushq %rbx
     pushq %rbp
@@ -69,23 +69,23 @@ vmx_exit:
     vmread %rax, %rax
     cmpl $EXIT_REASON_CPUID, %eax
     jne 4f
-    call vmx_quick_cpuid /* keeps all registers but RAX */
+    call vmx_fast_cpuid /* keeps all registers but RAX */
     testb %al, %al
     jz 4f
     movq 16(%rsp), %rax
-vmx_quick_window_start:
+vmx_fast_window_start:
     cmpl $0, (%rax)
-    jne vmx_quick_window_abort
+    jne vmx_fast_window_abort
     movq 0(%rdi), %rax
     movq 8(%rdi), %rcx
     movq 16(%rdi), %rdx
     movq 24(%rdi), %rbx
     movq (%rsp), %rdi
     vmresume
-vmx_quick_window_end:
+vmx_fast_window_end:
     movl $2, %eax
     jmp 5f
-vmx_quick_window_abort:
+vmx_fast_window_abort:
     movl $3, %eax
 5:  movq 8(%rsp), %rdi
     jmp 6f

@@ -6,15 +6,15 @@
 _Static_assert(offsetof(struct vcpu, regs.gpr) == offsetof(struct vcpu, regs), "entry.S");
 _Static_assert(VMCS_EXIT_REASON == 0x4402 && VMX_EXIT_CPUID == 10, "entry.S");
 
-HW_KEEPS_REGISTERS bool vmx_quick_cpuid(struct vcpu_regs *regs)
+HW_KEEPS_REGISTERS bool vmx_fast_cpuid(struct vcpu_regs *regs)
 {
-    struct vcpu *v = quick_vcpu(regs);
+    struct vcpu *v = fast_vcpu(regs);
     uint64_t rip, len, rflags, cr4, blocked;
 
     if (!v || vmx(v)->rare
         || !hw_vmread(VMCS_GUEST_INTERRUPTIBILITY, &blocked) || (blocked & BLOCKED_SHADOWS)
         || !hw_vmread(VMCS_GUEST_RIP, &rip) || !hw_vmread(VMCS_EXIT_INSN_LEN, &len)
-        || !hw_vmread(VMCS_GUEST_RFLAGS, &rflags) || !(rip = quick_next(rip, len, rflags))
+        || !hw_vmread(VMCS_GUEST_RFLAGS, &rflags) || !(rip = fast_next(rip, len, rflags))
         || !hw_vmread(VMCS_GUEST_CR4, &cr4)) {
         return false;
     }

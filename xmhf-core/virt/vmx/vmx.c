@@ -234,7 +234,7 @@ static void read_registers(struct vcpu *v)
 __attribute__((noinline))
 static void not_entered(struct vcpu *v, struct vmx_cpu *s, struct exit *e, unsigned how)
 {
-    if (how == 3) { /* it ran until a quick exit */
+    if (how == 3) { /* it ran until an exit that took the fast path */
         s->launched[s->in_sandbox] = true;
         read_registers(v);
     }

@@ -62,7 +62,7 @@ uint64_t vmx_eptp(hpa_t root);
 /* fast_path.c. Called by vmx_exit at a CPUID, with RAX, RBX, RCX and RDX in `regs` and all other
  * registers as the guest has them. True: its answer is in `regs`, and the guest can be entered
  * again. False: nothing has changed. */
-HW_KEEPS_REGISTERS bool vmx_quick_cpuid(struct vcpu_regs *regs);
+HW_KEEPS_REGISTERS bool vmx_fast_cpuid(struct vcpu_regs *regs);
 
 /* ept.c */
 bool vmx_ept_1g(void);
