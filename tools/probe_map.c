@@ -2,11 +2,11 @@
 /* A recorded memory map, judged by the boot stage's own rules. */
 #include <probe_vector.h>
 
-#include <boot/common/mb_parse.h>
+#include <boot/multiboot/parse.h>
 #include <util/e820.h>
 #include <xmhf/core_image.h>
 
-/* As boot/common/main.c:boot_main does, without modules and with the largest core that
+/* As boot/common/launch.c:boot_main does, without modules and with the largest core that
  * xmhf-core/core.lds allows. */
 const char *vector_map_lacks(const struct vector *v)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Output of the boot stage: COM1 and the text screen. Every wait is bounded. */
 #include <boot/common/console.h>
-#include <debug/screen.h>
 #include <hw/insn.h>
 #include <hw/wait.h>
+#include <util/screen.h>
 #include <util/string.h>
 
 #define COM1 0x3f8

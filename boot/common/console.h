@@ -3,7 +3,7 @@
 #ifndef XMHF_BOOT_CONSOLE_H
 #define XMHF_BOOT_CONSOLE_H
 
-/* Write `s` to COM1 and to the text screen, if screen_init (debug/screen.h) has told of one. */
+/* Write `s` to COM1 and to the text screen, if screen_init (util/screen.h) has told of one. */
 void boot_puts(const char *s);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Choosing the protected range: how large, and where. */
-#include "mb_parse.h"
+#include <boot/multiboot/parse.h>
 
 #include <util/e820.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Started by UEFI firmware, which is not supported yet: say so on its own console, and stop. */
 #include <boot/common/console.h>
-#include <boot/common/mb_parse.h>
+#include <boot/multiboot/parse.h>
 #include <hw/insn.h>
 #include <util/bytes.h>
 
@@ -53,7 +53,7 @@ static void efi_puts(const uint8_t *mbi, const char *s)
     }
 }
 
-/* As boot/common/main.c:die, but interrupts stay as they are: the firmware's console may need them. */
+/* As boot/common/launch.c:die, but interrupts stay as they are: the firmware's console may need them. */
 void boot_efi_main(const uint8_t *mbi)
 {
     efi_puts(mbi, "[xmhf] cannot start: ");

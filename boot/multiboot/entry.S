@@ -123,7 +123,7 @@ check:
     lgdt boot_gdtr
     ljmp $8, $boot_long
 
-/* %esi: the name of what is missing. As boot/common/main.c:die, whose code is of 64 bits. */
+/* %esi: the name of what is missing. As boot/common/launch.c:die, whose code is of 64 bits. */
 lacks:
     movl %esi, %ebp
     movl $uart_setup, %esi

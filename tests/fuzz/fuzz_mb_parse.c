@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <boot/common/mb_parse.h>
+#include <boot/multiboot/parse.h>
 #include <util/e820.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

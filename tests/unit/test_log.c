@@ -7,7 +7,7 @@
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
-#include <debug/screen.h>
+#include <util/screen.h>
 #include <debug/serial.h>
 #include <hw/insn.h>
 #include <hw/wait.h>

@@ -4,7 +4,7 @@
 #include "unit.h"
 
 #include <acpi/acpi.h>
-#include <boot/common/mb_parse.h>
+#include <boot/multiboot/parse.h>
 #include <dirent.h>
 #include <fake/machine.h>
 #include <fake/phys.h>
@@ -176,7 +176,7 @@ static bool load_modules(unsigned count)
     return true;
 }
 
-/* boot/common/main.c:place. NULL, or why not. */
+/* boot/common/launch.c:place. NULL, or why not. */
 static const char *place(unsigned modules, bool split)
 {
     static const struct boot_mem avoid[] = {

@@ -3,7 +3,7 @@
  * protected range goes. */
 #include "unit.h"
 
-#include <boot/common/mb_parse.h>
+#include <boot/multiboot/parse.h>
 #include <util/bytes.h>
 #include <util/e820.h>
 

@@ -2,7 +2,7 @@
 /* The text screen: lines, long ones, more than there is room for, and no screen. */
 #include "unit.h"
 
-#include <debug/screen.h>
+#include <util/screen.h>
 
 #define COLUMNS 80
 #define ROWS    25

@@ -5,10 +5,10 @@
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
-#include <debug/screen.h>
 #include <debug/serial.h>
 #include <smp/spinlock.h>
 #include <util/fmt.h>
+#include <util/screen.h>
 
 #define QUEUE 4096u /* characters; a power of two */
 

@@ -10,7 +10,6 @@
 #include <debug/crash.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
-#include <debug/screen.h>
 #include <debug/serial.h>
 #include <exit/dispatch.h>
 #include <exit/guarded.h>
@@ -30,6 +29,7 @@
 #include <smp/low_page.h>
 #include <smp/smp.h>
 #include <smp/stop.h>
+#include <util/screen.h>
 #include <virt/virt.h>
 #include <x86/msr.h>
 

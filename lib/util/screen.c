@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The text screen: 16-bit cells, a character in the low byte and its colours in the high one. */
-#include <debug/screen.h>
+#include <util/screen.h>
 
 #define WHITE_ON_BLACK 0x0f00u
 

@@ -4,8 +4,8 @@
  * Pure and bounds-checked: libFuzzer feeds it. (Multiboot 0.6.96, section 3.3;
  * Multiboot2 2.0, section 3.6.)
  */
-#ifndef XMHF_BOOT_MB_PARSE_H
-#define XMHF_BOOT_MB_PARSE_H
+#ifndef XMHF_BOOT_MULTIBOOT_PARSE_H
+#define XMHF_BOOT_MULTIBOOT_PARSE_H
 
 #include <xmhf/boot_info.h>
 

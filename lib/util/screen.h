@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The text screen: what refuses the launch is said there too, since few machines have a UART. */
-#ifndef XMHF_DEBUG_SCREEN_H
-#define XMHF_DEBUG_SCREEN_H
+#ifndef XMHF_UTIL_SCREEN_H
+#define XMHF_UTIL_SCREEN_H
 
 #include <xmhf/boot_info.h>
 

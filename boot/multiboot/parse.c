@@ -5,7 +5,7 @@
  * Loaders differ in one thing: QEMU's -kernel puts the file name before each command
  * line (hw/i386/multiboot.c), GRUB 2 doesn't. QEMU is known by its loader name.
  */
-#include "mb_parse.h"
+#include <boot/multiboot/parse.h>
 
 #include <util/bytes.h>
 #include <util/e820.h>

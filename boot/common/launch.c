@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The boot stage: turns what the loader gave into a struct boot_info, puts the core into
  * its protected range, and enters it. */
-#include <boot/common/mb_parse.h>
 #include <boot/common/console.h>
-#include <debug/screen.h>
-#include <hw/insn.h>
+#include <boot/multiboot/parse.h>
 #include <facts/options.h>
+#include <hw/insn.h>
+#include <util/screen.h>
 #include <util/string.h>
-#include <xmhf/core_image.h>
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 #include <x86/vmx.h>
+#include <xmhf/core_image.h>
 
 extern const uint8_t payload_start[], payload_end[];
 extern uint8_t boot_start[], boot_end[];
