@@ -14,6 +14,7 @@
 
 #include <cpu/vcpu.h>
 #include <guest/inject.h>
+#include <guest/rights.h>
 #include <guest/trace.h>
 #include <guest/walk.h>
 #include <sha256/sha256.h>

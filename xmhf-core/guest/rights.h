@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking rights of guest-physical pages away from the guest, on all CPUs, and giving them back. */
+#ifndef XMHF_GUEST_RIGHTS_H
+#define XMHF_GUEST_RIGHTS_H
+
+#include <cpu/vcpu.h>
+#include <xmhf/access.h>
+#include <xmhf/types.h>
+
+enum hyp_rights_answer {
+    HYP_RIGHTS_DONE,      /* the pages have these rights, and no CPU remembers others */
+    HYP_RIGHTS_AGAIN,     /* more is to be done, or other CPUs haven't answered yet: call again with the same
+                             arguments (return HC_AGAIN) */
+    HYP_RIGHTS_REFUSED,   /* no pages, not all of them the guest's RAM, or no such rights: nothing has changed */
+    HYP_RIGHTS_NO_MEMORY, /* no page for a table: this call has changed nothing, but earlier ones for the same
+                             range may have; who gives up sets the rights back */
+};
+
+/*
+ * Give the `pages` pages from `first` (4 KiB aligned) exactly `rights`: a mask of ACCESS_READ, WRITE and EXEC,
+ * READ whenever one of the others is in it. For pages whose rights are taken away the guest's accesses exit as
+ * EXIT_NESTED_FAULT (guest_rights_fault), and the core refuses what it would do there for the guest: see
+ * guest/walk.h. Devices are refused: their rights are taken by rows of policy/regions.h, before the guest starts.
+ *
+ * Bounded work per call, so a long range takes several; so does the wait for other CPUs, which look at their
+ * requests between exits. Any CPU, from its exit path, `v` its own vCPU. The continuation may come on another
+ * CPU. Of two calls under way for the same pages with different rights, each page has either's.
+ */
+enum hyp_rights_answer hyp_rights(struct vcpu *v, gpa_t first, uint64_t pages, unsigned rights);
+
+/* What a nested fault of `access` at `g` is to rights that were taken away. */
+enum rights_fault {
+    RIGHTS_WHOLE,   /* nothing: no right of that page was taken away */
+    RIGHTS_TAKEN,   /* one of those in `access` is away: the hypapp's business */
+    RIGHTS_GIVEN,   /* all are there, again or still: the instruction runs again */
+};
+enum rights_fault guest_rights_fault(struct vcpu *v, gpa_t g, unsigned access);
+
+#endif
