@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The core's image inside the boot stage. */
+/* The core's image inside the boot stage (notes/decisions/two-stage-image.md). */
     .section .payload, "a"
     .globl payload_start, payload_end
     .balign 4096

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Choosing the protected range: how large, and where. */
+/* Choosing the protected range: how large, and where (notes/decisions/protected-range.md). */
 #include <boot/multiboot/parse.h>
 
 #include <util/e820.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hypercall numbers of the core and of TrustVisor, and the CPUID leaves that
- * announce them. Shared by the core, the hypapps, the SDK and the tests.
+ * announce them. Shared by the core, the hypapps, the SDK and the tests. notes/hypercalls.md
+ * explains them.
  *
  * A hypercall is VMCALL (0F 01 C1) or VMMCALL (0F 01 D9), at any ring and mode.
  * EAX holds the command; the arguments are in RCX, RDX, RSI, RDI (32-bit callers:

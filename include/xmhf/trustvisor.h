@@ -2,6 +2,7 @@
 /*
  * The TrustVisor ABI: in-memory structures (bit for bit the public ABI), those of our own
  * interface, and the named errors. Layouts are the same for 32-bit and 64-bit callers.
+ * notes/pal-lifecycle.md says what becomes of a PAL.
  */
 #ifndef XMHF_TRUSTVISOR_H
 #define XMHF_TRUSTVISOR_H

@@ -88,7 +88,7 @@ def second_system(machines):
 def test_kexec(machines):
     """A kernel that starts another one keeps what PALs had out of reach of both."""
     # No reset happens, so nothing is wiped: the dead owner's PAL stays in the protected
-    # range until its memory is needed.
+    # range until its memory is needed (notes/decisions/kexec.md).
     adds = [machines.compile("kexecload"), *second_system(machines)]
     with pal_machine(machines, adds=adds, mem=768 if machines.args.bench == "svm" else 384) as machine:
         machine.ready()

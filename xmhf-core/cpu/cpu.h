@@ -19,7 +19,7 @@ void cpu_load(struct vcpu *v, uint64_t stacks);
  * the APIC gives out 16 to 255 (SDM vol. 3, 11.5.2), a PIC any. Meanwhile an IDT of its own is
  * loaded in which none of them means an exception; none can arise in that window but an NMI,
  * which counts as always, a machine check, which its MSR tells from an interrupt, and AMD's #SX for
- * an INIT, whose error code does.
+ * an INIT, whose error code does (notes/bugs/stale-irr.md).
  */
 void cpu_take_interrupts(void);
 

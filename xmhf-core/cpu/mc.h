@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Machine checks that reach a CPU while the core runs on it. */
+/* Machine checks that reach a CPU while the core runs on it.
+ * Who gets a machine check in which state: notes/machine-checks.md. */
 #ifndef XMHF_CPU_MC_H
 #define XMHF_CPU_MC_H
 

@@ -34,7 +34,8 @@ void serial_init(uint16_t port)
 
 static bool is_empty(void) { return hw_in8((uint16_t)(base + 5)) & LSR_THRE; }
 
-/* How many characters an empty UART takes, the way that the guest has set it up by now. */
+/* How many characters an empty UART takes, the way that the guest has set it up by now
+ * (notes/bugs/late-log-line.md). */
 static size_t capacity(void)
 {
     if (hw_in8((uint16_t)(base + 3)) & LCR_DLAB) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Common exit handling: the guest's run loop and the switch over exit kinds. */
+/* Common exit handling: the guest's run loop and the switch over exit kinds (notes/exits.md). */
 #include <cpu/clock.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>

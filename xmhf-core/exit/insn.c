@@ -80,7 +80,8 @@ static bool same_code(const struct vcpu *v, const struct guest_paging *p, const 
     return code != NULL;
 }
 
-/* Remember the page of the instruction at RIP, if it is 64-bit code in RAM. */
+/* Remember the page of the instruction at RIP, if it is 64-bit code in RAM
+ * (notes/decisions/code-page-cache.md). */
 static void remember_code(struct vcpu *v, const struct guest_paging *p)
 {
     struct walk w;

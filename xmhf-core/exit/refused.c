@@ -11,7 +11,8 @@
 /* A CPU never leaves its guest in a state that it won't enter: it gives a fault at the instruction
  * that would. Where something did all the same, the state is mended and the guest goes on. Where no
  * rule that we know is broken the fault comes now; that is also right for an emulator that
- * tells "refused" where it should give #GP (QEMU: MOV to CR4 with reserved bits). */
+ * tells "refused" where it should give #GP (QEMU: MOV to CR4 with reserved bits;
+ * notes/bugs/refused-states.md). */
 void exit_entry_failed(struct vcpu *v, const struct exit *e)
 {
     bool in_a_row = !e->entry.ran && v->trace_next == v->refused_at + 1;

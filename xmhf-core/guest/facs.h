@@ -3,6 +3,7 @@
  * The firmware's waking vectors (FACS: ACPI 6.5, 5.2.10) are ours, so that a machine that sleeps
  * by a way that nobody watches wakes up in our code. The pages they are in are read-only for the
  * guest; its stores are carried out but for the guarded bytes (exit/guarded.c).
+ * notes/decisions/waking-vector.md says why.
  */
 #ifndef XMHF_GUEST_FACS_H
 #define XMHF_GUEST_FACS_H

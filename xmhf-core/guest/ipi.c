@@ -44,7 +44,8 @@ static void signal_cpu(struct vcpu *t, const struct icr *icr)
     }
 }
 
-/* In x2APIC mode the logical id follows from the id (SDM vol. 3, 11.12.10.2). */
+/* In x2APIC mode the logical id follows from the id, and nobody writes it (SDM vol. 3, 11.12.10.2;
+ * notes/bugs/x2apic-logical-nmi.md). */
 static uint32_t x2apic_ldr(uint32_t id)
 {
     return id >> 4 << 16 | 1u << (id & 15);
@@ -131,7 +132,8 @@ static void take_interrupts(void *v)
 
 /*
  * A CPU that waits for a SIPI has no use for NMIs, but it must not leave `kicks` set when
- * the kick was taken outside EXIT_NMI: the next kick would not be sent, and never wake it.
+ * the kick was taken outside EXIT_NMI: the next kick would not be sent, and never wake it
+ * (notes/bugs/lost-kick.md).
  */
 static void drop_nmis(struct vcpu *v)
 {

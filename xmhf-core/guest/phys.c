@@ -177,8 +177,9 @@ static void choose_leaves(void)
     }
 }
 
-/* Only writes to the APIC page exit, where INIT and SIPI must pass through us. What lies behind
- * it is where devices write their interrupts, INIT among them: no place for a CPU's stores. */
+/* Only writes to the APIC page exit, where INIT and SIPI must pass through us
+ * (notes/decisions/init-sipi-on-svm.md). What lies behind it is where devices write their
+ * interrupts, INIT among them: no place for a CPU's stores (notes/bugs/around-the-traps.md). */
 static int trap_apic(void)
 {
     return ipi_traps_icr() ? nested_map(&guest_nested, gpa(APIC_PAGE), hpa(APIC_PAGE), MSI_SIZE,

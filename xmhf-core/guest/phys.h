@@ -27,7 +27,8 @@ bool guest_phys_map_device(gpa_t g);
  * executable 4 KiB pages. False: that isn't why. */
 bool guest_phys_make_executable(gpa_t g);
 
-/* Pages that the tables have taken out of the pool since boot, for the two above. Never given back. */
+/* Pages that the tables of the guest's memory have taken out of the pool since boot. Never given
+ * back; counted as free in XMHF_INFO_POOL_FREE (notes/bugs/split-tables-count.md). */
 unsigned guest_phys_tables(void);
 
 /* True if `g` is wider than the guest's addresses (cpu/width.h): nothing is mapped there, ever. */

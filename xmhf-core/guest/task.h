@@ -11,6 +11,7 @@
  * calling CPU. The guest goes on in the new task; or a fault is queued, in the old task where the
  * switch can't begin, which then has changed nothing, else in the new one. Memory is read and
  * written by the guest's own page tables, as the CPU does. Bounded: some 300 bytes.
+ * notes/task-switches.md.
  */
 void task_switch(struct vcpu *v, const struct exit *e);
 

@@ -13,7 +13,8 @@
 #define WALK_RETRIES 64u
 
 /* Bits 2:1 and 8:6 (SDM vol. 3, table 4-8). Bit 5 is reserved too, but QEMU's page walk
- * sets it as if it were an accessed bit, and then a guest that runs must not fault here. */
+ * sets it as if it were an accessed bit, and then a guest that runs must not fault here
+ * (notes/bugs/pae-pdpte-accessed.md). */
 #define PAE_PDPTE_RSVD 0x1c6ULL
 #define PDE32_ADDR_HIGH 0x1fe000ULL   /* PSE-36: bits 20:13 are address bits 39:32 */
 

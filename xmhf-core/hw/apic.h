@@ -48,7 +48,7 @@ void apic_send_sipi(uint32_t dest, uint8_t vector);
 
 /*
  * What an INIT does to the APIC (SDM vol. 3, 11.4.7.1), but for the id. Interrupts that it
- * still holds are taken and ended: `take` opens interrupts for a moment.
+ * still holds are taken and ended: `take` opens interrupts for a moment (notes/bugs/stale-irr.md).
  */
 void apic_soft_reset(void (*take)(void *arg), void *arg);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waits for hardware, bounded by the TSC. A count of port reads is no bound: a read takes 20 ns in
- * an emulator and more than 1 us on a machine.
+ * an emulator and more than 1 us on a machine. notes/waits.md lists them all.
  */
 #ifndef XMHF_HW_WAIT_H
 #define XMHF_HW_WAIT_H

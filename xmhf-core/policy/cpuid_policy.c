@@ -157,7 +157,7 @@ void cpuid_policy_hide(uint32_t leaf, uint32_t sub, enum cpuid_reg reg, uint32_t
     }
 }
 
-static unsigned phys_bits; /* 0: as the CPU says */
+static unsigned phys_bits; /* 0: as the CPU says. notes/decisions/one-name-for-memory.md */
 
 void cpuid_policy_width(unsigned bits)
 {

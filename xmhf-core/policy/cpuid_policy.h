@@ -2,6 +2,7 @@
 /*
  * What the guest sees of CPUID: one table of (leaf, subleaf, register, bits) to hide
  * or to compute from guest state. Pure: the caller supplies the hardware's answer.
+ * notes/msr-and-cpuid.md.
  */
 #ifndef XMHF_POLICY_CPUID_POLICY_H
 #define XMHF_POLICY_CPUID_POLICY_H

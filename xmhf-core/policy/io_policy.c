@@ -98,6 +98,7 @@ static enum io_action sleep_action(uint16_t pm1, uint8_t off, uint16_t first, un
     return off >> (high >> 2 & 7) & 1 ? IO_POWER_OFF : IO_SUSPEND;
 }
 
+/* notes/decisions/suspend-refused.md */
 void io_policy_suspend_refused(void)
 {
     atomic_store(&wake_status, true);
@@ -120,7 +121,8 @@ static void put_byte(uint16_t port, uint16_t first, uint32_t *value, uint8_t b)
     *value = (*value & ~(0xffu << shift)) | (uint32_t)b << shift;
 }
 
-/* The keyboard controller's ways to the reset line and to the A20 gate. */
+/* The keyboard controller's ways to the reset line and to the A20 gate (notes/bugs/a20-gate.md,
+ * notes/bugs/around-the-traps.md). */
 static enum io_action keyboard_write(uint16_t first, unsigned size, uint32_t *value)
 {
     uint8_t b;
@@ -161,7 +163,8 @@ enum io_action io_policy_write(uint16_t port, unsigned size, uint32_t *in)
         return IO_RESET;
     }
     uint32_t value = *in;
-    /* A dword at CF8 is the PCI address register and leaves CF9 alone; nothing narrower does. */
+    /* A dword at CF8 is the PCI address register and leaves CF9 alone; nothing narrower does
+     * (notes/bugs/cf8-dword-reset.md). */
     if (byte_at(PORT_RESET, port, size, value, &b) && (b & 4)
         && !(port == PORT_PCI_ADDRESS && size == 4)) {
         return IO_RESET;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which ports exit, and which accesses reset the machine or put it to sleep. */
+/* Which ports exit, and which accesses reset the machine or put it to sleep
+ * (notes/reset-and-sleep.md). */
 #ifndef XMHF_POLICY_IO_POLICY_H
 #define XMHF_POLICY_IO_POLICY_H
 

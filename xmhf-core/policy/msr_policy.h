@@ -2,7 +2,7 @@
 /*
  * What happens when the guest touches an MSR: one table for both vendors.
  * Everything in it is data; exit/msr.c carries it out and the back ends build their
- * bitmaps from it.
+ * bitmaps from it. notes/msr-and-cpuid.md.
  */
 #ifndef XMHF_POLICY_MSR_POLICY_H
 #define XMHF_POLICY_MSR_POLICY_H

@@ -29,7 +29,7 @@ static inline bool event_makes_double_fault(const struct event *first, const str
 }
 
 /* A fault while a double fault was being delivered: shutdown. Where the delivery exits at
- * each try, the CPU never sees it as one. */
+ * each try, the CPU never sees it as one (notes/bugs/double-fault-loop.md). */
 static inline bool event_makes_triple_fault(const struct event *first, const struct event *second)
 {
     return first->type == EVENT_EXCEPTION && first->vector == EXC_DF

@@ -4,7 +4,7 @@
  * library asks some dozens of times whenever a program starts), and on AMD the stores to the APIC
  * page that every interrupt makes. The back end's entry.S calls its fast function right after the
  * exit, while most of the guest's registers are still in the CPU; if that says no, the exit takes
- * the usual way, and nothing has changed.
+ * the usual way, and nothing has changed (notes/decisions/fast-cpuid.md).
  *
  * An answer depends on the question, on what the CPU says now, on three bits of the guest's
  * CR4 and on XCR0. The first three are looked at each time; a new XCR0 forgets everything

@@ -2,6 +2,7 @@
 /*
  * The seam between common code and the two vendors. One const table, chosen once at
  * run time. Unless said otherwise a function works on the calling CPU's own vCPU only.
+ * notes/decisions/vmx-seams.md tells where the vendors differ.
  */
 #ifndef XMHF_VIRT_VIRT_H
 #define XMHF_VIRT_VIRT_H

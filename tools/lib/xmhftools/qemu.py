@@ -24,7 +24,8 @@ def _pinned(args):
 
     FLDENV, FXRSTOR and XRSTOR on any CPU read, change and write flags of CPU 0 in QEMU 7.2, not
     atomically; CPU 0 loses what it changes itself in that moment, such as whether nested paging
-    is on. The change is one instruction of the host, so one core makes it atomic.
+    is on. The change is one instruction of the host, so one core makes it atomic
+    (notes/bugs/qemu-ferr-race.md).
     """
     if not getattr(args, "one_core", False):
         return []

@@ -79,7 +79,8 @@ static bool steps_each_instruction(const struct vcpu *v)
 }
 
 /* The instruction at RIP was carried out by software: its shadow ends, and if the guest
- * single-steps, the trap that follows the instruction comes now (APM vol. 2, 8.2.2). */
+ * single-steps, the trap that follows the instruction comes now (APM vol. 2, 8.2.2;
+ * notes/bugs/late-single-step.md). */
 void svm_clear_shadow(struct vcpu *v)
 {
     static const struct event db = { .vector = EXC_DB, .type = EVENT_EXCEPTION };

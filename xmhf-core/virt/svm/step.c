@@ -2,7 +2,8 @@
 /*
  * One instruction of the guest with RFLAGS.TF of ours, for the NMI window without vNMI. Nothing
  * of that TF stays: every exit ends the step, an exception in it exits before its frame is
- * written, and if the instruction switches tasks, what the CPU saved in the old TSS is put right.
+ * written, and if the instruction switches tasks, what the CPU saved in the old TSS is put right
+ * (notes/decisions/nmi-window-by-stepping.md, notes/bugs/nmi-step-leaks-tf.md).
  */
 #include <guest/phys.h>
 #include <smp/stop.h>

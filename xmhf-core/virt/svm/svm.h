@@ -107,7 +107,7 @@ bool svm_nmi_ready(struct vcpu *v);
 void svm_want_nmi_window(struct vcpu *v);
 /* step.c: run one instruction with TF set. */
 void svm_step(struct vcpu *v, enum svm_nmi state);
-/* The intercepted IRET: step over it. */
+/* The intercepted IRET: step over it (notes/bugs/nested-nmi.md). */
 void svm_nmi_iret(struct vcpu *v);
 /* A #DB exit: true if it was the end of that step and the guest must not see it. */
 bool svm_nmi_step_done(struct vcpu *v);

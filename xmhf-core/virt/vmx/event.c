@@ -33,7 +33,8 @@ void vmx_end_shadow(struct vcpu *v)
 /*
  * Types 4 to 6 need the length of the instruction (27.2.1.3). An event that is delivered ends
  * shadows of STI and MOV SS (27.7.1), so they go: with one of them left and TF set the entry would
- * also demand a pending single step (27.3.1.5), which a #DB that exited has used up.
+ * also demand a pending single step (27.3.1.5), which a #DB that exited has used up
+ * (notes/bugs/step-in-a-shadow.md).
  */
 void vmx_load_event(struct vcpu *v)
 {
@@ -154,7 +155,7 @@ void vmx_want_nmi_window(struct vcpu *v)
 
 /* RIP was moved by software over an instruction: its shadow ends, and with TF set the
  * single-step trap is due, beside what MOV SS may have held back. With BTF only branches are
- * stepped, and nothing that exits is one (18.4.3). */
+ * stepped, and nothing that exits is one (18.4.3; notes/bugs/late-single-step.md). */
 void vmx_clear_shadow(struct vcpu *v)
 {
     vmx_end_shadow(v);

@@ -257,7 +257,7 @@ static void not_entered(struct vcpu *v, struct vmx_cpu *s, struct exit *e, unsig
 /*
  * An INIT that comes while a CPU waits for a SIPI is blocked, but it stays pending: the usual
  * INIT, SIPI of a guest gives the SIPI exit first and the INIT at once after the next entry.
- * That SIPI has answered it already.
+ * That SIPI has answered it already (notes/bugs/stale-init.md).
  */
 static bool is_stale_init(struct vcpu *v, uint32_t reason)
 {

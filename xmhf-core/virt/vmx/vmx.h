@@ -111,7 +111,8 @@ void vmx_pass_exception(struct vcpu *v, uint32_t info);
 void vmx_block_nmis_again(void);
 
 /* "Blocked by SMI" can't be true outside SMM, and an entry with it fails. An emulator (Bochs 2.7)
- * sets it in wait-for-SIPI and never clears it: done here, on a CPU where that was seen. */
+ * sets it in wait-for-SIPI and never clears it: done here, on a CPU where that was seen
+ * (notes/bugs/smi-bit-stuck.md). */
 void vmx_clear_smi_bit(void);
 
 /* check.c: the first of the SDM's rules for guest state that the values break, or NULL. */
