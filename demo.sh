@@ -135,8 +135,8 @@ configure_and_make() {
 		cd "$build" &&
 		{ [ -f Makefile ] || "$source_dir/configure"; } &&
 		make -j"$(nproc)" &&
-		mkdir -p tests/e2e &&
-		"${CC:-gcc}" -O2 -static -o tests/e2e/memsearch "$source_dir/tests/e2e/memsearch.c"
+		mkdir -p tests/programs &&
+		"${CC:-gcc}" -O2 -static -o tests/programs/memsearch "$source_dir/tests/programs/memsearch.c"
 }
 
 build_all() {
@@ -164,7 +164,7 @@ boot() {
 	shift 2
 	"$source_dir/tools/xmhf-run" --boot grub-mb2 --cpus "$cpus" --mem "$memory" --build "$build" \
 		--log "$work/$name.serial.log" --show-hv --add "$build/pal_sdk/examples/demo_pal" \
-		--add "$build/tests/e2e/memsearch" --add "$source_dir/tests/e2e/demo-guest.sh" "$@" \
+		--add "$build/tests/programs/memsearch" --add "$source_dir/tests/programs/demo-guest.sh" "$@" \
 		-- sh demo-guest.sh "$seed" "$(masked_secret "$seed")" "$memory" \
 		2>&1 | tee "$work/$name.out" | sed -u 's/^/   /' || status=$?
 	[ $status = 0 ] || fail "the run $name ended with status $status"

@@ -15,7 +15,7 @@ ROWS = (
     (r"tests/(unit|fuzz|vectors)/", {"build", "unit"}),
     (r"tests/guests/models\.(py|cfg)$", {"models"}),
     (r"tests/guests/", {"guests", "vmx", "models"}),
-    (r"tests/attack/", {"guests", "svm", "vmx"}),
+    (r"tests/programs/", {"svm", "vmx"}),
     (r"tests/(e2e|bench)/", {"svm", "vmx"}),
     (r"xmhf-core/virt/svm/", {"build", "unit", "guests", "svm"}),
     (r"xmhf-core/virt/vmx/", {"build", "unit", "vmx", "models"}),

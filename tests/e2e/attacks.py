@@ -1,16 +1,16 @@
-"""Attacks on PALs and on their callers, by the programs of tests/attack.
+"""Attacks on PALs and on their callers, by the programs of tests/programs.
 
 SPDX-License-Identifier: MIT
 
 Each program names the line of notes/threat-model.md that it defends. They print "ok N - what" lines
-and end with "1..N", like those of tests/e2e/pal.
+and end with "1..N".
 """
 import re
 
-from common import BUSY_HOST, SOURCE, SWAP_MODULES, check
+from common import BUSY_HOST, PROGRAMS, SWAP_MODULES, check
 from pals import counted
 
-SCRIPT = SOURCE / "tests" / "attack" / "damage.sh"
+SCRIPT = PROGRAMS / "damage.sh"
 LIMIT = 900  # seconds, several times what an idle host takes
 
 
@@ -18,8 +18,7 @@ def attack(machines, programs, *options, before="", after="", adds=()):
     """Run programs, with their arguments, one after the other in one guest; count the checks."""
     script = "".join(f"echo @@ {line.split()[0]}; {line}; echo @@ end $?; " for line in programs)
     names = {line.split()[0] for line in programs}
-    built = [machines.attack(name) if (SOURCE / "tests" / "attack" / f"{name.removesuffix('32')}.c").exists()
-             else machines.pal_test(name) for name in sorted(names)]
+    built = [machines.pal_test(name) for name in sorted(names)]
     run = machines.run(["sh", "-c", f"{before}{script}{after}"], "--timeout", str(LIMIT), "--one-core", *options,
                        adds=[SCRIPT, *adds, *built])
     run.ended_well()

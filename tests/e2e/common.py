@@ -12,6 +12,7 @@ sys.path.insert(0, str(SOURCE / "tools" / "lib"))
 from xmhftools import base  # noqa: E402
 
 E2E = SOURCE / "tests" / "e2e"
+PROGRAMS = SOURCE / "tests" / "programs"  # they run in the guest
 SEED = 77
 MEMORY = 512  # MiB
 SWAP_MODULES = ("lzo-rle", "zram")  # in the guest, for compressed memory as a block device
@@ -42,12 +43,12 @@ def masked(seed):
 
 
 def compile_program(name, scratch):
-    """A static program from tests/e2e, for the guest."""
+    """A static program from tests/programs, for the guest."""
     program = pathlib.Path(scratch) / name
     if not program.exists():
         base.run([os.environ.get("CC", "gcc"), "-O2", "-static", "-Wall", "-Wextra", "-Werror",
                   "-I", SOURCE / "include", "-I", SOURCE / "xmhf-core", "-o", program,
-                  E2E / f"{name}.c"], f"compile {name}")
+                  PROGRAMS / f"{name}.c"], f"compile {name}")
     return program
 
 

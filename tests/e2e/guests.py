@@ -6,7 +6,7 @@ import pathlib
 import re
 import time
 
-from common import E2E, SEED, check, masked
+from common import PROGRAMS, SEED, check, masked
 from live import STEADY, live_machine, package_file
 from xmhftools import base, grubimage
 from xmhftools import bench
@@ -111,7 +111,7 @@ def test_init_on_alloc_0(machines):
               f"memsearch --kcore {masked(SEED)}; echo search $?")
     run = machines.run(["sh", "-c", script], "--append", "init_on_alloc=0 init_on_free=0",
                        adds=[machines.example("demo_pal"), machines.compile("memsearch"),
-                             E2E / "holdpal.sh"]).ended_well()
+                             PROGRAMS / "holdpal.sh"]).ended_well()
     check("registered" in run.text() and "search 1" in run.text(), run.text())
     return "with init_on_alloc=0 a PAL's secret is not found after kill -9"
 

@@ -29,14 +29,14 @@ from xmhftools import inputs  # noqa: E402
 
 # What can be hunted: program, its argument, and the hypervisor's options.
 GAME = {
-    "budget": ("tests/e2e/pal/pal_spin", "budget", "palbudget=1"),
-    "budget32": ("tests/e2e/pal/pal_spin32", "budget", "palbudget=1"),
-    "spin": ("tests/e2e/pal/pal_spin", "1", ""),
-    "race": ("tests/attack/pal_race", "1", ""),
+    "budget": ("tests/programs/pal_spin", "budget", "palbudget=1"),
+    "budget32": ("tests/programs/pal_spin32", "budget", "palbudget=1"),
+    "spin": ("tests/programs/pal_spin", "1", ""),
+    "race": ("tests/programs/pal_race", "1", ""),
     "boot": (None, "true", ""),
 }
 SAMPLES, PAUSE = 6, 0.3  # of a machine that hangs, and seconds in between
-STALE = "does the emulator run code that is gone"  # tests/e2e/pal/join.h asks that
+STALE = "does the emulator run code that is gone"  # tests/programs/join.h asks that
 MARK = re.compile(rb"\n#(\d+) (\d+)\n")
 ADDRESS = re.compile(r"\b(RIP|EIP)=([0-9a-f]{8,16})")
 

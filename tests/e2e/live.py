@@ -14,7 +14,7 @@ import tempfile
 import time
 import types
 
-from common import E2E, MEMORY, Failed, check
+from common import MEMORY, PROGRAMS, Failed, check
 from xmhftools import base, bench, bochs, debian, initramfs, qemu
 
 # The agent's port has an interrupt of its own: the console's would be shared.
@@ -126,7 +126,7 @@ class Machine:
     def initrd(cls, adds, modules=()):
         """The guest's initramfs, whose shell listens at a serial port."""
         return initramfs.make("amd64", ["sh", "agent.sh", cls.PORT], "end",
-                              [str(add) for add in (E2E / "agent.sh", *adds)], cls.KERNEL, modules)
+                              [str(add) for add in (PROGRAMS / "agent.sh", *adds)], cls.KERNEL, modules)
 
     def __enter__(self):
         try:

@@ -2,7 +2,7 @@
 
 SPDX-License-Identifier: MIT
 
-The programs are those of tests/e2e/pal; each prints "ok N - what" lines and ends with "1..N".
+The programs are those of tests/programs; each prints "ok N - what" lines and ends with "1..N".
 """
 import re
 

@@ -2,7 +2,7 @@
 
 SPDX-License-Identifier: MIT
 """
-from common import E2E, SEED, check, secret
+from common import PROGRAMS, SEED, check, secret
 from live import build_id, live_class, live_machine
 from xmhftools import bench
 
@@ -26,7 +26,7 @@ SOME = {"svm": ("keyboard controller", "triple fault", "port CF9", "power-off"),
 
 def pal_machine(machines, **options):
     """A machine whose guest can hold a PAL with a secret, and keep another one running."""
-    adds = [machines.example("demo_pal"), E2E / "holdpal.sh", machines.pal_test("pal_spin"),
+    adds = [machines.example("demo_pal"), PROGRAMS / "holdpal.sh", machines.pal_test("pal_spin"),
             machines.compile("hvinfo"), *options.pop("adds", ())]
     return live_machine(machines, adds=adds, **options)
 
@@ -81,7 +81,7 @@ def second_system(machines):
     """Kernel and initramfs that the first system starts: (files to add, their names there)."""
     initrd = machines.scratch / "second.gz"
     kind = live_class(machines)
-    initrd.write_bytes(kind.initrd([E2E / "holdpal.sh", machines.example("demo_pal")]))
+    initrd.write_bytes(kind.initrd([PROGRAMS / "holdpal.sh", machines.example("demo_pal")]))
     return [f"{bench.kernel_file(kind.KERNEL)}:second.kernel", f"{initrd}:second.gz"]
 
 

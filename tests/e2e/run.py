@@ -16,7 +16,7 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
-from common import (E2E, MEMORY, SEED, SOURCE, Failed, Skipped, base,  # noqa: E402
+from common import (E2E, MEMORY, PROGRAMS, SEED, SOURCE, Failed, Skipped, base,  # noqa: E402
                     check, compile_program, masked, warnings)
 import attacks  # noqa: E402
 import firmware  # noqa: E402
@@ -86,7 +86,7 @@ class Machines:
         return self.run(command, *same, hypervisor=hypervisor).ended_well().text()
 
     def compile(self, name):
-        """A static program from tests/e2e, for the guest."""
+        """A static program from tests/programs, for the guest."""
         return compile_program(name, self.scratch)
 
     def example(self, name):
@@ -94,12 +94,8 @@ class Machines:
         return self._built(self.build / "pal_sdk" / "examples" / name)
 
     def pal_test(self, name):
-        """A program of tests/e2e/pal, as built."""
-        return self._built(self.build / "tests" / "e2e" / "pal" / name)
-
-    def attack(self, name):
-        """A program of tests/attack, as built."""
-        return self._built(self.build / "tests" / "attack" / name)
+        """A program of tests/programs that uses PALs, as built."""
+        return self._built(self.build / "tests" / "programs" / name)
 
     @staticmethod
     def _built(program):
@@ -339,7 +335,7 @@ def test_hotplug(machines):
 # --- PALs -----------------------------------------------------------------------
 
 def demo(machines, hypervisor):
-    adds = [machines.example("demo_pal"), machines.compile("memsearch"), E2E / "demo-guest.sh"]
+    adds = [machines.example("demo_pal"), machines.compile("memsearch"), PROGRAMS / "demo-guest.sh"]
     command = ["sh", "demo-guest.sh", str(SEED), masked(SEED), str(machines.memory)]
     return machines.run(command, hypervisor=hypervisor, adds=adds).ended_well().text()
 

@@ -2,7 +2,7 @@
 
 SPDX-License-Identifier: MIT
 
-By tests/attack/pal_scale.c, which prints "ok N - what" lines.
+By tests/programs/pal_scale.c, which prints "ok N - what" lines.
 """
 import re
 

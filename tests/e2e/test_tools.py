@@ -151,8 +151,8 @@ class Choosing(unittest.TestCase):
         self.assertEqual(self.needed("tests/unit/test_walk.c"), {"build", "unit"})
         self.assertEqual(self.needed("xmhf-core/virt/svm/svm.c", "notes/smp.md"),
                          {"build", "unit", "guests", "svm"})
-        self.assertEqual(self.needed("tests/model/pal.pml", "tests/attack/pal_race.c"),
-                         {"model", "guests", "svm", "vmx"})
+        self.assertEqual(self.needed("tests/model/pal.pml", "tests/programs/pal_race.c"),
+                         {"model", "svm", "vmx"})
 
     def test_what_no_row_knows_needs_everything(self):
         for path in ("configure.ac", "tests/check.py", "new/file.c", "check.sh", "m4/x.m4"):

@@ -18,7 +18,7 @@ DEMO_WORDS = ("registered entry=", "secret-sum(20,22) = 42 ok", "unregistered",
 
 
 def program(machines, name, bits):
-    """A Windows program as built: tests/e2e/pal/NAME, or an example of the SDK."""
+    """A Windows program as built: tests/programs/NAME, or an example of the SDK."""
     file = f"{name}{'' if bits == 64 else '32'}.exe"
     find = machines.example if name.startswith("demo") else machines.pal_test
     try:

@@ -9,7 +9,7 @@
  *   pal_move [ROUNDS]
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/tap.h"
+#include "tap.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -8,7 +8,7 @@
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
-#include "../e2e/pal/tap.h"
+#include "tap.h"
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

@@ -7,7 +7,7 @@
  * kills the process, while the PAL is idle, interrupted or running.   pal_damage [ROUNDS]
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/tap.h"
+#include "tap.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>

@@ -3,7 +3,7 @@
 #ifndef PAL_TICKING_H
 #define PAL_TICKING_H
 
-#include "../e2e/pal/tap.h"
+#include "tap.h"
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>

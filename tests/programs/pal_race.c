@@ -8,8 +8,8 @@
  * hypervisor writes in all three: the file must stay as it is.   pal_race [SECONDS [FILE]]
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/join.h"
-#include "../e2e/pal/tap.h"
+#include "join.h"
+#include "tap.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>

@@ -7,7 +7,7 @@
  *   pal_oom [ROUNDS]   needs a machine without swap
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/tap.h"
+#include "tap.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>

@@ -9,8 +9,8 @@
  *   pal_traced [STOPS]
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/spin.h"
-#include "../e2e/pal/tap.h"
+#include "spin.h"
+#include "tap.h"
 #include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>

@@ -7,8 +7,8 @@
  * there, the thread can give up, and in the end it gets its own result.
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/spin.h"
-#include "../e2e/pal/tap.h"
+#include "spin.h"
+#include "tap.h"
 #include "ticking.h"
 #include <pal/module.h>
 #include <pthread.h>

@@ -7,7 +7,7 @@
  * public ABI that forks with its PALs' memory gives them one: that is counted, as the control.
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/tap.h"
+#include "tap.h"
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

@@ -9,7 +9,7 @@
  *   soakpal drain   asks for all PAL memory, so that what dead processes left is collected
  */
 #define _GNU_SOURCE
-#include "pal/tap.h"
+#include "tap.h"
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>

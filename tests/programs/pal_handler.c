@@ -8,8 +8,8 @@
  * thread waits, also for a thread that has ended; then unregistering helps.
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/spin.h"
-#include "../e2e/pal/tap.h"
+#include "spin.h"
+#include "tap.h"
 #include "ticking.h"
 #include <pal/module.h>
 #include <pthread.h>

@@ -9,7 +9,7 @@
  * frames have when the PAL is interrupted and when it dies.   pal_regs
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/tap.h"
+#include "tap.h"
 #include "regs.h"
 #include <cpuid.h>
 #include <sched.h>

@@ -9,7 +9,7 @@
  *                                       for a machine whose TSC counts instructions; many sections
  */
 #define _GNU_SOURCE
-#include "../e2e/pal/tap.h"
+#include "tap.h"
 #include <pal/module.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
