@@ -4,7 +4,7 @@
  * through the resume stub as often as interrupts come. A CPU in the sandbox holds a
  * reference to the PAL and owns one of its activations (ACT_RUNNING).
  */
-#include "tv.h"
+#include "pal.h"
 
 static struct tv_cpu cpus[CPU_MAX];
 static void *initial_xstate;   /* FPU state at each entry */

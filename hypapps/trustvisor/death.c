@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Ends of PALs: records, collection of what dead processes left, wiping. */
-#include "tv.h"
+#include "pal.h"
 #include <smp/spinlock.h>
 #include <util/string.h>
 

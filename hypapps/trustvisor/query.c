@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a process may ask about PALs: limits, and statistics of its own. */
-#include "tv.h"
+#include "pal.h"
 
 /* Give the caller a structure at RCX that it expects to have RSI bytes. */
 static enum hc_result give(struct vcpu *v, const struct hyp_caller *c, const void *what,

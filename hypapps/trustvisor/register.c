@@ -8,7 +8,7 @@
  * Between steps the caller's RDX holds a random token, so that the hypercall executed
  * again is told from a new one; RDX gets its value back at the end.
  */
-#include "tv.h"
+#include "pal.h"
 #include <util/string.h>
 
 /* Instructions of one exit, and what a page of each phase takes of them. Hashing goes by smaller

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* TrustVisor's callbacks: who calls, a stub or a command, and what CPUID tells. */
-#include "tv.h"
+#include "pal.h"
 
 #include <facts/facts.h>
 

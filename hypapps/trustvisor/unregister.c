@@ -5,7 +5,7 @@
  * one stopped. The entry's page is written last, so that the nonce, which shows that the
  * owner is there, stays to the end.
  */
-#include "tv.h"
+#include "pal.h"
 
 #define CHECK_PAGES 512u   /* looked at before the point of no return */
 #define STEP_PAGES  128u   /* written per exit */

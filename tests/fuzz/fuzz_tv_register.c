@@ -10,7 +10,7 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
-#include "hypapps/trustvisor/tv.h"
+#include "hypapps/trustvisor/pal.h"
 
 #define CHECK(cond) do { if (!(cond)) { abort(); } } while (0)
 

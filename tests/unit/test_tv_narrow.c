@@ -4,7 +4,7 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
-#include "hypapps/trustvisor/tv.h"
+#include "hypapps/trustvisor/pal.h"
 
 #define BASE   0x80560000ULL    /* CODE, DATA, STACK, PARAM: one page each */
 #define ENTRY  (BASE + 0x100)

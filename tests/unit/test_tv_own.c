@@ -5,7 +5,7 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
-#include "hypapps/trustvisor/tv.h"
+#include "hypapps/trustvisor/pal.h"
 
 #define CR3     0x1234000ULL
 #define BASE    0x7f1234560000ULL

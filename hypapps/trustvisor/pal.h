@@ -21,8 +21,8 @@
  * inside it. `adding`, `reaping` and `stepping` are try-locks: who doesn't get one lets the
  * guest try again.
  */
-#ifndef TV_TV_H
-#define TV_TV_H
+#ifndef TV_PAL_H
+#define TV_PAL_H
 
 #include "address_space.h"
 #include "identity.h"
