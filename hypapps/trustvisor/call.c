@@ -4,7 +4,21 @@
  * through the resume stub as often as interrupts come. A CPU in the sandbox holds a
  * reference to the PAL and owns one of its activations (ACT_RUNNING).
  */
-#include "pal.h"
+#include "call.h"
+#include "caller.h"
+#include "collect.h"
+#include "death.h"
+#include "marshal.h"
+#include "registry.h"
+#include "stubs.h"
+#include "thread.h"
+
+/* What one CPU has to do with PALs. */
+struct tv_cpu {
+    struct tv_slot *running;          /* PAL in the sandbox of this CPU, or NULL */
+    struct tv_activation *act;        /* and its activation */
+    struct tv_slot *last;             /* slot of the last one; it may mean another PAL by now */
+};
 
 static struct tv_cpu cpus[CPU_MAX];
 static void *initial_xstate;   /* FPU state at each entry */
@@ -38,128 +52,7 @@ const struct tv_slot *call_running(const struct vcpu *v)
     return this_cpu(v)->running;
 }
 
-/* --- memory --------------------------------------------------------------------- */
-
-/* FPU state follows what a page holds, if there is room. */
-static size_t rounded(size_t size)
-{
-    return (size + 63) & ~(size_t)63;
-}
-
-static bool xstate_inside(size_t size)
-{
-    return rounded(size) + xstate_size() <= PAGE_SIZE;
-}
-
-struct tv_pal *call_new(bool own)
-{
-    struct tv_pal *pal = pool_alloc();
-
-    if (pal == NULL) {
-        return NULL;
-    }
-    pal->image.sections = pal->lists.sections;
-    pal->image.params = pal->lists.params;
-    pal->image.entries = pal->lists.entries;
-    if (own) {
-        pal->own = pool_alloc();
-        if (pal->own == NULL) {
-            pool_free_dirty(pal);
-            return NULL;
-        }
-        pal->image.sections = pal->own->lists.sections;
-        pal->image.params = pal->own->lists.params;
-        pal->image.entries = pal->own->lists.entries;
-    }
-    return pal;
-}
-
-/* FPU state of an activation, in a page whose first `size` bytes are used. */
-static bool attach_xstate(struct tv_activation *act, void *page, size_t size)
-{
-    act->xstate = xstate_inside(size) ? (uint8_t *)page + rounded(size) : pool_alloc();
-    return act->xstate != NULL;
-}
-
-bool call_attach(struct tv_pal *pal)
-{
-    bool good = attach_xstate(&pal->act, pal, sizeof(*pal));
-
-    for (uint32_t k = 1; good && k < pal->image.stacks; k++) {
-        struct tv_activation *act = pool_alloc();
-        pal->own->more[k - 1] = act;
-        good = act != NULL && attach_xstate(act, act, sizeof(*act));
-    }
-    return good;
-}
-
-uint32_t call_pages(const struct tv_image *im)
-{
-    return 1 + im->own + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal)) +
-           (xstate_inside(sizeof(struct tv_activation)) ? 0 : im->stacks - 1);
-}
-
-static void free_own(struct tv_own_page *own)
-{
-    for (uint32_t k = 0; k < XMHF_PAL_STACKS - 1 && own->more[k] != NULL; k++) {
-        if (own->more[k]->xstate != NULL && !xstate_inside(sizeof(struct tv_activation))) {
-            pool_free_dirty(own->more[k]->xstate);
-        }
-        pool_free_dirty(own->more[k]);
-    }
-    pool_free_dirty(own);
-}
-
-/* Only what was used is wiped, as with tables: it is half of the cost. */
-void call_free(struct tv_pal *pal)
-{
-    size_t used = rounded(sizeof(*pal));
-
-    if (pal->own != NULL) {
-        free_own(pal->own);
-    }
-    if (pal->act.xstate != NULL && !xstate_inside(sizeof(*pal))) {
-        pool_free_dirty(pal->act.xstate);
-    } else if (pal->act.xstate_used) {
-        used += align_up(xstate_size(), 8);
-    }
-    hw_fill64(pal, 0, used / 8);
-    pool_free(pal);
-}
-
-void call_ready(struct tv_pal *pal)
-{
-    const struct tv_image *im = &pal->image;
-
-    for (uint32_t k = 0; k < im->stacks; k++) {
-        const struct tv_section *stack = tv_section_nth(im, TV_SECTION_STACK, k);
-        const struct tv_section *param = tv_section_nth(im, TV_SECTION_PARAM, k);
-        struct tv_activation *act = tv_act(pal, k);
-        uint8_t *top = space_frame(&pal->space, stack->first + stack->pages - 1);
-        act->stack_top = top + PAGE_SIZE - TV_STACK_SLACK;
-        act->stack_va = tv_section_end(stack) - TV_STACK_SLACK;
-        if (param != NULL) {
-            act->param_page = space_frame(&pal->space, param->first);
-            act->param_va = param->start;
-            act->param_first = param->first;
-        }
-    }
-}
-
 /* --- whose call ------------------------------------------------------------------ */
-
-/* Threads of a process differ in what their thread-local storage is found by: the base of FS or GS, of
- * 32-bit code too. Those that have neither can't be told from each other. */
-struct thread { uint64_t fs, gs; };
-
-static struct thread thread_of(struct vcpu *v)
-{
-    struct segment fs, gs;
-
-    virt->get_segment(v, SEG_FS, &fs);
-    virt->get_segment(v, SEG_GS, &gs);
-    return (struct thread){ fs.base, gs.base };
-}
 
 /* Is one of the calls that were interrupted this thread's own? Then a signal handler makes another one,
  * or it has jumped out of a handler: the thread that it would wait for is itself. */
@@ -178,106 +71,6 @@ static bool waits_for_itself(struct vcpu *v, struct tv_pal *pal)
         }
     }
     return false;
-}
-
-/* --- the OS's thread, seen again after the sandbox ------------------------------ */
-
-/* Set all registers: RSP and RFLAGS as at the call, the token, all others zero. */
-static void thread_waits(struct vcpu *v, const struct tv_pal *pal,
-                         const struct tv_activation *act, const uint64_t token[2])
-{
-    const struct vcpu_regs *old = &act->caller.regs;
-    uint64_t *gpr = v->regs.gpr;
-
-    v->regs = (struct vcpu_regs){ .rip = pal->resume, .rflags = old->rflags };
-    gpr[GPR_RSP] = old->gpr[GPR_RSP];
-    gpr[GPR_RAX] = token[0];
-    gpr[GPR_RDX] = token[1];
-    if (!pal->image.caller_wide) {
-        gpr[GPR_RAX] = (uint32_t)token[0];
-        gpr[GPR_RDX] = token[0] >> 32;
-        gpr[GPR_RCX] = (uint32_t)token[1];
-        gpr[GPR_RBX] = token[1] >> 32;
-        for (unsigned i = GPR_R8; i <= GPR_R15; i++) {
-            gpr[i] = old->gpr[i];
-        }
-    }
-    virt->clear_shadow(v);
-}
-
-/* The token in the registers of a thread at the resume stub. */
-static void token_of(const struct vcpu *v, const struct tv_pal *pal, uint64_t token[2])
-{
-    const uint64_t *gpr = v->regs.gpr;
-
-    token[0] = gpr[GPR_RAX];
-    token[1] = gpr[GPR_RDX];
-    if (!pal->image.caller_wide) {
-        token[0] = (uint32_t)gpr[GPR_RAX] | gpr[GPR_RDX] << 32;
-        token[1] = (uint32_t)gpr[GPR_RCX] | gpr[GPR_RBX] << 32;
-    }
-}
-
-/* Registers that cdecl preserves as at the call, and those that 32-bit code can't reach; EAX;
- * ECX and EDX zero. */
-static void narrow_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
-                           uint64_t rax)
-{
-    uint64_t *gpr = v->regs.gpr;
-
-    v->regs = k->regs;
-    gpr[GPR_RCX] = gpr[GPR_RDX] = 0;
-    gpr[GPR_RAX] = (uint32_t)rax;
-    gpr[GPR_RSP] = (uint32_t)rsp;
-    v->regs.rip = (uint32_t)rip;
-}
-
-/* Those that the convention preserves as at the call, RAX, all others zero. One by one, since
- * every call comes here. RSI and RDI were kept for Microsoft's convention only: with System V's
- * they have been zero all the time. */
-static void wide_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
-                         uint64_t rax)
-{
-    const uint64_t *old = k->regs.gpr;
-    uint64_t *gpr = v->regs.gpr;
-
-    gpr[GPR_RCX] = gpr[GPR_RDX] = 0;
-    gpr[GPR_RSI] = old[GPR_RSI];
-    gpr[GPR_RDI] = old[GPR_RDI];
-    gpr[GPR_R8] = gpr[GPR_R9] = gpr[GPR_R10] = gpr[GPR_R11] = 0;
-    gpr[GPR_RAX] = rax;
-    gpr[GPR_RBX] = old[GPR_RBX];
-    gpr[GPR_RBP] = old[GPR_RBP];
-    gpr[GPR_R12] = old[GPR_R12];
-    gpr[GPR_R13] = old[GPR_R13];
-    gpr[GPR_R14] = old[GPR_R14];
-    gpr[GPR_R15] = old[GPR_R15];
-    gpr[GPR_RSP] = rsp;
-    v->regs.rflags = k->regs.rflags;
-    v->regs.rip = rip;
-}
-
-/* Set all registers. */
-static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
-                           const struct tv_activation *act, uint64_t rip, uint64_t rsp, uint64_t rax)
-{
-    (pal->image.caller_wide ? wide_goes_on : narrow_goes_on)(v, &act->caller, rip, rsp, rax);
-    virt->clear_shadow(v);
-}
-
-/* At the call again, for an exception there. */
-static void thread_at_call(struct vcpu *v, const struct tv_pal *pal,
-                           const struct tv_activation *act)
-{
-    thread_goes_on(v, pal, act, act->entry->va, act->caller.regs.gpr[GPR_RSP], 0);
-}
-
-/* Behind the call. */
-static inline void thread_returns(struct vcpu *v, const struct tv_pal *pal,
-                                  const struct tv_activation *act, uint64_t rax)
-{
-    thread_goes_on(v, pal, act, act->caller.rip,
-                   act->caller.regs.gpr[GPR_RSP] + pal->image.word, rax);
 }
 
 /* The call is over: nobody owns the activation. */
@@ -558,32 +351,20 @@ static enum resumed take_token(struct tv_activation *act, const uint64_t token[2
     return state == ACT_RETURNING ? RESUME_RETURN : RESUME_RUN;
 }
 
-/* Of the flags only those of computing are the call's. The others say what the thread may do and how
- * it is watched: while it was interrupted the OS may have taken its ports away, and a debugger may have
- * begun or ended to step it; and it may be another thread. */
-static void keep_rights(const struct vcpu *v, struct tv_activation *act)
-{
-    const uint64_t computing = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_DF
-        | RFLAGS_OF;
-    uint64_t *flags = &act->caller.regs.rflags;
-
-    *flags = (*flags & computing) | (v->regs.rflags & ~(computing | RFLAGS_RF));
-}
-
 static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
 {
     struct tv_activation *act;
     uint64_t token[2];
 
-    token_of(v, s->pal, token);
+    thread_token(v, s->pal, token);
     act = act_of(s->pal, token);
     switch (act == NULL ? RESUME_WRONG : take_token(act, token)) {
     case RESUME_RUN:
-        keep_rights(v, act);
+        thread_keeps_rights(v, act);
         into_sandbox(v, s, act, &act->regs, act->xstate);
         return HC_SWITCHED;
     case RESUME_RETURN:
-        keep_rights(v, act);
+        thread_keeps_rights(v, act);
         finish(v, s, act);
         return HC_SWITCHED;
     case RESUME_AGAIN:

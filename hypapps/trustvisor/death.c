@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Ends of PALs: records, collection of what dead processes left, wiping. */
-#include "pal.h"
+/* Ends PALs: closes them to calls, records and logs why they died, wipes what is left. */
+#include "death.h"
+#include "memory.h"
+#include "registry.h"
 #include <smp/spinlock.h>
 #include <util/string.h>
 
 #define RECORDS     256u   /* last deaths, by hash of the owner */
-#define REAP_PAGES  128u   /* wiped per exit; 4 KiB cost about 600 instructions */
-#define LOOKS       80u    /* owners looked at per exit, at most 2,000 instructions each */
 
 struct record { uint64_t owner, entry; struct xmhf_pal_stats stats; };
 
 static struct spinlock record_lock = SPINLOCK_INIT; /* guards records[]; nothing is taken inside */
 static struct record records[RECORDS];
 static atomic_flag reaping = ATOMIC_FLAG_INIT;
-static atomic_uint cursor;      /* next slot whose owner is looked at */
-static atomic_uint fruitless;   /* slots looked at since something was found, or nobody looked for long */
-static _Atomic uint64_t looked; /* TSC of the last look */
 
 static const char *const death_text[] = {
 #define X(name, number, sentence) [number] = sentence,
@@ -181,49 +178,6 @@ void death_discard(struct vcpu *v, struct tv_slot *s, uint32_t pages)
     death_reap(v, pages);
 }
 
-/* Did the process give up its registration, whose stubs aren't there yet to tell, or to have the PAL
- * wiped, when they aren't there any more? */
-static bool is_abandoned(struct vcpu *v, const struct tv_pal *pal)
-{
-    struct hyp_caller owner = { .paging = pal->owner, .peek = true };
-    struct gm_fault f;
-    uint8_t byte;
-
-    if (tv_quiet(pal, TV_ABANDONED_TICKS)) {
-        return !register_overwrites(v, pal);
-    }
-    /* An OS takes pages away for a moment to move them: too little to lose what is overwritten for. */
-    return tv_quiet(pal, TV_STALE_TICKS) && !register_began_overwriting(pal) &&
-           gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK;
-}
-
-/* As death_collect. `patient`: an owner that has got all back may come for its answer. */
-static bool end_without_owner(struct vcpu *v, struct tv_slot *s, bool patient)
-{
-    const struct tv_pal *pal = s->pal;
-    bool running;
-
-    if (owner_look(v, pal, pal->nonce_va, pal->nonce, TV_NONCE_SIZE) != OWNER_GONE) {
-        return false;
-    }
-    /* A PAL that is being unregistered is closed already; is a CPU at it just now? */
-    if (slot_state(atomic_load(&s->life)) == TV_LEAVING
-            ? atomic_flag_test_and_set(&s->pal->stepping) : !death_claim(s->pal, &running)) {
-        return false;
-    }
-    if (patient && pal->leaving > pal->image.pages && !is_abandoned(v, pal)) {
-        atomic_flag_clear(&s->pal->stepping);
-        return false;
-    }
-    death_of(s, TV_DEATH_OWNER_GONE, 0, 0);
-    return true;
-}
-
-bool death_collect(struct vcpu *v, struct tv_slot *s)
-{
-    return end_without_owner(v, s, false);
-}
-
 /* --- wiping --------------------------------------------------------------------- */
 
 /* Wipe one dead PAL as far as the budget goes. True when nothing is left of it. */
@@ -261,70 +215,4 @@ bool death_reap(struct vcpu *v, uint32_t pages)
     }
     atomic_flag_clear_explicit(&reaping, memory_order_release);
     return more;
-}
-
-/* --- memory for a new PAL ------------------------------------------------------- */
-
-/* Kill the PAL if nobody will come back for it. */
-static bool collect(struct vcpu *v, struct tv_slot *s)
-{
-    uint64_t life = atomic_load(&s->life);
-
-    if (slot_state(life) != TV_REGISTERING) {
-        return end_without_owner(v, s, true);
-    }
-    /* With our reference there no CPU can begin a step now. */
-    return slot_refs(life) == 1 && is_abandoned(v, s->pal) && registry_kill(s);
-}
-
-/* Look at some owners. True if a PAL was killed; `*passed` slots were passed. */
-static bool collect_some(struct vcpu *v, unsigned looks, unsigned *passed)
-{
-    bool found = false;
-
-    for (*passed = 0; !found && *passed < TV_SLOTS && looks > 0; ++*passed) {
-        unsigned index = atomic_fetch_add(&cursor, 1) % TV_SLOTS;
-        struct tv_slot *s =
-            registry_get_index(index, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING) | TV_IN(TV_REGISTERING));
-        if (s != NULL) {
-            looks--;
-            found = collect(v, s);
-            registry_put(s);
-        }
-    }
-    return found;
-}
-
-enum room death_look(struct vcpu *v, unsigned looks)
-{
-    unsigned passed;
-
-    /* What somebody else saw who didn't go on says nothing about the owners of today. CPUs' TSCs may
-     * differ. */
-    if (clock_since(atomic_exchange(&looked, clock_now())) > TV_STALE_TICKS) {
-        atomic_store(&fruitless, 0);
-    }
-    if (collect_some(v, looks, &passed)) {
-        atomic_store(&fruitless, 0);
-        return ROOM_AGAIN;
-    }
-    if (atomic_fetch_add(&fruitless, passed) + passed < TV_SLOTS) {
-        return ROOM_AGAIN;
-    }
-    atomic_store(&fruitless, 0);
-    return ROOM_NONE;
-}
-
-enum room death_make_room(struct vcpu *v, size_t pages)
-{
-    bool more;
-
-    if (pool_free_count() >= pages) {
-        return ROOM_FOUND;
-    }
-    if (pages > pool_total()) {
-        return ROOM_NONE;
-    }
-    more = death_reap(v, REAP_PAGES);
-    return more || pool_free_count() >= pages ? ROOM_AGAIN : death_look(v, LOOKS);
 }

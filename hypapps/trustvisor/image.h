@@ -75,25 +75,6 @@ struct tv_image {
     struct tv_entry *entries;
 };
 
-/* Do we know what follows size and version? */
-static inline bool tv_known_struct(const struct xmhf_pal *d)
-{
-    return d->size == sizeof(*d) && d->version == XMHF_PAL_VERSION;
-}
-
-/*
- * Check what a caller asks for by the public ABI and fill `im`; `wide`: the caller is 64-bit
- * code, and then so is the PAL. `s` and `p` are private copies of the caller's structures; only the first num_*
- * entries are looked at. im->sections, params and entries lead to empty lists, as in struct
- * tv_public_lists. Returns the name of the first thing wrong, or TV_OK. Touches no guest memory.
- */
-enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_params *p,
-                       uint64_t entry, bool wide, struct tv_image *im);
-
-/* The same for our interface, with lists as in struct tv_own_lists. */
-enum tv_error tv_check_own(const struct xmhf_pal *d, uint64_t entry, bool wide,
-                           struct tv_image *im);
-
 /* Forget all but where the lists are. The PAL's mode is its caller's (`wide`: 64-bit code). */
 void tv_image_begin(struct tv_image *im, bool wide);
 /* Check the next section and add it to the list, which has room; its type is the caller's
@@ -123,6 +104,14 @@ static inline bool tv_is_shared(uint32_t type)
 static inline uint64_t tv_section_end(const struct tv_section *s)
 {
     return s->start + s->pages * PAGE_SIZE;
+}
+
+/* The page, by index, that holds the entries. */
+static inline uint32_t tv_entry_page(const struct tv_image *im)
+{
+    const struct tv_section *s = &im->sections[im->code];
+
+    return s->first + (uint32_t)((im->entry - s->start) >> PAGE_SHIFT);
 }
 
 /* True if a section of `a` and one of `b` share a page, unless both are SHARED_CODE. Takes as many

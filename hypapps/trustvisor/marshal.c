@@ -7,7 +7,8 @@
  * With the public ABI the PARAM section has a header for each parameter; with our interface
  * it has the POINTERs' data only, and what is out only begins as zeros.
  */
-#include "pal.h"
+#include "marshal.h"
+#include "caller.h"
 #include <util/string.h>
 
 #define MS_REG_ARGS 4u   /* Microsoft: also so many words of stack that belong to the callee */

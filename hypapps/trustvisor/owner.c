@@ -21,7 +21,7 @@
  * 1 GiB (a file's page, or khugepaged at work: to those a 32-bit kernel's owner may lose a PAL, and to a
  * page table that comes back elsewhere).
  */
-#include "pal.h"
+#include "owner.h"
 #include <util/string.h>
 
 #define UPPER ARRAY_SIZE(((struct tv_pal *)NULL)->upper)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What a process may ask about PALs: limits, and statistics of its own. */
-#include "pal.h"
+#include "query.h"
+#include "caller.h"
+#include "death.h"
+#include "registry.h"
 
 /* Give the caller a structure at RCX that it expects to have RSI bytes. */
 static enum hc_result give(struct vcpu *v, const struct hyp_caller *c, const void *what,

@@ -11,7 +11,7 @@
  * takes many times that: it is done with references to them, without the lock. Meanwhile `adding`
  * keeps others from adding to the same chain of owners; PALs may leave it.
  */
-#include "pal.h"
+#include "registry.h"
 #include <smp/spinlock.h>
 
 #define BUCKETS       1024u

@@ -10,7 +10,8 @@
  * The mark tells a stub from other hypercalls, so that a call of a PAL that is no more,
  * or of one that belongs to the parent process, is #UD and never taken for a command.
  */
-#include "pal.h"
+#include "stubs.h"
+#include "caller.h"
 #include <insn/insn.h>
 #include <util/string.h>
 

@@ -5,7 +5,11 @@
  * one stopped. The entry's page is written last, so that the nonce, which shows that the
  * owner is there, stays to the end.
  */
-#include "pal.h"
+#include "unregister.h"
+#include "caller.h"
+#include "death.h"
+#include "registry.h"
+#include "stubs.h"
 
 #define CHECK_PAGES 512u   /* looked at before the point of no return */
 #define STEP_PAGES  128u   /* written per exit */
@@ -26,12 +30,6 @@ struct work {
     void *pages[KNOWN_PAGES];
     bool wrote;                  /* pages were written or wiped in this exit */
 };
-
-static uint32_t entry_page(const struct tv_image *im)
-{
-    return im->sections[im->code].first +
-           (uint32_t)((im->entry - im->sections[im->code].start) >> PAGE_SHIFT);
-}
 
 /* The first page of CODE or RODATA from `index` on; im->pages if there is none. SHARED_CODE was never
  * taken. */
@@ -110,7 +108,7 @@ static bool give_back(struct work *w, uint32_t index)
 static enum step write_pages(struct work *w)
 {
     const struct tv_image *im = &w->pal->image;
-    uint32_t last = entry_page(im);
+    uint32_t last = tv_entry_page(im);
 
     w->wrote = true;
     if (w->pal->leaving > im->pages) {

@@ -10,7 +10,8 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
-#include "hypapps/trustvisor/pal.h"
+#include "hypapps/trustvisor/call.h"
+#include "hypapps/trustvisor/collect.h"
 
 #define CHECK(cond) do { if (!(cond)) { abort(); } } while (0)
 

@@ -2,7 +2,7 @@
 /* hypapps/trustvisor/check.c: every named error, the limits on both sides, the layout. */
 #include "unit.h"
 
-#include "hypapps/trustvisor/image.h"
+#include "hypapps/trustvisor/check.h"
 
 #define BASE 0x7f0000000000ULL
 

@@ -4,6 +4,7 @@
 
 #include <bearssl_hash.h>
 
+#include "hypapps/trustvisor/check.h"
 #include "hypapps/trustvisor/identity.h"
 
 #define BASE 0x400000ULL

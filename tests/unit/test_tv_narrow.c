@@ -4,7 +4,9 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
-#include "hypapps/trustvisor/pal.h"
+#include "hypapps/trustvisor/caller.h"
+#include "hypapps/trustvisor/death.h"
+#include "hypapps/trustvisor/registry.h"
 
 #define BASE   0x80560000ULL    /* CODE, DATA, STACK, PARAM: one page each */
 #define ENTRY  (BASE + 0x100)

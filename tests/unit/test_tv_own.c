@@ -5,6 +5,8 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
+#include "hypapps/trustvisor/check_own.h"
+#include "hypapps/trustvisor/identity.h"
 #include "hypapps/trustvisor/pal.h"
 
 #define CR3     0x1234000ULL

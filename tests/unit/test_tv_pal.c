@@ -4,7 +4,11 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
-#include "hypapps/trustvisor/pal.h"
+#include "hypapps/trustvisor/call.h"
+#include "hypapps/trustvisor/collect.h"
+#include "hypapps/trustvisor/death.h"
+#include "hypapps/trustvisor/registry.h"
+#include "hypapps/trustvisor/stubs.h"
 
 #define CR3    0x1234000ULL
 #define BASE   0x7f1234560000ULL

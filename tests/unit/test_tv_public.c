@@ -5,6 +5,7 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
+#include "hypapps/trustvisor/check.h"
 #include "hypapps/trustvisor/pal.h"
 
 #define CR3    0x1234000ULL

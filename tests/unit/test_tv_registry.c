@@ -2,7 +2,7 @@
 /* hypapps/trustvisor/registry.c: look-ups by many threads while PALs come and go. */
 #include "unit.h"
 
-#include "hypapps/trustvisor/pal.h"
+#include "hypapps/trustvisor/registry.h"
 #include <pthread.h>
 
 #define THREADS 4

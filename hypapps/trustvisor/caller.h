@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Who calls TrustVisor, what it can address, and how its hypercall ends. */
+#ifndef TV_CALLER_H
+#define TV_CALLER_H
+
+#include <hypapp/hypapp.h>
+#include <x86/cpu.h>
+#include <xmhf/hypercall.h>
+#include <xmhf/trustvisor.h>
+
+/* Which process: the number of its address space, that is what CR3 says about it under this
+ * kind of paging. PAE's tables are aligned to 32 bytes only. */
+static inline uint64_t tv_owner(const struct guest_paging *p)
+{
+    if (p->efer & EFER_LMA) {
+        return (p->cr3 & 0x000ffffffffff000ULL) >> PAGE_SHIFT;
+    }
+    return p->cr4 & CR4_PAE ? BIT(40) | (p->cr3 & 0xffffffe0) >> 5
+                            : BIT(41) | (p->cr3 & 0xfffff000) >> PAGE_SHIFT;
+}
+
+static inline bool tv_wide(const struct hyp_caller *c) { return c->paging.mode == MODE_LONG64; }
+
+/* What the caller's code sees in this register. */
+static inline uint64_t tv_arg(const struct vcpu *v, const struct hyp_caller *c, enum gpr r)
+{
+    return tv_wide(c) ? v->regs.gpr[r] : (uint32_t)v->regs.gpr[r];
+}
+
+/* Is it a command of the public ABI? */
+bool tv_is_public(uint32_t cmd);
+/* TV_OK if the caller may have PALs: ring 3, with paging, and RIP, stack and pointers are
+ * linear addresses. */
+enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_caller *c);
+/* Is [va, va + len) something that the caller's code can address? Else `f` becomes the #GP for
+ * it. Page tables know only what lies behind: 64-bit memory, or nothing at all. */
+bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm_fault *f);
+/* Endings of a hypercall. */
+enum hc_result tv_done(struct vcpu *v, enum tv_error e);
+enum hc_result tv_fault(struct vcpu *v, const struct gm_fault *f);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* The lists of what a caller asks to register: adding to them and searching them; pure. */
+#include "image.h"
+
+void tv_image_begin(struct tv_image *im, bool wide)
+{
+    *im = (struct tv_image){
+        .mode = wide ? PAL_ID_MODE_64 : PAL_ID_MODE_32, .caller_wide = wide, .word = wide ? 8 : 4,
+        .lowest = UINT64_MAX, .stacks = 1,
+        .sections = im->sections, .params = im->params, .entries = im->entries,
+    };
+}
+
+/* Count the section behind the last one, and find its place among them. False: it overlaps one. Only
+ * its neighbours can: to compare it with all of 64 took a third of what an exit may. */
+static bool put_in_order(struct tv_image *im)
+{
+    const uint32_t fresh = im->section_count;
+    const struct tv_section *s = im->sections;
+    uint32_t place = fresh;
+
+    while (place > 0 && s[im->order[place - 1]].start > s[fresh].start) {
+        place--;
+    }
+    if ((place > 0 && tv_section_end(&s[im->order[place - 1]]) > s[fresh].start) ||
+        (place < fresh && tv_section_end(&s[fresh]) > s[im->order[place]].start)) {
+        return false;
+    }
+    for (uint32_t i = fresh; i > place; i--) {
+        im->order[i] = im->order[i - 1];
+    }
+    im->order[place] = (uint8_t)fresh;
+    im->section_count++;
+    return true;
+}
+
+enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages)
+{
+    struct tv_section *out = &im->sections[im->section_count];
+    const uint64_t user_end = im->caller_wide ? TV_USER_END : TV_USER_END_32;
+
+    if (start & PAGE_MASK) {
+        return TV_MISALIGNED;
+    }
+    /* The number of pages is bounded first, so that nothing below wraps. */
+    if (pages == 0 || pages > TV_PAGES_MAX - im->pages || start >= user_end ||
+        pages * PAGE_SIZE > user_end - start) {
+        return TV_BAD_SIZE;
+    }
+    *out = (struct tv_section){ start, (uint32_t)pages, im->pages, type };
+    if (!put_in_order(im)) {
+        return TV_OVERLAP;
+    }
+    im->pages += out->pages;
+    im->lowest = im->sections[im->order[0]].start;
+    return TV_OK;
+}
+
+const struct tv_section *tv_section_nth(const struct tv_image *im, uint32_t type, uint32_t k)
+{
+    for (uint32_t i = 0; i < im->section_count; i++) {
+        if (im->sections[i].type == type && k-- == 0) {
+            return &im->sections[i];
+        }
+    }
+    return NULL;
+}
+
+bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b)
+{
+    const uint8_t *i = a->order, *k = b->order;
+    const uint8_t *i_end = i + a->section_count, *k_end = k + b->section_count;
+    const struct tv_section *s = &a->sections[*i], *t = &b->sections[*k];
+    uint64_t s_end = tv_section_end(s), t_end = tv_section_end(t);
+
+    if (i == i_end || k == k_end) {
+        return false;
+    }
+    for (;;) {
+        bool next_s = s_end <= t->start;
+        if (!next_s && t_end > s->start) {
+            if (!tv_is_shared(s->type) || !tv_is_shared(t->type)) {
+                return true;
+            }
+            next_s = s_end <= t_end;
+        }
+        if (next_s) {
+            if (++i == i_end) {
+                return false;
+            }
+            s = &a->sections[*i];
+            s_end = tv_section_end(s);
+        } else {
+            if (++k == k_end) {
+                return false;
+            }
+            t = &b->sections[*k];
+            t_end = tv_section_end(t);
+        }
+    }
+}
+
+const struct tv_section *tv_section_of(const struct tv_image *im, uint32_t index)
+{
+    const struct tv_section *s = &im->sections[im->section_count - 1];
+
+    while (s->first > index) {
+        s--;
+    }
+    return s;
+}
+
+const struct tv_section *tv_section_at(const struct tv_image *im, uint64_t va)
+{
+    for (uint32_t i = 0; i < im->section_count; i++) {
+        const struct tv_section *s = &im->sections[i];
+        if (va >= s->start && va - s->start < s->pages * PAGE_SIZE) {
+            return s;
+        }
+    }
+    return NULL;
+}

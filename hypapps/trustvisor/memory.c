@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* Takes and gives back the pages of a PAL's control structures. */
+#include "memory.h"
+
+/* FPU state follows what a page holds, if there is room. */
+static size_t rounded(size_t size)
+{
+    return (size + 63) & ~(size_t)63;
+}
+
+static bool xstate_inside(size_t size)
+{
+    return rounded(size) + xstate_size() <= PAGE_SIZE;
+}
+
+struct tv_pal *call_new(bool own)
+{
+    struct tv_pal *pal = pool_alloc();
+
+    if (pal == NULL) {
+        return NULL;
+    }
+    pal->image.sections = pal->lists.sections;
+    pal->image.params = pal->lists.params;
+    pal->image.entries = pal->lists.entries;
+    if (own) {
+        pal->own = pool_alloc();
+        if (pal->own == NULL) {
+            pool_free_dirty(pal);
+            return NULL;
+        }
+        pal->image.sections = pal->own->lists.sections;
+        pal->image.params = pal->own->lists.params;
+        pal->image.entries = pal->own->lists.entries;
+    }
+    return pal;
+}
+
+/* FPU state of an activation, in a page whose first `size` bytes are used. */
+static bool attach_xstate(struct tv_activation *act, void *page, size_t size)
+{
+    act->xstate = xstate_inside(size) ? (uint8_t *)page + rounded(size) : pool_alloc();
+    return act->xstate != NULL;
+}
+
+bool call_attach(struct tv_pal *pal)
+{
+    bool good = attach_xstate(&pal->act, pal, sizeof(*pal));
+
+    for (uint32_t k = 1; good && k < pal->image.stacks; k++) {
+        struct tv_activation *act = pool_alloc();
+        pal->own->more[k - 1] = act;
+        good = act != NULL && attach_xstate(act, act, sizeof(*act));
+    }
+    return good;
+}
+
+uint32_t call_pages(const struct tv_image *im)
+{
+    return 1 + im->own + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal)) +
+           (xstate_inside(sizeof(struct tv_activation)) ? 0 : im->stacks - 1);
+}
+
+static void free_own(struct tv_own_page *own)
+{
+    for (uint32_t k = 0; k < XMHF_PAL_STACKS - 1 && own->more[k] != NULL; k++) {
+        if (own->more[k]->xstate != NULL && !xstate_inside(sizeof(struct tv_activation))) {
+            pool_free_dirty(own->more[k]->xstate);
+        }
+        pool_free_dirty(own->more[k]);
+    }
+    pool_free_dirty(own);
+}
+
+/* Only what was used is wiped, as with tables: it is half of the cost. */
+void call_free(struct tv_pal *pal)
+{
+    size_t used = rounded(sizeof(*pal));
+
+    if (pal->own != NULL) {
+        free_own(pal->own);
+    }
+    if (pal->act.xstate != NULL && !xstate_inside(sizeof(*pal))) {
+        pool_free_dirty(pal->act.xstate);
+    } else if (pal->act.xstate_used) {
+        used += align_up(xstate_size(), 8);
+    }
+    hw_fill64(pal, 0, used / 8);
+    pool_free(pal);
+}
+
+void call_ready(struct tv_pal *pal)
+{
+    const struct tv_image *im = &pal->image;
+
+    for (uint32_t k = 0; k < im->stacks; k++) {
+        const struct tv_section *stack = tv_section_nth(im, TV_SECTION_STACK, k);
+        const struct tv_section *param = tv_section_nth(im, TV_SECTION_PARAM, k);
+        struct tv_activation *act = tv_act(pal, k);
+        uint8_t *top = space_frame(&pal->space, stack->first + stack->pages - 1);
+        act->stack_top = top + PAGE_SIZE - TV_STACK_SLACK;
+        act->stack_va = tv_section_end(stack) - TV_STACK_SLACK;
+        if (param != NULL) {
+            act->param_page = space_frame(&pal->space, param->first);
+            act->param_va = param->start;
+            act->param_first = param->first;
+        }
+    }
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* What a registration does: makes room, copies in, measures, looks again, overwrites; in steps. */
+#include "register_phases.h"
+#include "collect.h"
+#include "owner.h"
+#include "stubs.h"
+#include <util/string.h>
+
+/* What a page of each phase takes of an exit's instructions. Hashing goes by smaller
+ * pieces: a page takes more than an exit may. */
+#define COST_GATE      8      /* of finding a place for the gate, and two sections */
+#define COST_COPY      1000
+#define COST_PIECE     300    /* of a piece, less the hashing itself */
+#define PIECE          512u
+#define COST_RECHECK   260
+#define COST_OVERWRITE 800
+#define COST_WIPE      700    /* of a page of `seen` */
+
+#define PAGE_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
+
+/* Where page `index`, which is in this section, is. */
+static uint64_t page_va(const struct tv_section *s, uint32_t index)
+{
+    return s->start + (uint64_t)(index - s->first) * PAGE_SIZE;
+}
+
+static bool afford(struct work *w, int cost)
+{
+    if (w->budget < cost) {
+        return false;
+    }
+    w->budget -= cost;
+    return true;
+}
+
+static enum step failed(struct work *w, enum gm_result r)
+{
+    w->error = TV_NOT_RAM;
+    return r == GM_FAULT ? STEP_FAULT : STEP_ERROR;
+}
+
+/* --- room ----------------------------------------------------------------------- */
+
+static enum step out_of_memory(struct work *w, size_t pages)
+{
+    w->error = TV_NO_MEMORY;
+    if (w->budget < BUDGET - COST_COMPARE * 1000) {
+        return STEP_AGAIN; /* looking for memory takes an exit of its own */
+    }
+    w->budget = 0;
+    return death_make_room(w->v, pages) == ROOM_NONE ? STEP_ERROR : STEP_AGAIN;
+}
+
+static enum step phase_room(struct work *w)
+{
+    struct tv_pal *pal = w->pal;
+    size_t need = space_need(&pal->image) + pal->image.pages / 256 + 2;
+
+    if (pool_free_count() < need) {
+        return out_of_memory(w, need);
+    }
+    if (!afford(w, (int)(pal->image.section_count * pal->image.section_count * COST_GATE))) {
+        return STEP_AGAIN; /* comparing with many others has taken all */
+    }
+    /* Another CPU may have been faster: what was taken so far goes back in any case. */
+    w->error = TV_NO_MEMORY;
+    return space_init(&pal->space, &pal->image) && pageset_init(&pal->reg.seen, pal->image.pages)
+               ? STEP_NEXT : STEP_ERROR;
+}
+
+/* --- copy ----------------------------------------------------------------------- */
+
+/* A frame was seen before, at another page: is it still there? In a long registration the OS
+ * may have moved that page, and given its frame to another one of ours. If the page is away, the
+ * OS has to bring it back first: it may be the same frame. */
+static enum step check_moved(struct work *w, uint32_t number, gpa_t g)
+{
+    const struct tv_section *sec = tv_section_of(&w->pal->image, number);
+    void *page;
+    gpa_t now;
+    enum gm_result r = gm_page(w->c, gva(page_va(sec, number)), ACCESS_READ | ACCESS_USER, &page,
+                               &now, &w->fault);
+
+    w->error = TV_DUPLICATE_PAGE;
+    return r == GM_FAULT ? STEP_FAULT : r == GM_OK && now.a == g.a ? STEP_ERROR : STEP_NEXT;
+}
+
+/* The same page twice would be lost when it is overwritten: of what is only read it does no harm. */
+static enum step remember_page(struct work *w, uint32_t index, gpa_t g)
+{
+    uint64_t *entry = pageset_put(&w->pal->reg.seen, g, index);
+    enum step s = STEP_NEXT;
+
+    if (pageset_number(*entry) != index) {
+        s = check_moved(w, pageset_number(*entry), g);
+        if (s == STEP_NEXT) {
+            pageset_renumber(entry, index);
+        }
+    }
+    return s;
+}
+
+static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_t index)
+{
+    const bool shared = tv_is_shared(sec->type);
+    struct tv_pal *pal = w->pal;
+    void *page, *frame;
+    gpa_t g;
+    enum gm_result r = gm_page(w->c, gva(page_va(sec, index)),
+                               shared ? ACCESS_READ | ACCESS_USER : PAGE_RIGHTS, &page, &g,
+                               &w->fault);
+
+    if (r != GM_OK) {
+        return failed(w, r);
+    }
+    /* First what may have to be tried again: the OS can give us another page each time, and there
+     * is room for one to be remembered. */
+    frame = space_add(&pal->space, sec, index);
+    if (frame == NULL) {
+        return out_of_memory(w, pal->image.pages - index);
+    }
+    if (!shared) {
+        enum step s = remember_page(w, index, g);
+        if (s != STEP_NEXT) {
+            return s;
+        }
+    }
+    hw_copy64(frame, page, PAGE_SIZE / 8);
+    return STEP_NEXT;
+}
+
+/* Which pages were seen is of no more use: for a large PAL that is many pages to wipe. */
+static enum step forget_seen(struct work *w)
+{
+    uint32_t budget = w->budget < 0 ? 0 : (uint32_t)w->budget / COST_WIPE, left = budget;
+    bool done = pageset_free(&w->pal->reg.seen, &left);
+
+    w->budget -= (int)(budget - left) * COST_WIPE;
+    return done ? STEP_NEXT : STEP_AGAIN;
+}
+
+static enum step phase_copy(struct work *w)
+{
+    struct tv_registration *reg = &w->pal->reg;
+    const struct tv_image *im = &w->pal->image;
+    const struct tv_section *sec = tv_section_of(im, reg->page);
+
+    if (reg->page == 0 && im->pages <= TV_ATOMIC_PAGES && w->budget < (int)im->pages * COST_COPY) {
+        return STEP_AGAIN; /* a small PAL is copied in one exit */
+    }
+    for (; reg->page < im->pages; reg->page++) {
+        enum step s;
+        if (!afford(w, COST_COPY)) {
+            return STEP_AGAIN;
+        }
+        if (reg->page == sec->first + sec->pages) {
+            sec++;
+        }
+        s = copy_page(w, sec, reg->page);
+        if (s != STEP_NEXT) {
+            return s;
+        }
+    }
+    return forget_seen(w);
+}
+
+/* --- measure -------------------------------------------------------------------- */
+
+static _Atomic uint64_t hash_ticks;
+
+uint64_t register_hash_ticks(void)
+{
+    return atomic_load(&hash_ticks);
+}
+
+/* What is hashed before the contents, in pieces, and what a piece takes. */
+#define PIECES_BEGIN(entries, sections, params) \
+    (1 + (int)((sizeof(struct pal_id_header) + (entries) * sizeof(struct pal_id_entry) + \
+                (sections) * sizeof(struct pal_id_section) + \
+                (params) * sizeof(struct pal_id_param)) / PIECE))
+#define COST_MEASURE(cost_of_block) ((int)(PIECE / SHA256_BLOCK * (cost_of_block)) + COST_PIECE)
+_Static_assert(PIECES_BEGIN(XMHF_PAL_ENTRIES, XMHF_PAL_SECTIONS, XMHF_PAL_PARAMS)
+               * COST_MEASURE(HYP_SHA256_COST_MAX) <= BUDGET, "one exit can do it");
+
+/* As many pieces as this exit affords: in this phase reg->page counts those, and the beginning. */
+static enum step measure_some(struct work *w)
+{
+    const uint32_t pieces = PAGE_SIZE / PIECE;
+    const struct tv_image *im = &w->pal->image;
+    struct tv_registration *reg = &w->pal->reg;
+    const struct hyp_sha256 sha = hyp_sha256(); /* this CPU's; the last exit may have been elsewhere */
+    const int cost = COST_MEASURE(sha.cost);
+
+    if (reg->page == 0) {
+        if (!afford(w, cost * PIECES_BEGIN(im->entry_count, im->section_count, im->param_count))) {
+            return STEP_AGAIN;
+        }
+        tv_identity_begin(&reg->hash, sha.blocks, im);
+        reg->page++;
+    }
+    reg->hash.blocks = sha.blocks;
+    for (; reg->page <= pieces * im->pages; reg->page++) {
+        const uint32_t piece = reg->page - 1;
+        const uint8_t *frame;
+        if (!afford(w, cost)) {
+            return STEP_AGAIN;
+        }
+        frame = space_frame(&w->pal->space, piece / pieces);
+        tv_identity_add(&reg->hash, frame + piece % pieces * PIECE, PIECE);
+    }
+    tv_identity_end(&reg->hash, w->pal->identity);
+    memset(&reg->hash, 0, sizeof(reg->hash));
+    return STEP_NEXT;
+}
+
+static enum step phase_measure(struct work *w)
+{
+    uint64_t start = clock_now();
+    enum step s = measure_some(w);
+
+    atomic_fetch_add_explicit(&hash_ticks, clock_since(start), memory_order_relaxed);
+    return s;
+}
+
+/* --- recheck and overwrite ------------------------------------------------------ */
+
+static void overwrite(const struct tv_pal *pal, const struct tv_section *sec, uint32_t index,
+                      void *page)
+{
+    if (index == tv_entry_page(&pal->image)) {
+        stubs_write(pal, page);
+    } else if (tv_is_code(sec->type)) {
+        hw_fill64(page, 0xccccccccccccccccULL, PAGE_SIZE / 8); /* INT3 */
+    } else {
+        hw_fill64(page, 0, PAGE_SIZE / 8);
+    }
+}
+
+/* The caller's pages of one section, to be overwritten. */
+static enum step find_pages(struct work *w, const struct tv_section *sec,
+                            void *pages[TV_ATOMIC_PAGES])
+{
+    for (uint32_t i = sec->first; i < sec->first + sec->pages; i++) {
+        gpa_t g;
+        enum gm_result r =
+            gm_page(w->c, gva(page_va(sec, i)), PAGE_RIGHTS, &pages[i], &g, &w->fault);
+        if (r != GM_OK) {
+            return failed(w, r);
+        }
+    }
+    return STEP_NEXT;
+}
+
+/* All in one exit: the guest can't take a page away before we return, since whoever
+ * unmaps it waits for this CPU to flush its TLB. */
+static enum step commit_at_once(struct work *w)
+{
+    void *pages[TV_ATOMIC_PAGES];
+    struct tv_pal *pal = w->pal;
+    const struct tv_section *sec = pal->image.sections, *end = sec + pal->image.section_count;
+
+    if (!afford(w, (int)pal->image.pages * (COST_RECHECK + COST_OVERWRITE))) {
+        return STEP_AGAIN;
+    }
+    for (; sec < end; sec++) {
+        enum step s = tv_is_shared(sec->type) ? STEP_NEXT : find_pages(w, sec, pages);
+        if (s != STEP_NEXT) {
+            return s;
+        }
+    }
+    for (sec = pal->image.sections; sec < end; sec++) {
+        for (uint32_t i = 0; i < sec->pages && !tv_is_shared(sec->type); i++) {
+            overwrite(pal, sec, sec->first + i, pages[sec->first + i]);
+        }
+    }
+    return STEP_NEXT;
+}
+
+static enum step phase_recheck(struct work *w)
+{
+    struct tv_registration *reg = &w->pal->reg;
+
+    if (w->pal->image.pages <= TV_ATOMIC_PAGES) {
+        return commit_at_once(w);
+    }
+    for (; reg->page < w->pal->image.pages; reg->page++) {
+        const struct tv_section *sec = tv_section_of(&w->pal->image, reg->page);
+        void *page;
+        gpa_t g;
+        enum gm_result r;
+        if (!afford(w, COST_RECHECK)) {
+            return STEP_AGAIN;
+        }
+        if (tv_is_shared(sec->type)) {
+            reg->page = sec->first + sec->pages - 1;
+            continue;
+        }
+        r = gm_page(w->c, gva(page_va(sec, reg->page)), PAGE_RIGHTS, &page, &g, &w->fault);
+        if (r != GM_OK) {
+            return failed(w, r);
+        }
+    }
+    return STEP_NEXT;
+}
+
+/* Only for a large PAL. The entry's page comes last: before it is written nothing can be
+ * called. A page that became something else than RAM is no longer what was copied. */
+static enum step phase_overwrite(struct work *w)
+{
+    struct tv_registration *reg = &w->pal->reg;
+    const struct tv_image *im = &w->pal->image;
+    uint32_t last = tv_entry_page(im);
+
+    if (im->pages <= TV_ATOMIC_PAGES) {
+        return STEP_NEXT;
+    }
+    for (; reg->page <= im->pages; reg->page++) {
+        uint32_t index = reg->page == im->pages ? last : reg->page;
+        const struct tv_section *sec = tv_section_of(im, index);
+        void *page;
+        gpa_t g;
+        enum gm_result r;
+        if (reg->page == last) {
+            continue;
+        }
+        if (!afford(w, COST_RECHECK + COST_OVERWRITE)) {
+            return STEP_AGAIN;
+        }
+        if (tv_is_shared(sec->type)) {
+            reg->page = sec->first + sec->pages - 1;
+            continue;
+        }
+        r = gm_page(w->c, gva(page_va(sec, index)), PAGE_RIGHTS, &page, &g, &w->fault);
+        if (r == GM_FAULT) {
+            return STEP_FAULT;
+        }
+        if (r == GM_OK) {
+            overwrite(w->pal, sec, index, page);
+        }
+    }
+    return STEP_NEXT;
+}
+
+enum step register_phase(struct work *w)
+{
+    switch (w->pal->reg.phase) {
+    case PHASE_ROOM:
+        return phase_room(w);
+    case PHASE_COPY:
+        return phase_copy(w);
+    case PHASE_MEASURE:
+        return phase_measure(w);
+    case PHASE_RECHECK:
+        return phase_recheck(w);
+    default:
+        return phase_overwrite(w);
+    }
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What a registration does in its steps: room, copy in, measure, recheck, overwrite. */
+#ifndef TV_REGISTER_PHASES_H
+#define TV_REGISTER_PHASES_H
+
+#include "pal.h"
+
+#define BUDGET         170000 /* instructions of one exit: a piece and what surrounds it take up to a tenth more */
+#define COST_COMPARE   16     /* of two sections: its own, and its own with other PALs' */
+#define COST_BESIDE    10     /* of another PAL's being there: its link, and five times for a reference */
+#define COST_ROOM      2000   /* wiping a page or looking at an owner */
+
+/* What a phase says. */
+enum step { STEP_NEXT, STEP_AGAIN, STEP_FAULT, STEP_ERROR };
+
+struct work {
+    struct vcpu *v;
+    const struct hyp_caller *c;
+    struct tv_pal *pal;
+    int budget;
+    enum tv_error error;     /* for STEP_ERROR */
+    struct gm_fault fault;   /* for STEP_FAULT */
+};
+
+/* Go on with the phase that the registration is in: STEP_NEXT says that it is over. The caller holds the only
+ * reference. */
+enum step register_phase(struct work *w);
+
+/* TSC ticks spent hashing since boot: benchmarks tell that part from the rest. */
+uint64_t register_hash_ticks(void);
+
+#endif

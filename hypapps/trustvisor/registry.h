@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The registry: finding PALs by process and address, adding them, and the list of the dead. */
+#ifndef TV_REGISTRY_H
+#define TV_REGISTRY_H
+
+#include "pal.h"
+
+void registry_init(void);
+unsigned registry_index(const struct tv_slot *s);
+
+/* The slot whose stubs lie in the page of `va`, with a reference taken, if its state is
+ * one of `states` (TV_IN()); else NULL. Constant time; no lock. `hint`: the slot that it
+ * probably is, or NULL. */
+struct tv_slot *registry_get(uint64_t owner, uint64_t va, unsigned states, struct tv_slot *hint);
+/* The same for a REGISTERING slot that no CPU works on. `*busy`: one is, try again. */
+struct tv_slot *registry_get_idle(uint64_t owner, uint64_t va, bool *busy);
+/* A reference to slot `index` if its state is one of `states`. */
+struct tv_slot *registry_get_index(unsigned index, unsigned states);
+/* Give a reference back. The last one of a DYING slot hands it to the reaper. */
+void registry_put(struct tv_slot *s);
+
+enum registry_answer {
+    REGISTRY_ADDED,
+    REGISTRY_CONFLICT,     /* with another PAL of the process */
+    REGISTRY_PENDING,      /* too many registrations of the process are under way */
+    REGISTRY_QUOTA,        /* this process has too many, or too many with many sections */
+    REGISTRY_QUOTA_PAGES,  /* or with this one too many pages */
+    REGISTRY_FULL,         /* no slot is free */
+    REGISTRY_AGAIN,        /* another CPU is at it: try again */
+};
+/* Link `pal` (its image filled) as REGISTERING, one reference held, pal->slot set. On a
+ * conflict with a PAL of the same process, or with its own surplus of registrations under
+ * way, `*other` is that PAL's slot, referenced. */
+enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_slot **other);
+
+/* Change the state if it is `from`; the caller holds a reference. */
+bool registry_change(struct tv_slot *s, enum tv_state from, enum tv_state to);
+/* Make it DYING and unlink it; the caller holds a reference. False: it was already. */
+bool registry_kill(struct tv_slot *s);
+
+/* LIVE PALs, of one process or of all. */
+#define REGISTRY_ALL UINT64_MAX
+unsigned registry_count(uint64_t owner);
+/* PALs of a process, in any state, and the pages that its quota is charged with. */
+unsigned registry_charge(uint64_t owner, uint64_t *pages);
+
+/* The reap list: dead slots without references. pop: NULL if empty. waits: it isn't. */
+bool registry_reap_waits(void);
+struct tv_slot *registry_reap_pop(void);
+void registry_reap_push(struct tv_slot *s);
+/* A wiped slot becomes EMPTY and free. */
+void registry_recycle(struct tv_slot *s);
+
+#endif
