@@ -58,7 +58,7 @@ static bool nested_set(struct tv_space *s, uint32_t index, const void *frame, un
         if (l1 == NULL) {
             return false;
         }
-        s->nested[NESTED_L2][index >> 9] = virt->nested->table(core_hpa(l1));
+        s->nested[NESTED_L2][index >> 9] = virt->nested->table(core_hpa(l1), 2);
         e = nested_entry(s, index);
     }
     *e = virt->nested->leaf(core_hpa(frame), rights, MT_WB, 1);
@@ -92,8 +92,8 @@ static bool nested_build(struct tv_space *s)
             return false;
         }
     }
-    s->nested[NESTED_L4][0] = virt->nested->table(core_hpa(s->nested[NESTED_L3]));
-    s->nested[NESTED_L3][0] = virt->nested->table(core_hpa(s->nested[NESTED_L2]));
+    s->nested[NESTED_L4][0] = virt->nested->table(core_hpa(s->nested[NESTED_L3]), 4);
+    s->nested[NESTED_L3][0] = virt->nested->table(core_hpa(s->nested[NESTED_L2]), 3);
     return nested_set(s, 0, gate_frame, ACCESS_READ | ACCESS_EXEC);
 }
 

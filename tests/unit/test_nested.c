@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xmhf-core/mm/nested.c against a model that holds one record per 4 KiB page, in two
- * entry formats: one like NPT (no memory types) and one like EPT (rights in bits 2:0,
- * type in bits 5:3).
+ * xmhf-core/mm/nested.c against a model that holds one record per 4 KiB page, in three
+ * entry formats: one like NPT (no memory types), one like EPT (rights in bits 2:0,
+ * type in bits 5:3) and one like an AMD IOMMU's, whose entries say the level that they point to;
+ * in trees of 3, 4 and 5 levels.
  */
 #include "unit.h"
 
@@ -12,7 +13,7 @@
 #define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 #define ADDR_MASK 0x000ffffffffff000ULL
 
-/* --- two formats ---------------------------------------------------------------- */
+/* --- three formats ---------------------------------------------------------------- */
 
 static hpa_t entry_addr(uint64_t e) { return hpa(e & ADDR_MASK); }
 static bool large_bit(uint64_t e, unsigned level) { (void)level; return (e & BIT(7)) != 0; }
@@ -24,7 +25,7 @@ static uint64_t n_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned le
          : h.a | 1 | ((rights & ACCESS_WRITE) != 0 ? 2 : 0) | 4 | (level > 1 ? BIT(7) : 0)
                | ((rights & ACCESS_EXEC) != 0 ? 0 : BIT(63));
 }
-static uint64_t n_table(hpa_t h) { return h.a | 7; }
+static uint64_t n_table(hpa_t h, unsigned level) { (void)level; return h.a | 7; }
 static bool n_present(uint64_t e) { return (e & 1) != 0; }
 static unsigned n_rights(uint64_t e)
 {
@@ -41,7 +42,7 @@ static uint64_t e_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned le
 {
     return rights == 0 ? 0 : h.a | rights | (uint64_t)type << 3 | (level > 1 ? BIT(7) : 0);
 }
-static uint64_t e_table(hpa_t h) { return h.a | RWX; }
+static uint64_t e_table(hpa_t h, unsigned level) { (void)level; return h.a | RWX; }
 static bool e_present(uint64_t e) { return (e & RWX) != 0; }
 static unsigned e_rights(uint64_t e) { return (unsigned)(e & RWX); }
 static enum mem_type e_type(uint64_t e) { return (enum mem_type)(e >> 3 & 7); }
@@ -49,6 +50,35 @@ static enum mem_type e_type(uint64_t e) { return (enum mem_type)(e >> 3 & 7); }
 static const struct nested_format ept_like = {
     .leaf = e_leaf, .table = e_table, .present = e_present, .is_leaf = large_bit,
     .addr = entry_addr, .rights = e_rights, .type = e_type,
+};
+
+/* AMD I/O Virtualization Technology Specification, 2.2.3: PR, next level in bits 11:9, IR, IW. */
+static uint64_t i_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned level)
+{
+    (void)type;
+    (void)level;
+    return h.a | 1 | ((rights & ACCESS_READ) != 0 ? BIT(61) : 0)
+         | ((rights & ACCESS_WRITE) != 0 ? BIT(62) : 0);
+}
+static uint64_t i_table(hpa_t h, unsigned level)
+{
+    return h.a | 1 | (uint64_t)(level - 1) << 9 | BIT(61) | BIT(62);
+}
+static unsigned next_level(uint64_t e) { return (unsigned)(e >> 9 & 7); }
+static bool i_is_leaf(uint64_t e, unsigned level)
+{
+    assert_true(next_level(e) == 0 || next_level(e) == level - 1);
+    return next_level(e) == 0;
+}
+static unsigned i_rights(uint64_t e)
+{
+    return ACCESS_EXEC | ((e & BIT(61)) != 0 ? ACCESS_READ : 0)
+         | ((e & BIT(62)) != 0 ? ACCESS_WRITE : 0);
+}
+
+static const struct nested_format iommu_like = {
+    .leaf = i_leaf, .table = i_table, .present = n_present, .is_leaf = i_is_leaf,
+    .addr = entry_addr, .rights = i_rights,
 };
 
 /* --- table pages ---------------------------------------------------------------- */
@@ -74,22 +104,24 @@ static void *pool_va(hpa_t h)
 
 static const struct page_source source = { pool_alloc, pool_va, NULL };
 
+static unsigned levels = 4;
+
 static void start(struct nested_table *t, const struct nested_format *fmt, unsigned limit)
 {
     memset(pool, 0, sizeof(pool));
     pool_used = 0;
     pool_limit = limit;
-    assert_int_equal(nested_init(t, fmt, &source), 0);
+    assert_int_equal(nested_init(t, fmt, &source, levels), 0);
 }
 
 /* --- the model ------------------------------------------------------------------- */
 
 #define PAGES (3 * 512 * 512u)      /* 3 GiB */
-#define BASE  (GIB(512) - GIB(1))   /* the window crosses a top-level entry */
 #define ZERO  0x1234000ULL
 
 struct record { uint64_t h; uint8_t rights, type; };
 
+static uint64_t BASE = GIB(512) - GIB(1); /* the window crosses a top-level entry */
 static struct record model[PAGES];
 
 /* What the tree says about `g`, type included: a walk of its own. */
@@ -97,14 +129,14 @@ static struct record walk(const struct nested_table *t, uint64_t g)
 {
     uint64_t *table = pool_va(t->root);
 
-    for (unsigned level = 4;; level--) {
+    for (unsigned level = t->levels;; level--) {
         unsigned shift = 12 + 9 * (level - 1);
         uint64_t e = table[g >> shift & 511];
 
         if (!t->fmt->present(e)) {
             return (struct record){ 0 };
         }
-        if (level == 1 || (e & BIT(7)) != 0) {
+        if (level == 1 || t->fmt->is_leaf(e, level)) {
             return (struct record){
                 .h = entry_addr(e).a + (g & (BIT(shift) - 1)),
                 .rights = (uint8_t)t->fmt->rights(e),
@@ -140,7 +172,7 @@ static void mark(const struct nested_table *t, uint64_t *table, unsigned level, 
 {
     seen[(table - pool[0]) / 512] = true;
     for (unsigned i = 0; i < 512 && level > 1; i++) {
-        if (t->fmt->present(table[i]) && (table[i] & BIT(7)) == 0) {
+        if (t->fmt->present(table[i]) && !t->fmt->is_leaf(table[i], level)) {
             mark(t, pool_va(entry_addr(table[i])), level - 1, seen);
         }
     }
@@ -150,7 +182,7 @@ static void assert_no_table_lost(const struct nested_table *t)
 {
     bool seen[POOL_MAX] = { false };
 
-    mark(t, pool_va(t->root), 4, seen);
+    mark(t, pool_va(t->root), t->levels, seen);
     if (t->decoy.a != 0) {
         seen[(t->decoy.a - POOL_BASE) / PAGE_SIZE] = true;
     }
@@ -191,12 +223,14 @@ static struct op random_op(uint64_t *seed, bool typed)
     return o;
 }
 
+static uint8_t always; /* rights that the format can't take away */
+
 static struct record result_of(const struct op *o, unsigned i)
 {
     if (o->decoy) {
-        return (struct record){ ZERO, ACCESS_READ, MT_WB };
+        return (struct record){ ZERO, (uint8_t)(ACCESS_READ | always), MT_WB };
     }
-    return (struct record){ o->h + i * PAGE_SIZE, (uint8_t)o->rights, (uint8_t)o->type };
+    return (struct record){ o->h + i * PAGE_SIZE, (uint8_t)(o->rights | always), (uint8_t)o->type };
 }
 
 static int apply(struct nested_table *t, const struct op *o)
@@ -212,6 +246,7 @@ static void random_maps(const struct nested_format *fmt, uint64_t seed)
 {
     struct nested_table t;
 
+    always = fmt == &iommu_like ? ACCESS_EXEC : 0;
     start(&t, fmt, POOL_MAX);
     memset(model, 0, sizeof(model));
     for (unsigned round = 0; round < 150; round++) {
@@ -249,6 +284,34 @@ static void ept_like_maps(void **state)
     for (uint64_t seed = 31; seed < 33; seed++) {
         random_maps(&ept_like, seed * 0x9e3779b97f4a7c15ULL);
     }
+}
+
+/* Levels as IOMMUs have them: each its own space. */
+static void with_levels(unsigned n, uint64_t base)
+{
+    struct nested_table t;
+    struct nested_leaf leaf;
+    const uint64_t end = BIT(12 + 9 * n);
+
+    levels = n;
+    BASE = base;
+    random_maps(&iommu_like, 61 * 0x9e3779b97f4a7c15ULL);
+    random_maps(&ept_like, 62 * 0x9e3779b97f4a7c15ULL);
+    start(&t, &iommu_like, POOL_MAX);
+    levels = 4;
+    BASE = GIB(512) - GIB(1);
+    assert_int_equal(nested_map(&t, gpa(end - PAGE_SIZE), hpa(0), PAGE_SIZE, RWX, MT_WB, 1), 0);
+    assert_int_equal(nested_map(&t, gpa(end), hpa(0), PAGE_SIZE, RWX, MT_WB, 1), -1);
+    assert_true(nested_lookup(&t, gpa(end - 1), &leaf));
+    assert_false(nested_lookup(&t, gpa(end), &leaf));
+}
+
+static void iommu_like_maps(void **state)
+{
+    (void)state;
+    with_levels(3, GIB(512) - GIB(3)); /* the space's end */
+    with_levels(4, GIB(512) - GIB(1));
+    with_levels(5, BIT(48) - GIB(1));  /* across an entry of the fifth level */
 }
 
 /* Out of pages at any point: the done part is a prefix, the rest is as before. */
@@ -361,17 +424,17 @@ static void refuses_bad_ranges(void **state)
     assert_false(nested_lookup(&t, gpa(BIT(48)), &leaf));
     pool_limit = 0;
     pool_used = 0;
-    assert_int_equal(nested_init(&t, &npt_like, &source), -1);
+    assert_int_equal(nested_init(&t, &npt_like, &source, 4), -1);
 }
 
 /* After any change: as the tree itself, but for the one page. */
 static void variants(const struct nested_format *fmt, uint64_t seed)
 {
     struct nested_table t, other;
-    hpa_t pages[NESTED_LEVELS];
+    hpa_t pages[NESTED_LEVELS_MAX];
 
     start(&t, fmt, POOL_MAX);
-    for (unsigned i = 0; i < NESTED_LEVELS; i++) {
+    for (unsigned i = 0; i < t.levels; i++) {
         pages[i] = pool_alloc(NULL);
     }
     other = t;
@@ -409,6 +472,7 @@ int main(void)
         cmocka_unit_test(ept_like_maps),
         cmocka_unit_test(running_out_leaves_a_valid_tree),
         cmocka_unit_test(uses_the_largest_leaves),
+        cmocka_unit_test(iommu_like_maps),
         cmocka_unit_test(decoys_share_one_table),
         cmocka_unit_test(refuses_bad_ranges),
         cmocka_unit_test(a_variant_differs_in_one_page),

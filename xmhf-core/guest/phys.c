@@ -119,6 +119,8 @@ static void build_ram(const struct acpi_info *acpi)
     }
 }
 
+#define GUEST_LEVELS 4 /* EPTP_WALK_4, and what CR4.LA57 = 0 gives the core and its NPT (APM vol. 2, 15.25.3) */
+
 #define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 
 static uint64_t leaf_size(unsigned level)
@@ -266,7 +268,7 @@ static bool take_width(const struct boot_info *bi)
 
 /* --- a CPU whose APIC is off ------------------------------------------------------------- */
 
-static hpa_t off_pages[NESTED_LEVELS + 1]; /* the tables of its own tree, and the memory at APIC_PAGE */
+static hpa_t off_pages[GUEST_LEVELS + 1]; /* the tables of its own tree, and the memory at APIC_PAGE */
 static atomic_bool off_used;
 
 static int off_init(void)
@@ -286,7 +288,7 @@ static int off_init(void)
 static void off_follow(void)
 {
     if (atomic_load(&off_used)) {
-        nested_variant(&guest_nested, gpa(APIC_PAGE), off_pages[NESTED_LEVELS], off_pages);
+        nested_variant(&guest_nested, gpa(APIC_PAGE), off_pages[GUEST_LEVELS], off_pages);
     }
 }
 
@@ -311,7 +313,7 @@ int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
     protected_base = bi->protected_base;
     protected_size = bi->protected_size;
     if (build_map(bi) != 0
-        || nested_init(&guest_nested, virt->nested, &table_source) != 0
+        || nested_init(&guest_nested, virt->nested, &table_source, GUEST_LEVELS) != 0
         || map_identity() != 0
         || nested_decoy(&guest_nested, gpa(protected_base), protected_size, core_hpa(zero)) != 0
         || map_page(low_page, core_hpa(zero).a, ACCESS_READ) != 0 || trap_apic() != 0

@@ -10,10 +10,13 @@
 #include <util/string.h>
 #include <xmhf/access.h>
 
-#define LEVELS   NESTED_LEVELS
 #define ENTRIES  512
-#define GPA_BITS 48
 #define HPA_BITS 52
+
+static unsigned gpa_bits(const struct nested_table *t)
+{
+    return PAGE_SHIFT + 9 * t->levels;
+}
 
 static uint64_t span(unsigned level) /* bytes that one entry covers */
 {
@@ -45,7 +48,7 @@ static uint64_t entry_below(const struct nested_table *t, uint64_t entry, unsign
     if (!fmt->present(entry)) {
         return 0;
     }
-    if (level <= LEVELS && is_leaf(t, entry, level)) {
+    if (level <= t->levels && is_leaf(t, entry, level)) {
         return fmt->leaf(hpa(fmt->addr(entry).a + i * span(level - 1)), fmt->rights(entry),
                          fmt->type != NULL ? fmt->type(entry) : MT_WB, level - 1);
     }
@@ -81,14 +84,14 @@ static uint64_t *own_table(struct nested_table *t, uint64_t *slot, unsigned leve
     } else if (t->fmt->present(*slot)) {
         memcpy(table, t->src->va(t->decoy), PAGE_SIZE);
     }
-    *slot = t->fmt->table(page);
+    *slot = t->fmt->table(page, level);
     return table;
 }
 
 int nested_init(struct nested_table *t, const struct nested_format *fmt,
-                const struct page_source *src)
+                const struct page_source *src, unsigned levels)
 {
-    *t = (struct nested_table){ .fmt = fmt, .src = src, .root = src->alloc(src->ctx) };
+    *t = (struct nested_table){ .fmt = fmt, .src = src, .levels = levels, .root = src->alloc(src->ctx) };
     return t->root.a != 0 ? 0 : -1;
 }
 
@@ -100,7 +103,7 @@ struct job {
     unsigned max_level;
 };
 
-/* Map as much of `j` as lies in this table. The recursion is LEVELS deep at most. */
+/* Map as much of `j` as lies in this table. The recursion is t->levels deep at most. */
 static int map_in_table(struct nested_table *t, struct job *j, uint64_t *table, unsigned level)
 {
     uint64_t n = span(level);
@@ -135,11 +138,11 @@ int nested_map(struct nested_table *t, gpa_t g, hpa_t h, uint64_t size, unsigned
 {
     struct job j = { g.a, h.a, size, rights, type, max_level };
 
-    if (!is_range(g.a, size, GPA_BITS) || !is_range(h.a, size, HPA_BITS)
+    if (!is_range(g.a, size, gpa_bits(t)) || !is_range(h.a, size, HPA_BITS)
         || (size & PAGE_MASK) != 0 || max_level < 1 || max_level > 3) {
         return -1;
     }
-    return size == 0 ? 0 : map_in_table(t, &j, t->src->va(t->root), LEVELS);
+    return size == 0 ? 0 : map_in_table(t, &j, t->src->va(t->root), t->levels);
 }
 
 static void fill_decoy(const struct nested_table *t, uint64_t *table)
@@ -169,7 +172,7 @@ static bool have_decoy(struct nested_table *t, hpa_t zero_page)
 
 int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page)
 {
-    if (!is_range(g.a, size, GPA_BITS) || ((g.a | size) & (PAGE_SIZE_2M - 1)) != 0
+    if (!is_range(g.a, size, gpa_bits(t)) || ((g.a | size) & (PAGE_SIZE_2M - 1)) != 0
         || !is_range(zero_page.a, PAGE_SIZE, HPA_BITS) || !have_decoy(t, zero_page)) {
         return -1;
     }
@@ -177,7 +180,7 @@ int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page
         uint64_t *table = t->src->va(t->root);
         uint64_t *slot;
 
-        for (unsigned level = LEVELS; level > 2; level--) {
+        for (unsigned level = t->levels; level > 2; level--) {
             table = own_table(t, slot_of(table, level, at), level);
             if (table == NULL) {
                 return -1;
@@ -187,18 +190,18 @@ int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page
         if (is_own_table(t, *slot, 2)) {
             fill_decoy(t, t->src->va(t->fmt->addr(*slot)));
         } else {
-            *slot = t->fmt->table(t->decoy);
+            *slot = t->fmt->table(t->decoy, 2);
         }
     }
     return 0;
 }
 
-void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t pages[NESTED_LEVELS])
+void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t *pages)
 {
-    uint64_t entry = t->fmt->table(t->root);
+    uint64_t entry = t->fmt->table(t->root, t->levels + 1);
 
-    for (unsigned level = LEVELS; level > 0; level--) {
-        uint64_t *table = t->src->va(pages[LEVELS - level]);
+    for (unsigned level = t->levels; level > 0; level--) {
+        uint64_t *table = t->src->va(pages[t->levels - level]);
         const unsigned own = (unsigned)(slot_of(table, level, g.a) - table);
 
         for (unsigned i = 0; i < ENTRIES; i++) {
@@ -206,7 +209,7 @@ void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t 
                 table[i] = entry_below(t, entry, level + 1, i);
             }
         }
-        table[own] = level > 1 ? t->fmt->table(pages[LEVELS - level + 1])
+        table[own] = level > 1 ? t->fmt->table(pages[t->levels - level + 1], level)
             : t->fmt->leaf(h, ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, MT_WB, 1);
         entry = entry_below(t, entry, level + 1, own);
     }
@@ -217,10 +220,10 @@ bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *ou
     uint64_t *table = t->src->va(t->root);
     unsigned rights = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC;
 
-    if (g.a >= BIT(GPA_BITS)) {
+    if (g.a >= BIT(gpa_bits(t))) {
         return false;
     }
-    for (unsigned level = LEVELS; level >= 1; level--) {
+    for (unsigned level = t->levels; level >= 1; level--) {
         uint64_t entry = *slot_of(table, level, g.a);
 
         if (!t->fmt->present(entry)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nested page tables (NPT or EPT) in a format given by a small const table.
- * Four levels, 48-bit guest-physical space.
+ * Nested page tables (NPT, EPT, later an IOMMU's) in a format given by a small const table.
+ * Each tree has 3 to 5 levels: 39, 48 or 57 bits of guest-physical space.
  */
 #ifndef XMHF_MM_NESTED_H
 #define XMHF_MM_NESTED_H
@@ -15,8 +15,8 @@ struct nested_format {
     /* A leaf for the page at `h` with rights ACCESS_READ|WRITE|EXEC; `level` 1 = 4K,
      * 2 = 2M, 3 = 1G. NPT ignores `type` (the MTRRs apply to it by hardware). */
     uint64_t (*leaf)(hpa_t h, unsigned rights, enum mem_type type, unsigned level);
-    /* An entry that points to a lower table, with all rights. */
-    uint64_t (*table)(hpa_t h);
+    /* An entry of `level` (2..5) that points to a table of the level below, with all rights. */
+    uint64_t (*table)(hpa_t h, unsigned level);
     bool (*present)(uint64_t entry);
     bool (*is_leaf)(uint64_t entry, unsigned level);
     hpa_t (*addr)(uint64_t entry);      /* of the page or table */
@@ -38,21 +38,25 @@ struct page_source {
 struct nested_table {
     const struct nested_format *fmt;
     const struct page_source *src;
+    unsigned levels;    /* NESTED_LEVELS_MIN..NESTED_LEVELS_MAX */
     hpa_t root;
     hpa_t decoy;        /* the table that all decoys share; 0 until the first */
     hpa_t decoy_page;   /* and the page that all its entries show */
 };
 
-/* Allocate an empty root. 0, or -1 when out of pages. */
+#define NESTED_LEVELS_MIN 3
+#define NESTED_LEVELS_MAX 5
+
+/* Allocate an empty root of `levels` levels. 0, or -1 when out of pages. */
 int nested_init(struct nested_table *t, const struct nested_format *fmt,
-                const struct page_source *src);
+                const struct page_source *src, unsigned levels);
 
 /*
  * Map guest-physical [g, g+size) to [h, h+size), all 4 KiB aligned, with the largest
  * leaves of `max_level` (1..3) that alignment allows. Replaces what was mapped there,
  * splitting larger leaves where needed. The caller flushes. 0, or -1 when out of
  * pages, in which case some prefix of the range may be mapped, or for a range that is
- * misaligned or leaves the 48-bit (g) or 52-bit (h) space, with nothing changed. Where
+ * misaligned or leaves the tree's (g) or the 52-bit (h) space, with nothing changed. Where
  * a lower table exists already it is kept and filled, so leaves there may be smaller.
  */
 int nested_map(struct nested_table *t, gpa_t g, hpa_t h, uint64_t size, unsigned rights,
@@ -66,15 +70,13 @@ int nested_map(struct nested_table *t, gpa_t g, hpa_t h, uint64_t size, unsigned
  */
 int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page);
 
-#define NESTED_LEVELS 4
-
 /*
  * A second tree that is as `t`, but for one page: `g` (4 KiB aligned) shows `h`, with all rights, WB.
- * `pages`: NESTED_LEVELS table pages of this tree alone, its root first; every other table is `t`'s. Done
+ * `pages`: t->levels table pages of this tree alone, its root first; every other table is `t`'s. Done
  * anew after each change of `t`: entries are written whole, and an older one says less than `t` at
  * most, so other CPUs may use either tree meanwhile, and no lock is needed.
  */
-void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t pages[NESTED_LEVELS]);
+void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t *pages);
 
 struct nested_leaf { hpa_t h; unsigned rights; unsigned level; };
 

@@ -407,7 +407,7 @@ static uint64_t f_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned le
     assert_int_equal(level, 1);
     return h.a | LEAF_BIT | (uint64_t)rights << 1 | 1;
 }
-static uint64_t f_table(hpa_t h) { return h.a | 1; }
+static uint64_t f_table(hpa_t h, unsigned level) { (void)level; return h.a | 1; }
 static bool f_present(uint64_t e) { return (e & 1) != 0; }
 static bool f_is_leaf(uint64_t e, unsigned level) { (void)level; return (e & LEAF_BIT) != 0; }
 static hpa_t f_addr(uint64_t e) { return hpa(e & ~PAGE_MASK); }

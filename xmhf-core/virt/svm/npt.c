@@ -11,7 +11,12 @@ static uint64_t npt_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned 
         | (rights & ACCESS_WRITE ? PTE_RW : 0) | (rights & ACCESS_EXEC ? 0 : PTE_NX);
 }
 
-static uint64_t npt_table(hpa_t h) { return h.a | PTE_P | PTE_RW | PTE_US | PTE_A; }
+static uint64_t npt_table(hpa_t h, unsigned level)
+{
+    (void)level; /* only an IOMMU's entry says what it points to */
+    return h.a | PTE_P | PTE_RW | PTE_US | PTE_A;
+}
+
 static bool npt_present(uint64_t e) { return e & PTE_P; }
 static bool npt_is_leaf(uint64_t e, unsigned level) { return level == 1 || (e & PTE_PS); }
 static hpa_t npt_addr(uint64_t e) { return hpa(e & PTE_ADDR); }

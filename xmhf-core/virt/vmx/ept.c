@@ -15,7 +15,12 @@ static uint64_t ept_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned 
         | (rights & ACCESS_WRITE ? EPT_WRITE : 0) | (rights & ACCESS_EXEC ? EPT_EXEC : 0);
 }
 
-static uint64_t ept_table(hpa_t h) { return h.a | EPT_READ | EPT_WRITE | EPT_EXEC; }
+static uint64_t ept_table(hpa_t h, unsigned level)
+{
+    (void)level;
+    return h.a | EPT_READ | EPT_WRITE | EPT_EXEC;
+}
+
 static bool ept_present(uint64_t e) { return e & (EPT_READ | EPT_WRITE | EPT_EXEC); }
 static bool ept_is_leaf(uint64_t e, unsigned level) { return level == 1 || (e & EPT_LARGE); }
 static hpa_t ept_addr(uint64_t e) { return hpa(e & EPT_ADDR); }
