@@ -37,7 +37,7 @@ enum xmhf_info {
                                     has taken since boot count as free, so that the number
                                     tells of PALs alone */
     XMHF_INFO_PROTECTED_SIZE = 4,/* bytes hidden from the guest */
-    XMHF_INFO_DMA_PROTECTION = 5,/* 0: off */
+    XMHF_INFO_DMA_PROTECTION = 5,/* 0: off, 1: on */
     XMHF_INFO_PALS = 6,          /* live PALs (0 under helloworld) */
     XMHF_INFO_LAST_DEATH = 7,    /* TrustVisor: last PAL death seen by the calling process:
                                     death << 32 | vector << 16 | death (once more, for

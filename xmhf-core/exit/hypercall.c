@@ -38,7 +38,7 @@ static bool core_info(uint64_t which, uint64_t *value)
     case XMHF_INFO_POOL_TOTAL: *value = pool_total(); return true;
     case XMHF_INFO_POOL_FREE: *value = pool_free_count() + guest_phys_tables(); return true;
     case XMHF_INFO_PROTECTED_SIZE: *value = core_protected_size(); return true;
-    case XMHF_INFO_DMA_PROTECTION: *value = 0; return true;
+    case XMHF_INFO_DMA_PROTECTION: *value = core_dma_protection(); return true;
     case XMHF_INFO_BOOT_TICKS: *value = core_boot_ticks(); return true;
     default: break;
     }

@@ -10,6 +10,7 @@ const struct options *core_options(void) { return &the_options; }
 uint64_t core_protected_size(void) { return the_protected_size; }
 uint64_t core_boot_ticks(void) { return the_boot_ticks; }
 const char *core_vendor(void) { return the_vendor; }
+bool core_dma_protection(void) { return false; /* no IOMMU is set up */ }
 
 void facts_set(const struct options *options, uint64_t protected_size)
 {

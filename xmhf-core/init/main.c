@@ -179,7 +179,7 @@ static void main_on_stack(void *arg)
         launch_refuse();
     }
     log_line("up on %u CPU%s, %s", vcpu_count, vcpu_count == 1 ? "" : "s", virt->name);
-    log_line("DMA protection: off");
+    log_line("DMA protection: %s", core_dma_protection() ? "on" : "off");
     log_line("protected range: %llu KiB at 0x%llx, %zu pages for PALs",
              (unsigned long long)info.protected_size >> 10,
              (unsigned long long)info.protected_base, pool_total());
