@@ -157,7 +157,7 @@ static const char *width_lacks(const struct vector *v, unsigned *bits)
     return v->cpuids ? phys_width(bits) : NULL;
 }
 
-/* As guest/phys.c:take_width. */
+/* As guest/map.c:take_width. */
 static const char *ram_lacks(const struct vector *v)
 {
     unsigned bits;

@@ -1,44 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's physical memory: what is ordinary RAM, and its nested tables. */
+/* The OS's nested tables: an identity map with memory types, less what is kept from the guest. */
 #include <stdatomic.h>
-#include <cpu/width.h>
-#include <debug/crash.h>
 #include <debug/log.h>
 #include <guest/ipi.h>
 #include <guest/phys.h>
-#include <guest/ram.h>
 #include <hw/apic.h>
-#include <hw/insn.h>
-#include <mm/host_map.h>
 #include <mm/mtrr.h>
 #include <mm/pool.h>
-#include <policy/cpuid_policy.h>
 #include <smp/low_page.h>
 #include <smp/spinlock.h>
-#include <util/e820.h>
-#include <util/string.h>
 #include <virt/virt.h>
-#include <x86/cpuid.h>
 
-struct boot_mem guest_map[BOOT_MEM_MAX];
-unsigned guest_map_count;
 struct nested_table guest_nested;
 
-static uint64_t protected_base, protected_size;
-static uint64_t maxphys_limit;
 static struct mtrr mtrr;          /* for formats that have memory types */
 static unsigned max_level;        /* of the nested tables' leaves */
 static bool split_exec;           /* large leaves aren't executable */
 static struct spinlock map_lock = SPINLOCK_INIT; /* a try-lock: guards guest_nested after boot */
-
-static struct ram_map ram;
-
-static void *phys_map(gpa_t g, size_t len)
-{
-    return ram_has(&ram, g.a, len) ? (void *)(uintptr_t)(DIRECT_VA + g.a) : NULL;
-}
-
-struct guest_phys_ops guest_phys_ops = { .map = phys_map, .base = DIRECT_VA };
 
 static atomic_uint tables_since_boot;
 
@@ -74,50 +52,6 @@ unsigned guest_phys_tables(void)
 }
 
 static const struct page_source table_source = { .alloc = alloc_table, .va = core_va };
-
-static int build_map(const struct boot_info *bi)
-{
-    memcpy(guest_map, bi->mem, sizeof(guest_map));
-    int n = e820_reserve(guest_map, bi->mem_count, BOOT_MEM_MAX, protected_base, protected_size);
-
-    if (n < 0) {
-        return -1;
-    }
-    for (unsigned i = 0; i < CRASH_COPIES; i++) {
-        if (crash_place[i]
-            && (n = e820_reserve(guest_map, (unsigned)n, BOOT_MEM_MAX, crash_place[i], PAGE_SIZE)) < 0) {
-            return -1;
-        }
-    }
-    if ((n = e820_reserve(guest_map, (unsigned)n, BOOT_MEM_MAX, low_page, PAGE_SIZE)) < 0) {
-        return -1;
-    }
-    guest_map_count = (unsigned)n;
-    return 0;
-}
-
-/* What lies in the direct map by now; without 1 GiB pages each GiB would take a table. */
-static void build_ram(const struct acpi_info *acpi)
-{
-    const uint64_t direct = MMIO_VA - DIRECT_VA; /* room there */
-
-    ram_build(guest_map, guest_map_count, acpi->hotplug, acpi->hotplug_count,
-              maxphys_limit < direct ? maxphys_limit : direct, &ram);
-    for (unsigned k = 0; k < ARRAY_SIZE(guest_phys_ops.window) && k < ram.boot; k++) {
-        guest_phys_ops.window[k].start = ram.piece[k].start;
-        guest_phys_ops.window[k].size = ram.piece[k].end - ram.piece[k].start;
-    }
-    for (unsigned i = ram.boot; i < ram.count; i++) {
-        uint64_t start = ram.piece[i].start, end = host_map_ram(start, ram.piece[i].end);
-
-        if (end < ram.piece[i].end) {
-            log_line("no tables for RAM to be plugged in from 0x%llx on", (unsigned long long)end);
-            ram.piece[i].end = end;
-        }
-        log_line("RAM may be plugged in: %llu MiB at 0x%llx", (unsigned long long)(end - start) >> 20,
-                 (unsigned long long)start);
-    }
-}
 
 #define GUEST_LEVELS 4 /* EPTP_WALK_4, and what CR4.LA57 = 0 gives the core and its NPT (APM vol. 2, 15.25.3) */
 
@@ -163,10 +97,10 @@ static int map_typed(uint64_t start, uint64_t end)
 static int map_identity(void)
 {
     uint64_t end = max_level == 3 ? GIB(512) : GIB(4);
-    uint64_t top = e820_usable_end(guest_map, guest_map_count);
+    const uint64_t top = guest_map_ram_end(), limit = guest_map_limit();
 
     end = top > end ? align_up(top, PAGE_SIZE_1G) : end;
-    return map_typed(0, end > maxphys_limit ? maxphys_limit : end);
+    return map_typed(0, end > limit ? limit : end);
 }
 
 /* What the nested tables of this CPU look like. */
@@ -212,7 +146,7 @@ static int map_page(uint64_t g, uint64_t h, unsigned rights)
 
 int guest_phys_write_protect(gpa_t g)
 {
-    if (guest_phys_protected(g) || phys_map(g, PAGE_SIZE) || (g.a & PAGE_MASK)
+    if (guest_phys_protected(g) || guest_phys_ops.map(g, PAGE_SIZE) || (g.a & PAGE_MASK)
         || align_down(g.a, MSI_SIZE) == APIC_PAGE) {
         return -1;
     }
@@ -223,7 +157,7 @@ int guest_phys_write_protect(gpa_t g)
  * if that was one leaf. RAM that may be plugged in isn't counted: an SRAT names 1 TiB where there is none. */
 static uint64_t tables_for_code(void)
 {
-    const uint64_t bytes = ram_bytes(&ram);
+    const uint64_t bytes = guest_map_ram_bytes();
 
     return !split_exec ? 0 : bytes / PAGE_SIZE_2M + (max_level == 3 ? bytes / PAGE_SIZE_1G : 0) + CODE_BESIDE;
 }
@@ -241,29 +175,6 @@ static void reserve_tables(void)
         log_line("tables for code are kept for %zu MiB of RAM only: a larger palmem= would help", most * 2);
     }
     pool_reserve(kept[FOR_DEVICES] + kept[FOR_CODE]);
-}
-
-/* An address bit above the width would be a second name for memory, the protected range's too: no
- * leaf has one, the walk refuses it, CPUID doesn't show it. */
-static bool take_width(const struct boot_info *bi)
-{
-    unsigned bits = 0;
-    const char *missing = phys_width(&bits);
-    uint64_t top = e820_usable_end(bi->mem, bi->mem_count);
-
-    if (missing) {
-        log_error("cannot start: missing %s", missing);
-        return false;
-    }
-    maxphys_limit = 1ULL << bits;
-    if (top > maxphys_limit) {
-        log_error("cannot start: RAM up to 0x%llx, but addresses have %u bits, and memory encryption's",
-                  (unsigned long long)top, bits);
-        return false;
-    }
-    guest_phys_ops.maxphyaddr = (uint8_t)bits;
-    cpuid_policy_width(bits);
-    return true;
 }
 
 /* --- a CPU whose APIC is off ------------------------------------------------------------- */
@@ -305,37 +216,23 @@ int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
 {
     void *zero = pool_boot_need(1);
 
-    if (!take_width(bi)) {
+    if (guest_map_init(bi) != 0) {
         return -1;
     }
-    guest_phys_ops.page1g = hw_cpuid(CPUID_EXT_AMD, 0).edx & CPUID_8_1_EDX_PAGE1G;
     choose_leaves();
-    protected_base = bi->protected_base;
-    protected_size = bi->protected_size;
-    if (build_map(bi) != 0
-        || nested_init(&guest_nested, virt->nested, &table_source, GUEST_LEVELS) != 0
+    if (nested_init(&guest_nested, virt->nested, &table_source, GUEST_LEVELS) != 0
         || map_identity() != 0
-        || nested_decoy(&guest_nested, gpa(protected_base), protected_size, core_hpa(zero)) != 0
+        || nested_decoy(&guest_nested, gpa(bi->protected_base), bi->protected_size,
+                        core_hpa(zero)) != 0
         || map_page(low_page, core_hpa(zero).a, ACCESS_READ) != 0 || trap_apic() != 0
         || off_init() != 0) {
         log_error("cannot start: no memory for the guest's nested tables");
         return -1;
     }
-    build_ram(acpi);
+    guest_map_add_ram(acpi);
     reserve_tables();
     atomic_store(&tables_since_boot, 0);
     return 0;
-}
-
-bool guest_phys_beyond(gpa_t g)
-{
-    return g.a >= maxphys_limit;
-}
-
-bool guest_phys_protected(gpa_t g)
-{
-    return (g.a >= protected_base && g.a - protected_base < protected_size)
-        || align_down(g.a, PAGE_SIZE) == low_page;
 }
 
 bool guest_phys_map_device(gpa_t g)

@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's physical memory: what is ordinary RAM, and its nested tables. */
+/* The OS's nested tables: an identity map with memory types, less what is kept from the guest. */
 #ifndef XMHF_GUEST_PHYS_H
 #define XMHF_GUEST_PHYS_H
 
-#include <acpi/acpi.h>
-#include <guest/walk.h>
+#include <guest/map.h>
 #include <mm/nested.h>
-#include <xmhf/boot_info.h>
 
-/* Remember the guest's map (the firmware's less the protected range) and where RAM may be plugged
- * in, and build the identity-mapped nested tables, decoy and read-only APIC page. 0 or -1. */
+/* Boot CPU: the guest's map (guest/map.h), and the identity-mapped nested tables with decoy and
+ * read-only APIC page. 0, or -1 with a log line. */
 int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi);
 
-extern struct guest_phys_ops guest_phys_ops;
 extern struct nested_table guest_nested;
-
-/* The guest's E820, without the protected range. */
-extern struct boot_mem guest_map[BOOT_MEM_MAX];
-extern unsigned guest_map_count;
 
 /* A page that the guest touched and that isn't mapped: device memory above what was mapped at
  * boot. True if it is mapped now. */
@@ -31,9 +24,6 @@ bool guest_phys_make_executable(gpa_t g);
  * back; counted as free in XMHF_INFO_POOL_FREE (notes/bugs/split-tables-count.md). */
 unsigned guest_phys_tables(void);
 
-/* True if `g` is wider than the guest's addresses (cpu/width.h): nothing is mapped there, ever. */
-bool guest_phys_beyond(gpa_t g);
-
 /*
  * Make the page at `g`, which is not RAM that the guest uses as such, read-only for the guest: its writes
  * exit as EXIT_NESTED_FAULT. Boot only, after guest_phys_init. 0, or -1 (out of pages, protected, RAM).
@@ -45,8 +35,5 @@ int guest_phys_write_protect(gpa_t g);
  * but that the APIC's page is memory, one page for all such CPUs. False: the tables of the others. Any CPU, no lock.
  */
 hpa_t guest_phys_root(bool apic_off);
-
-/* True if `g` lies in the protected range, or in the low page. */
-bool guest_phys_protected(gpa_t g);
 
 #endif
