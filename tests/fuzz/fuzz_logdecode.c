@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* libFuzzer: the input is a serial log. */
-#include <logdecode_parse.h>
-#include <logdecode_words.h>
+#include <logdecode/parse.h>
+#include <logdecode/words.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* libFuzzer: the input is two machines' records, after a byte that says where the first ends. */
-#include <probe_vector.h>
+#include <probe/vector.h>
 #include <stdlib.h>
 #include <string.h>
 

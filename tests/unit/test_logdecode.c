@@ -3,9 +3,9 @@
 #include "unit.h"
 
 #include <debug/log.h>
-#include <logdecode_parse.h>
-#include <logdecode_stack.h>
-#include <logdecode_words.h>
+#include <logdecode/parse.h>
+#include <logdecode/stack.h>
+#include <logdecode/words.h>
 #include <mm/host_map.h>
 
 #define CORE 0xffffffff80000000ULL

@@ -10,7 +10,7 @@
 #include <fake/phys.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
-#include <probe_vector.h>
+#include <probe/vector.h>
 #include <util/e820.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

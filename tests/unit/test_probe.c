@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include <dirent.h>
-#include <probe_vector.h>
+#include <probe/vector.h>
 
 static struct vector machine, second;
 static char said[300];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Symbols, source lines and frames of the core's ELF file, by elfutils. */
-#include <logdecode_image.h>
+#include <logdecode/image.h>
 
 #include <dirent.h>
 #include <dwarf.h>

@@ -5,7 +5,7 @@
  * address lies as long as frames have a fixed size (optimised code). Elsewhere, the next word
  * that follows a call of the function that we are in is taken.
  */
-#include <logdecode_stack.h>
+#include <logdecode/stack.h>
 
 /* The walk's place. */
 struct walk {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* probe: records a machine as a test vector, and says whether the hypervisor would run on it.
  * See tools/man/probe.1. */
-#include <probe_vector.h>
+#define _GNU_SOURCE /* sched_setaffinity */
+#include <probe/vector.h>
 
 #include <cpuid.h>
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Crash records out of a hostile serial log; see the header. */
-#include <logdecode_parse.h>
+#include <logdecode/parse.h>
 #include <string.h>
 
 /* Where the lines of one CPU are in their record. */

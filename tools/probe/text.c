@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The text of a machine's record, strictly: what isn't a line of tests/vectors/README.md's is an
  * error, never a guess. */
-#include <probe_vector.h>
+#include <probe/vector.h>
 
 #include <string.h>
 

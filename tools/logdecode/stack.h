@@ -3,8 +3,8 @@
 #ifndef XMHF_TOOLS_LOGDECODE_STACK_H
 #define XMHF_TOOLS_LOGDECODE_STACK_H
 
-#include <logdecode_image.h>
-#include <logdecode_parse.h>
+#include <logdecode/image.h>
+#include <logdecode/parse.h>
 
 /* How sure it is that a frame is one of the stack's. */
 enum certainty {

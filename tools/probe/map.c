@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A recorded memory map, judged by the boot stage's own rules. */
-#include <probe_vector.h>
+#include <probe/vector.h>
 
 #include <boot/multiboot/parse.h>
 #include <util/e820.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A recorded machine's data: adding and finding. */
-#include <probe_vector.h>
+#include <probe/vector.h>
 
 #include <x86/cpuid.h>
 

@@ -3,7 +3,7 @@
 #ifndef XMHF_TOOLS_LOGDECODE_WORDS_H
 #define XMHF_TOOLS_LOGDECODE_WORDS_H
 
-#include <logdecode_parse.h>
+#include <logdecode/parse.h>
 
 /* The name of include/x86/msr.h, or NULL. */
 const char *words_msr(uint32_t index);

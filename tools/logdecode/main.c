@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* logdecode: what a serial log's crash records mean, with call stacks. See tools/man/logdecode.1. */
 #define _GNU_SOURCE /* memmem */
-#include <logdecode_image.h>
-#include <logdecode_parse.h>
-#include <logdecode_stack.h>
-#include <logdecode_words.h>
+#include <logdecode/image.h>
+#include <logdecode/parse.h>
+#include <logdecode/stack.h>
+#include <logdecode/words.h>
 
 #include <errno.h>
 #include <getopt.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A crash record's numbers in words; all names come from the core's own headers. */
-#include <logdecode_words.h>
+#include <logdecode/words.h>
 
 #include <mm/host_map.h>
 #include <stdio.h>

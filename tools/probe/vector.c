@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Recorded machines, judged by the core's own rules, which read them by hw/insn.h's names. */
-#include <probe_vector.h>
+#include <probe/vector.h>
 
 #include <cpu/needs.h>
 #include <cpu/width.h>
