@@ -5,7 +5,7 @@ SPDX-License-Identifier: MIT
 import re
 import time
 
-from common import PROGRAMS, SOURCE, SWAP_MODULES, Failed, base, check, warnings
+from common import PROGRAMS, SWAP_MODULES, Failed, check, warnings
 from live import STEADY, live_machine
 from xmhftools import bench
 
@@ -88,19 +88,6 @@ def test_hotplug_20(machines):
 
 # --- soak -----------------------------------------------------------------------
 
-def soak_program(machines):
-    """soakpal, which is linked with the PAL library and compiled as PALs must be."""
-    source, program = SOURCE, machines.scratch / "soakpal"
-    if not program.exists():
-        base.run(["gcc", "-std=gnu11", "-O2", "-static", "-fno-pie", "-no-pie",
-                  "-fno-stack-protector", "-fcf-protection=none", "-fno-jump-tables",
-                  "-mgeneral-regs-only", "-Wall", "-Wextra", "-Werror", "-I", source / "include",
-                  "-I", source / "pal_sdk/include", "-o", program, PROGRAMS / "soakpal.c",
-                  source / "pal_sdk/lib/pal.c", source / "pal_sdk/lib/os_linux.c"],
-                 "compile soakpal")
-    return program
-
-
 def all_happened(counts, *names):
     """Fail unless each of these was counted, more than zero times."""
     for name in names:
@@ -109,7 +96,7 @@ def all_happened(counts, *names):
 
 
 def soak(machines, seconds):
-    adds = [soak_program(machines), machines.compile("hvinfo"), PROGRAMS / "soak-noise.sh"]
+    adds = [machines.pal_test("soakpal"), machines.compile("hvinfo"), PROGRAMS / "soak-noise.sh"]
     with live_machine(machines, smp="4", adds=adds, modules=SWAP_MODULES, one_core=True,
               append=STEADY if machines.args.bench == "svm" else "") as machine:
         machine.ready()

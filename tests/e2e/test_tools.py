@@ -163,6 +163,16 @@ class Choosing(unittest.TestCase):
         for _, row in choose.ROWS:
             self.assertLessEqual(row, groups)
 
+    def test_rows_and_the_tree_agree(self):
+        """Each row is the first for some file, and only what concerns every test needs everything."""
+        paths = choose.git(SOURCE, "ls-files")
+        if not paths:
+            self.skipTest("this is no git clone")
+        first = {path: next((p for p, _ in choose.ROWS if re.match(p, path)), None) for path in paths}
+        self.assertEqual({pattern for pattern, _ in choose.ROWS} - set(first.values()), set())
+        for path in (path for path, pattern in first.items() if pattern is None):
+            self.assertRegex(path, r"(tests/\w+\.py|m4/.*|\.ci/.*|[^/]*)$")
+
     def test_git(self):
         with tempfile.TemporaryDirectory() as folder:
             def git(*words):
