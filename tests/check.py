@@ -65,7 +65,7 @@ class Plan:
     def build(self):
         def work(row):
             row.step("documents name what exists", [["tools/doc-check"]], SOURCE)
-            row.step("no include goes up a floor", [["tools/layer-check"]], SOURCE)
+            row.step("no include goes up a floor, or in a circle", [["tools/layer-check"]], SOURCE)
             if "build" in self.smoke:
                 self.builds.make(row, "gcc -O2")
                 return
