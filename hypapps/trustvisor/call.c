@@ -283,7 +283,7 @@ static enum hc_result all_taken(struct vcpu *v, const struct hyp_caller *c, stru
         registry_put(s);
         return tv_fault(v, &f);
     case STUBS_GONE: /* who has the calls is no more */
-        death_collect(v, s);
+        collect_if_gone(v, s);
         registry_put(s);
         death_reap(v, TV_ATOMIC_PAGES);
         return HC_AGAIN;

@@ -17,12 +17,12 @@ static _Atomic uint64_t looked; /* TSC of the last look */
 
 /* If its owner's memory is being overwritten: the owner may go on at any time, unless it has gone. By the
  * entry's page, the last one, which is as it was. */
-static bool register_overwrites(struct vcpu *v, const struct tv_pal *pal)
+static bool goes_on_overwriting(struct vcpu *v, const struct tv_pal *pal)
 {
     const uint64_t at = align_down(pal->image.entry, KEPT);
     const uint8_t *frame;
 
-    if (!register_began_overwriting(pal)) {
+    if (!tv_overwrites(pal)) {
         return false;
     }
     frame = space_frame(&pal->space, tv_entry_page(&pal->image));
@@ -38,14 +38,14 @@ static bool is_abandoned(struct vcpu *v, const struct tv_pal *pal)
     uint8_t byte;
 
     if (tv_quiet(pal, TV_ABANDONED_TICKS)) {
-        return !register_overwrites(v, pal);
+        return !goes_on_overwriting(v, pal);
     }
     /* An OS takes pages away for a moment to move them: too little to lose what is overwritten for. */
-    return tv_quiet(pal, TV_STALE_TICKS) && !register_began_overwriting(pal) &&
+    return tv_quiet(pal, TV_STALE_TICKS) && !tv_overwrites(pal) &&
            gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK;
 }
 
-/* As death_collect. `patient`: an owner that has got all back may come for its answer. */
+/* As collect_if_gone. `patient`: an owner that has got all back may come for its answer. */
 static bool end_without_owner(struct vcpu *v, struct tv_slot *s, bool patient)
 {
     const struct tv_pal *pal = s->pal;
@@ -67,7 +67,7 @@ static bool end_without_owner(struct vcpu *v, struct tv_slot *s, bool patient)
     return true;
 }
 
-bool death_collect(struct vcpu *v, struct tv_slot *s)
+bool collect_if_gone(struct vcpu *v, struct tv_slot *s)
 {
     return end_without_owner(v, s, false);
 }
@@ -104,7 +104,7 @@ static bool collect_some(struct vcpu *v, unsigned looks, unsigned *passed)
     return found;
 }
 
-enum room death_look(struct vcpu *v, unsigned looks)
+enum room collect_look(struct vcpu *v, unsigned looks)
 {
     unsigned passed;
 
@@ -124,7 +124,7 @@ enum room death_look(struct vcpu *v, unsigned looks)
     return ROOM_NONE;
 }
 
-enum room death_make_room(struct vcpu *v, size_t pages)
+enum room collect_room(struct vcpu *v, size_t pages)
 {
     bool more;
 
@@ -135,5 +135,5 @@ enum room death_make_room(struct vcpu *v, size_t pages)
         return ROOM_NONE;
     }
     more = death_reap(v, REAP_PAGES);
-    return more || pool_free_count() >= pages ? ROOM_AGAIN : death_look(v, LOOKS);
+    return more || pool_free_count() >= pages ? ROOM_AGAIN : collect_look(v, LOOKS);
 }

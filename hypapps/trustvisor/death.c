@@ -194,7 +194,7 @@ static bool reap_one(struct vcpu *v, struct tv_slot *s, uint32_t *budget)
     if (pal->sandbox.tag != 0) {
         virt->sandbox_forget(v, pal->sandbox.tag);
     }
-    call_free(pal);
+    memory_free(pal);
     registry_recycle(s);
     return true;
 }

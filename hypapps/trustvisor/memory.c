@@ -13,7 +13,7 @@ static bool xstate_inside(size_t size)
     return rounded(size) + xstate_size() <= PAGE_SIZE;
 }
 
-struct tv_pal *call_new(bool own)
+struct tv_pal *memory_new(bool own)
 {
     struct tv_pal *pal = pool_alloc();
 
@@ -43,7 +43,7 @@ static bool attach_xstate(struct tv_activation *act, void *page, size_t size)
     return act->xstate != NULL;
 }
 
-bool call_attach(struct tv_pal *pal)
+bool memory_attach(struct tv_pal *pal)
 {
     bool good = attach_xstate(&pal->act, pal, sizeof(*pal));
 
@@ -55,7 +55,7 @@ bool call_attach(struct tv_pal *pal)
     return good;
 }
 
-uint32_t call_pages(const struct tv_image *im)
+uint32_t memory_pages(const struct tv_image *im)
 {
     return 1 + im->own + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal)) +
            (xstate_inside(sizeof(struct tv_activation)) ? 0 : im->stacks - 1);
@@ -73,7 +73,7 @@ static void free_own(struct tv_own_page *own)
 }
 
 /* Only what was used is wiped, as with tables: it is half of the cost. */
-void call_free(struct tv_pal *pal)
+void memory_free(struct tv_pal *pal)
 {
     size_t used = rounded(sizeof(*pal));
 
@@ -89,7 +89,7 @@ void call_free(struct tv_pal *pal)
     pool_free(pal);
 }
 
-void call_ready(struct tv_pal *pal)
+void memory_ready(struct tv_pal *pal)
 {
     const struct tv_image *im = &pal->image;
 

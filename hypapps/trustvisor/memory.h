@@ -7,15 +7,15 @@
 
 /* A control page, with room for the lists of a PAL of our interface (`own`) or of the public
  * ABI. NULL: out of memory. */
-struct tv_pal *call_new(bool own);
+struct tv_pal *memory_new(bool own);
 /* Memory for its activations, with room for FPU state; pal->image.stacks says how many. False:
- * out of memory; call_free is due in both cases. */
-bool call_attach(struct tv_pal *pal);
+ * out of memory; memory_free is due in both cases. */
+bool memory_attach(struct tv_pal *pal);
 /* Wipe the control page and all that the above took, and give it back. */
-void call_free(struct tv_pal *pal);
+void memory_free(struct tv_pal *pal);
 /* Pages that they take at most. */
-uint32_t call_pages(const struct tv_image *im);
+uint32_t memory_pages(const struct tv_image *im);
 /* The PAL is complete: its activations get their stacks. */
-void call_ready(struct tv_pal *pal);
+void memory_ready(struct tv_pal *pal);
 
 #endif

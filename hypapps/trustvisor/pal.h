@@ -166,7 +166,7 @@ struct tv_slot {
 
 /* Is its owner's memory being overwritten, whose contents are in our copy only? The caller holds the only
  * reference. */
-static inline bool register_began_overwriting(const struct tv_pal *pal)
+static inline bool tv_overwrites(const struct tv_pal *pal)
 {
     return pal->reg.phase == PHASE_OVERWRITE;
 }

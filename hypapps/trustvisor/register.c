@@ -26,7 +26,7 @@ uint64_t tv_budget;
 
 static void go_live(struct tv_pal *pal)
 {
-    call_ready(pal);
+    memory_ready(pal);
     pal->sandbox = (struct sandbox){
         .nested_root = space_nested_root(&pal->space),
         .cr3 = space_cr3(&pal->space),
@@ -34,7 +34,7 @@ static void go_live(struct tv_pal *pal)
         .tag = sandbox_new_tag(),
     };
     pal->budget = pal->image.budget != 0 ? pal->image.budget : tv_budget;
-    pal->charge = (uint32_t)space_size(&pal->space) + call_pages(&pal->image);
+    pal->charge = (uint32_t)space_size(&pal->space) + memory_pages(&pal->image);
     registry_change(pal->slot, TV_REGISTERING, TV_LIVE);
 }
 
@@ -129,7 +129,7 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
  * handler, say; a thread elsewhere may wait for a CPU. Of one that overwrites the contents would be lost. */
 static bool given_up(const struct tv_pal *pal, enum registry_answer why)
 {
-    return tv_quiet(pal, register_began_overwriting(pal) ? TV_ABANDONED_TICKS
+    return tv_quiet(pal, tv_overwrites(pal) ? TV_ABANDONED_TICKS
                          : why == REGISTRY_CONFLICT      ? TV_STALE_TICKS : TV_SLOW_TICKS);
 }
 
@@ -144,7 +144,7 @@ static enum hc_result conflict(struct vcpu *v, enum registry_answer why, struct 
         if (slot_refs(life) == 1 && given_up(other->pal, why)) {
             registry_kill(other);
         }
-    } else if (why == REGISTRY_CONFLICT && slot_state(life) != TV_DYING && !death_collect(v, other)) {
+    } else if (why == REGISTRY_CONFLICT && slot_state(life) != TV_DYING && !collect_if_gone(v, other)) {
         registry_put(other);
         return tv_done(v, e);
     }
@@ -160,7 +160,7 @@ static enum hc_result full(struct vcpu *v, enum registry_answer why, uint32_t sp
     enum tv_error e = why == REGISTRY_QUOTA ? TV_QUOTA
                       : why == REGISTRY_QUOTA_PAGES ? TV_QUOTA_PAGES : TV_QUOTA_ALL;
 
-    if (death_reap(v, affordable(spent)) || death_look(v, affordable(spent)) != ROOM_NONE) {
+    if (death_reap(v, affordable(spent)) || collect_look(v, affordable(spent)) != ROOM_NONE) {
         return HC_AGAIN;
     }
     return tv_done(v, e);
@@ -173,9 +173,9 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     struct tv_slot *other;
     uint32_t spent;
 
-    pal->charge = (uint32_t)space_need(&pal->image) + call_pages(&pal->image);
+    pal->charge = (uint32_t)space_need(&pal->image) + memory_pages(&pal->image);
     if (pal->charge > pool_total()) {
-        call_free(pal);
+        memory_free(pal);
         return tv_done(v, TV_NO_MEMORY);
     }
     pal->owner = c->paging;
@@ -190,7 +190,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     if (answer == REGISTRY_ADDED) {
         return steps(v, c, pal, spent);
     }
-    call_free(pal);
+    memory_free(pal);
     if (answer == REGISTRY_AGAIN) {
         return HC_AGAIN;
     }
@@ -200,8 +200,8 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
 /* A control page, after looking for room if need be. NULL: `*r` is what to do. */
 static struct tv_pal *new_pal(struct vcpu *v, bool own, enum hc_result *r)
 {
-    enum room room = death_make_room(v, 3);
-    struct tv_pal *pal = room == ROOM_FOUND ? call_new(own) : NULL;
+    enum room room = collect_room(v, 3);
+    struct tv_pal *pal = room == ROOM_FOUND ? memory_new(own) : NULL;
 
     if (pal == NULL) {
         *r = room == ROOM_NONE ? tv_done(v, TV_NO_MEMORY) : HC_AGAIN;
@@ -216,13 +216,13 @@ static enum hc_result begin(struct vcpu *v, const struct hyp_caller *c, struct t
     enum room room;
 
     if (e != TV_OK) {
-        call_free(pal);
+        memory_free(pal);
         return tv_done(v, e);
     }
-    if (!call_attach(pal)) {
-        uint32_t need = call_pages(&pal->image);
-        call_free(pal);
-        room = death_make_room(v, need);
+    if (!memory_attach(pal)) {
+        uint32_t need = memory_pages(&pal->image);
+        memory_free(pal);
+        room = collect_room(v, need);
         return room == ROOM_NONE ? tv_done(v, TV_NO_MEMORY) : HC_AGAIN;
     }
     return add(v, c, pal);

@@ -48,7 +48,7 @@ static enum step out_of_memory(struct work *w, size_t pages)
         return STEP_AGAIN; /* looking for memory takes an exit of its own */
     }
     w->budget = 0;
-    return death_make_room(w->v, pages) == ROOM_NONE ? STEP_ERROR : STEP_AGAIN;
+    return collect_room(w->v, pages) == ROOM_NONE ? STEP_ERROR : STEP_AGAIN;
 }
 
 static enum step phase_room(struct work *w)

@@ -224,7 +224,7 @@ static uint64_t command(uint32_t cmd, uint64_t rcx, uint64_t rsi, uint64_t rdi)
 static void tidy_up(void)
 {
     machine.tsc += 1ULL << 34;
-    for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+    for (unsigned i = 0; collect_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
         CHECK(i < 1000);
     }
     CHECK(fake.pool_free == pool_at_rest);

@@ -872,7 +872,7 @@ static void test_unregister_abandoned(void **state)
         } else if (how == 1) {
             expect_refused(FAKE_UD);
             fake_unmap(CR3, BASE);
-            for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+            for (unsigned i = 0; collect_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
                 assert_true(i < 100);
             }
         } else {
@@ -952,9 +952,9 @@ static void test_abandoned_by_others_is_collected(void **state)
         assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
     }
     free_then = fake.pool_free;
-    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    assert_int_equal(collect_room(&v, pool_at_rest), ROOM_NONE);
     machine.tsc += TV_ABANDONED_TICKS;
-    for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+    for (unsigned i = 0; collect_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
         assert_true(i < 100);
     }
     assert_true(fake.pool_free > free_then);
@@ -971,11 +971,11 @@ static void test_abandoned_by_the_dead_is_collected_soon(void **state)
         assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, entry), HC_AGAIN);
     }
     machine.tsc += TV_STALE_TICKS;
-    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE); /* it may wait for a CPU */
+    assert_int_equal(collect_room(&v, pool_at_rest), ROOM_NONE); /* it may wait for a CPU */
     for (unsigned i = 0; i < 300; i++) {
         fake_unmap(CR3, BASE + i * PAGE_SIZE);
     }
-    for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+    for (unsigned i = 0; collect_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
         assert_true(i < 100);
     }
     expect_no_pal_left();
@@ -1815,7 +1815,7 @@ static void test_away_is_not_gone(void **state)
             }
             fake_absent(CR3, BASE);
             for (unsigned i = 0; i < 2 * TV_SLOTS; i++) {
-                death_look(&v, 100);
+                collect_look(&v, 100);
             }
             if ((registry_count(REGISTRY_ALL) == 0) != a->gone) {
                 fail_msg("%s: %s", a->what, a->gone ? "kept" : "lost");
@@ -1873,15 +1873,15 @@ static void look_after_another(unsigned looks, uint64_t gone)
         entry = BASE + MIB(1) + 4 * i * PAGE_SIZE;
         assert_int_equal(reg(), TV_OK);
     }
-    while (death_look(&v, 1) != ROOM_NONE) {
+    while (collect_look(&v, 1) != ROOM_NONE) {
     }
     while (looks-- > 0) {
-        assert_int_equal(death_look(&v, 1), ROOM_AGAIN);
+        assert_int_equal(collect_look(&v, 1), ROOM_AGAIN);
     }
     fake_unmap(CR3, BASE + MIB(1) + 4 * gone * PAGE_SIZE);
     machine.tsc += TV_STALE_TICKS + 1;
     do {
-        r = death_look(&v, 1);
+        r = collect_look(&v, 1);
     } while (r == ROOM_AGAIN && info(XMHF_INFO_PALS) == 3);
     assert_int_equal(r, ROOM_AGAIN);
 }
@@ -2278,7 +2278,7 @@ static void test_half_overwritten_is_kept(void **state)
     (void)state;
     regs = half_overwritten();
     machine.tsc += TV_ABANDONED_TICKS + 1;
-    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    assert_int_equal(collect_room(&v, pool_at_rest), ROOM_NONE);
     until_done(&regs, TV_OK);
     assert_int_equal(regs.gpr[GPR_RDX], 0x1111111111111111ULL * GPR_RDX + 5);
     expect_data_complete();
@@ -2287,7 +2287,7 @@ static void test_half_overwritten_is_kept(void **state)
     half_overwritten();
     machine.tsc += TV_ABANDONED_TICKS + 1;
     fill(BASE, 1, 0x17); /* another process has this CR3 */
-    for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+    for (unsigned i = 0; collect_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
         assert_true(i < 100);
     }
     expect_no_pal_left();
@@ -2302,7 +2302,7 @@ static void test_half_overwritten_and_moved(void **state)
     regs = half_overwritten();
     fake_absent(CR3, BASE);
     machine.tsc += TV_STALE_TICKS + 1;
-    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    assert_int_equal(collect_room(&v, pool_at_rest), ROOM_NONE);
     fake_map(CR3, BASE, (uint64_t)(fake_at(CR3, BASE) - fake_ram(0)), FAKE_RWX);
     until_done(&regs, TV_OK);
     expect_data_complete();
@@ -2317,7 +2317,7 @@ static void test_half_overwritten_and_swapped(void **state)
     regs = half_overwritten();
     fake_absent(CR3, BASE);
     machine.tsc += 100 * TV_ABANDONED_TICKS;
-    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    assert_int_equal(collect_room(&v, pool_at_rest), ROOM_NONE);
     fake_map(CR3, BASE, (uint64_t)(fake_at(CR3, BASE) - fake_ram(0)), FAKE_RWX);
     until_done(&regs, TV_OK);
     expect_data_complete();
@@ -2361,7 +2361,7 @@ static void test_wiping_is_not_collected(void **state)
     regs = v.regs;
     assert_true(filled(fake_at(CR3, BASE), 0, PAGE_SIZE, 0));
     fake.log[0] = '\0';
-    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    assert_int_equal(collect_room(&v, pool_at_rest), ROOM_NONE);
     until_done(&regs, TV_OK);
     assert_string_equal(fake.log, "");
     expect_no_pal_left();
@@ -2370,7 +2370,7 @@ static void test_wiping_is_not_collected(void **state)
     poison();
     assert_int_equal(hypercall(TV_HC_UNREG, entry, 0, 0), HC_AGAIN);
     machine.tsc += TV_ABANDONED_TICKS + 1;
-    for (unsigned i = 0; death_make_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
+    for (unsigned i = 0; collect_room(&v, pool_at_rest) != ROOM_FOUND; i++) {
         assert_true(i < 100);
     }
     expect_no_pal_left();
@@ -2385,7 +2385,7 @@ static void test_protection_keys(void **state)
     fake.caller.paging.pkru = 0x55555554; /* as Linux starts a program */
     assert_int_equal(reg(), TV_OK);
     fake.keyed = BASE;
-    assert_int_equal(death_make_room(&v, pool_at_rest), ROOM_NONE);
+    assert_int_equal(collect_room(&v, pool_at_rest), ROOM_NONE);
     assert_int_equal(info(XMHF_INFO_PALS), 1);
     fake.caller.paging.pkru = 0x55555550;
     call((uint64_t[]){ 0 }, 1);
