@@ -3,16 +3,15 @@
 #include "address_space.h"
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
+#include <x86/cpu.h>
 
 /* Entries of 4-level paging (SDM vol. 3, 4.5.4). A and D are set from the start. */
-#define PTE_TABLE 0x027ULL                 /* present, writable, user, accessed */
-#define PTE_DATA  (0x067ULL | BIT(63))     /* ... and dirty, no execute */
-#define PTE_CODE  0x065ULL                 /* present, user, accessed, dirty */
-#define PTE_CONST (PTE_CODE | BIT(63))
-#define PTE_ADDR  0x000ffffffffff000ULL
+#define TABLE_ENTRY 0x027ULL              /* present, writable, user, accessed */
+#define DATA_ENTRY  (0x067ULL | BIT(63))  /* ... and dirty, no execute */
+#define CODE_ENTRY  0x065ULL              /* present, user, accessed, dirty */
+#define CONST_ENTRY (CODE_ENTRY | BIT(63))
 
 #define GATE_DEFAULT 0x1000ULL
-#define INT3_WORD    0xccccccccccccccccULL
 
 enum { NESTED_L4, NESTED_L3, NESTED_L2 };
 
@@ -22,10 +21,10 @@ bool space_global_init(void)
 {
     uint8_t *page = pool_alloc();
 
-    if (page == NULL) {
+    if (!page) {
         return false;
     }
-    hw_fill64(page, INT3_WORD, PAGE_SIZE / 8);
+    hw_fill64(page, TV_INT3S, PAGE_SIZE / 8);
     for (unsigned i = 0; i < TV_STUB_LEN; i++) {
         page[i] = virt->hypercall_insn[i];
     }
@@ -38,7 +37,7 @@ bool space_global_init(void)
 /* The nested entry of guest-physical page `index`, or NULL if its table doesn't exist. */
 static uint64_t *nested_entry(struct tv_space *s, uint32_t index)
 {
-    if (s->l1 == NULL || s->l1_number != index >> 9) {
+    if (!s->l1 || s->l1_number != index >> 9) {
         uint64_t e = s->nested[NESTED_L2][index >> 9];
         if (e == 0) {
             return NULL;
@@ -53,9 +52,9 @@ static bool nested_set(struct tv_space *s, uint32_t index, const void *frame, un
 {
     uint64_t *e = nested_entry(s, index);
 
-    if (e == NULL) {
+    if (!e) {
         void *l1 = pool_alloc();
-        if (l1 == NULL) {
+        if (!l1) {
             return false;
         }
         s->nested[NESTED_L2][index >> 9] = virt->nested->table(core_hpa(l1), 2);
@@ -69,7 +68,7 @@ static void *nested_frame(struct tv_space *s, uint32_t index)
 {
     const uint64_t *e = nested_entry(s, index);
 
-    return e == NULL || *e == 0 ? NULL : core_va(virt->nested->addr(*e));
+    return e && *e != 0 ? core_va(virt->nested->addr(*e)) : NULL;
 }
 
 /* Changes nothing, since calls on several CPUs come here. */
@@ -88,7 +87,7 @@ static bool nested_build(struct tv_space *s)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(s->nested); i++) {
         s->nested[i] = pool_alloc();
-        if (s->nested[i] == NULL) {
+        if (!s->nested[i]) {
             return false;
         }
     }
@@ -115,7 +114,7 @@ static uint64_t *table_new(struct tv_space *s, uint64_t *g)
     uint32_t index = 1 + s->pages + s->tables;
     uint64_t *t = pool_alloc();
 
-    if (t == NULL) {
+    if (!t) {
         return NULL;
     }
     if (!nested_set(s, index, t, ACCESS_READ | ACCESS_WRITE)) {
@@ -133,7 +132,7 @@ static uint64_t *table_at(struct tv_space *s, uint64_t va, unsigned level, bool 
 {
     uint64_t *t = s->pml4;
 
-    for (unsigned l = 4; l > level && t != NULL; l--) {
+    for (unsigned l = 4; l > level && t; l--) {
         uint64_t *e = &t[table_index(va, l)];
         uint64_t g;
         if (*e != 0) {
@@ -142,7 +141,7 @@ static uint64_t *table_at(struct tv_space *s, uint64_t va, unsigned level, bool 
             t = NULL;
         } else {
             t = table_new(s, &g);
-            *e = t == NULL ? 0 : g | PTE_TABLE;
+            *e = t ? g | TABLE_ENTRY : 0;
         }
     }
     return t;
@@ -151,10 +150,10 @@ static uint64_t *table_at(struct tv_space *s, uint64_t va, unsigned level, bool 
 /* Map `va` to guest-physical page `index`. False: out of memory. */
 static bool table_map(struct tv_space *s, uint64_t va, uint32_t index, uint64_t flags)
 {
-    if (s->pt == NULL || s->pt_region != va >> 21) {
+    if (!s->pt || s->pt_region != va >> 21) {
         s->pt = table_at(s, va, 1, true);
         s->pt_region = va >> 21;
-        if (s->pt == NULL) {
+        if (!s->pt) {
             return false;
         }
     }
@@ -166,7 +165,7 @@ static bool table_map(struct tv_space *s, uint64_t va, uint32_t index, uint64_t 
 
 static bool gate_free_at(const struct tv_image *im, uint64_t va)
 {
-    return tv_section_at(im, va) == NULL;
+    return !tv_section_at(im, va);
 }
 
 /* A page for the gate: behind a section in the same 2 MiB, so that it takes no tables of
@@ -177,8 +176,8 @@ static uint64_t gate_choose(const struct tv_image *im)
 
     for (uint32_t i = 0; i < im->section_count; i++) {
         uint64_t end = tv_section_end(&im->sections[i]);
-        if (!tv_is_code(im->sections[i].type) && end % PAGE_SIZE_2M != 0 &&
-            gate_free_at(im, end)) {
+        if (!tv_is_code(im->sections[i].type) && end % PAGE_SIZE_2M != 0
+            && gate_free_at(im, end)) {
             return end;
         }
     }
@@ -201,8 +200,8 @@ size_t space_need(const struct tv_image *im)
             tables += (size_t)((last >> shift) - (first >> shift) + 1);
         }
     }
-    return im->pages + tables + ARRAY_SIZE(((struct tv_space *)0)->nested) +
-           (1 + im->pages + tables) / 512 + 1;
+    return im->pages + tables + ARRAY_SIZE(((struct tv_space *)0)->nested)
+        + (1 + im->pages + tables) / 512 + 1;
 }
 
 size_t space_size(const struct tv_space *s)
@@ -222,7 +221,7 @@ bool space_init(struct tv_space *s, const struct tv_image *im)
         return false;
     }
     s->pml4 = table_new(s, &g);
-    return s->pml4 != NULL && table_map(s, s->gate, 0, PTE_CODE);
+    return s->pml4 && table_map(s, s->gate, 0, CODE_ENTRY);
 }
 
 /* What the PAL may do with a section's pages, and what its page tables say of them. */
@@ -235,7 +234,7 @@ static unsigned nested_rights(uint32_t type)
 
 static uint64_t table_flags(uint32_t type)
 {
-    return tv_is_code(type) ? PTE_CODE : tv_is_constant(type) ? PTE_CONST : PTE_DATA;
+    return tv_is_code(type) ? CODE_ENTRY : tv_is_constant(type) ? CONST_ENTRY : DATA_ENTRY;
 }
 
 void *space_add(struct tv_space *s, const struct tv_section *sec, uint32_t index)
@@ -243,9 +242,9 @@ void *space_add(struct tv_space *s, const struct tv_section *sec, uint32_t index
     uint64_t va = sec->start + (uint64_t)(index - sec->first) * PAGE_SIZE;
     void *frame = nested_frame(s, 1 + index);
 
-    if (frame == NULL) {
+    if (!frame) {
         frame = pool_alloc();
-        if (frame == NULL) {
+        if (!frame) {
             return NULL;
         }
         if (!nested_set(s, 1 + index, frame, nested_rights(sec->type))) {
@@ -277,7 +276,7 @@ static void table_clear(struct tv_space *s, uint64_t va, uint64_t end, unsigned 
         uint64_t last = (next < end ? next : end) - 1;
         uint64_t *t = level == 1 && s->pt_region == va >> 21 ? s->pt
                                                              : table_at(s, va, level, false);
-        if (t != NULL) {
+        if (t) {
             hw_fill64(&t[table_index(va, level)], 0, (size_t)((last >> shift) - (va >> shift) + 1));
         }
         va = next;
@@ -304,7 +303,7 @@ static void tables_clear(struct tv_space *s, const struct tv_image *im)
 
 static void tables_free(struct tv_space *s, const struct tv_image *im)
 {
-    if (s->pml4 != NULL) {
+    if (s->pml4) {
         tables_clear(s, im);
     }
     for (uint32_t i = 0; i < s->tables; i++) {
@@ -320,13 +319,13 @@ static void tables_free(struct tv_space *s, const struct tv_image *im)
 static void nested_free(struct tv_space *s, uint32_t last_index)
 {
     uint64_t *l2 = s->nested[NESTED_L2];
-    uint64_t *gate = l2 == NULL ? NULL : nested_entry(s, 0);
+    uint64_t *gate = l2 ? nested_entry(s, 0) : NULL;
 
-    if (gate != NULL) {
+    if (gate) {
         *gate = 0;
     }
     /* There may be holes: page tables come behind sections that were never filled. */
-    for (uint32_t i = 0; l2 != NULL && i <= last_index >> 9; i++) {
+    for (uint32_t i = 0; l2 && i <= last_index >> 9; i++) {
         if (l2[i] != 0) {
             pool_free(core_va(virt->nested->addr(l2[i])));
             l2[i] = 0;
@@ -334,7 +333,7 @@ static void nested_free(struct tv_space *s, uint32_t last_index)
     }
     s->l1 = NULL;
     for (unsigned i = 0; i < ARRAY_SIZE(s->nested); i++) {
-        if (s->nested[i] != NULL) {
+        if (s->nested[i]) {
             s->nested[i][0] = 0;
             pool_free(s->nested[i]);
             s->nested[i] = NULL;
@@ -346,12 +345,12 @@ bool space_free(struct tv_space *s, const struct tv_image *im, uint32_t *budget)
 {
     uint32_t last_index = s->pages + s->tables;
 
-    while (s->nested[NESTED_L2] != NULL && s->freed < s->pages) {
+    while (s->nested[NESTED_L2] && s->freed < s->pages) {
         uint64_t *e = nested_entry(s, 1 + s->freed);
         if (*budget == 0) {
             return false;
         }
-        if (e == NULL || *e == 0) {
+        if (!e || *e == 0) {
             break; /* pages are added in order: no more frames */
         }
         pool_free_dirty(core_va(virt->nested->addr(*e)));

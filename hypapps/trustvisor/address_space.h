@@ -8,8 +8,8 @@
  *   pages 1 .. pages      the sections, in order
  *   behind them           the page tables, in order of creation
  *
- * Nested rights: gate and CODE read+execute, RODATA read, everything else read+write. The page tables
- * are writable there because an AMD CPU treats its walk of them as writes (APM vol. 2,
+ * Nested rights: gate and CODE read+execute, RODATA read, everything else read+write. The page
+ * tables are writable there because an AMD CPU treats its walk of them as writes (APM vol. 2,
  * 15.25.5); no virtual address of the PAL leads to them.
  */
 #ifndef TV_ADDRESS_SPACE_H

@@ -30,7 +30,7 @@ bool call_init(void)
         return false;
     }
     initial_xstate = pool_alloc();
-    if (initial_xstate == NULL) {
+    if (!initial_xstate) {
         return false;
     }
     xstate_init(initial_xstate);
@@ -54,8 +54,8 @@ const struct tv_slot *call_running(const struct vcpu *v)
 
 /* --- whose call ------------------------------------------------------------------ */
 
-/* Is one of the calls that were interrupted this thread's own? Then a signal handler makes another one,
- * or it has jumped out of a handler: the thread that it would wait for is itself. */
+/* Is one of the calls that were interrupted this thread's own? Then a signal handler makes
+ * another one, or it has jumped out of a handler: the thread that it would wait for is itself. */
 static bool waits_for_itself(struct vcpu *v, struct tv_pal *pal)
 {
     const struct thread me = thread_of(v);
@@ -64,9 +64,9 @@ static bool waits_for_itself(struct vcpu *v, struct tv_pal *pal)
     for (uint32_t k = 0; known && k < pal->image.stacks; k++) {
         struct tv_activation *act = tv_act(pal, k);
         uint32_t state = atomic_load_explicit(&act->state, memory_order_acquire);
-        if ((state == ACT_INTERRUPTED || state == ACT_RETURNING) &&
-            atomic_load_explicit(&act->fs_base, memory_order_relaxed) == me.fs &&
-            atomic_load_explicit(&act->gs_base, memory_order_relaxed) == me.gs) {
+        if ((state == ACT_INTERRUPTED || state == ACT_RETURNING)
+            && atomic_load_explicit(&act->fs_base, memory_order_relaxed) == me.fs
+            && atomic_load_explicit(&act->gs_base, memory_order_relaxed) == me.gs) {
             return true;
         }
     }
@@ -273,7 +273,8 @@ static enum hc_result return_busy(struct vcpu *v, const struct hyp_caller *c, st
     return HC_SWITCHED;
 }
 
-/* No activation is free: the process waits, with interrupts open, unless nothing will come of it. */
+/* No activation is free: the process waits, with interrupts open, unless nothing will come of
+ * it. */
 static enum hc_result all_taken(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
 {
     struct gm_fault f;
@@ -340,8 +341,8 @@ static enum resumed take_token(struct tv_activation *act, const uint64_t token[2
     if (state == ACT_CLAIMED) { /* the PAL goes, or another call of it runs and it stays */
         return RESUME_AGAIN;
     }
-    if ((state != ACT_INTERRUPTED && state != ACT_RETURNING) ||
-        !atomic_compare_exchange_strong(&act->token_low, &low, 0)) {
+    if ((state != ACT_INTERRUPTED && state != ACT_RETURNING)
+        || !atomic_compare_exchange_strong(&act->token_low, &low, 0)) {
         return RESUME_WRONG;
     }
     if (!atomic_compare_exchange_strong(&act->state, &state, ACT_RUNNING)) {
@@ -358,7 +359,7 @@ static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
 
     thread_token(v, s->pal, token);
     act = act_of(s->pal, token);
-    switch (act == NULL ? RESUME_WRONG : take_token(act, token)) {
+    switch (act ? take_token(act, token) : RESUME_WRONG) {
     case RESUME_RUN:
         thread_keeps_rights(v, act);
         into_sandbox(v, s, act, &act->regs, act->xstate);
@@ -395,7 +396,7 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
     uint64_t rip = v->regs.rip;
     const struct tv_entry *entry = entry_at(&s->pal->image, rip);
 
-    if ((entry == NULL && rip != s->pal->resume) || s->pal->image.caller_wide != tv_wide(c)) {
+    if ((!entry && rip != s->pal->resume) || s->pal->image.caller_wide != tv_wide(c)) {
         registry_put(s);
         return HC_UNKNOWN;
     }
@@ -408,7 +409,7 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
         hyp_inject_gp(v);
         return HC_SWITCHED;
     }
-    return entry != NULL ? stub_entry(v, c, s, entry) : stub_resume(v, s);
+    return entry ? stub_entry(v, c, s, entry) : stub_resume(v, s);
 }
 
 /* --- out ------------------------------------------------------------------------ */
@@ -470,8 +471,8 @@ static void inside(struct vcpu *v, const struct tv_activation *act, const struct
 
     if (cmd == TV_HC_TEST) {
         answer = TV_OK;
-    } else if (cmd == TV_HC_REG || cmd == TV_HC_UNREG ||
-               (cmd >= XMHF_HC_PAL_REGISTER && cmd <= XMHF_HC_PAL_STATS)) {
+    } else if (cmd == TV_HC_REG || cmd == TV_HC_UNREG
+        || (cmd >= XMHF_HC_PAL_REGISTER && cmd <= XMHF_HC_PAL_STATS)) {
         answer = TV_IN_PAL;
     } else if (cmd == XMHF_HC_PAL_INTERRUPTED) {
         answer = act->interruptions;

@@ -22,8 +22,8 @@ enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_caller *c)
     if (c->paging.cpl == 3 && tv_wide(c)) {
         return TV_OK;
     }
-    return c->paging.cpl == 3 && c->paging.mode == MODE_PROT32 && (c->paging.cr0 & CR0_PG) &&
-           flat(v, SEG_CS) && flat(v, SEG_SS) && flat(v, SEG_DS) ? TV_OK : TV_BAD_CALLER;
+    return c->paging.cpl == 3 && c->paging.mode == MODE_PROT32 && (c->paging.cr0 & CR0_PG)
+        && flat(v, SEG_CS) && flat(v, SEG_SS) && flat(v, SEG_DS) ? TV_OK : TV_BAD_CALLER;
 }
 
 bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm_fault *f)

@@ -32,17 +32,17 @@ static enum tv_error check_roles(uint64_t entry, struct tv_image *im)
 {
     const struct tv_section *code = tv_section_at(im, entry);
 
-    if (tv_section_nth(im, TV_SECTION_CODE, 0) == NULL) {
+    if (!tv_section_nth(im, TV_SECTION_CODE, 0)) {
         return TV_NO_CODE;
     }
-    if (tv_section_nth(im, TV_SECTION_STACK, 0) == NULL) {
+    if (!tv_section_nth(im, TV_SECTION_STACK, 0)) {
         return TV_NO_STACK;
     }
-    if (tv_section_nth(im, TV_SECTION_PARAM, 0) == NULL) {
+    if (!tv_section_nth(im, TV_SECTION_PARAM, 0)) {
         return TV_NO_PARAM;
     }
-    if (code == NULL || code->type != TV_SECTION_CODE ||
-        (entry & PAGE_MASK) > PAGE_SIZE - TV_STUB_LEN) {
+    if (!code || code->type != TV_SECTION_CODE
+        || (entry & PAGE_MASK) > PAGE_SIZE - TV_STUB_LEN) {
         return TV_BAD_ENTRY;
     }
     im->code = (uint8_t)(code - im->sections);

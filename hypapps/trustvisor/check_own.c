@@ -82,13 +82,13 @@ static enum tv_error check_params(const struct xmhf_pal *d, struct tv_image *im,
  * that all data fits in. */
 static enum tv_error check_stacks(const struct xmhf_pal *d, uint64_t bytes, struct tv_image *im)
 {
-    bool areas = tv_section_nth(im, TV_SECTION_PARAM, 0) != NULL;
+    bool areas = tv_section_nth(im, TV_SECTION_PARAM, 0);
 
-    if (d->stacks == 0 || d->stacks > XMHF_PAL_STACKS ||
-        tv_section_nth(im, TV_SECTION_STACK, d->stacks - 1) == NULL ||
-        tv_section_nth(im, TV_SECTION_STACK, d->stacks) != NULL ||
-        (areas && tv_section_nth(im, TV_SECTION_PARAM, d->stacks - 1) == NULL) ||
-        tv_section_nth(im, TV_SECTION_PARAM, d->stacks) != NULL) {
+    if (d->stacks == 0 || d->stacks > XMHF_PAL_STACKS
+        || !tv_section_nth(im, TV_SECTION_STACK, d->stacks - 1)
+        || tv_section_nth(im, TV_SECTION_STACK, d->stacks)
+        || (areas && !tv_section_nth(im, TV_SECTION_PARAM, d->stacks - 1))
+        || tv_section_nth(im, TV_SECTION_PARAM, d->stacks)) {
         return TV_BAD_STACKS;
     }
     for (uint32_t i = 0; i < d->params && !areas; i++) {
@@ -111,10 +111,10 @@ static bool entry_good(const struct xmhf_pal *d, uint32_t i, const struct tv_ima
     const struct xmhf_pal_entry *e = &d->entry[i];
     const struct tv_section *code = tv_section_at(im, e->address);
 
-    if (code == NULL || code->type != TV_SECTION_CODE || e->address % XMHF_PAL_ENTRY_ALIGN != 0 ||
-        (e->address & PAGE_MASK) >= PAGE_SIZE - TV_STUB_BLOCK ||
-        e->address >> PAGE_SHIFT != d->entry[0].address >> PAGE_SHIFT ||
-        e->first_param > d->params || e->params > d->params - e->first_param) {
+    if (!code || code->type != TV_SECTION_CODE || e->address % XMHF_PAL_ENTRY_ALIGN != 0
+        || (e->address & PAGE_MASK) >= PAGE_SIZE - TV_STUB_BLOCK
+        || e->address >> PAGE_SHIFT != d->entry[0].address >> PAGE_SHIFT
+        || e->first_param > d->params || e->params > d->params - e->first_param) {
         return false;
     }
     for (uint32_t k = 0; k < i; k++) {
@@ -127,7 +127,7 @@ static bool entry_good(const struct xmhf_pal *d, uint32_t i, const struct tv_ima
 
 static enum tv_error check_entries(const struct xmhf_pal *d, uint64_t entry, struct tv_image *im)
 {
-    if (tv_section_nth(im, TV_SECTION_CODE, 0) == NULL) {
+    if (!tv_section_nth(im, TV_SECTION_CODE, 0)) {
         return TV_NO_CODE;
     }
     if (d->entries == 0 || d->entries > XMHF_PAL_ENTRIES) {

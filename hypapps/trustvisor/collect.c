@@ -5,18 +5,19 @@
 #include "owner.h"
 #include "registry.h"
 
-#define REAP_PAGES  128u   /* wiped per exit; 4 KiB cost about 600 instructions */
-#define LOOKS       80u    /* owners looked at per exit, at most 2,000 instructions each */
-#define KEPT        OWNER_LOOK_MAX /* bytes at the entry that tell whether its page is what it was */
+#define REAP_PAGES  128u           /* wiped per exit; 4 KiB cost about 600 instructions */
+#define LOOKS       80u            /* owners looked at per exit, at most 2,000 instructions each */
+#define KEPT        OWNER_LOOK_MAX /* bytes at the entry that tell whether its page is as it was */
 
 static atomic_uint cursor;      /* next slot whose owner is looked at */
-static atomic_uint fruitless;   /* slots looked at since something was found, or nobody looked for long */
+static atomic_uint fruitless;   /* slots looked at since something was found, or since nobody
+                                   looked for long */
 static _Atomic uint64_t looked; /* TSC of the last look */
 
 /* --- has the owner gone? -------------------------------------------------------- */
 
-/* If its owner's memory is being overwritten: the owner may go on at any time, unless it has gone. By the
- * entry's page, the last one, which is as it was. */
+/* If its owner's memory is being overwritten: the owner may go on at any time, unless it has
+ * gone. By the entry's page, the last one, which is as it was. */
 static bool goes_on_overwriting(struct vcpu *v, const struct tv_pal *pal)
 {
     const uint64_t at = align_down(pal->image.entry, KEPT);
@@ -29,8 +30,8 @@ static bool goes_on_overwriting(struct vcpu *v, const struct tv_pal *pal)
     return owner_look(v, pal, at, frame + (at & PAGE_MASK), KEPT) != OWNER_GONE;
 }
 
-/* Did the process give up its registration, whose stubs aren't there yet to tell, or to have the PAL
- * wiped, when they aren't there any more? */
+/* Did the process give up its registration, whose stubs aren't there yet to tell, or to have the
+ * PAL wiped, when they aren't there any more? */
 static bool is_abandoned(struct vcpu *v, const struct tv_pal *pal)
 {
     struct hyp_caller owner = { .paging = pal->owner, .peek = true };
@@ -40,9 +41,10 @@ static bool is_abandoned(struct vcpu *v, const struct tv_pal *pal)
     if (tv_quiet(pal, TV_ABANDONED_TICKS)) {
         return !goes_on_overwriting(v, pal);
     }
-    /* An OS takes pages away for a moment to move them: too little to lose what is overwritten for. */
-    return tv_quiet(pal, TV_STALE_TICKS) && !tv_overwrites(pal) &&
-           gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK;
+    /* An OS takes pages away for a moment to move them: too little to lose what is overwritten
+     * for. */
+    return tv_quiet(pal, TV_STALE_TICKS) && !tv_overwrites(pal)
+        && gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK;
 }
 
 /* As collect_if_gone. `patient`: an owner that has got all back may come for its answer. */
@@ -93,9 +95,9 @@ static bool collect_some(struct vcpu *v, unsigned looks, unsigned *passed)
 
     for (*passed = 0; !found && *passed < TV_SLOTS && looks > 0; ++*passed) {
         unsigned index = atomic_fetch_add(&cursor, 1) % TV_SLOTS;
-        struct tv_slot *s =
-            registry_get_index(index, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING) | TV_IN(TV_REGISTERING));
-        if (s != NULL) {
+        struct tv_slot *s = registry_get_index(index, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING)
+                                                      | TV_IN(TV_REGISTERING));
+        if (s) {
             looks--;
             found = collect(v, s);
             registry_put(s);
@@ -108,8 +110,8 @@ enum room collect_look(struct vcpu *v, unsigned looks)
 {
     unsigned passed;
 
-    /* What somebody else saw who didn't go on says nothing about the owners of today. CPUs' TSCs may
-     * differ. */
+    /* What somebody else saw who didn't go on says nothing about the owners of today. CPUs' TSCs
+     * may differ. */
     if (clock_since(atomic_exchange(&looked, clock_now())) > TV_STALE_TICKS) {
         atomic_store(&fruitless, 0);
     }

@@ -5,7 +5,8 @@
 
 #include "pal.h"
 
-/* If the PAL's owner has gone for good, or put other memory where the stubs were, kill it. True if so. */
+/* If the PAL's owner has gone for good, or put other memory where the stubs were, kill it. True
+ * if so. */
 bool collect_if_gone(struct vcpu *v, struct tv_slot *s);
 
 enum room { ROOM_FOUND, ROOM_AGAIN, ROOM_NONE };

@@ -39,7 +39,7 @@ static uint64_t death_word(const struct tv_pal *pal, enum tv_death why, unsigned
                            uint64_t rip)
 {
     const struct tv_section *sec = tv_section_at(&pal->image, rip);
-    uint64_t at = sec == NULL ? XMHF_NO_SECTION
+    uint64_t at = !sec ? XMHF_NO_SECTION
                               : (uint64_t)(sec - pal->image.sections) | (rip - sec->start) << 16;
 
     return (uint64_t)why | (uint64_t)(vector & 0xff) << 8 | at << 16;
@@ -71,8 +71,8 @@ void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st)
         st->calls += calls;
         st->interruptions += atomic_load(&act->interrupted);
         /* Each call but one under way has left by the gate. */
-        st->exits += calls - (calls != 0 && atomic_load(&act->state) != ACT_FREE) +
-                     atomic_load(&act->others);
+        st->exits += calls - (calls != 0 && atomic_load(&act->state) != ACT_FREE)
+            + atomic_load(&act->others);
     }
 }
 
@@ -119,7 +119,7 @@ static void log_death(const struct tv_slot *s, enum tv_death why, unsigned vecto
 
     if (why == TV_DEATH_OWNER_GONE) {
         log_line("PAL %u ended: %s", registry_index(s), death_text[why]);
-    } else if (sec == NULL) {
+    } else if (!sec) {
         log_line("PAL %u died: %s, vector %u, outside its sections", registry_index(s),
                  death_text[why], vector);
     } else {
@@ -164,8 +164,8 @@ void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t ri
 
     /* First what other CPUs tell their callers once they see that it is dying. */
     if (atomic_compare_exchange_strong(&s->pal->death, &none,
-                                       death_word(s->pal, why, vector, rip)) &&
-        registry_kill(s)) {
+                                       death_word(s->pal, why, vector, rip))
+        && registry_kill(s)) {
         record(s->pal, s->owner);
         log_death(s, why, vector, rip);
     }

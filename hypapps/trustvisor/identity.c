@@ -5,10 +5,10 @@
 
 /* Flags and values that the hash and the interface share. */
 _Static_assert(XMHF_PAL_FLAG_PIC == PAL_ID_FLAG_PIC, "hashed");
-_Static_assert(XMHF_CDECL == (int)PAL_ID_CDECL && XMHF_SYSV == (int)PAL_ID_SYSV &&
-               XMHF_MICROSOFT == (int)PAL_ID_MICROSOFT, "hashed");
-_Static_assert(XMHF_IN == (int)PAL_ID_IN && XMHF_OUT == (int)PAL_ID_OUT &&
-               XMHF_INOUT == (int)PAL_ID_INOUT, "hashed");
+_Static_assert(XMHF_CDECL == (int)PAL_ID_CDECL && XMHF_SYSV == (int)PAL_ID_SYSV
+    && XMHF_MICROSOFT == (int)PAL_ID_MICROSOFT, "hashed");
+_Static_assert(XMHF_IN == (int)PAL_ID_IN && XMHF_OUT == (int)PAL_ID_OUT
+    && XMHF_INOUT == (int)PAL_ID_INOUT, "hashed");
 
 static void add_entries(struct sha256 *ctx, const struct tv_image *im)
 {

@@ -11,8 +11,8 @@ void tv_image_begin(struct tv_image *im, bool wide)
     };
 }
 
-/* Count the section behind the last one, and find its place among them. False: it overlaps one. Only
- * its neighbours can: to compare it with all of 64 took a third of what an exit may. */
+/* Count the section behind the last one, and find its place among them. False: it overlaps one.
+ * Only its neighbours can: to compare it with all of 64 took a third of what an exit may. */
 static bool put_in_order(struct tv_image *im)
 {
     const uint32_t fresh = im->section_count;
@@ -22,8 +22,8 @@ static bool put_in_order(struct tv_image *im)
     while (place > 0 && s[im->order[place - 1]].start > s[fresh].start) {
         place--;
     }
-    if ((place > 0 && tv_section_end(&s[im->order[place - 1]]) > s[fresh].start) ||
-        (place < fresh && tv_section_end(&s[fresh]) > s[im->order[place]].start)) {
+    if ((place > 0 && tv_section_end(&s[im->order[place - 1]]) > s[fresh].start)
+        || (place < fresh && tv_section_end(&s[fresh]) > s[im->order[place]].start)) {
         return false;
     }
     for (uint32_t i = fresh; i > place; i--) {
@@ -43,8 +43,8 @@ enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t star
         return TV_MISALIGNED;
     }
     /* The number of pages is bounded first, so that nothing below wraps. */
-    if (pages == 0 || pages > TV_PAGES_MAX - im->pages || start >= user_end ||
-        pages * PAGE_SIZE > user_end - start) {
+    if (pages == 0 || pages > TV_PAGES_MAX - im->pages || start >= user_end
+        || pages * PAGE_SIZE > user_end - start) {
         return TV_BAD_SIZE;
     }
     *out = (struct tv_section){ start, (uint32_t)pages, im->pages, type };

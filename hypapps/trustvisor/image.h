@@ -16,6 +16,7 @@
 #define TV_AREA_OFFSET   0x10u         /* of the parameter block in the PARAM section */
 #define TV_STACK_SLACK   0x10u         /* left free at the top of the STACK section */
 #define TV_REG_ARGS      6u            /* integer arguments in registers (SysV); i386: none */
+#define TV_INT3S         0xccccccccccccccccULL /* INT3, eight times */
 #define TV_HEADER        24u           /* bytes of the three words before a parameter's data,
                                           whatever the PAL's machine word is */
 

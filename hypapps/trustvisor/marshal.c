@@ -30,8 +30,8 @@ static void *area_at(const struct tv_pal *pal, const struct tv_activation *act, 
     if (offset < PAGE_SIZE) {
         return act->param_page + offset;
     }
-    return (uint8_t *)space_frame(&pal->space, act->param_first + offset / (uint32_t)PAGE_SIZE) +
-           (offset & PAGE_MASK);
+    return (uint8_t *)space_frame(&pal->space, act->param_first + offset / (uint32_t)PAGE_SIZE)
+        + (offset & PAGE_MASK);
 }
 
 static enum marshal_answer answer_of(enum gm_result r)
@@ -277,7 +277,8 @@ static void deliver(const struct tv_image *im, struct vcpu_regs *regs, void *sp,
                     uint64_t value)
 {
     if (im->convention == XMHF_SYSV) {
-        *(i < TV_REG_ARGS ? &regs->gpr[sysv_gpr[i]] : &((uint64_t *)sp)[1 + i - TV_REG_ARGS]) = value;
+        *(i < TV_REG_ARGS ? &regs->gpr[sysv_gpr[i]]
+                          : &((uint64_t *)sp)[1 + i - TV_REG_ARGS]) = value;
     } else if (im->convention == XMHF_MICROSOFT) {
         *(i < MS_REG_ARGS ? &regs->gpr[ms_gpr[i]] : &((uint64_t *)sp)[1 + i]) = value;
     } else {
@@ -286,9 +287,10 @@ static void deliver(const struct tv_image *im, struct vcpu_regs *regs, void *sp,
 }
 
 /* Bytes that return address and arguments take at the top of the stack. The arguments begin at a
- * multiple of 16, as every convention here says (System V ABI, AMD64 supplement 3.2.2: RSP + 8 at a
- * function's entry; i386 supplement 2.2.2: ESP + 4; Microsoft's x64 convention: as AMD64). Compilers
- * rely on it: MOVAPS to the stack. What is left free to that end is above the last argument. */
+ * multiple of 16, as every convention here says (System V ABI, AMD64 supplement 3.2.2: RSP + 8
+ * at a function's entry; i386 supplement 2.2.2: ESP + 4; Microsoft's x64 convention: as AMD64).
+ * Compilers rely on it: MOVAPS to the stack. What is left free to that end is above the last
+ * argument. */
 static unsigned frame_size(const struct tv_image *im, unsigned n)
 {
     unsigned slots;
@@ -357,11 +359,13 @@ enum marshal_answer marshal_return_address(const struct tv_pal *pal, const struc
                                            const struct vcpu_regs *regs, uint64_t *to,
                                            struct gm_fault *f)
 {
-    const uint64_t sp = pal->image.mode == PAL_ID_MODE_64 ? regs->gpr[GPR_RSP] : (uint32_t)regs->gpr[GPR_RSP];
+    const uint64_t rsp = regs->gpr[GPR_RSP];
+    const uint64_t sp = pal->image.mode == PAL_ID_MODE_64 ? rsp : (uint32_t)rsp;
     enum gm_result r;
 
     *to = 0;
-    r = tv_reaches(c, sp, pal->image.word, f) ? gm_read(c, gva(sp), to, pal->image.word, f) : GM_FAULT;
+    r = tv_reaches(c, sp, pal->image.word, f) ? gm_read(c, gva(sp), to, pal->image.word, f)
+                                              : GM_FAULT;
     return r == GM_OK && !canonical(*to) ? MARSHAL_BAD_RETURN : answer_of(r);
 }
 

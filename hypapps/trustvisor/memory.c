@@ -17,7 +17,7 @@ struct tv_pal *memory_new(bool own)
 {
     struct tv_pal *pal = pool_alloc();
 
-    if (pal == NULL) {
+    if (!pal) {
         return NULL;
     }
     pal->image.sections = pal->lists.sections;
@@ -25,7 +25,7 @@ struct tv_pal *memory_new(bool own)
     pal->image.entries = pal->lists.entries;
     if (own) {
         pal->own = pool_alloc();
-        if (pal->own == NULL) {
+        if (!pal->own) {
             pool_free_dirty(pal);
             return NULL;
         }
@@ -40,7 +40,7 @@ struct tv_pal *memory_new(bool own)
 static bool attach_xstate(struct tv_activation *act, void *page, size_t size)
 {
     act->xstate = xstate_inside(size) ? (uint8_t *)page + rounded(size) : pool_alloc();
-    return act->xstate != NULL;
+    return act->xstate;
 }
 
 bool memory_attach(struct tv_pal *pal)
@@ -50,21 +50,21 @@ bool memory_attach(struct tv_pal *pal)
     for (uint32_t k = 1; good && k < pal->image.stacks; k++) {
         struct tv_activation *act = pool_alloc();
         pal->own->more[k - 1] = act;
-        good = act != NULL && attach_xstate(act, act, sizeof(*act));
+        good = act && attach_xstate(act, act, sizeof(*act));
     }
     return good;
 }
 
 uint32_t memory_pages(const struct tv_image *im)
 {
-    return 1 + im->own + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal)) +
-           (xstate_inside(sizeof(struct tv_activation)) ? 0 : im->stacks - 1);
+    return 1 + im->own + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal))
+        + (xstate_inside(sizeof(struct tv_activation)) ? 0 : im->stacks - 1);
 }
 
 static void free_own(struct tv_own_page *own)
 {
-    for (uint32_t k = 0; k < XMHF_PAL_STACKS - 1 && own->more[k] != NULL; k++) {
-        if (own->more[k]->xstate != NULL && !xstate_inside(sizeof(struct tv_activation))) {
+    for (uint32_t k = 0; k < XMHF_PAL_STACKS - 1 && own->more[k]; k++) {
+        if (own->more[k]->xstate && !xstate_inside(sizeof(struct tv_activation))) {
             pool_free_dirty(own->more[k]->xstate);
         }
         pool_free_dirty(own->more[k]);
@@ -77,10 +77,10 @@ void memory_free(struct tv_pal *pal)
 {
     size_t used = rounded(sizeof(*pal));
 
-    if (pal->own != NULL) {
+    if (pal->own) {
         free_own(pal->own);
     }
-    if (pal->act.xstate != NULL && !xstate_inside(sizeof(*pal))) {
+    if (pal->act.xstate && !xstate_inside(sizeof(*pal))) {
         pool_free_dirty(pal->act.xstate);
     } else if (pal->act.xstate_used) {
         used += align_up(xstate_size(), 8);
@@ -100,7 +100,7 @@ void memory_ready(struct tv_pal *pal)
         uint8_t *top = space_frame(&pal->space, stack->first + stack->pages - 1);
         act->stack_top = top + PAGE_SIZE - TV_STACK_SLACK;
         act->stack_va = tv_section_end(stack) - TV_STACK_SLACK;
-        if (param != NULL) {
+        if (param) {
             act->param_page = space_frame(&pal->space, param->first);
             act->param_va = param->start;
             act->param_first = param->first;

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is the owner of a PAL still there? The core doesn't see a process end, so its page tables are looked
- * at, by the CR3 of the registration. A page that is away is no sign of an end: an OS takes pages away
- * to swap and move them, and to see who uses them. What proves that the owner has gone:
+ * Is the owner of a PAL still there? The core doesn't see a process end, so its page tables are
+ * looked at, by the CR3 of the registration. A page that is away is no sign of an end: an OS takes
+ * pages away to swap and move them, and to see who uses them. What proves that the owner has gone:
  *
  *   - other memory is where its stubs were, or nothing that ring 3 could have there;
- *   - its top table isn't one of this kernel's: a CPU in ring 3 finds its TSS by the process's own page
- *     tables whenever an interrupt comes, whatever the OS hides from it (KPTI, KVA shadow), so each
- *     process's lead to it. A frame that has become something else doesn't;
- *   - its tables are gone: in long mode an entry that covers 1 GiB or 512 GiB is zero. Linux clears those
- *     when nothing is mapped there any more, at the end of the process in any case, and at no other time;
- *     Windows when it has no page table below;
+ *   - its top table isn't one of this kernel's: a CPU in ring 3 finds its TSS by the process's own
+ *     page tables whenever an interrupt comes, whatever the OS hides from it (KPTI, KVA shadow), so
+ *     each process's lead to it. A frame that has become something else doesn't;
+ *   - its tables are gone: in long mode an entry that covers 1 GiB or 512 GiB is zero. Linux clears
+ *     those when nothing is mapped there any more, at the end of the process in any case, and at no
+ *     other time; Windows when it has no page table below;
  *   - an entry below is zero, and those above are other tables than they were: they were torn down;
- *   - with PAE and 32-bit paging, any entry that is zero, or another page table than there was. Linux
- *     leaves PAE's directories linked when a process has gone, and what their frames become may look like
- *     pages that are away.
+ *   - with PAE and 32-bit paging, any entry that is zero, or another page table than there was.
+ *     Linux leaves PAE's directories linked when a process has gone, and what their frames become
+ *     may look like pages that are away.
  *
  * Everything else may come back: an absent entry that isn't zero (swap, migration, NUMA balancing;
- * Windows' transition and prototype entries, also of whole tables), and in long mode a zero entry below
- * 1 GiB (a file's page, or khugepaged at work: to those a 32-bit kernel's owner may lose a PAL, and to a
- * page table that comes back elsewhere).
+ * Windows' transition and prototype entries, also of whole tables), and in long mode a zero entry
+ * below 1 GiB (a file's page, or khugepaged at work: to those a 32-bit kernel's owner may lose a
+ * PAL, and to a page table that comes back elsewhere).
  */
 #include "owner.h"
 #include <util/string.h>

@@ -11,8 +11,8 @@ enum owner_answer {
     OWNER_AWAY,     /* that memory is away, and may come back */
     OWNER_GONE,     /* for good; or it has put other memory there */
 };
-/* By `n` bytes (<= OWNER_LOOK_MAX) of memory, within one page at `va`, that are `expected` there. The
- * caller holds a reference to the PAL. At most 2,000 instructions. */
+/* By `n` bytes (<= OWNER_LOOK_MAX) of memory, within one page at `va`, that are `expected`
+ * there. The caller holds a reference to the PAL. At most 2,000 instructions. */
 enum owner_answer owner_look(struct vcpu *v, const struct tv_pal *pal, uint64_t va,
                              const void *expected, size_t n);
 /* The owner runs, and its memory is there: remember its upper page tables. */

@@ -18,7 +18,7 @@ bool pageset_init(struct tv_pageset *s, uint32_t n)
     }
     s->mask = s->parts * ENTRIES - 1;
     s->part = pool_alloc();
-    if (s->part == NULL) {
+    if (!s->part) {
         return false;
     }
     if (!pool_alloc_many((void **)s->part, s->parts)) {
@@ -29,8 +29,8 @@ bool pageset_init(struct tv_pageset *s, uint32_t n)
     return true;
 }
 
-/* Twice, with all bits folded between: one product sends pages in a row to places in a row, and some
- * factors make those few. */
+/* Twice, with all bits folded between: one product sends pages in a row to places in a row, and
+ * some factors make those few. */
 static uint32_t hash(uint64_t page, uint64_t factor)
 {
     uint64_t x = page * factor;
@@ -44,7 +44,7 @@ uint64_t *pageset_put(struct tv_pageset *s, gpa_t page, uint32_t number)
     uint32_t at = hash(page.a >> PAGE_SHIFT, s->factor) & s->mask;
 
     for (;; at = (at + 1) & s->mask) {
-        uint64_t *e = s->part == NULL ? &s->small[at] : &s->part[at / ENTRIES][at % ENTRIES];
+        uint64_t *e = s->part ? &s->part[at / ENTRIES][at % ENTRIES] : &s->small[at];
         if (*e == 0) {
             *e = key | (number + 1);
             return e;
@@ -57,7 +57,7 @@ uint64_t *pageset_put(struct tv_pageset *s, gpa_t page, uint32_t number)
 
 bool pageset_free(struct tv_pageset *s, uint32_t *budget)
 {
-    for (; s->part != NULL; --*budget) {
+    for (; s->part; --*budget) {
         if (*budget == 0) {
             return false;
         }

@@ -26,8 +26,8 @@ static inline void pageset_renumber(uint64_t *entry, uint32_t number)
 {
     *entry = (*entry & ~0xffffffULL) | (number + 1);
 }
-/* Give its memory back, wiped, at most `*budget` pages of it, which are taken off there. False: call
- * again. What a small set holds stays in it. */
+/* Give its memory back, wiped, at most `*budget` pages of it, which are taken off there. False:
+ * call again. What a small set holds stays in it. */
 bool pageset_free(struct tv_pageset *s, uint32_t *budget);
 
 #endif

@@ -35,8 +35,8 @@
 
 #define TV_SLOTS            1280u  /* PALs at the same time, registering ones included */
 #define TV_PALS_PER_PROCESS 256u   /* PALs of one process */
-#define TV_COMPARE_MAX      8192u  /* sections that a new PAL's are compared with, and its own once for
-                                      each PAL: 256 PALs of 16 sections each, or 65 of 64 */
+#define TV_COMPARE_MAX      8192u  /* sections that a new PAL's are compared with, and its own once
+                                      for each PAL: 256 PALs of 16 sections each, or 65 of 64 */
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
@@ -47,6 +47,7 @@
 #define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long in any case, and by others short
                                             of memory */
 #define TV_NONCE_SIZE       16u
+#define TV_PAGE_RIGHTS      (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
 
 /* Pages of PALs of one process, of so many in all: a quarter is for others. */
 static inline uint64_t tv_pages_per_process(uint64_t all) { return all - all / 4; }
@@ -126,8 +127,8 @@ struct tv_pal {
     uint64_t resume;                  /* GVA of the resume stub */
     uint64_t nonce_va;
     uint64_t nonce[TV_NONCE_SIZE / 8];
-    uint64_t upper[2];                /* in long mode: where the owner's entries that cover 512 GiB and
-                                         1 GiB lead, on the way to the nonce */
+    uint64_t upper[2];                /* in long mode: where the owner's entries that cover
+                                         512 GiB and 1 GiB lead, on the way to the nonce */
     uint8_t identity[PAL_ID_SIZE];
     _Atomic uint32_t charge;          /* for its process's quota: pages that it has or, while
                                          it is REGISTERING, may need */
@@ -164,22 +165,27 @@ struct tv_slot {
     uint16_t next_of_owner, prev_of_owner; /* links in the owner's chain */
 };
 
-/* Is its owner's memory being overwritten, whose contents are in our copy only? The caller holds the only
- * reference. */
+/* Is its owner's memory being overwritten, whose contents are in our copy only? The caller holds
+ * the only reference. */
 static inline bool tv_overwrites(const struct tv_pal *pal)
 {
     return pal->reg.phase == PHASE_OVERWRITE;
 }
 
-/* Nobody went on with its registration, or with wiping it, for so long? CPUs' TSCs may differ: a step in
- * the future has just been made. */
+/* Nobody went on with its registration, or with wiping it, for so long? CPUs' TSCs may differ: a
+ * step in the future has just been made. */
 static inline bool tv_quiet(const struct tv_pal *pal, uint64_t ticks)
 {
     return clock_since(pal->reg.last_step) > ticks;
 }
 
-static inline enum tv_state slot_state(uint64_t life) { return (enum tv_state)(life >> 16 & 0xffff); }
+static inline enum tv_state slot_state(uint64_t life)
+{
+    return (enum tv_state)(life >> 16 & 0xffff);
+}
+
 static inline unsigned slot_refs(uint64_t life) { return (unsigned)(life & 0xffff); }
+
 #define TV_IN(state) (1u << (state))
 
 #endif

@@ -21,8 +21,8 @@ enum hc_result tv_limits(struct vcpu *v, const struct hyp_caller *c)
 {
     struct xmhf_pal_limits l = {
         .version = XMHF_PAL_VERSION,
-        .features = XMHF_FEATURE_CDECL | XMHF_FEATURE_SYSV | XMHF_FEATURE_MICROSOFT |
-                    XMHF_FEATURE_BUDGET | XMHF_FEATURE_STACKS,
+        .features = XMHF_FEATURE_CDECL | XMHF_FEATURE_SYSV | XMHF_FEATURE_MICROSOFT
+            | XMHF_FEATURE_BUDGET | XMHF_FEATURE_STACKS,
         .sections = XMHF_PAL_SECTIONS,
         .params = XMHF_PAL_PARAMS,
         .entries = XMHF_PAL_ENTRIES,
@@ -48,12 +48,12 @@ enum hc_result tv_stats(struct vcpu *v, const struct hyp_caller *c)
     const uint64_t owner = tv_owner(&c->paging), entry = tv_arg(v, c, GPR_RDI);
     struct tv_slot *s = registry_get(owner, entry, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING), NULL);
     struct xmhf_pal_stats st;
-    bool found = s != NULL && s->pal->image.entry == entry;
+    bool found = s && s->pal->image.entry == entry;
 
     if (found) {
         death_stats(s->pal, &st);
     }
-    if (s != NULL) {
+    if (s) {
         registry_put(s);
     }
     if (tv_arg(v, c, GPR_RSI) != sizeof(st)) {

@@ -115,8 +115,7 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
                                 uint32_t max, struct gm_fault *f)
 {
     uint32_t *header = out;
-    enum gm_result r =
-        tv_reaches(c, from, 8, f) ? gm_read(c, gva(from), header, 8, f) : GM_FAULT;
+    enum gm_result r = tv_reaches(c, from, 8, f) ? gm_read(c, gva(from), header, 8, f) : GM_FAULT;
 
     if (r != GM_OK || header[0] < 1 || header[0] > max) {
         return r;
@@ -125,8 +124,9 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
                ? gm_read(c, gva(from + 8), header + 2, header[0] * 16, f) : GM_FAULT;
 }
 
-/* Has nobody gone on with this registration for too long? One at the same place was abandoned, by a signal
- * handler, say; a thread elsewhere may wait for a CPU. Of one that overwrites the contents would be lost. */
+/* Has nobody gone on with this registration for too long? One at the same place was abandoned,
+ * by a signal handler, say; a thread elsewhere may wait for a CPU. Of one that overwrites the
+ * contents would be lost. */
 static bool given_up(const struct tv_pal *pal, enum registry_answer why)
 {
     return tv_quiet(pal, tv_overwrites(pal) ? TV_ABANDONED_TICKS
@@ -144,7 +144,8 @@ static enum hc_result conflict(struct vcpu *v, enum registry_answer why, struct 
         if (slot_refs(life) == 1 && given_up(other->pal, why)) {
             registry_kill(other);
         }
-    } else if (why == REGISTRY_CONFLICT && slot_state(life) != TV_DYING && !collect_if_gone(v, other)) {
+    } else if (why == REGISTRY_CONFLICT && slot_state(life) != TV_DYING
+        && !collect_if_gone(v, other)) {
         registry_put(other);
         return tv_done(v, e);
     }
@@ -194,7 +195,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     if (answer == REGISTRY_AGAIN) {
         return HC_AGAIN;
     }
-    return other != NULL ? conflict(v, answer, other, entry, spent) : full(v, answer, spent);
+    return other ? conflict(v, answer, other, entry, spent) : full(v, answer, spent);
 }
 
 /* A control page, after looking for room if need be. NULL: `*r` is what to do. */
@@ -203,7 +204,7 @@ static struct tv_pal *new_pal(struct vcpu *v, bool own, enum hc_result *r)
     enum room room = collect_room(v, 3);
     struct tv_pal *pal = room == ROOM_FOUND ? memory_new(own) : NULL;
 
-    if (pal == NULL) {
+    if (!pal) {
         *r = room == ROOM_NONE ? tv_done(v, TV_NO_MEMORY) : HC_AGAIN;
     }
     return pal;
@@ -244,13 +245,13 @@ enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
         return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, TV_NOT_RAM);
     }
     pal = new_pal(v, false, &answer);
-    return pal == NULL ? answer
+    return !pal ? answer
            : begin(v, c, pal, tv_check(&sections, &params, tv_arg(v, c, GPR_RDI), tv_wide(c),
                                        &pal->image));
 }
 
-/* Size and version, and the rest only if they are known: another version's may be shorter, and end with
- * its page. Each byte is fetched once. */
+/* Size and version, and the rest only if they are known: another version's may be shorter, and
+ * end with its page. Each byte is fetched once. */
 static enum gm_result read_own(const struct hyp_caller *c, uint64_t from, struct xmhf_pal *d,
                                struct gm_fault *f)
 {
@@ -279,7 +280,7 @@ enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c)
         return tv_done(v, TV_BAD_STRUCT);
     }
     pal = new_pal(v, true, &answer);
-    return pal == NULL ? answer
+    return !pal ? answer
            : begin(v, c, pal, tv_check_own(&d, tv_arg(v, c, GPR_RDI), tv_wide(c), &pal->image));
 }
 
@@ -289,11 +290,11 @@ enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c)
     bool busy;
     struct tv_slot *s = registry_get_idle(tv_owner(&c->paging), entry, &busy);
 
-    if (s == NULL) {
+    if (!s) {
         return busy ? HC_AGAIN : HC_UNKNOWN;
     }
-    if (s->pal->reg.token == tv_arg(v, c, GPR_RDX) && s->pal->image.entry == entry &&
-        s->pal->image.caller_wide == tv_wide(c)) {
+    if (s->pal->reg.token == tv_arg(v, c, GPR_RDX) && s->pal->image.entry == entry
+        && s->pal->image.caller_wide == tv_wide(c)) {
         return steps(v, c, s->pal, 0);
     }
     registry_put(s);

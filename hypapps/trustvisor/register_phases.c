@@ -16,8 +16,6 @@
 #define COST_OVERWRITE 800
 #define COST_WIPE      700    /* of a page of `seen` */
 
-#define PAGE_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
-
 /* Where page `index`, which is in this section, is. */
 static uint64_t page_va(const struct tv_section *s, uint32_t index)
 {
@@ -85,7 +83,8 @@ static enum step check_moved(struct work *w, uint32_t number, gpa_t g)
     return r == GM_FAULT ? STEP_FAULT : r == GM_OK && now.a == g.a ? STEP_ERROR : STEP_NEXT;
 }
 
-/* The same page twice would be lost when it is overwritten: of what is only read it does no harm. */
+/* The same page twice would be lost when it is overwritten: of what is only read it does no
+ * harm. */
 static enum step remember_page(struct work *w, uint32_t index, gpa_t g)
 {
     uint64_t *entry = pageset_put(&w->pal->reg.seen, g, index);
@@ -107,7 +106,7 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
     void *page, *frame;
     gpa_t g;
     enum gm_result r = gm_page(w->c, gva(page_va(sec, index)),
-                               shared ? ACCESS_READ | ACCESS_USER : PAGE_RIGHTS, &page, &g,
+                               shared ? ACCESS_READ | ACCESS_USER : TV_PAGE_RIGHTS, &page, &g,
                                &w->fault);
 
     if (r != GM_OK) {
@@ -116,7 +115,7 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
     /* First what may have to be tried again: the OS can give us another page each time, and there
      * is room for one to be remembered. */
     frame = space_add(&pal->space, sec, index);
-    if (frame == NULL) {
+    if (!frame) {
         return out_of_memory(w, pal->image.pages - index);
     }
     if (!shared) {
@@ -188,7 +187,7 @@ static enum step measure_some(struct work *w)
     const uint32_t pieces = PAGE_SIZE / PIECE;
     const struct tv_image *im = &w->pal->image;
     struct tv_registration *reg = &w->pal->reg;
-    const struct hyp_sha256 sha = hyp_sha256(); /* this CPU's; the last exit may have been elsewhere */
+    const struct hyp_sha256 sha = hyp_sha256(); /* this CPU's: the last exit may be another's */
     const int cost = COST_MEASURE(sha.cost);
 
     if (reg->page == 0) {
@@ -230,7 +229,7 @@ static void overwrite(const struct tv_pal *pal, const struct tv_section *sec, ui
     if (index == tv_entry_page(&pal->image)) {
         stubs_write(pal, page);
     } else if (tv_is_code(sec->type)) {
-        hw_fill64(page, 0xccccccccccccccccULL, PAGE_SIZE / 8); /* INT3 */
+        hw_fill64(page, TV_INT3S, PAGE_SIZE / 8);
     } else {
         hw_fill64(page, 0, PAGE_SIZE / 8);
     }
@@ -242,8 +241,8 @@ static enum step find_pages(struct work *w, const struct tv_section *sec,
 {
     for (uint32_t i = sec->first; i < sec->first + sec->pages; i++) {
         gpa_t g;
-        enum gm_result r =
-            gm_page(w->c, gva(page_va(sec, i)), PAGE_RIGHTS, &pages[i], &g, &w->fault);
+        enum gm_result r = gm_page(w->c, gva(page_va(sec, i)), TV_PAGE_RIGHTS, &pages[i], &g,
+                                   &w->fault);
         if (r != GM_OK) {
             return failed(w, r);
         }
@@ -295,7 +294,7 @@ static enum step phase_recheck(struct work *w)
             reg->page = sec->first + sec->pages - 1;
             continue;
         }
-        r = gm_page(w->c, gva(page_va(sec, reg->page)), PAGE_RIGHTS, &page, &g, &w->fault);
+        r = gm_page(w->c, gva(page_va(sec, reg->page)), TV_PAGE_RIGHTS, &page, &g, &w->fault);
         if (r != GM_OK) {
             return failed(w, r);
         }
@@ -330,7 +329,7 @@ static enum step phase_overwrite(struct work *w)
             reg->page = sec->first + sec->pages - 1;
             continue;
         }
-        r = gm_page(w->c, gva(page_va(sec, index)), PAGE_RIGHTS, &page, &g, &w->fault);
+        r = gm_page(w->c, gva(page_va(sec, index)), TV_PAGE_RIGHTS, &page, &g, &w->fault);
         if (r == GM_FAULT) {
             return STEP_FAULT;
         }

@@ -5,9 +5,10 @@
 
 #include "pal.h"
 
-#define BUDGET         170000 /* instructions of one exit: a piece and what surrounds it take up to a tenth more */
+#define BUDGET         170000 /* instructions of one exit: a piece and what surrounds it take up to
+                                 a tenth more */
 #define COST_COMPARE   16     /* of two sections: its own, and its own with other PALs' */
-#define COST_BESIDE    10     /* of another PAL's being there: its link, and five times for a reference */
+#define COST_BESIDE    10     /* of another PAL: its link, and five times for a reference */
 #define COST_ROOM      2000   /* wiping a page or looking at an owner */
 
 /* What a phase says. */
@@ -22,8 +23,8 @@ struct work {
     struct gm_fault fault;   /* for STEP_FAULT */
 };
 
-/* Go on with the phase that the registration is in: STEP_NEXT says that it is over. The caller holds the only
- * reference. */
+/* Go on with the phase that the registration is in: STEP_NEXT says that it is over. The caller
+ * holds the only reference. */
 enum step register_phase(struct work *w);
 
 /* TSC ticks spent hashing since boot: benchmarks tell that part from the rest. */

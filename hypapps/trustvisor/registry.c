@@ -7,9 +7,9 @@
  * while it changes the chain, so a reader that sees the same even number before and
  * after has walked a whole chain, even if slots moved elsewhere meanwhile.
  *
- * The lock is held for a few hundred instructions. Comparing a new PAL with the others of its process
- * takes many times that: it is done with references to them, without the lock. Meanwhile `adding`
- * keeps others from adding to the same chain of owners; PALs may leave it.
+ * The lock is held for a few hundred instructions. Comparing a new PAL with the others of its
+ * process takes many times that: it is done with references to them, without the lock. Meanwhile
+ * `adding` keeps others from adding to the same chain of owners; PALs may leave it.
  */
 #include "registry.h"
 #include <smp/spinlock.h>
@@ -18,7 +18,7 @@
 #define OWNER_BUCKETS 256u
 #define GENERATION    (1ULL << 32)
 #define LINKS         32u   /* of a chain that are walked while the lock is held */
-#define CHAIN_MAX     64u   /* of a bucket: no chain is as long, since nobody knows the keys of the hash */
+#define CHAIN_MAX     64u   /* of a bucket: none is as long, since nobody knows the hash's keys */
 
 struct bucket {
     _Atomic uint32_t sequence;
@@ -93,8 +93,8 @@ void registry_init(void)
 
 static bool slot_is(const struct tv_slot *s, uint64_t owner, uint64_t page)
 {
-    return atomic_load_explicit(&s->page, memory_order_relaxed) == page &&
-           atomic_load_explicit(&s->owner, memory_order_relaxed) == owner;
+    return atomic_load_explicit(&s->page, memory_order_relaxed) == page
+        && atomic_load_explicit(&s->owner, memory_order_relaxed) == owner;
 }
 
 /* With the lock nothing changes meanwhile. */
@@ -123,13 +123,13 @@ static struct tv_slot *find(struct bucket *b, uint64_t owner, uint64_t page)
         uint16_t i = atomic_load_explicit(&b->head, memory_order_acquire);
         struct tv_slot *s = NULL;
 
-        while (i != 0 && !slot_is(s = &slots[i - 1], owner, page) &&
-               atomic_load_explicit(&b->sequence, memory_order_relaxed) == sequence) {
+        while (i != 0 && !slot_is(s = &slots[i - 1], owner, page)
+            && atomic_load_explicit(&b->sequence, memory_order_relaxed) == sequence) {
             i = atomic_load_explicit(&s->next, memory_order_acquire);
         }
         atomic_thread_fence(memory_order_acquire);
-        if (!(sequence & 1) &&
-            atomic_load_explicit(&b->sequence, memory_order_relaxed) == sequence) {
+        if (!(sequence & 1)
+            && atomic_load_explicit(&b->sequence, memory_order_relaxed) == sequence) {
             return i == 0 ? NULL : s;
         }
         hw_pause();
@@ -161,12 +161,12 @@ struct tv_slot *registry_get(uint64_t owner, uint64_t va, unsigned states, struc
     uint64_t page = va >> PAGE_SHIFT;
     struct tv_slot *s = hint;
 
-    if (s != NULL && take(s, owner, page, states) == TAKEN) {
+    if (s && take(s, owner, page, states) == TAKEN) {
         return s;
     }
     for (;;) {
         s = find(bucket_of(owner, page), owner, page);
-        if (s == NULL) {
+        if (!s) {
             return NULL;
         }
         switch (take(s, owner, page, states)) {
@@ -187,7 +187,7 @@ struct tv_slot *registry_get_idle(uint64_t owner, uint64_t va, bool *busy)
     uint64_t life;
 
     *busy = false;
-    if (s == NULL) {
+    if (!s) {
         return NULL;
     }
     life = atomic_load_explicit(&s->life, memory_order_acquire);
@@ -301,7 +301,8 @@ static void refer(struct tv_slot *s)
     atomic_fetch_add(&s->life, 1);
 }
 
-/* Up to LINKS links from `*i` on. Returns the last slot, with a reference, if the chain goes on there. */
+/* Up to LINKS links from `*i` on. Returns the last slot, with a reference, if the chain goes on
+ * there. */
 static struct tv_slot *gather_some(uint64_t owner, uint16_t i, struct family *f)
 {
     struct tv_slot *s = NULL;
@@ -331,14 +332,14 @@ static bool gather(uint64_t owner, struct family *f)
     do {
         before = at;
         spin_lock(&lock);
-        linked = before == NULL || slot_state(before->life) != TV_DYING;
-        at = linked ? gather_some(owner, before == NULL ? *owner_head(owner) : before->next_of_owner, f)
+        linked = !before || slot_state(before->life) != TV_DYING;
+        at = linked ? gather_some(owner, before ? before->next_of_owner : *owner_head(owner), f)
                     : NULL;
         spin_unlock(&lock);
-        if (before != NULL) {
+        if (before) {
             registry_put(before);
         }
-    } while (at != NULL);
+    } while (at);
     return linked;
 }
 
@@ -386,11 +387,12 @@ static enum registry_answer conflict(const struct tv_pal *pal, const struct fami
         }
     }
     *other = pending >= TV_PENDING_MAX ? oldest : NULL;
-    return *other != NULL ? REGISTRY_PENDING : REGISTRY_ADDED;
+    return *other ? REGISTRY_PENDING : REGISTRY_ADDED;
 }
 
 /* May it be one more of this family? */
-static enum registry_answer judge(struct tv_pal *pal, const struct family *f, struct tv_slot **other)
+static enum registry_answer judge(struct tv_pal *pal, const struct family *f,
+                                  struct tv_slot **other)
 {
     const uint32_t n = pal->image.section_count;
     const struct sums sum = sums_of(f);
@@ -418,7 +420,7 @@ static enum registry_answer link_in(struct tv_pal *pal, uint64_t owner)
 
     spin_lock(&lock);
     s = free_head == 0 ? NULL : &slots[free_head - 1];
-    if (s != NULL) {
+    if (s) {
         free_head = s->next;
         s->pal = pal;
         pal->slot = s;
@@ -428,7 +430,7 @@ static enum registry_answer link_in(struct tv_pal *pal, uint64_t owner)
         atomic_store(&s->life, life_make(s->life, TV_REGISTERING, 1));
     }
     spin_unlock(&lock);
-    return s == NULL ? REGISTRY_FULL : REGISTRY_ADDED;
+    return s ? REGISTRY_ADDED : REGISTRY_FULL;
 }
 
 enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_slot **other)
@@ -474,7 +476,8 @@ unsigned registry_count(uint64_t owner)
     unsigned count = 0;
 
     for (unsigned i = 0; i < TV_SLOTS; i++) {
-        count += slot_state(slots[i].life) == TV_LIVE && (owner == REGISTRY_ALL || slots[i].owner == owner);
+        count += slot_state(slots[i].life) == TV_LIVE
+            && (owner == REGISTRY_ALL || slots[i].owner == owner);
     }
     return count;
 }
@@ -487,7 +490,7 @@ unsigned registry_charge(uint64_t owner, uint64_t *pages)
     *pages = 0;
     for (unsigned i = 0; i < TV_SLOTS; i++) {
         struct tv_slot *s = slots[i].owner == owner ? registry_get_index(i, alive) : NULL;
-        if (s != NULL) {
+        if (s) {
             pals++;
             *pages += s->pal->charge;
             registry_put(s);

@@ -17,7 +17,6 @@
 
 #define BLOCK_NONCE  16u
 #define MARK_SIZE    8u
-#define INT3_WORD    0xccccccccccccccccULL
 
 static const uint8_t mark[MARK_SIZE] = { 0xcc, 'X', 'M', 'H', 'F', 'P', 'A', 'L' };
 
@@ -48,7 +47,7 @@ void stubs_write(const struct tv_pal *pal, void *page)
 {
     uint8_t *bytes = page;
 
-    hw_fill64(page, INT3_WORD, PAGE_SIZE / 8);
+    hw_fill64(page, TV_INT3S, PAGE_SIZE / 8);
     put_stub(bytes, block_offset(pal));
     for (uint32_t i = 0; i < pal->image.entry_count; i++) {
         put_stub(bytes, pal->image.entries[i].va & PAGE_MASK);
@@ -82,8 +81,8 @@ enum stubs_answer stubs_check_again(const struct tv_pal *pal, struct tv_activati
                                     const struct hyp_caller *c, struct gm_fault *f)
 {
     uint64_t seen[TV_NONCE_SIZE / 8];
-    enum gm_result r =
-        gm_read_again(c, gva(pal->nonce_va), seen, ARRAY_SIZE(seen), &act->nonce_memo, f);
+    enum gm_result r = gm_read_again(c, gva(pal->nonce_va), seen, ARRAY_SIZE(seen),
+                                     &act->nonce_memo, f);
 
     return answer(pal, r, seen);
 }
@@ -92,8 +91,8 @@ static bool is_hypercall(const uint8_t *code, size_t n, unsigned bits)
 {
     static const uint8_t vmcall[] = { 0x0f, 0x01, 0xc1 }, vmmcall[] = { 0x0f, 0x01, 0xd9 };
 
-    return insn_length_of(code, n, bits, vmcall, sizeof(vmcall)) != 0 ||
-           insn_length_of(code, n, bits, vmmcall, sizeof(vmmcall)) != 0;
+    return insn_length_of(code, n, bits, vmcall, sizeof(vmcall)) != 0
+        || insn_length_of(code, n, bits, vmmcall, sizeof(vmmcall)) != 0;
 }
 
 /* Is it a stub, by the mark behind it or, at the end of a page, by the resume stub's at the page's
@@ -127,5 +126,6 @@ enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip)
         return STUBS_DEAD;
     }
     /* An instruction that continues on the next page isn't looked at. */
-    return n < TV_STUB_LEN || is_hypercall(code, n, tv_wide(c) ? 64 : 32) ? STUBS_COMMAND : STUBS_CHANGED;
+    return n < TV_STUB_LEN || is_hypercall(code, n, tv_wide(c) ? 64 : 32) ? STUBS_COMMAND
+                                                                          : STUBS_CHANGED;
 }

@@ -86,7 +86,8 @@ static void wide_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip
 
 /* Set all registers. */
 static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
-                                  const struct tv_activation *act, uint64_t rip, uint64_t rsp, uint64_t rax)
+                                  const struct tv_activation *act, uint64_t rip, uint64_t rsp,
+                                  uint64_t rax)
 {
     (pal->image.caller_wide ? wide_goes_on : narrow_goes_on)(v, &act->caller, rip, rsp, rax);
     virt->clear_shadow(v);

@@ -37,27 +37,27 @@ static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum t
     }
 }
 
-/* Is a CPU about to make a PAL with stubs in the page of RIP live, or to give its code back, or has it
- * just become live? */
+/* Is a CPU about to make a PAL with stubs in the page of RIP live, or to give its code back, or
+ * has it just become live? */
 static bool changes_now(struct vcpu *v, const struct hyp_caller *c)
 {
     const uint64_t owner = tv_owner(&c->paging);
     bool busy;
     struct tv_slot *s = registry_get_idle(owner, v->regs.rip, &busy);
 
-    if (s == NULL && !busy) {
+    if (!s && !busy) {
         s = registry_get(owner, v->regs.rip, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING), NULL);
-        busy = s != NULL && (slot_state(atomic_load(&s->life)) == TV_LIVE || unregister_works(s->pal));
+        busy = s && (slot_state(atomic_load(&s->life)) == TV_LIVE || unregister_works(s->pal));
     }
-    if (s != NULL) {
+    if (s) {
         registry_put(s);
     }
     return busy;
 }
 
-/* No live PAL has a stub at RIP; `other`: one has stubs in its page. HC_UNKNOWN: then it is a command.
- * Otherwise a CPU may be making that PAL live or ending it just now, or have just done so: the guest
- * looks again. */
+/* No live PAL has a stub at RIP; `other`: one has stubs in its page. HC_UNKNOWN: then it is a
+ * command. Otherwise a CPU may be making that PAL live or ending it just now, or have just done
+ * so: the guest looks again. */
 static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c, bool other)
 {
     enum stubs_found found = stubs_look(c, v->regs.rip);
@@ -76,9 +76,9 @@ static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c, b
 static enum hc_result stub_or_step(struct vcpu *v, const struct hyp_caller *c, uint32_t cmd)
 {
     enum hc_result r = HC_UNKNOWN;
-    struct tv_slot *s =
-        registry_get(tv_owner(&c->paging), v->regs.rip, TV_IN(TV_LIVE), call_hint(v));
-    const bool found = s != NULL;
+    struct tv_slot *s = registry_get(tv_owner(&c->paging), v->regs.rip, TV_IN(TV_LIVE),
+                                     call_hint(v));
+    const bool found = s;
 
     if (found) {
         r = call_stub(v, c, s);

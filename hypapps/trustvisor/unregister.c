@@ -14,7 +14,6 @@
 #define CHECK_PAGES 512u   /* looked at before the point of no return */
 #define STEP_PAGES  128u   /* written per exit */
 #define OTHER_PAGES 8u     /* of others that are wiped in an exit that has done that much */
-#define PAGE_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
 
 enum step { STEP_DONE, STEP_AGAIN, STEP_FAULT, STEP_BUSY };
 
@@ -31,8 +30,8 @@ struct work {
     bool wrote;                  /* pages were written or wiped in this exit */
 };
 
-/* The first page of CODE or RODATA from `index` on; im->pages if there is none. SHARED_CODE was never
- * taken. */
+/* The first page of CODE or RODATA from `index` on; im->pages if there is none. SHARED_CODE was
+ * never taken. */
 static uint32_t next_given_back(const struct tv_image *im, uint32_t index)
 {
     while (index < im->pages) {
@@ -56,7 +55,7 @@ static enum gm_result caller_page(struct work *w, uint32_t index, void **page)
             return GM_OK;
         }
     }
-    return gm_page(w->c, gva(s->start + (uint64_t)(index - s->first) * PAGE_SIZE), PAGE_RIGHTS,
+    return gm_page(w->c, gva(s->start + (uint64_t)(index - s->first) * PAGE_SIZE), TV_PAGE_RIGHTS,
                    page, &g, &w->fault);
 }
 
@@ -207,7 +206,7 @@ enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c)
     enum step r;
 
     s = registry_get(tv_owner(&c->paging), entry, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING), NULL);
-    if (s == NULL) {
+    if (!s) {
         return tv_done(v, TV_NOT_FOUND);
     }
     w.c = c;
