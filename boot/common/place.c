@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Choosing the protected range: how large, and where (notes/decisions/protected-range.md). */
-#include <boot/multiboot/parse.h>
+#include <boot/common/place.h>
 
 #include <util/e820.h>
 
@@ -10,8 +10,8 @@
 
 /* What helps, if anything does. */
 static const char no_room[] = "no room for the hypervisor below 4 GiB";
-static const char try_less[] = "no room for the hypervisor below 4 GiB; a smaller palmem= would do, "
-                               "palmem=1 at the least";
+static const char try_less[] = "no room for the hypervisor below 4 GiB; a smaller palmem= would "
+                               "do, palmem=1 at the least";
 
 uint64_t boot_tables(const struct boot_info *bi)
 {
@@ -22,8 +22,8 @@ uint64_t boot_tables(const struct boot_info *bi)
 
 /*
  * Bytes of the protected range. By default RAM/64 in all, 2 to 64 MiB, but never less
- * than the core and a small pool, of half of that where the core takes much. Rounding up makes good what firmware takes of RAM: a
- * "512 MiB" machine gives 8 MiB.
+ * than the core and a small pool, of half of that where the core takes much. Rounding up makes good
+ * what firmware takes of RAM: a "512 MiB" machine gives 8 MiB.
  */
 static uint64_t protected_size(const struct boot_info *bi, uint64_t core_mem, uint64_t palmem)
 {

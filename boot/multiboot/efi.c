@@ -53,7 +53,8 @@ static void efi_puts(const uint8_t *mbi, const char *s)
     }
 }
 
-/* As boot/common/launch.c:die, but interrupts stay as they are: the firmware's console may need them. */
+/* As boot/common/launch.c:boot_refuse, but interrupts stay as they are: the firmware's console may
+ * need them. */
 void boot_efi_main(const uint8_t *mbi)
 {
     efi_puts(mbi, "[xmhf] cannot start: ");

@@ -123,7 +123,7 @@ check:
     lgdt boot_gdtr
     ljmp $8, $boot_long
 
-/* %esi: the name of what is missing. As boot/common/launch.c:die, whose code is of 64 bits. */
+/* %esi: the name of what is missing. As boot/common/launch.c:boot_refuse, which is 64-bit code. */
 lacks:
     movl %esi, %ebp
     movl $uart_setup, %esi
@@ -158,6 +158,8 @@ puts:
     movb %bl, %al
     movw $0x3f8, %dx
     outb %al, %dx
+    cmpw $0xc000, 0x46                  /* a BIOS's INT 11h is in ROM; else there is none */
+    jb puts
     cmpb $3, 0x449                      /* the BIOS's video mode: 80x25 text, or no screen */
     jne puts
     cmpb $0x0a, %al

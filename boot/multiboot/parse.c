@@ -134,6 +134,9 @@ static void forget(struct boot_info *bi)
     bi->rsdp = 0;
     bi->cmdline[0] = '\0';
     bi->screen = (struct boot_screen){ 0 };
+    bi->firmware = BOOT_FIRMWARE_UNKNOWN;
+    bi->start = BOOT_START_BY_IMAGE;
+    bi->log = (struct boot_event_log){ .format = BOOT_LOG_NONE };
 }
 
 /* Cells at `base`, if they are where a VGA has them: anything else is none that we write to. */
@@ -167,26 +170,48 @@ static void set_vbe_mode(struct boot_screen *s, uint32_t mode)
     }
 }
 
+/* Where ROMs are, of which an interrupt's handler is one. */
+static bool in_rom(const uint8_t *vector)
+{
+    const uint32_t at = vector ? (uint32_t)le16(vector + 2) * 16 + le16(vector) : 0;
+
+    return at >= 0xc0000 && at < 0x100000;
+}
+
 /*
  * The BIOS data area (at 400h): 49h the video mode, 4Ah columns, 4Eh where the page that is shown
- * begins, 84h rows less one. Without a handler of INT 10h there is no BIOS, and nobody keeps it.
+ * begins, 84h rows less one. Without a handler of INT 10h nobody keeps it.
  */
-void boot_find_screen(mb_mapper map, struct boot_info *bi)
+static void bios_screen(mb_mapper map, struct boot_screen *s)
 {
     const uint8_t *bda = map(0x400, 0x100), *int10 = map(0x40, 4);
 
-    if (bi->screen.kind != BOOT_SCREEN_UNKNOWN) {
-        return;
-    }
-    bi->screen.kind = BOOT_SCREEN_NONE;
     if (bda != NULL && int10 != NULL && le32(int10) != 0) {
         uint8_t mode = bda[0x49] & 0x7f;
         uint32_t rows = bda[0x84] != 0 ? bda[0x84] + 1u : 25;
 
         if (mode == 2 || mode == 3 || mode == 7) {
-            set_text(&bi->screen, (mode == 7 ? 0xb0000 : 0xb8000) + le16(bda + 0x4e),
-                     le16(bda + 0x4a), rows);
+            set_text(s, (mode == 7 ? 0xb0000 : 0xb8000) + le16(bda + 0x4e), le16(bda + 0x4a),
+                     rows);
         }
+    }
+}
+
+/*
+ * A BIOS is known by its handler of INT 11h, the equipment's list: nobody hooks it. That of INT 10h
+ * proves nothing, since UEFI firmware (OVMF's VbeShim) sets one up for a guest that asks for it.
+ * Where there is no BIOS the cells of a VGA may be anything's, whatever a loader says.
+ */
+void mb_look_for_bios(mb_mapper map, struct boot_info *bi)
+{
+    if (bi->firmware == BOOT_FIRMWARE_UNKNOWN && in_rom(map(4 * 0x11, 4))) {
+        bi->firmware = BOOT_FIRMWARE_BIOS;
+    }
+    if (bi->firmware != BOOT_FIRMWARE_BIOS) {
+        bi->screen = (struct boot_screen){ .kind = BOOT_SCREEN_NONE };
+    } else if (bi->screen.kind == BOOT_SCREEN_UNKNOWN) {
+        bi->screen.kind = BOOT_SCREEN_NONE;
+        bios_screen(map, &bi->screen);
     }
 }
 
@@ -424,7 +449,7 @@ static int mb2_look(uint32_t type, const uint8_t *body, size_t len, uint64_t add
     case MB2_EFI_BOOT_SERVICES:
     case MB2_EFI32_IMAGE:
     case MB2_EFI64_IMAGE:
-        bi->screen = (struct boot_screen){ .kind = BOOT_SCREEN_NONE };
+        bi->firmware = BOOT_FIRMWARE_UEFI;
         return fail(why, mb_uefi);
     default:
         return 0;

@@ -18,10 +18,11 @@ typedef const void *(*mb_mapper)(uint64_t addr, uint64_t len);
 
 /*
  * Fill bi->mem (sanitized), module, cmdline (first word, the image's own name, is
- * dropped where the loader puts it there), screen as far as the loader tells, and rsdp (the
- * copy in multiboot2's tag 15 or 14, inside the information structure: keep that until the
+ * dropped where the loader puts it there), screen and firmware as far as the loader tells, start,
+ * log (there is none), and rsdp (the copy in multiboot2's tag 15 or 14, inside the information structure: keep that until the
  * core has read it; else 0).
- * The other fields stay as they are. 0, or -1 with `*why` (bi then holds rubbish, but for screen).
+ * The other fields stay as they are. 0, or -1 with `*why` (bi then holds rubbish, but for
+ * screen and firmware).
  */
 int mb1_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
 int mb2_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
@@ -30,22 +31,10 @@ int mb2_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **w
 extern const char mb_uefi[];
 
 /*
- * Fill bi->screen where the loader told nothing about it: by what the BIOS keeps in its data
- * area, if there is a BIOS. For after mb1_parse or mb2_parse, whether they failed or not.
+ * Fill bi->firmware where the loader told nothing about it: is there a BIOS? And bi->screen: by
+ * what the BIOS keeps in its data area. For after mb1_parse or mb2_parse, whether they failed or
+ * not.
  */
-void boot_find_screen(mb_mapper map, struct boot_info *bi);
-
-/* Bytes of tables that code in all of RAM may need, where only pages of 4 KiB are executable: RAM/512, at most
- * 256 MiB. To be added to core_mem below. */
-uint64_t boot_tables(const struct boot_info *bi);
-
-/*
- * Choose the protected range: core_mem + palmem bytes, or with palmem 0 the larger of
- * RAM/64 (clamped to 2..64 MiB) and core_mem + half of that or 2 MiB, rounded up to 2 MiB; the highest
- * place below 4 GiB that is usable and touches no module and none of `avoid` (boot
- * stage, multiboot info; at most 32). Sets bi->protected_base/size. 0, or -1 with `*why`.
- */
-int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,
-               const struct boot_mem *avoid, unsigned avoid_count, const char **why);
+void mb_look_for_bios(mb_mapper map, struct boot_info *bi);
 
 #endif

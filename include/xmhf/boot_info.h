@@ -12,7 +12,7 @@
 #include <xmhf/types.h>
 
 #define BOOT_INFO_MAGIC     0x584d4846424f4f54ULL /* "XMHFBOOT" */
-#define BOOT_INFO_VERSION   2
+#define BOOT_INFO_VERSION   3
 #define BOOT_MEM_MAX        128
 #define BOOT_MODULE_MAX     8
 #define BOOT_CMDLINE_MAX    2048
@@ -49,6 +49,34 @@ struct boot_screen {
     uint16_t rows;    /* 25..60 */
 };
 
+/* What started the machine. A BIOS serves the guest too, and only with one is there a screen of
+ * text. */
+enum boot_firmware { BOOT_FIRMWARE_UNKNOWN, BOOT_FIRMWARE_BIOS, BOOT_FIRMWARE_UEFI };
+
+/* How the guest begins (guest/boot.c has a row for each). A front end that is itself called by the
+ * guest, as under UEFI, will add one. */
+enum boot_start {
+    BOOT_START_BY_IMAGE, /* module[0] is a kernel whose header says which of the others it wants */
+    BOOT_START_LINUX32,  /* Linux' 32-bit protocol: protected mode, boot_params */
+    BOOT_START_LINUX16,  /* Linux' 16-bit protocol: real mode, asks the BIOS */
+};
+
+/*
+ * The log of what firmware has measured into the TPM (TCG PC Client Platform Firmware Profile 1.05,
+ * 10): by SHA-1 alone (10.1), or by a digest for each bank (10.2). No front end has one yet: nothing
+ * measures what a multiboot loader starts under a BIOS. Under UEFI, events after the log was first
+ * asked for are in the final events' table as well (TCG EFI Protocol 1.0, 7).
+ */
+enum boot_log_format { BOOT_LOG_NONE, BOOT_LOG_SHA1, BOOT_LOG_AGILE };
+
+struct boot_event_log {
+    uint64_t base;       /* of the first event */
+    uint64_t size;       /* to the last event's end; firmware's word, events are checked when read */
+    uint64_t final_base; /* of the final events' table; 0: there is none */
+    uint32_t format;     /* enum boot_log_format; NONE: the rest is 0 */
+    uint32_t truncated;  /* not 0: the firmware had no room for all events */
+};
+
 struct boot_info {
     uint64_t magic;
     uint32_t version;
@@ -63,6 +91,9 @@ struct boot_info {
 
     uint64_t rsdp;               /* 0 if not found */
     struct boot_screen screen;
+    struct boot_event_log log;
+    uint32_t firmware;           /* enum boot_firmware */
+    uint32_t start;              /* enum boot_start */
 
     /* Sorted by start, no overlaps, the firmware's view: the protected range is
      * still inside a usable entry here. */
@@ -75,6 +106,7 @@ struct boot_info {
 };
 
 _Static_assert(sizeof(struct boot_mem) == 24, "struct boot_mem crosses a boundary");
+_Static_assert(sizeof(struct boot_event_log) == 32, "so does struct boot_event_log");
 _Static_assert(offsetof(struct boot_info, protected_base) == 24, "layout");
 
 #endif

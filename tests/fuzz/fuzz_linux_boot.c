@@ -66,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(!ranges_overlap(p.kernel_dst, p.kernel_size, p.initrd_dst, p.initrd_size));
     check(first ? !ranges_overlap(p.initrd_dst, p.initrd_size, p.kernel_src, p.kernel_size)
                 : !ranges_overlap(p.kernel_dst, p.kernel_size, p.initrd_src, p.initrd_size));
-    linux_fill_params(params, image, &p, bi.mem, bi.mem_count, w[1]);
+    bi.rsdp = w[1];
+    linux_fill_params(params, image, &p, &bi);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <boot/common/place.h>
 #include <boot/multiboot/parse.h>
 #include <util/e820.h>
 
@@ -37,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&bi, 0xee, sizeof(bi));
     result = data[0] % 2 != 0 ? mb2_parse(map, 0, &bi, &why) : mb1_parse(map, 0, &bi, &why);
     check((result == 0) == (why == NULL));
-    boot_find_screen(map, &bi);
+    mb_look_for_bios(map, &bi);
+    check(bi.firmware == BOOT_FIRMWARE_BIOS || bi.screen.kind == BOOT_SCREEN_NONE);
     check(bi.screen.kind == BOOT_SCREEN_NONE
           || (bi.screen.kind == BOOT_SCREEN_TEXT && bi.screen.base >= 0xb0000
               && bi.screen.base + 2u * bi.screen.columns * bi.screen.rows <= 0xc0000));

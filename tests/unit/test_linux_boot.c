@@ -345,6 +345,14 @@ static const struct boot_mem map3[] = {
     { .start = MIB(1), .size = MIB(503), .type = 1 },
 };
 
+/* What the guest is to be told. */
+static void say(const struct boot_mem *map, uint32_t count, uint64_t rsdp)
+{
+    memcpy(bi.mem, map, count * sizeof(*map));
+    bi.mem_count = count;
+    bi.rsdp = rsdp;
+}
+
 static void fills_boot_params(void **state)
 {
     uint8_t bp[LINUX_BOOT_PARAMS_SIZE + 16];
@@ -352,7 +360,9 @@ static void fills_boot_params(void **state)
     (void)state;
     assert_int_equal(make_plan(), 0);
     memset(bp, 0xee, sizeof(bp));
-    linux_fill_params(bp, image, &plan, map3, 3, 0xf5a00);
+    say(map3, 3, 0xf5a00);
+    bi.screen = (struct boot_screen){ 0xb8000, BOOT_SCREEN_TEXT, 80, 25 };
+    linux_fill_params(bp, image, &plan, &bi);
     assert_memory_equal(bp + 0x1f1, image + 0x1f1, 0x210 - 0x1f1);
     assert_int_equal(bp[0x210], 0xff);
     assert_int_equal(bp[0x211], 0x01);
@@ -379,30 +389,59 @@ static void fills_boot_params(void **state)
     }
 }
 
+/* Other screens of text; and none: after a loader's graphics mode, or without a BIOS. */
+static void tells_of_the_screen(void **state)
+{
+    static const struct { struct boot_screen s; uint8_t mode, columns, lines, vga, points; } row[] = {
+        { { 0xb8000, BOOT_SCREEN_TEXT, 80, 50 }, 3, 80, 50, 1, 8 },
+        { { 0xb8000, BOOT_SCREEN_TEXT, 80, 28 }, 3, 80, 28, 1, 14 },
+        { { 0xb8000, BOOT_SCREEN_TEXT, 132, 60 }, 3, 132, 60, 1, 8 },
+        { { 0xb0000, BOOT_SCREEN_TEXT, 80, 25 }, 7, 80, 25, 1, 16 },
+        { { 0, BOOT_SCREEN_NONE, 0, 0 }, 0, 0, 0, 0, 0 },
+        { { 0, BOOT_SCREEN_UNKNOWN, 0, 0 }, 0, 0, 0, 0, 0 },
+    };
+    uint8_t bp[LINUX_BOOT_PARAMS_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+        bi.screen = row[i].s;
+        linux_fill_params(bp, image, &plan, &bi);
+        assert_int_equal(bp[6], row[i].mode);
+        assert_int_equal(bp[7], row[i].columns);
+        assert_int_equal(bp[0xe], row[i].lines);
+        assert_int_equal(bp[0xf], row[i].vga);
+        assert_int_equal(bp[0x10], row[i].points);
+    }
+}
+
 static void passes_no_rsdp_that_the_guest_may_overwrite(void **state)
 {
     uint8_t bp[LINUX_BOOT_PARAMS_SIZE];
 
     (void)state;
-    linux_fill_params(bp, image, &plan, map3, 3, MIB(2));
+    say(map3, 3, MIB(2));
+    linux_fill_params(bp, image, &plan, &bi);
     assert_int_equal(get(bp, 0x70, 8), 0);
-    linux_fill_params(bp, image, &plan, map3, 3, 0);
+    say(map3, 3, 0);
+    linux_fill_params(bp, image, &plan, &bi);
     assert_int_equal(get(bp, 0x70, 8), 0);
-    linux_fill_params(bp, image, &plan, map3, 3, MIB(600));
+    say(map3, 3, MIB(600));
+    linux_fill_params(bp, image, &plan, &bi);
     assert_int_equal(get(bp, 0x70, 8), MIB(600));
 }
 
 static void cuts_what_has_no_room(void **state)
 {
-    static struct boot_mem many[200];
+    static struct boot_mem many[BOOT_MEM_MAX];
     uint8_t bp[LINUX_BOOT_PARAMS_SIZE];
 
     (void)state;
-    for (unsigned i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < BOOT_MEM_MAX; i++) {
         many[i] = (struct boot_mem){ .start = MIB(2 * i), .size = MIB(1), .type = 1 };
     }
     image[0x201] = 0xff; /* a header that claims to reach into what follows */
-    linux_fill_params(bp, image, &plan, many, 200, 0);
+    say(many, BOOT_MEM_MAX, 0);
+    linux_fill_params(bp, image, &plan, &bi);
     assert_int_equal(bp[0x1e8], 128);
     assert_int_equal(get(bp, 0x2d0 + 127 * 20, 8), MIB(254));
     assert_int_equal(get(bp, 0x2d0 + 128 * 20, 8), 0);
@@ -428,6 +467,7 @@ int main(void)
         TEST(old_protocols),
         TEST(random_layouts_lose_nothing),
         TEST(fills_boot_params),
+        TEST(tells_of_the_screen),
         TEST(passes_no_rsdp_that_the_guest_may_overwrite),
         TEST(cuts_what_has_no_room),
     };

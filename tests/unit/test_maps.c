@@ -4,7 +4,7 @@
 #include "unit.h"
 
 #include <acpi/acpi.h>
-#include <boot/multiboot/parse.h>
+#include <boot/common/place.h>
 #include <dirent.h>
 #include <fake/machine.h>
 #include <fake/phys.h>

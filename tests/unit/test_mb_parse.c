@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* boot/common: multiboot structures built here in a small physical memory, and where the
+/* boot/: multiboot structures built here in a small physical memory, and where the
  * protected range goes. */
 #include "unit.h"
 
+#include <boot/common/place.h>
 #include <boot/multiboot/parse.h>
 #include <util/bytes.h>
 #include <util/e820.h>
@@ -319,6 +320,37 @@ static void mb2_reads_an_unterminated_string_in_its_tag(void **state)
 
 /* --- UEFI, and the screen ------------------------------------------------------------ */
 
+static void framebuffer(uint64_t at, uint64_t base, uint32_t columns, uint32_t rows, uint8_t type)
+{
+    put64(at, base);
+    put32(at + 8, type == 2 ? 2 * columns : 4 * columns);
+    put32(at + 12, columns);
+    put32(at + 16, rows);
+    mem[at + 20] = 16;
+    mem[at + 21] = type;
+}
+
+/* What a BIOS keeps in low memory: handlers of INT 10h and 11h, mode, columns, rows. */
+static void bios(uint8_t mode, uint8_t columns, uint8_t rows)
+{
+    put32(0x40, 0xc0000152);
+    put32(0x44, 0xf000f84d);
+    mem[0x449] = mode;
+    mem[0x44a] = columns;
+    mem[0x484] = (uint8_t)(rows - 1);
+}
+
+static void assert_screen(enum boot_screen_kind kind, uint64_t base, unsigned columns, unsigned rows)
+{
+    mb_look_for_bios(map, &bi);
+    assert_int_equal(bi.screen.kind, kind);
+    if (kind == BOOT_SCREEN_TEXT) {
+        assert_int_equal(bi.screen.base, base);
+        assert_int_equal(bi.screen.columns, columns);
+        assert_int_equal(bi.screen.rows, rows);
+    }
+}
+
 /* Whatever else is wrong or missing in such a list: the reason is the firmware. */
 static void mb2_uefi_is_refused_by_name(void **state)
 {
@@ -335,40 +367,12 @@ static void mb2_uefi_is_refused_by_name(void **state)
         put32(mmap2, 0);
         assert_refused2();
         assert_ptr_equal(why, mb_uefi);
-        assert_int_equal(bi.screen.kind, BOOT_SCREEN_NONE);
+        bios(3, 80, 25); /* whatever is left there */
+        assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+        assert_int_equal(bi.firmware, BOOT_FIRMWARE_UEFI);
     }
     assert_non_null(strstr(mb_uefi, "UEFI"));
     assert_non_null(strstr(mb_uefi, "not supported yet"));
-}
-
-static void framebuffer(uint64_t at, uint64_t base, uint32_t columns, uint32_t rows, uint8_t type)
-{
-    put64(at, base);
-    put32(at + 8, type == 2 ? 2 * columns : 4 * columns);
-    put32(at + 12, columns);
-    put32(at + 16, rows);
-    mem[at + 20] = 16;
-    mem[at + 21] = type;
-}
-
-/* What a BIOS keeps in low memory: INT 10h's handler, mode, columns, rows. */
-static void bios(uint8_t mode, uint8_t columns, uint8_t rows)
-{
-    put32(0x40, 0xc0000152);
-    mem[0x449] = mode;
-    mem[0x44a] = columns;
-    mem[0x484] = (uint8_t)(rows - 1);
-}
-
-static void assert_screen(enum boot_screen_kind kind, uint64_t base, unsigned columns, unsigned rows)
-{
-    boot_find_screen(map, &bi);
-    assert_int_equal(bi.screen.kind, kind);
-    if (kind == BOOT_SCREEN_TEXT) {
-        assert_int_equal(bi.screen.base, base);
-        assert_int_equal(bi.screen.columns, columns);
-        assert_int_equal(bi.screen.rows, rows);
-    }
 }
 
 static void screen_as_the_loader_says(void **state)
@@ -446,9 +450,37 @@ static void screen_as_the_bios_says(void **state)
     assert_refused1();
     assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
     bios(3, 80, 25);
-    put32(0x40, 0); /* no BIOS */
+    put32(0x40, 0); /* without a screen */
     assert_refused1();
     assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    assert_int_equal(bi.firmware, BOOT_FIRMWARE_BIOS);
+}
+
+/* UEFI firmware, of which multiboot 1 says nothing: low memory is anybody's. */
+static void no_bios(void **state)
+{
+    static const uint32_t int11[] = { 0, 0x00400000, 0xb000ffff, 0xffff0010 }; /* 10000Fh: wraps */
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(int11); i++) {
+        setup1(NULL);
+        bios(3, 80, 25); /* with INT 10h, as OVMF sets it up */
+        put32(0x44, int11[i]);
+        put32(INFO, le32(&mem[INFO]) | BIT(12));
+        framebuffer(INFO + 88, 0xb8000, 80, 25, 2);
+        assert_int_equal(parse1(), 0);
+        assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+        assert_int_equal(bi.firmware, BOOT_FIRMWARE_UNKNOWN);
+        put32(INFO, le32(&mem[INFO]) & ~(uint32_t)BIT(12));
+        assert_int_equal(parse1(), 0);
+        assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    }
+    put32(0x44, 0xc0000000);
+    assert_int_equal(parse1(), 0);
+    assert_screen(BOOT_SCREEN_TEXT, 0xb8000, 80, 25);
+    assert_int_equal(bi.firmware, BOOT_FIRMWARE_BIOS);
+    assert_int_equal(bi.start, BOOT_START_BY_IMAGE);
+    assert_int_equal(bi.log.format, BOOT_LOG_NONE);
 }
 
 /* Every byte that the parser may look at, changed: an answer, no fault. */
@@ -599,7 +631,7 @@ int main(void)
         TEST2(mb2_reads_an_unterminated_string_in_its_tag),
         cmocka_unit_test(mb2_uefi_is_refused_by_name),
         cmocka_unit_test(screen_as_the_loader_says),
-        cmocka_unit_test(screen_as_the_bios_says),
+        cmocka_unit_test(screen_as_the_bios_says), cmocka_unit_test(no_bios),
         cmocka_unit_test(survives_random_damage),
         cmocka_unit_test(place_default_sizes),
         cmocka_unit_test(place_with_tables), cmocka_unit_test(place_with_palmem),

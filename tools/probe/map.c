@@ -2,11 +2,11 @@
 /* A recorded memory map, judged by the boot stage's own rules. */
 #include <probe/vector.h>
 
-#include <boot/multiboot/parse.h>
+#include <boot/common/place.h>
 #include <util/e820.h>
 #include <xmhf/core_image.h>
 
-/* As boot/common/launch.c:boot_main does, without modules and with the largest core that
+/* As boot/common/launch.c:place does, without modules and with the largest core that
  * xmhf-core/core.lds allows. */
 const char *vector_map_lacks(const struct vector *v)
 {

@@ -45,6 +45,18 @@ static int refuse(const char *why)
     return -1;
 }
 
+/* `bi` with the memory map that the guest will see. */
+static const struct boot_info *guest_view(const struct boot_info *bi)
+{
+    static struct boot_info view; /* 20 KiB */
+
+    _Static_assert(sizeof(view.mem) == sizeof(guest_map), "one limit of entries");
+    view = *bi;
+    memcpy(view.mem, guest_map, sizeof(guest_map));
+    view.mem_count = guest_map_count;
+    return &view;
+}
+
 /* An image without a 32-bit entry, or an old one: real mode, with the BIOS at its service. The
  * set-up code is copied before anything moves over the image. */
 static int load16(const struct boot_info *bi, const uint8_t *image, struct vcpu_state *s)
@@ -52,6 +64,10 @@ static int load16(const struct boot_info *bi, const uint8_t *image, struct vcpu_
     struct linux16_plan plan;
     const char *why = "";
 
+    if (int15_install() != 0) {
+        return -1;
+    }
+    bi = guest_view(bi); /* the hook's page is reserved in it */
     if (linux16_plan(bi, image, &plan, &why) != 0) {
         return refuse(why);
     }
@@ -63,28 +79,18 @@ static int load16(const struct boot_info *bi, const uint8_t *image, struct vcpu_
     return 0;
 }
 
-/* `bi` with the memory map that the guest will see. */
-static const struct boot_info *guest_view(const struct boot_info *bi)
-{
-    static struct boot_info view;
-
-    view = *bi;
-    memcpy(view.mem, guest_map, sizeof(guest_map));
-    view.mem_count = guest_map_count;
-    return &view;
-}
-
-static int load32(const struct boot_info *bi, const void *image, struct vcpu_state *s)
+static int load32(const struct boot_info *bi, const uint8_t *image, struct vcpu_state *s)
 {
     static uint8_t params[LINUX_BOOT_PARAMS_SIZE];
     struct linux_plan plan;
     bool initrd_first = false;
     const char *why = "";
 
+    bi = guest_view(bi);
     if (linux_plan(bi, image, &plan, &initrd_first, &why) != 0) {
         return refuse(why);
     }
-    linux_fill_params(params, image, &plan, guest_map, guest_map_count, bi->rsdp);
+    linux_fill_params(params, image, &plan, bi);
     place(&plan, initrd_first);
     memcpy(host_phys(plan.boot_params, sizeof(params)), params, sizeof(params));
     str_copy(host_phys(plan.cmdline, LINUX_CMDLINE_MAX), bi->module[0].cmdline,
@@ -96,18 +102,41 @@ static int load32(const struct boot_info *bi, const void *image, struct vcpu_sta
     return 0;
 }
 
+/* How each kind of guest is started (enum boot_start), with what needs a BIOS's services. */
+static const struct start {
+    int (*load)(const struct boot_info *bi, const uint8_t *image, struct vcpu_state *s);
+    bool asks_bios;
+} starts[] = {
+    [BOOT_START_LINUX32] = { load32, false },
+    [BOOT_START_LINUX16] = { load16, true },
+};
+
+/* The row for module[0]'s bytes at `image`, or NULL. */
+static const struct start *start_of(const struct boot_info *bi, const void *image)
+{
+    uint32_t kind = bi->start;
+
+    if (kind == BOOT_START_BY_IMAGE) {
+        kind = linux16_wanted(image, bi->module[0].size) ? BOOT_START_LINUX16 : BOOT_START_LINUX32;
+    }
+    return kind < ARRAY_SIZE(starts) && starts[kind].load ? &starts[kind] : NULL;
+}
+
 int guest_boot_load(const struct boot_info *bi, struct vcpu_state *s)
 {
     if (bi->module_count == 0) {
         return refuse("there is none; give a kernel as the first module");
     }
-    uint64_t size = bi->module[0].size;
-    const void *image = host_phys(bi->module[0].start, size);
+    const void *image = host_phys(bi->module[0].start, bi->module[0].size);
     if (!image) {
         return refuse("its module is not in RAM");
     }
-    if (linux16_wanted(image, size)) {
-        return int15_install() != 0 ? -1 : load16(guest_view(bi), image, s);
+    const struct start *start = start_of(bi, image);
+    if (!start) {
+        return refuse("the boot stage asks for a kind of start that this core doesn't know");
     }
-    return load32(guest_view(bi), image, s);
+    if (start->asks_bios && bi->firmware != BOOT_FIRMWARE_BIOS) {
+        return refuse("its set-up code runs in real mode and asks a BIOS, which isn't there");
+    }
+    return start->load(bi, image, s);
 }

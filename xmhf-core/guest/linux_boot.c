@@ -233,27 +233,29 @@ int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan 
     return plan_low(bi, &h, avoid, plan, why);
 }
 
-/* Text mode 80x25 (the VGA BIOS' mode 3), as the firmware leaves it. */
-static void fill_screen(uint8_t *bp)
+/* As the firmware leaves it: the VGA BIOS' mode 3, or 7 on a monochrome one; the font by the number
+ * of rows. Of a screen without text nothing is said: Linux then takes it for absent. */
+static void fill_screen(uint8_t *bp, const struct boot_screen *s)
 {
-    bp[BP_VIDEO_MODE] = 3;
-    bp[BP_VIDEO_COLS] = 80;
-    bp[BP_VIDEO_LINES] = 25;
+    if (s->kind != BOOT_SCREEN_TEXT) {
+        return;
+    }
+    bp[BP_VIDEO_MODE] = s->base < 0xb8000 ? 7 : 3;
+    bp[BP_VIDEO_COLS] = (uint8_t)s->columns;
+    bp[BP_VIDEO_LINES] = (uint8_t)s->rows;
     bp[BP_VIDEO_IS_VGA] = 1;
-    put_le16(bp + BP_VIDEO_POINTS, 16);
+    put_le16(bp + BP_VIDEO_POINTS, s->rows > 28 ? 8 : (uint16_t)(400 / s->rows));
 }
 
-static void fill_e820(uint8_t *bp, const struct boot_mem *map, unsigned count)
+static void fill_e820(uint8_t *bp, const struct boot_info *bi)
 {
-    if (count > BP_E820_MAX) {
-        count = BP_E820_MAX;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        struct e820_entry e = { map[i].start, map[i].size, map[i].type };
+    _Static_assert(BOOT_MEM_MAX <= BP_E820_MAX, "all of them have room");
+    for (unsigned i = 0; i < bi->mem_count; i++) {
+        struct e820_entry e = { bi->mem[i].start, bi->mem[i].size, bi->mem[i].type };
 
         memcpy(bp + BP_E820_TABLE + i * sizeof(e), &e, sizeof(e));
     }
-    bp[BP_E820_ENTRIES] = (uint8_t)count;
+    bp[BP_E820_ENTRIES] = (uint8_t)bi->mem_count;
 }
 
 /* boot.rst, "32-bit boot protocol": the header is copied to its end, which the jump
@@ -269,7 +271,7 @@ static void copy_header(uint8_t *bp, const uint8_t *image)
 }
 
 void linux_fill_params(void *params, const void *image, const struct linux_plan *plan,
-                       const struct boot_mem *map, unsigned map_count, uint64_t rsdp)
+                       const struct boot_info *bi)
 {
     uint8_t *bp = params;
 
@@ -281,9 +283,9 @@ void linux_fill_params(void *params, const void *image, const struct linux_plan 
     put_le32(bp + HDR_RAMDISK_IMAGE, (uint32_t)plan->initrd_dst);
     put_le32(bp + HDR_RAMDISK_SIZE, (uint32_t)plan->initrd_size);
     put_le32(bp + HDR_CMD_LINE_PTR, (uint32_t)plan->cmdline);
-    fill_screen(bp);
-    fill_e820(bp, map, map_count);
-    if (rsdp != 0 && !e820_is_usable(map, map_count, rsdp, 1)) {
-        put_le64(bp + BP_RSDP, rsdp);
+    fill_screen(bp, &bi->screen);
+    fill_e820(bp, bi);
+    if (bi->rsdp != 0 && !e820_is_usable(bi->mem, bi->mem_count, bi->rsdp, 1)) {
+        put_le64(bp + BP_RSDP, bi->rsdp);
     }
 }

@@ -33,11 +33,13 @@ struct linux_plan {
 int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan *plan,
                bool *initrd_first, const char **why);
 
-/* Fill `params` (LINUX_BOOT_PARAMS_SIZE bytes, zeroed first) from the image's setup
- * header and `map` (the guest's E820, sanitized, up to 128 entries). `rsdp` is passed on
- * unless it lies in memory that `map` calls usable: that is a loader's copy, which the
- * guest may overwrite; Linux then looks for the firmware's own. */
+/*
+ * Fill `params` (LINUX_BOOT_PARAMS_SIZE bytes, zeroed first) from the image's setup header and what
+ * `bi` says: bi->mem, the guest's E820, sanitized; bi->rsdp, unless it lies in memory that the map
+ * calls usable (that is a loader's copy, which the guest may overwrite; Linux then looks for the
+ * firmware's own); bi->screen: text, or none.
+ */
 void linux_fill_params(void *params, const void *image, const struct linux_plan *plan,
-                       const struct boot_mem *map, unsigned map_count, uint64_t rsdp);
+                       const struct boot_info *bi);
 
 #endif
