@@ -11,7 +11,7 @@ HW_KEEPS_REGISTERS bool vmx_fast_cpuid(struct vcpu_regs *regs)
     struct vcpu *v = fast_vcpu(regs);
     uint64_t rip, len, rflags, cr4, blocked;
 
-    if (!v || vmx(v)->rare
+    if (!v || vmx(v)->any_flag
         || !hw_vmread(VMCS_GUEST_INTERRUPTIBILITY, &blocked) || (blocked & BLOCKED_SHADOWS)
         || !hw_vmread(VMCS_GUEST_RIP, &rip) || !hw_vmread(VMCS_EXIT_INSN_LEN, &len)
         || !hw_vmread(VMCS_GUEST_RFLAGS, &rflags) || !(rip = fast_next(rip, len, rflags))

@@ -265,9 +265,9 @@ static bool is_stale_init(struct vcpu *v, uint32_t reason)
         && clock_since(vmx(v)->entry_tsc) < STALE_INIT_TICKS;
 }
 
-/* An exit with something in `rare`. */
+/* An exit after an entry with one of the flags of `any_flag`. */
 __attribute__((noinline))
-static void decode_rare(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, struct exit *e)
+static void decode_flagged(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, struct exit *e)
 {
     bool after_sipi = s->after_sipi;
 
@@ -294,8 +294,8 @@ static void look_at_exit(struct vcpu *v, struct vmx_cpu *s, struct exit *e)
     read_registers(v);
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
     s->launched[s->in_sandbox] |= !(reason & VMX_ENTRY_FAILED); /* a failed VMLAUNCH: not yet (27.8) */
-    if (s->rare) {
-        decode_rare(v, s, reason, e);
+    if (s->any_flag) {
+        decode_flagged(v, s, reason, e);
     } else {
         vmx_decode(v, reason, e);
     }
@@ -305,7 +305,7 @@ static void run(struct vcpu *v, struct exit *e)
 {
     struct vmx_cpu *s = vmx(v);
 
-    if (!s->in_sandbox && (s->queued.full || s->rare)) {
+    if (!s->in_sandbox && (s->queued.full || s->any_flag)) {
         prepare_os(v, s);
     }
     vmcs_write(VMCS_GUEST_RIP, v->regs.rip);

@@ -26,7 +26,7 @@ struct vmx_cpu {
             bool smi_bit_stuck;   /* see vmx_clear_smi_bit */
             bool after_sipi;      /* the last exit was a SIPI */
         };
-        uint64_t rare;            /* any of them: one look on the usual path */
+        uint64_t any_flag;        /* not 0: one of them is set; one look on the usual path */
     };
     uint32_t window;              /* the OS's next window shall exit: these of the controls */
     enum sandbox_mode mode;       /* whose CS is in the sandbox's VMCS */
