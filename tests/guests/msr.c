@@ -29,7 +29,7 @@ static bool is_ours(uint32_t i)
 {
     enum msr_action action = msr_read_action(i);
 
-    return action == MSR_DENY || action == MSR_HELD || action == MSR_SPECIAL;
+    return action == MSR_DENY || action == MSR_GUEST_STATE || action == MSR_SPECIAL;
 }
 
 /* Which of the others answer must be the same in both runs: told in ranges. */

@@ -205,8 +205,8 @@ static void memory_types(void **state)
         }
     }
     assert_int_equal(shadowed, 32 + 11 + 1);
-    assert_int_equal(msr_write_action(MSR_IA32_PAT), MSR_HELD);
-    assert_int_equal(msr_read_action(MSR_EFER), MSR_HELD);
+    assert_int_equal(msr_write_action(MSR_IA32_PAT), MSR_GUEST_STATE);
+    assert_int_equal(msr_read_action(MSR_EFER), MSR_GUEST_STATE);
     assert_int_equal(msr_write_action(MSR_IA32_MTRRCAP), MSR_DENY);
 }
 

@@ -196,14 +196,14 @@ static bool pat_valid(uint64_t value)
     return true;
 }
 
-static bool held_write(struct vcpu *v, uint32_t index, uint64_t value)
+static bool state_msr_write(struct vcpu *v, uint32_t index, uint64_t value)
 {
     struct guest_paging p;
     uint64_t now;
 
     if (index == MSR_EFER) {
         virt->get_paging(v, &p);
-        virt->held_read(v, index, &now);
+        virt->state_msr_read(v, index, &now);
         if (!efer_valid(value, now, efer_supported, p.cr0 & CR0_PG)) {
             return false;
         }
@@ -211,7 +211,7 @@ static bool held_write(struct vcpu *v, uint32_t index, uint64_t value)
     if (index == MSR_IA32_PAT && !pat_valid(value)) {
         return false;
     }
-    return virt->held_write(v, index, value);
+    return virt->state_msr_write(v, index, value);
 }
 
 static bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
@@ -219,7 +219,7 @@ static bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
     switch (msr_read_action(index)) {
     case MSR_PASS:
     case MSR_HARDWARE: return hw_rdmsr_safe(index, value);
-    case MSR_HELD: return virt->held_read(v, index, value);
+    case MSR_GUEST_STATE: return virt->state_msr_read(v, index, value);
     case MSR_SHADOW:
         return shadow_read(&shadows[v->index], index, value) || hw_rdmsr_safe(index, value);
     case MSR_IGNORE: *value = 0; return true;
@@ -250,7 +250,7 @@ static bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
         }
         v->counting |= starts_counter(index, value);
         return hw_wrmsr_safe(index, value);
-    case MSR_HELD: return held_write(v, index, value);
+    case MSR_GUEST_STATE: return state_msr_write(v, index, value);
     case MSR_SHADOW: /* it must exist */
         return hw_rdmsr_safe(index, &now) && shadow_write(&shadows[v->index], index, value);
     case MSR_IGNORE: return true;

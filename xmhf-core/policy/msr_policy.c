@@ -12,7 +12,7 @@
 
 #define PASS     MSR_PASS
 #define HARDWARE MSR_HARDWARE
-#define HELD     MSR_HELD
+#define STATE    MSR_GUEST_STATE
 #define SHADOW   MSR_SHADOW
 #define IGNORE   MSR_IGNORE
 #define DENY     MSR_DENY
@@ -97,7 +97,7 @@ const struct msr_rule msr_rules[] = {
     { 0x1c4, 0x1c5, DENY, DENY, 0, "IA32_XFD, IA32_XFD_ERR: AMX is hidden" },
     { 0x1c8, 0x1c8, HARDWARE, HARDWARE, BITS(9, 0), "LBR_SELECT: perf" },
     { 0x1c9, 0x1c9, HARDWARE, HARDWARE, BITS(4, 0), "LASTBRANCH_TOS: perf" },
-    { 0x1d9, 0x1d9, HELD, HELD, BITS(15, 9) | BITS(5, 0), "IA32_DEBUGCTL: the MSR on SVM, a VMCS "
+    { 0x1d9, 0x1d9, STATE, STATE, BITS(15, 9) | BITS(5, 0), "IA32_DEBUGCTL: the MSR on SVM, a VMCS "
       "field on VMX, where exits clear it; off while a PAL runs; not the debug store" },
     { 0x1f2, 0x1f5, HARDWARE, DENY, 0, "SMRR, PRMRR: physical addresses" },
     { 0x1fc, 0x1fc, HARDWARE, HARDWARE, BIT(19) | BIT(1), "POWER_CTL: C1E, efficient turbo" },
@@ -106,7 +106,7 @@ const struct msr_rule msr_rules[] = {
     { 0x250, 0x250, SHADOW, SHADOW, ALL, "fixed MTRRs, 64K: any value, likewise" },
     { 0x258, 0x259, SHADOW, SHADOW, ALL, "fixed MTRRs, 16K: any value, likewise" },
     { 0x268, 0x26f, SHADOW, SHADOW, ALL, "fixed MTRRs, 4K: any value, likewise" },
-    { 0x277, 0x277, HELD, HELD, 0x0707070707070707ULL, "IA32_PAT: switched with the guest" },
+    { 0x277, 0x277, STATE, STATE, 0x0707070707070707ULL, "IA32_PAT: switched with the guest" },
     { 0x280, 0x29f, HARDWARE, HARDWARE, BIT(30) | BITS(14, 0), "IA32_MCi_CTL2: corrected-error "
       "thresholds" },
     { 0x2ff, 0x2ff, SHADOW, SHADOW, ALL, "IA32_MTRR_DEF_TYPE: any value, since it never reaches "
@@ -171,7 +171,7 @@ const struct msr_rule msr_rules[] = {
     { 0xdc0, 0xddf, HARDWARE, HARDWARE, ALL, "LBR_INFO_x: any value, as LASTBRANCH_x_FROM_IP" },
     { 0x17d0, 0x17d1, HARDWARE, DENY, 0, "IA32_HW_FEEDBACK_PTR, CONFIG: a physical address" },
 
-    { 0xc0000080, 0xc0000080, HELD, HELD, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR
+    { 0xc0000080, 0xc0000080, STATE, STATE, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR
       | EFER_TCE | EFER_AUTO_IBRS, "EFER: switched with the guest" },
     { 0xc0000081, 0xc0000084, PASS, PASS, ALL, "STAR, LSTAR, CSTAR, SFMASK: any value; we use no "
       "SYSCALL" },

@@ -12,7 +12,7 @@
 enum msr_action {
     MSR_PASS,        /* no exit at all (bitmap bit clear) */
     MSR_HARDWARE,    /* exit, then fault-safe access to the real MSR */
-    MSR_HELD,        /* exit; the value lives in the VMCB/VMCS (virt_ops) */
+    MSR_GUEST_STATE, /* exit; the value lives in VMCB or VMCS (virt_ops.state_msr_read) */
     MSR_SHADOW,      /* exit; per-vCPU shadow that never reaches the hardware */
     MSR_IGNORE,      /* exit; a write is dropped, a read gives 0 */
     MSR_DENY,        /* exit; #GP(0) */

@@ -71,9 +71,9 @@ struct virt_ops {
     /* The same where the instruction will run again: interrupts come first. */
     void (*end_shadow)(struct vcpu *v);
     void (*set_cr2)(struct vcpu *v, uint64_t cr2);
-    /* Values that live in the VMCB/VMCS (MSR_HELD, EFER). False: not held here. */
-    bool (*held_read)(struct vcpu *v, uint32_t msr, uint64_t *value);
-    bool (*held_write)(struct vcpu *v, uint32_t msr, uint64_t value);
+    /* MSRs whose value lives in VMCB or VMCS (MSR_GUEST_STATE, EFER). False: this one does not. */
+    bool (*state_msr_read)(struct vcpu *v, uint32_t msr, uint64_t *value);
+    bool (*state_msr_write)(struct vcpu *v, uint32_t msr, uint64_t value);
     /* 0 or 4, checked. False: the PAE page-directory pointers that it would load have reserved
      * bits, #GP; nothing has changed. */
     bool (*set_cr)(struct vcpu *v, unsigned cr, uint64_t value);

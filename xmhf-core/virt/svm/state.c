@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest state in the VMCB: whole states, paging state, segments, held MSRs. */
+/* Guest state in the VMCB: whole states, paging state, segments, and the MSRs whose value lives there. */
 #include <guest/state.h>
 #include <hw/insn.h>
 #include <virt/svm/svm.h>
@@ -73,7 +73,7 @@ void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *out)
     *out = (struct segment){ s->selector, s->attrib, s->limit, s->base };
 }
 
-bool svm_held_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     const struct vmcb *c = svm(v)->os;
 
@@ -93,7 +93,7 @@ bool svm_held_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 }
 
 /* `value` was checked by exit/msr.c. */
-bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value)
+bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     struct vmcb *c = svm(v)->os;
 

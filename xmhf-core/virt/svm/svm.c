@@ -265,7 +265,7 @@ const struct virt_ops svm_ops = {
     .inject = svm_inject, .event_queued = svm_event_queued,
     .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,
     .clear_shadow = svm_clear_shadow, .end_shadow = svm_end_shadow, .set_cr2 = set_cr2,
-    .held_read = svm_held_read, .held_write = svm_held_write, .set_cr = svm_set_cr,
+    .state_msr_read = svm_state_msr_read, .state_msr_write = svm_state_msr_write, .set_cr = svm_set_cr,
     .legalise = svm_legalise,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
     .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts,

@@ -82,8 +82,8 @@ HW_KEEPS_REGISTERS bool svm_fast_store(struct vcpu_regs *regs);
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s);
 void svm_get_paging(struct vcpu *v, struct guest_paging *p);
 void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
-bool svm_held_read(struct vcpu *v, uint32_t msr, uint64_t *value);
-bool svm_held_write(struct vcpu *v, uint32_t msr, uint64_t value);
+bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
+bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
 /* legal.c: see virt_ops */
 const char *svm_legalise(struct vcpu *v);

@@ -172,7 +172,7 @@ uint64_t vmx_get_cr4(struct vcpu *v)
     return vmcs_read(VMCS_GUEST_CR4) & ~vmx_common.cr4_mask;
 }
 
-bool vmx_held_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+bool vmx_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
     (void)v;
     switch (msr) {
@@ -202,7 +202,7 @@ static bool debugctl_write(uint64_t value)
 }
 
 /* `value` was checked by exit/msr.c. */
-bool vmx_held_write(struct vcpu *v, uint32_t msr, uint64_t value)
+bool vmx_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
     switch (msr) {
     case MSR_EFER:

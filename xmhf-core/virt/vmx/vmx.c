@@ -372,7 +372,7 @@ const struct virt_ops vmx_ops = {
     .inject = vmx_inject, .event_queued = vmx_event_queued,
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
     .clear_shadow = vmx_clear_shadow, .end_shadow = vmx_end_shadow, .set_cr2 = set_cr2,
-    .held_read = vmx_held_read, .held_write = vmx_held_write, .set_cr = vmx_set_cr,
+    .state_msr_read = vmx_state_msr_read, .state_msr_write = vmx_state_msr_write, .set_cr = vmx_set_cr,
     .legalise = vmx_legalise,
     .get_gdtr = vmx_get_gdtr, .set_cr3 = vmx_set_cr3, .load_task = vmx_load_task,
     .event_done = vmx_event_done,
