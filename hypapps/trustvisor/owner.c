@@ -64,7 +64,7 @@ static bool gone_for_good(struct vcpu *v, const struct tv_pal *pal, const struct
 enum owner_answer owner_look(struct vcpu *v, const struct tv_pal *pal, uint64_t va,
                              const void *expected, size_t n)
 {
-    struct hyp_caller owner = { .paging = pal->owner, .peek = true };
+    struct hyp_caller owner = { .paging = pal->owner, .no_ad = true };
     uint8_t seen[OWNER_LOOK_MAX];
     struct gm_fault f;
     struct trace t;

@@ -7,6 +7,6 @@
 #define ACCESS_WRITE 2u
 #define ACCESS_EXEC  4u
 #define ACCESS_USER  8u
-#define ACCESS_PEEK  16u /* of a software walk: set no accessed or dirty bit */
+#define ACCESS_NO_AD 16u /* of a software walk: set no accessed or dirty bit */
 
 #endif

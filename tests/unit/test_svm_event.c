@@ -40,7 +40,7 @@ enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct gues
 {
     assert_ptr_equal(phys, &guest_phys_ops);
     assert_int_equal(p->cpl, 0);
-    assert_int_equal(access, ACCESS_WRITE | ACCESS_PEEK);
+    assert_int_equal(access, ACCESS_WRITE | ACCESS_NO_AD);
     out->gpa = gpa(va.a);
     return tss_absent ? WALK_FAULT : WALK_OK;
 }

@@ -21,8 +21,8 @@ static void no_such_address(struct vcpu *v, const struct exit *e)
 
     if (e->fault.has_linear) {
         virt->get_paging(v, &p);
-        if (guest_walk(&guest_phys_ops, &p, f.addr, e->fault.access | ACCESS_PEEK, &w) == WALK_FAULT
-            && w.canonical) {
+        unsigned access = e->fault.access | ACCESS_NO_AD;
+        if (guest_walk(&guest_phys_ops, &p, f.addr, access, &w) == WALK_FAULT && w.canonical) {
             f.error = w.error;
             hyp_inject_fault(v, &f);
             return;

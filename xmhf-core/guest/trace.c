@@ -71,7 +71,7 @@ bool trace_same(const struct guest_phys_ops *phys, const struct guest_paging *p,
     for (unsigned i = 0; i < 2; i++) {
         struct walk w;
         kernel[i].cpl = 0;
-        if (guest_walk(phys, &kernel[i], va, ACCESS_READ | ACCESS_PEEK, &w) != WALK_OK) {
+        if (guest_walk(phys, &kernel[i], va, ACCESS_READ | ACCESS_NO_AD, &w) != WALK_OK) {
             return false;
         }
         at[i] = w.gpa;

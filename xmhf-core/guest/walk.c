@@ -64,7 +64,7 @@ static enum walk_result not_ram(struct state *s, uint64_t at)
  */
 static bool set_bits64(struct state *s, void *e, uint64_t *old, uint64_t bits)
 {
-    if (likely((*old & bits) == bits) || (s->access & ACCESS_PEEK) ||
+    if (likely((*old & bits) == bits) || (s->access & ACCESS_NO_AD) ||
         likely(atomic_compare_exchange_strong((_Atomic uint64_t *)e, old, *old | bits))) {
         return true;
     }
@@ -76,7 +76,7 @@ static bool set_bits64(struct state *s, void *e, uint64_t *old, uint64_t bits)
 
 static bool set_bits32(struct state *s, void *e, uint32_t *old, uint32_t bits)
 {
-    if ((*old & bits) == bits || (s->access & ACCESS_PEEK) ||
+    if ((*old & bits) == bits || (s->access & ACCESS_NO_AD) ||
         atomic_compare_exchange_strong((_Atomic uint32_t *)e, old, *old | bits)) {
         return true;
     }

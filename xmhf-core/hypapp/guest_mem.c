@@ -9,7 +9,7 @@
 static enum gm_result translate(const struct hyp_caller *c, uint64_t va, unsigned access,
                                 struct walk *w, struct gm_fault *f)
 {
-    access |= c->peek ? ACCESS_USER | ACCESS_PEEK : ACCESS_USER;
+    access |= c->no_ad ? ACCESS_USER | ACCESS_NO_AD : ACCESS_USER;
     switch (guest_walk(&guest_phys_ops, &c->paging, gva(va), access, w)) {
     case WALK_OK:
         return GM_OK;

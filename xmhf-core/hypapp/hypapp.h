@@ -66,7 +66,7 @@ struct hyp_caller {
     struct guest_paging paging;   /* .cpl, .mode, .cr3 ... */
     bool interrupts_on;           /* RFLAGS.IF */
     bool event_queued;            /* something is to be injected at the next entry */
-    bool peek;                    /* set no accessed bits: `paging` is remembered, and what
+    bool no_ad;                   /* set no accessed bits: `paging` is remembered, and what
                                      were tables may be something else by now */
 };
 /* Always about the OS: not to be called before sandbox_leave. */

@@ -13,7 +13,7 @@ void hyp_caller(struct vcpu *v, struct hyp_caller *c)
     virt->get_paging(v, &c->paging);
     c->interrupts_on = v->regs.rflags & RFLAGS_IF;
     c->event_queued = virt->event_queued(v);
-    c->peek = false;
+    c->no_ad = false;
 }
 
 /* splitmix64: spreads what entropy there is. */

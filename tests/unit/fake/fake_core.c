@@ -203,7 +203,7 @@ enum gm_result gm_read(const struct hyp_caller *c, gva_t from, void *to, size_t 
 enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
                              struct walk_memo *m, struct gm_fault *f)
 {
-    assert_false(c->peek);
+    assert_false(c->no_ad);
     (void)m;
     return gm_read(c, from, to, 8 * n, f);
 }

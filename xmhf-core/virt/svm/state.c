@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest state in the VMCB: whole states, paging state, segments, and the MSRs whose value lives there. */
+/* Guest state in the VMCB: whole states, paging state, segments, MSRs that live there. */
 #include <guest/state.h>
 #include <hw/insn.h>
 #include <virt/svm/svm.h>

@@ -31,7 +31,7 @@ static uint8_t *saved_flags(struct vcpu *v, const struct vmcb *c)
     svm_get_paging(v, &p);
     p.cpl = 0;
     uint32_t at = (uint32_t)c->tr.base + (c->tr.attrib & 8 ? TSS32_FLAGS : TSS16_FLAGS);
-    return guest_walk(&guest_phys_ops, &p, gva(at), ACCESS_WRITE | ACCESS_PEEK, &w) == WALK_OK
+    return guest_walk(&guest_phys_ops, &p, gva(at), ACCESS_WRITE | ACCESS_NO_AD, &w) == WALK_OK
         ? guest_phys_ops.map(w.gpa, 1) : NULL;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest state in the VMCS: whole states, paging state, segments, held MSRs. */
+/* Guest state in the VMCS: whole states, paging state, segments, MSRs that live there. */
 #include <cpu/width.h>
 #include <guest/phys.h>
 #include <guest/state.h>
