@@ -355,12 +355,12 @@ static bool get_aml(acpi_mapper map, uint64_t addr, const char *signature, struc
     return true;
 }
 
-/* Of a FADT's two fields for one table the wider, if it is there and not 0. */
-static uint64_t wide_or(const uint8_t *fadt, size_t length, size_t narrow, size_t wide)
+/* A table's address, for which a FADT has two fields: that of 64 bits, if it is there and not 0. */
+static uint64_t fadt_address(const uint8_t *fadt, size_t length, size_t field32, size_t field64)
 {
-    uint64_t addr = length >= wide + 8 ? le64(fadt + wide) : 0;
+    uint64_t addr = length >= field64 + 8 ? le64(fadt + field64) : 0;
 
-    return addr != 0 ? addr : le32(fadt + narrow);
+    return addr != 0 ? addr : le32(fadt + field32);
 }
 
 /* A table that can't be read leaves the sleep states unknown that it would have told. `dsdt`: its
@@ -422,7 +422,7 @@ static int read_fadt(acpi_mapper map, const struct root *root, uint64_t addr,
         out->reset_addr = le64(p + FADT_RESET_REG + GAS_ADDRESS);
         out->reset_value = p[FADT_RESET_VALUE];
     }
-    read_sleep(map, root, wide_or(p, length, FADT_DSDT, FADT_X_DSDT), out); /* `p` is gone now */
+    read_sleep(map, root, fadt_address(p, length, FADT_DSDT, FADT_X_DSDT), out); /* `p` is gone now */
     return 0;
 }
 

@@ -20,12 +20,12 @@ static struct tv_image im = {
 };
 
 /* CODE, then STACK and PARAM in turn; pointers of all directions. */
-static void good_structure(bool wide)
+static void good_structure(bool is_64)
 {
     memset(&d, 0, sizeof(d));
     d.size = sizeof(d);
     d.version = XMHF_PAL_VERSION;
-    d.convention = wide ? XMHF_SYSV : XMHF_CDECL;
+    d.convention = is_64 ? XMHF_SYSV : XMHF_CDECL;
     d.sections = 5;
     d.params = 4;
     d.entries = 2;
@@ -116,18 +116,18 @@ static void expect_sane_entries(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    bool wide;
+    bool is_64;
 
     if (size < 1) {
         return 0;
     }
-    wide = data[0] & 1;
-    good_structure(wide);
+    is_64 = data[0] & 1;
+    good_structure(is_64);
     for (size_t at = 1; at + 10 <= size; at += 10) {
         edit(data + at);
     }
-    if (tv_check_own(&d, d.entry[0].address, wide, &im) == TV_OK) {
-        expect_sane_sections(wide ? TV_USER_END : TV_USER_END_32);
+    if (tv_check_own(&d, d.entry[0].address, is_64, &im) == TV_OK) {
+        expect_sane_sections(is_64 ? TV_USER_END : TV_USER_END_32);
         expect_sane_params();
         expect_sane_entries();
     }

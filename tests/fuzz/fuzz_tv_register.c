@@ -234,13 +234,13 @@ static void tidy_up(void)
 static uint64_t argument(unsigned i)
 {
     static const enum gpr registers[] = { GPR_RDI, GPR_RSI, GPR_RDX, GPR_RCX, GPR_R8, GPR_R9 };
-    const bool wide = fake.caller.paging.mode == MODE_LONG64;
+    const bool is_64 = fake.caller.paging.mode == MODE_LONG64;
     uint64_t value = 0;
 
-    if (wide && i < ARRAY_SIZE(registers)) {
+    if (is_64 && i < ARRAY_SIZE(registers)) {
         return called_with.gpr[registers[i]];
     }
-    memcpy(&value, fake_at(CR3, RSP + (wide ? 8 * (i - 5) : 4 * (i + 1))), wide ? 8 : 4);
+    memcpy(&value, fake_at(CR3, RSP + (is_64 ? 8 * (i - 5) : 4 * (i + 1))), is_64 ? 8 : 4);
     return value;
 }
 
@@ -359,16 +359,16 @@ static void expect_given_back(void)
 static void push_arguments(void)
 {
     uint64_t stack[ARRAY_SIZE(args) + 1] = { TEXT + 3 };
-    uint32_t narrow[ARRAY_SIZE(args) + 1] = { TEXT + 3 };
+    uint32_t stack32[ARRAY_SIZE(args) + 1] = { TEXT + 3 };
 
     for (unsigned i = 0; i < ARRAY_SIZE(args); i++) {
         stack[i + 1] = args[i];
-        narrow[i + 1] = (uint32_t)args[i];
+        stack32[i + 1] = (uint32_t)args[i];
     }
     if (fake.caller.paging.mode == MODE_LONG64) {
         memcpy(fake_at(CR3, RSP), stack, sizeof(stack));
     } else {
-        memcpy(fake_at(CR3, RSP), narrow, sizeof(narrow));
+        memcpy(fake_at(CR3, RSP), stack32, sizeof(stack32));
     }
 }
 

@@ -10,11 +10,11 @@
 #define AT(label) (TRAMPOLINE + label - modes_start)
 #define REC(n, field) (MODES_RECORD + (n) * 32 + (field) * 4)
 
-    /* `wide` is r in 64-bit code: a control register is as wide as the mode. */
-    .macro PROBE n, wide=e
-    mov %cr0, %\wide\()ax
+    /* `prefix` is r in 64-bit code: a control register has the mode's size. */
+    .macro PROBE n, prefix=e
+    mov %cr0, %\prefix\()ax
     movl %eax, REC(\n, 0)
-    mov %cr4, %\wide\()ax
+    mov %cr4, %\prefix\()ax
     movl %eax, REC(\n, 1)
     movl $0xc0000080, %ecx
     rdmsr

@@ -36,10 +36,10 @@ struct params { uint32_t count, padding; struct param p[MAX]; } __attribute__((p
 /* Their 64-bit PALs use the System V convention on Windows too. */
 #ifdef __x86_64__
 #define ABI __attribute__((sysv_abi))
-#define WIDE 1
+#define IS_64 1
 #else
 #define ABI __attribute__((cdecl))
-#define WIDE 0
+#define IS_64 0
 #endif
 #if defined(_WIN32) && defined(__x86_64__)
 #define LIST __builtin_sysv_va_list
@@ -179,13 +179,13 @@ PAL static ABI word any(word first, ...)
     return h;
 }
 
-/* 0 if CPUID says the same as the caller's argument: inside, and how wide. */
+/* 0 if CPUID says the same as the caller's argument: inside, and whether of 64 bits. */
 PAL static ABI word where(word inside)
 {
     uint32_t r[4];
 
     cpuid(0x7a567254, r);
-    return r[0] != 0x7a767274 || (r[1] != 0xffffffff) != inside || r[2] != WIDE || r[3] != 0;
+    return r[0] != 0x7a767274 || (r[1] != 0xffffffff) != inside || r[2] != IS_64 || r[3] != 0;
 }
 
 /* What DATA holds, and what is added to it, stays from call to call. */
@@ -407,7 +407,7 @@ static void fill(const struct spec *s, word inside[MAX], word outside[MAX], unsi
 {
     for (unsigned i = 0; i < MAX; i++) {
         if (!(s->pointers >> i & 1)) {
-            inside[i] = outside[i] = ((word)below(0xffffffff) << (WIDE * 16) << (WIDE * 16)) ^
+            inside[i] = outside[i] = ((word)below(0xffffffff) << (IS_64 * 16) << (IS_64 * 16)) ^
                                      below(0xffffffff);
         } else if (s->words[i] == 0) {
             inside[i] = outside[i] = wild();
@@ -567,7 +567,7 @@ static void test_stack(void)
     unsigned long good = 0;
 
     for (uint32_t n = 1; n <= MAX; n++) {
-        const word on_stack = !WIDE ? n : n > 6 ? n - 6 : 0;
+        const word on_stack = !IS_64 ? n : n > 6 ? n - 6 : 0;
         struct spec s = { .count = n };
         struct one o;
         one_new(&o, fill_stack, NULL, 0, one_each);

@@ -447,7 +447,7 @@ static void test_lookup(void)
 #define PLACES 100u /* that PALs' sections take turns at */
 
 /* PAL `number` gets its 64 sections in between those of the others. */
-static bool make_wide(struct pal_module *m, unsigned number, uintptr_t area)
+static bool make_many_sections(struct pal_module *m, unsigned number, uintptr_t area)
 {
     struct pal_module_spec spec = PAL_MODULE_SPEC;
 
@@ -469,7 +469,7 @@ static bool make_wide(struct pal_module *m, unsigned number, uintptr_t area)
 
 static void test_sections(void)
 {
-    static struct pal_module wide[PLACES];
+    static struct pal_module many[PLACES];
     const size_t size = (size_t)PLACES * XMHF_PAL_SECTIONS * PAL_PAGE;
     void *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     uint64_t error = TV_OK, last = TV_OK;
@@ -479,15 +479,15 @@ static void test_sections(void)
         ok(false, "memory for many sections");
         return;
     }
-    while (n < PLACES && error == TV_OK && make_wide(&wide[n], n, (uintptr_t)area)) {
-        error = pal_module_register(&wide[n++]);
+    while (n < PLACES && error == TV_OK && make_many_sections(&many[n], n, (uintptr_t)area)) {
+        error = pal_module_register(&many[n++]);
     }
     ok(error == TV_QUOTA && n > 16, "%u PALs with %u sections each, in between each other's, then %s", n - 1,
        XMHF_PAL_SECTIONS, pal_error_name(error));
     while (n > 0) {
-        error = wide[--n].registered ? pal_module_unregister(&wide[n]) : TV_OK;
+        error = many[--n].registered ? pal_module_unregister(&many[n]) : TV_OK;
         last = error != TV_OK ? error : last;
-        pal_module_destroy(&wide[n]);
+        pal_module_destroy(&many[n]);
     }
     ok(last == TV_OK, "all unregistered (%s)", pal_error_name(last));
     munmap(area, size);

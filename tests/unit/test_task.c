@@ -71,17 +71,17 @@ static void descriptor(uint32_t table, unsigned selector, uint32_t base, uint32_
 
 static unsigned type_of(unsigned selector) { return *word(GDT + selector + 4) >> 8 & 15; }
 
-static bool new_wide;
+static bool new_is_32;
 
 /* Field `i` of what is saved: EIP, EFLAGS, EAX to EDI, ES, CS, SS, DS, FS, GS. */
-static uint32_t field(uint32_t tss, bool wide, unsigned i)
+static uint32_t field(uint32_t tss, bool is_32, unsigned i)
 {
-    return wide ? *word(tss + 0x20 + 4 * i) : *half(tss + 0xe + 2 * i);
+    return is_32 ? *word(tss + 0x20 + 4 * i) : *half(tss + 0xe + 2 * i);
 }
 
 static void set_field(unsigned i, uint32_t value)
 {
-    if (new_wide) {
+    if (new_is_32) {
         *word(NEW + 0x20 + 4 * i) = value;
     } else {
         *half(NEW + 0xe + 2 * i) = (uint16_t)value;
@@ -89,18 +89,18 @@ static void set_field(unsigned i, uint32_t value)
 }
 
 /* A ring-0 task, and a new one of ring 3. */
-static void up(bool old_wide, bool wide)
+static void up(bool old_is_32, bool is_32)
 {
     static const uint16_t selectors[] = { DATA3, CODE3, DATA3, DATA3, DATA3, 0 };
 
     machine_reset(MEM);
     guest_phys_ops.map = map;
     guest_phys_ops.maxphyaddr = 36;
-    new_wide = wide;
+    new_is_32 = is_32;
     gdt_limit = 0x57;
     paging = (struct guest_paging){ .cr0 = CR0_PE, .cpl = 0, .mode = MODE_PROT32 };
-    descriptor(GDT, OLD_SEL, OLD, old_wide ? 0x67 : 0x2b, old_wide ? 0x8b : 0x83);
-    descriptor(GDT, NEW_SEL, NEW, wide ? 0x67 : 0x2b, wide ? 0x89 : 0x81);
+    descriptor(GDT, OLD_SEL, OLD, old_is_32 ? 0x67 : 0x2b, old_is_32 ? 0x8b : 0x83);
+    descriptor(GDT, NEW_SEL, NEW, is_32 ? 0x67 : 0x2b, is_32 ? 0x89 : 0x81);
     descriptor(GDT, LDT_SEL, LDT, 0x0f, 0x82);
     descriptor(GDT, CODE0, 0, 0xfffff, 0xc9a);
     descriptor(GDT, DATA0, 0, 0xfffff, 0xc92);
@@ -111,7 +111,7 @@ static void up(bool old_wide, bool wide)
     descriptor(GDT, CONFORM, 0, 0xfffff, 0xc9e);
     descriptor(LDT, LOCAL, 0x123000, 0x7ff, 0x4f2);
     memset(seg, 0, sizeof(seg));
-    seg[SEG_TR] = (struct segment){ OLD_SEL, old_wide ? 0x8b : 0x83, old_wide ? 0x67 : 0x2b, OLD };
+    seg[SEG_TR] = (struct segment){ OLD_SEL, old_is_32 ? 0x8b : 0x83, old_is_32 ? 0x67 : 0x2b, OLD };
     seg[SEG_CS].selector = CODE0;
     seg[SEG_SS].selector = seg[SEG_DS].selector = seg[SEG_ES].selector = DATA0;
     v = (struct vcpu){ .regs = { .rip = 0x401000, .rflags = RFLAGS_ONE | RFLAGS_NT | RFLAGS_IF } };
@@ -121,11 +121,11 @@ static void up(bool old_wide, bool wide)
     }
     set_field(0, 0x7000);
     set_field(1, RFLAGS_IF | 8);
-    for (unsigned i = 0; i < (wide ? 6 : 4); i++) {
+    for (unsigned i = 0; i < (is_32 ? 6 : 4); i++) {
         set_field(10 + i, selectors[i]);
     }
     set_field(2 + GPR_RSP, STACK);
-    if (wide) {
+    if (is_32) {
         *word(NEW + 0x60) = LDT_SEL;
         *word(NEW + 0x1c) = 0x5000;
     } else {
@@ -155,38 +155,38 @@ static void every_way(void **state)
     (void)state;
     for (unsigned i = 0; i < 16; i++) {
         const enum task_source source = i & 3;
-        const bool old_wide = i & 4, wide = i & 8;
+        const bool old_is_32 = i & 4, is_32 = i & 8;
         const bool nested = source == TASK_CALL || source == TASK_EVENT;
-        const uint32_t mask = old_wide ? 0xffffffff : 0xffff;
+        const uint32_t mask = old_is_32 ? 0xffffffff : 0xffff;
         const struct exit e = by(source);
 
-        up(old_wide, wide);
+        up(old_is_32, is_32);
         if (source == TASK_IRET) {
-            descriptor(GDT, NEW_SEL, NEW, wide ? 0x67 : 0x2b, wide ? 0x8b : 0x83);
+            descriptor(GDT, NEW_SEL, NEW, is_32 ? 0x67 : 0x2b, is_32 ? 0x8b : 0x83);
         }
         *half(NEW) = 0x7777;
         task_switch(&v, &e);
         assert_true(loads == 1 && injections == 0 && dones == 1);
-        assert_int_equal(field(OLD, old_wide, 0), (0x401000 + e.insn_len) & mask);
-        assert_int_equal(field(OLD, old_wide, 1), RFLAGS_ONE | RFLAGS_IF | (source == TASK_IRET ? 0 : RFLAGS_NT));
+        assert_int_equal(field(OLD, old_is_32, 0), (0x401000 + e.insn_len) & mask);
+        assert_int_equal(field(OLD, old_is_32, 1), RFLAGS_ONE | RFLAGS_IF | (source == TASK_IRET ? 0 : RFLAGS_NT));
         for (unsigned r = 0; r < 8; r++) {
-            assert_int_equal(field(OLD, old_wide, 2 + r), (0x11110000u + r) & mask);
+            assert_int_equal(field(OLD, old_is_32, 2 + r), (0x11110000u + r) & mask);
             assert_int_equal(v.regs.gpr[r], r == GPR_RSP ? STACK : 0x2220u + r);
         }
-        assert_int_equal(field(OLD, old_wide, 10), DATA0);
-        assert_int_equal(field(OLD, old_wide, 11), CODE0);
-        assert_int_equal(field(OLD, old_wide, 12), DATA0);
+        assert_int_equal(field(OLD, old_is_32, 10), DATA0);
+        assert_int_equal(field(OLD, old_is_32, 11), CODE0);
+        assert_int_equal(field(OLD, old_is_32, 12), DATA0);
         assert_int_equal(v.regs.rip, 0x7000);
         assert_int_equal(v.regs.rflags, RFLAGS_ONE | RFLAGS_IF | (nested ? RFLAGS_NT : 0));
         assert_int_equal(*half(NEW), nested ? OLD_SEL : 0x7777);
         assert_int_equal(type_of(OLD_SEL) & 2, nested ? 2 : 0);
         assert_int_equal(type_of(NEW_SEL) & 2, 2);
-        assert_loaded(NEW_SEL, SEG_TR, wide ? 0x8b : 0x83, NEW);
+        assert_loaded(NEW_SEL, SEG_TR, is_32 ? 0x8b : 0x83, NEW);
         assert_loaded(LDT_SEL, SEG_LDTR, 0x82, LDT);
         assert_loaded(CODE3, SEG_CS, 0xcfb, 0);
         assert_loaded(DATA3, SEG_SS, 0xcf3, 0);
         assert_loaded(DATA3, SEG_DS, 0xcf3, 0);
-        assert_loaded(wide ? DATA3 : 0, SEG_FS, wide ? 0xcf3 : 0, 0);
+        assert_loaded(is_32 ? DATA3 : 0, SEG_FS, is_32 ? 0xcf3 : 0, 0);
         assert_loaded(0, SEG_GS, 0, 0);
         assert_int_equal(got.seg[SEG_CS].limit, 0xffffffff);
         assert_int_equal(type_of(CODE3 & ~7u), 11); /* accessed */
@@ -329,12 +329,12 @@ static void the_error_code_is_pushed(void **state)
     (void)state;
     e.task.has_error = true;
     e.task.error = 0xabcd1234;
-    for (unsigned wide = 0; wide < 2; wide++) {
-        up(true, wide);
+    for (unsigned is_32 = 0; is_32 < 2; is_32++) {
+        up(true, is_32);
         task_switch(&v, &e);
         assert_true(injections == 0 && dones == 1);
-        assert_int_equal(v.regs.gpr[GPR_RSP], STACK - (wide ? 4 : 2));
-        assert_int_equal(*word(STACK - 4), wide ? 0xabcd1234 : 0x12340000);
+        assert_int_equal(v.regs.gpr[GPR_RSP], STACK - (is_32 ? 4 : 2));
+        assert_int_equal(*word(STACK - 4), is_32 ? 0xabcd1234 : 0x12340000);
     }
     /* a limit below, expand-down above and below, a wrap of a 16-bit stack */
     static const struct { uint32_t esp, limit, attr; bool good; } stacks[] = {

@@ -31,7 +31,7 @@ struct task {
     bool nested, leaves;            /* the new task returns to the old; the old one isn't busy any more */
     struct segment old;             /* TR */
     struct descriptor tss;          /* the new one */
-    bool wide;                      /* the new TSS has 32 bits */
+    bool is_32;                     /* the new TSS has 32 bits */
     uint8_t image[TSS32_SIZE];      /* of it */
     struct event fault;
     uint64_t cr2;
@@ -144,8 +144,8 @@ static bool check_tss(struct task *t, uint16_t selector, bool back)
     if (!(s->attr & SEG_ATTR_P)) {
         return fail(t, EXC_NP, selector);
     }
-    t->wide = s->attr & TSS_WIDE;
-    return s->limit >= (t->wide ? TSS32_SIZE : TSS16_SIZE) - 1u || fail(t, EXC_TS, selector);
+    t->is_32 = s->attr & TSS_TYPE_32;
+    return s->limit >= (t->is_32 ? TSS32_SIZE : TSS16_SIZE) - 1u || fail(t, EXC_TS, selector);
 }
 
 /* Setting or clearing the busy bit, as the CPU does it: locked, in the byte of the type. */
@@ -199,9 +199,9 @@ static void save16(const struct task *t, uint8_t *part, uint64_t rip, uint64_t f
  */
 static bool commit(struct task *t, const struct exit *e)
 {
-    const bool old_wide = t->old.attr & TSS_WIDE;
-    const uint32_t first = old_wide ? TSS32_SAVED : TSS16_SAVED;
-    const size_t saved = old_wide ? TSS32_SAVED_LEN : TSS16_SAVED_LEN;
+    const bool old_is_32 = t->old.attr & TSS_TYPE_32;
+    const uint32_t first = old_is_32 ? TSS32_SAVED : TSS16_SAVED;
+    const size_t saved = old_is_32 ? TSS32_SAVED_LEN : TSS16_SAVED_LEN;
     const uint32_t new = (uint32_t)t->tss.seg.base;
     struct span old, image, link, new_type, old_type;
     uint8_t part[TSS32_SAVED_LEN] __attribute__((aligned(4)));
@@ -211,7 +211,7 @@ static bool commit(struct task *t, const struct exit *e)
         return fail(t, EXC_TS, t->old.selector);
     }
     if (!reach(t, (uint32_t)t->old.base + first, saved, ACCESS_WRITE, &old)
-        || !reach(t, new, t->wide ? TSS32_SIZE : TSS16_SIZE, ACCESS_READ, &image)
+        || !reach(t, new, t->is_32 ? TSS32_SIZE : TSS16_SIZE, ACCESS_READ, &image)
         || !reach(t, new, 2, t->nested ? ACCESS_WRITE : ACCESS_READ, &link)
         || !reach(t, t->tss.at + 5, 1, ACCESS_WRITE, &new_type)
         || !reach(t, (uint32_t)t->gdt_base + (t->old.selector & 0xfff8) + 5, 1,
@@ -219,7 +219,7 @@ static bool commit(struct task *t, const struct exit *e)
         return false;
     }
     get(&old, part);
-    (old_wide ? save32 : save16)(t, part, t->v->regs.rip + e->insn_len, flags);
+    (old_is_32 ? save32 : save16)(t, part, t->v->regs.rip + e->insn_len, flags);
     put(&old, part);
     if (t->leaves) {
         mark(old_type.part[0], false);
@@ -238,14 +238,14 @@ static uint32_t word_at(const struct task *t, unsigned offset)
 {
     uint32_t value = 0;
 
-    memcpy(&value, t->image + offset, t->wide ? 4 : 2);
+    memcpy(&value, t->image + offset, t->is_32 ? 4 : 2);
     return value;
 }
 
 /* Registers and selectors of the new TSS; the segments' hidden parts are unusable so far. */
 static void read_image(const struct task *t, struct task_state *n)
 {
-    const unsigned first = t->wide ? TSS32_SAVED : TSS16_SAVED, step = t->wide ? 4 : 2;
+    const unsigned first = t->is_32 ? TSS32_SAVED : TSS16_SAVED, step = t->is_32 ? 4 : 2;
     static const enum segment_index order[] = { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
 
     n->regs = (struct vcpu_regs){ .rip = word_at(t, first) };
@@ -254,13 +254,13 @@ static void read_image(const struct task *t, struct task_state *n)
     for (unsigned i = 0; i < 8; i++) {
         n->regs.gpr[i] = word_at(t, first + (2 + i) * step);
     }
-    for (unsigned i = 0; i < (t->wide ? 6 : 4); i++) {
+    for (unsigned i = 0; i < (t->is_32 ? 6 : 4); i++) {
         n->seg[order[i]].selector = (uint16_t)word_at(t, first + (10 + i) * step);
     }
-    n->seg[SEG_LDTR].selector = (uint16_t)word_at(t, t->wide ? TSS32_LDT : TSS16_LDT);
+    n->seg[SEG_LDTR].selector = (uint16_t)word_at(t, t->is_32 ? TSS32_LDT : TSS16_LDT);
     n->seg[SEG_TR] = t->tss.seg;
     n->seg[SEG_TR].attr |= TSS_BUSY;
-    n->debug = t->wide && (t->image[TSS32_TRAP] & 1);
+    n->debug = t->is_32 && (t->image[TSS32_TRAP] & 1);
 }
 
 static bool load_ldt(struct task *t, struct task_state *n)
@@ -418,11 +418,11 @@ static bool on_stack(const struct segment *ss, uint32_t at, uint32_t len)
     return (ss->attr & 12) == 4 ? at > ss->limit && last <= top : last <= ss->limit;
 }
 
-/* The error code goes to the new task's stack, as wide as its TSS (8.3). */
+/* The error code goes to the new task's stack, as large as its TSS says (8.3). */
 static bool push_error(struct task *t, const struct exit *e, struct task_state *n)
 {
     const struct segment *ss = &n->seg[SEG_SS];
-    const uint32_t len = t->wide ? 4 : 2, mask = ss->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff;
+    const uint32_t len = t->is_32 ? 4 : 2, mask = ss->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff;
     uint64_t *rsp = &n->regs.gpr[GPR_RSP];
     uint32_t at = ((uint32_t)*rsp - len) & mask;
     struct span s;
@@ -445,7 +445,7 @@ static bool push_error(struct task *t, const struct exit *e, struct task_state *
 /* Behind the point of no return: what fails here is a fault of the new task. */
 static bool enter(struct task *t, const struct exit *e, struct task_state *n)
 {
-    bool paging = t->wide && (t->p.cr0 & CR0_PG);
+    bool paging = t->is_32 && (t->p.cr0 & CR0_PG);
     bool good = true;
 
     read_image(t, n);

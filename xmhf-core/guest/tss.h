@@ -5,7 +5,7 @@
 
 /* In a system descriptor's type. */
 #define TSS_BUSY 2u
-#define TSS_WIDE 8u
+#define TSS_TYPE_32 8u
 #define SEG_ACCESSED 1u
 #define SEG_ATTR_V86 0x0f3u /* every segment of virtual-8086 mode */
 

@@ -78,15 +78,15 @@ FAST_INLINE const struct cpuid_regs *cpuid_again(struct vcpu *v, uint32_t leaf, 
         ? &m->answer : NULL;
 }
 
-/* The bytes at `rip` of 64-bit code (`wide`), if `len` of them lie in the code page that an exit
- * was decoded in last; else NULL. The guest may have remapped that page meanwhile; if the old
+/* The bytes at `rip`, if it is 64-bit code (`code64`) and `len` of them lie in the code page that
+ * an exit was decoded in last; else NULL. The guest may have remapped that page meanwhile; if the old
  * one has the same instruction there, only the guest's own next RIP can be wrong. */
-FAST_INLINE const uint8_t *known_code(const struct code_page *code, bool wide, uint64_t cr3,
+FAST_INLINE const uint8_t *known_code(const struct code_page *code, bool code64, uint64_t cr3,
                                        uint64_t rip, size_t len)
 {
     size_t offset = rip & PAGE_MASK;
 
-    return wide && code->page == rip >> PAGE_SHIFT && code->cr3 == cr3 && code->page != 0
+    return code64 && code->page == rip >> PAGE_SHIFT && code->cr3 == cr3 && code->page != 0
             && offset + len <= PAGE_SIZE
         ? code->bytes + offset : NULL;
 }

@@ -86,15 +86,15 @@ class _Elf:
     """Fields of an ELF file of either width. A field that isn't there is a struct.error."""
 
     def __init__(self, data):
-        self.data, self.wide = data, data[4] == 2
-        at, sizes = (32, 54) if self.wide else (28, 42)
-        start = struct.unpack_from("<Q" if self.wide else "<I", data, at)[0]
+        self.data, self.is_64 = data, data[4] == 2
+        at, sizes = (32, 54) if self.is_64 else (28, 42)
+        start = struct.unpack_from("<Q" if self.is_64 else "<I", data, at)[0]
         size, count = struct.unpack_from("<HH", data, sizes)
         self.parts = [self._part(start + index * size) for index in range(min(count, _MANY))]
 
     def _part(self, at):
         """(kind, offset, address, size in the file) of a program header."""
-        if self.wide:
+        if self.is_64:
             kind, _, offset, address, _, size = struct.unpack_from("<IIQQQQ", self.data, at)
         else:
             kind, offset, address, _, size = struct.unpack_from("<IIIII", self.data, at)
@@ -109,7 +109,7 @@ class _Elf:
 
     def needed(self):
         """Names of the libraries, of the dynamic section."""
-        form, step = ("<qQ", 16) if self.wide else ("<iI", 8)
+        form, step = ("<qQ", 16) if self.is_64 else ("<iI", 8)
         strings, names = -1, []
         for kind, offset, _, size in self.parts:
             if kind != _PT_DYNAMIC:
@@ -133,7 +133,7 @@ def elf(data):
     try:
         file = _Elf(data)
         interp = [_text(data, offset) for kind, offset, _, _ in file.parts if kind == _PT_INTERP]
-        return types.SimpleNamespace(bits=64 if file.wide else 32, needed=file.needed(),
+        return types.SimpleNamespace(bits=64 if file.is_64 else 32, needed=file.needed(),
                                      interpreter=interp[0] if interp else None)
     except (struct.error, OverflowError):
         return None

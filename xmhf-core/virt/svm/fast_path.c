@@ -10,7 +10,7 @@
 _Static_assert(offsetof(struct vmcb, exit_code) == 0x70 && SVM_EXIT_CPUID == 0x72
                && SVM_EXIT_NPF == 0x400, "entry.S");
 
-FAST_INLINE bool is_wide(const struct vmcb *c)
+FAST_INLINE bool is_code64(const struct vmcb *c)
 {
     return (c->cs.attrib & SEG_ATTR_L) && (c->efer & EFER_LMA);
 }
@@ -27,7 +27,7 @@ FAST_INLINE uint64_t cpuid_length(const struct vcpu *v, const struct vmcb *c)
     if (svm_features.edx & CPUID_8_A_EDX_NRIPS) {
         return svm_insn_len(c);
     }
-    const uint8_t *code = known_code(&v->code, is_wide(c), c->cr3, c->rip, 2);
+    const uint8_t *code = known_code(&v->code, is_code64(c), c->cr3, c->rip, 2);
     return code && code[0] == 0x0f && code[1] == 0xa2 ? 2 : 0;
 }
 
@@ -66,7 +66,7 @@ FAST_INLINE bool copy_code(const struct vcpu *v, const struct vmcb *c, uint64_t 
 {
     const uint8_t *code = c->insn_bytes;
 
-    if (!is_wide(c)) {
+    if (!is_code64(c)) {
         return false;
     }
     if (!(svm_features.edx & CPUID_8_A_EDX_DECODE_ASSISTS) || c->insn_len < sizeof(c->insn_bytes)) {

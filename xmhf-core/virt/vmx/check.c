@@ -13,7 +13,7 @@ struct state {
     vmx_field_reader read;
     uint64_t cr0, cr4, efer, rflags;
     uint32_t entry, intr;      /* controls, and the event to be injected */
-    bool unrestricted, wide;   /* wide: "IA-32e mode guest" */
+    bool unrestricted, ia32e;   /* ia32e: "IA-32e mode guest" */
 };
 
 bool check_canonical(uint64_t a)
@@ -36,10 +36,10 @@ static const char *check_control_registers(const struct state *s)
     if (s->cr4 != vmx_fixed_cr(s->caps, 4, s->cr4)) {
         return "CR4 lacks a bit that VMX fixes";
     }
-    if (s->wide && (!(s->cr0 & CR0_PG) || !(s->cr4 & CR4_PAE))) {
+    if (s->ia32e && (!(s->cr0 & CR0_PG) || !(s->cr4 & CR4_PAE))) {
         return "IA-32e mode guest without CR0.PG and CR4.PAE";
     }
-    if (!s->wide && (s->cr4 & CR4_PCIDE)) {
+    if (!s->ia32e && (s->cr4 & CR4_PCIDE)) {
         return "CR4.PCIDE outside long mode";
     }
     return cr3 & phys_beyond() ? "CR3 has reserved bits" : NULL;
@@ -77,7 +77,7 @@ static const char *check_msrs(const struct state *s)
         if (s->efer & EFER_RESERVED) {
             return "EFER has reserved bits";
         }
-        if (lma != s->wide) {
+        if (lma != s->ia32e) {
             return "EFER.LMA differs from the IA-32e mode guest control";
         }
         if ((s->cr0 & CR0_PG) && lma != !!(s->efer & EFER_LME)) {
@@ -106,7 +106,7 @@ static const char *check_tr_ldtr(const struct state *s)
     uint32_t type = tr & AR_TYPE;
 
     if ((tr & (AR_UNUSABLE | AR_S)) || (s->read(VMCS_GUEST_TR_SEL) & 4)
-        || (type != 11 && (type != 3 || s->wide)) || !check_canonical(s->read(VMCS_GUEST_TR_BASE))
+        || (type != 11 && (type != 3 || s->ia32e)) || !check_canonical(s->read(VMCS_GUEST_TR_BASE))
         || check_usable(tr, (uint32_t)s->read(VMCS_GUEST_TR_LIMIT), "")) {
         return "TR isn't a busy TSS of the right kind";
     }
@@ -135,7 +135,7 @@ static const char *check_code(const struct state *s)
     if ((type == 9 || type == 11) ? dpl != ssdpl : type >= 13 && dpl > ssdpl) {
         return "CS.DPL doesn't suit SS.DPL";
     }
-    if (s->wide && (cs & AR_L) && (cs & AR_DB)) {
+    if (s->ia32e && (cs & AR_L) && (cs & AR_DB)) {
         return "CS.L and CS.D are both set";
     }
     return NULL;
@@ -223,7 +223,7 @@ static const char *check_segments(const struct state *s)
 
 static const char *check_tables_and_rip(const struct state *s)
 {
-    bool code64 = s->wide && (s->read(VMCS_GUEST_CS_AR) & AR_L);
+    bool code64 = s->ia32e && (s->read(VMCS_GUEST_CS_AR) & AR_L);
 
     if (!check_canonical(s->read(VMCS_GUEST_GDTR_BASE)) || !check_canonical(s->read(VMCS_GUEST_IDTR_BASE))
         || s->read(VMCS_GUEST_GDTR_LIMIT) > 0xffff || s->read(VMCS_GUEST_IDTR_LIMIT) > 0xffff) {
@@ -235,7 +235,7 @@ static const char *check_tables_and_rip(const struct state *s)
     if (s->rflags >> 22 || (s->rflags & 0x8028) || !(s->rflags & RFLAGS_ONE)) {
         return "RFLAGS has reserved bits";
     }
-    if ((s->rflags & RFLAGS_VM) && (s->wide || !(s->cr0 & CR0_PE))) {
+    if ((s->rflags & RFLAGS_VM) && (s->ia32e || !(s->cr0 & CR0_PE))) {
         return "RFLAGS.VM in long or real mode";
     }
     return s->read(VMCS_LINK_POINTER) != ~0ULL ? "the VMCS link pointer isn't all ones" : NULL;
@@ -319,7 +319,7 @@ static const char *check_pdptes(const struct state *s)
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         uint64_t e = s->read(fields[i]);
 
-        if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !s->wide && (e & PTE_P)
+        if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !s->ia32e && (e & PTE_P)
             && (e & (PDPTE_RESERVED | phys_beyond()))) {
             return "a PDPTE has reserved bits";
         }
@@ -339,7 +339,7 @@ const char *vmx_check_guest(const struct vmx_caps *c, vmx_field_reader read)
         .rflags = read(VMCS_GUEST_RFLAGS),
         .entry = (uint32_t)read(VMCS_ENTRY_CONTROLS), .intr = (uint32_t)read(VMCS_ENTRY_INTR_INFO),
         .unrestricted = read(VMCS_PROC2_CONTROLS) >> PROC2_UNRESTRICTED & 1,
-        .wide = read(VMCS_ENTRY_CONTROLS) >> ENTRY_GUEST_64 & 1,
+        .ia32e = read(VMCS_ENTRY_CONTROLS) >> ENTRY_GUEST_64 & 1,
     };
     const char *rule = NULL;
 

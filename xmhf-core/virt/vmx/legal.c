@@ -21,7 +21,7 @@ static void change(enum vmcs_field field, uint64_t clear, uint64_t set)
     }
 }
 
-static bool is_wide(void)
+static bool is_ia32e(void)
 {
     return vmcs_read(VMCS_ENTRY_CONTROLS) >> ENTRY_GUEST_64 & 1;
 }
@@ -36,12 +36,12 @@ static void mend_control_registers(void)
 
     cr0 &= cr0 & CR0_PE ? ~0ULL : ~CR0_PG;
     cr0 = (vmx_fixed_cr(caps, 0, cr0) & ~free) | (cr0 & free);
-    bool wide = (cr0 & CR0_PG) && (efer & EFER_LME);
-    cr4 = vmx_fixed_cr(caps, 4, wide ? cr4 | CR4_PAE : cr4 & ~CR4_PCIDE);
+    bool ia32e = (cr0 & CR0_PG) && (efer & EFER_LME);
+    cr4 = vmx_fixed_cr(caps, 4, ia32e ? cr4 | CR4_PAE : cr4 & ~CR4_PCIDE);
     vmcs_write(VMCS_GUEST_CR0, cr0);
     vmcs_write(VMCS_GUEST_CR4, cr4);
-    vmcs_write(VMCS_GUEST_EFER, efer | (wide ? EFER_LMA : 0));
-    change(VMCS_ENTRY_CONTROLS, BIT(ENTRY_GUEST_64), wide ? BIT(ENTRY_GUEST_64) : 0);
+    vmcs_write(VMCS_GUEST_EFER, efer | (ia32e ? EFER_LMA : 0));
+    change(VMCS_ENTRY_CONTROLS, BIT(ENTRY_GUEST_64), ia32e ? BIT(ENTRY_GUEST_64) : 0);
     change(VMCS_GUEST_CR3, phys_beyond(), 0);
 }
 
@@ -110,7 +110,7 @@ static void mend_code_and_stack(void)
                                          : cs & 3u << AR_DPL_SHIFT;
 
     mend_rights(VMCS_GUEST_CS_AR, VMCS_GUEST_CS_LIMIT,
-                (real ? 3u << AR_DPL_SHIFT : 0) | (is_wide() && (cs & AR_L) ? AR_DB : 0),
+                (real ? 3u << AR_DPL_SHIFT : 0) | (is_ia32e() && (cs & AR_L) ? AR_DB : 0),
                 AR_S | 1 | (type & 8 || real ? 0 : 8));
     change(VMCS_GUEST_CS_BASE, ~0xffffffffULL, 0);
     change(VMCS_GUEST_SS_BASE, ~0xffffffffULL, 0);
@@ -123,7 +123,7 @@ static void mend_code_and_stack(void)
 
 static void mend_system_segments(void)
 {
-    mend_rights(VMCS_GUEST_TR_AR, VMCS_GUEST_TR_LIMIT, AR_TYPE | AR_S, is_wide() ? 11 :
+    mend_rights(VMCS_GUEST_TR_AR, VMCS_GUEST_TR_LIMIT, AR_TYPE | AR_S, is_ia32e() ? 11 :
                 (vmcs_read(VMCS_GUEST_TR_AR) & 8) | 3);
     change(VMCS_GUEST_TR_SEL, 4, 0);
     change(VMCS_GUEST_LDTR_SEL, 4, 0);
@@ -151,8 +151,8 @@ static void mend_v86(void)
 
 static void mend_rip_and_flags(struct vcpu *v)
 {
-    bool vm = !is_wide() && (vmcs_read(VMCS_GUEST_CR0) & CR0_PE);
-    bool code64 = is_wide() && (vmcs_read(VMCS_GUEST_CS_AR) & AR_L);
+    bool vm = !is_ia32e() && (vmcs_read(VMCS_GUEST_CR0) & CR0_PE);
+    bool code64 = is_ia32e() && (vmcs_read(VMCS_GUEST_CS_AR) & AR_L);
 
     v->regs.rflags = (v->regs.rflags & 0x3f7fd7 & (vm ? ~0ULL : ~RFLAGS_VM)) | RFLAGS_ONE;
     if (!code64) {
