@@ -34,7 +34,7 @@ static bool goes_on_overwriting(struct vcpu *v, const struct tv_pal *pal)
  * PAL wiped, when they aren't there any more? */
 static bool is_abandoned(struct vcpu *v, const struct tv_pal *pal)
 {
-    struct hyp_caller owner = { .paging = pal->owner, .peek = true };
+    struct hyp_caller owner = { .paging = pal->owner, .no_ad = true };
     struct gm_fault f;
     uint8_t byte;
 
