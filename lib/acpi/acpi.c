@@ -65,6 +65,10 @@
 #define GAS_ADDRESS      4
 #define GAS_SPACE_IO     1
 
+/* IA-PC HPET 1.0a, 3.2.4. */
+#define HPET_ADDRESS       40 /* a GAS */
+#define HPET_SIZE          56
+
 static int fail(const char **why, const char *text)
 {
     *why = text;
@@ -473,6 +477,18 @@ static void read_srat(acpi_mapper map, uint64_t addr, struct acpi_info *out)
     }
 }
 
+/* One that can't be read is none: it is only asked where no other clock runs. */
+static void read_hpet(acpi_mapper map, uint64_t addr, struct acpi_info *out)
+{
+    size_t length = 0;
+    bool wrong = false;
+    const uint8_t *p = get_table(map, addr, "HPET", &length, &wrong);
+
+    if (p != NULL && !wrong && length >= HPET_SIZE && p[HPET_ADDRESS] == 0) {
+        out->hpet = le64(p + HPET_ADDRESS + GAS_ADDRESS);
+    }
+}
+
 int acpi_read(acpi_mapper map, uint64_t rsdp_addr, struct acpi_info *out, const char **why)
 {
     uint8_t rsdp[RSDP_SIZE2];
@@ -494,6 +510,7 @@ int acpi_read(acpi_mapper map, uint64_t rsdp_addr, struct acpi_info *out, const 
         return -1;
     }
     read_srat(map, find_table(map, roots, "SRAT"), out);
+    read_hpet(map, find_table(map, roots, "HPET"), out);
     /* Definition blocks in both lists are mostly the same: those of the one that every OS uses. */
     return fadt != 0 ? read_fadt(map, &roots[roots[0].count != 0 ? 0 : 1], fadt, out, why) : 0;
 }

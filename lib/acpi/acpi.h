@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The few ACPI tables the core needs: RSDP, RSDT/XSDT, MADT, FADT, and of DSDT and SSDTs
- * the sleep states (ACPI 6.5, chapter 5). All input is hostile: every length is checked, nothing is trusted.
+ * The few ACPI tables the core needs: RSDP, RSDT/XSDT, MADT, FADT, SRAT, HPET, and of DSDT
+ * and SSDTs the sleep states (ACPI 6.5, chapter 5). All input is hostile: every length is checked, nothing is trusted.
  */
 #ifndef XMHF_ACPI_H
 #define XMHF_ACPI_H
@@ -44,6 +44,7 @@ struct acpi_info {
     uint16_t pm1a_cnt, pm1b_cnt;      /* I/O ports, 0 if absent */
     uint16_t pm1a_evt, pm1b_evt;      /* status register; I/O ports, 0 if absent */
     uint16_t pm_timer;                /* I/O port, 0 if absent */
+    uint64_t hpet;                    /* registers in memory, 0 if absent */
     struct acpi_sleep sleep;          /* what SLP_TYP means */
     uint64_t facs[2];                 /* where the FADT says the FACS is, 32- and 64-bit field; 0:
                                          absent, or the same */

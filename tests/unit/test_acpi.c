@@ -577,6 +577,34 @@ static void finds_where_ram_may_be_plugged_in(void **state)
     assert_int_equal(info.warnings, BIT(ACPI_WARN_SRAT_CUT));
 }
 
+/* An HPET's registers: in memory, by a whole table; else there is none. */
+static void finds_the_hpet(void **state)
+{
+    enum { HPET = 0x160000 };
+
+    (void)state;
+    assert_int_equal(read_all(), 0);
+    assert_true(info.hpet == 0);
+    memcpy(&mem[HPET], "HPET", 4);
+    put(HPET + 44, 0xfed00000, 8);
+    put(XSDT + 36, HPET, 8);
+    seal(XSDT, 60);
+    seal(HPET, 56);
+    assert_int_equal(read_all(), 0);
+    assert_true(info.hpet == 0xfed00000);
+    assert_int_equal(info.warnings, 0);
+    mem[HPET + 40] = 1; /* ports */
+    seal(HPET, 56);
+    assert_int_equal(read_all(), 0);
+    assert_true(info.hpet == 0);
+    mem[HPET + 40] = 0; /* and a wrong sum */
+    assert_int_equal(read_all(), 0);
+    assert_true(info.hpet == 0);
+    seal(HPET, 55);
+    assert_int_equal(read_all(), 0);
+    assert_true(info.hpet == 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 /* A definition block at `at` with \_S5_ of that type, and a checksum that is wrong. */
@@ -667,6 +695,7 @@ int main(void)
         TEST(takes_the_extended_pm1_fields),
         TEST(takes_the_reset_register_only_if_supported),
         TEST(survives_bad_addresses_and_lengths),
+        TEST(finds_the_hpet),
         TEST(finds_where_ram_may_be_plugged_in),
         TEST(survives_random_damage),
     };

@@ -21,6 +21,9 @@ static struct {
     uint8_t port_b;
     uint32_t pit_low, pit_count;
     bool high;                    /* the next byte of the PIT */
+    bool hpet_absent;             /* all ones */
+    unsigned hpet_hz;
+    uint32_t hpet_config, hpet_writes;
     struct cpuid_regs leaf15, leaf16;
     uint32_t leaves;
 } m;
@@ -86,6 +89,28 @@ void hw_out8(uint16_t port, uint8_t v)
     }
 }
 
+static uint8_t hpet[0x400];
+
+uint32_t hw_mmio_in32(const volatile void *p)
+{
+    switch ((const volatile uint8_t *)p - hpet) {
+    case 0x04: return m.hpet_absent ? 0xffffffff : (uint32_t)(1000000000000000 / m.hpet_hz);
+    case 0x10: return m.hpet_config;
+    case 0xf0:
+        pass();
+        return m.hpet_config & 1 ? (uint32_t)(0xfffffff0 + at(m.hpet_hz)) : 17;
+    default: fail();
+    }
+    return 0;
+}
+
+void hw_mmio_out32(volatile void *p, uint32_t v)
+{
+    assert_ptr_equal((volatile uint8_t *)p, hpet + 0x10);
+    m.hpet_config = v;
+    m.hpet_writes++;
+}
+
 struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t sub)
 {
     (void)sub;
@@ -102,6 +127,8 @@ static int setup(void **state)
     m.pit_hz = 1193182;
     m.port_b = 0x02;
     m.leaves = 0xd;
+    m.hpet_absent = true;
+    m.hpet_hz = 14318180;
     wait_set_khz(WAIT_KHZ_MAX);
     return 0;
 }
@@ -111,7 +138,7 @@ static void assert_rate(unsigned khz, unsigned ms)
 {
     uint64_t before = m.ns;
 
-    rate_measure(PM_PORT);
+    rate_measure(PM_PORT, hpet);
     assert_in_range(wait_khz(), khz - khz / 100, khz + khz / 100);
     assert_in_range((m.ns - before) / 1000000, 0, ms);
     assert_true(m.pit_absent || (m.port_b & 3) == 2);
@@ -145,7 +172,7 @@ static void one_clock_runs(void **state)
     m.pm_absent = true;
     assert_rate(2900000, 60);
     setup(NULL);
-    rate_measure(0);
+    rate_measure(0, NULL);
     assert_in_range(wait_khz(), 2871000, 2929000);
 }
 
@@ -153,7 +180,7 @@ static void no_clock_runs(void **state)
 {
     (void)state;
     m.pit_hz = m.pm_hz = 0;
-    rate_measure(PM_PORT);
+    rate_measure(PM_PORT, hpet);
     assert_int_equal(wait_khz(), WAIT_KHZ_MAX); /* no CPUID leaf: too long, never too short */
     m.leaves = 0x16;
     m.leaf15 = (struct cpuid_regs){ .eax = 2, .ebx = 216, .ecx = 24000000 };
@@ -164,8 +191,38 @@ static void no_clock_runs(void **state)
     assert_rate(2600000, 150);
     m.leaf15.ebx = 0;
     wait_set_khz(WAIT_KHZ_MAX);
-    rate_measure(PM_PORT);
+    rate_measure(PM_PORT, hpet);
     assert_int_equal(wait_khz(), WAIT_KHZ_MAX);
+}
+
+/* A machine of today: no PIT, no PM timer; the HPET on, or left off by the firmware. */
+static void only_the_hpet_runs(void **state)
+{
+    static const unsigned rates[] = { 14318180, 19200000, 24000000, 100000000 };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(rates); i++) {
+        const uint32_t config = i % 2 ? 3 : 2;
+        setup(NULL);
+        m.pit_absent = m.pm_absent = true;
+        m.leaves = 0x16;
+        m.leaf15 = (struct cpuid_regs){ .eax = 1, .ebx = 100, .ecx = 10000000 }; /* not asked */
+        m.hpet_absent = false;
+        m.hpet_hz = rates[i / 2];
+        m.hpet_config = config;
+        assert_rate(2900000, 150);
+        assert_int_equal(m.hpet_config, config);
+        assert_int_equal(m.hpet_writes, config & 1 ? 0 : 2);
+    }
+    m.pm_absent = false; /* with a PM timer it's left alone */
+    m.hpet_config = 2;
+    m.hpet_writes = 0;
+    assert_rate(2900000, 150);
+    assert_int_equal(m.hpet_writes, 0);
+    m.pm_absent = true;
+    m.hpet_hz = 4000000; /* 250 ns: no HPET */
+    assert_rate(1000000, 150);
+    assert_int_equal(m.hpet_writes, 0);
 }
 
 /* Clocks that disagree: the longer wait. Nonsense isn't believed. */
@@ -211,7 +268,7 @@ static void waits(void **state)
             wait_us(us);
             assert_in_range(m.ns - before, us * 1000ULL - 200, (measured ? 1020ULL : 3500ULL) * us + 2000);
         }
-        rate_measure(PM_PORT);
+        rate_measure(PM_PORT, hpet);
     }
     const struct wait none = wait_begin(0);
     assert_true(wait_over(&none));
@@ -223,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup(both_clocks_run, setup),
         cmocka_unit_test_setup(one_clock_runs, setup),
         cmocka_unit_test_setup(no_clock_runs, setup),
+        cmocka_unit_test_setup(only_the_hpet_runs, setup),
         cmocka_unit_test_setup(clocks_that_run_wrong, setup),
         cmocka_unit_test_setup(an_smi_meanwhile, setup),
         cmocka_unit_test_setup(waits, setup),

@@ -15,6 +15,14 @@
 #define PM_HZ       3579545u /* ACPI 6.5, 4.8.3.3 */
 #define PM_MASK     0xffffffu /* 24 bits, or 32 */
 
+/* IA-PC HPET 1.0a, 2.3: registers; the counter runs up. */
+#define HPET_PERIOD  0x04      /* femtoseconds for each tick */
+#define HPET_CONFIG  0x10
+#define HPET_ENABLE  BIT(0)
+#define HPET_COUNTER 0xf0
+#define HPET_PERIOD_MAX 100000000u /* 05F5E100h, 100 ns */
+#define HPET_PERIOD_MIN 1000000u   /* 1 ns: no such device is faster */
+
 #define WINDOW_US   500 /* of one measurement: 3 ms for six */
 #define TRIES       3    /* of which the middle counts: an SMI may come between two reads */
 
@@ -22,6 +30,7 @@
 #define CPUID_MHZ   0x16
 
 static uint16_t pm_port;
+static volatile uint8_t *hpet_base;
 
 static uint32_t read_pm(void)
 {
@@ -42,6 +51,11 @@ static void start_pit(void)
     hw_out8(PIT_COMMAND, PIT_START);
     hw_out8(PIT_CH2, 0xff);
     hw_out8(PIT_CH2, 0xff);
+}
+
+static uint32_t read_hpet(void)
+{
+    return hw_mmio_in32(hpet_base + HPET_COUNTER);
 }
 
 /* Wait until `read` gives something `ticks` or more from `from`: how far it came then, 0 if it
@@ -107,6 +121,25 @@ static unsigned by_pit(void)
     return khz;
 }
 
+/* Counting is turned on meanwhile where firmware has left it off. */
+static unsigned by_hpet(volatile void *hpet)
+{
+    hpet_base = hpet;
+    uint32_t period = hpet ? hw_mmio_in32(hpet_base + HPET_PERIOD) : 0;
+    if (period < HPET_PERIOD_MIN || period > HPET_PERIOD_MAX) {
+        return 0;
+    }
+    uint32_t config = hw_mmio_in32(hpet_base + HPET_CONFIG);
+    if (!(config & HPET_ENABLE)) {
+        hw_mmio_out32(hpet_base + HPET_CONFIG, config | HPET_ENABLE);
+    }
+    unsigned khz = measure(NULL, read_hpet, 0xffffffff, (uint32_t)(1000000000000000 / period));
+    if (!(config & HPET_ENABLE)) {
+        hw_mmio_out32(hpet_base + HPET_CONFIG, config);
+    }
+    return khz;
+}
+
 /* SDM vol. 3, 20.7.3: leaf 15h: ECX Hz * EBX / EAX; some CPUs leave ECX 0 and have MHz in 16h. */
 static unsigned by_cpuid(void)
 {
@@ -122,18 +155,30 @@ static unsigned by_cpuid(void)
     return khz > WAIT_KHZ_MAX ? 0 : (unsigned)khz;
 }
 
-void rate_measure(uint16_t pm_timer)
+/* Neither of the two that every machine once had. */
+static unsigned without_them(volatile void *hpet)
+{
+    const char *by = "HPET";
+    unsigned khz = by_hpet(hpet);
+
+    if (!khz) {
+        khz = by_cpuid();
+        by = khz ? "CPUID" : "nothing, at most";
+    }
+    log_line("TSC: %u kHz by %s: neither PM timer nor PIT runs", khz ? khz : WAIT_KHZ_MAX, by);
+    return khz;
+}
+
+void rate_measure(uint16_t pm_timer, volatile void *hpet)
 {
     unsigned pm = by_pm_timer(pm_timer), pit = by_pit();
     unsigned khz = pm > pit ? pm : pit, apart = pm > pit ? pm - pit : pit - pm;
 
-    if (!khz) {
-        khz = by_cpuid();
-        log_line("TSC: %u kHz %s: neither PM timer nor PIT runs", khz ? khz : WAIT_KHZ_MAX,
-                 khz ? "by CPUID" : "at most");
-    } else {
+    if (khz) {
         log_line("TSC: %u kHz by PM timer, %u by PIT%s", pm, pit,
                  pm && pit && apart > khz / 10 ? ": the higher one counts" : "");
+    } else {
+        khz = without_them(hpet);
     }
     if (khz) {
         wait_set_khz(khz);

@@ -29,6 +29,7 @@
 #include <smp/low_page.h>
 #include <smp/smp.h>
 #include <smp/stop.h>
+#include <util/e820.h>
 #include <util/screen.h>
 #include <virt/virt.h>
 #include <x86/msr.h>
@@ -65,6 +66,18 @@ static void check_cpu(void)
     }
 }
 
+/* The HPET's registers, or NULL. Firmware's word: not where RAM is, nor beyond what every CPU has. */
+static volatile void *map_hpet(void)
+{
+    const struct boot_mem at = { .start = acpi.hpet, .size = 0x400 };
+
+    if (at.start == 0 || at.start % at.size != 0 || at.start >= GIB(4)
+        || e820_is_usable(info.mem, info.mem_count, at.start, 1)) {
+        return NULL;
+    }
+    return host_map_mmio(at.start);
+}
+
 static void read_acpi(void)
 {
     const char *why = "";
@@ -92,7 +105,7 @@ static void read_acpi(void)
         log_error("cannot start: the local APIC isn't at 0xfee00000");
         launch_refuse();
     }
-    rate_measure(acpi.pm_timer);
+    rate_measure(acpi.pm_timer, map_hpet());
     io_policy_init(&acpi);
     if (acpi.sleep.unclear) {
         log_line("ACPI: not all of \\_S1_ to \\_S5_ is understood (0x%x): unknown types count as sleep",
