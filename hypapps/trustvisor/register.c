@@ -11,7 +11,7 @@
 #include "register.h"
 #include "caller.h"
 #include "check.h"
-#include "check_own.h"
+#include "check_module.h"
 #include "collect.h"
 #include "death.h"
 #include "memory.h"

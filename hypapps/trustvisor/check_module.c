@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Checks the structure of a registration by our interface; pure. */
-#include "check_own.h"
+#include "check_module.h"
 #include <xmhf/measurement.h>
 
 #define DATA_ALIGN 16u  /* of each POINTER's data in the PARAM section */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Checks the structure of a registration by our interface; pure. */
-#ifndef TV_CHECK_OWN_H
-#define TV_CHECK_OWN_H
+#ifndef TV_CHECK_MODULE_H
+#define TV_CHECK_MODULE_H
 
 #include "image.h"
 

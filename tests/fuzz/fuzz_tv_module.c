@@ -4,7 +4,7 @@
  * in 64-bit arithmetic. The input is a byte for the caller's mode, then 10-byte edits of a good
  * structure.
  */
-#include "hypapps/trustvisor/check_own.h"
+#include "hypapps/trustvisor/check_module.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,7 +5,7 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
-#include "hypapps/trustvisor/check_own.h"
+#include "hypapps/trustvisor/check_module.h"
 #include "hypapps/trustvisor/identity.h"
 #include "hypapps/trustvisor/pal.h"
 
