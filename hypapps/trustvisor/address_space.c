@@ -11,11 +11,11 @@
 #define CODE_ENTRY  0x065ULL              /* present, user, accessed, dirty */
 #define CONST_ENTRY (CODE_ENTRY | BIT(63))
 
-#define GATE_DEFAULT 0x1000ULL
+#define RETURN_PAGE_LOW 0x1000ULL
 
 enum { NESTED_L4, NESTED_L3, NESTED_L2 };
 
-static void *gate_frame;
+static void *return_frame;
 
 bool space_global_init(void)
 {
@@ -28,7 +28,7 @@ bool space_global_init(void)
     for (unsigned i = 0; i < TV_STUB_LEN; i++) {
         page[i] = virt->hypercall_insn[i];
     }
-    gate_frame = page;
+    return_frame = page;
     return true;
 }
 
@@ -93,7 +93,7 @@ static bool nested_build(struct tv_space *s)
     }
     s->nested[NESTED_L4][0] = virt->nested->table(core_hpa(s->nested[NESTED_L3]), 4);
     s->nested[NESTED_L3][0] = virt->nested->table(core_hpa(s->nested[NESTED_L2]), 3);
-    return nested_set(s, 0, gate_frame, ACCESS_READ | ACCESS_EXEC);
+    return nested_set(s, 0, return_frame, ACCESS_READ | ACCESS_EXEC);
 }
 
 /* --- the PAL's page tables ------------------------------------------------------ */
@@ -161,27 +161,27 @@ static bool table_map(struct tv_space *s, uint64_t va, uint32_t index, uint64_t 
     return true;
 }
 
-/* --- the gate ------------------------------------------------------------------- */
+/* --- the return page ------------------------------------------------------------ */
 
-static bool gate_free_at(const struct tv_image *im, uint64_t va)
+static bool is_free_at(const struct tv_image *im, uint64_t va)
 {
     return !tv_section_at(im, va);
 }
 
-/* A page for the gate: behind a section in the same 2 MiB, so that it takes no tables of
+/* Where the return page goes: behind a section in the same 2 MiB, so that it takes no tables of
  * its own; else a low one. Not behind CODE: code that runs off its end is to die. */
-static uint64_t gate_choose(const struct tv_image *im)
+static uint64_t return_page_choose(const struct tv_image *im)
 {
-    uint64_t va = GATE_DEFAULT;
+    uint64_t va = RETURN_PAGE_LOW;
 
     for (uint32_t i = 0; i < im->section_count; i++) {
         uint64_t end = tv_section_end(&im->sections[i]);
         if (!tv_is_code(im->sections[i].type) && end % PAGE_SIZE_2M != 0
-            && gate_free_at(im, end)) {
+            && is_free_at(im, end)) {
             return end;
         }
     }
-    while (!gate_free_at(im, va)) {
+    while (!is_free_at(im, va)) {
         va = tv_section_end(tv_section_at(im, va));
     }
     return va;
@@ -191,7 +191,7 @@ static uint64_t gate_choose(const struct tv_image *im)
 
 size_t space_need(const struct tv_image *im)
 {
-    size_t tables = 1 + 3; /* PML4; at worst three for the gate */
+    size_t tables = 1 + 3; /* PML4; at worst three for the return page */
 
     for (uint32_t i = 0; i < im->section_count; i++) {
         uint64_t first = im->sections[i].start;
@@ -216,12 +216,12 @@ bool space_init(struct tv_space *s, const struct tv_image *im)
     uint64_t g;
 
     s->pages = im->pages;
-    s->gate = gate_choose(im);
+    s->return_page = return_page_choose(im);
     if (!nested_build(s)) {
         return false;
     }
     s->pml4 = table_new(s, &g);
-    return s->pml4 && table_map(s, s->gate, 0, CODE_ENTRY);
+    return s->pml4 && table_map(s, s->return_page, 0, CODE_ENTRY);
 }
 
 /* What the PAL may do with a section's pages, and what its page tables say of them. */
@@ -289,8 +289,8 @@ static void tables_clear(struct tv_space *s, const struct tv_image *im)
 {
     for (unsigned level = 1; level <= 4; level++) {
         unsigned shift = 12 + 9 * (level - 1);
-        uint64_t done = s->gate >> shift; /* number of the entry cleared last */
-        table_clear(s, s->gate, s->gate + PAGE_SIZE, level);
+        uint64_t done = s->return_page >> shift; /* number of the entry cleared last */
+        table_clear(s, s->return_page, s->return_page + PAGE_SIZE, level);
         for (uint32_t i = 0; i < im->section_count; i++) {
             uint64_t first = im->sections[i].start, end = tv_section_end(&im->sections[i]);
             if (first >> shift != done || (end - 1) >> shift != done) {
@@ -319,10 +319,10 @@ static void tables_free(struct tv_space *s, const struct tv_image *im)
 static void nested_free(struct tv_space *s, uint32_t last_index)
 {
     uint64_t *l2 = s->nested[NESTED_L2];
-    uint64_t *gate = l2 ? nested_entry(s, 0) : NULL;
+    uint64_t *first = l2 ? nested_entry(s, 0) : NULL;
 
-    if (gate) {
-        *gate = 0;
+    if (first) {
+        *first = 0;
     }
     /* There may be holes: page tables come behind sections that were never filled. */
     for (uint32_t i = 0; l2 && i <= last_index >> 9; i++) {

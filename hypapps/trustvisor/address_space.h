@@ -4,12 +4,12 @@
  * show the sections at the caller's own virtual addresses, and nested tables for a small
  * guest-physical space that starts at 0:
  *
- *   page 0                the gate, one frame shared by all PALs
+ *   page 0                the return page, one frame shared by all PALs
  *   pages 1 .. pages      the sections, in order
  *   behind them           the page tables, in order of creation
  *
- * Nested rights: gate and CODE read+execute, RODATA read, everything else read+write. The page
- * tables are writable there because an AMD CPU treats its walk of them as writes (APM vol. 2,
+ * Nested rights: return page and CODE read+execute, RODATA read, everything else read+write. The
+ * page tables are writable there because an AMD CPU treats its walk of them as writes (APM vol. 2,
  * 15.25.5); no virtual address of the PAL leads to them.
  */
 #ifndef TV_ADDRESS_SPACE_H
@@ -24,13 +24,13 @@ struct tv_space {
     uint64_t *pml4;
     uint64_t *pt;          /* the page table used last ... */
     uint64_t pt_region;    /* ... and the number of the 2 MiB region that it maps */
-    uint64_t gate;         /* GVA of the gate */
+    uint64_t return_page;  /* GVA of the page that calls return to */
     uint32_t pages;        /* frames reserved for sections */
     uint32_t tables;       /* page tables made so far */
     uint32_t freed;        /* frames of sections given back by space_free */
 };
 
-/* The gate's frame, made once. False: out of memory. */
+/* The return page's frame, made once. False: out of memory. */
 bool space_global_init(void);
 
 /* Pages of the pool that a PAL like this takes at most, its control page apart. */
@@ -39,7 +39,7 @@ size_t space_need(const struct tv_image *im);
 /* Pages of the pool that this one, filled, has. */
 size_t space_size(const struct tv_space *s);
 
-/* Tables and gate for `im`. False: out of memory; space_free is due in both cases.
+/* Tables and return page for `im`. False: out of memory; space_free is due in both cases.
  * `s` is all zeros before. */
 bool space_init(struct tv_space *s, const struct tv_image *im);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls: into the sandbox from the entry stub, out of it at the gate, and in between
+ * Calls: into the sandbox from the entry stub, out of it at the return page, and in between
  * through the resume stub as often as interrupts come. A CPU in the sandbox holds a
  * reference to the PAL and owns one of its activations (ACT_RUNNING).
  */
@@ -115,7 +115,7 @@ static void end_dead(struct vcpu *v, struct tv_slot *s, struct tv_activation *ac
 {
     struct tv_pal *pal = s->pal;
 
-    if (pal->image.own) {
+    if (pal->image.module) {
         thread_returns(v, pal, act, 0);
         death_status(pal, &v->regs.gpr[GPR_RCX], &v->regs.gpr[GPR_RDX]);
     } else {
@@ -295,7 +295,7 @@ static enum hc_result all_taken(struct vcpu *v, const struct hyp_caller *c, stru
         registry_put(s);
         return HC_AGAIN;
     }
-    if (s->pal->image.own) {
+    if (s->pal->image.module) {
         return return_busy(v, c, s);
     }
     registry_put(s);
@@ -396,7 +396,7 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
     uint64_t rip = v->regs.rip;
     const struct tv_entry *entry = entry_at(&s->pal->image, rip);
 
-    if ((!entry && rip != s->pal->resume) || s->pal->image.caller_wide != tv_wide(c)) {
+    if ((!entry && rip != s->pal->resume) || s->pal->image.caller_64 != tv_is_64(c)) {
         registry_put(s);
         return HC_UNKNOWN;
     }
@@ -414,7 +414,7 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
 
 /* --- out ------------------------------------------------------------------------ */
 
-static void at_gate(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+static void returned(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
     act->result = v->regs.gpr[GPR_RAX];
     sandbox_leave(v, NULL, NULL);
@@ -481,7 +481,7 @@ static void inside(struct vcpu *v, const struct tv_activation *act, const struct
     v->regs.rip += e->insn_len != 0 ? e->insn_len : TV_STUB_LEN;
 }
 
-/* Any exit but a return at the gate. */
+/* Any exit but a return. */
 static void other_exit(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
                        const struct exit *e)
 {
@@ -523,8 +523,8 @@ void call_exit(struct vcpu *v, const struct exit *e)
     const struct tv_cpu *cpu = this_cpu(v);
     struct tv_slot *s = cpu->running;
 
-    if (e->kind == EXIT_HYPERCALL && v->regs.rip == s->pal->space.gate) {
-        at_gate(v, s, cpu->act);
+    if (e->kind == EXIT_HYPERCALL && v->regs.rip == s->pal->space.return_page) {
+        returned(v, s, cpu->act);
     } else {
         other_exit(v, s, cpu->act, e);
     }

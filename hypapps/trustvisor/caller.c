@@ -19,7 +19,7 @@ static bool flat(struct vcpu *v, enum segment_index i)
 
 enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_caller *c)
 {
-    if (c->paging.cpl == 3 && tv_wide(c)) {
+    if (c->paging.cpl == 3 && tv_is_64(c)) {
         return TV_OK;
     }
     return c->paging.cpl == 3 && c->paging.mode == MODE_PROT32 && (c->paging.cr0 & CR0_PG)
@@ -28,7 +28,7 @@ enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_caller *c)
 
 bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm_fault *f)
 {
-    if (tv_wide(c) || va + len <= TV_USER_END_32) {
+    if (tv_is_64(c) || va + len <= TV_USER_END_32) {
         return true;
     }
     *f = (struct gm_fault){ .addr = gva(va), .canonical = false };

@@ -19,12 +19,12 @@ static inline uint64_t tv_owner(const struct guest_paging *p)
                             : BIT(41) | (p->cr3 & 0xfffff000) >> PAGE_SHIFT;
 }
 
-static inline bool tv_wide(const struct hyp_caller *c) { return c->paging.mode == MODE_LONG64; }
+static inline bool tv_is_64(const struct hyp_caller *c) { return c->paging.mode == MODE_LONG64; }
 
 /* What the caller's code sees in this register. */
 static inline uint64_t tv_arg(const struct vcpu *v, const struct hyp_caller *c, enum gpr r)
 {
-    return tv_wide(c) ? v->regs.gpr[r] : (uint32_t)v->regs.gpr[r];
+    return tv_is_64(c) ? v->regs.gpr[r] : (uint32_t)v->regs.gpr[r];
 }
 
 /* Is it a command of the public ABI? */

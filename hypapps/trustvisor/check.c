@@ -88,12 +88,12 @@ static enum tv_error check_params(const struct tv_pal_params *p, struct tv_image
 }
 
 enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_params *p,
-                       uint64_t entry, bool wide, struct tv_image *im)
+                       uint64_t entry, bool is_64, struct tv_image *im)
 {
     enum tv_error e;
 
-    tv_image_begin(im, wide);
-    im->convention = wide ? XMHF_SYSV : XMHF_CDECL;
+    tv_image_begin(im, is_64);
+    im->convention = is_64 ? XMHF_SYSV : XMHF_CDECL;
     im->flags = PAL_ID_FLAG_LEGACY;
     e = check_sections(s, im);
     if (e == TV_OK) {

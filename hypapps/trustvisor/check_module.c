@@ -5,12 +5,12 @@
 
 #define DATA_ALIGN 16u  /* of each POINTER's data in the PARAM section */
 
-static enum tv_error check_header(const struct xmhf_pal *d, bool wide)
+static enum tv_error check_header(const struct xmhf_pal *d, bool is_64)
 {
     if (!tv_known_struct(d)) {
         return TV_BAD_STRUCT;
     }
-    if (wide ? d->convention != XMHF_SYSV && d->convention != XMHF_MICROSOFT
+    if (is_64 ? d->convention != XMHF_SYSV && d->convention != XMHF_MICROSOFT
              : d->convention != XMHF_CDECL) {
         return TV_BAD_CONVENTION;
     }
@@ -146,14 +146,14 @@ static enum tv_error check_entries(const struct xmhf_pal *d, uint64_t entry, str
     return im->entry == entry ? TV_OK : TV_BAD_ENTRY;
 }
 
-enum tv_error tv_check_own(const struct xmhf_pal *d, uint64_t entry, bool wide,
+enum tv_error tv_check_module(const struct xmhf_pal *d, uint64_t entry, bool is_64,
                            struct tv_image *im)
 {
-    enum tv_error e = check_header(d, wide);
+    enum tv_error e = check_header(d, is_64);
     uint64_t bytes;
 
-    tv_image_begin(im, wide);
-    im->own = true;
+    tv_image_begin(im, is_64);
+    im->module = true;
     im->convention = (uint8_t)d->convention;
     im->flags = d->flags;
     im->budget = d->budget;

@@ -11,8 +11,8 @@ static inline bool tv_known_struct(const struct xmhf_pal *d)
     return d->size == sizeof(*d) && d->version == XMHF_PAL_VERSION;
 }
 
-/* As tv_check, for our interface, with lists as in struct tv_own_lists. */
-enum tv_error tv_check_own(const struct xmhf_pal *d, uint64_t entry, bool wide,
+/* As tv_check, for our interface, with lists as in struct tv_module_lists. */
+enum tv_error tv_check_module(const struct xmhf_pal *d, uint64_t entry, bool is_64,
                            struct tv_image *im);
 
 #endif

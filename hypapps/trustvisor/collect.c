@@ -30,8 +30,8 @@ static bool goes_on_overwriting(struct vcpu *v, const struct tv_pal *pal)
     return owner_look(v, pal, at, frame + (at & PAGE_MASK), KEPT) != OWNER_GONE;
 }
 
-/* Did the process give up its registration, whose stubs aren't there yet to tell, or to have the
- * PAL wiped, when they aren't there any more? */
+/* Has the process given up registering it, or unregistering it when all was handed back? It has no
+ * stubs then that could be looked for: not yet, or not any more. */
 static bool is_abandoned(struct vcpu *v, const struct tv_pal *pal)
 {
     struct hyp_caller owner = { .paging = pal->owner, .no_ad = true };

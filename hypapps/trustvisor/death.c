@@ -70,7 +70,7 @@ void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st)
         uint64_t calls = atomic_load(&act->calls);
         st->calls += calls;
         st->interruptions += atomic_load(&act->interrupted);
-        /* Each call but one under way has left by the gate. */
+        /* Each call but one under way has left by the return page. */
         st->exits += calls - (calls != 0 && atomic_load(&act->state) != ACT_FREE)
             + atomic_load(&act->others);
     }

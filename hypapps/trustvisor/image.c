@@ -2,10 +2,10 @@
 /* The lists of what a caller asks to register: adding to them and searching them; pure. */
 #include "image.h"
 
-void tv_image_begin(struct tv_image *im, bool wide)
+void tv_image_begin(struct tv_image *im, bool is_64)
 {
     *im = (struct tv_image){
-        .mode = wide ? PAL_ID_MODE_64 : PAL_ID_MODE_32, .caller_wide = wide, .word = wide ? 8 : 4,
+        .mode = is_64 ? PAL_ID_MODE_64 : PAL_ID_MODE_32, .caller_64 = is_64, .word = is_64 ? 8 : 4,
         .lowest = UINT64_MAX, .stacks = 1,
         .sections = im->sections, .params = im->params, .entries = im->entries,
     };
@@ -37,7 +37,7 @@ static bool put_in_order(struct tv_image *im)
 enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages)
 {
     struct tv_section *out = &im->sections[im->section_count];
-    const uint64_t user_end = im->caller_wide ? TV_USER_END : TV_USER_END_32;
+    const uint64_t user_end = im->caller_64 ? TV_USER_END : TV_USER_END_32;
 
     if (start & PAGE_MASK) {
         return TV_MISALIGNED;

@@ -49,7 +49,7 @@ struct tv_public_lists {
     struct tv_entry entries[1];
 };
 
-struct tv_own_lists {
+struct tv_module_lists {
     struct tv_section sections[XMHF_PAL_SECTIONS];
     struct tv_param params[XMHF_PAL_PARAMS];
     struct tv_entry entries[XMHF_PAL_ENTRIES];
@@ -65,8 +65,8 @@ struct tv_image {
     uint32_t flags;              /* PAL_ID_FLAG_* */
     uint8_t convention;          /* enum xmhf_convention */
     enum pal_id_mode mode;       /* of the PAL's code */
-    bool caller_wide;            /* who registers it is 64-bit code; nobody else may call it */
-    bool own;                    /* registered by our interface, not by the public ABI */
+    bool caller_64;            /* who registers it is 64-bit code; nobody else may call it */
+    bool module;                 /* registered by our interface, not by the public ABI */
     uint8_t word;                /* bytes of the PAL's machine word */
     uint8_t code;                /* index of the entries' CODE section */
     bool has_data;               /* some POINTER has a size */
@@ -76,8 +76,8 @@ struct tv_image {
     struct tv_entry *entries;
 };
 
-/* Forget all but where the lists are. The PAL's mode is its caller's (`wide`: 64-bit code). */
-void tv_image_begin(struct tv_image *im, bool wide);
+/* Forget all but where the lists are. The PAL's mode is its caller's (`is_64`: 64-bit code). */
+void tv_image_begin(struct tv_image *im, bool is_64);
 /* Check the next section and add it to the list, which has room; its type is the caller's
  * business. */
 enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages);

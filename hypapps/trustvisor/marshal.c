@@ -44,7 +44,7 @@ static enum marshal_answer answer_of(enum gm_result r)
 /* Offset of a POINTER's data in the PARAM section. */
 static uint32_t data_offset(const struct tv_pal *pal, const struct tv_param *p)
 {
-    return pal->image.own ? p->offset : p->offset + TV_HEADER;
+    return pal->image.module ? p->offset : p->offset + TV_HEADER;
 }
 
 enum copy { COPY_IN, COPY_OUT, COPY_ZEROS };
@@ -231,7 +231,7 @@ static enum gm_result take_ms(struct tv_activation *act, const struct hyp_caller
 }
 
 /* cdecl: everything on the stack, in words of 32 bits. */
-static enum gm_result take_narrow(struct tv_activation *act, const struct hyp_caller *c,
+static enum gm_result take_cdecl(struct tv_activation *act, const struct hyp_caller *c,
                                   const struct vcpu_regs *caller, struct gm_fault *f)
 {
     uint32_t stack[1 + XMHF_PAL_PARAMS];
@@ -305,7 +305,7 @@ static unsigned frame_size(const struct tv_image *im, unsigned n)
     return (unsigned)align_up(slots * im->word, 16) + im->word;
 }
 
-/* The stack pointer for the PAL's first instruction, with the gate as return address. */
+/* The stack pointer for the PAL's first instruction, with the return page as return address. */
 static void *put_return(const struct tv_pal *pal, const struct tv_activation *act,
                         struct vcpu_regs *regs)
 {
@@ -315,9 +315,9 @@ static void *put_return(const struct tv_pal *pal, const struct tv_activation *ac
 
     regs->gpr[GPR_RSP] = act->stack_va - size;
     if (im->mode == PAL_ID_MODE_64) {
-        *(uint64_t *)sp = pal->space.gate;
+        *(uint64_t *)sp = pal->space.return_page;
     } else {
-        *(uint32_t *)sp = (uint32_t)pal->space.gate;
+        *(uint32_t *)sp = (uint32_t)pal->space.return_page;
     }
     return sp;
 }
@@ -332,13 +332,13 @@ static void give_args(const struct tv_pal *pal, const struct tv_activation *act,
 
     *regs = (struct vcpu_regs){ .rip = act->entry->va };
     sp = put_return(pal, act, regs);
-    if (!im->own) {
+    if (!im->module) {
         *(uint64_t *)area_at(pal, act, TV_AREA_OFFSET) = im->param_count;
     }
     for (unsigned i = act->entry->params; i-- > 0;) {
         const struct tv_param *p = &params[i];
         uint64_t value = act->args[i];
-        if (!im->own) {
+        if (!im->module) {
             put_header(pal, act, p, value);
         }
         if (p->type == TV_PARAM_POINTER) {
@@ -375,7 +375,7 @@ enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
 {
     enum gm_result r = pal->image.convention == XMHF_SYSV        ? take_sysv(act, c, regs, f)
                        : pal->image.convention == XMHF_MICROSOFT ? take_ms(act, c, regs, f)
-                                                                 : take_narrow(act, c, regs, f);
+                                                                 : take_cdecl(act, c, regs, f);
 
     if (r == GM_OK && pal->image.has_data) {
         r = check_pointers(pal, act, c, f);

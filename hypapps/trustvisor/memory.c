@@ -13,7 +13,7 @@ static bool xstate_inside(size_t size)
     return rounded(size) + xstate_size() <= PAGE_SIZE;
 }
 
-struct tv_pal *memory_new(bool own)
+struct tv_pal *memory_new(bool module)
 {
     struct tv_pal *pal = pool_alloc();
 
@@ -23,15 +23,15 @@ struct tv_pal *memory_new(bool own)
     pal->image.sections = pal->lists.sections;
     pal->image.params = pal->lists.params;
     pal->image.entries = pal->lists.entries;
-    if (own) {
-        pal->own = pool_alloc();
-        if (!pal->own) {
+    if (module) {
+        pal->module = pool_alloc();
+        if (!pal->module) {
             pool_free_dirty(pal);
             return NULL;
         }
-        pal->image.sections = pal->own->lists.sections;
-        pal->image.params = pal->own->lists.params;
-        pal->image.entries = pal->own->lists.entries;
+        pal->image.sections = pal->module->lists.sections;
+        pal->image.params = pal->module->lists.params;
+        pal->image.entries = pal->module->lists.entries;
     }
     return pal;
 }
@@ -49,7 +49,7 @@ bool memory_attach(struct tv_pal *pal)
 
     for (uint32_t k = 1; good && k < pal->image.stacks; k++) {
         struct tv_activation *act = pool_alloc();
-        pal->own->more[k - 1] = act;
+        pal->module->more[k - 1] = act;
         good = act && attach_xstate(act, act, sizeof(*act));
     }
     return good;
@@ -57,19 +57,19 @@ bool memory_attach(struct tv_pal *pal)
 
 uint32_t memory_pages(const struct tv_image *im)
 {
-    return 1 + im->own + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal))
+    return 1 + im->module + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal))
         + (xstate_inside(sizeof(struct tv_activation)) ? 0 : im->stacks - 1);
 }
 
-static void free_own(struct tv_own_page *own)
+static void free_module_page(struct tv_module_page *page)
 {
-    for (uint32_t k = 0; k < XMHF_PAL_STACKS - 1 && own->more[k]; k++) {
-        if (own->more[k]->xstate && !xstate_inside(sizeof(struct tv_activation))) {
-            pool_free_dirty(own->more[k]->xstate);
+    for (uint32_t k = 0; k < XMHF_PAL_STACKS - 1 && page->more[k]; k++) {
+        if (page->more[k]->xstate && !xstate_inside(sizeof(struct tv_activation))) {
+            pool_free_dirty(page->more[k]->xstate);
         }
-        pool_free_dirty(own->more[k]);
+        pool_free_dirty(page->more[k]);
     }
-    pool_free_dirty(own);
+    pool_free_dirty(page);
 }
 
 /* Only what was used is wiped, as with tables: it is half of the cost. */
@@ -77,8 +77,8 @@ void memory_free(struct tv_pal *pal)
 {
     size_t used = rounded(sizeof(*pal));
 
-    if (pal->own) {
-        free_own(pal->own);
+    if (pal->module) {
+        free_module_page(pal->module);
     }
     if (pal->act.xstate && !xstate_inside(sizeof(*pal))) {
         pool_free_dirty(pal->act.xstate);

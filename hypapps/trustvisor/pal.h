@@ -35,19 +35,23 @@
 
 #define TV_SLOTS            1280u  /* PALs at the same time, registering ones included */
 #define TV_PALS_PER_PROCESS 256u   /* PALs of one process */
-#define TV_COMPARE_MAX      8192u  /* sections that a new PAL's are compared with, and its own once
-                                      for each PAL: 256 PALs of 16 sections each, or 65 of 64 */
+#define TV_COMPARE_MAX      8192u  /* bounds how a new PAL is compared with the others of its
+                                      process: their sections, and its own once for each of
+                                      them. 256 PALs of 16 sections fit, or 65 of 64 */
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
-#define TV_STALE_TICKS      (1ULL << 26) /* a registration without a step for so long may be
-                                            discarded, if nothing is overwritten yet, by one of its
-                                            own process at the same place, or if the page of its
-                                            entry is gone ... */
-#define TV_SLOW_TICKS       (1ULL << 29) /* ... for so long by one elsewhere ... */
-#define TV_ABANDONED_TICKS  (1ULL << 32) /* ... and for so long in any case, and by others short
-                                            of memory */
 #define TV_NONCE_SIZE       16u
 #define TV_PAGE_RIGHTS      (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
+
+/*
+ * For how many TSC ticks a registration may stand still until it is discarded. Nobody tells when a
+ * program has given one up, and a thread may only wait for a CPU: the surer it is, the sooner.
+ */
+#define TV_STALE_TICKS      (1ULL << 26) /* another one of its process is to have its memory, or
+                                            the page of its entry is away */
+#define TV_SLOW_TICKS       (1ULL << 29) /* its process has begun TV_PENDING_MAX of them */
+#define TV_ABANDONED_TICKS  (1ULL << 32) /* memory is short; or it has begun to overwrite, and would
+                                            take the owner's contents with it */
 
 /* Pages of PALs of one process, of so many in all: a quarter is for others. */
 static inline uint64_t tv_pages_per_process(uint64_t all) { return all - all / 4; }
@@ -137,21 +141,21 @@ struct tv_pal {
     uint32_t leaving;                 /* in LEAVING: pages already handed back; beyond the
                                          last one: wiping */
     struct tv_public_lists lists;     /* of a PAL of the public ABI ... */
-    struct tv_own_page *own;          /* ... or in a page of their own */
+    struct tv_module_page *module;    /* ... or in a page of their own */
     struct tv_activation act;         /* the first */
     struct tv_registration reg;
 };
 
 /* Lists of a PAL of our interface, and its activations behind the first, each in a page. */
-struct tv_own_page {
-    struct tv_own_lists lists;
+struct tv_module_page {
+    struct tv_module_lists lists;
     struct tv_activation *more[XMHF_PAL_STACKS - 1];
 };
-_Static_assert(sizeof(struct tv_own_page) <= PAGE_SIZE, "a page");
+_Static_assert(sizeof(struct tv_module_page) <= PAGE_SIZE, "a page");
 
 static inline struct tv_activation *tv_act(struct tv_pal *pal, uint32_t k)
 {
-    return k == 0 ? &pal->act : pal->own->more[k - 1];
+    return k == 0 ? &pal->act : pal->module->more[k - 1];
 }
 
 /* `life`: generation in bits 63:32, enum tv_state in 31:16, references in 15:0. */
@@ -172,8 +176,7 @@ static inline bool tv_overwrites(const struct tv_pal *pal)
     return pal->reg.phase == PHASE_OVERWRITE;
 }
 
-/* Nobody went on with its registration, or with wiping it, for so long? CPUs' TSCs may differ: a
- * step in the future has just been made. */
+/* Was the last step of registering it, or of wiping it, more than `ticks` ago? */
 static inline bool tv_quiet(const struct tv_pal *pal, uint64_t ticks)
 {
     return clock_since(pal->reg.last_step) > ticks;

@@ -199,10 +199,10 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
 }
 
 /* A control page, after looking for room if need be. NULL: `*r` is what to do. */
-static struct tv_pal *new_pal(struct vcpu *v, bool own, enum hc_result *r)
+static struct tv_pal *new_pal(struct vcpu *v, bool module, enum hc_result *r)
 {
     enum room room = collect_room(v, 3);
-    struct tv_pal *pal = room == ROOM_FOUND ? memory_new(own) : NULL;
+    struct tv_pal *pal = room == ROOM_FOUND ? memory_new(module) : NULL;
 
     if (!pal) {
         *r = room == ROOM_NONE ? tv_done(v, TV_NO_MEMORY) : HC_AGAIN;
@@ -246,13 +246,13 @@ enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
     }
     pal = new_pal(v, false, &answer);
     return !pal ? answer
-           : begin(v, c, pal, tv_check(&sections, &params, tv_arg(v, c, GPR_RDI), tv_wide(c),
+           : begin(v, c, pal, tv_check(&sections, &params, tv_arg(v, c, GPR_RDI), tv_is_64(c),
                                        &pal->image));
 }
 
 /* Size and version, and the rest only if they are known: another version's may be shorter, and
  * end with its page. Each byte is fetched once. */
-static enum gm_result read_own(const struct hyp_caller *c, uint64_t from, struct xmhf_pal *d,
+static enum gm_result read_module(const struct hyp_caller *c, uint64_t from, struct xmhf_pal *d,
                                struct gm_fault *f)
 {
     const uint32_t head = offsetof(struct xmhf_pal, convention), rest = sizeof(*d) - head;
@@ -265,13 +265,13 @@ static enum gm_result read_own(const struct hyp_caller *c, uint64_t from, struct
                ? gm_read(c, gva(from + head), (uint8_t *)d + head, rest, f) : GM_FAULT;
 }
 
-enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c)
+enum hc_result tv_register_module(struct vcpu *v, const struct hyp_caller *c)
 {
     struct xmhf_pal d;
     struct tv_pal *pal;
     struct gm_fault f;
     enum hc_result answer = HC_AGAIN;
-    enum gm_result r = read_own(c, tv_arg(v, c, GPR_RCX), &d, &f);
+    enum gm_result r = read_module(c, tv_arg(v, c, GPR_RCX), &d, &f);
 
     if (r != GM_OK) {
         return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, TV_NOT_RAM);
@@ -281,7 +281,7 @@ enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c)
     }
     pal = new_pal(v, true, &answer);
     return !pal ? answer
-           : begin(v, c, pal, tv_check_own(&d, tv_arg(v, c, GPR_RDI), tv_wide(c), &pal->image));
+           : begin(v, c, pal, tv_check_module(&d, tv_arg(v, c, GPR_RDI), tv_is_64(c), &pal->image));
 }
 
 enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c)
@@ -294,7 +294,7 @@ enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c)
         return busy ? HC_AGAIN : HC_UNKNOWN;
     }
     if (s->pal->reg.token == tv_arg(v, c, GPR_RDX) && s->pal->image.entry == entry
-        && s->pal->image.caller_wide == tv_wide(c)) {
+        && s->pal->image.caller_64 == tv_is_64(c)) {
         return steps(v, c, s->pal, 0);
     }
     registry_put(s);

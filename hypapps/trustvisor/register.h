@@ -12,6 +12,6 @@ extern uint64_t tv_budget;
 enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c);
 /* The first step, by the public ABI and by our interface. */
 enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c);
-enum hc_result tv_register_own(struct vcpu *v, const struct hyp_caller *c);
+enum hc_result tv_register_module(struct vcpu *v, const struct hyp_caller *c);
 
 #endif

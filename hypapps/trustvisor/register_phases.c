@@ -8,7 +8,7 @@
 
 /* What a page of each phase takes of an exit's instructions. Hashing goes by smaller
  * pieces: a page takes more than an exit may. */
-#define COST_GATE      8      /* of finding a place for the gate, and two sections */
+#define COST_PLACE     8      /* of finding a place for the return page, and two sections */
 #define COST_COPY      1000
 #define COST_PIECE     300    /* of a piece, less the hashing itself */
 #define PIECE          512u
@@ -57,7 +57,7 @@ static enum step phase_room(struct work *w)
     if (pool_free_count() < need) {
         return out_of_memory(w, need);
     }
-    if (!afford(w, (int)(pal->image.section_count * pal->image.section_count * COST_GATE))) {
+    if (!afford(w, (int)(pal->image.section_count * pal->image.section_count * COST_PLACE))) {
         return STEP_AGAIN; /* comparing with many others has taken all */
     }
     /* Another CPU may have been faster: what was taken so far goes back in any case. */
@@ -83,8 +83,8 @@ static enum step check_moved(struct work *w, uint32_t number, gpa_t g)
     return r == GM_FAULT ? STEP_FAULT : r == GM_OK && now.a == g.a ? STEP_ERROR : STEP_NEXT;
 }
 
-/* The same page twice would be lost when it is overwritten: of what is only read it does no
- * harm. */
+/* No page may be at two places of a PAL: overwriting it for one would overwrite what belongs to the
+ * other, the stubs perhaps. SHARED_CODE, which is only read, doesn't come here. */
 static enum step remember_page(struct work *w, uint32_t index, gpa_t g)
 {
     uint64_t *entry = pageset_put(&w->pal->reg.seen, g, index);
@@ -128,7 +128,8 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
     return STEP_NEXT;
 }
 
-/* Which pages were seen is of no more use: for a large PAL that is many pages to wipe. */
+/* Give the memory of `seen` back, as much as this exit affords: for a large PAL that is many
+ * pages to wipe. All pages are in, so nobody asks any more. */
 static enum step forget_seen(struct work *w)
 {
     uint32_t budget = w->budget < 0 ? 0 : (uint32_t)w->budget / COST_WIPE, left = budget;

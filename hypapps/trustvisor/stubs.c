@@ -126,6 +126,6 @@ enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip)
         return STUBS_DEAD;
     }
     /* An instruction that continues on the next page isn't looked at. */
-    return n < TV_STUB_LEN || is_hypercall(code, n, tv_wide(c) ? 64 : 32) ? STUBS_COMMAND
+    return n < TV_STUB_LEN || is_hypercall(code, n, tv_is_64(c) ? 64 : 32) ? STUBS_COMMAND
                                                                           : STUBS_CHANGED;
 }

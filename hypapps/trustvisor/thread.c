@@ -21,7 +21,7 @@ void thread_waits(struct vcpu *v, const struct tv_pal *pal,
     gpr[GPR_RSP] = old->gpr[GPR_RSP];
     gpr[GPR_RAX] = token[0];
     gpr[GPR_RDX] = token[1];
-    if (!pal->image.caller_wide) {
+    if (!pal->image.caller_64) {
         gpr[GPR_RAX] = (uint32_t)token[0];
         gpr[GPR_RDX] = token[0] >> 32;
         gpr[GPR_RCX] = (uint32_t)token[1];
@@ -39,7 +39,7 @@ void thread_token(const struct vcpu *v, const struct tv_pal *pal, uint64_t token
 
     token[0] = gpr[GPR_RAX];
     token[1] = gpr[GPR_RDX];
-    if (!pal->image.caller_wide) {
+    if (!pal->image.caller_64) {
         token[0] = (uint32_t)gpr[GPR_RAX] | gpr[GPR_RDX] << 32;
         token[1] = (uint32_t)gpr[GPR_RCX] | gpr[GPR_RBX] << 32;
     }
@@ -47,7 +47,7 @@ void thread_token(const struct vcpu *v, const struct tv_pal *pal, uint64_t token
 
 /* Registers that cdecl preserves as at the call, and those that 32-bit code can't reach; EAX;
  * ECX and EDX zero. */
-static void narrow_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
+static void goes_on_32(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
                            uint64_t rax)
 {
     uint64_t *gpr = v->regs.gpr;
@@ -62,7 +62,7 @@ static void narrow_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t r
 /* Those that the convention preserves as at the call, RAX, all others zero. One by one, since
  * every call comes here. RSI and RDI were kept for Microsoft's convention only: with System V's
  * they have been zero all the time. */
-static void wide_goes_on(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
+static void goes_on_64(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
                          uint64_t rax)
 {
     const uint64_t *old = k->regs.gpr;
@@ -89,7 +89,7 @@ static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
                                   const struct tv_activation *act, uint64_t rip, uint64_t rsp,
                                   uint64_t rax)
 {
-    (pal->image.caller_wide ? wide_goes_on : narrow_goes_on)(v, &act->caller, rip, rsp, rax);
+    (pal->image.caller_64 ? goes_on_64 : goes_on_32)(v, &act->caller, rip, rsp, rax);
     virt->clear_shadow(v);
 }
 

@@ -20,7 +20,7 @@ static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum t
     case TV_HC_REG:
         return who == TV_OK ? tv_register(v, c) : tv_done(v, who);
     case XMHF_HC_PAL_REGISTER:
-        return who == TV_OK ? tv_register_own(v, c) : tv_done(v, who);
+        return who == TV_OK ? tv_register_module(v, c) : tv_done(v, who);
     case TV_HC_UNREG:
     case XMHF_HC_PAL_UNREGISTER:
         return who == TV_OK ? tv_unregister(v, c) : tv_done(v, who);
@@ -125,7 +125,7 @@ static bool tv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_r
     } else {
         hyp_caller(v, &c);
         r->ebx = TV_CPUID_NOT_IN_PAL;
-        r->ecx = tv_wide(&c);
+        r->ecx = tv_is_64(&c);
     }
     return true; /* it depends on the caller */
 }
@@ -156,7 +156,7 @@ static int tv_init(void)
     tv_budget = core_options()->palbudget;
     registry_init();
     if (!space_global_init() || !call_init()) {
-        log_line("trustvisor: no memory for the gate and the initial FPU state");
+        log_line("trustvisor: no memory for the return page and the initial FPU state");
         return -1;
     }
     log_line("trustvisor: %u PALs at most, %zu pages for them", TV_SLOTS, pool_free_count());

@@ -213,7 +213,7 @@ enum hc_result tv_unregister(struct vcpu *v, const struct hyp_caller *c)
     w.pal = s->pal;
     w.known = 0;
     w.wrote = false;
-    if (w.pal->image.entry != entry || w.pal->image.caller_wide != tv_wide(c)) {
+    if (w.pal->image.entry != entry || w.pal->image.caller_64 != tv_is_64(c)) {
         registry_put(s);
         return tv_done(v, TV_NOT_FOUND);
     }

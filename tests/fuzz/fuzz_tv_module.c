@@ -14,7 +14,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct xmhf_pal d;
-static struct tv_own_lists lists;
+static struct tv_module_lists lists;
 static struct tv_image im = {
     .sections = lists.sections, .params = lists.params, .entries = lists.entries,
 };
@@ -126,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t at = 1; at + 10 <= size; at += 10) {
         edit(data + at);
     }
-    if (tv_check_own(&d, d.entry[0].address, is_64, &im) == TV_OK) {
+    if (tv_check_module(&d, d.entry[0].address, is_64, &im) == TV_OK) {
         expect_sane_sections(is_64 ? TV_USER_END : TV_USER_END_32);
         expect_sane_params();
         expect_sane_entries();

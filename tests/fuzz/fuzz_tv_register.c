@@ -287,7 +287,7 @@ static void expect_buffers(void)
  * `known`: the parameters are those that were registered. */
 static void call(bool interrupt, bool known)
 {
-    const struct exit intr = { .kind = EXIT_INTR }, gate = { .kind = EXIT_HYPERCALL };
+    const struct exit intr = { .kind = EXIT_INTR }, end = { .kind = EXIT_HYPERCALL };
     bool ran;
 
     poison(entry);
@@ -308,8 +308,8 @@ static void call(bool interrupt, bool known)
     }
     if (ran) {
         hostile_pal();
-        v.regs.rip = call_running(&v)->pal->space.gate;
-        hypapp.sandbox_exit(&v, &gate);
+        v.regs.rip = call_running(&v)->pal->space.return_page;
+        hypapp.sandbox_exit(&v, &end);
     }
     CHECK(!v.in_sandbox);
     if (!ran) {

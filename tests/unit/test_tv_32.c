@@ -144,14 +144,14 @@ static void sandbox_exit(enum exit_kind kind)
 
 static void pal_returns(uint64_t rax)
 {
-    uint32_t gate = pal_word(0);
+    uint32_t return_page = pal_word(0);
 
     for (unsigned i = 0; i < 16; i++) {
         v.regs.gpr[i] = 0x5ec3e75ec3e7ULL;
     }
     v.regs.gpr[GPR_RAX] = rax;
-    v.regs.rip = gate;
-    assert_memory_equal(pal_at(gate), "\x0f\x01\xd9", 3);
+    v.regs.rip = return_page;
+    assert_memory_equal(pal_at(return_page), "\x0f\x01\xd9", 3);
     sandbox_exit(EXIT_HYPERCALL);
 }
 
@@ -345,8 +345,8 @@ static void limits(void)
     expect_nothing_left();
 }
 
-/* The gate is where 32-bit code can return to, even with a PAL at the end of the space. */
-static void gates(void)
+/* The return page is where 32-bit code can return to, even with a PAL at the end of the space. */
+static void return_pages(void)
 {
     static const uint64_t places[][4] = {
         { 0x1000, 0xffffe000, 0xffffd000, 0xfffff000 },
@@ -447,7 +447,7 @@ static void test_integers(void **state) { (void)state; in_each_mode(integers); }
 static void test_pointers(void **state) { (void)state; in_each_mode(pointers); }
 static void test_interruption(void **state) { (void)state; in_each_mode(interruption); }
 static void test_limits(void **state) { (void)state; in_each_mode(limits); }
-static void test_gates(void **state) { (void)state; in_each_mode(gates); }
+static void test_return_pages(void **state) { (void)state; in_each_mode(return_pages); }
 static void test_segments(void **state) { (void)state; in_each_mode(segments); }
 static void test_neighbours(void **state) { (void)state; in_each_mode(neighbours); }
 static void test_cpuid(void **state) { (void)state; in_each_mode(cpuid); }
@@ -459,9 +459,9 @@ static void test_modes_apart(void **state)
 {
     (void)state;
     start(&modes[2]);
-    for (unsigned wide = 0; wide < 2; wide++) {
-        const enum cpu_mode own = wide ? MODE_LONG64 : MODE_PROT32;
-        const enum cpu_mode other = wide ? MODE_PROT32 : MODE_LONG64;
+    for (unsigned is_64 = 0; is_64 < 2; is_64++) {
+        const enum cpu_mode own = is_64 ? MODE_LONG64 : MODE_PROT32;
+        const enum cpu_mode other = is_64 ? MODE_PROT32 : MODE_LONG64;
         fake.caller.paging.mode = own;
         poison();
         v.regs.gpr[GPR_RCX] = ARGS;
@@ -496,7 +496,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_integers), cmocka_unit_test(test_pointers),
         cmocka_unit_test(test_interruption), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_gates), cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_return_pages), cmocka_unit_test(test_segments),
         cmocka_unit_test(test_neighbours), cmocka_unit_test(test_cpuid),
         cmocka_unit_test(test_modes_apart), cmocka_unit_test(test_code_bytes),
     };

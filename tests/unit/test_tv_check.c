@@ -11,7 +11,7 @@ static struct tv_pal_params params;
 static struct tv_public_lists lists;
 static struct tv_image im = { .sections = lists.sections, .params = lists.params, .entries = lists.entries };
 static uint64_t entry;
-static bool wide;
+static bool is_64;
 
 static void section(unsigned i, uint32_t type, uint64_t start, uint32_t pages)
 {
@@ -34,13 +34,13 @@ static int good(void **state)
     params.num_params = 1;
     params.params[0].type = TV_PARAM_INTEGER;
     entry = BASE + 0x123;
-    wide = true;
+    is_64 = true;
     return 0;
 }
 
 static void expect(enum tv_error e)
 {
-    assert_int_equal(tv_check(&sections, &params, entry, wide, &im), e);
+    assert_int_equal(tv_check(&sections, &params, entry, is_64, &im), e);
 }
 
 static void test_good(void **state)
@@ -237,7 +237,7 @@ static void test_narrow(void **state)
     const uint64_t fits = (PAGE_SIZE - 0x18 - 24) / 4;
 
     (void)state;
-    wide = false;
+    is_64 = false;
     expect(TV_BAD_SIZE);
     for (uint64_t i = 0; i < 4; i++) {
         sections.sections[i].start_addr = 0xffffc000 + i * PAGE_SIZE;
@@ -256,7 +256,7 @@ static void test_narrow(void **state)
     expect(TV_BAD_SIZE);
     sections.sections[3] = (struct tv_pal_section){ TV_SECTION_PARAM, 1, 1ULL << 32 };
     expect(TV_BAD_SIZE);
-    wide = true;
+    is_64 = true;
     params.params[0].size = 1;
     expect(TV_OK);
 }

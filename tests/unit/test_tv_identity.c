@@ -13,13 +13,13 @@ struct pal {
     struct tv_pal_sections sections;
     struct tv_pal_params params;
     uint64_t entry;
-    bool wide;
+    bool is_64;
     uint8_t contents[4][PAGE_SIZE];
 };
 
 static struct pal plain(void)
 {
-    struct pal p = { .entry = BASE + 0x40, .wide = true };
+    struct pal p = { .entry = BASE + 0x40, .is_64 = true };
 
     p.sections.num_sections = 4;
     for (unsigned i = 0; i < 4; i++) {
@@ -43,7 +43,7 @@ static void identity(const struct pal *p, uint8_t id[PAL_ID_SIZE])
         .sections = lists.sections, .params = lists.params, .entries = lists.entries,
     };
 
-    assert_int_equal(tv_check(&p->sections, &p->params, p->entry, p->wide, &im), TV_OK);
+    assert_int_equal(tv_check(&p->sections, &p->params, p->entry, p->is_64, &im), TV_OK);
     tv_identity_begin(&ctx, sha256_blocks, &im);
     tv_identity_add(&ctx, p->contents, im.pages * PAGE_SIZE);
     tv_identity_end(&ctx, id);
@@ -82,7 +82,7 @@ static void test_encoding(void **state)
     encode(&p, 64, 2, expected);
     identity(&p, got);
     assert_memory_equal(got, expected, PAL_ID_SIZE);
-    p.wide = false;
+    p.is_64 = false;
     encode(&p, 32, 1, expected);
     identity(&p, got);
     assert_memory_equal(got, expected, PAL_ID_SIZE);
@@ -121,7 +121,7 @@ static bool variant(unsigned n, struct pal *p)
         p->sections.num_sections = 3; s[0].page_num = 2; s[1] = s[2]; s[2] = s[3];
         break;
     case 16: q[0].size = 2; break;
-    case 17: p->wide = false; break;
+    case 17: p->is_64 = false; break;
     case 18: s[1].type = TV_SECTION_CODE; break;
     default: return false;
     }

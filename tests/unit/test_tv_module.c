@@ -267,7 +267,7 @@ static void test_errors(void **state)
 /* Images overlap if some pair of their sections does, not both of SHARED_CODE. */
 static void test_overlap(void **state)
 {
-    static struct tv_own_lists lists[2];
+    static struct tv_module_lists lists[2];
     struct tv_image im[2];
     uint64_t seed = 7;
     unsigned yes = 0;
@@ -321,13 +321,13 @@ static void test_bad_places(void **state)
 /* Any attribute that differs gives another identity. */
 static void identity_of(uint8_t id[PAL_ID_SIZE])
 {
-    struct tv_own_lists lists;
+    struct tv_module_lists lists;
     struct tv_image im = {
         .sections = lists.sections, .params = lists.params, .entries = lists.entries,
     };
     struct sha256 ctx;
 
-    assert_int_equal(tv_check_own(&d, d.entry[0].address, true, &im), TV_OK);
+    assert_int_equal(tv_check_module(&d, d.entry[0].address, true, &im), TV_OK);
     tv_identity_begin(&ctx, sha256_blocks, &im);
     tv_identity_end(&ctx, id);
 }

@@ -345,7 +345,7 @@ static void test_pal_sees_its_sections_only(void **state)
     assert_int_equal(v.regs.rip, entry);
     assert_int_equal(v.regs.gpr[GPR_RDI], 7);
     fake_pal_at(pal_word(v.regs.gpr[GPR_RSP]), &rights);
-    assert_int_equal(rights, FAKE_RX); /* the gate */
+    assert_int_equal(rights, FAKE_RX); /* the return page */
     for (uint64_t va = 0; va < 0x10000; va += PAGE_SIZE) {
         assert_null(fake_pal_at(va, &rights));
     }
@@ -355,7 +355,7 @@ static void test_pal_sees_its_sections_only(void **state)
     expect_returned(1);
 }
 
-/* Sections anywhere, with and without room for the gate next to them. */
+/* Sections anywhere, with and without room for the return page next to them. */
 static void test_address_spaces(void **state)
 {
     static const uint64_t places[][4] = {
@@ -1189,7 +1189,7 @@ static void expect_pal_goes_on(void)
     assert_int_equal(v.regs.rip, BASE + 0x333);
     assert_int_equal(v.regs.rflags, 0x297);
     assert_int_equal(fake.fpu, 0x5ec3e7);
-    v.regs.gpr[GPR_RSP] = BASE + 3 * PAGE_SIZE - 0x18; /* what its RET finds the gate at */
+    v.regs.gpr[GPR_RSP] = BASE + 3 * PAGE_SIZE - 0x18; /* what its RET finds the return page at */
 }
 
 static void test_interrupt_and_resume(void **state)

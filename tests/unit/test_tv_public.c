@@ -27,7 +27,7 @@ static const uint32_t types[4] = {
 static struct vcpu v;
 static struct tv_pal_sections *sections;
 static struct tv_pal_params *params;
-static bool wide;
+static bool is_64;
 static unsigned word, pool_at_rest;
 static uint64_t seed = 0x7091;
 
@@ -40,13 +40,13 @@ static void fill(uint64_t va, uint64_t bytes)
     }
 }
 
-static void start(bool is_wide, unsigned param_pages)
+static void start(bool code_64, unsigned param_pages)
 {
-    wide = is_wide;
-    word = wide ? 8 : 4;
+    is_64 = code_64;
+    word = is_64 ? 8 : 4;
     machine_reset(0);
     fake_reset(&v);
-    fake.caller.paging.mode = wide ? MODE_LONG64 : MODE_PROT32;
+    fake.caller.paging.mode = is_64 ? MODE_LONG64 : MODE_PROT32;
     fake.caller.paging.cr3 = CR3;
     memcpy(fake_ram(fake_map_new(CR3, TEXT, 1, FAKE_RX)), "\x0f\x01\xd9", 3);
     fake_map_new(CR3, STACK, 1, FAKE_RW);
@@ -87,7 +87,7 @@ static void poison(uint64_t rip)
 }
 
 /* What 32-bit code writes to a register doesn't say what is in its other half. */
-static uint64_t reg_value(uint64_t value) { return wide ? value : value | 0xdead000000000000; }
+static uint64_t reg_value(uint64_t value) { return is_64 ? value : value | 0xdead000000000000; }
 
 /* As a guest does it: again as long as it is told to, faults resolved. No register but RAX has
  * changed in the end. ~0: SIGSEGV. */
@@ -127,7 +127,7 @@ static uint64_t unreg(void) { return command(TV_HC_UNREG, ENTRY, 0, 0); }
 
 static const enum gpr arg_gpr[6] = { GPR_RDI, GPR_RSI, GPR_RDX, GPR_RCX, GPR_R8, GPR_R9 };
 
-static unsigned in_registers(void) { return wide ? 6 : 0; }
+static unsigned in_registers(void) { return is_64 ? 6 : 0; }
 
 static void call_at(uint64_t entry, const uint64_t *args, unsigned n)
 {
@@ -184,7 +184,7 @@ static void pal_returns(uint64_t rax)
     assert_false(v.in_sandbox);
     assert_int_equal(fake.injected, FAKE_NONE);
     assert_int_equal(v.regs.rip, RET);
-    assert_int_equal(v.regs.gpr[GPR_RAX], wide ? rax : (uint32_t)rax);
+    assert_int_equal(v.regs.gpr[GPR_RAX], is_64 ? rax : (uint32_t)rax);
     assert_int_equal(v.regs.gpr[GPR_RSP], SP + word);
 }
 
@@ -243,7 +243,7 @@ static uint64_t wild(void)
     };
     uint64_t a = some[unit_below(&seed, ARRAY_SIZE(some))];
 
-    return wide ? a : (uint32_t)a;
+    return is_64 ? a : (uint32_t)a;
 }
 
 /* Parameters as `mask` says, with random sizes that `room` bytes have place for, and arguments. */
@@ -256,7 +256,7 @@ static void choose(unsigned n, unsigned mask, uint64_t room, uint64_t *args)
         struct tv_pal_param *p = &params->params[i];
         p->type = mask >> i & 1 ? TV_PARAM_POINTER : TV_PARAM_INTEGER;
         p->size = unit_random(&seed) % 1000;
-        args[i] = wide ? unit_random(&seed) : (uint32_t)unit_random(&seed);
+        args[i] = is_64 ? unit_random(&seed) : (uint32_t)unit_random(&seed);
         if (mask >> i & 1) {
             p->size = unit_below(&seed, 3) ? unit_below(&seed, room / word / 2 + 1) : 0;
             args[i] = p->size ? at : wild();
@@ -286,7 +286,7 @@ static void every_mix(void)
 static void test_every_mix(void **state) { (void)state; in_both_widths(every_mix); }
 
 /* A PAL of our interface, with these parameters: those of `mask` are POINTERs. */
-static uint64_t reg_own(uint32_t convention, unsigned n, uint32_t mask)
+static uint64_t reg_module(uint32_t convention, unsigned n, uint32_t mask)
 {
     struct xmhf_pal *d = (void *)fake_at(CR3, ARGS);
 
@@ -316,7 +316,7 @@ static void expect_aligned(unsigned slots)
     assert_true(sp >= BASE + 2 * PAGE_SIZE && sp + word * (1 + slots) <= BASE + 3 * PAGE_SIZE);
 }
 
-static void align_own(uint32_t convention)
+static void align_module(uint32_t convention)
 {
     for (unsigned n = 0; n <= XMHF_PAL_PARAMS; n++) {
         for (unsigned round = 0; round < 4; round++) {
@@ -325,7 +325,7 @@ static void align_own(uint32_t convention)
             for (unsigned i = 0; i < XMHF_PAL_PARAMS; i++) {
                 memcpy(fake_at(CR3, SP + word * (1 + i)), &arg, word);
             }
-            assert_int_equal(reg_own(convention, n, mask), TV_OK);
+            assert_int_equal(reg_module(convention, n, mask), TV_OK);
             call_any(arg);
             expect_aligned(convention == XMHF_MICROSOFT ? (n > 4 ? n : 4)
                            : n > in_registers() ? n - in_registers() : 0);
@@ -337,9 +337,9 @@ static void align_own(uint32_t convention)
 
 static void align_in_width(void)
 {
-    align_own(wide ? XMHF_SYSV : XMHF_CDECL);
-    if (wide) {
-        align_own(XMHF_MICROSOFT);
+    align_module(is_64 ? XMHF_SYSV : XMHF_CDECL);
+    if (is_64) {
+        align_module(XMHF_MICROSOFT);
     }
 }
 
@@ -369,7 +369,7 @@ static void test_split_headers(void **state)
             uint64_t args[3] = { 0x1111111111, BUFS + 3, 0 };
             start(i == 0, 2);
             scatter_pool();
-            args[0] = wide ? args[0] : 0x2222222;
+            args[0] = is_64 ? args[0] : 0x2222222;
             params->num_params = 2;
             params->params[0] = (struct tv_pal_param){ TV_PARAM_INTEGER, 0, 77 };
             params->params[1] =
@@ -419,7 +419,7 @@ static void sizes(void)
                 params->params[i].type = i == w % n ? TV_PARAM_POINTER : TV_PARAM_INTEGER;
                 params->params[i].size = i == w % n ? w : UINT64_MAX;
             }
-            assert_int_equal(tv_check(sections, params, ENTRY, wide, &im),
+            assert_int_equal(tv_check(sections, params, ENTRY, is_64, &im),
                              w <= most ? TV_OK : TV_PARAMS_TOO_BIG);
         }
     }
@@ -482,7 +482,7 @@ static void ten_sections(void)
             assert_int_equal(rights, k == 0 ? FAKE_RX : FAKE_RW);
         }
         expect_word(&(uint64_t){ PARAM + 0x10 }, 2);
-        assert_int_equal(v.regs.gpr[GPR_RSP], first_sp(wide ? 0 : 2));
+        assert_int_equal(v.regs.gpr[GPR_RSP], first_sp(is_64 ? 0 : 2));
         pal_returns(round);
         assert_int_equal(unreg(), TV_OK);
         assert_int_equal(*fake_at(CR3, BASE + 17 * PAGE_SIZE), 0); /* DATA */
