@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Services for hypapps: who calls, and the guest's memory. */
+#ifndef XMHF_HYPAPP_MEMORY_H
+#define XMHF_HYPAPP_MEMORY_H
+
+#include <cpu/vcpu.h>
+#include <guest/inject.h>
+#include <guest/rights.h>
+#include <guest/trace.h>
+#include <guest/walk.h>
+
+/* --- the caller ------------------------------------------------------------- */
+
+/* Who made the hypercall. */
+struct hyp_caller {
+    struct guest_paging paging;   /* .cpl, .mode, .cr3 ... */
+    bool interrupts_on;           /* RFLAGS.IF */
+    bool event_queued;            /* something is to be injected at the next entry */
+    bool no_ad;                   /* set no accessed bits: `paging` is remembered, and what
+                                     were tables may be something else by now */
+};
+/* Always about the OS: not to be called before sandbox_leave. */
+void hyp_caller(struct vcpu *v, struct hyp_caller *c);
+
+/* --- guest memory (hypapp/guest_mem.c) -------------------------------------- */
+
+enum gm_result {
+    GM_OK = 0,
+    GM_FAULT,      /* absent or forbidden: hyp_inject_fault, then HC_AGAIN/HC_SWITCHED */
+    GM_NOT_RAM,    /* device, ROM, or memory of the hypervisor */
+};
+
+/* Copy between guest-virtual memory of the caller (rights as c says; ACCESS_USER is
+ * forced) and the core. May cross pages. A copy to the guest checks all pages before
+ * the first byte is written. */
+enum gm_result gm_read(const struct hyp_caller *c, gva_t from, void *to, size_t len,
+                       struct gm_fault *f);
+enum gm_result gm_write(const struct hyp_caller *c, gva_t to, const void *from, size_t len,
+                        struct gm_fault *f);
+/* gm_read of `n` words, at a place that is read again and again: the walk is remembered in `m`,
+ * and confirmed the next time. */
+enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
+                             struct walk_memo *m, struct gm_fault *f);
+
+/* The page at `va` (4 KiB aligned), for `access` (ACCESS_*): its GPA and a core pointer
+ * to its 4096 bytes. The guest may remap it at any time; use the pointer at once. */
+enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, void **page,
+                       gpa_t *g, struct gm_fault *f);
+
+/* What the tables of an address space that was remembered hold now (guest/trace.h); its paging is on. */
+void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t);
+/* Do they lead to this CPU's TSS as the running process's do, as those of every process must? True too
+ * if the running one's don't. Not to be called while a sandbox is entered. */
+bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* Services for hypapps at any time, each for the calling CPU's own vCPU in its exit path. */
+#ifndef XMHF_HYPAPP_SERVICES_H
+#define XMHF_HYPAPP_SERVICES_H
+
+#include <guest/inject.h>
+#include <sha256/sha256.h>
+#include <virt/virt.h>
+
+/* --- the guest's registers: those that aren't in v->regs ------------------------ */
+
+/* A segment register with its hidden part; of the sandbox while one is entered. */
+static inline void hyp_get_segment(struct vcpu *v, enum segment_index i, struct segment *s)
+{
+    virt->get_segment(v, i, s);
+}
+
+/* After RIP was moved to other code: no STI or MOV-SS shadow is left. */
+static inline void hyp_clear_shadow(struct vcpu *v)
+{
+    virt->clear_shadow(v);
+}
+
+/* The instruction that makes a hypercall on this CPU: VMCALL or VMMCALL. */
+#define HYP_CALL_LEN 3u
+static inline const uint8_t *hyp_call_insn(void)
+{
+    return virt->hypercall_insn;
+}
+
+/* --- hashing ------------------------------------------------------------------ */
+
+/* The best block function of SHA-256 that the calling CPU has, for sha256_init. */
+struct hyp_sha256 {
+    sha256_blocks_fn *blocks;
+    unsigned cost;     /* instructions for one block, at most; HYP_SHA256_COST_MAX at most */
+};
+#define HYP_SHA256_COST_MAX 3150u
+struct hyp_sha256 hyp_sha256(void);
+
+/* --- misc -------------------------------------------------------------------- */
+
+/* Random bytes from RDRAND/RDSEED mixed with the TSC (notes/random.md says how much they
+ * are worth). */
+void hyp_random(void *out, size_t len);
+
+#endif
