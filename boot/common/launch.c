@@ -57,7 +57,7 @@ static void place(struct boot_info *bi, const struct core_image *core,
     const char *why = NULL;
     uint64_t tables;
 
-    options_parse(bi->cmdline, &opt, &bad);
+    options_parse(bi->cmdline, NULL, &opt, &bad);
     /* Together they have a GiB of addresses. */
     tables = splits_pages() && opt.palmem <= MIB(700) ? boot_tables(bi) : 0;
     if (boot_place(bi, core->mem_size + tables, opt.palmem, stage->avoid, stage->avoid_count,

@@ -10,7 +10,6 @@
 #include "stubs.h"
 #include "unregister.h"
 
-#include <facts/facts.h>
 
 /* `who`: what tv_caller_check says. */
 static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum tv_error who,
@@ -151,9 +150,28 @@ static bool tv_info(struct vcpu *v, uint32_t which, uint64_t *value)
     }
 }
 
+/* Hours; and the ticks of several calls can be added up. */
+#define PALBUDGET_MAX 100000
+
+static bool set_palbudget(const char *value)
+{
+    unsigned n;
+
+    if (!options_number(value, 10, 1, PALBUDGET_MAX, &n)) {
+        return false;
+    }
+    tv_budget = n * 1000000000ULL;
+    return true;
+}
+
+/* README.md's table says what they are for. */
+static const struct option_more tv_options[] = {
+    { "palbudget", "1 to " OPTIONS_TEXT(PALBUDGET_MAX), set_palbudget },
+    { 0 },
+};
+
 static int tv_init(void)
 {
-    tv_budget = core_options()->palbudget;
     registry_init();
     if (!space_global_init() || !call_init()) {
         log_line("trustvisor: no memory for the return page and the initial FPU state");
@@ -165,6 +183,7 @@ static int tv_init(void)
 
 const struct hypapp hypapp = {
     .name = "trustvisor",
+    .options = tv_options,
     .init = tv_init,
     .cpuid = tv_cpuid,
     .hypercall = tv_hypercall,

@@ -125,7 +125,7 @@ static int take(const char *options)
     struct options o;
     struct options_bad bad;
 
-    options_parse(options, &o, &bad);
+    options_parse(options, NULL, &o, &bad);
     assert_int_equal(bad.count, 0);
     vcpu_count = 0;
     smp_left_out = false;

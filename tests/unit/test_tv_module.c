@@ -8,6 +8,7 @@
 #include "hypapps/trustvisor/check_module.h"
 #include "hypapps/trustvisor/identity.h"
 #include "hypapps/trustvisor/pal.h"
+#include "hypapps/trustvisor/register.h"
 
 #define CR3     0x1234000ULL
 #define BASE    0x7f1234560000ULL
@@ -675,9 +676,8 @@ static void test_death_of_several(void **state)
 
 static void test_budget(void **state)
 {
-    fake_options.palbudget = 10; /* of others */
     setup(state);
-    fake_options.palbudget = 0;
+    tv_budget = 10; /* of others */
     d.budget = 1000;
     assert_int_equal(reg(), TV_OK);
     for (unsigned i = 0; i < 3; i++) { /* each call has its own */
@@ -702,6 +702,7 @@ static void test_budget(void **state)
     leave_by(&v, EXIT_INTR);
     expect_returned(&v, 0, TV_DEATH_BUDGET, 0x40);
     assert_int_equal(fake.pool_free, pool_at_rest);
+    tv_budget = 0;
 }
 
 /* --- limits ------------------------------------------------------------------------------ */

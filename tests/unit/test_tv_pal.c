@@ -7,6 +7,7 @@
 #include "hypapps/trustvisor/call.h"
 #include "hypapps/trustvisor/collect.h"
 #include "hypapps/trustvisor/death.h"
+#include "hypapps/trustvisor/register.h"
 #include "hypapps/trustvisor/registry.h"
 #include "hypapps/trustvisor/stubs.h"
 
@@ -1312,9 +1313,8 @@ static void test_budget(void **state)
 {
     uint64_t token[2];
 
-    fake_options.palbudget = 1000;
     setup(state);
-    fake_options.palbudget = 0;
+    tv_budget = 1000;
     layout(1, 1, 1, 1);
     assert_int_equal(reg(), TV_OK);
     for (unsigned i = 0; i < 2; i++) { /* of each call, while it runs */
@@ -1336,6 +1336,28 @@ static void test_budget(void **state)
     expect_refused(FAKE_GP);
     assert_int_equal(death(), TV_DEATH_BUDGET);
     expect_no_pal_left();
+    tv_budget = 0;
+}
+
+/* The hypapp's words of the command line. */
+static void test_options(void **state)
+{
+    static const char *const bad[] = { "", "0", "100001", "2s", "-1", "99999999999999999999" };
+    const struct option_more *o = hypapp.options;
+
+    (void)state;
+    assert_string_equal(o->name, "palbudget");
+    assert_string_equal(o->values, "1 to 100000");
+    assert_null(o[1].name);
+    assert_true(o->set("7"));
+    assert_int_equal(tv_budget, 7000000000);
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(o->set(bad[i]));
+        assert_int_equal(tv_budget, 7000000000);
+    }
+    assert_true(o->set("100000"));
+    assert_int_equal(tv_budget, 100000000000000);
+    tv_budget = 0;
 }
 
 static void expect_bad_token(uint64_t low, uint64_t high)
@@ -2466,7 +2488,7 @@ int main(void)
         TEST(test_abandoned_by_the_dead_is_collected_soon),
         TEST(test_integers), TEST(test_pointers), TEST(test_bad_pointers), TEST(test_bad_stack),
         TEST(test_call_waits), TEST(test_interrupt_and_resume), TEST(test_machine_check), TEST(test_steps),
-        TEST(test_rights_while_interrupted), TEST(test_resume_flag), TEST(test_budget), TEST(test_bad_tokens),
+        TEST(test_rights_while_interrupted), TEST(test_resume_flag), TEST(test_budget), TEST(test_options), TEST(test_bad_tokens),
         TEST(test_second_caller_waits), TEST(test_call_from_handler),
         TEST(test_call_from_fault_handler), TEST(test_call_of_the_dead_interrupted),
         TEST(test_unregister_interrupted),

@@ -6,9 +6,7 @@
 
 #define WORD_MAX       64
 
-/* A number in [min, max] that takes up the whole of `s`. */
-static bool parse_number(const char *s, unsigned base, unsigned min, unsigned max,
-                         unsigned *out)
+bool options_number(const char *s, unsigned base, unsigned min, unsigned max, unsigned *out)
 {
     uint64_t v = 0;
 
@@ -28,29 +26,21 @@ static bool parse_number(const char *s, unsigned base, unsigned min, unsigned ma
             return false;
         }
     }
+    if (v < min) {
+        return false;
+    }
     *out = (unsigned)v;
-    return v >= min;
+    return true;
 }
 
 static bool set_palmem(struct options *o, const char *value)
 {
     unsigned n;
 
-    if (!parse_number(value, 10, 1, PALMEM_MAX_MIB, &n)) {
+    if (!options_number(value, 10, 1, PALMEM_MAX_MIB, &n)) {
         return false;
     }
     o->palmem = MIB(n);
-    return true;
-}
-
-static bool set_palbudget(struct options *o, const char *value)
-{
-    unsigned n;
-
-    if (!parse_number(value, 10, 1, PALBUDGET_MAX, &n)) {
-        return false;
-    }
-    o->palbudget = n * 1000000000ULL;
     return true;
 }
 
@@ -58,7 +48,7 @@ static bool set_cpus(struct options *o, const char *value)
 {
     unsigned n;
 
-    if (!parse_number(value, 10, 1, CPUS_MAX, &n)) {
+    if (!options_number(value, 10, 1, CPUS_MAX, &n)) {
         return false;
     }
     o->cpus = n;
@@ -72,7 +62,7 @@ static bool set_com(struct options *o, const char *value)
     if (strncmp(value, "0x", 2) == 0) {
         value += 2;
     }
-    if (strcmp(value, "off") != 0 && !parse_number(value, 16, 1, 0xfff8, &n)) {
+    if (strcmp(value, "off") != 0 && !options_number(value, 16, 1, 0xfff8, &n)) {
         return false;
     }
     o->com = (uint16_t)n;
@@ -113,7 +103,6 @@ static const struct {
     bool (*set)(struct options *o, const char *value);
 } setters[] = {
     { "palmem", set_palmem },
-    { "palbudget", set_palbudget },
     { "cpus", set_cpus },
     { "com", set_com },
     { "quiet", set_quiet },
@@ -128,19 +117,40 @@ static const struct { const char *name, *values; } known[] = { OPTIONS(X) };
 
 _Static_assert(ARRAY_SIZE(setters) == ARRAY_SIZE(known), "each option needs a setter");
 
+/* The element of `more` with that name, or NULL. */
+static const struct option_more *find_more(const struct option_more *more, const char *name)
+{
+    while (more && more->name && strcmp(more->name, name) != 0) {
+        more++;
+    }
+    return more && more->name ? more : NULL;
+}
+
 /* Which values an option has: "" none, NULL there is no such option. */
-static const char *values_of(const char *name)
+static const char *values_of(const char *name, const struct option_more *more)
 {
     for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
         if (strcmp(name, known[i].name) == 0) {
             return known[i].values;
         }
     }
-    return NULL;
+    return more ? more->values : NULL;
+}
+
+static bool set(struct options *o, const struct option_more *more, const char *name,
+                const char *value)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
+        if (strcmp(name, setters[i].name) == 0) {
+            return setters[i].set(o, value);
+        }
+    }
+    return more->set(value); /* values_of has found it */
 }
 
 /* `word` is "name" or "name=value"; the '=' is overwritten. NULL, or why it is not understood. */
-static const char *set_word(struct options *o, char *word, const char **values)
+static const char *set_word(struct options *o, const struct option_more *more, char *word,
+                            const char **values)
 {
     char *value = word;
     bool has_value;
@@ -152,7 +162,8 @@ static const char *set_word(struct options *o, char *word, const char **values)
     if (has_value) {
         *value++ = '\0';
     }
-    *values = values_of(word);
+    more = find_more(more, word);
+    *values = values_of(word, more);
     if (!*values) {
         *values = "";
         return "there is no such option";
@@ -160,12 +171,7 @@ static const char *set_word(struct options *o, char *word, const char **values)
     if (has_value != (**values != '\0')) {
         return has_value ? "it takes no value" : "it needs a value: ";
     }
-    for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
-        if (strcmp(word, setters[i].name) == 0 && setters[i].set(o, value)) {
-            return NULL;
-        }
-    }
-    return "its values: ";
+    return set(o, more, word, value) ? NULL : "its values: ";
 }
 
 static void add_bad(struct options_bad *bad, const char *word, size_t len, const char *why,
@@ -186,7 +192,8 @@ static void add_bad(struct options_bad *bad, const char *word, size_t len, const
     dst[len] = '\0';
 }
 
-void options_parse(const char *cmdline, struct options *out, struct options_bad *bad)
+void options_parse(const char *cmdline, const struct option_more *more, struct options *out,
+                   struct options_bad *bad)
 {
     const char *p = cmdline;
 
@@ -203,7 +210,7 @@ void options_parse(const char *cmdline, struct options *out, struct options_bad 
         if (len != 0 && len < sizeof(word)) {
             memcpy(word, p, len);
             word[len] = '\0';
-            why = set_word(out, word, &values);
+            why = set_word(out, more, word, &values);
         }
         if (len != 0 && why) {
             add_bad(bad, p, len, why, values);

@@ -6,8 +6,7 @@
 #include <xmhf/types.h>
 
 struct options {
-    uint64_t palmem;      /* bytes for the PAL pool; 0 = default (RAM/64, 2..64 MiB in all) */
-    uint64_t palbudget;   /* TSC ticks of one call of a PAL that sets none itself; 0 = no limit */
+    uint64_t palmem;      /* bytes for the pool; 0 = default (RAM/64, 2..64 MiB in all) */
     unsigned cpus;        /* 0 = all that the MADT lists */
     uint16_t com;         /* I/O port of the log's UART; 0 = none; default 0x3f8 */
     bool testpanic;
@@ -18,8 +17,6 @@ struct options {
 
 /* The core and its pool are mapped within 1 GiB. */
 #define PALMEM_MAX_MIB 1000
-/* Hours; and the ticks of several calls can be added up. */
-#define PALBUDGET_MAX  100000
 #define CPUS_MAX       256
 
 #define OPTIONS_TEXT_(x) #x
@@ -29,9 +26,7 @@ struct options {
  * log) are used here; the help is for readers, as README.md's table is. */
 #define OPTIONS(X) \
     X("palmem", "MiB", "1 to " OPTIONS_TEXT(PALMEM_MAX_MIB) " MiB", \
-      "memory for PALs (default: RAM/64 less the core, at least 2)") \
-    X("palbudget", "N", "1 to " OPTIONS_TEXT(PALBUDGET_MAX), \
-      "end a call of a PAL without a budget after N billion TSC ticks (default: never)") \
+      "memory for the hypapp (default: RAM/64 less the core, at least 2)") \
     X("cpus", "N", "1 to " OPTIONS_TEXT(CPUS_MAX), \
       "take N CPUs; INIT and start-up IPIs to the others are dropped") \
     X("com", "PORT|off", "off, or 1 to fff8, hexadecimal", \
@@ -52,8 +47,21 @@ struct options_bad {
     const char *why[OPTIONS_BAD_MAX], *values[OPTIONS_BAD_MAX];
 };
 
-/* Parse `cmdline` (words split by spaces). Unknown words and bad values go to `bad`
- * and leave the default. Never fails. */
-void options_parse(const char *cmdline, struct options *out, struct options_bad *bad);
+/* An option of somebody else: the hypapp. */
+struct option_more {
+    const char *name;
+    const char *values;               /* as in OPTIONS: "" if it takes none */
+    bool (*set)(const char *value);   /* false, and nothing has changed: none of its values */
+};
+
+/* Parse `cmdline` (words split by spaces). `more` is asked about words that aren't ours; its last
+ * element has no name; NULL: nobody is. Unknown words and bad values go to `bad` and leave the
+ * default. Never fails. */
+void options_parse(const char *cmdline, const struct option_more *more, struct options *out,
+                   struct options_bad *bad);
+
+/* A number in [min, max], base 10 or 16, that takes up the whole of `s`. False, and nothing is
+ * written: it's none. */
+bool options_number(const char *s, unsigned base, unsigned min, unsigned max, unsigned *out);
 
 #endif

@@ -45,7 +45,7 @@ static void log_options(void)
     struct options options;
     struct options_bad bad;
 
-    options_parse(info.cmdline, &options, &bad);
+    options_parse(info.cmdline, hypapp.options, &options, &bad);
     facts_set(&options, info.protected_size);
     serial_init(options.com);
     log_set_quiet(options.quiet);

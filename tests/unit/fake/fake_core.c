@@ -13,9 +13,7 @@
 struct map { uint64_t cr3, va, g; unsigned rights; bool absent; };
 
 struct fake_core fake;
-struct options fake_options;
 
-const struct options *core_options(void) { return &fake_options; }
 static struct map maps[MAPS_MAX];   /* open-addressed by (cr3, va); va 1: deleted */
 static uint8_t ram[FAKE_RAM_PAGES][PAGE_SIZE] __attribute__((aligned(4096)));
 static uint8_t pool[FAKE_POOL_PAGES][PAGE_SIZE] __attribute__((aligned(4096)));

@@ -51,7 +51,6 @@ struct fake_core {
 };
 extern struct fake_core fake;
 /* What was on the hypervisor's command line; fake_reset leaves it. */
-extern struct options fake_options;
 
 /* Everything as after boot; the whole pool free and zero. Calls hypapp.init(). */
 void fake_reset(struct vcpu *v);
