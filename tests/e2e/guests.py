@@ -190,7 +190,7 @@ def test_grub_guest(machines):
         start = machine.wait_log(r"starting the guest", 60).end()
         machine.wait_log(r"GRUB is a guest", 60, start)
         check(machine.stopped() == "guest-shutdown", "GRUB's halt did not power off")
-        machine.wait_log(r"PAL memory is wiped", 5)
+        machine.wait_log(r"protected memory is wiped", 5)
     return "GRUB starts in real mode under the hypervisor, writes its line and powers off"
 
 

@@ -148,7 +148,7 @@ def test_wake(machines):
         machine.qmp("system_wakeup")
         seen = machine.stopped()
         check(seen == "guest-reset", f"the machine ended with {seen}")
-        check("woken up from a sleep: PAL memory is wiped" in machine.log(), "the hypervisor's wake code didn't run")
+        check("woken up from a sleep: protected memory is wiped" in machine.log(), "the hypervisor's wake code didn't run")
         nothing_left(machine, "the wake-up")
     return "S3 at a moved PM block: woken in the hypervisor's code; a live PAL's secret is nowhere in memory"
 

@@ -35,7 +35,7 @@ Test = collections.namedtuple("Test", (*FIELDS, "arguments"))
 Outcome = collections.namedtuple("Outcome", "verdict text log")
 
 VERDICT = re.compile(r"GUEST (PASS|FAIL|SKIP) (.*)")
-WIPED = re.compile(r"PAL memory is wiped")
+WIPED = re.compile(r"protected memory is wiped")
 # A refusal's reason comes before its last line.
 GIVE_UP = re.compile(r"\[xmhf[^\]]*\] (?:PANIC:.*|(?:cannot start:.*\n[^\0]*)?launch refused)")
 

@@ -14,7 +14,7 @@ void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * another CPU than the first, the first misses it then and refuses too. */
 _Noreturn void launch_refuse(void);
 
-/* Our own bug: wipe PALs and keys, leave a crash record, stop all CPUs, reset. */
+/* Our own bug: wipe the pool and keys, leave a crash record, stop all CPUs, reset. */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same for an exception in the core. */

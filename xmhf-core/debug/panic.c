@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* panic(): for our own bugs only. Stops all CPUs, wipes PALs and keys, then resets. */
+/* panic(): for our own bugs only. Stops all CPUs, wipes the pool and keys, then resets. */
 #include <cpu/traps.h>
 #include <cpu/vcpus.h>
 #include <debug/crash.h>
@@ -39,7 +39,7 @@ static _Noreturn void finish(const char *text, const struct trap_frame *trap, ui
         log_break_lock();
         crash_write();
         log_line("PANIC: %s", text);
-        log_line("PAL memory is wiped; resetting");
+        log_line("protected memory is wiped; resetting");
         stop_reset();
     }
     for (;;) {

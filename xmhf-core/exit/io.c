@@ -102,7 +102,7 @@ static void do_out(struct vcpu *v, const struct exit *e)
     stop_other_cpus();
     stop_wipe();
     log_break_lock(); /* the last line */
-    log_line("guest %s through port 0x%x: PAL memory is wiped",
+    log_line("guest %s through port 0x%x: protected memory is wiped",
              action == IO_RESET ? "reset" : "power-off", e->io.port);
     port_out(e->io.port, e->io.size, value);
     if (action == IO_POWER_OFF) {

@@ -20,6 +20,7 @@
 #include <hw/apic.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
+#include <hypapp/ask_state.h>
 #include <hypapp/hypapp.h>
 #include <hypapp/sandbox_state.h>
 #include <mm/host_map.h>
@@ -173,6 +174,7 @@ static void main_on_stack(void *arg)
     struct vcpu *v = arg;
     struct vcpu_state s;
 
+    hyp_module_take(&info);
     if (!virt_choose()) {
         launch_refuse();
     }
@@ -181,8 +183,9 @@ static void main_on_stack(void *arg)
         log_error("cannot start: no room in the table of ports and device memory");
         launch_refuse();
     }
-    if (guest_phys_init(&info, &acpi) != 0 || virt->init(guest_nested.root) != 0
-        || sandbox_init() != 0 || hypapp.init() != 0 || cpu_bring_up(v) != 0) {
+    /* What the hypapp asks for to be intercepted, the vendor's bitmaps are made of. */
+    if (guest_phys_init(&info, &acpi) != 0 || sandbox_init() != 0 || hypapp.init() != 0
+        || virt->init(guest_nested.root) != 0 || cpu_bring_up(v) != 0) {
         launch_refuse();
     }
     guard_sleep();
@@ -193,14 +196,15 @@ static void main_on_stack(void *arg)
     }
     log_line("up on %u CPU%s, %s", vcpu_count, vcpu_count == 1 ? "" : "s", virt->name);
     log_line("DMA protection: %s", core_dma_protection() ? "on" : "off");
-    log_line("protected range: %llu KiB at 0x%llx, %zu pages for PALs",
+    log_line("protected range: %llu KiB at 0x%llx, %zu pages for %s",
              (unsigned long long)info.protected_size >> 10,
-             (unsigned long long)info.protected_base, pool_total());
+             (unsigned long long)info.protected_base, pool_total(), hypapp.name);
     if (guest_boot_load(&info, &s) != 0) {
         launch_refuse();
     }
     virt->set_state(v, &s);
     regions_close();
+    hyp_module_close();
     facts_boot_ticks(clock_now() - info.tsc_start);
     log_line("starting the guest after %llu ticks", (unsigned long long)core_boot_ticks());
     log_guest_started();

@@ -159,6 +159,6 @@ void stop_and_reset(const char *why)
     stop_other_cpus();
     stop_wipe();
     log_break_lock(); /* the last line: whatever others hold, and however much was said */
-    log_line("%s: PAL memory is wiped, resetting", why);
+    log_line("%s: protected memory is wiped, resetting", why);
     stop_reset();
 }

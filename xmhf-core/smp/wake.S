@@ -115,6 +115,6 @@ wake_jump:
 wake_params:
     .long 0, 0, 0
 wake_text:
-    .asciz "[xmhf] woken up from a sleep: PAL memory is wiped, resetting\r\n"
+    .asciz "[xmhf] woken up from a sleep: protected memory is wiped, resetting\r\n"
 wake_end:
     .section .note.GNU-stack, "", @progbits
