@@ -51,7 +51,7 @@ static enum tv_error check_roles(uint64_t entry, struct tv_image *im)
 }
 
 /* Lays the parameter block out: a count, then per parameter, last one first, three
- * words and the data (public ABI, section 2.4). */
+ * words and the data, as the public ABI has it. */
 static enum tv_error check_params(const struct tv_pal_params *p, struct tv_image *im)
 {
     uint64_t room = tv_section_nth(im, TV_SECTION_PARAM, 0)->pages * PAGE_SIZE;

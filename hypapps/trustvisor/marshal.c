@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arguments of a call, from the caller to the PAL and back (public ABI, sections 2.4 and
- * 2.5). Where the data goes is fixed by the registration; what the PAL writes into its
+ * Arguments of a call, from the caller to the PAL and back, by the public ABI and by our
+ * interface. Where the data goes is fixed by the registration; what the PAL writes into its
  * PARAM section is data to us, never addresses or sizes.
  *
  * With the public ABI the PARAM section has a header for each parameter; with our interface

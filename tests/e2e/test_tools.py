@@ -611,6 +611,30 @@ class EveryTool(Tool):
         self.assertIn("s a directory", self.run_tool(program, self.folder)[1])
 
 
+class Names(Tool):
+    """doc-check on a file's comments."""
+
+    def wrong(self, name, text):
+        path = self.folder / name
+        path.write_text(text, encoding="ascii")
+        status, output = self.run_tool(SOURCE / "tools" / "doc-check", path)
+        found = re.findall(rf"^{re.escape(str(path))}:(\d+): (.*)", output, re.M)
+        self.assertEqual(status, 1 if found else 0, output)
+        return found
+
+    def test_what_is_not_there(self):
+        text = ("/* cpu/needs.c:needs_main and\n * guest/nowhere.c, cpu/needs.c:12 and needs.c:no_such */\n"
+                "#include \"gone.h\" /* (public ABI, section\n * 2.4) */\n")
+        self.assertEqual([line for line, _ in self.wrong("bad.c", text)], ["1", "2", "2", "2", "3"])
+        self.assertEqual(self.wrong("bad.py", '# As notes/nowhere.md says.\n'),
+                         [("1", "there is no notes/nowhere.md")])
+
+    def test_what_is_there(self):
+        text = ("/* cpu/needs.c:cpu_lacks, notes/smp.md; (Multiboot 0.6.96, section 3.3), SDM vol. 3,\n"
+                " * section 4.1 */ char *s = \"nowhere.c\"; /* Linux: arch/x86/kernel/nmi.c */\n")
+        self.assertEqual(self.wrong("good.c", text), [])
+
+
 class AptSources(unittest.TestCase):
     def test_lines(self):
         text = ("# deb http://a.example/debian old main\n"

@@ -17,7 +17,7 @@ enum io_action {
 void io_policy_init(const struct acpi_info *acpi);
 
 /*
- * However this machine sleeps, it can't wake up without us (guest/wake.h). Only then may a type be
+ * However this machine sleeps, it can't wake up without us (guest/facs.h). Only then may a type be
  * carried out as a power-off on a machine whose S5 isn't understood: any that isn't known as a sleep.
  */
 void io_policy_no_wake(void);
