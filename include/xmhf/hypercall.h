@@ -16,10 +16,11 @@
 #define TV_HC_UNREG  2u
 #define TV_HC_TEST   255u
 
-/* From 0x100: ours. */
+/* From 0x100: ours. MODULE: a PAL by the module interface; PAL: one of either interface. */
 #define XMHF_HC_INFO        0x100u /* RCX = which (enum xmhf_info); RAX = value */
-#define XMHF_HC_PAL_REGISTER   0x101u /* RCX: struct xmhf_pal; RDI: its first entry's address */
-#define XMHF_HC_PAL_UNREGISTER 0x102u /* RCX: its first entry's address */
+#define XMHF_HC_MODULE_REGISTER   0x101u /* RCX: struct xmhf_module; RDI: its first entry's
+                                            address */
+#define XMHF_HC_MODULE_UNREGISTER 0x102u /* RCX: its first entry's address */
 #define XMHF_HC_PAL_LIMITS     0x103u /* RCX: struct xmhf_pal_limits to fill; RSI: its size */
 #define XMHF_HC_PAL_STATS      0x104u /* RCX: struct xmhf_pal_stats to fill; RSI: its size;
                                          RDI: first entry of a PAL of this process */
@@ -27,6 +28,10 @@
 #define XMHF_HC_HELLO       0x110u /* helloworld: RAX = number of CPUID exits so far */
 
 #define XMHF_HC_PANIC       0x1ffu /* with testpanic: crash as RCX says (debug/testpanic.h) */
+
+/* Former names. */
+#define XMHF_HC_PAL_REGISTER   XMHF_HC_MODULE_REGISTER
+#define XMHF_HC_PAL_UNREGISTER XMHF_HC_MODULE_UNREGISTER
 
 /* What XMHF_HC_INFO can tell; none of it is secret and none is an address. */
 enum xmhf_info {

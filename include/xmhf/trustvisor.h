@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The TrustVisor ABI: in-memory structures (bit for bit the public ABI), those of our own
- * interface, and the named errors. Layouts are the same for 32-bit and 64-bit callers.
+ * The TrustVisor ABI: in-memory structures (bit for bit the public ABI), those of the module
+ * interface, which is ours, and the named errors. Layouts are the same for 32-bit and 64-bit
+ * callers.
  * notes/pal-lifecycle.md says what becomes of a PAL.
  */
 #ifndef XMHF_TRUSTVISOR_H
@@ -121,10 +122,10 @@ enum tv_death {
 };
 
 /*
- * --- our own interface -------------------------------------------------------------
+ * --- the module interface ----------------------------------------------------------
  *
- * One structure describes a PAL. Entries of its lists beyond the counts are not looked at.
- * `size` and `version` are judged first; reserved fields are 0.
+ * Ours, beside the public ABI. One structure describes a PAL. Entries of its lists beyond the
+ * counts are not looked at. `size` and `version` are judged first; reserved fields are 0.
  *
  * As many calls can be under way at once as there are stacks: the k-th STACK section and the
  * k-th PARAM section, in the order of the list, belong to the same call. Without any POINTER
@@ -132,12 +133,12 @@ enum tv_death {
  *
  * All entries lie in one page of CODE: a table of jumps, usually.
  */
-#define XMHF_PAL_VERSION  1u
-#define XMHF_PAL_SECTIONS 64
-#define XMHF_PAL_PARAMS   32
-#define XMHF_PAL_ENTRIES  16
-#define XMHF_PAL_STACKS   32
-#define XMHF_PAL_ENTRY_ALIGN 16  /* bytes */
+#define XMHF_MODULE_VERSION     1u
+#define XMHF_MODULE_SECTIONS    64
+#define XMHF_MODULE_PARAMS      32
+#define XMHF_MODULE_ENTRIES     16
+#define XMHF_MODULE_STACKS      32
+#define XMHF_MODULE_ENTRY_ALIGN 16  /* bytes */
 
 /* Section types are those of the public ABI, less SHARED_CODE, and: */
 #define XMHF_SECTION_RODATA 16u  /* data that the PAL can't write */
@@ -150,52 +151,53 @@ enum xmhf_convention {
 
 enum xmhf_direction { XMHF_IN = 1, XMHF_OUT = 2, XMHF_INOUT = 3 };
 
-#define XMHF_PAL_FLAG_PIC 2u  /* position-independent: the identity leaves the base out */
+#define XMHF_MODULE_PIC 2u  /* position-independent: the identity leaves the base out */
 
-struct xmhf_pal_section {
+struct xmhf_module_section {
     uint32_t type;
     uint32_t reserved;
     uint64_t pages;       /* of 4 KiB */
     uint64_t start;       /* GVA, 4 KiB aligned */
 };
 
-struct xmhf_pal_param {
+struct xmhf_module_param {
     uint32_t type;        /* enum tv_param_type */
     uint32_t direction;   /* enum xmhf_direction */
     uint64_t size;        /* of what a POINTER points to, in bytes; INTEGER: 0 */
 };
 
-struct xmhf_pal_entry {
+struct xmhf_module_entry {
     uint64_t address;     /* GVA */
     uint32_t first_param; /* its parameters are param[first_param], ... */
     uint32_t params;      /* ... so many */
 };
 
-struct xmhf_pal {
-    uint32_t size;        /* sizeof(struct xmhf_pal) */
-    uint32_t version;     /* XMHF_PAL_VERSION */
+struct xmhf_module {
+    uint32_t size;        /* sizeof(struct xmhf_module) */
+    uint32_t version;     /* XMHF_MODULE_VERSION */
     uint32_t convention;  /* enum xmhf_convention */
-    uint32_t flags;       /* XMHF_PAL_FLAG_* */
+    uint32_t flags;       /* XMHF_MODULE_PIC, or 0 */
     uint32_t sections, params, entries, stacks;  /* how many */
     uint64_t budget;      /* TSC ticks that one call may run, interruptions not counted;
                              0: no limit */
     uint64_t reserved;
-    struct xmhf_pal_section section[XMHF_PAL_SECTIONS];
-    struct xmhf_pal_param param[XMHF_PAL_PARAMS];
-    struct xmhf_pal_entry entry[XMHF_PAL_ENTRIES];
+    struct xmhf_module_section section[XMHF_MODULE_SECTIONS];
+    struct xmhf_module_param param[XMHF_MODULE_PARAMS];
+    struct xmhf_module_entry entry[XMHF_MODULE_ENTRIES];
 };
 
-_Static_assert(sizeof(struct xmhf_pal_section) == 24, "our ABI");
-_Static_assert(sizeof(struct xmhf_pal_param) == 16, "our ABI");
-_Static_assert(sizeof(struct xmhf_pal_entry) == 16, "our ABI");
-_Static_assert(sizeof(struct xmhf_pal) == 2352, "our ABI");
-_Static_assert(offsetof(struct xmhf_pal, section) == 48, "our ABI");
-_Static_assert(offsetof(struct xmhf_pal, param) == 1584, "our ABI");
-_Static_assert(offsetof(struct xmhf_pal, entry) == 2096, "our ABI");
+_Static_assert(sizeof(struct xmhf_module_section) == 24, "our ABI");
+_Static_assert(sizeof(struct xmhf_module_param) == 16, "our ABI");
+_Static_assert(sizeof(struct xmhf_module_entry) == 16, "our ABI");
+_Static_assert(sizeof(struct xmhf_module) == 2352, "our ABI");
+_Static_assert(offsetof(struct xmhf_module, section) == 48, "our ABI");
+_Static_assert(offsetof(struct xmhf_module, param) == 1584, "our ABI");
+_Static_assert(offsetof(struct xmhf_module, entry) == 2096, "our ABI");
 
 /*
- * How a call of such a PAL ends: RAX is its result. RCX is 0; or the PAL has died in this
- * call, or in another one at the same time: then RAX is 0, RCX tells why and RDX where.
+ * How a call of a PAL that was registered by the module interface ends: RAX is its result. RCX is
+ * 0; or the PAL has died in this call, or in another one at the same time: then RAX is 0, RCX
+ * tells why and RDX where.
  */
 #define XMHF_STATUS_DEATH(rcx)   ((uint32_t)(rcx) & 0xff)         /* enum tv_death; or */
 #define XMHF_STATUS_BUSY         0x80u /* it lives, and the call has not begun: all stacks are in use, one of
@@ -209,7 +211,7 @@ _Static_assert(offsetof(struct xmhf_pal, entry) == 2096, "our ABI");
 
 /* What XMHF_HC_PAL_LIMITS tells. Pages are of 4 KiB and include tables. */
 struct xmhf_pal_limits {
-    uint32_t version;         /* XMHF_PAL_VERSION */
+    uint32_t version;         /* XMHF_MODULE_VERSION */
     uint32_t features;        /* XMHF_FEATURE_* */
     uint32_t sections, params, entries, stacks;  /* of one PAL, at most */
     uint64_t pages;           /* of one PAL, at most */
@@ -228,7 +230,7 @@ struct xmhf_pal_limits {
 
 /* What XMHF_HC_PAL_STATS tells, of a PAL of either interface; of the dead the last one only. */
 struct xmhf_pal_stats {
-    uint32_t version;         /* XMHF_PAL_VERSION */
+    uint32_t version;         /* XMHF_MODULE_VERSION */
     uint32_t stacks;
     uint64_t calls;           /* begun */
     uint64_t interruptions;
@@ -241,5 +243,18 @@ struct xmhf_pal_stats {
 
 _Static_assert(sizeof(struct xmhf_pal_limits) == 96, "our ABI");
 _Static_assert(sizeof(struct xmhf_pal_stats) == 48, "our ABI");
+
+/* Former names of the module interface. */
+#define xmhf_pal             xmhf_module
+#define xmhf_pal_section     xmhf_module_section
+#define xmhf_pal_param       xmhf_module_param
+#define xmhf_pal_entry       xmhf_module_entry
+#define XMHF_PAL_VERSION     XMHF_MODULE_VERSION
+#define XMHF_PAL_SECTIONS    XMHF_MODULE_SECTIONS
+#define XMHF_PAL_PARAMS      XMHF_MODULE_PARAMS
+#define XMHF_PAL_ENTRIES     XMHF_MODULE_ENTRIES
+#define XMHF_PAL_STACKS      XMHF_MODULE_STACKS
+#define XMHF_PAL_ENTRY_ALIGN XMHF_MODULE_ENTRY_ALIGN
+#define XMHF_PAL_FLAG_PIC    XMHF_MODULE_PIC
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A PAL by our own interface: two threads at once look words up in a table that nobody can
+ * A PAL by the module interface: two threads at once look words up in a table that nobody can
  * change, and a third call goes wrong, which is told and hurts nobody.
  */
 #include <pal/module.h>
@@ -42,7 +42,7 @@ int main(void)
     uint64_t error;
     void *entry;
 
-    spec.convention = PAL_CONVENTION_OWN;
+    spec.convention = PAL_CONVENTION_NATIVE;
     spec.stacks = 2;
     spec.rodata = table;
     spec.rodata_size = sizeof(table);

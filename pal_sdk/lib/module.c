@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The PAL library: our own interface. */
+/* The PAL library: the module interface (pal/module.h). */
 #include <pal/module.h>
 #include "os.h"
 #include <string.h>
@@ -8,7 +8,7 @@
 
 static void *add_section(struct pal_module *m, uint32_t type, size_t pages)
 {
-    struct xmhf_pal_section *s;
+    struct xmhf_module_section *s;
     void *start = (char *)m->memory + m->size;
 
     if (pages == 0) {
@@ -51,8 +51,9 @@ static bool fits(const struct pal_module_spec *spec)
 {
     unsigned sections = 1 + (spec->data_pages != 0) + (spec->rodata_size != 0);
 
-    return spec->stacks <= XMHF_PAL_STACKS &&
-           sections + spec->stacks * ((spec->stack_pages != 0) + (spec->param_pages != 0)) <= XMHF_PAL_SECTIONS;
+    return spec->stacks <= XMHF_MODULE_STACKS &&
+           sections + spec->stacks * ((spec->stack_pages != 0) + (spec->param_pages != 0))
+               <= XMHF_MODULE_SECTIONS;
 }
 
 int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec)
@@ -63,7 +64,7 @@ int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec)
         return -1;
     }
     m->pal.size = sizeof(m->pal);
-    m->pal.version = XMHF_PAL_VERSION;
+    m->pal.version = XMHF_MODULE_VERSION;
     m->pal.convention = spec->convention;
     m->pal.stacks = spec->stacks;
     m->pal.budget = spec->budget;
@@ -85,10 +86,10 @@ int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec)
 
 static int add_param(struct pal_module *m, uint32_t type, uint32_t direction, uint64_t bytes)
 {
-    if (m->pal.params >= XMHF_PAL_PARAMS) {
+    if (m->pal.params >= XMHF_MODULE_PARAMS) {
         return -1;
     }
-    m->pal.param[m->pal.params] = (struct xmhf_pal_param){ type, direction, bytes };
+    m->pal.param[m->pal.params] = (struct xmhf_module_param){ type, direction, bytes };
     return (int)m->pal.params++;
 }
 
@@ -105,17 +106,17 @@ int pal_module_pointer(struct pal_module *m, enum xmhf_direction direction, uint
 void *pal_module_entry(struct pal_module *m, const void *function, int first, unsigned params)
 {
     const ptrdiff_t in_code = (const char *)function - (const char *)m->code_start;
-    uint8_t *at = (uint8_t *)m->memory + m->pal.entries * XMHF_PAL_ENTRY_ALIGN;
+    uint8_t *at = (uint8_t *)m->memory + m->pal.entries * XMHF_MODULE_ENTRY_ALIGN;
     int32_t distance;
 
-    if (m->pal.entries >= XMHF_PAL_ENTRIES) {
+    if (m->pal.entries >= XMHF_MODULE_ENTRIES) {
         return NULL;
     }
     distance = (int32_t)((const uint8_t *)m->code + in_code - (at + 5));
     at[0] = 0xe9; /* JMP rel32 */
     memcpy(at + 1, &distance, sizeof(distance));
     m->pal.entry[m->pal.entries++] =
-        (struct xmhf_pal_entry){ (uintptr_t)at, first < 0 ? 0 : (uint32_t)first, params };
+        (struct xmhf_module_entry){ (uintptr_t)at, first < 0 ? 0 : (uint32_t)first, params };
     return at;
 }
 
@@ -123,7 +124,7 @@ void *pal_module_entry(struct pal_module *m, const void *function, int first, un
 
 uint64_t pal_module_register(struct pal_module *m)
 {
-    uint64_t error = pal_hypercall(XMHF_HC_PAL_REGISTER, (uintptr_t)&m->pal, 0, 0,
+    uint64_t error = pal_hypercall(XMHF_HC_MODULE_REGISTER, (uintptr_t)&m->pal, 0, 0,
                                    m->pal.entry[0].address);
 
     m->registered = error == TV_OK;
@@ -132,7 +133,7 @@ uint64_t pal_module_register(struct pal_module *m)
 
 uint64_t pal_module_unregister(struct pal_module *m)
 {
-    uint64_t error = pal_hypercall(XMHF_HC_PAL_UNREGISTER, m->pal.entry[0].address, 0, 0, 0);
+    uint64_t error = pal_hypercall(XMHF_HC_MODULE_UNREGISTER, m->pal.entry[0].address, 0, 0, 0);
 
     if (error == TV_OK) {
         m->registered = false;
@@ -251,9 +252,9 @@ static void raw_call(const struct pal_module *m, void *entry, const pal_word *ar
 struct pal_answer pal_module_call(const struct pal_module *m, void *entry, const pal_word *args,
                                   unsigned n)
 {
-    pal_word all[XMHF_PAL_PARAMS] = { 0 }, out[3] = { 0 };
+    pal_word all[XMHF_MODULE_PARAMS] = { 0 }, out[3] = { 0 };
 
-    n = n < XMHF_PAL_PARAMS ? n : XMHF_PAL_PARAMS; /* no entry takes more */
+    n = n < XMHF_MODULE_PARAMS ? n : XMHF_MODULE_PARAMS; /* no entry takes more */
     memcpy(all, args, n * sizeof(args[0]));
     __asm__ volatile("" : : "r"(all) : "memory"); /* pointers may lead anywhere */
     raw_call(m, entry, all, n, out);

@@ -11,9 +11,9 @@
 #define BASE   0x2000000ull      /* pages of the PALs: CPU 0's first ones, then PER_CPU for each CPU */
 #define MANY   16u               /* PALs that stay */
 #define FEW    2u                /* registered by each CPU, one after the other */
-#define PAGES  XMHF_PAL_SECTIONS /* of one PAL; its sections lie in between the others' */
+#define PAGES  XMHF_MODULE_SECTIONS /* of one PAL; its sections lie in between the others' */
 
-static struct xmhf_pal image[CPU_LIMIT];
+static struct xmhf_module image[CPU_LIMIT];
 static volatile unsigned ready, done;
 
 static uint64_t hypercall_at(uint64_t rax, uint64_t rcx, uint64_t rdi)
@@ -30,26 +30,26 @@ static uint64_t hypercall_at(uint64_t rax, uint64_t rcx, uint64_t rdi)
 }
 
 /* Number `n`: CODE, STACK, and as many sections of DATA as there may be. */
-static uint64_t register_one(struct xmhf_pal *d, unsigned n)
+static uint64_t register_one(struct xmhf_module *d, unsigned n)
 {
-    *d = (struct xmhf_pal){
-        .size = sizeof(*d), .version = XMHF_PAL_VERSION, .convention = XMHF_SYSV, .stacks = 1,
+    *d = (struct xmhf_module){
+        .size = sizeof(*d), .version = XMHF_MODULE_VERSION, .convention = XMHF_SYSV, .stacks = 1,
         .sections = PAGES, .entries = 1,
     };
     for (unsigned i = 0; i < PAGES; i++) {
-        d->section[i] = (struct xmhf_pal_section){
+        d->section[i] = (struct xmhf_module_section){
             i == 0 ? TV_SECTION_CODE : i == 1 ? TV_SECTION_STACK : TV_SECTION_DATA, 0, 1,
             BASE + (i * 32ull + n) * PAGE,
         };
     }
     d->entry[0].address = d->section[0].start;
-    return hypercall_at(XMHF_HC_PAL_REGISTER, (uintptr_t)d, d->entry[0].address);
+    return hypercall_at(XMHF_HC_MODULE_REGISTER, (uintptr_t)d, d->entry[0].address);
 }
 
 static void contend(struct cpu *c)
 {
     const unsigned n = MANY + c->index;
-    struct xmhf_pal *d = &image[c->index];
+    struct xmhf_module *d = &image[c->index];
 
     __atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
     while (ready < cpu_total()) {
@@ -58,7 +58,7 @@ static void contend(struct cpu *c)
     for (unsigned i = 0; i < FEW; i++) {
         uint64_t error = register_one(d, n);
         CHECK(error == TV_OK, "CPU %u: error %llu", c->index, (unsigned long long)error);
-        error = hypercall_at(XMHF_HC_PAL_UNREGISTER, d->entry[0].address, 0);
+        error = hypercall_at(XMHF_HC_MODULE_UNREGISTER, d->entry[0].address, 0);
         CHECK(error == TV_OK, "CPU %u: error %llu at the end", c->index, (unsigned long long)error);
     }
     __atomic_fetch_add(&done, 1, __ATOMIC_SEQ_CST);

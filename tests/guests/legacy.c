@@ -328,8 +328,8 @@ static void check_virtual86(void)
 {
     static const struct { uint32_t command, answer; } commands[] = {
         { XMHF_HC_INFO, XMHF_VERSION }, { TV_HC_TEST, TV_OK }, { TV_HC_REG, TV_BAD_CALLER },
-        { TV_HC_UNREG, TV_BAD_CALLER }, { XMHF_HC_PAL_REGISTER, TV_BAD_CALLER },
-        { XMHF_HC_PAL_UNREGISTER, TV_BAD_CALLER }, { XMHF_HC_PAL_LIMITS, TV_BAD_CALLER },
+        { TV_HC_UNREG, TV_BAD_CALLER }, { XMHF_HC_MODULE_REGISTER, TV_BAD_CALLER },
+        { XMHF_HC_MODULE_UNREGISTER, TV_BAD_CALLER }, { XMHF_HC_PAL_LIMITS, TV_BAD_CALLER },
         { XMHF_HC_PAL_STATS, TV_BAD_CALLER }, { 0x6fff, TV_UNKNOWN_COMMAND },
     };
     struct legacy token = interrupted(), l;

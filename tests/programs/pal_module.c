@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Our own interface in a real guest: directions, entries, conventions, read-only data, several
+ * The module interface in a real guest: directions, entries, conventions, read-only data, several
  * threads in one PAL, deaths that are told, budgets, statistics, quotas.   pal_module
  */
 #include "tap.h"
@@ -197,7 +197,7 @@ static void test_directions(void)
 static void test_entries(void)
 {
     struct pal_module_spec spec = spec_of(1);
-    void *entry[XMHF_PAL_ENTRIES];
+    void *entry[XMHF_MODULE_ENTRIES];
     struct pal_module m;
     struct pal_answer a;
     word args[15], h = 15;
@@ -211,7 +211,7 @@ static void test_entries(void)
         args[i] = i * 1000 + 7;
         h = MIX(h, args[i]);
     }
-    for (unsigned i = 0; i < XMHF_PAL_ENTRIES; i++) {
+    for (unsigned i = 0; i < XMHF_MODULE_ENTRIES; i++) {
         entry[i] = i == 0 ? pal_module_entry(&m, CODE_OF(first), 0, 0)
                    : i % 3 == 1 ? pal_module_entry(&m, CODE_OF(many), 0, 15)
                    : i % 3 == 2 ? pal_module_entry(&m, CODE_OF(inside), 0, 0)
@@ -221,7 +221,7 @@ static void test_entries(void)
     if (!live(&m)) {
         return;
     }
-    for (unsigned i = 0; i < XMHF_PAL_ENTRIES; i++) {
+    for (unsigned i = 0; i < XMHF_MODULE_ENTRIES; i++) {
         word expected = i == 0 ? 1 : i % 3 == 1 ? h : i % 3 == 2 ? 1 : STACK_PLACE;
         a = pal_module_call(&m, entry[i], args, 15);
         good = good && a.death == TV_DEATH_ALIVE && a.result == expected;
@@ -401,7 +401,7 @@ static void test_limits(void)
     bool good = pal_limits(&l) == TV_OK;
     void *entry;
 
-    ok(good && l.version == XMHF_PAL_VERSION && l.pages_free <= l.pages_max &&
+    ok(good && l.version == XMHF_MODULE_VERSION && l.pages_free <= l.pages_max &&
            l.own_pages_max < l.pages_max, "limits: %llu of %llu pages free, %llu for one process",
        (unsigned long long)l.pages_free, (unsigned long long)l.pages_max,
        (unsigned long long)l.own_pages_max);
@@ -460,7 +460,7 @@ static void test_errors(void)
     pal_module_entry(&m, CODE_OF(first), 0, 0);
     m.pal.version = 2;
     ok(pal_module_register(&m) == TV_BAD_STRUCT, "another version is refused");
-    m.pal.version = XMHF_PAL_VERSION;
+    m.pal.version = XMHF_MODULE_VERSION;
     m.pal.convention ^= 7;
     ok(pal_module_register(&m) == TV_BAD_CONVENTION, "an unknown convention is refused");
     m.pal.convention ^= 7;

@@ -459,8 +459,8 @@ static bool make_many_sections(struct pal_module *m, unsigned number, uintptr_t 
     pal_module_integer(m);
     pal_module_integer(m);
     pal_module_entry(m, (const void *)(uintptr_t)keep, 0, 3);
-    for (unsigned i = 0; m->pal.sections < XMHF_PAL_SECTIONS; i++) {
-        m->pal.section[m->pal.sections++] = (struct xmhf_pal_section){
+    for (unsigned i = 0; m->pal.sections < XMHF_MODULE_SECTIONS; i++) {
+        m->pal.section[m->pal.sections++] = (struct xmhf_module_section){
             .type = TV_SECTION_DATA, .start = area + (uintptr_t)(i * PLACES + number) * PAL_PAGE, .pages = 1,
         };
     }
@@ -470,7 +470,7 @@ static bool make_many_sections(struct pal_module *m, unsigned number, uintptr_t 
 static void test_sections(void)
 {
     static struct pal_module many[PLACES];
-    const size_t size = (size_t)PLACES * XMHF_PAL_SECTIONS * PAL_PAGE;
+    const size_t size = (size_t)PLACES * XMHF_MODULE_SECTIONS * PAL_PAGE;
     void *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     uint64_t error = TV_OK, last = TV_OK;
     unsigned n = 0;
@@ -483,7 +483,7 @@ static void test_sections(void)
         error = pal_module_register(&many[n++]);
     }
     ok(error == TV_QUOTA && n > 16, "%u PALs with %u sections each, in between each other's, then %s", n - 1,
-       XMHF_PAL_SECTIONS, pal_error_name(error));
+       XMHF_MODULE_SECTIONS, pal_error_name(error));
     while (n > 0) {
         error = many[--n].registered ? pal_module_unregister(&many[n]) : TV_OK;
         last = error != TV_OK ? error : last;

@@ -68,7 +68,7 @@ static bool made(struct pal_module *m, unsigned param_pages)
 {
     struct pal_module_spec spec = PAL_MODULE_SPEC;
 
-    spec.convention = PAL_CONVENTION_OWN;
+    spec.convention = PAL_CONVENTION_NATIVE;
     spec.param_pages = param_pages;
     return pal_module_create(m, &spec) == 0 || ok(false, "memory for a PAL");
 }

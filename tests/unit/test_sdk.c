@@ -7,6 +7,16 @@
 
 static const uint8_t code[100] = { 0xc3 };
 
+/* Programs that were written with the module interface's former names compile. */
+_Static_assert(sizeof(struct xmhf_pal) == sizeof(struct xmhf_module)
+               && sizeof(struct xmhf_pal_section) == sizeof(struct xmhf_module_section)
+               && sizeof(struct xmhf_pal_param) == sizeof(struct xmhf_module_param)
+               && sizeof(struct xmhf_pal_entry) == sizeof(struct xmhf_module_entry), "names");
+_Static_assert(XMHF_PAL_VERSION == 1 && XMHF_PAL_SECTIONS == 64 && XMHF_PAL_PARAMS == 32
+               && XMHF_PAL_ENTRIES == 16 && XMHF_PAL_STACKS == 32 && XMHF_PAL_ENTRY_ALIGN == 16
+               && XMHF_PAL_FLAG_PIC == 2 && PAL_CONVENTION_OWN == PAL_CONVENTION_NATIVE
+               && XMHF_HC_PAL_REGISTER == 0x101 && XMHF_HC_PAL_UNREGISTER == 0x102, "values");
+
 static struct pal_module_spec spec_of(unsigned stacks)
 {
     return (struct pal_module_spec){
@@ -21,23 +31,23 @@ static void test_sections(void **state)
     struct pal_module m;
 
     (void)state;
-    for (unsigned stacks = 0; stacks <= XMHF_PAL_STACKS + 1; stacks++) {
-        bool fits = 3 + 2 * stacks <= XMHF_PAL_SECTIONS;
+    for (unsigned stacks = 0; stacks <= XMHF_MODULE_STACKS + 1; stacks++) {
+        bool fits = 3 + 2 * stacks <= XMHF_MODULE_SECTIONS;
         spec = spec_of(stacks);
         assert_int_equal(pal_module_create(&m, &spec), fits ? 0 : -1);
         assert_int_equal(m.pal.sections, fits ? 3 + 2 * stacks : 0);
         assert_int_equal(m.memory != NULL, fits);
         pal_module_destroy(&m);
     }
-    spec = spec_of(XMHF_PAL_STACKS);
+    spec = spec_of(XMHF_MODULE_STACKS);
     spec.param_pages = 0;
     assert_int_equal(pal_module_create(&m, &spec), 0);
-    assert_int_equal(m.pal.sections, 3 + XMHF_PAL_STACKS);
+    assert_int_equal(m.pal.sections, 3 + XMHF_MODULE_STACKS);
     pal_module_destroy(&m);
-    spec = spec_of(XMHF_PAL_STACKS - 1); /* as many as there are */
+    spec = spec_of(XMHF_MODULE_STACKS - 1); /* as many as there are */
     spec.rodata_size = 0;
     assert_int_equal(pal_module_create(&m, &spec), 0);
-    assert_int_equal(m.pal.sections, XMHF_PAL_SECTIONS);
+    assert_int_equal(m.pal.sections, XMHF_MODULE_SECTIONS);
     pal_module_destroy(&m);
 }
 
@@ -60,16 +70,16 @@ static void test_layout(void **state)
     assert_int_equal(at, (uintptr_t)m.memory + m.size);
     assert_memory_equal(m.code, code, sizeof(code));
     assert_memory_equal(m.rodata, code, sizeof(code));
-    for (unsigned i = 0; i < XMHF_PAL_ENTRIES; i++) {
+    for (unsigned i = 0; i < XMHF_MODULE_ENTRIES; i++) {
         entry = pal_module_entry(&m, code + 3 * i, 0, 0);
         assert_non_null(entry);
-        assert_int_equal((uintptr_t)entry % XMHF_PAL_ENTRY_ALIGN, 0);
+        assert_int_equal((uintptr_t)entry % XMHF_MODULE_ENTRY_ALIGN, 0);
         assert_int_equal(entry[0], 0xe9);
         memcpy(&distance, entry + 1, sizeof(distance));
         assert_ptr_equal(entry + 5 + distance, (uint8_t *)m.code + 3 * i);
     }
     assert_null(pal_module_entry(&m, code, 0, 0));
-    for (unsigned i = 0; i < XMHF_PAL_PARAMS; i++) {
+    for (unsigned i = 0; i < XMHF_MODULE_PARAMS; i++) {
         assert_int_equal(pal_module_integer(&m), i);
     }
     assert_int_equal(pal_module_pointer(&m, XMHF_IN, 8), -1);
@@ -86,7 +96,7 @@ static __attribute__((ms_abi)) pal_word mix_ms(TEN(pal_word)) { return MIX; }
 
 static void test_conventions(void **state)
 {
-    const pal_word args[XMHF_PAL_PARAMS] = { 3, 1, 4, 1, 5, 9, 2, 6, 5, 3 };
+    const pal_word args[XMHF_MODULE_PARAMS] = { 3, 1, 4, 1, 5, 9, 2, 6, 5, 3 };
     const pal_word expected = mix(3, 1, 4, 1, 5, 9, 2, 6, 5, 3);
     struct pal_module m = { .pal.convention = PAL_CONVENTION };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PALs by our own interface: several entries, several calls at once, pointers that are in, out
+ * PALs by the module interface: several entries, several calls at once, pointers that are in, out
  * or in-out, read-only data, a time limit, and deaths that are told instead of a signal.
  *
  *     PAL_CODE static PAL_ABI pal_word sum(const uint32_t *list, pal_word n) { ... }
@@ -29,7 +29,7 @@ struct pal_module_spec {
     const void *rodata;             /* copied into a read-only section, or NULL */
     size_t rodata_size;             /* in bytes */
     unsigned data_pages;            /* of one DATA section, or 0 */
-    unsigned stacks;                /* calls at the same time, 1 to XMHF_PAL_STACKS */
+    unsigned stacks;                /* calls at the same time, 1 to XMHF_MODULE_STACKS */
     unsigned stack_pages;           /* of each */
     unsigned param_pages;           /* of each; 0 if there is no pointer */
     uint32_t convention;            /* enum xmhf_convention; PAL_CONVENTION by default */
@@ -41,19 +41,20 @@ struct pal_module_spec {
 #else
 #define PAL_CONVENTION XMHF_CDECL
 #endif
-/* The compiler's own: what functions without PAL_ABI have. */
+/* The compiler's: what functions without PAL_ABI have. */
 #ifdef _WIN64
-#define PAL_CONVENTION_OWN XMHF_MICROSOFT
+#define PAL_CONVENTION_NATIVE XMHF_MICROSOFT
 #else
-#define PAL_CONVENTION_OWN PAL_CONVENTION
+#define PAL_CONVENTION_NATIVE PAL_CONVENTION
 #endif
+#define PAL_CONVENTION_OWN PAL_CONVENTION_NATIVE /* its former name */
 
 /* All PAL_CODE of the program, one stack, a page of each section. */
 #define PAL_MODULE_SPEC \
     { __start_pal_code, __stop_pal_code, NULL, 0, 1, 1, 1, 1, PAL_CONVENTION, 0 }
 
 struct pal_module {
-    struct xmhf_pal pal;            /* what is registered; may be changed before */
+    struct xmhf_module pal;         /* what is registered; may be changed before */
     void *code, *data, *rodata;     /* sections; the copy of the code begins at `code` */
     void *memory;                   /* all sections, and their size in bytes */
     size_t size;
@@ -75,17 +76,17 @@ struct pal_answer {
 };
 
 /* Get locked memory for the sections, which no child has, and copy code and read-only data. 0, or -1: no memory (errno
- * or GetLastError() tells), too many stacks, or more than XMHF_PAL_SECTIONS sections. */
+ * or GetLastError() tells), too many stacks, or more than XMHF_MODULE_SECTIONS sections. */
 int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec);
-/* Declare the next parameter. Its number, or -1 if there are XMHF_PAL_PARAMS already. */
+/* Declare the next parameter. Its number, or -1 if there are XMHF_MODULE_PARAMS already. */
 int pal_module_integer(struct pal_module *m);
 int pal_module_pointer(struct pal_module *m, enum xmhf_direction direction, uint64_t bytes);
 /* Declare an entry for `function`, which lies in the code and takes `params` parameters from
- * number `first` on. What to call, or NULL if there are XMHF_PAL_ENTRIES already. */
+ * number `first` on. What to call, or NULL if there are XMHF_MODULE_ENTRIES already. */
 void *pal_module_entry(struct pal_module *m, const void *function, int first, unsigned params);
 /* From here on the sections belong to the PAL. TV_OK or an error, then nothing changed. */
 uint64_t pal_module_register(struct pal_module *m);
-/* Call an entry with `n` arguments, at most XMHF_PAL_PARAMS; any thread. Waits as long as all
+/* Call an entry with `n` arguments, at most XMHF_MODULE_PARAMS; any thread. Waits as long as all
  * stacks are in use, unless one is by the thread itself (PAL_BUSY). */
 struct pal_answer pal_module_call(const struct pal_module *m, void *entry, const pal_word *args,
                                   unsigned n);
