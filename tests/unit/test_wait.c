@@ -91,7 +91,7 @@ void hw_out8(uint16_t port, uint8_t v)
 
 static uint8_t hpet[0x400];
 
-uint32_t hw_mmio_in32(const volatile void *p)
+uint32_t hw_mmio_read32(const volatile void *p)
 {
     switch ((const volatile uint8_t *)p - hpet) {
     case 0x04: return m.hpet_absent ? 0xffffffff : (uint32_t)(1000000000000000 / m.hpet_hz);
@@ -104,7 +104,7 @@ uint32_t hw_mmio_in32(const volatile void *p)
     return 0;
 }
 
-void hw_mmio_out32(volatile void *p, uint32_t v)
+void hw_mmio_write32(volatile void *p, uint32_t v)
 {
     assert_ptr_equal((volatile uint8_t *)p, hpet + 0x10);
     m.hpet_config = v;

@@ -55,7 +55,7 @@ static void start_pit(void)
 
 static uint32_t read_hpet(void)
 {
-    return hw_mmio_in32(hpet_base + HPET_COUNTER);
+    return hw_mmio_read32(hpet_base + HPET_COUNTER);
 }
 
 /* Wait until `read` gives something `ticks` or more from `from`: how far it came then, 0 if it
@@ -125,17 +125,17 @@ static unsigned by_pit(void)
 static unsigned by_hpet(volatile void *hpet)
 {
     hpet_base = hpet;
-    uint32_t period = hpet ? hw_mmio_in32(hpet_base + HPET_PERIOD) : 0;
+    uint32_t period = hpet ? hw_mmio_read32(hpet_base + HPET_PERIOD) : 0;
     if (period < HPET_PERIOD_MIN || period > HPET_PERIOD_MAX) {
         return 0;
     }
-    uint32_t config = hw_mmio_in32(hpet_base + HPET_CONFIG);
+    uint32_t config = hw_mmio_read32(hpet_base + HPET_CONFIG);
     if (!(config & HPET_ENABLE)) {
-        hw_mmio_out32(hpet_base + HPET_CONFIG, config | HPET_ENABLE);
+        hw_mmio_write32(hpet_base + HPET_CONFIG, config | HPET_ENABLE);
     }
     unsigned khz = measure(NULL, read_hpet, 0xffffffff, (uint32_t)(1000000000000000 / period));
     if (!(config & HPET_ENABLE)) {
-        hw_mmio_out32(hpet_base + HPET_CONFIG, config);
+        hw_mmio_write32(hpet_base + HPET_CONFIG, config);
     }
     return khz;
 }

@@ -95,10 +95,6 @@ static inline uint16_t hw_in16(uint16_t port)
     __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
     return v;
 }
-/* A device's register in memory: one access of 4 bytes. */
-static inline uint32_t hw_mmio_in32(const volatile void *p) { return *(const volatile uint32_t *)p; }
-static inline void hw_mmio_out32(volatile void *p, uint32_t v) { *(volatile uint32_t *)p = v; }
-
 static inline uint32_t hw_in32(uint16_t port)
 {
     uint32_t v;

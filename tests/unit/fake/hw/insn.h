@@ -35,8 +35,6 @@ void hw_invlpg(uint64_t va);
 uint8_t hw_in8(uint16_t port);
 uint16_t hw_in16(uint16_t port);
 uint32_t hw_in32(uint16_t port);
-uint32_t hw_mmio_in32(const volatile void *p);
-void hw_mmio_out32(volatile void *p, uint32_t v);
 void hw_out8(uint16_t port, uint8_t v);
 void hw_out16(uint16_t port, uint16_t v);
 void hw_out32(uint16_t port, uint32_t v);
