@@ -22,10 +22,13 @@ struct gate {
 };
 
 const uint8_t trap_entries[32 * 16], trap_spurious[1], trap_maybe_sx[1];
-const uint8_t park_window_start[1], park_window_end[1];
-const uint8_t vmx_window_start[1], vmx_window_end[1], vmx_window_abort[1];
-const uint8_t vmx_fast_window_start[1], vmx_fast_window_end[1], vmx_fast_window_abort[1];
-const uint8_t vmx_park_start[1], vmx_park_end[1];
+
+/* Two windows, as core.lds gathers them. */
+__asm__(".pushsection .rodata\n.balign 8\n"
+        ".globl core_windows_start, core_windows_end\ncore_windows_start:\n"
+        ".quad 0x1000, 0x1010, 0x1010\n.quad 0x2000, 0x2001, 0x3000\n"
+        "core_windows_end:\n.popsection");
+
 const uint64_t core_fixup_start[1], core_fixup_end[1];
 
 static struct vcpu cpu;
@@ -184,6 +187,30 @@ static void nmi_counts(void **state)
     assert_int_equal(atomic_load(&cpu.nmis_seen), 1);
 }
 
+/* An NMI between a look for requests and the end of looking returns to where the code gives up;
+ * so do a machine check that is survived and an INIT by #SX. Elsewhere it returns to where it came. */
+static void nmis_leave_windows(void **state)
+{
+    static const struct { uint64_t from, to; } row[] = {
+        { 0x0fff, 0x0fff }, { 0x1000, 0x1010 }, { 0x100f, 0x1010 }, { 0x1010, 0x1010 },
+        { 0x1fff, 0x1fff }, { 0x2000, 0x3000 }, { 0x2001, 0x2001 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+        struct trap_frame nmi = { .vector = EXC_NMI, .rip = row[i].from };
+        struct trap_frame init = { .vector = EXC_SX, .error = SX_INIT, .rip = row[i].from };
+        struct trap_frame own = { .vector = EXC_NMI, .rip = row[i].from };
+
+        trap_handle(&nmi);
+        assert_int_equal(nmi.rip, row[i].to);
+        assert_int_equal(cpu.nmi_rip, own.rip);
+        trap_handle(&init);
+        assert_int_equal(init.rip, row[i].to);
+    }
+    assert_int_equal(atomic_load(&cpu.nmis_seen), ARRAY_SIZE(row));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +221,7 @@ int main(void)
         cmocka_unit_test_setup(nmi_counts, set_up),
         cmocka_unit_test_setup(survived_mc, set_up),
         cmocka_unit_test_setup(redirected_init, set_up),
+        cmocka_unit_test_setup(nmis_leave_windows, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,8 @@ void kick(struct vcpu *v) { (void)v; }
 void hw_clgi(void) { machine.gif = false; }
 void hw_stgi(void) { machine.gif = true; }
 void cpu_take_interrupts(void) { }
-void hw_park_svm(const void *wake) { (void)wake; }
+void svm_park(const atomic_uint *wake);
+void svm_park(const atomic_uint *wake) { (void)wake; }
 void state_reset(struct vcpu_state *s) { memset(s, 0, sizeof(*s)); }
 void svm_sandbox_init(struct vcpu *v) { (void)v; }
 void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb) { (void)v, (void)sb; }

@@ -6,11 +6,8 @@
 #include <debug/log.h>
 #include <x86/cpu.h>
 
-extern const uint8_t park_window_start[], park_window_end[];
-extern const uint8_t vmx_window_start[], vmx_window_end[], vmx_window_abort[];
-extern const uint8_t vmx_fast_window_start[], vmx_fast_window_end[], vmx_fast_window_abort[];
-extern const uint8_t vmx_park_start[], vmx_park_end[];
-extern const uint64_t core_fixup_start[], core_fixup_end[];
+extern const uint64_t core_fixup_start[], core_fixup_end[];   /* pairs: the instruction, where to */
+extern const uint64_t core_windows_start[], core_windows_end[]; /* triples: hw/window.inc */
 
 /* A fault at an instruction of the fixup table goes on at its fixup address. */
 static bool fix_up(struct trap_frame *f)
@@ -24,20 +21,12 @@ static bool fix_up(struct trap_frame *f)
     return false;
 }
 
-/* Code that has looked for requests and is about to stop looking: an NMI that comes between
- * must be seen, so it returns to where the code gives up. */
+/* An NMI that comes in a window returns to where its code gives up (hw/window.inc). */
 static void leave_window(struct trap_frame *f)
 {
-    const struct { const uint8_t *start, *end, *to; } windows[] = {
-        { park_window_start, park_window_end, park_window_end },
-        { vmx_park_start, vmx_park_end, vmx_park_end },
-        { vmx_window_start, vmx_window_end, vmx_window_abort },
-        { vmx_fast_window_start, vmx_fast_window_end, vmx_fast_window_abort },
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(windows); i++) {
-        if (f->rip >= (uintptr_t)windows[i].start && f->rip < (uintptr_t)windows[i].end) {
-            f->rip = (uintptr_t)windows[i].to;
+    for (const uint64_t *p = core_windows_start; p < core_windows_end; p += 3) {
+        if (f->rip >= p[0] && f->rip < p[1]) {
+            f->rip = p[2];
             return;
         }
     }

@@ -72,7 +72,5 @@ static inline void hw_interrupt_window(const struct hw_table *meanwhile,
  * set, then calls `then` (NULL: nothing) and sleeps. */
 _Noreturn void hw_stop(const void *wiped, void (*then)(void));
 
-/* void hw_park_svm(wake): hw/entry.S */
-void hw_park_svm(const void *wake);
 
 #endif

@@ -123,22 +123,6 @@ safe_fault:
     .text
 
     /*
-     * void hw_park_svm(const atomic_uint *wake): sleep until an NMI, unless *wake is non-zero.
-     * Called with GIF=0, so NMIs are held back until STGI. trap_handle moves the return of an
-     * NMI in [park_window_start, park_window_end) behind the HLT: none slips in between.
-     */
-    .globl hw_park_svm, park_window_start, park_window_end
-hw_park_svm:
-    cmpl $0, (%rdi)
-    jne 3f
-park_window_start:
-    stgi
-    hlt
-park_window_end:
-    clgi
-3:  ret
-
-    /*
      * void hw_stop(const atomic_bool *wiped, void (*then)(void)): the stack is being wiped meanwhile, so nothing is
      * on it until that is over. Then an NMI may come, and an SMI for which firmware wants all CPUs.
      */

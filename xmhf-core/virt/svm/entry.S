@@ -7,6 +7,8 @@
  *                const struct vmcb *vmcb)
  * Loads and stores all general registers but RAX and RSP, which live in the VMCB.
  */
+#include <hw/window.inc>
+
 #define VMCB_EXIT_CODE 0x70
 #define EXIT_CODE_CPUID 0x72
 #define EXIT_CODE_NPF 0x400
@@ -117,4 +119,18 @@ svm_gif_window:
     nop
     clgi
     ret
+
+    /*
+     * void svm_park(const atomic_uint *wake): sleep until an NMI, unless *wake is non-zero. Called
+     * with GIF=0, so NMIs are held back until STGI; none slips in before the HLT.
+     */
+    .globl svm_park
+svm_park:
+    cmpl $0, (%rdi)
+    jne 3f
+1:  stgi
+    hlt
+2:  clgi
+3:  ret
+    nmi_window 1b, 2b, 2b
     .section .note.GNU-stack, "", @progbits

@@ -20,6 +20,7 @@ void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa
                const struct vmcb *vmcb);
 void svm_vmsave(uint64_t vmcb);
 void svm_gif_window(void);
+void svm_park(const atomic_uint *wake);
 
 #define MSRPM_PAGES 2
 #define IOPM_PAGES 3
@@ -243,7 +244,7 @@ static void take_interrupts(struct vcpu *v)
 static void smi_open(void) { hw_stgi(); }
 static void smi_close(void) { hw_clgi(); }
 
-static void park(struct vcpu *v) { hw_park_svm(&v->requests); }
+static void park(struct vcpu *v) { svm_park(&v->requests); }
 
 /* Nested tables are in the format of the CPU's own (APM vol. 2, 15.25.5): without pages of 1 GiB an
  * entry for one has a reserved bit. */

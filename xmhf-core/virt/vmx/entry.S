@@ -8,16 +8,19 @@
  * 3 if an NMI came before the entry that ends the fast path (virt/fast_path.h).
  *
  * An NMI that the core takes between the look at *nmis_seen and the entry would go unnoticed
- * until the next exit: trap_handle moves its return from [vmx_window_start, vmx_window_end)
- * to vmx_window_abort. The same for the fast path's entry.
+ * until the next exit: it is made to return to where the entry is given up. The same for the fast
+ * path's entry.
  */
+#include <hw/window.inc>
+
 #define VMCS_HOST_RSP 0x6c14
 #define VMCS_EXIT_REASON 0x4402
 #define EXIT_REASON_CPUID 10
 
     .text
-    .globl vmx_enter, vmx_exit, vmx_window_start, vmx_window_end, vmx_window_abort
-    .globl vmx_fast_window_start, vmx_fast_window_end, vmx_fast_window_abort
+    .globl vmx_enter, vmx_exit
+    nmi_window vmx_window_start, vmx_window_end, vmx_window_abort
+    nmi_window vmx_fast_window_start, vmx_fast_window_end, vmx_fast_window_abort
 vmx_enter:
     pushq %rbx
     pushq %rbp
@@ -116,14 +119,13 @@ vmx_fast_window_abort:
      * unless *wake is non-zero or an NMI was taken before. An NMI between the looks and the HLT
      * returns behind the HLT.
      */
-    .globl vmx_park, vmx_park_start, vmx_park_end
+    .globl vmx_park
 vmx_park:
-vmx_park_start:
-    cmpl $0, (%rdi)
-    jne vmx_park_end
+1:  cmpl $0, (%rdi)
+    jne 2f
     cmpl $0, (%rsi)
-    jne vmx_park_end
+    jne 2f
     hlt
-vmx_park_end:
-    ret
+2:  ret
+    nmi_window 1b, 2b, 2b
     .section .note.GNU-stack, "", @progbits

@@ -18,7 +18,6 @@ void hw_sidt(struct hw_table *t);
 void hw_clgi(void);
 void hw_stgi(void);
 void hw_interrupt_window(const struct hw_table *meanwhile, const struct hw_table *normal);
-void hw_park_svm(const void *wake);
 void hw_iret(void);
 void hw_lidt(const struct hw_table *t);
 void hw_trap(void);
