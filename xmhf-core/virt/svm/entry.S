@@ -7,6 +7,7 @@
  *                const struct vmcb *vmcb)
  * Loads and stores all general registers but RAX and RSP, which live in the VMCB.
  */
+#include <hw/registers.inc>
 #include <hw/window.inc>
 
 #define VMCB_EXIT_CODE 0x70
@@ -14,95 +15,57 @@
 #define EXIT_CODE_NPF 0x400
 
 /* To the struct vcpu_regs that RAX points to. */
-.macro STORE_REGISTERS
-    movq %rcx, 8(%rax)
-    movq %rdx, 16(%rax)
-    movq %rbx, 24(%rax)
-    movq %rbp, 40(%rax)
-    movq %rsi, 48(%rax)
-    movq %rdi, 56(%rax)
-    movq %r8, 64(%rax)
-    movq %r9, 72(%rax)
-    movq %r10, 80(%rax)
-    movq %r11, 88(%rax)
-    movq %r12, 96(%rax)
-    movq %r13, 104(%rax)
-    movq %r14, 112(%rax)
-    movq %r15, 120(%rax)
+.macro store_all
+    store_regs rax, REGS_CPUID, REGS_OTHERS
+    movq %rdi, REG_RDI(%rax)
 .endm
 
     .text
     .globl svm_enter
 svm_enter:
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    push_callee_saved
     pushq %rdi
     pushq %rdx
     pushq %rsi
     pushq %rcx
     movq %rsi, %rax
-    movq 8(%rdi), %rcx
-    movq 16(%rdi), %rdx
-    movq 24(%rdi), %rbx
-    movq 40(%rdi), %rbp
-    movq 48(%rdi), %rsi
-    movq 64(%rdi), %r8
-    movq 72(%rdi), %r9
-    movq 80(%rdi), %r10
-    movq 88(%rdi), %r11
-    movq 96(%rdi), %r12
-    movq 104(%rdi), %r13
-    movq 112(%rdi), %r14
-    movq 120(%rdi), %r15
-    movq 56(%rdi), %rdi
+    load_regs rdi, REGS_CPUID, REGS_OTHERS
+    movq REG_RDI(%rdi), %rdi
     vmload
 1:  vmrun
     movq (%rsp), %rax
     cmpq $EXIT_CODE_CPUID, VMCB_EXIT_CODE(%rax)
     jne 2f
     movq 24(%rsp), %rax
-    movq %rcx, 8(%rax)
-    movq %rdx, 16(%rax)
-    movq %rbx, 24(%rax)
-    movq %rdi, 56(%rax)
+    store_regs rax, REGS_CPUID
+    movq %rdi, REG_RDI(%rax)
     movq %rax, %rdi
     call svm_fast_cpuid /* keeps all registers but RAX */
     testb %al, %al
-    movq 8(%rdi), %rcx
-    movq 16(%rdi), %rdx
-    movq 24(%rdi), %rbx
-    movq 56(%rdi), %rdi
+    load_regs rdi, REGS_CPUID
+    movq REG_RDI(%rdi), %rdi
     movq 8(%rsp), %rax
     jnz 1b
     jmp 4f
 2:  cmpq $EXIT_CODE_NPF, VMCB_EXIT_CODE(%rax)
     jne 4f
     movq 24(%rsp), %rax
-    STORE_REGISTERS
+    store_all
     movq %rax, %rdi
     call svm_fast_store /* keeps all registers but RAX */
     testb %al, %al
-    movq 56(%rdi), %rdi
+    movq REG_RDI(%rdi), %rdi
     movq 8(%rsp), %rax
     jnz 1b
 4:  movq 8(%rsp), %rax
     vmsave
     movq 24(%rsp), %rax
-    STORE_REGISTERS
+    store_all
     addq $16, %rsp
     popq %rax
     vmload
     popq %rdi
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
+    pop_callee_saved
     ret
 
     /* void svm_vmsave(uint64_t vmcb) */

@@ -11,6 +11,7 @@
  * until the next exit: it is made to return to where the entry is given up. The same for the fast
  * path's entry.
  */
+#include <hw/registers.inc>
 #include <hw/window.inc>
 
 #define VMCS_HOST_RSP 0x6c14
@@ -22,12 +23,7 @@
     nmi_window vmx_window_start, vmx_window_end, vmx_window_abort
     nmi_window vmx_fast_window_start, vmx_fast_window_end, vmx_fast_window_abort
 vmx_enter:
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    push_callee_saved
     pushq %rsi
     pushq %rdi
     movl $VMCS_HOST_RSP, %eax
@@ -36,21 +32,9 @@ vmx_window_start:
     cmpl $0, (%rsi)
     jne vmx_window_abort
     testl %edx, %edx
-    movq 0(%rdi), %rax
-    movq 8(%rdi), %rcx
-    movq 16(%rdi), %rdx
-    movq 24(%rdi), %rbx
-    movq 40(%rdi), %rbp
-    movq 48(%rdi), %rsi
-    movq 64(%rdi), %r8
-    movq 72(%rdi), %r9
-    movq 80(%rdi), %r10
-    movq 88(%rdi), %r11
-    movq 96(%rdi), %r12
-    movq 104(%rdi), %r13
-    movq 112(%rdi), %r14
-    movq 120(%rdi), %r15
-    movq 56(%rdi), %rdi
+    movq REG_RAX(%rdi), %rax
+    load_regs rdi, REGS_CPUID, REGS_OTHERS
+    movq REG_RDI(%rdi), %rdi
     jz 1f
     vmresume
     jmp 2f
@@ -64,10 +48,8 @@ vmx_window_abort:
 vmx_exit:
     pushq %rdi
     movq 8(%rsp), %rdi
-    movq %rax, 0(%rdi)
-    movq %rcx, 8(%rdi)
-    movq %rdx, 16(%rdi)
-    movq %rbx, 24(%rdi)
+    movq %rax, REG_RAX(%rdi)
+    store_regs rdi, REGS_CPUID
     movl $VMCS_EXIT_REASON, %eax
     vmread %rax, %rax
     cmpl $EXIT_REASON_CPUID, %eax
@@ -79,10 +61,8 @@ vmx_exit:
 vmx_fast_window_start:
     cmpl $0, (%rax)
     jne vmx_fast_window_abort
-    movq 0(%rdi), %rax
-    movq 8(%rdi), %rcx
-    movq 16(%rdi), %rdx
-    movq 24(%rdi), %rbx
+    movq REG_RAX(%rdi), %rax
+    load_regs rdi, REGS_CPUID
     movq (%rsp), %rdi
     vmresume
 vmx_fast_window_end:
@@ -93,25 +73,11 @@ vmx_fast_window_abort:
 5:  movq 8(%rsp), %rdi
     jmp 6f
 4:  xorl %eax, %eax
-6:  movq %rbp, 40(%rdi)
-    movq %rsi, 48(%rdi)
-    popq 56(%rdi)
-    movq %r8, 64(%rdi)
-    movq %r9, 72(%rdi)
-    movq %r10, 80(%rdi)
-    movq %r11, 88(%rdi)
-    movq %r12, 96(%rdi)
-    movq %r13, 104(%rdi)
-    movq %r14, 112(%rdi)
-    movq %r15, 120(%rdi)
+6:  store_regs rdi, REGS_OTHERS
+    popq REG_RDI(%rdi)
 3:  popq %rdi
     popq %rsi
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
+    pop_callee_saved
     ret
 
     /*
