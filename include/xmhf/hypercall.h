@@ -11,7 +11,7 @@
 #ifndef XMHF_HYPERCALL_H
 #define XMHF_HYPERCALL_H
 
-/* 1..255: the public TrustVisor ABI. */
+/* 1..255: the public TrustVisor ABI (notes/public-abi.md). */
 #define TV_HC_REG    1u
 #define TV_HC_UNREG  2u
 #define TV_HC_TEST   255u
@@ -55,7 +55,7 @@ enum xmhf_info {
                                     entry, the most so far; 0 without the option measure */
 };
 
-/* CPUID leaf by which TrustVisor programs detect it (facts: public ABI). */
+/* CPUID leaf by which programs of the public ABI detect TrustVisor. */
 #define TV_CPUID_LEAF        0x7a567254u
 #define TV_CPUID_REPLY_EAX   0x7a767274u
 #define TV_CPUID_NOT_IN_PAL  0xffffffffu

@@ -2,8 +2,8 @@
 /*
  * The TrustVisor ABI: in-memory structures (bit for bit the public ABI), those of the module
  * interface, which is ours, and the named errors. Layouts are the same for 32-bit and 64-bit
- * callers.
- * notes/pal-lifecycle.md says what becomes of a PAL.
+ * callers. notes/public-abi.md has the public ABI's facts, notes/pal-lifecycle.md what becomes of
+ * a PAL.
  */
 #ifndef XMHF_TRUSTVISOR_H
 #define XMHF_TRUSTVISOR_H
@@ -68,14 +68,14 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(FAILED,          1, "the call failed") \
     X(UNKNOWN_COMMAND, 2, "no such command; see include/xmhf/hypercall.h") \
     X(BAD_CALLER,      3, "only ring 3 with paging on, in a supported mode, may do this") \
-    X(BAD_SECTIONS,    4, "the number of sections must be 1 to 10, or 64 by our interface") \
+    X(BAD_SECTIONS,    4, "the number of sections must be 1 to 10, of a module 1 to 64") \
     X(BAD_SECTION_TYPE,5, "unknown section type") \
     X(MISALIGNED,      6, "a section must start on a 4 KiB page") \
     X(BAD_SIZE,        7, "a section is empty, too large or wraps around") \
     X(OVERLAP,         8, "a section overlaps another one, or one of a registered PAL") \
     X(NOT_RAM,         9, "a page is not ordinary guest RAM (device, ROM or hypervisor memory)") \
     X(DUPLICATE_PAGE, 10, "one physical page appears twice") \
-    X(BAD_PARAMS,     11, "the number of parameters must be 1 to 10, or 0 to 32 by our interface") \
+    X(BAD_PARAMS,     11, "the number of parameters must be 1 to 10, of a module 0 to 32") \
     X(BAD_PARAM_TYPE, 12, "unknown parameter type") \
     X(PARAMS_TOO_BIG, 13, "the parameters do not fit the PARAM section") \
     X(NO_CODE,        14, "a CODE section is needed") \

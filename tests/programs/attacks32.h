@@ -71,7 +71,7 @@
     X(write_code,   "movb $0x90, (%ecx)",                             1, 14, -1) \
     X(run_data,     "movb $0xc3, (%edx); call *%edx",                 1, 14, -1) \
     X(run_stack,    "push $0xc3; call *%esp",                         1, 14, -1) \
-    X(write_gate,   "mov (%esp), %eax; movb $0x90, (%eax)",           1, 14, -1) \
+    X(write_return_page, "mov (%esp), %eax; movb $0x90, (%eax)",     1, 14, -1) \
     X(stack_overflow, "1: push %eax; jmp 1b",                         1, 14, -1) \
     X(bad_stack,    "mov %esi, %esp; push %eax",                      1, 14, -1) \
     X(sse_fault,    "movl $0, -8(%esp); ldmxcsr -8(%esp); xorps %xmm0, %xmm0; divss %xmm0, %xmm0", \

@@ -65,7 +65,7 @@
     X(write_code,   "movb $0x90, (%rcx)",                             1, 14, -1) \
     X(run_data,     "movb $0xc3, (%rdx); call *%rdx",                 1, 14, -1) \
     X(run_stack,    "push $0xc3; call *%rsp",                         1, 14, -1) \
-    X(write_gate,   "mov (%rsp), %rax; movb $0x90, (%rax)",           1, 14, -1) \
+    X(write_return_page, "mov (%rsp), %rax; movb $0x90, (%rax)",     1, 14, -1) \
     X(stack_overflow, "1: push %rax; jmp 1b",                         1, 14, -1) \
     X(bad_stack,    "mov %rsi, %rsp; push %rax",                      1, 14, -1) \
     X(sse_fault,    "movl $0, -8(%rsp); ldmxcsr -8(%rsp); xorps %xmm0, %xmm0; divss %xmm0, %xmm0", \

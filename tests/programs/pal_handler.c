@@ -4,7 +4,7 @@
  *
  * A signal comes while a thread is inside a PAL with one stack, and its handler calls: the same PAL, on
  * the same stack and on another one, through a second PAL, after a jump out of the handler. By the
- * public ABI that is SIGSEGV, by our interface PAL_BUSY, and the interrupted call goes on. Another
+ * public ABI that is SIGSEGV, by the module interface PAL_BUSY, and the interrupted call goes on. Another
  * thread waits, also for a thread that has ended; then unregistering helps.
  */
 #define _GNU_SOURCE
@@ -33,7 +33,7 @@ PAL_CODE static PAL_ABI pal_word spin(pal_word rounds, pal_word start)
     return start;
 }
 
-/* A PAL with one stack: by the public ABI, or by ours. */
+/* A PAL with one stack: by the public ABI, or by the module interface. */
 struct one { bool own; struct pal p; struct pal_module m; void *entry; };
 
 static struct one public, ours;
@@ -312,14 +312,14 @@ int main(void)
     make(&public, false);
     make(&ours, true);
     test_handler(&public, 0, "public ABI");
-    test_handler(&ours, 0, "our interface");
+    test_handler(&ours, 0, "module interface");
     test_handler(&public, SA_ONSTACK, "public ABI, on another stack");
-    test_handler(&ours, SA_ONSTACK, "our interface, on another stack");
+    test_handler(&ours, SA_ONSTACK, "module interface, on another stack");
     test_chain(&ours, &public, "ours, public, ours");
     test_jump(&public, "public ABI, jump");
-    test_jump(&ours, "our interface, jump");
+    test_jump(&ours, "module interface, jump");
     test_ended(&public, "public ABI, thread ended");
-    test_ended(&ours, "our interface, thread ended");
+    test_ended(&ours, "module interface, thread ended");
     ok(end(&public) == TV_OK && end(&ours) == TV_OK && pal_info(XMHF_INFO_POOL_FREE) >= before,
        "unregistered, all memory is back");
     return tap_end();

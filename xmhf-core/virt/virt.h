@@ -38,7 +38,7 @@ struct virt_ops {
     /* NULL if this CPU can be used, else the name of what is missing. */
     const char *(*probe)(void);
     /* Boot CPU, once: bitmaps and shared structures from the policy tables.
-     * `npt_root`: the OS's nested tables. 0 or -1 (out of memory). */
+     * `nested_root`: the OS's nested tables. 0 or -1 (out of memory). */
     int (*init)(hpa_t nested_root);
     /* Each CPU once: turn virtualization on, build its control structures. */
     int (*cpu_init)(struct vcpu *v);

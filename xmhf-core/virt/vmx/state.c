@@ -48,8 +48,8 @@ void vmx_get_segment(struct vcpu *v, enum segment_index i, struct segment *s)
     };
 }
 
-/* CR0 as the CPU shall have it: VMX wants NE, and caches stay on whatever the guest asks,
- * for it would slow the core too (lessons: CD and NW survive entries and exits). */
+/* CR0 as the CPU shall have it: VMX wants NE. CD and NW stay 0 whatever the guest asks: an exit
+ * leaves them as they are (SDM vol. 3, 28.5.1), so the core would run without caches too. */
 static void write_cr0(uint64_t value)
 {
     vmcs_write(VMCS_CR0_SHADOW, value);
