@@ -540,8 +540,8 @@ static void test_two_stacks(void **state)
     expect_gone();
 }
 
-/* A thread whose calls take stacks calls again, from a signal handler: while one is free it gets that one,
- * then its call returns at once and says so. */
+/* A thread whose calls take stacks calls again, from a signal handler: while one is free it gets
+ * that one, then its call returns at once and says so. */
 static void test_call_from_handler(void **state)
 {
     struct vcpu_regs before;

@@ -187,8 +187,8 @@ static void test_conflicts(void **state)
     end_all();
 }
 
-/* While a PAL is compared with the others of its process no CPU waits: it adds a PAL of another process,
- * ends one of this process, or is told to try again. */
+/* While a PAL is compared with the others of its process no CPU waits: it adds a PAL of another
+ * process, ends one of this process, or is told to try again. */
 static struct tv_slot *victim, *stranger;
 
 static void meanwhile(void)
