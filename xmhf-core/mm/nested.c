@@ -2,8 +2,8 @@
 /*
  * Nested page tables, built for any entry format. A lower table, once linked, stays
  * linked: a large mapping over it fills it instead, so no table page is ever lost and
- * none needs freeing. Entries are written whole, and a new table is complete before it
- * is linked, so the tree is valid at every moment.
+ * none needs freeing, but for those that nested_merge hands back. Entries are written whole,
+ * and a new table is complete before it is linked, so the tree is valid at every moment.
  */
 #include <mm/nested.h>
 
@@ -213,6 +213,86 @@ void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t 
             : t->fmt->leaf(h, ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, MT_WB, 1);
         entry = entry_below(t, entry, level + 1, own);
     }
+}
+
+/* The entry of `level` for `g`; NULL: what is mapped there ends above. */
+static uint64_t *entry_at(const struct nested_table *t, uint64_t g, unsigned level)
+{
+    uint64_t *slot = slot_of(t->src->va(t->root), t->levels, g);
+
+    for (unsigned l = t->levels; l > level; l--) {
+        if (!is_own_table(t, *slot, l)) {
+            return NULL;
+        }
+        slot = slot_of(t->src->va(t->fmt->addr(*slot)), l - 1, g);
+    }
+    return slot;
+}
+
+static uint64_t with_rights(const struct nested_table *t, uint64_t leaf, unsigned rights,
+                            unsigned level)
+{
+    return t->fmt->leaf(t->fmt->addr(leaf), rights, t->fmt->type ? t->fmt->type(leaf) : MT_WB, level);
+}
+
+int nested_split(struct nested_table *t, gpa_t g, unsigned level, unsigned more)
+{
+    uint64_t *slot = entry_at(t, g.a, level);
+
+    if (!slot || !is_leaf(t, *slot, level)) {
+        return 0;
+    }
+    hpa_t page = t->src->alloc(t->src->ctx);
+    if (page.a == 0) {
+        return -1;
+    }
+    split_leaf(t, with_rights(t, *slot, t->fmt->rights(*slot) | more, level), level,
+               t->src->va(page));
+    *slot = t->fmt->table(page, level) | NESTED_SPLIT;
+    return 0;
+}
+
+int nested_protect(struct nested_table *t, gpa_t g, uint64_t size, unsigned rights)
+{
+    unsigned level = size == PAGE_SIZE_2M ? 2 : 1;
+    uint64_t *slot = entry_at(t, g.a, level);
+    int changed = 0;
+
+    if (slot && !is_leaf(t, *slot, level)) { /* a whole table of small ones */
+        slot = entry_at(t, g.a, level = 1);
+    }
+    if (!slot) {
+        return -1;
+    }
+    for (uint64_t i = 0; i < size / span(level); i++) {
+        uint64_t leaf = with_rights(t, slot[i], rights, level);
+        changed += leaf != slot[i];
+        slot[i] = leaf;
+    }
+    return changed;
+}
+
+bool nested_merge(struct nested_table *t, gpa_t g, unsigned level, unsigned small, unsigned large,
+                  hpa_t *page)
+{
+    uint64_t *slot = entry_at(t, g.a, level);
+
+    if (!slot || !is_own_table(t, *slot, level) || !(*slot & NESTED_SPLIT)) {
+        return false;
+    }
+    const uint64_t *table = t->src->va(t->fmt->addr(*slot)), first = table[0];
+    if (!t->fmt->present(first) || !is_leaf(t, first, level - 1) || t->fmt->rights(first) != small
+        || (t->fmt->addr(first).a & (span(level) - 1))) {
+        return false;
+    }
+    for (uint64_t i = 1; i < ENTRIES; i++) {
+        if (table[i] != first + i * span(level - 1)) {
+            return false;
+        }
+    }
+    *page = t->fmt->addr(*slot);
+    *slot = with_rights(t, first, large, level);
+    return true;
 }
 
 bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *out)

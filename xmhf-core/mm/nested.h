@@ -13,17 +13,23 @@ enum mem_type { MT_UC = 0, MT_WC = 1, MT_WT = 4, MT_WP = 5, MT_WB = 6 };
 
 struct nested_format {
     /* A leaf for the page at `h` with rights ACCESS_READ|WRITE|EXEC; `level` 1 = 4K,
-     * 2 = 2M, 3 = 1G. NPT ignores `type` (the MTRRs apply to it by hardware). */
+     * 2 = 2M, 3 = 1G. NPT ignores `type` (the MTRRs apply to it by hardware). Without any
+     * right it is absent for the CPU, and NESTED_HELD: it still says which page it was. */
     uint64_t (*leaf)(hpa_t h, unsigned rights, enum mem_type type, unsigned level);
     /* An entry of `level` (2..5) that points to a table of the level below, with all rights. */
     uint64_t (*table)(hpa_t h, unsigned level);
-    bool (*present)(uint64_t entry);
+    bool (*present)(uint64_t entry);    /* or held */
     bool (*is_leaf)(uint64_t entry, unsigned level);
     hpa_t (*addr)(uint64_t entry);      /* of the page or table */
     unsigned (*rights)(uint64_t entry); /* ACCESS_* of the entry */
     /* Memory type of a leaf, kept when it is split. NULL: the format holds none. */
     enum mem_type (*type)(uint64_t entry);
 };
+
+/* Bits of ours, which every CPU ignores (APM vol. 2, 5.4: 58:52 are available; SDM vol. 3, tables 29-2 to
+ * 29-7: 56:52 are ignored, and all of an entry without rights). */
+#define NESTED_SPLIT BIT(52) /* an entry to a table that nested_split made: it may become one leaf again */
+#define NESTED_HELD  BIT(53) /* a leaf without rights */
 
 extern const struct nested_format npt_format; /* virt/svm/npt.c: APM vol. 2, 15.25 */
 extern const struct nested_format ept_format; /* virt/vmx/ept.c: SDM vol. 3, 29.3 */
@@ -79,6 +85,27 @@ int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page
 void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t *pages);
 
 struct nested_leaf { hpa_t h; unsigned rights; unsigned level; };
+
+/*
+ * If `g` lies in a leaf of `level` (2 or 3) make it a table of 512 leaves, each with its rights and those in
+ * `more`. 0 (also if there is no such leaf), or -1 when out of pages, with nothing changed.
+ */
+int nested_split(struct nested_table *t, gpa_t g, unsigned level, unsigned more);
+
+/*
+ * Give [g, g+size) `rights`; addresses and types stay. It is one 2 MiB-aligned leaf, or lies in one table of 4 KiB
+ * leaves that are all mapped. The number of entries that are different now, or -1 where it is neither, with nothing
+ * changed.
+ */
+int nested_protect(struct nested_table *t, gpa_t g, uint64_t size, unsigned rights);
+
+/*
+ * If the entry of `level` (2 or 3) for `g` leads to a table that nested_split made, and all 512 leaves there have
+ * rights `small` and are one piece of memory of one type, make it one leaf with rights `large`. True: `page` was
+ * the table, and CPUs may still use it until all have flushed. False: nothing has changed.
+ */
+bool nested_merge(struct nested_table *t, gpa_t g, unsigned level, unsigned small, unsigned large,
+                  hpa_t *page);
 
 /* Look up `g`. False if not mapped. `h` has the offset of `g` added. */
 bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *out);

@@ -8,10 +8,12 @@
 /* Write or execute without read is a misconfiguration or an option that we don't use. */
 static uint64_t ept_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned level)
 {
+    uint64_t leaf = h.a | (uint64_t)type << EPT_TYPE_SHIFT | (level > 1 ? EPT_LARGE : 0);
+
     if (!rights) {
-        return 0;
+        return leaf | NESTED_HELD;
     }
-    return h.a | EPT_READ | (uint64_t)type << EPT_TYPE_SHIFT | (level > 1 ? EPT_LARGE : 0)
+    return leaf | EPT_READ
         | (rights & ACCESS_WRITE ? EPT_WRITE : 0) | (rights & ACCESS_EXEC ? EPT_EXEC : 0);
 }
 
@@ -21,7 +23,11 @@ static uint64_t ept_table(hpa_t h, unsigned level)
     return h.a | EPT_READ | EPT_WRITE | EPT_EXEC;
 }
 
-static bool ept_present(uint64_t e) { return e & (EPT_READ | EPT_WRITE | EPT_EXEC); }
+static bool ept_present(uint64_t e)
+{
+    return e & (EPT_READ | EPT_WRITE | EPT_EXEC | NESTED_HELD);
+}
+
 static bool ept_is_leaf(uint64_t e, unsigned level) { return level == 1 || (e & EPT_LARGE); }
 static hpa_t ept_addr(uint64_t e) { return hpa(e & EPT_ADDR); }
 static enum mem_type ept_type(uint64_t e) { return (enum mem_type)(e >> EPT_TYPE_SHIFT & 7); }
