@@ -628,6 +628,101 @@ static void against_a_swapping_cpu(void **state)
     assert_int_equal(taken[3], 0);
 }
 
+/* --- rights that a hypapp has taken away --------------------------------------------------- */
+
+static unsigned page_rights[RAM_PAGES];
+static unsigned rights_of(gpa_t page)
+{
+    assert_int_equal(page.a & PAGE_MASK, 0);
+    return page.a < sizeof(ram) ? page_rights[page.a >> PAGE_SHIFT] : 7;
+}
+
+/* A walk of a page whose tables' entries lie at `entry`, with every right of every page taken away in turn, and
+ * accessed and dirty bits there or not. Nothing is written where that may not be. */
+static void judged_walks(const struct guest_paging *p, const uint64_t *entry, unsigned levels, unsigned width,
+                         uint64_t page)
+{
+    const unsigned kinds[] = { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC, 0, ACCESS_READ | ACCESS_NO_AD,
+                               ACCESS_WRITE | ACCESS_NO_AD };
+
+    for (unsigned n = 0; n < (levels + 1) * 8 * 2 * ARRAY_SIZE(kinds); n++) {
+        unsigned level = n % (levels + 1), rights = n / (levels + 1) % 8, access = kinds[n / (levels + 1) / 16];
+        bool marked = n / (levels + 1) / 8 % 2, table = level < levels;
+        uint64_t at = table ? entry[level] : page;
+        bool sets = !(access & ACCESS_NO_AD) && !marked;
+        unsigned need = ACCESS_READ | (table ? (sets ? ACCESS_WRITE : 0) : access & (ACCESS_WRITE | ACCESS_EXEC));
+        struct walk w;
+
+        for (unsigned i = 0; i < levels; i++) {
+            uint64_t mask = ~(uint64_t)(PTE_A | PTE_D), e = get64(entry[i]);
+            uint64_t bits = marked ? PTE_A | (i + 1 == levels ? PTE_D : 0) : 0;
+            width == 8 ? put64(entry[i], (e & mask) | bits) : put32(entry[i], (e & mask) | bits);
+        }
+        for (unsigned i = 0; i < RAM_PAGES; i++) {
+            page_rights[i] = 7;
+        }
+        page_rights[at >> PAGE_SHIFT] = rights;
+        uint64_t before = get64(at & ~7ULL);
+        enum walk_result r = guest_walk(&phys, p, gva(0x123), access, &w);
+        assert_int_equal(r, need & ~rights ? WALK_NOT_RAM : WALK_OK);
+        assert_true(r == WALK_OK ? w.gpa.a == page + 0x123 : w.gpa.a == (table ? at : page + 0x123));
+        if (table && !(rights & ACCESS_WRITE)) {
+            assert_true(get64(at & ~7ULL) == before);
+        }
+    }
+}
+
+static void rights_taken_away(void **state)
+{
+    static const uint64_t four[] = { 0x1000, 0x2000, 0x3000, 0x4000 }, two[] = { 0x1000, 0x2000 };
+    struct guest_paging p = long_mode(), narrow = { .cr0 = CR0_PE | CR0_PG, .cr3 = 0x1000 };
+
+    (void)state;
+    clear();
+    phys.rights = rights_of;
+    phys.window[0].size = 0;
+    map_4k(0, 0x9000, PTE_P | PTE_RW);
+    judged_walks(&p, four, 4, 8, 0x9000);
+    p.cr4 |= CR4_LA57;
+    put64(0xa000, 0x1000 | URW | PTE_A);
+    p.cr3 = 0xa000;
+    judged_walks(&p, four, 4, 8, 0x9000);
+    clear();
+    phys.rights = rights_of;
+    phys.window[0].size = 0;
+    put32(0x1000, 0x2000 | URW);
+    put32(0x2000, 0x9000 | URW);
+    judged_walks(&narrow, two, 2, 4, 0x9000);
+}
+
+/* None confirms what it saw before; a new one shows what can be read. */
+static void memos_of_judged_pages(void **state)
+{
+    struct walk_memo m = { 0 };
+    struct guest_paging p = long_mode();
+
+    (void)state;
+    clear();
+    p.cpl = 3;
+    map_4k(0, 0x9000, 0x67);
+    put64(0x1000, get64(0x1000) | 0x27);
+    put64(0x2000, get64(0x2000) | 0x27);
+    put64(0x3000, get64(0x3000) | 0x27);
+    walk_remember(&phys, &p, gva(0), 0, &m);
+    assert_true(walk_again(&phys, &m, &p, gva(0)));
+    phys.rights = rights_of;
+    phys.window[0].size = 0;
+    assert_false(walk_again(&phys, &m, &p, gva(0)));
+    for (unsigned page = 0; page < 11; page++) {
+        for (unsigned i = 0; i < RAM_PAGES; i++) {
+            page_rights[i] = i == page ? 0 : ACCESS_READ;
+        }
+        walk_remember(&phys, &p, gva(0), 0, &m);
+        bool used = (page >= 1 && page <= 4) || page == 9;
+        assert_true(used ? m.bytes == NULL : m.bytes == ram + 0x9000);
+    }
+}
+
 /* --- remembered walks ------------------------------------------------------------- */
 
 /* What walk_again says must be what guest_walk would. True if it confirmed the walk. */
@@ -635,7 +730,7 @@ static bool confirmed(const struct walk_memo *m, const struct guest_paging *p, u
 {
     struct walk w;
 
-    if (!walk_again(m, p, gva(va))) {
+    if (!walk_again(&phys, m, p, gva(va))) {
         return false;
     }
     assert_int_equal(guest_walk(&phys, p, gva(va), ACCESS_READ | ACCESS_USER, &w), WALK_OK);
@@ -654,7 +749,7 @@ static void memo(void **state)
     (void)state;
     clear();
     p.cpl = 3;
-    assert_false(walk_again(&m, &p, gva(va)));
+    assert_false(walk_again(&phys, &m, &p, gva(va)));
     map_4k(0, 0x9000, 0x67);
     put64(0x1000, get64(0x1000) | 0x27);
     put64(0x2000, get64(0x2000) | 0x27);
@@ -770,6 +865,8 @@ int main(void)
         cmocka_unit_test(rights_pae_and_32),
         cmocka_unit_test(each_bit),
         cmocka_unit_test(random_tables),
+        cmocka_unit_test(rights_taken_away),
+        cmocka_unit_test(memos_of_judged_pages),
         cmocka_unit_test(memo),
         cmocka_unit_test(memo_large),
         cmocka_unit_test(memo_recursive),

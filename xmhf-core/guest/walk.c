@@ -32,6 +32,8 @@ struct state {
     uint64_t rsvd;        /* bits reserved in every entry of this format */
     unsigned access;      /* ACCESS_*, with ACCESS_USER settled */
     unsigned retries;
+    uint64_t fixed;       /* the entry being looked at, + 1, if it mustn't be written; else 0 */
+    uint64_t denied;      /* an entry, + 1, in which a bit should have been set, and wasn't; else 0 */
 };
 
 /* SDM vol. 3, 4.7; APM vol. 2, 8.4.2. */
@@ -57,6 +59,29 @@ static enum walk_result not_ram(struct state *s, uint64_t at)
     return WALK_NOT_RAM;
 }
 
+/* Core pointer to the table entry at `at`; NULL: it isn't the guest's to read. */
+static void *entry_at(struct state *s, uint64_t at, size_t size)
+{
+    void *entry = s->phys->map(gpa(at), size);
+
+    if (unlikely(s->phys->rights != NULL) && entry != NULL) {
+        unsigned rights = s->phys->rights(gpa(at & ~PAGE_MASK));
+
+        s->fixed = rights & ACCESS_WRITE ? 0 : at + 1;
+        return rights & ACCESS_READ ? entry : NULL;
+    }
+    return entry;
+}
+
+/* True if bits are to stay as they are: nobody asks for them, or the page mustn't be written. */
+static bool stays(struct state *s)
+{
+    if (unlikely(s->fixed != 0) && !(s->access & ACCESS_NO_AD)) {
+        s->denied = s->fixed;
+    }
+    return s->fixed != 0 || (s->access & ACCESS_NO_AD);
+}
+
 /*
  * Set `bits` in the entry at `e`, known to be `*old`. False if it changed: `*old` then
  * has the new value, and the caller judges that one. Gives up by clearing PTE_P in *old,
@@ -64,7 +89,7 @@ static enum walk_result not_ram(struct state *s, uint64_t at)
  */
 static bool set_bits64(struct state *s, void *e, uint64_t *old, uint64_t bits)
 {
-    if (likely((*old & bits) == bits) || (s->access & ACCESS_NO_AD) ||
+    if (likely((*old & bits) == bits) || stays(s) ||
         likely(atomic_compare_exchange_strong((_Atomic uint64_t *)e, old, *old | bits))) {
         return true;
     }
@@ -76,7 +101,7 @@ static bool set_bits64(struct state *s, void *e, uint64_t *old, uint64_t bits)
 
 static bool set_bits32(struct state *s, void *e, uint32_t *old, uint32_t bits)
 {
-    if ((*old & bits) == bits || (s->access & ACCESS_NO_AD) ||
+    if ((*old & bits) == bits || stays(s) ||
         atomic_compare_exchange_strong((_Atomic uint32_t *)e, old, *old | bits)) {
         return true;
     }
@@ -146,6 +171,14 @@ static uint64_t leaf_bits(const struct state *s)
     return s->access & ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
 }
 
+/* Are all rights that the access needs there in the page at `at`? */
+static bool page_allows(const struct state *s, uint64_t at)
+{
+    unsigned need = ACCESS_READ | (s->access & (ACCESS_WRITE | ACCESS_EXEC));
+
+    return s->phys->rights == NULL || (need & ~s->phys->rights(gpa(at & ~PAGE_MASK))) == 0;
+}
+
 /* The translation is `at`: find its memory. False if it isn't RAM. */
 static bool finish(struct state *s, uint64_t at, uint64_t acc)
 {
@@ -155,7 +188,7 @@ static bool finish(struct state *s, uint64_t at, uint64_t acc)
     out->rights = ACCESS_READ | (acc & PTE_RW ? ACCESS_WRITE : 0) |
                   (acc & PTE_NX ? ACCESS_EXEC : 0) | (acc & PTE_US ? ACCESS_USER : 0);
     out->ptr = s->phys->map(gpa(at), 1);
-    return out->ptr != NULL;
+    return out->ptr != NULL && page_allows(s, at);
 }
 
 /* A leaf `*e`, read at `entry`, of a page of 2^shift bytes. */
@@ -192,7 +225,7 @@ static enum walk_result walk64(struct state *s, uint64_t table, unsigned shift)
 {
     for (;; shift -= 9) {
         uint64_t at = table + ((s->va >> shift) & 0x1ff) * 8;
-        void *entry = s->phys->map(gpa(at), 8);
+        void *entry = entry_at(s, at, 8);
         uint64_t e;
         bool leaf, again;
 
@@ -226,7 +259,7 @@ static enum walk_result walk64(struct state *s, uint64_t table, unsigned shift)
 static enum walk_result walk_pae(struct state *s)
 {
     uint64_t at = (s->p->cr3 & 0xffffffe0u) + ((s->va >> 30) & 3) * 8;
-    void *entry = s->phys->map(gpa(at), 8);
+    void *entry = entry_at(s, at, 8);
     uint64_t e;
 
     if (entry == NULL) {
@@ -273,7 +306,7 @@ static enum walk_result walk32(struct state *s)
 
     for (unsigned shift = 22;; shift = 12) {
         uint64_t at = table + ((s->va >> shift) & 0x3ff) * 4;
-        void *entry = s->phys->map(gpa(at), 4);
+        void *entry = entry_at(s, at, 4);
         bool leaf, again;
         uint32_t e;
 
@@ -330,6 +363,27 @@ static enum walk_result walk_long(struct state *s)
     return walk64(s, s->p->cr3 & CR3_ADDR, five ? 48 : 39);
 }
 
+/* By the paging mode. */
+static enum walk_result walk_in_mode(struct state *s)
+{
+    if ((s->p->cr0 & CR0_PG) && (s->p->efer & EFER_LMA)) {
+        return walk_long(s);
+    }
+    s->out->canonical = s->va >> 32 == 0;
+    if (!s->out->canonical) {
+        s->out->error = 0;
+        return WALK_FAULT;
+    }
+    if (!(s->p->cr0 & CR0_PG)) {
+        return finish(s, s->va, s->acc) ? WALK_OK : WALK_NOT_RAM;
+    }
+    if (s->p->cr4 & CR4_PAE) {
+        s->rsvd |= 0x7ff0000000000000ULL; /* bits 62:52 (SDM vol. 3, tables 4-8 to 4-11) */
+        return walk_pae(s);
+    }
+    return walk32(s);
+}
+
 __attribute__((noinline))
 static enum walk_result full_walk(const struct guest_phys_ops *phys,
                                   const struct guest_paging *p, uint64_t va, unsigned access,
@@ -339,23 +393,9 @@ static enum walk_result full_walk(const struct guest_phys_ops *phys,
         .phys = phys, .p = p, .out = out, .va = va, .acc = PTE_RW | PTE_US | PTE_NX,
         .rsvd = reserved_bits(phys, p), .access = access,
     };
+    enum walk_result r = walk_in_mode(&s);
 
-    if ((p->cr0 & CR0_PG) && (p->efer & EFER_LMA)) {
-        return walk_long(&s);
-    }
-    out->canonical = va >> 32 == 0;
-    if (!out->canonical) {
-        out->error = 0;
-        return WALK_FAULT;
-    }
-    if (!(p->cr0 & CR0_PG)) {
-        return finish(&s, va, s.acc) ? WALK_OK : WALK_NOT_RAM;
-    }
-    if (p->cr4 & CR4_PAE) {
-        s.rsvd |= 0x7ff0000000000000ULL; /* bits 62:52 (SDM vol. 3, tables 4-8 to 4-11) */
-        return walk_pae(&s);
-    }
-    return walk32(&s);
+    return r == WALK_OK && unlikely(s.denied != 0) ? not_ram(&s, s.denied - 1) : r;
 }
 
 /* All entries of a walk: ANDed, ORed, and the last one. */
@@ -370,8 +410,15 @@ static inline bool find(const struct guest_phys_ops *phys, uint64_t at, void **p
            at - phys->window[1].start < phys->window[1].size;
 }
 
-/* One level down, from the table that d->last points to. Entries are judged at the end:
- * until then nothing is written, and what isn't RAM isn't read. */
+/* The entry is read, and judged at the end: until then nothing is written. */
+static inline void note(const void *entry, struct descent *d)
+{
+    d->last = atomic_load_explicit((const _Atomic uint64_t *)entry, memory_order_relaxed);
+    d->all &= d->last;
+    d->any |= d->last;
+}
+
+/* One level down, from the table that d->last points to. What isn't RAM isn't read. */
 static inline bool step(const struct guest_phys_ops *phys, uint64_t va, unsigned shift,
                         struct descent *d)
 {
@@ -380,9 +427,7 @@ static inline bool step(const struct guest_phys_ops *phys, uint64_t va, unsigned
     if (!find(phys, (d->last & PTE_ADDR) | (va >> (shift - 3) & 0xff8), &entry)) {
         return false;
     }
-    d->last = atomic_load_explicit((_Atomic uint64_t *)entry, memory_order_relaxed);
-    d->all &= d->last;
-    d->any |= d->last;
+    note(entry, d);
     return true;
 }
 
@@ -477,6 +522,16 @@ enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct gues
     return full_walk(phys, p, va.a, access, out);
 }
 
+/* For a memo: it may be made while rights are judged, and shows what can be read. */
+static bool find_readable(const struct guest_phys_ops *phys, uint64_t at, void **p)
+{
+    if (likely(phys->rights == NULL)) {
+        return find(phys, at, p);
+    }
+    *p = phys->map(gpa(at), 1);
+    return *p != NULL && (phys->rights(gpa(at & ~PAGE_MASK)) & ACCESS_READ);
+}
+
 void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
                    unsigned access, struct walk_memo *m)
 {
@@ -491,16 +546,22 @@ void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging 
     for (unsigned i = 0; i < 4; i++) {
         unsigned shift = 39 - 9 * i;
         /* Below a large page's entry there is none: then that one stands twice. */
-        if (!large && (!find(phys, (d.last & PTE_ADDR) | (va.a >> (shift - 3) & 0xff8), &entry) ||
-                       !step(phys, va.a, shift, &d) || (i < 2 && (d.last & PTE_PS)))) {
-            return;
+        if (!large) {
+            if (!find_readable(phys, (d.last & PTE_ADDR) | (va.a >> (shift - 3) & 0xff8), &entry)) {
+                return;
+            }
+            note(entry, &d);
+            if (i < 2 && (d.last & PTE_PS)) {
+                return;
+            }
         }
         m->entry[i] = entry;
         m->value[i] = d.last;
         large = large || (i == 2 && (d.last & PTE_PS));
     }
     if ((large && !large_good(d.last)) || (access != 0 && !plain(p, access | ACCESS_USER, &d)) ||
-        !find(phys, large ? large_at(d.last, va.a & ~PAGE_MASK) : d.last & PTE_ADDR, &bytes)) {
+        !find_readable(phys, large ? large_at(d.last, va.a & ~PAGE_MASK) : d.last & PTE_ADDR,
+                       &bytes)) {
         return;
     }
     m->page = va.a >> PAGE_SHIFT;

@@ -24,7 +24,8 @@
 enum walk_result {
     WALK_OK = 0,
     WALK_FAULT,      /* the guest gets #PF: see walk.error; or #GP if !canonical */
-    WALK_NOT_RAM,    /* a table or the page itself isn't guest RAM */
+    WALK_NOT_RAM,    /* a table or the page itself isn't guest RAM, or a right to it that this
+                        access needs is taken away (guest_phys_ops.rights) */
 };
 
 struct walk {
@@ -45,6 +46,10 @@ struct guest_phys_ops {
      * would have: what lies there is found without `map`. Size 0: no such piece. */
     struct { uint64_t start, size; } window[2];
     uint64_t base;
+    /* NULL: all RAM can be read, written and executed. Else the rights (ACCESS_*) of a page of RAM, less those that
+     * the hypapp has taken away: tables need READ, and WRITE where a bit is set in them; the page what the access
+     * needs, READ at least. There is no window then. */
+    unsigned (*rights)(gpa_t page);
     uint8_t maxphyaddr;   /* of the CPU, 32..52: higher address bits are reserved */
     bool page1g;          /* CPUID 8000_0001:EDX[26] as the guest sees it */
 };
@@ -90,10 +95,11 @@ bool walk_same(const struct walk_memo *m, uint64_t cr3, uint64_t cr4, uint64_t e
 #undef WALK_CHANGED
 }
 
-/* The same with the same `access`. */
-static inline bool walk_again(const struct walk_memo *m, const struct guest_paging *p, gva_t va)
+/* The same with the same `access`; never while rights are judged. */
+static inline bool walk_again(const struct guest_phys_ops *phys, const struct walk_memo *m,
+                              const struct guest_paging *p, gva_t va)
 {
-    return walk_same(m, p->cr3, p->cr4, p->efer, va.a, p->pkru);
+    return walk_same(m, p->cr3, p->cr4, p->efer, va.a, p->pkru | (uintptr_t)phys->rights);
 }
 
 #endif

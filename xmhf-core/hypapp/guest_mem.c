@@ -77,7 +77,7 @@ enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *t
     const size_t offset = from.a & PAGE_MASK;
     enum gm_result r;
 
-    if (offset % 8 == 0 && offset + 8 * n <= PAGE_SIZE && walk_again(m, &c->paging, from)) {
+    if (offset % 8 == 0 && offset + 8 * n <= PAGE_SIZE && walk_again(&guest_phys_ops, m, &c->paging, from)) {
         for (size_t i = 0; i < n; i++) {
             to[i] = ((const uint64_t *)(m->bytes + offset))[i];
         }
