@@ -8,6 +8,7 @@
 #include <cpu/vcpus.h>
 #include <facts/facts.h>
 #include <guest/apic_mode.h>
+#include <guest/flush.h>
 #include <guest/ipi.h>
 #include <guest/state.h>
 #include <hw/apic.h>
@@ -37,26 +38,46 @@ static void start(void)
     kick(&v);
 }
 
+static void ask_for_flush(struct vcpu *t)
+{
+    atomic_fetch_or(&t->requests, REQ_FLUSH);
+    kick(t);
+}
+
 /* Who sleeps with a kick of the past would sleep for ever. */
+static unsigned flushes_asked;
 static void park(struct vcpu *t)
 {
     parks++;
+    assert_true(parks < 10);
     assert_int_equal(atomic_load(&t->kicks), 0);
-    start();
+    if (flushes_asked > 0) {
+        flushes_asked--;
+        ask_for_flush(t);
+    } else {
+        start();
+    }
 }
 
+static unsigned flushes;
+static void flush_nested(struct vcpu *t) { (void)t; flushes++; }
+
 static bool traps_icr(void) { return true; }
-static bool stop_comes;
+static bool stop_comes, flush_comes;
 static void take_interrupts(struct vcpu *t)
 {
     if (stop_comes) {
         atomic_fetch_or(&t->requests, REQ_STOP);
         kick(t);
     }
+    if (flush_comes) {
+        flush_comes = false;
+        ask_for_flush(t);
+    }
 }
 
 static const struct virt_ops ops = { .park = park, .traps_icr = traps_icr,
-                                     .take_interrupts = take_interrupts };
+                                     .take_interrupts = take_interrupts, .flush_nested = flush_nested };
 const struct virt_ops *virt = &ops;
 static const struct options options;
 const struct options *core_options(void) { return &options; }
@@ -114,10 +135,35 @@ static void a_stop_during_the_start(void **state)
     }
 }
 
+/* A CPU that waits for a SIPI answers who waits for its flush, and sleeps again; so does one whose kick is dropped while it
+ * starts. */
+static void a_flush_during_the_wait(void **state)
+{
+    (void)state;
+    stop_comes = false;
+    for (unsigned asked = 0; asked < 3; asked++) {
+        memset(&v, 0, sizeof(v));
+        v.index = 1;
+        ap_init(&v.ap, AP_RUNNING);
+        ap_post_init(&v.ap);
+        parks = started = flushes = 0;
+        flushes_asked = asked;
+        flush_comes = true; /* and once more during the start */
+        const uint64_t now = flush_new_generation();
+        ipi_take_signals(&v);
+        assert_int_equal(parks, asked + 1);
+        assert_int_equal(started, 1);
+        assert_int_equal(flushes, asked + 1);
+        assert_int_equal(atomic_load(&v.requests), 0);
+        assert_true(atomic_load(&v.flushed) == now);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kick_before_the_wait), cmocka_unit_test(a_stop_during_the_start),
+        cmocka_unit_test(a_flush_during_the_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

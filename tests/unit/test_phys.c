@@ -3,6 +3,7 @@
  * CPUs whose memory encryption is switched on. */
 #include "unit.h"
 
+#include <cpu/vcpus.h>
 #include <cpu/width.h>
 #include <exit/dispatch.h>
 #include <fake/machine.h>
@@ -10,6 +11,7 @@
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <mm/host_map.h>
+#include <smp/stop.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 #include <x86/msr.h>
@@ -23,6 +25,10 @@ static struct vcpu v;
 static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
 static unsigned gps, pfs;
 static struct gm_fault told;
+
+struct vcpu *vcpus[CPU_MAX];
+unsigned vcpu_count;
+void kick(struct vcpu *w) { (void)w; fail(); }
 
 uint64_t host_map_ram(uint64_t start, uint64_t end) { return end > start ? end : start; }
 
@@ -62,6 +68,17 @@ void hyp_inject_fault(struct vcpu *w, const struct gm_fault *f)
     told = *f;
     pfs++;
 }
+
+static enum hyp_answer answer;
+static unsigned asked;
+static enum hyp_answer on_fault(struct vcpu *w, const struct exit *e)
+{
+    assert_true(w == &v && e->kind == EXIT_NESTED_FAULT);
+    asked++;
+    return answer;
+}
+
+const struct hypapp hypapp = { .name = "test", .fault = on_fault };
 
 /* --- machines ------------------------------------------------------------------------------ */
 
@@ -384,6 +401,63 @@ static void reserved_never_loops(void **state)
     }
 }
 
+/* A right that was taken away is the hypapp's business; one that is there again is nobody's. Memory that is none of
+ * the guest's RAM has no rights to take. */
+static void rights_of_pages(void **state)
+{
+    const enum hyp_answer refused[] = { HYP_CORE, HYP_REFUSE }, left[] = { HYP_DONE, HYP_AGAIN, HYP_SWITCHED };
+    const uint64_t page = MIB(40) + 0x7000;
+    const unsigned rx = ACCESS_READ | ACCESS_EXEC, rwx = rx | ACCESS_WRITE;
+
+    (void)state;
+    vcpus[0] = &v;
+    vcpu_count = 1;
+    atomic_store(&v.online, true);
+    for (unsigned kind = 0; kind < 3; kind++) {
+        fake_split = kind == 2;
+        load(kind ? ALDER : GENOA);
+        machine_set_msr(kind ? MSR_IA32_TME_ACTIVATE : MSR_AMD_SYSCFG, 0);
+        assert_int_equal(start(kind ? ALDER : GENOA, MIB(128)), 0);
+        assert_int_equal(hyp_rights(&v, gpa(page), 1, rx), HYP_RIGHTS_DONE);
+        asked = 0;
+        for (unsigned i = 0; i < 2; i++) {
+            answer = refused[i];
+            fault(page + 8, ACCESS_WRITE, false, NULL);
+            assert_true(gps == 1 && asked == 1 + i);
+        }
+        for (unsigned i = 0; i < 3; i++) {
+            answer = left[i];
+            fault(page + 8, ACCESS_READ | ACCESS_WRITE, false, NULL);
+            assert_true(gps == 0 && asked == 3 + i);
+        }
+        fault(page + 8, ACCESS_READ, false, NULL);
+        fault(page + 8, ACCESS_EXEC, false, NULL);
+        fault(page - 8, ACCESS_WRITE, false, NULL);
+        assert_true(gps == 0 && asked == 5);
+        fault(MIB(40) + PAGE_SIZE_2M, ACCESS_EXEC, false, NULL); /* for CVE-2018-12207 */
+        assert_true(gps == 0 && asked == 5);
+        assert_int_equal(hyp_rights(&v, gpa(page), 1, 0), HYP_RIGHTS_DONE);
+        fault(page, ACCESS_READ, false, NULL);
+        assert_true(gps == 0 && asked == 6);
+        assert_int_equal(hyp_rights(&v, gpa(page), 1, rwx), HYP_RIGHTS_DONE);
+        fault(page, ACCESS_WRITE, false, NULL); /* another CPU remembered it */
+        assert_true(gps == 0 && asked == 6);
+
+        assert_int_equal(hyp_rights(&v, gpa(page + 8), 1, rx), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(page), 0, rx), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(page), ~0ULL, rx), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(page), 1ULL << 52, rx), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(page), 1, ACCESS_WRITE), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(page), 1, rx | ACCESS_USER), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(BASE), 1, rx), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(BASE - PAGE_SIZE), 2, rx), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(low_page), 1, rx), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(0xfee00000), 1, rx), HYP_RIGHTS_REFUSED);
+        assert_int_equal(hyp_rights(&v, gpa(MIB(128)), 1, rx), HYP_RIGHTS_REFUSED);
+    }
+    fake_split = false;
+}
+
 /* The low page is the protected range's, and a page of which some bytes are guarded is read-only; all
  * around them is as it was, executable too where large leaves are not. */
 static void single_pages(void **state)
@@ -423,6 +497,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(widths),
         cmocka_unit_test(no_second_name),
+        cmocka_unit_test(rights_of_pages),
         cmocka_unit_test(single_pages),
         cmocka_unit_test(plugged_in),
         cmocka_unit_test(empty_sockets_take_no_pages),

@@ -14,6 +14,7 @@
 #include <exit/dispatch.h>
 #include <facts/facts.h>
 #include <guest/task.h>
+#include <guest/flush.h>
 #include <guest/ipi.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
@@ -58,6 +59,7 @@ static unsigned inits_let; /* before an INIT that is held back can come */
 static void let_init(void) { inits_let += !machine.gif; }
 static void open_gif(void) { machine.gif = true; }
 static void close_gif(void) { machine.gif = false; }
+static void flush_nested(struct vcpu *v);
 static unsigned queued, machine_checks;
 static uint64_t guest_cr4;
 static bool event_queued(struct vcpu *v) { (void)v; return queued > 0 && queued-- > 0; }
@@ -89,6 +91,7 @@ static bool inject(struct vcpu *v, const struct event *ev)
 static const struct virt_ops intel, amd = {
     .smi_open = open_gif, .smi_close = close_gif, .event_queued = event_queued,
     .get_paging = get_paging, .run = run, .let_init = let_init, .inject = inject,
+    .flush_nested = flush_nested,
 };
 const struct virt_ops *virt = &amd;
 
@@ -134,7 +137,14 @@ void host_wipe_stacks(unsigned cpu, uint64_t rsp)
 }
 
 static void app_wipe(void) { wiped_at = machine.wbinvds; app_wipes++; }
-const struct hypapp hypapp = { .name = "test" };
+static unsigned sandboxes_left;
+static void sandbox_exit(struct vcpu *v, const struct exit *e)
+{
+    (void)v;
+    sandboxes_left += e->kind == EXIT_INTR;
+}
+
+const struct hypapp hypapp = { .name = "test", .sandbox_exit = sandbox_exit };
 
 /* --- what is not asked for here ------------------------------------------------------ */
 
@@ -473,6 +483,28 @@ static int loop(unsigned others, uint64_t cr4)
     return how;
 }
 
+static unsigned flushes;
+static void flush_nested(struct vcpu *v) { (void)v; flushes++; }
+
+/* Other CPUs wait for it; a sandbox has nested tables of its own, and goes on. */
+static void a_flush_leaves_no_sandbox(void **state)
+{
+    setup(state);
+    cpus[0].in_sandbox = true;
+    const uint64_t now = flush_new_generation();
+    queued = entries = flushes = sandboxes_left = 0;
+    atomic_store(&cpus[0].requests, REQ_FLUSH);
+    if (setjmp(ended) == 0) {
+        guest_loop(&cpus[0]);
+    }
+    assert_int_equal(entries, 3);
+    assert_int_equal(flushes, 1);
+    assert_int_equal(sandboxes_left, 0);
+    assert_true(cpus[0].in_sandbox && atomic_load(&cpus[0].flushed) == now);
+    assert_int_equal(atomic_load(&cpus[0].requests), 0);
+    cpus[0].in_sandbox = false;
+}
+
 /* A machine check that met the core becomes the guest's, once, and after what waits already; one
  * without CR4.MCE would have been shut down. */
 static void a_machine_check_is_the_guests(void **state)
@@ -509,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup(one_stops_the_world, setup),
         cmocka_unit_test_setup(a_port_resets_after_the_wipe_is_in_memory, setup),
         cmocka_unit_test_setup(a_triple_fault_too, setup),
+        cmocka_unit_test_setup(a_flush_leaves_no_sandbox, setup),
         cmocka_unit_test_setup(a_machine_check_is_the_guests, setup),
         cmocka_unit_test_setup(a_panic_too, setup),
         cmocka_unit_test_setup(a_changed_id_is_no_way_out, setup),

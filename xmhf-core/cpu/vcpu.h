@@ -63,6 +63,7 @@ enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT
 #define REQ_INIT_SIPI  1u  /* look at apstate */
 #define REQ_STOP       2u  /* stop for a reset or panic, for good */
 #define REQ_NMI        4u  /* a guest NMI is pending in guest_nmis */
+#define REQ_FLUSH     16u  /* forget the OS's nested translations (guest/flush.h) */
 #define REQ_MC         8u  /* a machine check met the core and is the guest's; set by its own CPU */
 
 /*
@@ -87,6 +88,7 @@ struct vcpu {
 
     struct vcpu_ap ap;                 /* INIT/SIPI state; its `pending` is (any) */
     atomic_uint requests;              /* (any) REQ_* */
+    _Atomic uint64_t flushed;          /* (any reads) the generation of nested tables that it has seen */
     atomic_uint kicks;                 /* (any) NMIs we sent to this CPU and it hasn't seen */
     atomic_uint guest_nmis;            /* (any) guest NMIs to deliver */
     atomic_uint nmis_seen;             /* NMIs taken by this CPU's host handler */

@@ -6,6 +6,7 @@
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
 #include <facts/facts.h>
+#include <guest/flush.h>
 #include <guest/ipi.h>
 #include <guest/task.h>
 #include <hypapp/hypapp.h>
@@ -40,6 +41,12 @@ static void take_requests(struct vcpu *v)
 
     if (r & REQ_STOP) {
         stop_self();
+    }
+    if (r & REQ_FLUSH) {
+        flush_take(v);
+        if (!(r &= ~REQ_FLUSH)) {
+            return; /* a sandbox goes on: it has nested tables of its own */
+        }
     }
     if (v->in_sandbox) {
         /* The sandbox's activation is saved, as at an interrupt, before anything else. */

@@ -5,6 +5,7 @@
 #include <debug/log.h>
 #include <facts/facts.h>
 #include <guest/apic_mode.h>
+#include <guest/flush.h>
 #include <guest/icr.h>
 #include <guest/ipi.h>
 #include <guest/state.h>
@@ -174,6 +175,9 @@ void ipi_take_signals(struct vcpu *v)
 
         if (atomic_load(&v->requests) & REQ_STOP) { /* its NMI may have been dropped */
             stop_self();
+        }
+        if (atomic_load(&v->requests) & REQ_FLUSH) { /* others wait for it */
+            flush_take(v);
         }
         atomic_fetch_and(&v->requests, ~REQ_INIT_SIPI);
         switch (ap_take(&v->ap, &vector)) {

@@ -109,6 +109,14 @@ int guest_map_init(const struct boot_info *bi)
     return 0;
 }
 
+void guest_map_judge(unsigned (*rights)(gpa_t))
+{
+    __atomic_store_n(&guest_phys_ops.rights, rights, __ATOMIC_SEQ_CST);
+    for (unsigned k = 0; k < ARRAY_SIZE(guest_phys_ops.window); k++) {
+        __atomic_store_n(&guest_phys_ops.window[k].size, 0, __ATOMIC_SEQ_CST);
+    }
+}
+
 uint64_t guest_map_limit(void) { return maxphys_limit; }
 uint64_t guest_map_ram_end(void) { return e820_usable_end(guest_map, guest_map_count); }
 uint64_t guest_map_ram_bytes(void) { return ram_bytes(&ram); }

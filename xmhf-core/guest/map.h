@@ -21,6 +21,10 @@ extern struct guest_phys_ops guest_phys_ops;
 extern struct boot_mem guest_map[BOOT_MEM_MAX];
 extern unsigned guest_map_count;
 
+/* From now on `rights` says what the guest may do with each page of its RAM: see guest/walk.h. Any CPU; others
+ * obey from their next exit on. */
+void guest_map_judge(unsigned (*rights)(gpa_t));
+
 uint64_t guest_map_limit(void);     /* the first address that is too wide for the guest */
 uint64_t guest_map_ram_end(void);   /* of RAM that is there at boot */
 uint64_t guest_map_ram_bytes(void); /* of the same, once it is added */

@@ -22,7 +22,7 @@ static atomic_uint tables_since_boot;
 
 /* Pages kept for tables that the guest's own running needs after boot, which PALs can't have: what one use
  * takes isn't taken from the other. Under map_lock. */
-enum use { FOR_DEVICES, FOR_CODE, USES };
+enum use { FOR_DEVICES, FOR_CODE, USES, FOR_RIGHTS = USES };
 static unsigned kept[USES];
 static enum use use;              /* what tables are wanted for now */
 
@@ -31,9 +31,14 @@ static enum use use;              /* what tables are wanted for now */
 
 static hpa_t alloc_table(void *ctx)
 {
-    void *p = kept[use] != 0 ? pool_reserved_page() : NULL;
+    void *p;
 
     (void)ctx;
+    if (use == FOR_RIGHTS) { /* these are given back */
+        p = pool_alloc();
+        return p ? core_hpa(p) : hpa(0);
+    }
+    p = kept[use] != 0 ? pool_reserved_page() : NULL;
     if (p) {
         kept[use]--;
         return core_hpa(p);
@@ -181,6 +186,7 @@ static void reserve_tables(void)
 
 static hpa_t off_pages[GUEST_LEVELS + 1]; /* the tables of its own tree, and the memory at APIC_PAGE */
 static atomic_bool off_used;
+static _Atomic uint64_t changes; /* of the tables after boot */
 
 static int off_init(void)
 {
@@ -195,7 +201,7 @@ static int off_init(void)
     return 0;
 }
 
-/* After each change of the tables. */
+/* After each change of the tables. Its entries are written whole, so other CPUs may use it meanwhile. */
 static void off_follow(void)
 {
     if (atomic_load(&off_used)) {
@@ -203,11 +209,20 @@ static void off_follow(void)
     }
 }
 
+/*
+ * Without the lock, which others may hold for long. Who changes the tables meanwhile counts that before it follows
+ * itself: either we see the count and do it once more, or that one comes after us.
+ */
 hpa_t guest_phys_root(bool apic_off)
 {
+    uint64_t count = 0;
+
     if (apic_off) {
         atomic_store(&off_used, true);
-        off_follow();
+        do {
+            count = atomic_load(&changes);
+            off_follow();
+        } while (count != atomic_load(&changes));
     }
     return apic_off ? off_pages[0] : guest_nested.root;
 }
@@ -235,6 +250,17 @@ int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
     return 0;
 }
 
+/* --- after boot ------------------------------------------------------------------------------- */
+
+bool guest_phys_lock(void) { return spin_trylock(&map_lock); }
+void guest_phys_unlock(void) { spin_unlock(&map_lock); }
+
+void guest_phys_changed(void)
+{
+    atomic_fetch_add(&changes, 1);
+    off_follow();
+}
+
 bool guest_phys_map_device(gpa_t g)
 {
     struct nested_leaf leaf;
@@ -244,7 +270,7 @@ bool guest_phys_map_device(gpa_t g)
     if (guest_phys_beyond(g)) {
         return false;
     }
-    if (!spin_trylock(&map_lock)) {
+    if (!guest_phys_lock()) {
         return true; /* a whole GiB takes its time: the guest tries again */
     }
     use = FOR_DEVICES;
@@ -253,8 +279,8 @@ bool guest_phys_map_device(gpa_t g)
     } else {
         ok = map_typed(at, at + PAGE_SIZE_1G) == 0;
     }
-    off_follow();
-    spin_unlock(&map_lock);
+    guest_phys_changed();
+    guest_phys_unlock();
     return ok;
 }
 
@@ -268,7 +294,7 @@ bool guest_phys_make_executable(gpa_t g)
     if (!split_exec || guest_phys_protected(g)) {
         return false;
     }
-    if (!spin_trylock(&map_lock)) {
+    if (!guest_phys_lock()) {
         return true;
     }
     use = FOR_CODE;
@@ -278,7 +304,71 @@ bool guest_phys_make_executable(gpa_t g)
         ok = leaf.level == 1 ? leaf.rights & ACCESS_EXEC
             : nested_map(&guest_nested, gpa(at), hpa(at), PAGE_SIZE_2M, RWX, type, 1) == 0;
     }
-    off_follow();
-    spin_unlock(&map_lock);
+    guest_phys_changed();
+    guest_phys_unlock();
     return ok;
+}
+
+/* --- rights --------------------------------------------------------------------------------- */
+
+/* Where large leaves aren't executable, those that are large have all rights: guest_phys_protect makes others small. */
+static unsigned rights_of(const struct nested_leaf *leaf)
+{
+    return leaf->rights | (split_exec && leaf->level > 1 ? ACCESS_EXEC : 0);
+}
+
+unsigned guest_phys_rights(gpa_t g)
+{
+    struct nested_leaf leaf;
+
+    return nested_lookup(&guest_nested, g, &leaf) ? rights_of(&leaf) : RWX;
+}
+
+/* RAM that was plugged in may not have been touched yet. */
+static bool look_up(gpa_t g, struct nested_leaf *leaf)
+{
+    const uint64_t at = align_down(g.a, PAGE_SIZE_1G);
+
+    return nested_lookup(&guest_nested, g, leaf)
+        || (map_typed(at, at + PAGE_SIZE_1G) == 0 && nested_lookup(&guest_nested, g, leaf));
+}
+
+int guest_phys_split(gpa_t g, uint64_t size, unsigned rights)
+{
+    struct nested_leaf leaf;
+
+    use = FOR_RIGHTS;
+    if (!look_up(g, &leaf)) {
+        return -1;
+    }
+    if (leaf.level == 1 || rights_of(&leaf) == rights) {
+        return 0;
+    }
+    if (leaf.level == 3 && nested_split(&guest_nested, g, 3, 0) != 0) {
+        return -1;
+    }
+    return size == PAGE_SIZE_2M && !split_exec ? 0
+        : nested_split(&guest_nested, g, 2, split_exec ? ACCESS_EXEC : 0);
+}
+
+int guest_phys_protect(gpa_t g, uint64_t size, unsigned rights)
+{
+    struct nested_leaf leaf;
+
+    if (nested_lookup(&guest_nested, g, &leaf) && leaf.level > 1 && rights_of(&leaf) == rights) {
+        return 0;
+    }
+    return nested_protect(&guest_nested, g, size, rights);
+}
+
+bool guest_phys_merge(gpa_t g, unsigned level, hpa_t *page)
+{
+    struct nested_leaf leaf;
+
+    if (level > max_level || !nested_lookup(&guest_nested, g, &leaf) || leaf.level != level - 1
+        || (split_exec && rights_of(&leaf) != RWX)) {
+        return false;
+    }
+    return nested_merge(&guest_nested, g, level, leaf.rights,
+                        split_exec ? leaf.rights & ~ACCESS_EXEC : leaf.rights, page);
 }

@@ -24,7 +24,8 @@ enum hyp_rights_answer {
  *
  * Bounded work per call, so a long range takes several; so does the wait for other CPUs, which look at their
  * requests between exits. Any CPU, from its exit path, `v` its own vCPU. The continuation may come on another
- * CPU. Of two calls under way for the same pages with different rights, each page has either's.
+ * CPU. A call for some of the same pages with other rights begins when the earlier one is through, or hasn't been
+ * continued for 256 calls.
  */
 enum hyp_rights_answer hyp_rights(struct vcpu *v, gpa_t first, uint64_t pages, unsigned rights);
 

@@ -44,6 +44,9 @@ struct virt_ops {
     int (*cpu_init)(struct vcpu *v);
     /* The OS's nested tables on this CPU, from its next entry on. Not while in a sandbox. */
     void (*set_root)(struct vcpu *v, hpa_t nested_root);
+    /* What this CPU remembers of the OS's nested tables is forgotten before the OS runs again, however often
+     * sandboxes run before. */
+    void (*flush_nested)(struct vcpu *v);
     /* The largest leaf of the nested tables: 2 (2M) or 3 (1G). NULL: 3. After probe. */
     unsigned (*max_leaf_level)(void);
     /* Leaves above 4K must not be executable on this CPU (CVE-2018-12207). NULL: they may. */

@@ -23,6 +23,7 @@ static size_t fake_pool_used, fake_pool_total, fake_pool_kept;
 static char fake_log[300];            /* the last line */
 static bool fake_1g, fake_split, fake_intel;
 static struct guest_paging fake_paging;
+static void (*fake_flush)(struct vcpu *v);
 
 uint64_t crash_place[CRASH_COPIES];
 uint64_t low_page = 0x9d000;
@@ -45,6 +46,30 @@ void *pool_boot_need(size_t n)
         fail_msg("the pool is too small");
     }
     return p;
+}
+
+/* Pages that are given back are the next to go out. */
+static size_t fake_freed[FAKE_POOL_MAX], fake_freed_count;
+static bool fake_is_free[FAKE_POOL_MAX];
+
+void *pool_alloc(void)
+{
+    void *p = fake_freed_count > 0 ? fake_pool + fake_freed[--fake_freed_count] * PAGE_SIZE : pool_boot_pages(1);
+
+    if (p) {
+        fake_is_free[((uint8_t *)p - fake_pool) / PAGE_SIZE] = false;
+    }
+    return p;
+}
+
+void pool_free_dirty(void *page)
+{
+    size_t i = (size_t)((uint8_t *)page - fake_pool) / PAGE_SIZE;
+
+    assert_false(fake_is_free[i]);
+    fake_is_free[i] = true;
+    fake_freed[fake_freed_count++] = i;
+    memset(page, 0, PAGE_SIZE);
 }
 
 /* The last `fake_pool_kept` pages behind those that others may take. */
@@ -99,10 +124,18 @@ static void fake_get_paging(struct vcpu *v, struct guest_paging *p)
     *p = fake_paging;
 }
 
+static void fake_flush_nested(struct vcpu *v)
+{
+    if (fake_flush) {
+        fake_flush(v);
+    }
+}
+
 static const struct virt_ops fake_vendors[] = {
-    { .name = "AMD", .nested = &npt_format, .max_leaf_level = fake_max_level, .get_paging = fake_get_paging },
+    { .name = "AMD", .nested = &npt_format, .max_leaf_level = fake_max_level, .get_paging = fake_get_paging,
+      .flush_nested = fake_flush_nested },
     { .name = "Intel", .nested = &ept_format, .max_leaf_level = fake_max_level,
-      .split_exec = fake_split_exec, .get_paging = fake_get_paging },
+      .split_exec = fake_split_exec, .get_paging = fake_get_paging, .flush_nested = fake_flush_nested },
 };
 const struct virt_ops *virt;
 
@@ -115,7 +148,8 @@ static void fake_phys_reset(bool intel, uint64_t base, size_t pages)
     assert_true(fake_pool && pages <= FAKE_POOL_MAX);
     fake_pool_base = base;
     fake_pool_total = pages;
-    fake_pool_used = fake_pool_kept = 0;
+    fake_pool_used = fake_pool_kept = fake_freed_count = 0;
+    memset(fake_is_free, 0, sizeof(fake_is_free));
     fake_intel = intel;
     virt = &fake_vendors[intel];
     fake_log[0] = '\0';

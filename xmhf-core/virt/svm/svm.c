@@ -180,6 +180,19 @@ static void set_root(struct vcpu *v, hpa_t nested_root)
     svm(v)->flush_os = true;
 }
 
+/* A step over IRET may hold a pointer to the guest's TSS. */
+static void flush_nested(struct vcpu *v)
+{
+    svm(v)->flush_os = true;
+    svm(v)->step_flags = NULL;
+}
+
+/* All entries of the ASID, nested ones too, or without that feature of all ASIDs (APM vol. 2, 15.16). */
+static uint8_t flush_control(void)
+{
+    return svm_features.edx & CPUID_8_A_EDX_FLUSH_BY_ASID ? SVM_TLB_FLUSH_ASID : SVM_TLB_FLUSH_ALL;
+}
+
 static void run(struct vcpu *v, struct exit *e)
 {
     struct svm_cpu *s = svm(v);
@@ -189,7 +202,7 @@ static void run(struct vcpu *v, struct exit *e)
         if (svm_illegal(c)) {
             svm_legalise(v);
         }
-        c->tlb_control = s->flush_os ? SVM_TLB_FLUSH_ALL : SVM_TLB_NOTHING;
+        c->tlb_control = s->flush_os ? flush_control() : SVM_TLB_NOTHING;
         s->flush_os = false;
         if (s->queued.full) {
             svm_load_event(v);
@@ -220,6 +233,7 @@ static void run(struct vcpu *v, struct exit *e)
     svm_decode(v, e);
     if (e->kind == EXIT_ENTRY_FAILED) {
         e->entry.ran = svm_ran(v, &entry);
+        s->flush_os = true; /* whether it has flushed isn't said */
     }
     if (e->kind == EXIT_NMI || e->kind == EXIT_SMI
         || (s->r_init && c->exit_code == SVM_EXIT_INIT)) {
@@ -261,7 +275,7 @@ const struct virt_ops svm_ops = {
     .apic_returns = true,
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level,
-    .set_root = set_root, .set_state = svm_set_state, .run = run,
+    .set_root = set_root, .flush_nested = flush_nested, .set_state = svm_set_state, .run = run,
     .get_paging = svm_get_paging, .get_segment = svm_get_segment,
     .inject = svm_inject, .event_queued = svm_event_queued,
     .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,

@@ -140,12 +140,15 @@ static bool turn_on(uint64_t region)
     return hw_vmxon(region);
 }
 
-/* What is cached of guest-physical addresses is tagged with the EPTP (29.4.2). */
+/* What is cached of guest-physical addresses is tagged with the EPTP (29.4.2), but of this root it may be from
+ * long ago. */
 static void set_root(struct vcpu *v, hpa_t nested_root)
 {
-    (void)v;
     vmcs_write(VMCS_EPTP, vmx_eptp(nested_root));
+    vmx(v)->flush_nested = true;
 }
+
+static void flush_nested(struct vcpu *v) { vmx(v)->flush_nested = true; }
 
 static void os_init(struct vcpu *v)
 {
@@ -202,7 +205,7 @@ __attribute__((noinline))
 static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
 {
     if (s->flush_nested) {
-        vmx_flush_ept(vmx_common.os_eptp);
+        vmx_flush_ept(vmcs_read(VMCS_EPTP));
     }
     if (s->flush_nested || s->flush_linear) {
         vmx_flush_vpid(VMX_VPID_OS);
@@ -367,7 +370,7 @@ const struct virt_ops vmx_ops = {
     .traps_icr = traps_icr,
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level, .split_exec = vmx_split_exec,
-    .set_root = set_root, .set_state = vmx_set_state, .run = run,
+    .set_root = set_root, .flush_nested = flush_nested, .set_state = vmx_set_state, .run = run,
     .get_paging = vmx_get_paging, .get_cr4 = vmx_get_cr4, .get_segment = vmx_get_segment,
     .inject = vmx_inject, .event_queued = vmx_event_queued,
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guest/rights.c and guest/flush.c against a model: CPUs whose TLBs and caches of paging structures forget
+ * nothing unless they are told to, in every state that a CPU of ours can be in, with calls under way on several
+ * at once. After DONE no CPU may use a right that was taken away, nor a table that was given back to the pool;
+ * when all rights are given back the tables are as they were at boot, and so is the pool.
+ */
+#include "unit.h"
+
+#include <cpu/vcpus.h>
+#include <fake/machine.h>
+#include <fake/phys.h>
+#include <guest/flush.h>
+#include <guest/rights.h>
+#include <hw/insn.h>
+#include <smp/stop.h>
+#include <x86/msr.h>
+
+#define CPUS  4u
+#define BASE  MIB(64) /* of the protected range */
+#define TOP   GIB(3)  /* of RAM */
+#define RWX   (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
+#define AMD   "svm/inst-0a10f11-k19-genoa-01.txt"
+#define INTEL "vmx/inst-00806f8-sapphirerapids-05.txt"
+
+struct vcpu *vcpus[CPU_MAX];
+unsigned vcpu_count;
+uint64_t host_map_ram(uint64_t start, uint64_t end) { return end > start ? end : start; }
+
+/* --- pages that are looked at ---------------------------------------------------------------- */
+
+#define SPOTS 4u
+#define SPOT_PAGES 2048u /* 8 MiB each */
+static const uint64_t spot[SPOTS] = { MIB(16), MIB(96), GIB(1) - MIB(4), GIB(2) - MIB(8) };
+#define PAGES (SPOTS * SPOT_PAGES)
+
+static uint64_t address(unsigned page) { return spot[page / SPOT_PAGES] + page % SPOT_PAGES * PAGE_SIZE; }
+
+static uint8_t promised[PAGES];  /* what the last call that is DONE gave */
+static uint8_t busy[PAGES];      /* calls under way */
+
+/* --- CPUs ---------------------------------------------------------------------------------- */
+
+enum where { GUEST, CORE, PARKED, WAITING, SANDBOX };
+
+struct cpu {
+    struct vcpu v;
+    enum where where;
+    bool nmi, flush, off;
+    uint8_t tlb[PAGES];          /* rights, + 16; 0: nothing */
+    uint64_t table[PAGES / 512 + SPOTS]; /* the table of 4K leaves of each 2 MiB; 0: nothing */
+    bool calling;
+    unsigned first, pages, rights;
+};
+
+static struct cpu cpus[CPUS];
+static uint64_t seed;
+static unsigned stale, done, tries, kicks_sent;
+static bool deaf;                /* the control: TLBs that don't listen */
+
+void kick(struct vcpu *t)
+{
+    struct cpu *c = &cpus[t->index];
+
+    assert_true(c->where != WAITING);
+    kicks_sent++;
+    if (atomic_exchange(&t->kicks, 1) == 0) {
+        c->nmi = true;
+    }
+}
+
+static void flush(struct vcpu *v) { cpus[v->index].flush = true; }
+
+/* Entering the OS's guest. */
+static void enter(struct cpu *c)
+{
+    if (c->flush && !deaf) {
+        memset(c->tlb, 0, sizeof(c->tlb));
+        memset(c->table, 0, sizeof(c->table));
+    }
+    c->flush = false;
+    c->where = GUEST;
+}
+
+/* The top of guest_loop. */
+static void take_up(struct cpu *c)
+{
+    c->nmi = false;
+    atomic_store(&c->v.kicks, 0);
+    if (atomic_load(&c->v.requests) & REQ_FLUSH) {
+        flush_take(&c->v);
+    }
+}
+
+/* The table of 4K leaves of `g`, or the leaf above. */
+static uint64_t walk(struct cpu *c, uint64_t g, uint64_t *table)
+{
+    uint64_t at = guest_phys_root(c->off).a, e = 0;
+
+    for (unsigned level = 4; level >= 1; level--) {
+        e = ((const uint64_t *)core_va(hpa(at)))[g >> (12 + 9 * (level - 1)) & 511];
+        if (level == 1) {
+            *table = at;
+        }
+        if (virt->nested->is_leaf(e, level) || !virt->nested->present(e)) {
+            return e;
+        }
+        at = virt->nested->addr(e).a;
+    }
+    return e;
+}
+
+static bool is_free(uint64_t table) { return fake_is_free[(table - fake_pool_base) / PAGE_SIZE]; }
+
+/* An access; what the TLB lacks is walked for, by way of the table that is remembered. */
+static void touch(struct cpu *c, unsigned page)
+{
+    const uint64_t g = address(page);
+    uint64_t *table = &c->table[g / PAGE_SIZE_2M % ARRAY_SIZE(c->table)], entry;
+
+    if (c->tlb[page] == 0) {
+        static uint64_t owner[CPUS][ARRAY_SIZE(c->table)];
+        uint64_t *mine = &owner[c->v.index][g / PAGE_SIZE_2M % ARRAY_SIZE(c->table)];
+        if (*table && *mine == g / PAGE_SIZE_2M) {
+            stale += is_free(*table);
+            entry = ((const uint64_t *)core_va(hpa(*table)))[g >> 12 & 511];
+        } else {
+            *table = 0;
+            *mine = g / PAGE_SIZE_2M;
+            entry = walk(c, g, table);
+        }
+        unsigned r = virt->nested->rights(entry);
+        c->tlb[page] = (uint8_t)(16 + r);
+    }
+    unsigned allowed = promised[page];
+    if (!busy[page] && ((c->tlb[page] - 16u) & ~allowed)) {
+        stale++;
+    }
+}
+
+/* --- calls ----------------------------------------------------------------------------------- */
+
+static void choose_call(struct cpu *c)
+{
+    static const unsigned sizes[] = { 1, 1, 3, 512, 700, 1024, 2048 };
+    static const unsigned rights[] = { RWX, ACCESS_READ, ACCESS_READ | ACCESS_EXEC, 0, RWX,
+                                       ACCESS_READ | ACCESS_WRITE };
+
+    c->pages = sizes[unit_below(&seed, ARRAY_SIZE(sizes))];
+    c->first = (unsigned)unit_below(&seed, SPOTS) * SPOT_PAGES;
+    if (c->pages < SPOT_PAGES) {
+        unsigned at = (unsigned)unit_below(&seed, SPOT_PAGES - c->pages);
+        c->first += unit_below(&seed, 2) ? at / 512 * 512 : at;
+    }
+    c->rights = rights[unit_below(&seed, ARRAY_SIZE(rights))];
+    c->calling = true;
+    for (unsigned i = 0; i < c->pages; i++) {
+        busy[c->first + i]++;
+    }
+}
+
+static enum hyp_rights_answer call(struct cpu *c)
+{
+    const uint64_t changed = flush_generation();
+    enum hyp_rights_answer a = hyp_rights(&c->v, gpa(address(c->first)), c->pages, c->rights);
+
+    tries++;
+    if (a == HYP_RIGHTS_AGAIN) {
+        return a;
+    }
+    assert_true(a == HYP_RIGHTS_DONE || (a == HYP_RIGHTS_NO_MEMORY && flush_generation() - changed < 2));
+    for (unsigned i = 0; i < c->pages; i++) {
+        unsigned page = c->first + i;
+        busy[page]--;
+        if (a == HYP_RIGHTS_DONE) {
+            promised[page] = (uint8_t)c->rights;
+        }
+    }
+    done += a == HYP_RIGHTS_DONE;
+    c->calling = false;
+    return a;
+}
+
+/* --- a CPU's next step ------------------------------------------------------------------------- */
+
+static void in_guest(struct cpu *c)
+{
+    unsigned what = (unsigned)unit_below(&seed, 100);
+
+    if (c->nmi) {
+        c->where = CORE;
+    } else if (what < 70) {
+        unsigned page = (unsigned)unit_below(&seed, PAGES);
+        for (unsigned i = 0; i < 8; i++) {
+            touch(c, (page + i) % PAGES);
+        }
+    } else if (what < 90) {
+        c->where = CORE;
+        if (!c->calling) {
+            choose_call(c);
+        }
+        (void)call(c);
+    } else if (!c->calling && what < 94) {
+        c->where = SANDBOX;
+    } else if (!c->calling && what < 96) {
+        c->where = PARKED;
+        c->flush = true; /* its APIC is reset, and so on; the SIPI's state is a new one */
+    } else if (!c->calling && what < 98 && fake_intel) {
+        c->where = WAITING;
+        atomic_store(&c->v.waiting, true);
+    } else if (what == 98) { /* its APIC is turned off, or on */
+        c->off = !c->off;
+        (void)guest_phys_root(c->off);
+        c->flush = true;
+        c->where = CORE;
+    }
+}
+
+static void step(struct cpu *c)
+{
+    switch (c->where) {
+    case GUEST:
+        in_guest(c);
+        break;
+    case SANDBOX: /* requests are taken up without leaving it */
+        take_up(c);
+        if (unit_below(&seed, 3) == 0) {
+            c->where = CORE;
+        }
+        break;
+    case CORE:
+        take_up(c);
+        enter(c);
+        break;
+    case PARKED: /* answers as ipi_take_signals does */
+        if (c->nmi) {
+            take_up(c);
+        }
+        if (unit_below(&seed, 10) == 0) {
+            c->where = CORE;
+        }
+        break;
+    case WAITING:
+        if (unit_below(&seed, 10) == 0) {
+            atomic_store(&c->v.waiting, false);
+            c->where = CORE;
+        }
+        break;
+    }
+}
+
+static void begin(bool intel, bool leaves_1g, bool split, size_t pool)
+{
+    static struct acpi_info acpi;
+    const struct boot_info info = {
+        .protected_base = BASE, .protected_size = MIB(16), .mem_count = 1,
+        .mem = { { .start = 0, .size = TOP, .type = BOOT_MEM_USABLE } },
+    };
+    char part[300], path[4096];
+
+    machine_reset(0);
+    snprintf(part, sizeof(part), "tests/vectors/%s", intel ? INTEL : AMD);
+    machine_load(unit_source(path, sizeof(path), part));
+    machine_set_msr(intel ? MSR_IA32_TME_ACTIVATE : MSR_AMD_SYSCFG, 0);
+    fake_1g = leaves_1g;
+    fake_split = split;
+    fake_phys_reset(intel, BASE, pool);
+    fake_flush = flush;
+    assert_int_equal(guest_phys_init(&info, &acpi), 0);
+    memset(cpus, 0, sizeof(cpus));
+    memset(busy, 0, sizeof(busy));
+    memset(promised, RWX, sizeof(promised));
+    for (unsigned i = 0; i < CPUS; i++) {
+        vcpus[i] = &cpus[i].v;
+        cpus[i].v.index = i;
+        cpus[i].flush = true;
+        cpus[i].where = CORE;
+        atomic_store(&cpus[i].v.online, true);
+        atomic_store(&cpus[i].v.flushed, flush_generation());
+    }
+    stale = done = tries = kicks_sent = 0;
+}
+
+/* One CPU goes on until its call is through, with the others running too. */
+static enum hyp_rights_answer finish(struct cpu *c)
+{
+    for (unsigned n = 0; n < 200000; n++) {
+        enum hyp_rights_answer a = call(c);
+        if (a != HYP_RIGHTS_AGAIN) {
+            return a;
+        }
+        for (unsigned i = 0; i < vcpu_count; i++) {
+            cpus[i].where = cpus[i].where == PARKED || cpus[i].where == WAITING ? cpus[i].where : CORE;
+            if (&cpus[i] != c) {
+                step(&cpus[i]);
+            } else {
+                take_up(c);
+                enter(c);
+            }
+        }
+    }
+    fail_msg("no end: %u calls done", done);
+    return HYP_RIGHTS_AGAIN;
+}
+
+static void all_back(void)
+{
+    for (unsigned i = 0; i < vcpu_count; i++) {
+        if (cpus[i].calling) {
+            (void)finish(&cpus[i]);
+        }
+    }
+    for (unsigned s = 0; s < SPOTS; s++) {
+        struct cpu *c = &cpus[0];
+        c->first = s * SPOT_PAGES;
+        c->pages = SPOT_PAGES;
+        c->rights = RWX;
+        for (unsigned i = 0; i < c->pages; i++) {
+            busy[c->first + i]++;
+        }
+        c->calling = true;
+        assert_int_equal(finish(c), HYP_RIGHTS_DONE);
+    }
+}
+
+/* Every entry of the tree but those of decoys, in words. */
+static uint64_t sum(uint64_t table, unsigned level)
+{
+    uint64_t h = level;
+
+    for (unsigned i = 0; i < 512; i++) {
+        uint64_t e = ((const uint64_t *)core_va(hpa(table)))[i];
+        bool leaf = level == 1 || virt->nested->is_leaf(e, level);
+        h = h * 0x100000001b3ULL ^ (leaf || !virt->nested->present(e) ? e : sum(virt->nested->addr(e).a, level - 1));
+    }
+    return h;
+}
+
+static void play(unsigned count, bool intel, bool leaves_1g, bool split)
+{
+    begin(intel, leaves_1g, split, MIB(8) / PAGE_SIZE);
+    vcpu_count = count;
+    const size_t used = fake_pool_used - fake_freed_count;
+    const uint64_t was = sum(guest_nested.root.a, 4);
+    for (unsigned n = 0; n < 8000; n++) {
+        step(&cpus[unit_below(&seed, count)]);
+    }
+    assert_true(done > 100);
+    all_back();
+    if (deaf) {
+        return;
+    }
+    assert_int_equal(stale, 0);
+    assert_int_equal(fake_pool_used - fake_freed_count, used);
+    assert_true(sum(guest_nested.root.a, 4) == was);
+    printf("%u CPUs, %s%s%s: %u calls in %u tries, %u kicks\n", count, intel ? "EPT" : "NPT",
+           leaves_1g ? ", 1G" : "", split ? ", small code" : "", done, tries, kicks_sent);
+}
+
+static void no_right_is_used_after_it_is_away(void **state)
+{
+    (void)state;
+    seed = 88172645463325252ULL;
+    for (unsigned count = 1; count <= CPUS; count *= 2) {
+        for (unsigned kind = 0; kind < 6; kind++) {
+            play(count, kind >= 2, kind & 1, kind >= 4);
+        }
+    }
+}
+
+static void a_deaf_tlb_is_noticed(void **state)
+{
+    (void)state;
+    deaf = true;
+    for (unsigned intel = 0; intel < 2; intel++) {
+        play(2, intel, true, false);
+        assert_true(stale > 0);
+    }
+    deaf = false;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_right_is_used_after_it_is_away),
+        cmocka_unit_test(a_deaf_tlb_is_noticed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
