@@ -125,6 +125,100 @@ enum gm_result gm_write(const struct hyp_caller *c, gva_t to, const void *from, 
     return r == GM_OK ? write_pass(c, to.a, from, len, f) : r;
 }
 
+/* --- as the guest's kernel, and by physical address ------------------------------- */
+
+static enum gm_result translate_kernel(const struct hyp_caller *c, uint64_t va, unsigned access,
+                                       struct walk *w, struct gm_fault *f)
+{
+    struct guest_paging p = c->paging;
+
+    p.cpl = 0;
+    p.cr4 &= ~(uint64_t)(CR4_SMEP | CR4_SMAP);
+    p.pkru = 0;
+    switch (guest_walk(&guest_phys_ops, &p, gva(va), access | ACCESS_NO_AD, w)) {
+    case WALK_OK:
+        return GM_OK;
+    case WALK_FAULT:
+        *f = (struct gm_fault){ gva(va), w->error, w->canonical };
+        return GM_FAULT;
+    default:
+        return GM_NOT_RAM;
+    }
+}
+
+enum gm_result gm_translate(const struct hyp_caller *c, gva_t va, unsigned access, gpa_t *g,
+                            unsigned *rights, struct gm_fault *f)
+{
+    struct walk w;
+    enum gm_result r = translate_kernel(c, va.a, access, &w, f);
+
+    if (r == GM_OK) {
+        *g = w.gpa;
+        if (rights) {
+            *rights = w.rights;
+        }
+    }
+    return r;
+}
+
+enum gm_result gm_read_kernel(const struct hyp_caller *c, gva_t from, void *to, size_t len,
+                              struct gm_fault *f)
+{
+    uint8_t *dst = to;
+    struct walk w;
+
+    for (size_t n; len > 0; dst += n, from.a += n, len -= n) {
+        enum gm_result r = translate_kernel(c, from.a, ACCESS_READ, &w, f);
+
+        if (r != GM_OK) {
+            return r;
+        }
+        n = chunk_at(from.a, len);
+        copy(dst, w.ptr, n);
+    }
+    return GM_OK;
+}
+
+/* Core pointer to guest-physical [at, at+len), which the direct map shows in one piece; or NULL. */
+static uint8_t *ram_at(gpa_t at, size_t len)
+{
+    return at.a + len < at.a ? NULL : guest_phys_ops.map(at, len);
+}
+
+enum gm_result gp_read(gpa_t from, void *to, size_t len)
+{
+    const uint8_t *p = ram_at(from, len);
+
+    if (p) {
+        copy(to, p, len);
+    }
+    return p ? GM_OK : GM_NOT_RAM;
+}
+
+#define STORE(type) \
+    do { \
+        type value; \
+        memcpy(&value, from, sizeof(value)); \
+        __atomic_store_n((type *)(void *)p, value, __ATOMIC_SEQ_CST); \
+    } while (0)
+
+enum gm_result gp_write(gpa_t to, const void *from, size_t len)
+{
+    uint8_t *p = ram_at(to, len);
+
+    if (!p) {
+        return GM_NOT_RAM;
+    }
+    switch (len != 0 && to.a % len == 0 ? len : 0) {
+    case 1: STORE(uint8_t); break;
+    case 2: STORE(uint16_t); break;
+    case 4: STORE(uint32_t); break;
+    case 8: STORE(uint64_t); break;
+    default: copy(p, from, len); break;
+    }
+    return GM_OK;
+}
+
 /* --- address spaces that were remembered ------------------------------------------ */
 
 void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t)

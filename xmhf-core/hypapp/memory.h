@@ -47,6 +47,24 @@ enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *t
 enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, void **page,
                        gpa_t *g, struct gm_fault *f);
 
+/*
+ * The same as the guest's kernel would: ring 0's rights whoever `c` is, SMEP and SMAP put aside, and no bit set in any
+ * table. gm_translate gives the GPA of the byte at `va` and, if not NULL, the effective rights of its page
+ * (ACCESS_*).
+ */
+enum gm_result gm_translate(const struct hyp_caller *c, gva_t va, unsigned access, gpa_t *g,
+                            unsigned *rights, struct gm_fault *f);
+enum gm_result gm_read_kernel(const struct hyp_caller *c, gva_t from, void *to, size_t len,
+                              struct gm_fault *f);
+
+/*
+ * Guest-physical memory, for the hypapp's own use: whatever rights its pages have. GM_OK, or GM_NOT_RAM where not
+ * all of it is the guest's RAM, and nothing has been copied. A write of 1, 2, 4 or 8 bytes to a multiple of its
+ * length is one store, as other CPUs see it.
+ */
+enum gm_result gp_read(gpa_t from, void *to, size_t len);
+enum gm_result gp_write(gpa_t to, const void *from, size_t len);
+
 /* What the tables of an address space that was remembered hold now (guest/trace.h); its paging is on. */
 void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t);
 /* Do they lead to this CPU's TSS as the running process's do, as those of every process must? True too
