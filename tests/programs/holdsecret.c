@@ -15,12 +15,12 @@ static volatile uint8_t secret[4096] __attribute__((aligned(4096)));
 
 int main(int argc, char **argv)
 {
-	unsigned seed = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
+    unsigned seed = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
 
-	for (unsigned i = 0; i < 32; i++)
-		secret[i] = (uint8_t)(0xA5 ^ ((seed * 31 + i * 7) & 0xff));
-	puts("ready");
-	fflush(stdout);
-	(void)getchar();
-	return 0;
+    for (unsigned i = 0; i < 32; i++)
+        secret[i] = (uint8_t)(0xA5 ^ ((seed * 31 + i * 7) & 0xff));
+    puts("ready");
+    fflush(stdout);
+    (void)getchar();
+    return 0;
 }

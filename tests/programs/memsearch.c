@@ -48,242 +48,242 @@ static uint8_t window[MAX_SECRET + PAGE];
 
 /* One search of one kind of memory. */
 struct search {
-	const char *name;
-	uint64_t bytes, found;
-	size_t kept;    /* bytes of `window` that belong to the page before */
-	uint64_t next;  /* address at which the next page continues the last */
-	uint64_t shown; /* added to an address when it is printed */
+    const char *name;
+    uint64_t bytes, found;
+    size_t kept;    /* bytes of `window` that belong to the page before */
+    uint64_t next;  /* address at which the next page continues the last */
+    uint64_t shown; /* added to an address when it is printed */
 };
 
 static int matches(const uint8_t *at)
 {
-	for (size_t i = 0; i < secret_len; i++)
-		if ((at[i] ^ MASK) != masked[i])
-			return 0;
-	return 1;
+    for (size_t i = 0; i < secret_len; i++)
+        if ((at[i] ^ MASK) != masked[i])
+            return 0;
+    return 1;
 }
 
 static void scan(struct search *s, uint64_t address, size_t len)
 {
-	const uint8_t *end = window + s->kept + len;
-	const uint8_t *at = window;
-	int first = masked[0] ^ MASK; /* a single byte gives nothing away */
+    const uint8_t *end = window + s->kept + len;
+    const uint8_t *at = window;
+    int first = masked[0] ^ MASK; /* a single byte gives nothing away */
 
-	while ((size_t)(end - at) >= secret_len) {
-		at = memchr(at, first, (size_t)(end - at) - secret_len + 1);
-		if (!at)
-			return;
-		if (matches(at)) {
-			if (s->found++ < MAX_SHOWN)
-				printf("%s: FOUND at 0x%llx\n", s->name,
-				       (unsigned long long)(s->shown + address - s->kept + (uint64_t)(at - window)));
-		}
-		at++;
-	}
+    while ((size_t)(end - at) >= secret_len) {
+        at = memchr(at, first, (size_t)(end - at) - secret_len + 1);
+        if (!at)
+            return;
+        if (matches(at)) {
+            if (s->found++ < MAX_SHOWN)
+                printf("%s: FOUND at 0x%llx\n", s->name,
+                       (unsigned long long)(s->shown + address - s->kept + (uint64_t)(at - window)));
+        }
+        at++;
+    }
 }
 
 /* Give the search the `len` bytes now at window + kept; they are at `address`. */
 static void feed(struct search *s, uint64_t address, size_t len)
 {
-	size_t have = s->kept + len, keep = secret_len - 1;
+    size_t have = s->kept + len, keep = secret_len - 1;
 
-	scan(s, address, len);
-	s->bytes += len;
-	s->next = address + len;
-	if (keep > have)
-		keep = have;
-	memmove(window, window + have - keep, keep);
-	s->kept = keep;
+    scan(s, address, len);
+    s->bytes += len;
+    s->next = address + len;
+    if (keep > have)
+        keep = have;
+    memmove(window, window + have - keep, keep);
+    s->kept = keep;
 }
 
 /* Where the caller reads to. A gap in the addresses forgets what was kept. */
 static uint8_t *buffer_for(struct search *s, uint64_t address)
 {
-	if (address != s->next)
-		s->kept = 0;
-	return window + s->kept;
+    if (address != s->next)
+        s->kept = 0;
+    return window + s->kept;
 }
 
 typedef ssize_t read_fn(const void *source, void *to, size_t len, uint64_t address);
 
 /* Search [start, end) with this reader, passing over pages that cannot be read. */
 static void search_range(struct search *s, read_fn *read_at, const void *source,
-			 uint64_t start, uint64_t end)
+                         uint64_t start, uint64_t end)
 {
-	while (start < end) {
-		size_t len = end - start < PAGE ? (size_t)(end - start) : PAGE;
-		ssize_t got = read_at(source, buffer_for(s, start), len, start);
+    while (start < end) {
+        size_t len = end - start < PAGE ? (size_t)(end - start) : PAGE;
+        ssize_t got = read_at(source, buffer_for(s, start), len, start);
 
-		if (got > 0) {
-			feed(s, start, (size_t)got);
-			start += (uint64_t)got;
-		} else {
-			start = (start & ~(uint64_t)(PAGE - 1)) + PAGE;
-		}
-	}
+        if (got > 0) {
+            feed(s, start, (size_t)got);
+            start += (uint64_t)got;
+        } else {
+            start = (start & ~(uint64_t)(PAGE - 1)) + PAGE;
+        }
+    }
 }
 
 static int finish(const struct search *s)
 {
-	/* The window may hold what was read: leave no copy for the next search. */
-	memset(window, 0, sizeof window);
-	printf("%s: searched %llu KiB, found %llu\n", s->name,
-	       (unsigned long long)(s->bytes >> 10), (unsigned long long)s->found);
-	fflush(stdout);
-	if (s->bytes == 0) {
-		fprintf(stderr, "memsearch: %s: nothing could be read\n", s->name);
-		exit(2);
-	}
-	return s->found != 0;
+    /* The window may hold what was read: leave no copy for the next search. */
+    memset(window, 0, sizeof window);
+    printf("%s: searched %llu KiB, found %llu\n", s->name,
+           (unsigned long long)(s->bytes >> 10), (unsigned long long)s->found);
+    fflush(stdout);
+    if (s->bytes == 0) {
+        fprintf(stderr, "memsearch: %s: nothing could be read\n", s->name);
+        exit(2);
+    }
+    return s->found != 0;
 }
 
 static ssize_t read_fd(const void *source, void *to, size_t len, uint64_t address)
 {
-	return pread64(*(const int *)source, to, len, (off64_t)address);
+    return pread64(*(const int *)source, to, len, (off64_t)address);
 }
 
 static ssize_t read_process(const void *source, void *to, size_t len, uint64_t address)
 {
-	struct iovec local = { to, len }, remote = { (void *)(uintptr_t)address, len };
+    struct iovec local = { to, len }, remote = { (void *)(uintptr_t)address, len };
 
-	return process_vm_readv(*(const int *)source, &local, 1, &remote, 1, 0);
+    return process_vm_readv(*(const int *)source, &local, 1, &remote, 1, 0);
 }
 
 static int open_or_die(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0) {
-		fprintf(stderr, "memsearch: cannot open %s: %s\n", path, strerror(errno));
-		exit(2);
-	}
-	return fd;
+    if (fd < 0) {
+        fprintf(stderr, "memsearch: cannot open %s: %s\n", path, strerror(errno));
+        exit(2);
+    }
+    return fd;
 }
 
 static int search_kcore(void)
 {
-	struct search s = { .name = "kcore" };
-	int fd = open_or_die("/proc/kcore");
-	ehdr_t header;
-	phdr_t segment;
+    struct search s = { .name = "kcore" };
+    int fd = open_or_die("/proc/kcore");
+    ehdr_t header;
+    phdr_t segment;
 
-	if (pread64(fd, &header, sizeof header, 0) != (ssize_t)sizeof header ||
-	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
-		fprintf(stderr, "memsearch: /proc/kcore is not an ELF file\n");
-		exit(2);
-	}
-	for (unsigned i = 0; i < header.e_phnum; i++) {
-		off64_t at = (off64_t)(header.e_phoff + i * sizeof segment);
+    if (pread64(fd, &header, sizeof header, 0) != (ssize_t)sizeof header ||
+        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
+        fprintf(stderr, "memsearch: /proc/kcore is not an ELF file\n");
+        exit(2);
+    }
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        off64_t at = (off64_t)(header.e_phoff + i * sizeof segment);
 
-		if (pread64(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
-			break;
-		/* Only RAM has a physical address; vmalloc and the like have -1. */
-		if (segment.p_type != PT_LOAD || segment.p_paddr + 1 == 0)
-			continue;
-		s.kept = 0;
-		s.shown = (uint64_t)segment.p_paddr - segment.p_offset; /* show physical addresses */
-		search_range(&s, read_fd, &fd, segment.p_offset,
-			     segment.p_offset + segment.p_filesz);
-	}
-	close(fd);
-	return finish(&s);
+        if (pread64(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
+            break;
+        /* Only RAM has a physical address; vmalloc and the like have -1. */
+        if (segment.p_type != PT_LOAD || segment.p_paddr + 1 == 0)
+            continue;
+        s.kept = 0;
+        s.shown = (uint64_t)segment.p_paddr - segment.p_offset; /* show physical addresses */
+        search_range(&s, read_fd, &fd, segment.p_offset,
+                     segment.p_offset + segment.p_filesz);
+    }
+    close(fd);
+    return finish(&s);
 }
 
 /* Search what /proc/PID/maps lists, with one way of reading. */
 static int search_maps(const char *name, int pid, read_fn *read_at, const void *source)
 {
-	struct search s = { .name = name };
-	char path[64], line[512];
-	unsigned long long start, end;
-	FILE *maps;
+    struct search s = { .name = name };
+    char path[64], line[512];
+    unsigned long long start, end;
+    FILE *maps;
 
-	snprintf(path, sizeof path, "/proc/%d/maps", pid);
-	maps = fopen(path, "re");
-	if (!maps) {
-		fprintf(stderr, "memsearch: there is no process %d\n", pid);
-		exit(2);
-	}
-	while (fgets(line, sizeof line, maps))
-		if (sscanf(line, "%llx-%llx", &start, &end) == 2)
-			search_range(&s, read_at, source, start, end);
-	fclose(maps);
-	return finish(&s);
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    maps = fopen(path, "re");
+    if (!maps) {
+        fprintf(stderr, "memsearch: there is no process %d\n", pid);
+        exit(2);
+    }
+    while (fgets(line, sizeof line, maps))
+        if (sscanf(line, "%llx-%llx", &start, &end) == 2)
+            search_range(&s, read_at, source, start, end);
+    fclose(maps);
+    return finish(&s);
 }
 
 static int search_process(int pid)
 {
-	char path[64];
-	int fd, found;
+    char path[64];
+    int fd, found;
 
-	snprintf(path, sizeof path, "/proc/%d/mem", pid);
-	fd = open_or_die(path);
-	found = search_maps("process by /proc/PID/mem", pid, read_fd, &fd);
-	close(fd);
-	return found | search_maps("process by process_vm_readv", pid, read_process, &pid);
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    fd = open_or_die(path);
+    found = search_maps("process by /proc/PID/mem", pid, read_fd, &fd);
+    close(fd);
+    return found | search_maps("process by process_vm_readv", pid, read_process, &pid);
 }
 
 /* Physical addresses below `limit` that /proc/iomem does not call System RAM. */
 static int search_devmem(uint64_t limit)
 {
-	struct search s = { .name = "devmem" };
-	int fd = open_or_die("/dev/mem");
-	FILE *iomem = fopen("/proc/iomem", "re");
-	unsigned long long start, end;
-	uint64_t at = 0;
-	char line[256];
+    struct search s = { .name = "devmem" };
+    int fd = open_or_die("/dev/mem");
+    FILE *iomem = fopen("/proc/iomem", "re");
+    unsigned long long start, end;
+    uint64_t at = 0;
+    char line[256];
 
-	while (iomem && fgets(line, sizeof line, iomem)) {
-		/* Lines of inner resources are indented; only the outer ones count. */
-		if (line[0] == ' ' || !strstr(line, "System RAM"))
-			continue;
-		if (sscanf(line, "%llx-%llx", &start, &end) != 2)
-			continue;
-		if (start > limit)
-			break;
-		search_range(&s, read_fd, &fd, at, start & ~(PAGE - 1));
-		at = (end + PAGE) & ~(uint64_t)(PAGE - 1);
-	}
-	if (iomem)
-		fclose(iomem);
-	search_range(&s, read_fd, &fd, at, limit);
-	close(fd);
-	return finish(&s);
+    while (iomem && fgets(line, sizeof line, iomem)) {
+        /* Lines of inner resources are indented; only the outer ones count. */
+        if (line[0] == ' ' || !strstr(line, "System RAM"))
+            continue;
+        if (sscanf(line, "%llx-%llx", &start, &end) != 2)
+            continue;
+        if (start > limit)
+            break;
+        search_range(&s, read_fd, &fd, at, start & ~(PAGE - 1));
+        at = (end + PAGE) & ~(uint64_t)(PAGE - 1);
+    }
+    if (iomem)
+        fclose(iomem);
+    search_range(&s, read_fd, &fd, at, limit);
+    close(fd);
+    return finish(&s);
 }
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: memsearch [--kcore] [--pid PID] [--devmem MIB] MASKED-HEX\n"
-			"MASKED-HEX is the secret, 8 to %d bytes, each XORed with 0x%x\n",
-		MAX_SECRET, MASK);
-	exit(2);
+    fprintf(stderr, "usage: memsearch [--kcore] [--pid PID] [--devmem MIB] MASKED-HEX\n"
+            "MASKED-HEX is the secret, 8 to %d bytes, each XORed with 0x%x\n",
+            MAX_SECRET, MASK);
+    exit(2);
 }
 
 static void parse_secret(const char *hex)
 {
-	unsigned byte;
+    unsigned byte;
 
-	while (secret_len < MAX_SECRET && sscanf(hex + 2 * secret_len, "%2x", &byte) == 1)
-		masked[secret_len++] = (uint8_t)byte;
-	if (secret_len < 8 || strlen(hex) != 2 * secret_len)
-		usage();
+    while (secret_len < MAX_SECRET && sscanf(hex + 2 * secret_len, "%2x", &byte) == 1)
+        masked[secret_len++] = (uint8_t)byte;
+    if (secret_len < 8 || strlen(hex) != 2 * secret_len)
+        usage();
 }
 
 int main(int argc, char **argv)
 {
-	int found = 0;
+    int found = 0;
 
-	if (argc < 3)
-		usage();
-	parse_secret(argv[argc - 1]);
-	for (int i = 1; i < argc - 1; i++) {
-		if (strcmp(argv[i], "--kcore") == 0)
-			found |= search_kcore();
-		else if (strcmp(argv[i], "--pid") == 0 && i + 1 < argc - 1)
-			found |= search_process(atoi(argv[++i]));
-		else if (strcmp(argv[i], "--devmem") == 0 && i + 1 < argc - 1)
-			found |= search_devmem(strtoull(argv[++i], NULL, 0) << 20);
-		else
-			usage();
-	}
-	return found ? 0 : 1;
+    if (argc < 3)
+        usage();
+    parse_secret(argv[argc - 1]);
+    for (int i = 1; i < argc - 1; i++) {
+        if (strcmp(argv[i], "--kcore") == 0)
+            found |= search_kcore();
+        else if (strcmp(argv[i], "--pid") == 0 && i + 1 < argc - 1)
+            found |= search_process(atoi(argv[++i]));
+        else if (strcmp(argv[i], "--devmem") == 0 && i + 1 < argc - 1)
+            found |= search_devmem(strtoull(argv[++i], NULL, 0) << 20);
+        else
+            usage();
+    }
+    return found ? 0 : 1;
 }
