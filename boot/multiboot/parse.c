@@ -82,7 +82,7 @@ static bool fetch(mb_mapper map, uint64_t addr, void *dst, size_t len)
 {
     const void *p = map(addr, len);
 
-    if (p != NULL) {
+    if (p) {
         memcpy(dst, p, len);
     }
     return p != NULL;
@@ -186,7 +186,7 @@ static void bios_screen(mb_mapper map, struct boot_screen *s)
 {
     const uint8_t *bda = map(0x400, 0x100), *int10 = map(0x40, 4);
 
-    if (bda != NULL && int10 != NULL && le32(int10) != 0) {
+    if (bda && int10 && le32(int10) != 0) {
         uint8_t mode = bda[0x49] & 0x7f;
         uint32_t rows = bda[0x84] != 0 ? bda[0x84] + 1u : 25;
 
@@ -295,7 +295,7 @@ static int mb1_modules(mb_mapper map, const uint8_t *info, bool named, struct bo
             return fail(why, "the multiboot module list can't be read");
         }
         m = add_module(bi, in.start, in.end, why);
-        if (m == NULL) {
+        if (!m) {
             return -1;
         }
         if (in.string != 0 && !fetch_string(map, in.string, m->cmdline, sizeof(m->cmdline))) {
@@ -390,7 +390,7 @@ static int mb2_module(const uint8_t *body, size_t len, struct boot_info *bi, con
         return fail(why, "a multiboot module tag is malformed");
     }
     m = add_module(bi, le32(body), le32(body + 4), why);
-    if (m == NULL) {
+    if (!m) {
         return -1;
     }
     if (!copy_string(body + 8, len - 8, m->cmdline, sizeof(m->cmdline))) {
@@ -498,7 +498,7 @@ int mb2_parse(mb_mapper map, uint64_t info_addr, struct boot_info *bi, const cha
     }
     in.total = le32(head);
     in.info = map(info_addr, in.total);
-    if (in.info == NULL) {
+    if (!in.info) {
         return fail(why, "the multiboot2 information can't be read");
     }
     if (mb2_each(&in, bi, why, mb2_look) != 0 || mb2_each(&in, bi, why, mb2_tag) != 0) {

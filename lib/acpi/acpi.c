@@ -107,7 +107,7 @@ static bool read_rsdp(acpi_mapper map, uint64_t addr, uint8_t out[RSDP_SIZE2], b
 
     memset(out, 0, RSDP_SIZE2);
     *sum_wrong = false;
-    if (p == NULL || memcmp(p, "RSD PTR ", 8) != 0 || !sums_to_zero(p, RSDP_SIZE1)) {
+    if (!p || memcmp(p, "RSD PTR ", 8) != 0 || !sums_to_zero(p, RSDP_SIZE1)) {
         return false;
     }
     memcpy(out, p, RSDP_SIZE1);
@@ -115,7 +115,7 @@ static bool read_rsdp(acpi_mapper map, uint64_t addr, uint8_t out[RSDP_SIZE2], b
         return true;
     }
     p = map(addr, RSDP_SIZE2);
-    if (p == NULL) {
+    if (!p) {
         return false;
     }
     memcpy(out, p, RSDP_SIZE2);
@@ -133,7 +133,7 @@ static uint64_t scan(acpi_mapper map, uint64_t start, uint64_t size, uint64_t *s
     for (uint64_t at = start; at < start + size; at += 16) {
         const uint8_t *p = map(at, 8);
 
-        if (p != NULL && memcmp(p, "RSD PTR ", 8) == 0 && read_rsdp(map, at, rsdp, &wrong)) {
+        if (p && memcmp(p, "RSD PTR ", 8) == 0 && read_rsdp(map, at, rsdp, &wrong)) {
             if (!wrong) {
                 return at;
             }
@@ -146,7 +146,7 @@ static uint64_t scan(acpi_mapper map, uint64_t start, uint64_t size, uint64_t *s
 uint64_t acpi_find_rsdp(acpi_mapper map)
 {
     const uint8_t *p = map(0x40e, 2); /* BIOS data area: segment of the EBDA */
-    uint64_t ebda = p != NULL ? ((uint64_t)p[0] | (uint64_t)p[1] << 8) << 4 : 0;
+    uint64_t ebda = p ? ((uint64_t)p[0] | (uint64_t)p[1] << 8) << 4 : 0;
     uint64_t found = 0, second = 0;
 
     if (ebda >= 0x500 && ebda + KIB(1) <= 0xa0000) {
@@ -165,7 +165,7 @@ static const uint8_t *get_table(acpi_mapper map, uint64_t addr, const char *sign
 {
     const uint8_t *p = addr != 0 ? map(addr, HEADER_SIZE) : NULL;
 
-    if (p == NULL || memcmp(p, signature, 4) != 0) {
+    if (!p || memcmp(p, signature, 4) != 0) {
         return NULL;
     }
     *length = le32(p + HEADER_LENGTH);
@@ -190,7 +190,7 @@ static bool open_root(acpi_mapper map, uint64_t addr, const char *signature, siz
     size_t length;
 
     *root = (struct root){ addr, 0, width };
-    if (get_table(map, addr, signature, &length, sum_wrong) == NULL) {
+    if (!get_table(map, addr, signature, &length, sum_wrong)) {
         return false;
     }
     root->count = (length - HEADER_SIZE) / width;
@@ -214,7 +214,7 @@ static uint64_t entry_of(acpi_mapper map, const struct root *root, size_t i)
 {
     const uint8_t *p = map(root->addr + HEADER_SIZE + i * root->width, root->width);
 
-    return p == NULL ? 0 : root->width == 8 ? le64(p) : le32(p);
+    return !p ? 0 : root->width == 8 ? le64(p) : le32(p);
 }
 
 /* Address of the first table with `signature`, 0 if there is none. Firmware leaves entries empty. */
@@ -223,7 +223,7 @@ static uint64_t find_in(acpi_mapper map, const struct root *root, const char *si
     for (size_t i = 0; i < root->count; i++) {
         uint64_t addr = entry_of(map, root, i);
         const uint8_t *p = addr != 0 ? map(addr, HEADER_SIZE) : NULL;
-        if (p != NULL && memcmp(p, signature, 4) == 0) {
+        if (p && memcmp(p, signature, 4) == 0) {
             return addr;
         }
     }
@@ -312,7 +312,7 @@ static int read_madt(acpi_mapper map, uint64_t addr, struct acpi_info *out, cons
     bool wrong = false;
     const uint8_t *p = get_table(map, addr, "APIC", &length, &wrong);
 
-    if (p == NULL || length < MADT_ENTRIES) {
+    if (!p || length < MADT_ENTRIES) {
         return fail(why, "the MADT is missing or can't be read");
     }
     warn(out, ACPI_WARN_MADT_SUM, wrong);
@@ -350,7 +350,7 @@ static uint16_t pm1_port(const uint8_t *fadt, size_t length, size_t old, size_t 
 static bool get_aml(acpi_mapper map, uint64_t addr, const char *signature, struct aml *out)
 {
     const uint8_t *p = addr != 0 ? map(addr, HEADER_SIZE) : NULL;
-    size_t length = p != NULL && memcmp(p, signature, 4) == 0 ? le32(p + HEADER_LENGTH) : 0;
+    size_t length = p && memcmp(p, signature, 4) == 0 ? le32(p + HEADER_LENGTH) : 0;
 
     if (length < HEADER_SIZE || (p = map(addr, length)) == NULL) {
         return false;
@@ -407,7 +407,7 @@ static int read_fadt(acpi_mapper map, const struct root *root, uint64_t addr,
     bool wrong = false;
     const uint8_t *p = get_table(map, addr, "FACP", &length, &wrong);
 
-    if (p == NULL || length < FADT_SIZE_MIN) {
+    if (!p || length < FADT_SIZE_MIN) {
         return fail(why, "the FADT can't be read");
     }
     warn(out, ACPI_WARN_FADT_SUM, wrong);
@@ -466,7 +466,7 @@ static void read_srat(acpi_mapper map, uint64_t addr, struct acpi_info *out)
     bool wrong = false;
     const uint8_t *p = get_table(map, addr, "SRAT", &length, &wrong);
 
-    for (size_t at = SRAT_ENTRIES; p != NULL && at < length;) {
+    for (size_t at = SRAT_ENTRIES; p && at < length;) {
         size_t len = length - at >= 2 ? p[at + 1] : 0;
 
         if (len < 2 || len > length - at || !srat_entry(p + at, len, out)) {
@@ -484,7 +484,7 @@ static void read_hpet(acpi_mapper map, uint64_t addr, struct acpi_info *out)
     bool wrong = false;
     const uint8_t *p = get_table(map, addr, "HPET", &length, &wrong);
 
-    if (p != NULL && !wrong && length >= HPET_SIZE && p[HPET_ADDRESS] == 0) {
+    if (p && !wrong && length >= HPET_SIZE && p[HPET_ADDRESS] == 0) {
         out->hpet = le64(p + HPET_ADDRESS + GAS_ADDRESS);
     }
 }

@@ -79,7 +79,7 @@ static bool append(struct boot_mem *out, unsigned *n, unsigned max, uint64_t sta
 {
     struct boot_mem *last = *n != 0 ? &out[*n - 1] : NULL;
 
-    if (last != NULL && last->type == type && last->start + last->size == start) {
+    if (last && last->type == type && last->start + last->size == start) {
         last->size += end - start;
         return true;
     }
@@ -171,7 +171,7 @@ static bool fit_high(uint64_t start, uint64_t end, uint64_t size, uint64_t align
             return false;
         }
         hit = find_overlap(avoid, avoid_count, place, size);
-        if (hit == NULL) {
+        if (!hit) {
             *at = place;
             return true;
         }
@@ -192,7 +192,7 @@ static bool fit_low(uint64_t start, uint64_t end, uint64_t size, uint64_t align,
             return false;
         }
         hit = find_overlap(avoid, avoid_count, place, size);
-        if (hit == NULL) {
+        if (!hit) {
             *at = place;
             return true;
         }

@@ -93,7 +93,7 @@ static void put_string(struct out *o, struct spec *sp, const char *s)
 {
     size_t n = 0;
 
-    if (s == NULL) {
+    if (!s) {
         s = "(null)";
     }
     while ((sp->precision < 0 || n < (size_t)sp->precision) && s[n] != '\0') {

@@ -50,7 +50,7 @@ static void put(char c)
 
 void screen_write(const char *s, size_t n)
 {
-    for (size_t i = 0; text != NULL && i < n; i++) {
+    for (size_t i = 0; text && i < n; i++) {
         if (s[i] == '\n') {
             at_row++;
             at_column = 0;

@@ -51,8 +51,8 @@ static bool fits(const struct pal_module_spec *spec)
 {
     unsigned sections = 1 + (spec->data_pages != 0) + (spec->rodata_size != 0);
 
-    return spec->stacks <= XMHF_MODULE_STACKS &&
-           sections + spec->stacks * ((spec->stack_pages != 0) + (spec->param_pages != 0))
+    return spec->stacks <= XMHF_MODULE_STACKS
+        && sections + spec->stacks * ((spec->stack_pages != 0) + (spec->param_pages != 0))
                <= XMHF_MODULE_SECTIONS;
 }
 
@@ -60,7 +60,7 @@ int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec)
 {
     memset(m, 0, sizeof(*m));
     m->memory = fits(spec) ? pal_os_alloc(pages_in_all(spec) * PAL_PAGE) : NULL;
-    if (m->memory == NULL) {
+    if (!m->memory) {
         return -1;
     }
     m->pal.size = sizeof(m->pal);
@@ -72,7 +72,7 @@ int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec)
     m->code = add_code(m, spec);
     m->data = add_section(m, TV_SECTION_DATA, spec->data_pages);
     m->rodata = add_section(m, XMHF_SECTION_RODATA, pages_of(spec->rodata_size));
-    if (m->rodata != NULL) {
+    if (m->rodata) {
         memcpy(m->rodata, spec->rodata, spec->rodata_size);
     }
     for (unsigned k = 0; k < spec->stacks; k++) {
@@ -146,7 +146,7 @@ void pal_module_destroy(struct pal_module *m)
     if (m->registered) {
         pal_module_unregister(m);
     }
-    if (m->memory != NULL) {
+    if (m->memory) {
         pal_os_free(m->memory, m->size);
         m->memory = NULL;
     }

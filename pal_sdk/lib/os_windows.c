@@ -12,8 +12,8 @@ static void lock(void *p, SIZE_T size)
     if (VirtualLock(p, size)) {
         return;
     }
-    if (GetProcessWorkingSetSize(GetCurrentProcess(), &low, &high) &&
-        SetProcessWorkingSetSize(GetCurrentProcess(), low + size, high + size)) {
+    if (GetProcessWorkingSetSize(GetCurrentProcess(), &low, &high)
+        && SetProcessWorkingSetSize(GetCurrentProcess(), low + size, high + size)) {
         VirtualLock(p, size);
     }
 }
@@ -22,7 +22,7 @@ void *pal_os_alloc(size_t size)
 {
     void *p = VirtualAlloc(NULL, size, MEM_COMMIT | MEM_RESERVE, PAGE_EXECUTE_READWRITE);
 
-    if (p != NULL) {
+    if (p) {
         /* As on Linux, registration works without it. */
         lock(p, size);
     }

@@ -93,7 +93,7 @@ int pal_create(struct pal *p, const struct pal_spec *spec)
 
     memset(p, 0, sizeof(*p));
     p->memory = pal_os_alloc((size_t)pages * PAL_PAGE);
-    if (p->memory == NULL) {
+    if (!p->memory) {
         return -1;
     }
     p->code = add_section(p, TV_SECTION_CODE, code_pages);
@@ -156,7 +156,7 @@ void pal_destroy(struct pal *p)
     if (p->registered) {
         pal_unregister(p);
     }
-    if (p->memory != NULL) {
+    if (p->memory) {
         pal_os_free(p->memory, p->size);
         p->memory = NULL;
     }

@@ -343,7 +343,7 @@ static uint64_t kernel_clock(uint64_t *tsc)
     }
     for (ssize_t n; (n = read(fd, record, sizeof(record) - 1)) > 0;) {
         record[n] = 0;
-        if (strstr(record, "guest_bench") != NULL) {
+        if (strstr(record, "guest_bench")) {
             sscanf(record, "%*u,%*u,%llu", &us);
         }
     }
@@ -359,7 +359,7 @@ static void bench_everything(bool quick)
         bench_operation(&operations[i]);
     }
     map_apic();
-    if (hypervisor && apic != NULL) {
+    if (hypervisor && apic) {
         const struct operation eoi = { "eoi", run_eoi, 0, 0 };
         bench_operation(&eoi);
     }

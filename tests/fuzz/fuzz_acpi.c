@@ -42,7 +42,7 @@ static const void *map(uint64_t addr, size_t len)
     next = (next + 1) % COPIES;
     free(copy[next]);
     p = copy[next] = malloc(len != 0 ? len : 1);
-    if (p == NULL) {
+    if (!p) {
         abort();
     }
     memcpy(p, mem + (addr - BASE), len);
@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     mem = data;
     mem_size = size;
     result = acpi_read(map, BASE, &info, &why);
-    if ((result == 0) != (why == NULL) || info.cpu_count > ACPI_CPU_MAX
+    if ((result == 0) != !why || info.cpu_count > ACPI_CPU_MAX
         || (result == 0 && info.lapic_base == 0)) {
         abort();
     }

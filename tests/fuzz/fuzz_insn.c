@@ -52,7 +52,7 @@ static struct ref ref_start(struct in *in, unsigned bits)
             r.lock = true;
         } else if (b == 0xf2 || b == 0xf3) {
             r.rep = true;
-        } else if (strchr("\x26\x2e\x36\x3e\x64\x65", (int)b) == NULL || b == 0) {
+        } else if (!strchr("\x26\x2e\x36\x3e\x64\x65", (int)b) || b == 0) {
             r.opcode = b;
             return r;
         }
@@ -179,8 +179,8 @@ static void check(const uint8_t *code, size_t n, unsigned bits)
 
     CHECK(ok == ref_store(code, n, bits, &t));
     if (ok) {
-        CHECK(s.len == t.len && s.size == t.size && s.src == t.src && s.reg == t.reg &&
-              s.imm == t.imm);
+        CHECK(s.len == t.len && s.size == t.size && s.src == t.src && s.reg == t.reg
+              && s.imm == t.imm);
     }
     bool decoded = insn_decode_write(code, n, bits, &w);
     CHECK(!decoded || (w.len <= n && w.len <= INSN_MAX && (w.size & (w.size - 1)) == 0 && w.size <= 8 && w.reg < 16));
@@ -206,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* The bytes in a block of their own: nothing behind them may be read. */
     uint8_t *code = malloc(size == 0 ? 1 : size);
 
-    if (code == NULL) {
+    if (!code) {
         return 0;
     }
     if (size != 0) {

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     mem_size = size - 1;
     memset(&bi, 0xee, sizeof(bi));
     result = data[0] % 2 != 0 ? mb2_parse(map, 0, &bi, &why) : mb1_parse(map, 0, &bi, &why);
-    check((result == 0) == (why == NULL));
+    check((result == 0) == !why);
     mb_look_for_bios(map, &bi);
     check(bi.firmware == BOOT_FIRMWARE_BIOS || bi.screen.kind == BOOT_SCREEN_NONE);
     check(bi.screen.kind == BOOT_SCREEN_NONE

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(out, 'x', sizeof(out));
     vector_judge(&a, out, sizeof(out));
     vector_judge_other(&a, &b, out, sizeof(out));
-    if (memchr(out, 0, sizeof(out)) == NULL) {
+    if (!memchr(out, 0, sizeof(out))) {
         abort();
     }
     return 0;

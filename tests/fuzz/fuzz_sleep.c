@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *copy = malloc(size + 1); /* the sanitizer sees what is behind it */
 
-    if (copy == NULL) {
+    if (!copy) {
         abort();
     }
     memcpy(copy, data, size);

@@ -93,7 +93,7 @@ static void expect_sane_params(void)
         end = p->offset + (uint64_t)p->bytes;
         for (uint32_t k = 0; k < im.stacks && p->type == TV_PARAM_POINTER; k++) {
             const struct tv_section *area = tv_section_nth(&im, TV_SECTION_PARAM, k);
-            CHECK(area != NULL && end <= area->pages * PAGE_SIZE);
+            CHECK(area && end <= area->pages * PAGE_SIZE);
         }
     }
     CHECK(end <= TV_AREA_MAX);

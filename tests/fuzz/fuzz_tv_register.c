@@ -69,7 +69,7 @@ static void start(void)
     pristine = malloc(ram_bytes);
     before = malloc(ram_bytes);
     expected = malloc(ram_bytes);
-    CHECK(pristine != NULL && before != NULL && expected != NULL);
+    CHECK(pristine && before && expected);
     memcpy(pristine, fake_ram(0), ram_bytes);
 }
 
@@ -391,7 +391,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint64_t answer;
 
-    if (pristine == NULL) {
+    if (!pristine) {
         start();
     }
     if (size < 4) {

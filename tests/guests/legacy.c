@@ -19,9 +19,9 @@ struct legacy {
     uint64_t value;
     uint32_t eax, ecx, edx, ebx, ebp, esi, edi, eip, cs, eflags, esp, ss, ds, vector, error, cr2;
 };
-_Static_assert(offsetof(struct legacy, eax) == LEGACY_EAX && offsetof(struct legacy, eip) == LEGACY_EIP &&
-               offsetof(struct legacy, ds) == LEGACY_DS && offsetof(struct legacy, cr2) == LEGACY_CR2 &&
-               offsetof(struct legacy, value) == LEGACY_VALUE, "legacy.h");
+_Static_assert(offsetof(struct legacy, eax) == LEGACY_EAX && offsetof(struct legacy, eip) == LEGACY_EIP
+               && offsetof(struct legacy, ds) == LEGACY_DS && offsetof(struct legacy, cr2) == LEGACY_CR2
+               && offsetof(struct legacy, value) == LEGACY_VALUE, "legacy.h");
 
 void legacy_enter(struct legacy *l);
 extern uint64_t legacy_idt[256];
@@ -228,8 +228,8 @@ static void either(struct legacy l, const char *what)
               "%s: vector %u at 0x%x", what, vector, l.eip);
         run(&l);
     }
-    CHECK((l.vector == VECTOR_DONE && l.eax == 42 && *buffer == count + 1) ||
-          (vector == EXC_GP && l.vector == EXC_GP && *buffer == count),
+    CHECK((l.vector == VECTOR_DONE && l.eax == 42 && *buffer == count + 1)
+          || (vector == EXC_GP && l.vector == EXC_GP && *buffer == count),
           "%s: first vector %u, then %u at 0x%x, EAX 0x%x, %llu increments", what, vector, l.vector, l.eip,
           l.eax, (unsigned long long)(*buffer - count));
     finish(caller(1), what);

@@ -18,8 +18,8 @@ int main(int argc, char **argv)
     }
     kernel = open(argv[1], O_RDONLY);
     initrd = open(argv[2], O_RDONLY);
-    if (kernel < 0 || initrd < 0 ||
-        syscall(SYS_kexec_file_load, kernel, initrd, strlen(argv[3]) + 1, argv[3], 0L) != 0) {
+    if (kernel < 0 || initrd < 0
+        || syscall(SYS_kexec_file_load, kernel, initrd, strlen(argv[3]) + 1, argv[3], 0L) != 0) {
         perror("kexecload");
         return 1;
     }

@@ -167,8 +167,8 @@ static int search_kcore(void)
     ehdr_t header;
     phdr_t segment;
 
-    if (pread64(fd, &header, sizeof header, 0) != (ssize_t)sizeof header ||
-        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
+    if (pread64(fd, &header, sizeof header, 0) != (ssize_t)sizeof header
+        || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
         fprintf(stderr, "memsearch: /proc/kcore is not an ELF file\n");
         exit(2);
     }

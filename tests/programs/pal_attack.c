@@ -110,9 +110,9 @@ static void try(const struct attack *a)
         return;
     }
     death = pal_info(XMHF_INFO_LAST_DEATH);
-    ok(tap_signal == SIGSEGV && right_death(a, death) && gadget_counter == 0 && outside_word == 42 &&
-       pal_hypercall(TV_HC_UNREG, (uintptr_t)p.entry, 0, 0, 0) == TV_NOT_FOUND &&
-       tap_no_leak(&before),
+    ok(tap_signal == SIGSEGV && right_death(a, death) && gadget_counter == 0 && outside_word == 42
+       && pal_hypercall(TV_HC_UNREG, (uintptr_t)p.entry, 0, 0, 0) == TV_NOT_FOUND
+       && tap_no_leak(&before),
        "%s: signal %d, death %u, vector %u, gadget ran %u times", a->name, (int)tap_signal,
        (unsigned)(death & 0xffff), (unsigned)(death >> 16 & 0xff), gadget_counter);
     p.registered = false;

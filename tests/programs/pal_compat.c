@@ -251,7 +251,7 @@ static void *pages_new(uint32_t n)
         mlock(p, n * PAGE);
     }
 #endif
-    if (p == NULL) {
+    if (!p) {
         puts("Bail out! no memory");
         exit(98);
     }
@@ -333,7 +333,7 @@ static void one_new(struct one *o, const void *function, const struct spec *s, u
     }
     o->mores = 0;
     memcpy(o->page[0] + offset, code_start, size);
-    if (s != NULL) {
+    if (s) {
         memcpy(o->page[0] + offset + (spec_place - code_start), s, sizeof(*s));
     }
     o->entry = (word)o->page[0] + offset + ((word)function - (word)code_start);
@@ -424,8 +424,8 @@ static void fill(const struct spec *s, word inside[MAX], word outside[MAX], unsi
 static bool same_buffers(const struct spec *s)
 {
     for (unsigned i = 0; i < s->count; i++) {
-        if (s->pointers >> i & 1 &&
-            memcmp(buffers[0][i], buffers[1][i], s->words[i] * sizeof(word) + GUARD) != 0) {
+        if (s->pointers >> i & 1
+            && memcmp(buffers[0][i], buffers[1][i], s->words[i] * sizeof(word) + GUARD) != 0) {
             return false;
         }
     }
@@ -573,8 +573,8 @@ static void test_stack(void)
         one_new(&o, fill_stack, NULL, 0, one_each);
         if (!one_register(&o, &s, n)) {
             const word a[MAX] = { (word)o.page[3] };
-            good += one_call(o.entry, a) == (PAGE - 16 - on_stack * sizeof(word)) / 16 * 16 - sizeof(word) &&
-                    !one_unregister(&o) && all_zero(o.page[3], 1);
+            good += one_call(o.entry, a) == (PAGE - 16 - on_stack * sizeof(word)) / 16 * 16 - sizeof(word)
+                && !one_unregister(&o) && all_zero(o.page[3], 1);
         }
         one_free(&o);
     }
@@ -598,8 +598,8 @@ static void test_ten_sections(void)
         one_add(&o, CODE, more + 4 * PAGE, 1);
         one_add(&o, DATA, more, 0); /* as if it weren't there */
         one_add(&o, DATA, more + PAGE, 0);
-        good += !one_register(&o, &s, order) && same_call(&o, &s) && !one_unregister(&o) &&
-                all_zero(more, 4) && more[4 * PAGE] == 0x90;
+        good += !one_register(&o, &s, order) && same_call(&o, &s) && !one_unregister(&o)
+            && all_zero(more, 4) && more[4 * PAGE] == 0x90;
         one_free(&o);
     }
     pages_free(more, 5);
@@ -636,8 +636,8 @@ static void test_microsoft(unsigned rounds)
         copy_stub(out, outer, outer_address, outer_end, o.entry);
         if (!one_register(&o, &s, i % 24)) {
             got = ((ms_ten)(word)out)(n[0], b[0][0], n[1], n[2], n[3], n[4], n[5], n[6], b[0][1], n[7]);
-            good += got == ten_ms(n[0], b[1][0], n[1], n[2], n[3], n[4], n[5], n[6], b[1][1], n[7]) &&
-                    memcmp(b[0], b[1], sizeof(b[0])) == 0 && !one_unregister(&o);
+            good += got == ten_ms(n[0], b[1][0], n[1], n[2], n[3], n[4], n[5], n[6], b[1][1], n[7])
+                && memcmp(b[0], b[1], sizeof(b[0])) == 0 && !one_unregister(&o);
         }
         one_free(&o);
     }
@@ -696,8 +696,8 @@ static void test_data(void)
             good += one_call(o.entry, a) == first + 3 * i;
         }
         good += !one_unregister(&o);
-        good += memcmp(code, o.page[0], PAGE) == 0 && all_zero(o.page[1], 1) &&
-                all_zero(o.page[2], 1) && all_zero(o.page[3], 1);
+        good += memcmp(code, o.page[0], PAGE) == 0 && all_zero(o.page[1], 1)
+            && all_zero(o.page[2], 1) && all_zero(o.page[3], 1);
         first = 0;
     }
     one_free(&o);
@@ -745,9 +745,9 @@ static void test_rounds(unsigned rounds)
     for (unsigned i = 0; i < rounds; i++) {
         const word a[MAX] = { i, ~(word)i };
         word h = mix(mix(2, i), ~(word)i);
-        good += !one_register(&o, &s, i % 24) && (i % 8 != 0 || one_call(o.entry, a) == h) &&
-                !one_unregister(&o) && one_call(o.entry, a) == h && all_zero(o.page[1], 1) &&
-                all_zero(o.page[2], 1) && all_zero(o.page[3], 1);
+        good += !one_register(&o, &s, i % 24) && (i % 8 != 0 || one_call(o.entry, a) == h)
+            && !one_unregister(&o) && one_call(o.entry, a) == h && all_zero(o.page[1], 1)
+            && all_zero(o.page[2], 1) && all_zero(o.page[3], 1);
     }
     one_free(&o);
     ok(good == rounds, "the same PAL registered and unregistered", rounds);

@@ -109,7 +109,7 @@ static long read_number(const char *path)
     FILE *f = fopen(path, "r");
     long n = -1;
 
-    if (f != NULL) {
+    if (f) {
         n = fscanf(f, "%ld", &n) == 1 ? n : -1;
         fclose(f);
     }
@@ -319,8 +319,8 @@ static void test_moved(void)
         ok(call(&p, 10, 1) == SIGILL, "moved elsewhere by mremap its stub is #UD");
         p.entry = (char *)p.entry - ((char *)now - (char *)old);
         ok(call(&p, 10, 1) == SIGSEGV, "and there is nothing at the old place");
-        ok(mremap(now, p.size, p.size, MREMAP_MAYMOVE | MREMAP_FIXED, old) == old &&
-           call(&p, 10, 1) == 0, "moved back it works");
+        ok(mremap(now, p.size, p.size, MREMAP_MAYMOVE | MREMAP_FIXED, old) == old
+           && call(&p, 10, 1) == 0, "moved back it works");
     }
     end(&p, "mremap");
 }
@@ -343,8 +343,8 @@ static void test_replaced(void)
     memset(p.memory, 0xc3, p.size); /* RET */
     number = call(&p, 10, 1);
     error = pal_unregister(&p);
-    ok(number == -1 && ((unsigned char *)p.memory)[0] == 0xc3 &&
-       memcmp(p.memory, (char *)p.memory + 1, p.size - 1) == 0,
+    ok(number == -1 && ((unsigned char *)p.memory)[0] == 0xc3
+       && memcmp(p.memory, (char *)p.memory + 1, p.size - 1) == 0,
        "other memory at its place is ordinary memory, and stays so (%s)", pal_error_name(error));
     /* The same place again, by the library's way: a PAL like any other. */
     p.registered = false;
@@ -370,8 +370,8 @@ static void test_dropped(void)
     memset(p.memory, 0xc3, p.size);
     number = call(&p, 10, 1);
     pal_unregister(&p);
-    ok(number == -1 && ((unsigned char *)p.memory)[0] == 0xc3 &&
-       memcmp(p.memory, (char *)p.memory + 1, p.size - 1) == 0,
+    ok(number == -1 && ((unsigned char *)p.memory)[0] == 0xc3
+       && memcmp(p.memory, (char *)p.memory + 1, p.size - 1) == 0,
        "pages dropped and written by the process stay as they are");
     p.registered = false;
     pal_destroy(&p);

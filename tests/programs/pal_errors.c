@@ -80,8 +80,8 @@ static void expect(uint64_t error, const char *what)
     if (got == TV_OK) {
         pal_hypercall(TV_HC_UNREG, entry, 0, 0, 0);
     }
-    ok(got == error && (error == TV_OK || arena_untouched()) &&
-       tap_no_leak(&pool_before),
+    ok(got == error && (error == TV_OK || arena_untouched())
+       && tap_no_leak(&pool_before),
        "%s: %s%s", what, pal_error_name(got), got == error ? "" : " (unexpected)");
     good();
 }
@@ -100,8 +100,8 @@ static void expect_fault(const void *from, size_t len, const char *what)
         }
     } else {
         at = (uintptr_t)tap_address;
-        ok(tap_signal == SIGSEGV && at >= (uintptr_t)from && at < (uintptr_t)from + len &&
-           tap_no_leak(&pool_before),
+        ok(tap_signal == SIGSEGV && at >= (uintptr_t)from && at < (uintptr_t)from + len
+           && tap_no_leak(&pool_before),
            "%s: SIGSEGV", what);
     }
     good();
@@ -213,7 +213,7 @@ static void test_descriptor_memory(void)
     if (CATCH()) {
         ok(false, "sections at NULL: %s", pal_error_name(reg(NULL, &params)));
     } else {
-        ok(tap_signal == SIGSEGV && tap_address == NULL, "sections at NULL: SIGSEGV");
+        ok(tap_signal == SIGSEGV && !tap_address, "sections at NULL: SIGSEGV");
     }
     if (CATCH()) {
         ok(false, "parameters in the kernel: %s",
@@ -294,7 +294,7 @@ static void test_read_only(void)
     ok(checksum(text) == before, "the program's text is unchanged");
     fault_in_all_roles(zero, "the zero page");
     fault_in_all_roles(none, "a page without rights");
-    if (vdso != NULL) {
+    if (vdso) {
         fault_in_all_roles(vdso, "the vDSO");
         fault_in_all_roles((uint8_t *)vdso - PAL_PAGE, "the page before the vDSO");
     }
@@ -382,7 +382,7 @@ static void test_protected_range(const char *address)
 {
     int fd = open("/dev/mem", O_RDWR | O_SYNC);
 
-    if (fd < 0 || address == NULL) {
+    if (fd < 0 || !address) {
         skip("the protected range's address is the first argument");
         return;
     }
@@ -443,7 +443,7 @@ static void test_call_pointers(void)
         call(NULL);
         ok(false, "a NULL buffer");
     } else {
-        ok(tap_signal == SIGSEGV && tap_address == NULL, "a NULL buffer: SIGSEGV at it");
+        ok(tap_signal == SIGSEGV && !tap_address, "a NULL buffer: SIGSEGV at it");
     }
     ok(call(variable) >= (uintptr_t)p.param && variable[0] == 5, "the PAL works on");
     ok(pal_unregister(&p) == TV_OK, "and is unregistered");

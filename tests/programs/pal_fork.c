@@ -67,8 +67,8 @@ static void owner(bool copied, int answers)
     int alive[2];
     pid_t child;
 
-    if (pal_create(&p, &spec) != 0 || pal_add_integer(&p) != 0 || pal_register(&p) != TV_OK ||
-        ((tell_fn)(uintptr_t)p.entry)(1) != TELL + 1 || pipe(alive) != 0) {
+    if (pal_create(&p, &spec) != 0 || pal_add_integer(&p) != 0 || pal_register(&p) != TV_OK
+        || ((tell_fn)(uintptr_t)p.entry)(1) != TELL + 1 || pipe(alive) != 0) {
         _exit(1);
     }
     if (copied && madvise(p.memory, p.size, MADV_DOFORK) != 0) {

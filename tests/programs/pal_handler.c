@@ -105,7 +105,7 @@ static enum answer call(struct one *o, pal_word rounds)
 
 static bool inside(const struct one *o, uintptr_t ip)
 {
-    return o->entry != NULL && ip / PAL_PAGE == (uintptr_t)o->entry / PAL_PAGE && ip != (uintptr_t)o->entry;
+    return o->entry && ip / PAL_PAGE == (uintptr_t)o->entry / PAL_PAGE && ip != (uintptr_t)o->entry;
 }
 
 static void on_signal(int number, siginfo_t *info, void *context)
@@ -115,7 +115,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
     (void)number;
     (void)info;
-    if (what != NULL && (inside(&public, ip) || inside(&ours, ip))) {
+    if (what && (inside(&public, ip) || inside(&ours, ip))) {
         in_handler = NULL;
         handled++;
         what();

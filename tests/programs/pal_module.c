@@ -217,7 +217,7 @@ static void test_entries(void)
                    : i % 3 == 2 ? pal_module_entry(&m, CODE_OF(inside), 0, 0)
                                 : pal_module_entry(&m, CODE_OF(stack_place), 0, i % 8);
     }
-    ok(pal_module_entry(&m, CODE_OF(first), 0, 0) == NULL, "there are no more than 16 entries");
+    ok(!pal_module_entry(&m, CODE_OF(first), 0, 0), "there are no more than 16 entries");
     if (!live(&m)) {
         return;
     }
@@ -279,12 +279,12 @@ static void test_rodata(void)
     a = pal_module_call(&m, entry[0], (word[]){ (word)((word *)m.rodata + 1) }, 1);
     ok(a.result == 22, "a PAL reads its read-only data");
     a = pal_module_call(&m, entry[1], (word[]){ (word)m.rodata }, 1);
-    ok(a.death == TV_DEATH_EXCEPTION && a.vector == 14 && a.section == 0 &&
-           a.offset >= PAL_PAGE && a.result == 0,
+    ok(a.death == TV_DEATH_EXCEPTION && a.vector == 14 && a.section == 0
+       && a.offset >= PAL_PAGE && a.result == 0,
        "writing there kills it; told: %s, vector %u, section %u + 0x%x", pal_death_text(a.death),
        a.vector, a.section, a.offset);
-    ok(pal_stats(entry[0], &st) == TV_OK && st.death == TV_DEATH_EXCEPTION && st.vector == 14 &&
-           st.offset == a.offset && st.calls == 2, "its statistics say the same");
+    ok(pal_stats(entry[0], &st) == TV_OK && st.death == TV_DEATH_EXCEPTION && st.vector == 14
+       && st.offset == a.offset && st.calls == 2, "its statistics say the same");
     if (CATCH()) {
         pal_module_call(&m, entry[0], (word[]){ 0 }, 1);
     }
@@ -347,8 +347,8 @@ static void test_threads(void)
     }
     ok(good, "four threads meet in one PAL");
     known = pal_stats(entry, &st) == TV_OK;
-    ok(known && st.stacks == 4 && st.calls == 4 && st.exits >= 4 &&
-           st.death == TV_DEATH_ALIVE, "%llu calls, %llu interruptions, %llu exits",
+    ok(known && st.stacks == 4 && st.calls == 4 && st.exits >= 4
+       && st.death == TV_DEATH_ALIVE, "%llu calls, %llu interruptions, %llu exits",
        (unsigned long long)st.calls, (unsigned long long)st.interruptions,
        (unsigned long long)st.exits);
     ok(gone(&m), "unregistered");
@@ -401,14 +401,14 @@ static void test_limits(void)
     bool good = pal_limits(&l) == TV_OK;
     void *entry;
 
-    ok(good && l.version == XMHF_MODULE_VERSION && l.pages_free <= l.pages_max &&
-           l.own_pages_max < l.pages_max, "limits: %llu of %llu pages free, %llu for one process",
+    ok(good && l.version == XMHF_MODULE_VERSION && l.pages_free <= l.pages_max
+       && l.own_pages_max < l.pages_max, "limits: %llu of %llu pages free, %llu for one process",
        (unsigned long long)l.pages_free, (unsigned long long)l.pages_max,
        (unsigned long long)l.own_pages_max);
     if (simple(&m, &entry, CODE_OF(first), 0, 3, 0)) {
         good = pal_limits(&after) == TV_OK;
-        ok(good && after.own_pals == l.own_pals + 1 &&
-               after.own_pages - l.own_pages == l.pages_free - after.pages_free,
+        ok(good && after.own_pals == l.own_pals + 1
+           && after.own_pages - l.own_pages == l.pages_free - after.pages_free,
            "a PAL more: %llu pages", (unsigned long long)(after.own_pages - l.own_pages));
         ok(gone(&m), "unregistered");
     }
@@ -421,8 +421,8 @@ static int use_one(void)
     struct pal_module m;
     void *entry;
 
-    return simple(&m, &entry, CODE_OF(first), 0, 1, 0) &&
-           pal_module_call(&m, entry, NULL, 0).result == 1 && gone(&m) ? 0 : 1;
+    return simple(&m, &entry, CODE_OF(first), 0, 1, 0)
+        && pal_module_call(&m, entry, NULL, 0).result == 1 && gone(&m) ? 0 : 1;
 }
 
 static const tap_child children[] = { use_one };

@@ -349,7 +349,7 @@ static bool test_compaction(bool last)
     size_t size;
     char *area = access("/proc/sys/vm/compact_memory", W_OK) == 0 ? most_memory(&size) : NULL;
 
-    if (area == NULL) {
+    if (!area) {
         skip("compaction: not in this kernel");
         return false;
     }

@@ -51,12 +51,12 @@ static long number_in(const char *path, const char *word)
     FILE *f = fopen(path, "r");
     long n = -1;
 
-    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+    while (f && fgets(line, sizeof(line), f)) {
         if (strncmp(line, word, strlen(word)) == 0) {
             n = strtol(line + strlen(word), NULL, 10);
         }
     }
-    if (f != NULL) {
+    if (f) {
         fclose(f);
     }
     return n;
@@ -126,8 +126,8 @@ static bool lose_owner(unsigned kind)
         owner(kind);
     }
     waitpid(child, &status, 0);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && before >= 0 &&
-           number_in("/proc/vmstat", "oom_kill ") == before + 1;
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && before >= 0
+        && number_in("/proc/vmstat", "oom_kill ") == before + 1;
 }
 
 /* More than one process may have: the hypervisor looks for dead owners before it says so. */

@@ -101,7 +101,7 @@ static void *replacer(void *arg)
 
         at_work = true;
         at = target;
-        if (at != NULL && replaced < allowed) {
+        if (at && replaced < allowed) {
             replace_one(at, &state);
             at_work = false;
         } else {
@@ -168,8 +168,8 @@ static struct tally race_arguments(time_t end)
         return t;
     }
     replace(buffer, PAGES * 4096, 0);
-    while (t.wrong == 0 &&
-           (time(NULL) < end || ((t.done == 0 || t.faults == 0) && time(NULL) < end + PATIENCE))) {
+    while (t.wrong == 0
+           && (time(NULL) < end || ((t.done == 0 || t.faults == 0) && time(NULL) < end + PATIENCE))) {
         make_whole((char *)buffer, round++);
         if (CATCH()) {
             pal_word got = ((race_fn)(uintptr_t)p.entry)(buffer, WORDS);

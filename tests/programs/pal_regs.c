@@ -30,10 +30,10 @@ struct regs_seen {
     uint8_t gap[SEEN_XSTATE - 24 * W];
     uint8_t xstate[XSTATE_ROOM];
 } __attribute__((aligned(PAGE)));
-_Static_assert(offsetof(struct regs_seen, flags) == SEEN_FLAGS &&
-               offsetof(struct regs_seen, segments) == SEEN_SEGMENTS &&
-               offsetof(struct regs_seen, xcr0) == SEEN_XCR0 &&
-               offsetof(struct regs_seen, xstate) == SEEN_XSTATE, "regs.h");
+_Static_assert(offsetof(struct regs_seen, flags) == SEEN_FLAGS
+               && offsetof(struct regs_seen, segments) == SEEN_SEGMENTS
+               && offsetof(struct regs_seen, xcr0) == SEEN_XCR0
+               && offsetof(struct regs_seen, xstate) == SEEN_XSTATE, "regs.h");
 
 extern const uint8_t regs_pal[];
 void regs_call(void);
@@ -209,7 +209,7 @@ static void check_frame(const ucontext_t *u, bool death)
     const uint8_t *xstate;
 
     read_frame(u, gpr, &rip, &flags, &xstate);
-    if (current == NULL || rip - (pal_word)current->code >= PAGE) {
+    if (!current || rip - (pal_word)current->code >= PAGE) {
         return; /* not in the PAL */
     }
     compare_gprs(gpr, death ? CALLER_WORD : 0, death ? 0 : TOKEN, where);
@@ -234,7 +234,7 @@ static void on_alarm(int number, siginfo_t *info, void *context)
 
 static void on_death(int number, siginfo_t *info, void *context)
 {
-    if (current == NULL) {
+    if (!current) {
         printf("Bail out! signal %d, code %d, at %p\n", number, info->si_code, info->si_addr);
         fflush(stdout);
         _exit(97);
@@ -374,9 +374,9 @@ static void test_control(void)
     const struct pal plain = { .entry = (void *)(uintptr_t)regs_pal, .data = data };
 
     call(&plain, MODE_FILL, 1);
-    ok(regs_after.gpr[AX] == DONE && seen.gpr[BX] == CALLER_WORD && (seen.flags & 0x8d5) == 0x8d5 &&
-       holds(seen.xstate, xstate_size, CALLER32) && holds(regs_after.xstate, xstate_size, SECRET32) &&
-       regs_after.gpr[BX] != CALLER_WORD && (regs_after.flags & 1 << 10) != 0,
+    ok(regs_after.gpr[AX] == DONE && seen.gpr[BX] == CALLER_WORD && (seen.flags & 0x8d5) == 0x8d5
+       && holds(seen.xstate, xstate_size, CALLER32) && holds(regs_after.xstate, xstate_size, SECRET32)
+       && regs_after.gpr[BX] != CALLER_WORD && (regs_after.flags & 1 << 10) != 0,
        "control: outside of a PAL the same code sees its caller and leaves its secret");
     for (size_t at = 160; at + 4 <= 160 + 16 * 2 * W; at += 4) {
         if (!holds(regs_after.xstate + at, 4, SECRET32)) {

@@ -263,8 +263,8 @@ static void test_quotas(unsigned live)
     }
     ok(word[0] == l.own_pals_max && word[1] == TV_QUOTA, "one process gets %llu PALs, then %s",
        (unsigned long long)word[0], pal_error_name(word[1]));
-    if (l.pals_max - live - word[0] < l.own_pals_max && start(&late, 201, (unsigned)l.own_pals_max) &&
-        answer(&late, word)) {
+    if (l.pals_max - live - word[0] < l.own_pals_max && start(&late, 201, (unsigned)l.own_pals_max)
+        && answer(&late, word)) {
         ok(live + l.own_pals_max + word[0] == l.pals_max && word[1] == TV_QUOTA_ALL,
            "another one %llu, then %s", (unsigned long long)word[0], pal_error_name(word[1]));
         order(&late, 'c');
@@ -336,8 +336,8 @@ static void test_size(unsigned pages)
     taken = before - pal_info(XMHF_INFO_POOL_FREE);
     if (error == TV_OK) {
         pal_word sum = call(&p, FILL, pages);
-        ok(sum == expected_sum(pages) && call(&p, SUM, pages) == sum &&
-           ((volatile pal_word *)p.data)[(pages - 1) * (PAL_PAGE / sizeof(pal_word)) + 7] == 0,
+        ok(sum == expected_sum(pages) && call(&p, SUM, pages) == sum
+           && ((volatile pal_word *)p.data)[(pages - 1) * (PAL_PAGE / sizeof(pal_word)) + 7] == 0,
            "%u KiB of data, %llu pages in all", pages * 4, (unsigned long long)taken);
         error = pal_unregister(&p);
     }
@@ -357,8 +357,8 @@ static void test_large_death(unsigned pages)
     fflush(stdout);
     child = pipe(ready) == 0 ? fork() : -1;
     if (child == 0) {
-        c = make(&own[0], pages) && pal_register(&own[0]) == TV_OK &&
-            call(&own[0], FILL, pages) == expected_sum(pages);
+        c = make(&own[0], pages) && pal_register(&own[0]) == TV_OK
+            && call(&own[0], FILL, pages) == expected_sum(pages);
         if (write(ready[1], &c, 1) == 1) {
             pause();
         }
@@ -390,7 +390,7 @@ static uint64_t least(const struct pal *p, const struct pal *other)
 
     for (unsigned i = 0; i < RUNS; i++) {
         uint64_t start, took;
-        if (other != NULL) {
+        if (other) {
             call(other, NOTHING, 0); /* the next one isn't the last one again */
         }
         start = ticks();

@@ -203,8 +203,8 @@ int main(int argc, char **argv)
     tap_catch_signals();
     threads = threads < THREADS_MAX ? threads : THREADS_MAX;
     /* Its data are zeros, in the PAL and outside: the result is the same either way. */
-    if (!make(&common, 1) || !tap_no_error(pal_register(&common), "register") ||
-        !tap_no_error(pal_unregister(&common), "unregister")) {
+    if (!make(&common, 1) || !tap_no_error(pal_register(&common), "register")
+        || !tap_no_error(pal_unregister(&common), "unregister")) {
         return 98;
     }
     for (unsigned i = 0; i < threads; i++) {

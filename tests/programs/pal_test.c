@@ -343,8 +343,8 @@ static void call_and_dump(const void *entry, word after[20])
 
 static bool preserved(const word *r)
 {
-    return r[1] == 0xb1 && r[6] == 0xb2 && r[11] == 0xb3 && r[12] == 0xb4 && r[13] == 0xb5 &&
-           r[14] == 0xb6;
+    return r[1] == 0xb1 && r[6] == 0xb2 && r[11] == 0xb3 && r[12] == 0xb4 && r[13] == 0xb5
+        && r[14] == 0xb6;
 }
 
 static bool cleared(const word *r)

@@ -74,13 +74,13 @@ static unsigned long timer_ticks(int cpu)
     FILE *f = fopen("/proc/interrupts", "r");
     unsigned long n = 0;
 
-    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+    while (f && fgets(line, sizeof(line), f)) {
         char *at = strstr(line, "LOC:");
-        for (int i = 0; at != NULL && i <= cpu; i++) {
+        for (int i = 0; at && i <= cpu; i++) {
             n = strtoul(i == 0 ? at + 4 : at, &at, 10);
         }
     }
-    if (f != NULL) {
+    if (f) {
         fclose(f);
     }
     return n;
@@ -151,8 +151,8 @@ static struct seen take_turns(pal_word rounds, int first_cpu, int second_cpu)
     pthread_join(first, NULL);
     s = (struct seen){ false, signals_waiting, timer_ticks(second_cpu) - ticks, worker_rounds - work };
     pthread_join(second, NULL);
-    s.good = a.result == spin(rounds, 5) && (gave_up != 0 || b.result == spin(1000, 6)) &&
-             calls() == before + 2 - gave_up;
+    s.good = a.result == spin(rounds, 5) && (gave_up != 0 || b.result == spin(1000, 6))
+        && calls() == before + 2 - gave_up;
     return s;
 }
 

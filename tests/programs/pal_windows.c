@@ -119,8 +119,8 @@ static void test_convention(void)
                                               (word)6, (word)7) ==
            mix_list(7, (word)1, (word)2, (word)3, (word)4, (word)5, (word)6, (word)7),
        "a variable list of arguments");
-    ok(((word (*)(word, const word *, word, word, word *))(uintptr_t)e[5])(6, from, 50, 8, to) == 42 &&
-           to[0] == 6 && to[5] == 1, "pointers in and out");
+    ok(((word (*)(word, const word *, word, word, word *))(uintptr_t)e[5])(6, from, 50, 8, to) == 42
+       && to[0] == 6 && to[5] == 1, "pointers in and out");
     ok(pal_module_call(&m, e[3], (word[]){ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, 12).result ==
            mix12(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12), "the same by the SDK");
     ok(pal_module_unregister(&m) == TV_OK, "unregistered");
@@ -285,7 +285,7 @@ static void test_sections(void)
     struct pal_spec spec = PAL_SPEC(count_up);
     struct pal p;
 
-    if (a == NULL || b == NULL || copy == NULL) {
+    if (!a || !b || !copy) {
         ok(false, "views of a section: error %lu", GetLastError());
         return;
     }
@@ -455,8 +455,8 @@ static void test_terminate(void)
         Sleep(1);
     }
     Sleep(SPIN_MS);
-    ok(TerminateThread(thread, 9) && WaitForSingleObject(thread, 10000) == WAIT_OBJECT_0 &&
-           GetExitCodeThread(thread, &status) && status == 9, "a thread is ended in an endless call");
+    ok(TerminateThread(thread, 9) && WaitForSingleObject(thread, 10000) == WAIT_OBJECT_0
+       && GetExitCodeThread(thread, &status) && status == 9, "a thread is ended in an endless call");
     CloseHandle(thread);
     do { /* it may be on its CPU for a moment longer */
         error = pal_module_unregister(&m);

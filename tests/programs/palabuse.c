@@ -363,8 +363,8 @@ static void random_registration(void)
 /* Answers come from the table of errors, but for two commands that tell something. */
 static void must_be_named(uint64_t command, uint64_t result)
 {
-    if ((uint32_t)command != XMHF_HC_INFO && (uint32_t)command != TV_HC_TEST &&
-        strcmp(name_of(result), "an unknown value") == 0) {
+    if ((uint32_t)command != XMHF_HC_INFO && (uint32_t)command != TV_HC_TEST
+        && strcmp(name_of(result), "an unknown value") == 0) {
         printf("BAD: command 0x%llx gave 0x%llx\n", (unsigned long long)command,
                (unsigned long long)result);
         failures++;

@@ -166,8 +166,8 @@ static void live(uint64_t *state)
         if (!alive) {
             break;
         }
-        if (result != expected(plain, 20, i) ||
-            memcmp(words, plain, sizeof(words)) != 0) {
+        if (result != expected(plain, 20, i)
+            || memcmp(words, plain, sizeof(words)) != 0) {
             wrong("a call's result");
         }
         counts->calls++;

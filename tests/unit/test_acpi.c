@@ -513,7 +513,7 @@ static void survives_random_damage(void **state)
         uint8_t old = *byte, old_sum = mem[at + 9];
 
         *byte = (uint8_t)unit_random(&seed);
-        if (at != RSDP && map(at, *(uint16_t *)&mem[at + 4]) != NULL) {
+        if (at != RSDP && map(at, *(uint16_t *)&mem[at + 4])) {
             checksum(at, *(uint16_t *)&mem[at + 4], at + 9);
         }
         refused += read_all() != 0;

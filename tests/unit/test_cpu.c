@@ -58,7 +58,7 @@ void hw_interrupt_window(const struct hw_table *meanwhile, const struct hw_table
 {
     assert_memory_equal(normal, &loaded, sizeof(loaded));
     drained = *meanwhile;
-    if (while_open != NULL) {
+    if (while_open) {
         while_open();
     }
 }

@@ -100,8 +100,8 @@ static uint32_t mask_of(const struct bits *table, size_t n, uint32_t leaf, uint3
     uint32_t mask = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (table[i].leaf == leaf && table[i].reg == reg &&
-            (table[i].sub == ANY || table[i].sub == sub)) {
+        if (table[i].leaf == leaf && table[i].reg == reg
+            && (table[i].sub == ANY || table[i].sub == sub)) {
             mask |= table[i].mask;
         }
     }
@@ -308,7 +308,7 @@ static void every_machine(void **state)
 
         assert_non_null(d);
         while ((e = readdir(d)) != NULL) {
-            if (strstr(e->d_name, ".txt") == NULL) {
+            if (!strstr(e->d_name, ".txt")) {
                 continue;
             }
             snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);

@@ -143,7 +143,7 @@ static void up(const struct cr4_feature *lacks)
 
     machine_reset(0);
     for (const struct cr4_feature *f = cr4_features; f < cr4_features + ARRAY_SIZE(cr4_features); f++) {
-        if (lacks == NULL || f->bits != lacks->bits) {
+        if (!lacks || f->bits != lacks->bits) {
             (f->leaf == 1 ? leaf1 : leaf7[f->sub])[f->reg] |= 1u << f->shown;
         }
     }
@@ -191,7 +191,7 @@ static uint64_t may_set(const struct cr4_feature *lacks)
     for (unsigned i = 0; i < ARRAY_SIZE(cr4_features); i++) {
         const struct cr4_feature *f = &cr4_features[i];
 
-        bits |= f->hidden || (lacks != NULL && f->bits == lacks->bits) ? 0 : f->bits;
+        bits |= f->hidden || (lacks && f->bits == lacks->bits) ? 0 : f->bits;
     }
     return bits;
 }
@@ -348,7 +348,7 @@ static void recorded_machines(void **state)
         machine_reset(0);
         machine_load(path);
         const uint64_t *takes = machine_msr(MSR_IA32_VMX_CR4_FIXED1);
-        if (takes == NULL || hw_cpuid(1, 0).eax == 0) {
+        if (!takes || hw_cpuid(1, 0).eax == 0) {
             continue; /* the dump has no leaf 1 */
         }
         uint64_t ours = cr4_visible(hw_cpuid) | cr4_hidden_present(hw_cpuid);

@@ -207,7 +207,7 @@ static unsigned read_vector(const char *path, struct boot_mem *map)
     unsigned n = 0;
 
     assert_non_null(f);
-    while (fgets(line, sizeof(line), f) != NULL) {
+    while (fgets(line, sizeof(line), f)) {
         unsigned long long start, end;
         unsigned type;
 
@@ -276,7 +276,7 @@ static void cleans_the_maps_of_real_machines(void **state)
     dir = opendir(unit_source(folder, sizeof(folder), "tests/vectors/e820"));
     assert_non_null(dir);
     while ((entry = readdir(dir)) != NULL) {
-        if (strstr(entry->d_name, ".txt") != NULL) {
+        if (strstr(entry->d_name, ".txt")) {
             snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
             check_vector(path);
             files++;

@@ -136,10 +136,10 @@ static void logical_cluster(void **state)
     (void)state;
     for (uint32_t ldr = 0; ldr < 256; ldr++) {
         t = target(7, ldr << 24, CLUSTER);
-        assert_int_equal(icr_matches(&icr, 0, &t, false), ldr == 0x21 || ldr == 0x22 ||
-                         ldr == 0x23 || ldr == 0x25 || ldr == 0x26 || ldr == 0x27 ||
-                         ldr == 0x29 || ldr == 0x2a || ldr == 0x2b || ldr == 0x2d ||
-                         ldr == 0x2e || ldr == 0x2f);
+        assert_int_equal(icr_matches(&icr, 0, &t, false), ldr == 0x21 || ldr == 0x22
+                         || ldr == 0x23 || ldr == 0x25 || ldr == 0x26 || ldr == 0x27
+                         || ldr == 0x29 || ldr == 0x2a || ldr == 0x2b || ldr == 0x2d
+                         || ldr == 0x2e || ldr == 0x2f);
         assert_true(icr_matches(&all, 0, &t, false));
     }
 }

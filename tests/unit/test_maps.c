@@ -42,7 +42,7 @@ static void read_file(const char *name, char *data, size_t size)
 
     snprintf(part, sizeof(part), "tests/vectors/e820/%s", name);
     FILE *f = fopen(unit_source(path, sizeof(path), part), "r");
-    if (f == NULL) {
+    if (!f) {
         fail_msg("can't open %s", path);
         return;
     }
@@ -148,7 +148,7 @@ static unsigned cpus_of(const char *data)
     unsigned long long where;
     unsigned size = 0;
 
-    if (at == NULL || sscanf(at, "\nacpi APIC %llx %x", &where, &size) != 2 || size < 52) {
+    if (!at || sscanf(at, "\nacpi APIC %llx %x", &where, &size) != 2 || size < 52) {
         return 4;
     }
     return (size - 44) / 8 < CPU_MAX ? (size - 44) / 8 : CPU_MAX;

@@ -225,7 +225,7 @@ static void every_row_names_its_bits(void **state)
             assert_int_equal(r->write, MSR_SPECIAL);
             assert_non_null(strstr(r->why, "only 0"));
         } else if (~r->bits == 0) {
-            if (strstr(r->why, "any value") == NULL) {
+            if (!strstr(r->why, "any value")) {
                 fail_msg("MSR %#x takes every bit without a reason: %s", r->first, r->why);
             }
         } else if (r->write == MSR_PASS) {

@@ -84,7 +84,7 @@ static bool load(struct mtrr *m, const char *path)
     FILE *f = fopen(path, "r");
 
     *m = (struct mtrr){ .enabled = true };
-    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+    while (f && fgets(line, sizeof(line), f)) {
         unsigned long long a, b;
         unsigned n;
 
@@ -101,7 +101,7 @@ static bool load(struct mtrr *m, const char *path)
             add_var(m, a, 0xffffffffffull & ~(b - a), type_of(name));
         }
     }
-    if (f != NULL) {
+    if (f) {
         fclose(f);
     }
     return m->var_count != 0;

@@ -140,7 +140,7 @@ static struct record walk(const struct nested_table *t, uint64_t g)
             return (struct record){
                 .h = entry_addr(e).a + (g & (BIT(shift) - 1)),
                 .rights = (uint8_t)t->fmt->rights(e),
-                .type = t->fmt->type != NULL ? (uint8_t)t->fmt->type(e) : MT_WB,
+                .type = t->fmt->type ? (uint8_t)t->fmt->type(e) : MT_WB,
             };
         }
         table = pool_va(entry_addr(e));

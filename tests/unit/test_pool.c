@@ -82,7 +82,7 @@ static size_t random_use(void *held[PAGES], const void *boot)
             break;
         case 1:
             held[n] = pool_alloc();
-            assert_int_equal(held[n] == NULL, n == PAGES - 4);
+            assert_int_equal(!held[n], n == PAGES - 4);
             n += held[n] != NULL;
             break;
         default:

@@ -15,7 +15,7 @@ static void load(struct vector *v, const char *name)
 
     snprintf(part, sizeof(part), "tests/vectors/%s", name);
     FILE *f = fopen(unit_source(path, sizeof(path), part), "r");
-    if (f == NULL) {
+    if (!f) {
         fail_msg("can't open %s", path);
         return;
     }
@@ -52,10 +52,10 @@ static void says_what_is_listed(void **state)
     (void)state;
     FILE *f = fopen(unit_source(path, sizeof(path), "tests/vectors/verdicts.txt"), "r");
     assert_non_null(f);
-    while (fgets(line, sizeof(line), f) != NULL) {
+    while (fgets(line, sizeof(line), f)) {
         char *colon = strstr(line, ": ");
 
-        if (line[0] == '#' || colon == NULL) {
+        if (line[0] == '#' || !colon) {
             continue;
         }
         *colon = 0;

@@ -18,7 +18,7 @@ static void load(unsigned i, const char *name)
     free(bytes[i]);
     bytes[i] = NULL;
     lengths[i] = 0;
-    if (name == NULL) {
+    if (!name) {
         return;
     }
     snprintf(file, sizeof(file), "tests/vectors/acpi/%s.aml", name);
@@ -38,7 +38,7 @@ static struct acpi_sleep search(void)
     sleep_begin(&s);
     do {
         for (unsigned i = 0; i < TABLES_MAX; i++) {
-            if (bytes[i] != NULL) {
+            if (bytes[i]) {
                 size_t n = lengths[i] - HEADER;
                 uint8_t *copy = malloc(n + (n == 0));
                 memcpy(copy, bytes[i] + HEADER, n);

@@ -289,8 +289,8 @@ static void test_overlap(void **state)
             for (unsigned k = 0; k < im[1].section_count; k++) {
                 const struct tv_section *s = &im[0].sections[i], *t = &im[1].sections[k];
                 bool both = s->type == TV_SECTION_SHARED_CODE && t->type == s->type;
-                expected = expected || (!both && s->start < tv_section_end(t) &&
-                                        t->start < tv_section_end(s));
+                expected = expected || (!both && s->start < tv_section_end(t)
+                                        && t->start < tv_section_end(s));
             }
         }
         assert_int_equal(tv_images_overlap(&im[0], &im[1]), expected);

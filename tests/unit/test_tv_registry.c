@@ -20,7 +20,7 @@ size_t pool_total(void)
     void (*now)(void) = in_the_middle;
 
     in_the_middle = NULL;
-    if (now != NULL) {
+    if (now) {
         now();
     }
     return 4000;
@@ -42,7 +42,7 @@ static void reap(void)
 {
     struct tv_slot *s = registry_reap_pop();
 
-    if (s != NULL) {
+    if (s) {
         memset(s->pal, 0xdd, sizeof(*s->pal));
         free(s->pal);
         registry_recycle(s);
@@ -68,7 +68,7 @@ static void end_all(void)
 {
     for (unsigned i = 0; i < TV_SLOTS; i++) {
         struct tv_slot *s = registry_get_index(i, TV_IN(TV_REGISTERING) | TV_IN(TV_LIVE));
-        if (s != NULL) {
+        if (s) {
             registry_kill(s);
             while (slot_refs(s->life) > 1) {
                 registry_put(s);
@@ -234,7 +234,7 @@ static void test_full(void **state)
 
     (void)state;
     registry_init();
-    while (add(OWNER(0), VA(n)) != NULL) {
+    while (add(OWNER(0), VA(n))) {
         n++;
     }
     assert_int_equal(n, TV_PALS_PER_PROCESS);
@@ -255,7 +255,7 @@ static void look_up(uint64_t owner, uint64_t va, struct tv_slot **last)
 
     *last = s != NULL ? s : *last;
 
-    if (s != NULL) {
+    if (s) {
         if (s->pal->image.entry != va || s->owner != owner || s->pal->slot != s) {
             abort();
         }
@@ -273,7 +273,7 @@ static void *worker(void *arg)
     for (unsigned i = 0; i < ROUNDS; i++) {
         unsigned k = (unsigned)unit_below(&seed, KEYS);
         unsigned t = (unsigned)unit_below(&seed, THREADS);
-        if (mine[k] == NULL) {
+        if (!mine[k]) {
             mine[k] = add(OWNER(me), VA(k));
         } else if (i % 3 == 0) {
             registry_kill(mine[k]);
@@ -286,7 +286,7 @@ static void *worker(void *arg)
         reap();
     }
     for (unsigned k = 0; k < KEYS; k++) {
-        if (mine[k] != NULL) {
+        if (mine[k]) {
             registry_kill(mine[k]);
             registry_put(mine[k]);
         }

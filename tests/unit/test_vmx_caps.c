@@ -26,7 +26,7 @@ static struct said load(const char *path)
 
     machine_reset(0);
     machine_load(path);
-    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+    while (f && fgets(line, sizeof(line), f)) {
         unsigned msr;
 
         said.complete |= strncmp(line, "# complete: yes", 15) == 0;
@@ -36,7 +36,7 @@ static struct said load(const char *path)
             said.present |= 1u << (msr - 0x480);
         }
     }
-    if (f != NULL) {
+    if (f) {
         fclose(f);
     }
     return said;
@@ -60,7 +60,7 @@ static void check_controls(const char *name, const struct vmx_caps *c, enum vmx_
             }
         }
     }
-    assert_true(vmx_missing(c) != NULL || vmx_unlike(c, c, &ctl, &ctl, false) == NULL);
+    assert_true(vmx_missing(c) || !vmx_unlike(c, c, &ctl, &ctl, false));
     for (size_t i = 0; i < vmx_feature_count; i++) {
         unsigned bit = vmx_features[i].proc2_bit;
         bool on = ctl.word[VMX_PROC2] >> bit & 1, shown = false;
@@ -101,7 +101,7 @@ static void every_machine(void **state)
             print_message("%s: missing %s\n", e->d_name, vmx_missing(&c));
         }
         machines++;
-        usable += vmx_missing(&c) == NULL;
+        usable += !vmx_missing(&c);
     }
     closedir(dir);
     print_message("%u machines, %u usable\n", machines, usable);
@@ -258,7 +258,7 @@ static void no_flush(void **state)
         *cap(&c, EPT_VPID) &= ~cases[i].lacks;
         assert_int_equal(takes_vpid(&c, VMX_FOR_OS), cases[i].vpid);
         assert_int_equal(takes_vpid(&c, VMX_FOR_SANDBOX), cases[i].vpid);
-        if (cases[i].missing == NULL) {
+        if (!cases[i].missing) {
             assert_null(vmx_missing(&c));
         } else {
             assert_non_null(vmx_missing(&c));

@@ -179,7 +179,7 @@ static void each_is_named(void (*good)(void), const struct fault *faults, size_t
         good();
         set(faults[i].field, faults[i].value);
         const char *rule = broken();
-        if (rule == NULL || strstr(rule, faults[i].rule) == NULL) {
+        if (!rule || !strstr(rule, faults[i].rule)) {
             fail_msg("%s = %#llx: \"%s\", expected \"%s\"", vmcs_name(faults[i].field),
                      (unsigned long long)faults[i].value, rule ? rule : "nothing", faults[i].rule);
         }
@@ -303,9 +303,9 @@ static void activity(void **state)
         set(VMCS_ENTRY_INTR_INFO, event(events[i].type, events[i].vector));
         assert_null(broken());
         set(VMCS_GUEST_ACTIVITY, ACTIVITY_HLT);
-        assert_int_equal(broken() == NULL, events[i].hlt);
+        assert_int_equal(!broken(), events[i].hlt);
         set(VMCS_GUEST_ACTIVITY, ACTIVITY_SHUTDOWN);
-        assert_int_equal(broken() == NULL, events[i].shutdown);
+        assert_int_equal(!broken(), events[i].shutdown);
     }
     for (unsigned a = ACTIVITY_HLT; a <= ACTIVITY_WAIT_SIPI; a++) {
         real_mode();

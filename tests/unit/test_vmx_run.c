@@ -121,7 +121,7 @@ static bool load(const char *dir, const char *name)
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     FILE *f = fopen(path, "r");
     assert_non_null(f);
-    while (fgets(line, sizeof(line), f) != NULL) {
+    while (fgets(line, sizeof(line), f)) {
         complete |= strncmp(line, "# complete: yes", 15) == 0;
     }
     fclose(f);
@@ -157,7 +157,7 @@ static void bring_up(const char *name)
     if (vmx_ops.cpu_init(&first) != 0) {
         fail_msg("%s: can't be set up", name);
     }
-    if (vmx_ops.probe() != NULL) { /* as the next CPU, which is the same */
+    if (vmx_ops.probe()) { /* as the next CPU, which is the same */
         fail_msg("%s: another CPU of it lacks %s", name, vmx_ops.probe());
     }
 }
@@ -178,7 +178,7 @@ static unsigned probe_all(const char *vendor, unsigned *with_vmx, unsigned *with
         machines++;
         *with_svm += svm_missing() == NULL;
         memset(&vmx_common, 0, sizeof(vmx_common));
-        if (vmx_ops.probe() == NULL) {
+        if (!vmx_ops.probe()) {
             (*with_vmx)++;
             bring_up(e->d_name);
         }

@@ -111,7 +111,7 @@ static bool usable(const char *path)
     machine_load(path);
     machine.no_faults = false;
     vmx_caps_read(&vmx_common.caps);
-    return vmx_missing(&vmx_common.caps) == NULL;
+    return !vmx_missing(&vmx_common.caps);
 }
 
 /* The OS has switched on branch records and stepping on branches, in the MSR and in its VMCS. */

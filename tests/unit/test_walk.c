@@ -23,7 +23,7 @@ static struct guest_phys_ops phys;
 static void *map(gpa_t g, size_t len)
 {
     assert_true((g.a & PAGE_MASK) + len <= PAGE_SIZE);
-    if (on_map != NULL) {
+    if (on_map) {
         on_map(g.a, len);
     }
     if (g.a < sizeof(ram)) {

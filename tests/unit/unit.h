@@ -33,7 +33,7 @@ static inline const char *unit_source(char *buf, size_t size, const char *name)
 {
     const char *dir = getenv("srcdir");
 
-    snprintf(buf, size, "%s/%s", dir != NULL ? dir : ".", name);
+    snprintf(buf, size, "%s/%s", dir ? dir : ".", name);
     return buf;
 }
 

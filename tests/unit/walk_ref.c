@@ -110,8 +110,8 @@ static bool permitted(const struct guest_paging *p, unsigned access, bool user_a
                       bool us, bool nx)
 {
     bool smap = bit(p->cr4, 21), smep = bit(p->cr4, 20), wp = bit(p->cr0, 16);
-    bool data = access == 0 || (access & (ACCESS_READ | ACCESS_WRITE)) ||
-                !(access & ACCESS_EXEC);
+    bool data = access == 0 || (access & (ACCESS_READ | ACCESS_WRITE))
+        || !(access & ACCESS_EXEC);
 
     if (user_access) {
         return us && (!(access & ACCESS_WRITE) || rw) && (!(access & ACCESS_EXEC) || !nx);
@@ -131,8 +131,8 @@ static bool key_denies(const struct guest_paging *p, unsigned access, bool user_
     bool ad = bit(p->pkru, 2 * key), wd = bit(p->pkru, 2 * key + 1);
     bool data = !(access & ACCESS_EXEC) || (access & (ACCESS_READ | ACCESS_WRITE));
 
-    return data && us &&
-           (ad || (wd && (access & ACCESS_WRITE) && (user_access || bit(p->cr0, 16))));
+    return data && us
+        && (ad || (wd && (access & ACCESS_WRITE) && (user_access || bit(p->cr0, 16))));
 }
 
 static enum walk_result fault(struct walk *out, const struct guest_paging *p, unsigned access,
@@ -187,7 +187,7 @@ static enum walk_result translate(enum mode m, const struct guest_phys_ops *phys
         void *entry = phys->map(gpa(at), l->entry_bytes);
         bool leaf, pk;
 
-        if (entry == NULL) {
+        if (!entry) {
             return not_ram(out, at);
         }
         e = get(entry, l->entry_bytes);
@@ -218,7 +218,7 @@ static enum walk_result translate(enum mode m, const struct guest_phys_ops *phys
         out->rights = ACCESS_READ | (rw ? ACCESS_WRITE : 0) | (nx ? 0 : ACCESS_EXEC) |
                       (us ? ACCESS_USER : 0);
         out->ptr = phys->map(out->gpa, 1);
-        if (out->ptr == NULL) {
+        if (!out->ptr) {
             return WALK_NOT_RAM;
         }
         set(entry, l->entry_bytes, e | 1u << 5 | (access & ACCESS_WRITE ? 1u << 6 : 0));
@@ -248,5 +248,5 @@ enum walk_result ref_walk(const struct guest_phys_ops *phys, const struct guest_
     out->gpa = gpa(va);
     out->rights = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC | ACCESS_USER;
     out->ptr = phys->map(out->gpa, 1);
-    return out->ptr != NULL ? WALK_OK : WALK_NOT_RAM;
+    return out->ptr ? WALK_OK : WALK_NOT_RAM;
 }

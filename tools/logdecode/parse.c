@@ -329,7 +329,7 @@ static void note(struct parser *s, const char *p, bool guest_could)
     bool tell = false;
 
     for (size_t i = 0; i < ARRAY_SIZE(telling); i++) {
-        tell = tell || strstr(p, telling[i]) != NULL;
+        tell = tell || strstr(p, telling[i]);
     }
     if (!tell) {
         return;

@@ -50,11 +50,11 @@ static struct map *map_slot(uint64_t cr3, uint64_t va)
     for (unsigned i = 0;; i++) {
         struct map *m = &maps[((h >> 40) + i) % MAPS_MAX];
         assert_true(i < MAPS_MAX);
-        if (m->va == 1 && deleted == NULL) {
+        if (m->va == 1 && !deleted) {
             deleted = m;
         }
         if (m->rights == 0 && m->va != 1) {
-            return deleted != NULL ? deleted : m;
+            return deleted ? deleted : m;
         }
         if (m->cr3 == cr3 && m->va == va && m->rights != 0) {
             return m;
@@ -134,7 +134,7 @@ static void other_cpu(void (**what)(void))
     void (*now)(void) = *what;
 
     *what = NULL;
-    if (now != NULL) {
+    if (now) {
         now();
     }
 }
@@ -322,7 +322,7 @@ bool pool_alloc_many(void **out, size_t n)
     }
     for (size_t i = 0; i < n; i++) {
         out[i] = pool_alloc();
-        if (out[i] == NULL) {
+        if (!out[i]) {
             while (i-- > 0) {
                 pool_free(out[i]);
                 out[i] = NULL;
@@ -366,7 +366,7 @@ void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_r
 void sandbox_leave(struct vcpu *v, struct vcpu_regs *regs, void *xstate)
 {
     assert_true(v->in_sandbox);
-    if (regs != NULL) {
+    if (regs) {
         *regs = v->regs;
         memset(xstate, 0x5a, fake.xstate_size); /* all of it must be ours */
         *(uint64_t *)xstate = fake.fpu;

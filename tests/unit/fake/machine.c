@@ -42,7 +42,7 @@ void machine_set_msr(uint32_t index, uint64_t value)
 {
     uint64_t *old = machine_msr(index);
 
-    if (old != NULL) {
+    if (old) {
         *old = value;
         return;
     }
@@ -55,11 +55,11 @@ void machine_load(const char *path)
     char line[512];
     FILE *f = fopen(path, "r");
 
-    if (f == NULL) {
+    if (!f) {
         fail_msg("can't open %s", path);
         return;
     }
-    while (fgets(line, sizeof(line), f) != NULL) {
+    while (fgets(line, sizeof(line), f)) {
         struct cpuid_regs r;
         uint32_t leaf, sub;
         unsigned long long value;
@@ -114,7 +114,7 @@ static bool in_range(uint32_t leaf)
 {
     const struct machine_cpuid *base = find_cpuid(leaf & 0xffff0000u, 0);
 
-    return base != NULL && leaf <= base->r.eax;
+    return base && leaf <= base->r.eax;
 }
 
 struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t sub)
@@ -128,10 +128,10 @@ struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t sub)
         leaf = hw_cpuid(0, 0).eax;
     }
     e = find_cpuid(leaf, sub);
-    if (e == NULL && !has_subleaves(leaf)) {
+    if (!e && !has_subleaves(leaf)) {
         e = find_cpuid(leaf, 0);
     }
-    return e != NULL ? e->r : (struct cpuid_regs){ 0, 0, 0, 0 };
+    return e ? e->r : (struct cpuid_regs){ 0, 0, 0, 0 };
 }
 
 /* --- MSRs ----------------------------------------------------------------------- */
@@ -140,7 +140,7 @@ bool hw_rdmsr_safe(uint32_t msr, uint64_t *v)
 {
     const uint64_t *p = machine_msr(msr);
 
-    if (p != NULL) {
+    if (p) {
         *v = *p;
     } else if (machine.no_faults && msr != machine.may_fault) {
         fail_msg("RDMSR %#x: no such MSR on this machine", msr);
@@ -152,7 +152,7 @@ bool hw_wrmsr_safe(uint32_t msr, uint64_t v)
 {
     uint64_t *p = msr != 0 && msr == machine.tsc_msr ? &machine.tsc : machine_msr(msr);
 
-    if (p != NULL) {
+    if (p) {
         *p = v;
     }
     return p != NULL;
@@ -247,7 +247,7 @@ static void out(uint16_t port, uint8_t size, uint32_t value)
                                                                   machine.wbinvds, machine.gif };
     }
     machine.out_count++;
-    if (machine.on_out != NULL) {
+    if (machine.on_out) {
         machine.on_out();
     }
 }
@@ -270,7 +270,7 @@ void hw_mmio_write32(volatile void *p, uint32_t v) { *(volatile uint32_t *)p = v
 /* Threads of a test may be more than the host has CPUs: the one whose turn it is needs one. */
 void hw_pause(void)
 {
-    if (machine.on_pause != NULL) {
+    if (machine.on_pause) {
         machine.on_pause();
     }
     sched_yield();
@@ -281,7 +281,7 @@ void hw_sti(void) { }
 
 void hw_wbinvd(void)
 {
-    if (machine.on_wbinvd != NULL) {
+    if (machine.on_wbinvd) {
         machine.on_wbinvd();
     }
     machine.wbinvds++;
