@@ -53,8 +53,8 @@ static void set_gate(struct gate *g, const void *entry, uint8_t ist)
 }
 
 /*
- * In drain_idt no gate switches stacks: an interrupt with the vector of the NMI doesn't block NMIs,
- * and one that came then would overwrite its frame.
+ * In drain_idt no gate switches stacks: an interrupt with vector 2 doesn't block NMIs, so an NMI
+ * that comes while it is handled would start at the top of the same stack and overwrite its frame.
  */
 static void build_idt(void)
 {

@@ -15,11 +15,12 @@
 void cpu_load(struct vcpu *v, uint64_t stacks);
 
 /*
- * Interrupts that are pending are taken on this CPU and come to nothing, whatever their vector:
- * the APIC gives out 16 to 255 (SDM vol. 3, 11.5.2), a PIC any. Meanwhile an IDT of its own is
- * loaded in which none of them means an exception; none can arise in that window but an NMI,
- * which counts as always, a machine check, which its MSR tells from an interrupt, and AMD's #SX for
- * an INIT, whose error code does (notes/bugs/stale-irr.md).
+ * Take all interrupts that are pending on this CPU, whatever their vector, and let them come to
+ * nothing: the APIC gives out 16 to 255 (SDM vol. 3, 11.5.2), a PIC any. An IDT of its own is
+ * loaded meanwhile, in which no vector means an exception. No exception can arise in that window,
+ * with three exceptions to the rule: an NMI, which counts as always; a machine check, which its
+ * MSR tells from an interrupt; and AMD's #SX for an INIT, which has an error code
+ * (notes/bugs/stale-irr.md).
  */
 void cpu_take_interrupts(void);
 

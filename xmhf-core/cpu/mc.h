@@ -13,13 +13,14 @@
  */
 bool mc_survivable(void);
 
-/* One that met the core on this CPU, whose vCPU is `v`: a request to give it to the guest, if it is
- * survivable; else a panic. */
+/* A machine check met the core on this CPU, whose vCPU is `v`. If it is survivable the guest gets
+ * it, by a request; else this is a panic. */
 struct vcpu;
 void mc_met_core(struct vcpu *v);
 
-/* One that nobody looks at: the next one is no second one then (MCG_STATUS.MCIP), and its bank not
- * overwritten. Corrected errors stay. */
+/* Drop a machine check that nobody will look at: MCG_STATUS.MCIP is cleared, so that the next one
+ * isn't a second one, which shuts the CPU down, and so are the banks with uncorrected errors.
+ * Corrected errors stay. */
 void mc_forget(void);
 
 #endif

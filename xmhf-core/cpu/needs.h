@@ -7,7 +7,8 @@
 #include <xmhf/types.h>
 
 /* The name of the first thing of include/xmhf/cpu_needs.h that `cpuid` says is missing, or NULL.
- * It is asked for leaf 0, 8000_0000, and of these rows no leaf that they say isn't there. */
+ * `cpuid` is asked for leaves 0 and 8000_0000, and then for those leaves of the list that these
+ * two say exist. */
 const char *cpu_lacks(struct cpuid_regs (*cpuid)(uint32_t leaf, uint32_t sub));
 
 #endif

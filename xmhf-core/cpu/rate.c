@@ -58,8 +58,9 @@ static uint32_t read_hpet(void)
     return hw_mmio_read32(hpet_base + HPET_COUNTER);
 }
 
-/* Wait until `read` gives something `ticks` or more from `from`: how far it came then, 0 if it
- * stands still. The rate in use is one that no TSC has, so this is long enough. */
+/* Wait until the counter that `read` reads is `ticks` or more ahead of `from`. Returns how far
+ * ahead it was then; 0: it stands still. The bound is long enough: until the TSC's rate is
+ * measured it goes by WAIT_KHZ_MAX, which no TSC reaches. */
 static uint32_t advance(uint32_t (*read)(void), uint32_t mask, uint32_t from, uint32_t ticks)
 {
     const struct wait bound = wait_begin(4 * WINDOW_US);
@@ -155,7 +156,7 @@ static unsigned by_cpuid(void)
     return khz > WAIT_KHZ_MAX ? 0 : (unsigned)khz;
 }
 
-/* Neither of the two that every machine once had. */
+/* By HPET or CPUID, where neither PM timer nor PIT runs. */
 static unsigned without_them(volatile void *hpet)
 {
     const char *by = "HPET";

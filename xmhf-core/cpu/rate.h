@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How fast the TSC runs. */
+/* How fast the TSC runs, measured by whatever clock of the machine runs at a known rate. */
 #ifndef XMHF_CPU_RATE_H
 #define XMHF_CPU_RATE_H
 

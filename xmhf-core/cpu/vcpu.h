@@ -67,8 +67,9 @@ enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT
 #define REQ_MC         8u  /* a machine check met the core and is the guest's; set by its own CPU */
 
 /*
- * A walk to a 4 KiB page, remembered with all its entries. Each says where the next one is, so
- * if CR3 and all of them are what they were, so is the page. All zero: nothing is remembered.
+ * A walk to a page, remembered with all its entries. Each entry says where the next one is: if CR3
+ * and all entries are what they were, the walk ends at the same page. All zero: nothing is
+ * remembered.
  */
 struct walk_memo {
     uint64_t page;                        /* linear address >> 12 */

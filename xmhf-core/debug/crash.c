@@ -23,7 +23,8 @@ static bool is_code(uint64_t word)
     return word >= (uintptr_t)core_start && word < (uintptr_t)core_text_end;
 }
 
-/* Of too many words those in the middle go: a stack that overflowed repeats itself there. */
+/* If there are too many words, those in the middle are left out: a stack that overflowed repeats
+ * itself there. */
 static void keep_word(struct crash_record *r, const struct crash_word *word)
 {
     struct crash_word *outer = &r->stack[CRASH_INNER];
@@ -152,7 +153,8 @@ void crash_write(void)
     crash_print(&record);
 }
 
-/* A loader put a module where a record would be: then there is none, and that copy is lost. */
+/* Did a loader put a module at `page`, where a record would be? Then that page holds no record,
+ * and gets none. */
 static bool in_module(const struct boot_info *bi, uint64_t page)
 {
     for (unsigned i = 0; i < bi->module_count; i++) {

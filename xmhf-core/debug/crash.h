@@ -34,8 +34,9 @@
 struct crash_exit { uint64_t raw; uint32_t kind; uint32_t reserved; };
 struct crash_word { uint64_t value; uint32_t offset; uint32_t reserved; }; /* at RSP + offset */
 
-/* Another CPU: where its core was when it took its last NMI there (0: it never did), for one that
- * doesn't answer as for one that the stop's NMI met in the core. */
+/* What is known of another CPU. Where its core was when it took its last NMI there (0: it never
+ * took one) is kept for a CPU that doesn't answer, and for one that the stop's NMI met in the
+ * core. */
 enum crash_state { CRASH_STOPPED, CRASH_WAITS, CRASH_SILENT, CRASH_OFF, CRASH_STATES };
 struct crash_other {
     uint8_t cpu, state, exit_count, kind[CRASH_OTHER_EXITS], reserved[3];

@@ -10,8 +10,8 @@ void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same, but `quiet` doesn't hide it, and before guest start the screen shows it. */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Before guest start: the launch is refused, for a reason that was logged. Says so and stays here; of
- * another CPU than the first, the first misses it then and refuses too. */
+/* Before guest start: the launch is refused, for a reason that was logged. Says so and stays here.
+ * On another CPU than the boot CPU: that one waits for it in vain, and then refuses too. */
 _Noreturn void launch_refuse(void);
 
 /* Our own bug: wipe the pool and keys, leave a crash record, stop all CPUs, reset. */

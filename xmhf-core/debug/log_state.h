@@ -12,8 +12,9 @@
 #define LOG_GUEST_TICKS (1ULL << 28)
 
 void log_set_quiet(bool quiet);
-/* From now on every line is marked as "guest could have caused this", and no CPU waits for the
- * UART: what it doesn't take at once stays in a queue, and a line that finds no room there is lost. */
+/* From now on every line is marked as caused by the guest, as it may be, and no CPU waits for the
+ * UART: what it doesn't take at once stays in a queue, and a line that finds no room there is
+ * lost. */
 void log_guest_started(void);
 /* Is something in the queue? */
 extern atomic_bool log_waiting;

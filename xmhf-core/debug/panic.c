@@ -10,7 +10,7 @@
 #include <smp/stop.h>
 #include <util/fmt.h>
 
-/* A fault on the panic's own way comes back here; each time less is left to try. */
+/* A fault on the panic's own way comes back here. Each time less is tried. */
 static void give_up(unsigned depth)
 {
     if (depth == 1) {

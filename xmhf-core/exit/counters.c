@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is counted of exits, over all CPUs. */
+/* Counters of exits by kind, summed over all CPUs. */
 #include <cpu/vcpus.h>
 #include <exit/counters.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUID exits. */
+/* CPUID exits: the CPU's answer through the policy, then the hypapp's word; the answer is kept for
+ * the fast path. */
 #include <exit/dispatch.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>

@@ -16,8 +16,9 @@
 #include <x86/cpu.h>
 
 /*
- * It is as if it had met the guest: its registers still show it, and the guest ends it there. One
- * that took none (CR4.MCE) would have been shut down. What waits for its delivery goes first.
+ * A machine check that met the core is given to the guest as if it had met the guest: MCG_STATUS
+ * and banks still show it, and the guest's handler clears them. A guest that takes none (CR4.MCE =
+ * 0) is shut down, as a CPU would be. An event that is queued already is delivered first.
  */
 static void machine_check(struct vcpu *v)
 {
@@ -74,7 +75,7 @@ static void unexpected(struct vcpu *v, const struct exit *e)
 
 void exit_dispatch(struct vcpu *v, const struct exit *e)
 {
-    /* An INIT is the OS's business: take_requests leaves the sandbox first. */
+    /* An INIT is for the OS, not for the sandbox: take_requests leaves the sandbox first. */
     if (v->in_sandbox && e->kind != EXIT_CPUID && e->kind != EXIT_NMI && e->kind != EXIT_SMI
         && e->kind != EXIT_INIT) {
         hypapp.sandbox_exit(v, e);
@@ -133,7 +134,7 @@ void guest_loop(struct vcpu *v)
     struct exit e = { 0 };
 
     for (;;) {
-        /* One that the core took, on AMD wherever GIF was set: it may be the kick. */
+        /* An NMI that the core took itself, on AMD wherever GIF was set, may have been the kick. */
         if (atomic_load_explicit(&v->nmis_seen, memory_order_relaxed)) {
             exit_nmi(v);
         }

@@ -54,7 +54,7 @@ static bool swap(const struct operand *o, uint64_t *old, uint64_t value)
     }
 }
 
-/* What is to stand there: of guarded bytes the old ones. */
+/* What is to be written: `value`, but for guarded bytes, which keep what they have in `old`. */
 static uint64_t merge(const struct operand *o, uint64_t old, uint64_t value)
 {
     for (unsigned i = 0; i < o->size; i++) {
@@ -64,7 +64,7 @@ static uint64_t merge(const struct operand *o, uint64_t old, uint64_t value)
     return cut(value, o->size);
 }
 
-/* A plain store that isn't aligned is no one access on any CPU. */
+/* A plain store that isn't aligned isn't one access on any CPU, so it may be done byte by byte. */
 static void store_bytes(const struct operand *o, uint64_t value)
 {
     for (unsigned i = 0; i < o->size; i++) {
@@ -97,7 +97,7 @@ static void exchange(struct vcpu *v, const struct insn_write *w, const struct op
     }
 }
 
-/* The global lock is taken by this one. */
+/* CMPXCHG, by which operating systems take the global lock in the FACS. */
 static void compare(struct vcpu *v, const struct operand *o, uint64_t src)
 {
     uint64_t acc = cut(v->regs.gpr[GPR_RAX], o->size), old = load(o);

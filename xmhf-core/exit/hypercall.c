@@ -45,8 +45,8 @@ static bool core_info(uint64_t which, uint64_t *value)
     return exit_info(which, value);
 }
 
-/* Both forms are 3 bytes; a guest that adds prefixes goes on in the middle of its own
- * instruction where the CPU doesn't tell the length. */
+/* Both instructions have 3 bytes. Where the CPU doesn't tell the length, a guest that puts
+ * prefixes before them goes on in the middle of its own instruction. */
 static unsigned hypercall_len(const struct exit *e)
 {
     return e->kind == EXIT_HYPERCALL && e->insn_len ? e->insn_len : 3;

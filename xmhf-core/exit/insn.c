@@ -65,7 +65,7 @@ static unsigned code_bits(enum cpu_mode m)
     return m == MODE_LONG64 ? 64 : m == MODE_PROT32 ? 32 : 16;
 }
 
-/* The same code page as last time, and the bare opcode stands there: no walk needed. */
+/* Is this the same code page as last time, with the bare opcode at RIP? Then no walk is needed. */
 static bool same_code(const struct vcpu *v, const struct guest_paging *p, const uint8_t *opcode,
                       size_t oplen)
 {

@@ -37,7 +37,8 @@ static uint32_t port_in(struct vcpu *v, uint16_t port, unsigned size)
     return value;
 }
 
-/* For the last write of all SMIs stay open: firmware may be what ends the machine. */
+/* Leaves SMIs open: after the write that ends the machine firmware may have to finish. The caller
+ * closes them where the machine goes on. */
 static void port_out(uint16_t port, unsigned size, uint32_t value)
 {
     smi_open();

@@ -17,7 +17,7 @@
 
 #define SHADOW_MAX 48 /* MTRRs: 32 variable, 11 fixed, 1 default type; and some */
 
-/* What this CPU's guest wrote to MSR_SHADOW registers. */
+/* What the guest has written to the MSR_SHADOW registers of each CPU. */
 static struct shadow { uint32_t count; struct { uint32_t index; uint64_t value; } msr[SHADOW_MAX]; }
     shadows[CPU_MAX];
 static uint64_t efer_supported;

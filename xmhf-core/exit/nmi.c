@@ -19,9 +19,9 @@ static void deliver(struct vcpu *v)
 }
 
 /*
- * At most one kick is under way per CPU. The handler has counted what arrived; one of
- * those is the kick if one was sent, the rest are the guest's. (They can't be told apart,
- * but the counts are right: notes/smp.md.)
+ * At most one kick is under way to each CPU. The core's NMI handler has counted how many NMIs
+ * arrived: one of them is the kick, if one was sent, and the rest are the guest's. Which is which
+ * can't be told, but the counts are right (notes/smp.md).
  */
 void exit_nmi(struct vcpu *v)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Facts of this launch. */
+/* Where the facts of this launch are kept: options, sizes, the vendor's name. */
 #include <facts/facts.h>
 
 static struct options the_options;

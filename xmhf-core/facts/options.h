@@ -60,8 +60,8 @@ struct option_more {
 void options_parse(const char *cmdline, const struct option_more *more, struct options *out,
                    struct options_bad *bad);
 
-/* A number in [min, max], base 10 or 16, that takes up the whole of `s`. False, and nothing is
- * written: it's none. */
+/* Read a number in [min, max], base 10 or 16, that takes up the whole of `s`. False if `s` is no
+ * such number; then nothing is written. */
 bool options_number(const char *s, unsigned base, unsigned min, unsigned max, unsigned *out);
 
 #endif

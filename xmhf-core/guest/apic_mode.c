@@ -74,8 +74,9 @@ static bool comes_back(void)
     return virt->apic_returns;
 }
 
-/* A kick that comes while the APIC is off would be lost, and no other would be sent: none is begun
- * meanwhile, and one that is under way is waited for. True: give them free afterwards. */
+/* A kick that comes while the APIC is off would be lost, and as long as it counts as under way no
+ * other is sent. So keep others from sending one, and wait for one that is under way. True: the
+ * caller lets kicks go again afterwards. */
 static bool hold_kicks(struct vcpu *v)
 {
     const struct wait wait = wait_begin(1000);

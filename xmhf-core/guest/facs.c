@@ -57,8 +57,9 @@ uint8_t *facs_bytes(gpa_t g, unsigned size, uint8_t *keep)
     return NULL;
 }
 
-/* The page of what may be a FACS, or NULL. It isn't mapped if the FADT has no address there: an entry
- * with bits above the CPU's width is a fault of ours when it is used (SDM vol. 3, 4.7). */
+/* A core pointer to the page of the FACS at `at`, or NULL where none can be: beyond the guest's
+ * width, or across two pages. Such an address isn't mapped: an entry with bits above the CPU's
+ * width would be a fault in the core when it is used (SDM vol. 3, 4.7). */
 static uint8_t *page_of(uint64_t at)
 {
     if (guest_phys_beyond(gpa(at)) || (at & PAGE_MASK) > PAGE_SIZE - FACS_SIZE) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults for the guest. */
+/* Queue faults for the guest, and machine checks that met a sandbox. */
 #include <guest/inject.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>

@@ -5,7 +5,7 @@
 
 #include <cpu/vcpu.h>
 
-/* An access of the guest's that can't be. */
+/* An access of the guest's that fails, as the guest is to be told. */
 struct gm_fault {
     gva_t addr;        /* first byte that couldn't be reached */
     uint32_t error;    /* #PF error code */

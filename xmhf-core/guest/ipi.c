@@ -143,7 +143,7 @@ static void drop_nmis(struct vcpu *v)
     }
 }
 
-/* Nor for a machine check: no code of the guest could look at it. */
+/* Nor has it any use for a machine check: no code of the guest could look at it. */
 static void drop_requests(struct vcpu *v)
 {
     if (atomic_fetch_and(&v->requests, ~(REQ_NMI | REQ_MC)) & REQ_MC) {
@@ -183,8 +183,9 @@ void ipi_take_signals(struct vcpu *v)
         switch (ap_take(&v->ap, &vector)) {
         case AP_RESET:
             ipi_forget_ids(v);
-            /* Of another CPU nothing can be seen until its SIPI, which may follow within
-             * microseconds and be lost if we aren't waiting: all work is done then. */
+            /* All work on another CPU than the boot CPU is done by then: its state can't be seen
+             * until its SIPI, which may follow within microseconds and is lost if the CPU isn't
+             * waiting yet. */
             if (v->index == 0) {
                 restart_boot_cpu(v);
             }

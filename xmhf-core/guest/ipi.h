@@ -16,7 +16,7 @@ void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value);
 /* A write to the x2APIC ICR. False: #GP. */
 bool ipi_guest_x2apic(struct vcpu *v, uint64_t value);
 
-/* Owner: the APIC has its logical id and format of after a reset. */
+/* Owner: the APIC has been reset, and its logical id and format are those of a reset. */
 void ipi_forget_ids(struct vcpu *v);
 
 /* Owner: act on posted INIT and SIPI signals until none is left. Returns when the vCPU

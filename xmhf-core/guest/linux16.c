@@ -41,8 +41,8 @@ static uint64_t initrd_limit(const uint8_t *image)
     return (last != 0 ? last : 0x37ffffff) + 1ULL;
 }
 
-/* The initrd stays unless the kernel lands on it; then it moves first, clear of where the kernel
- * still is. */
+/* The initrd stays where it is unless the kernel would land on it. Then it moves before the kernel
+ * does, to a place clear of where the kernel still is. */
 static int plan_initrd(const struct boot_info *bi, const uint8_t *image, struct linux16_plan *plan,
                        const char **why)
 {

@@ -26,7 +26,8 @@ static void sort_two(struct ram_map *m)
     }
 }
 
-/* The pieces of [start, end) that are in no entry. `map` is sorted, without overlaps. */
+/* Add the parts of [start, end) that no entry of `map` covers. `map` is sorted, without
+ * overlaps. */
 static void add_hotplug(const struct boot_mem *map, unsigned count, uint64_t start, uint64_t end,
                         struct ram_map *out)
 {

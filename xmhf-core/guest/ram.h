@@ -16,10 +16,10 @@ struct ram_map {
 };
 
 /*
- * Fill `out` from a sanitized map. Of `hotplug` counts what is above 4 GiB, below `limit`, and
- * in no entry of the map, whatever its type; RAM below 4 GiB is all there at boot, and devices
- * have the holes (notes/decisions/ram-by-hotplug.md). Whole 2 MiB pages. Pieces for which there
- * is no room are left out.
+ * Fill `out` from a sanitized map. A part of `hotplug` counts if it lies above 4 GiB, below
+ * `limit`, and in no entry of the map, whatever its type: RAM below 4 GiB is all there at boot,
+ * and the holes there are for devices (notes/decisions/ram-by-hotplug.md). Whole 2 MiB pages.
+ * Pieces for which there is no room are left out.
  */
 void ram_build(const struct boot_mem *map, unsigned count, const struct acpi_range *hotplug,
                unsigned hotplug_count, uint64_t limit, struct ram_map *out);

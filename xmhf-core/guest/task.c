@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Hardware task switches (SDM vol. 3, chapter 8; table 8-1 is the order of the checks). */
+/* Hardware task switches, carried out by software (SDM vol. 3, chapter 8; table 8-1 is the order
+ * of the checks). */
 #include <guest/inject.h>
 #include <guest/phys.h>
 #include <guest/task.h>
@@ -52,7 +53,7 @@ static bool fail_page(struct task *t, uint32_t at, uint32_t error)
     return false;
 }
 
-/* What isn't RAM holds no tables of a guest's: #GP. */
+/* Memory at `at` for the switch, or a fault. A guest has no tables in what isn't RAM: #GP. */
 static bool reach(struct task *t, uint32_t at, size_t len, unsigned access, struct span *s)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(s->part); i++) {
@@ -281,7 +282,8 @@ static bool load_ldt(struct task *t, struct task_state *n)
     return true;
 }
 
-/* The CPU sets the accessed bit of what it loads: where that is, if it isn't set yet. */
+/* The CPU sets the accessed bit of a descriptor that it loads. Finds the byte with that bit, if it
+ * isn't set yet. */
 static bool reach_type(struct task *t, const struct descriptor *d, struct span *type)
 {
     return (d->seg.attr & SEG_ACCESSED) || reach(t, d->at + 5, 1, ACCESS_WRITE, type);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What page tables that were some process's hold now, without regard to rights: for telling a page
- * that is away for a moment from a process that is no more. The tables may have become anything.
+ * What the page tables of a process hold now, which may have ended since: for telling a page that
+ * is away for a moment from a process that is no more. Rights don't count. The tables may have
+ * become anything.
  */
 #ifndef XMHF_GUEST_TRACE_H
 #define XMHF_GUEST_TRACE_H
@@ -27,7 +28,8 @@ struct trace {
 void guest_trace(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
                  struct trace *t);
 
-/* Do both lead a supervisor's read of `va` to the same place? False too if either leads nowhere. */
+/* Do both walks end at the same place, for a supervisor's read of `va`? False too if one of them
+ * leads nowhere. */
 bool trace_same(const struct guest_phys_ops *phys, const struct guest_paging *p,
                 const struct guest_paging *q, gva_t va);
 

@@ -338,7 +338,7 @@ static enum walk_result walk32(struct state *s)
     }
 }
 
-/* No sign-extended address of `bits` bits. */
+/* Is `va` the sign extension of its low `bits` bits? */
 static bool canonical(uint64_t va, unsigned bits)
 {
     return (uint64_t)((int64_t)(va << (64 - bits)) >> (64 - bits)) == va;
@@ -545,7 +545,8 @@ void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging 
     }
     for (unsigned i = 0; i < 4; i++) {
         unsigned shift = 39 - 9 * i;
-        /* Below a large page's entry there is none: then that one stands twice. */
+        /* A large page has one entry less: its last one is kept twice, so that four are compared
+         * always. */
         if (!large) {
             if (!find_readable(phys, (d.last & PTE_ADDR) | (va.a >> (shift - 3) & 0xff8), &entry)) {
                 return;

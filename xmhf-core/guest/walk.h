@@ -80,8 +80,8 @@ enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct gues
 void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
                    unsigned access, struct walk_memo *m);
 
-/* Would the same walk end at m->bytes? Reads each entry. `other`: 0, or it would not. Inlined always,
- * for virt/fast_path.h. */
+/* Would the walk that `m` remembers end at m->bytes again? Reads each entry. The caller puts into
+ * `other` whatever else must be 0 for that. Always inlined, for virt/fast_path.h. */
 static inline __attribute__((always_inline))
 bool walk_same(const struct walk_memo *m, uint64_t cr3, uint64_t cr4, uint64_t efer, uint64_t va,
                uint64_t other)
@@ -95,7 +95,8 @@ bool walk_same(const struct walk_memo *m, uint64_t cr3, uint64_t cr4, uint64_t e
 #undef WALK_CHANGED
 }
 
-/* The same with the same `access`; never while rights are judged. */
+/* walk_same for the paging state `p` and the kind of access that was remembered; false while
+ * rights of pages are judged (phys->rights). */
 static inline bool walk_again(const struct guest_phys_ops *phys, const struct walk_memo *m,
                               const struct guest_paging *p, gva_t va)
 {

@@ -49,7 +49,7 @@ static inline void hw_iret(void)
                      : "=&r"(rsp) :: "rax", "memory", "cc");
 }
 
-/* An exception on purpose: with an empty IDT a triple fault. */
+/* Raise an exception on purpose: with an empty IDT that is a triple fault. */
 static inline void hw_trap(void) { __asm__ volatile("ud2"); }
 
 /* Run `fn(arg)` on another stack; it never returns. */

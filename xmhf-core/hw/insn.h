@@ -131,7 +131,8 @@ static inline void hw_xrstor(const void *area, uint64_t mask)
                      : "memory");
 }
 static inline void hw_fxsave(void *area) { __asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory"); }
-/* The pointers to the last x87 instruction and its operand become ours. */
+/* Make the CPU's pointers to the last x87 instruction and its operand ours, so that those of the
+ * other side are gone. */
 static inline void hw_x87_forget(void)
 {
     static const int32_t zero;

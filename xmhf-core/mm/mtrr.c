@@ -109,7 +109,7 @@ bool mtrr_uniform(const struct mtrr *m, uint64_t start, uint64_t size, enum mem_
     for (unsigned i = 0; i < m->var_count; i++) {
         uint64_t mask = m->var[i].mask;
 
-        /* A mask may have holes, so this isn't arithmetic on a start and a length. */
+        /* The mask of an MTRR may have holes, so the range isn't just a start and a length. */
         if ((start ^ m->var[i].base) & mask & ~(size - 1)) {
             continue; /* no address of the block matches */
         }

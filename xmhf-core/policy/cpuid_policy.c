@@ -143,7 +143,7 @@ static const struct hide extended[][RULES] = {
     } }},
 };
 
-/* What cpuid_policy_hide added: at most one entry per feature that has a VMX control. */
+/* What cpuid_policy_hide has added: at most one entry for each feature that has a VMX control. */
 static struct { uint32_t leaf, sub, mask; enum cpuid_reg reg; } hidden_here[8];
 static unsigned hidden_here_count;
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest writes to CR0, CR4 and XCR0: what they may set. */
+/* Guest writes to CR4, XCR0 and EFER: what they may set. */
 #ifndef XMHF_POLICY_CR_H
 #define XMHF_POLICY_CR_H
 
 #include <cpu/vcpu.h>
 #include <policy/cpuid_policy.h>
 
-/* Those of cr4_hidden_bits() that this CPU would accept: only they need an exit. */
+/* The bits of cr4_hidden_bits() that this CPU would accept: only these need an exit. */
 uint64_t cr4_hidden_present(cpuid_reader read);
 
 /* The bits of CR4 that the guest may set: those of the features that it sees of this CPU. A bit

@@ -25,7 +25,8 @@ static bool off_known;           /* S5 is understood */
 static bool output_port_next;    /* KBD_WRITE_OUTPUT_PORT, and nothing at port 60h since */
 static atomic_bool wake_status;  /* a suspend was refused and WAK_STS not cleared since */
 
-/* What isn't certain to be a power-off counts as a sleep. */
+/* Which SLP_TYPs are a power-off, and which may be a sleep: one that isn't certain to be a
+ * power-off counts as a sleep. */
 static void sleep_types(const struct acpi_sleep *s)
 {
     sleep_a = s->a[1] | s->a[2] | s->a[3];

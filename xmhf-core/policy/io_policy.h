@@ -17,8 +17,9 @@ enum io_action {
 void io_policy_init(const struct acpi_info *acpi);
 
 /*
- * However this machine sleeps, it can't wake up without us (guest/facs.h). Only then may a type be
- * carried out as a power-off on a machine whose S5 isn't understood: any that isn't known as a sleep.
+ * Say that this machine can't wake up without us, however it sleeps (guest/facs.h). Only then may
+ * a power-off be carried out on a machine whose S5 isn't understood: any type that isn't known as
+ * a sleep counts as one then.
  */
 void io_policy_no_wake(void);
 

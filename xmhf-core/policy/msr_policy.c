@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The MSR table. What isn't listed: reads go to the hardware, fault-safe; writes give
- * #GP(0). So every writable MSR has a line, with its reason. None of them holds a
- * physical address or a voltage. The others that are listed although their action is the
- * default are there to be found when somebody wants to "just allow" them. Sections: SDM vol. 4;
- * APM vol. 2, appendix A, and the families' BKDG or PPR for C001_xxxx.
+ * The MSR table. An MSR that isn't listed can be read, by a fault-safe access to the hardware; a
+ * write to it is #GP(0). So every MSR that the guest may write has a line, with the reason why. No
+ * MSR that it may write holds a physical address or a voltage. Lines whose action is the default
+ * are for those who want to "just allow" such an MSR: they say why not. Sections: SDM vol. 4; APM
+ * vol. 2, appendix A, and the families' BKDG or PPR for C001_xxxx.
  */
 #include <policy/msr_policy.h>
 #include <x86/cpu.h>

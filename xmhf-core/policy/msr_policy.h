@@ -30,11 +30,11 @@ struct msr_rule {
 extern const struct msr_rule msr_rules[];
 extern const size_t msr_rule_count;
 
-/* The action for `index`: the table's, else the default (reads MSR_HARDWARE,
- * writes MSR_DENY). Never NULL-like: always a valid action. */
+/* The action for `index`: the table's, else the default (a read is MSR_HARDWARE, a write
+ * MSR_DENY). */
 enum msr_action msr_read_action(uint32_t index);
 enum msr_action msr_write_action(uint32_t index);
-/* The bits that a write may change; MSR_HARDWARE: another one that isn't as it was is #GP. */
+/* The bits that a write may change. With MSR_HARDWARE a write that changes another bit is #GP. */
 uint64_t msr_write_bits(uint32_t index);
 
 #endif

@@ -37,13 +37,15 @@ static struct vcpu *new_vcpu(uint32_t apic_id)
     return v;
 }
 
-/* Firmware that wants a CPU with such an id used has switched the APICs over (ACPI 6.5, 5.2.12.12). */
+/* Can this CPU not be reached in xAPIC mode? Firmware that wants a CPU with such an id used has
+ * switched all APICs to x2APIC mode (ACPI 6.5, 5.2.12.12). */
 static bool out_of_reach(const struct acpi_cpu *c)
 {
     return c->apic_id > 0xfe && !apic_is_x2apic();
 }
 
-/* The `count`th CPU that isn't taken. A server can have hundreds of them: some are named. */
+/* Count and log a CPU that isn't taken, the `count`th. A server can have hundreds of them, so only
+ * some are named. */
 static void leave_out(const struct acpi_cpu *c, unsigned limit, unsigned count)
 {
     const unsigned named = 8;
@@ -64,7 +66,8 @@ static void leave_out(const struct acpi_cpu *c, unsigned limit, unsigned count)
 
 int smp_init(const struct acpi_info *acpi, unsigned limit)
 {
-    /* So a list without room has one of these, or more CPUs than we take. */
+    /* A MADT with more CPUs than `acpi` can list has more than we take, or one that is left out:
+     * either is told. */
     _Static_assert(ACPI_CPU_MAX > CPU_MAX, "a CPU that isn't listed is left out, and must be told");
     uint32_t self = apic_id();
     unsigned left_out = 0;

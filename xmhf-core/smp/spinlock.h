@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A spinlock on C11 atomics that serves in turn: who waits, waits for those before it only. Lock order: notes/smp.md. Never taken in NMI
- * context; never held across a guest-caused wait. */
+/* A spinlock on C11 atomics that serves in turn: a CPU waits only for those that came before it.
+ * Lock order: notes/smp.md. Never taken in NMI context; never held across a wait for the guest. */
 #ifndef XMHF_SMP_SPINLOCK_H
 #define XMHF_SMP_SPINLOCK_H
 

@@ -30,9 +30,10 @@ void kick(struct vcpu *v)
 }
 
 /*
- * Some CPUs let software change their xAPIC id (SDM vol. 3, 11.4.6), and where the page isn't
- * trapped the guest can: by the shorthand the NMI reaches all of them. Not if there are CPUs that
- * aren't ours: firmware's handler may be gone, and it would be a triple fault before the wipe.
+ * Send the stop's NMI. Some CPUs let software change their xAPIC id (SDM vol. 3, 11.4.6), and the
+ * guest can where the APIC page isn't trapped: so it goes to all CPUs by the shorthand, whatever
+ * their ids are. But not if there are CPUs that aren't ours: firmware's NMI handler may be gone,
+ * and a triple fault there would reset the machine before the wipe.
  */
 static void send_stop(const struct vcpu *self)
 {
@@ -73,8 +74,8 @@ void stop_other_cpus(void)
     stop_elect();
     send_stop(self);
     for (unsigned i = 0; i < vcpu_count; i++) {
-        /* One that waits for a SIPI runs no guest code, and looks at its requests first
-         * when the SIPI comes. */
+        /* A CPU that waits for a SIPI in the hardware isn't waited for: it runs no guest code, and
+         * looks at its requests first when the SIPI comes. */
         while (vcpus[i] != self && atomic_load(&vcpus[i]->online)
                && !atomic_load(&vcpus[i]->stopped) && !atomic_load(&vcpus[i]->waiting)) {
             if (wait_over(&wait)) {
@@ -87,7 +88,8 @@ void stop_other_cpus(void)
 
 static atomic_bool wiped; /* nothing secret is left in memory */
 
-/* Of a stopped CPU and of the one that wiped. INITs first: one that was held back comes with GIF. */
+/* Let INITs in again, on a stopped CPU and on the one that wiped. This comes before GIF is set,
+ * since with GIF an INIT that was held back is taken. */
 static void let_init(void)
 {
     if (virt && virt->let_init) {

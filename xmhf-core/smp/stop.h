@@ -8,8 +8,8 @@
 /* What else stop_wipe has to wipe (struct hypapp's `wipe`), or NULL. Boot CPU, before there are any
  * secrets. */
 void stop_init(void (*wipe)(void));
-/* One CPU ends the machine: the first that calls this, as often as it does. On any other it's
- * stop_self. */
+/* Choose the CPU that ends the machine: the first that calls this, which may call it again. On any
+ * other this is stop_self. */
 void stop_elect(void);
 /* stop_elect; then ask all other CPUs to stop for good and wait, bounded, until they have. */
 void stop_other_cpus(void);

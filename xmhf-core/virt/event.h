@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The event that waits for the next entry: what becomes of a second one (both vendors). */
+/* The event that waits for the next entry, and the rules for a second one on top of it, which both
+ * vendors share. */
 #ifndef XMHF_VIRT_EVENT_H
 #define XMHF_VIRT_EVENT_H
 

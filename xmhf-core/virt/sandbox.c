@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The state that every sandbox starts with. */
+/* The one state that every sandbox starts with, as a constant. */
 #include <virt/sandbox.h>
 #include <x86/cpu.h>
 

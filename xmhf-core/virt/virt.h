@@ -57,7 +57,7 @@ struct virt_ops {
     void (*run)(struct vcpu *v, struct exit *e);
 
     void (*get_paging)(struct vcpu *v, struct guest_paging *p);
-    /* CR4 alone, where that is less work. NULL: it isn't. */
+    /* CR4 alone, where that is cheaper than get_paging. NULL: it isn't. */
     uint64_t (*get_cr4)(struct vcpu *v);
     void (*get_segment)(struct vcpu *v, enum segment_index i, struct segment *s);
     /* Queue an event for the next entry. An event that was being delivered when the
@@ -77,11 +77,12 @@ struct virt_ops {
     /* MSRs whose value lives in VMCB or VMCS (MSR_GUEST_STATE, EFER). False: this one does not. */
     bool (*state_msr_read)(struct vcpu *v, uint32_t msr, uint64_t *value);
     bool (*state_msr_write)(struct vcpu *v, uint32_t msr, uint64_t value);
-    /* 0 or 4, checked. False: the PAE page-directory pointers that it would load have reserved
-     * bits, #GP; nothing has changed. */
+    /* Load CR0 or CR4 (`cr` is 0 or 4) with a value that was checked. False: the PAE
+     * page-directory pointers that this would load have reserved bits, which is #GP; nothing has
+     * changed. */
     bool (*set_cr)(struct vcpu *v, unsigned cr, uint64_t value);
-    /* The OS's state was refused: mend whatever breaks a rule of the manual. The first rule that
-     * was broken; NULL: none that we know, and nothing has changed. */
+    /* The CPU has refused the OS's state: mend whatever breaks a rule of the manual. Returns the
+     * first rule that was broken; NULL if we know of none, and then nothing has changed. */
     const char *(*legalise)(struct vcpu *v);
 
     /* For task switches that exit (guest/task.c); NULL, all: the CPU carries them out itself. */
@@ -101,14 +102,14 @@ struct virt_ops {
     void (*sandbox_forget)(struct vcpu *v, uint64_t tag);
     /* Let interrupts that are pending be taken by the core, whose handlers do nothing. */
     void (*take_interrupts)(struct vcpu *v);
-    /* Between the two SMIs are taken where the core is: firmware that traps a port, or watches a
-     * register that is written, acts at that access. NMIs are taken too, and counted in
-     * nmis_seen. NULL, both: SMIs are never held back. */
+    /* Between smi_open and smi_close SMIs are taken where the core is: firmware that traps a port,
+     * or watches a register that is written, acts at that access. NMIs are taken too, and counted
+     * in nmis_seen. Both NULL: SMIs are never held back. */
     void (*smi_open)(void);
     void (*smi_close)(void);
-    /* All is wiped: an INIT may reset this CPU again. NULL: it always could. */
+    /* All is wiped: from now on an INIT may reset this CPU again. NULL: it always could. */
     void (*let_init)(void);
-    /* A CPU that waits for a SIPI. With traps_icr: sleep until the next NMI kick or so. Without:
+    /* This CPU waits for a SIPI. With traps_icr: sleep until an NMI, which may be a kick. Without:
      * make the next entry wait in the hardware, with v->waiting set until the SIPI exits. */
     void (*park)(struct vcpu *v);
 };

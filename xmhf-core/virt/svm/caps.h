@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Does this CPU have the SVM that we need? Also linked into tools/probe. */
+/* Does this CPU have what we need of SVM? Also linked into tools/probe. */
 #ifndef XMHF_SVM_CAPS_H
 #define XMHF_SVM_CAPS_H
 

@@ -99,8 +99,9 @@ void svm_end_shadow(struct vcpu *v)
 }
 
 /*
- * A STI shadow is no hindrance: CPUs differ in whether it blocks NMIs. A MOV-SS shadow is one
- * where NMIs use the current stack, which is real mode with interrupts on, or off anywhere.
+ * Does a shadow keep an NMI from being delivered now? That of STI does not: CPUs differ in whether
+ * it blocks NMIs. That of MOV SS does where NMIs use the current stack, which is in real mode with
+ * interrupts on, or in any mode with interrupts off.
  */
 static bool shadow_in_the_way(const struct vcpu *v, const struct vmcb *c)
 {

@@ -43,7 +43,7 @@ static bool l_and_d(struct vmcb *c)
     return broken;
 }
 
-/* Only asked once a CPU has refused: it may have bits that we don't know. */
+/* This is asked only after a CPU has refused the state: a CPU may have bits that we don't know. */
 static bool cr3_bits(struct vmcb *c) { return mend(&c->cr3, phys_beyond(), 0); }
 static bool cr4_bits(struct vmcb *c) { return mend(&c->cr4, ~cr4_visible(hw_cpuid), 0); }
 static bool no_svme(struct vmcb *c) { return mend(&c->efer, 0, EFER_SVME); }

@@ -99,7 +99,8 @@ void svm_sandbox_leave(struct vcpu *v)
     struct svm_cpu *s = svm(v);
 
     if (s->sandbox->tlb_control != SVM_TLB_NOTHING) {
-        /* Left for a request before VMRUN, which would have flushed: next time, then. */
+        /* The sandbox was left for a request before VMRUN, which would have flushed the ASID. Have
+         * the next entry flush it. */
         s->asid_tag[s->sandbox->asid - 2] = 0;
         s->sandbox->tlb_control = SVM_TLB_NOTHING;
     }

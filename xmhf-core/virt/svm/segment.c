@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Segments in a VMCB, which has them in the neutral form. */
+/* Segments from a VMCB to the neutral form (virt/state.h) and back; both have the same fields. */
 #include <virt/svm/svm.h>
 
 struct vmcb_segment *svm_segment(struct vmcb *c, enum segment_index i)

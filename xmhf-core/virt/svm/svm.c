@@ -53,7 +53,7 @@ static void msrpm_fill_range(uint32_t first, size_t byte_offset)
     }
 }
 
-/* Only passes cost a look-up: start with everything intercepted. */
+/* Everything is intercepted first; then the bits of the MSRs that pass are cleared. */
 static void msrpm_fill(void)
 {
     static const struct { uint32_t first; size_t offset; } ranges[] = {
@@ -116,7 +116,7 @@ static bool redirect_init(void)
         && hw_rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_R_INIT);
 }
 
-/* An INIT is one again, for firmware's last steps to a reset. */
+/* From now on an INIT resets this CPU again: firmware's last steps to a reset may be one. */
 static void let_init(void)
 {
     uint64_t vm_cr;
@@ -160,13 +160,13 @@ static int cpu_init(struct vcpu *v)
 
 struct svm_entry { uint64_t event_inj, rip, rflags; };
 
-/* Has the guest run before "the state is refused"? A CPU tells that of an entry only; QEMU also of
- * instructions. An event that wasn't delivered is queued again. */
+/* Did the guest run before the CPU said that its state is refused? A CPU says that of an entry
+ * only; QEMU also of instructions. An event that wasn't delivered is queued again. */
 static bool svm_ran(struct vcpu *v, const struct svm_entry *entry)
 {
     struct svm_cpu *s = svm(v);
-    bool held = s->active->exit_int_info & SVM_EVENT_VALID; /* svm_save_event has it */
-    bool ran = !held && (v->regs.rip != entry->rip || v->regs.rflags != entry->rflags);
+    bool undelivered = s->active->exit_int_info & SVM_EVENT_VALID; /* svm_save_event has it */
+    bool ran = !undelivered && (v->regs.rip != entry->rip || v->regs.rflags != entry->rflags);
 
     if (s->active == s->os && !ran && (entry->event_inj & SVM_EVENT_VALID)) {
         s->queued.full = true;

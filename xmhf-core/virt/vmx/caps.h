@@ -23,7 +23,7 @@ struct vmx_caps {
 enum vmx_control { VMX_PIN, VMX_PROC, VMX_PROC2, VMX_EXIT, VMX_ENTRY, VMX_CONTROL_WORDS,
                    VMX_PROC3 = VMX_CONTROL_WORDS, VMX_EXIT2 };
 
-/* NULL, or that VMX isn't there, or was not left on by the firmware. */
+/* NULL, or why VMX can't be used: it isn't there, or firmware has not left it on. */
 const char *vmx_switched_off(void);
 
 /* Read all that exist. CPUID.1:ECX.VMX must be set. */
@@ -32,8 +32,8 @@ void vmx_caps_read(struct vmx_caps *c);
 /* Value of a capability MSR; 0 if it doesn't exist. */
 uint64_t vmx_cap(const struct vmx_caps *c, uint32_t msr);
 
-/* May this control be 1 (the high half), must it be 1 (the low half)? Uses the TRUE MSRs
- * where they exist. False for a word that the CPU doesn't have. */
+/* May this control be 1 (the MSR's high half)? Must it be 1 (the low half)? Uses the TRUE MSRs
+ * where they exist. False for a word of controls that the CPU doesn't have. */
 bool vmx_may_set(const struct vmx_caps *c, enum vmx_control word, unsigned bit);
 bool vmx_must_set(const struct vmx_caps *c, enum vmx_control word, unsigned bit);
 
@@ -76,8 +76,9 @@ uint64_t vmx_ept_use(const struct vmx_caps *c, const struct vmx_controls *ctl);
 /* NULL, or what keeps a VMCS of the words in `ctl` from working on the CPU of `c`. */
 const char *vmx_controls_unfit(const struct vmx_caps *c, const struct vmx_controls *ctl);
 
-/* NULL, or what the CPU of `c` lacks of that which we use because the boot CPU has it: the controls
- * of both VMCSs, vmx_ept_use of `os`, the VMCS's revision, and with `waits` wait-for-SIPI. */
+/* NULL, or the first thing that the CPU of `c` lacks although the boot CPU has it and we use it: a
+ * control of either VMCS, vmx_ept_use of `os`, the VMCS's revision, and with `waits`
+ * wait-for-SIPI. */
 const char *vmx_unlike(const struct vmx_caps *c, const struct vmx_caps *boot,
                        const struct vmx_controls *os, const struct vmx_controls *sandbox,
                        bool waits);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A failed VM entry says only "invalid guest state". This replays the SDM's rules for guest
- * state (vol. 3, 27.3.1) and names the first that is broken.
+ * The SDM's rules for guest state (vol. 3, 27.3.1), asked one by one: names the first that is
+ * broken, since a failed VM entry says only "invalid guest state".
  */
 #include <cpu/width.h>
 #include <virt/vmx/check.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the replays of the SDM's entry rules have in common. */
+/* What check.c and check_entry.c have in common. */
 #ifndef XMHF_VMX_CHECK_H
 #define XMHF_VMX_CHECK_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VM-instruction errors 7 and 8 say only "invalid control fields" and "invalid host state". This
- * replays the SDM's rules (vol. 3, 27.2.1 to 27.2.4) for the controls that we use and for a 64-bit
- * host, and names the first that is broken.
+ * The SDM's rules (vol. 3, 27.2.1 to 27.2.4) for the controls that we use and for a 64-bit host,
+ * asked one by one: names the first that is broken, since VM-instruction errors 7 and 8 say only
+ * "invalid control fields" and "invalid host state".
  */
 #include <cpu/width.h>
 #include <virt/vmx/check.h>
@@ -10,7 +10,8 @@
 
 #define TYPE(intr) ((intr) >> INTR_INFO_TYPE_SHIFT & 7)
 
-/* A field that must have none of some bits, and no address that the CPU hasn't, if a control is 1. */
+/* A field with an address. If `control` is 1 it must have none of some low bits, and no bit above
+ * the CPU's width. */
 struct address {
     enum vmx_control word;
     unsigned bit;

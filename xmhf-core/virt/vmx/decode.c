@@ -158,8 +158,9 @@ static enum exit_kind other_kind(uint32_t reason)
     }
 }
 
-/* A machine check while the guest's state was being loaded: as one that met the core, for nothing of the guest's
- * has run. A PAL is put away for it. That state is in the VMCS as it was (27.8, 27.9). */
+/* A machine check came while the entry loaded the guest's state. It counts as one that met the
+ * core, for nothing of the guest has run; a PAL is put away first. The guest's state is in the
+ * VMCS as it was (27.8, 27.9). */
 static void decode_failed_entry(struct vcpu *v, uint32_t reason, struct exit *e)
 {
     if ((reason & 0xffff) == VMX_EXIT_ENTRY_MC) {

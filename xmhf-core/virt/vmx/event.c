@@ -127,8 +127,8 @@ void vmx_pass_exception(struct vcpu *v, uint32_t info)
     event_queue(&vmx(v)->queued, &ev);
 }
 
-/* What an entry that injects an NMI demands (27.3.1.5). It would also drop a debug trap that is
- * due (27.7.3); that one comes first. */
+/* Can an entry inject an NMI now (27.3.1.5)? Not while a debug trap is due, which the injection
+ * would drop (27.7.3): the trap comes first. */
 bool vmx_nmi_ready(struct vcpu *v)
 {
     return !vmx(v)->queued.full && !atomic_load(&v->waiting)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest state that an entry refused, made one that the SDM's rules (vol. 3, 27.3.1) allow:
- * check.c names the rule that is broken, this mends every one, the nearest legal value for each.
+ * A guest state that an entry refused is made one that the SDM's rules (vol. 3, 27.3.1) allow:
+ * each field that breaks one gets the nearest legal value. check.c names the rule that was broken.
  */
 #include <cpu/width.h>
 #include <virt/vmx/check.h>
@@ -175,7 +175,7 @@ static void mend_activity(void)
     vmcs_write(VMCS_LINK_POINTER, ~0ULL);
 }
 
-/* One with reserved bits is as good as none (27.3.1.6). */
+/* A page-directory pointer with reserved bits is replaced by one that isn't present (27.3.1.6). */
 static void mend_pdptes(void)
 {
     static const enum vmcs_field fields[] = {

@@ -274,8 +274,8 @@ bool vmx_set_cr3(struct vcpu *v, uint64_t value)
     return true;
 }
 
-/* CS and SS that couldn't be loaded leave the ring as it is, and their RPL tells it: Bochs refuses a CS
- * with another RPL than DPL. */
+/* Where CS and SS couldn't be loaded the ring stays as it is. The RPL of both is set to that ring:
+ * Bochs refuses a CS whose RPL isn't its DPL. */
 static void load_task_segments(const struct task_state *t)
 {
     for (unsigned i = 0; i < SEG_COUNT; i++) {

@@ -199,8 +199,8 @@ static int cpu_init(struct vcpu *v)
     return 0;
 }
 
-/* What changed since the OS's last entry. This and the next two are out of line, so that the usual
- * exits save no registers for them. */
+/* Write what has changed since the OS's last entry. This function and the next two are out of
+ * line, so that the usual exits save no registers for them. */
 __attribute__((noinline))
 static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
 {
@@ -340,9 +340,9 @@ static void take_interrupts(struct vcpu *v)
     cpu_take_interrupts();
 }
 
-/* The next entry waits for a SIPI in the hardware, and its arrival exits. SIPIs that reach a
- * CPU in the core are lost. Whatever an entry in this state can't have goes (27.3.1.5); the
- * rest of the state is loaded when the SIPI comes. */
+/* Make the next entry wait for a SIPI in the hardware; the SIPI exits. (SIPIs that reach a CPU in
+ * the core are lost.) What such an entry may not have in the VMCS is cleared (27.3.1.5); the rest
+ * of the state is loaded when the SIPI comes. */
 static void park(struct vcpu *v)
 {
     if (ipi_traps_icr()) {

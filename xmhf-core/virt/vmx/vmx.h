@@ -107,7 +107,7 @@ void vmx_end_shadow(struct vcpu *v);
 void vmx_event_done(struct vcpu *v);
 /* An exception of the OS that exited only so that it can't loop inside the CPU. */
 void vmx_pass_exception(struct vcpu *v, uint32_t info);
-/* The IRET that faulted had ended the blocking of NMIs: put it back. */
+/* The guest's IRET faulted, but had already ended the blocking of NMIs: block them again. */
 void vmx_block_nmis_again(void);
 
 /* "Blocked by SMI" can't be true outside SMM, and an entry with it fails. An emulator (Bochs 2.7)
