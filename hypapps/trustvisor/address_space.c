@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Builds and takes down a PAL's page tables and nested tables. */
 #include "address_space.h"
-#include <hw/insn.h>
 #include <hypapp/hypapp.h>
+#include <util/string.h>
 #include <x86/cpu.h>
 
 /* Entries of 4-level paging (SDM vol. 3, 4.5.4). A and D are set from the start. */
@@ -25,9 +25,7 @@ bool space_global_init(void)
         return false;
     }
     hw_fill64(page, TV_INT3S, PAGE_SIZE / 8);
-    for (unsigned i = 0; i < TV_STUB_LEN; i++) {
-        page[i] = virt->hypercall_insn[i];
-    }
+    memcpy(page, hyp_call_insn(), TV_STUB_LEN);
     return_frame = page;
     return true;
 }
@@ -42,7 +40,7 @@ static uint64_t *nested_entry(struct tv_space *s, uint32_t index)
         if (e == 0) {
             return NULL;
         }
-        s->l1 = core_va(virt->nested->addr(e));
+        s->l1 = core_va(hyp_nested_addr(e));
         s->l1_number = index >> 9;
     }
     return &s->l1[index & 511];
@@ -57,10 +55,10 @@ static bool nested_set(struct tv_space *s, uint32_t index, const void *frame, un
         if (!l1) {
             return false;
         }
-        s->nested[NESTED_L2][index >> 9] = virt->nested->table(core_hpa(l1), 2);
+        s->nested[NESTED_L2][index >> 9] = hyp_nested_table(core_hpa(l1), 2);
         e = nested_entry(s, index);
     }
-    *e = virt->nested->leaf(core_hpa(frame), rights, MT_WB, 1);
+    *e = hyp_nested_leaf(core_hpa(frame), rights, MT_WB, 1);
     return true;
 }
 
@@ -68,7 +66,7 @@ static void *nested_frame(struct tv_space *s, uint32_t index)
 {
     const uint64_t *e = nested_entry(s, index);
 
-    return e && *e != 0 ? core_va(virt->nested->addr(*e)) : NULL;
+    return e && *e != 0 ? core_va(hyp_nested_addr(*e)) : NULL;
 }
 
 /* Changes nothing, since calls on several CPUs come here. */
@@ -79,8 +77,8 @@ void *space_frame(const struct tv_space *s, uint32_t index)
     if (table == 0) {
         return NULL;
     }
-    e = ((const uint64_t *)core_va(virt->nested->addr(table)))[(1 + index) & 511];
-    return e == 0 ? NULL : core_va(virt->nested->addr(e));
+    e = ((const uint64_t *)core_va(hyp_nested_addr(table)))[(1 + index) & 511];
+    return e == 0 ? NULL : core_va(hyp_nested_addr(e));
 }
 
 static bool nested_build(struct tv_space *s)
@@ -91,8 +89,8 @@ static bool nested_build(struct tv_space *s)
             return false;
         }
     }
-    s->nested[NESTED_L4][0] = virt->nested->table(core_hpa(s->nested[NESTED_L3]), 4);
-    s->nested[NESTED_L3][0] = virt->nested->table(core_hpa(s->nested[NESTED_L2]), 3);
+    s->nested[NESTED_L4][0] = hyp_nested_table(core_hpa(s->nested[NESTED_L3]), 4);
+    s->nested[NESTED_L3][0] = hyp_nested_table(core_hpa(s->nested[NESTED_L2]), 3);
     return nested_set(s, 0, return_frame, ACCESS_READ | ACCESS_EXEC);
 }
 
@@ -308,7 +306,7 @@ static void tables_free(struct tv_space *s, const struct tv_image *im)
     }
     for (uint32_t i = 0; i < s->tables; i++) {
         uint64_t *e = nested_entry(s, 1 + s->pages + i);
-        pool_free(core_va(virt->nested->addr(*e)));
+        pool_free(core_va(hyp_nested_addr(*e)));
         *e = 0;
     }
     s->tables = 0;
@@ -327,7 +325,7 @@ static void nested_free(struct tv_space *s, uint32_t last_index)
     /* There may be holes: page tables come behind sections that were never filled. */
     for (uint32_t i = 0; l2 && i <= last_index >> 9; i++) {
         if (l2[i] != 0) {
-            pool_free(core_va(virt->nested->addr(l2[i])));
+            pool_free(core_va(hyp_nested_addr(l2[i])));
             l2[i] = 0;
         }
     }
@@ -353,7 +351,7 @@ bool space_free(struct tv_space *s, const struct tv_image *im, uint32_t *budget)
         if (!e || *e == 0) {
             break; /* pages are added in order: no more frames */
         }
-        pool_free_dirty(core_va(virt->nested->addr(*e)));
+        pool_free_dirty(core_va(hyp_nested_addr(*e)));
         *e = 0;
         s->freed++;
         --*budget;

@@ -268,7 +268,7 @@ static enum hc_result return_busy(struct vcpu *v, const struct hyp_caller *c, st
     gpr[GPR_RSP] = tv_arg(v, c, GPR_RSP) + s->pal->image.word;
     v->regs.rip = to;
     v->regs.rflags &= ~RFLAGS_RF;
-    virt->clear_shadow(v);
+    hyp_clear_shadow(v);
     registry_put(s);
     return HC_SWITCHED;
 }

@@ -13,7 +13,7 @@ static bool flat(struct vcpu *v, enum segment_index i)
 {
     struct segment s;
 
-    virt->get_segment(v, i, &s);
+    hyp_get_segment(v, i, &s);
     return s.base == 0 && s.limit == 0xffffffff;
 }
 

@@ -3,7 +3,6 @@
 #include "death.h"
 #include "memory.h"
 #include "registry.h"
-#include <smp/spinlock.h>
 #include <util/string.h>
 
 #define RECORDS     256u   /* last deaths, by hash of the owner */
@@ -192,7 +191,7 @@ static bool reap_one(struct vcpu *v, struct tv_slot *s, uint32_t *budget)
     besides = pal->charge - pal->image.pages;
     *budget -= besides < *budget ? besides : *budget;
     if (pal->sandbox.tag != 0) {
-        virt->sandbox_forget(v, pal->sandbox.tag);
+        hyp_sandbox_forget(v, pal->sandbox.tag);
     }
     memory_free(pal);
     registry_recycle(s);

@@ -27,8 +27,6 @@
 #include "address_space.h"
 #include "identity.h"
 #include "pageset.h"
-#include <cpu/clock.h>
-#include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <x86/cpu.h>
 #include <xmhf/hypercall.h>

@@ -12,7 +12,6 @@
  * `adding` keeps others from adding to the same chain of owners; PALs may leave it.
  */
 #include "registry.h"
-#include <smp/spinlock.h>
 
 #define BUCKETS       1024u
 #define OWNER_BUCKETS 256u

@@ -37,7 +37,7 @@ void stubs_place(struct tv_pal *pal)
 
 static void put_stub(uint8_t *page, uint64_t offset)
 {
-    memcpy(page + offset, virt->hypercall_insn, TV_STUB_LEN);
+    memcpy(page + offset, hyp_call_insn(), TV_STUB_LEN);
     if (offset + TV_STUB_LEN + MARK_SIZE <= PAGE_SIZE) {
         memcpy(page + offset + TV_STUB_LEN, mark, MARK_SIZE);
     }

@@ -6,8 +6,8 @@ struct thread thread_of(struct vcpu *v)
 {
     struct segment fs, gs;
 
-    virt->get_segment(v, SEG_FS, &fs);
-    virt->get_segment(v, SEG_GS, &gs);
+    hyp_get_segment(v, SEG_FS, &fs);
+    hyp_get_segment(v, SEG_GS, &gs);
     return (struct thread){ fs.base, gs.base };
 }
 
@@ -30,7 +30,7 @@ void thread_waits(struct vcpu *v, const struct tv_pal *pal,
             gpr[i] = old->gpr[i];
         }
     }
-    virt->clear_shadow(v);
+    hyp_clear_shadow(v);
 }
 
 void thread_token(const struct vcpu *v, const struct tv_pal *pal, uint64_t token[2])
@@ -90,7 +90,7 @@ static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
                                   uint64_t rax)
 {
     (pal->image.caller_64 ? goes_on_64 : goes_on_32)(v, &act->caller, rip, rsp, rax);
-    virt->clear_shadow(v);
+    hyp_clear_shadow(v);
 }
 
 void thread_at_call(struct vcpu *v, const struct tv_pal *pal, const struct tv_activation *act)

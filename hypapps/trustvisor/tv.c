@@ -10,7 +10,6 @@
 #include "stubs.h"
 #include "unregister.h"
 
-
 /* `who`: what tv_caller_check says. */
 static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum tv_error who,
                               uint32_t cmd)

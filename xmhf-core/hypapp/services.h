@@ -3,8 +3,11 @@
 #ifndef XMHF_HYPAPP_SERVICES_H
 #define XMHF_HYPAPP_SERVICES_H
 
+#include <cpu/clock.h>    /* ticks that the guest can't move: clock_now, clock_since */
 #include <guest/inject.h>
+#include <hw/insn.h>      /* of these: hw_fill64, hw_copy64, hw_pause, hw_rdtsc */
 #include <sha256/sha256.h>
+#include <smp/spinlock.h>
 #include <virt/virt.h>
 
 /* --- the guest's registers: those that aren't in v->regs ------------------------ */
