@@ -58,7 +58,8 @@ static void place(struct boot_info *bi, const struct core_image *core,
     uint64_t tables;
 
     options_parse(bi->cmdline, NULL, &opt, &bad);
-    /* Together they have a GiB of addresses. */
+    /* Pool and tables are mapped within one GiB: with a large palmem= there is no room for the
+     * tables. */
     tables = splits_pages() && opt.palmem <= MIB(700) ? boot_tables(bi) : 0;
     if (boot_place(bi, core->mem_size + tables, opt.palmem, stage->avoid, stage->avoid_count,
                    &why) != 0

@@ -8,7 +8,7 @@
 #define PALMEM_MIN MIB(2)
 #define TABLES_MAX MIB(256)
 
-/* What helps, if anything does. */
+/* Why there is no place, with what helps, if anything does. */
 static const char no_room[] = "no room for the hypervisor below 4 GiB";
 static const char try_less[] = "no room for the hypervisor below 4 GiB; a smaller palmem= would "
                                "do, palmem=1 at the least";

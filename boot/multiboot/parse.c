@@ -30,7 +30,8 @@
 #define MB1_HAS_VBE      BIT(11)
 #define MB1_HAS_FRAMEBUFFER BIT(12)
 
-/* Both describe a framebuffer by the same bytes (3.3 there, 3.6.12 here). */
+/* Both versions describe a framebuffer by the same bytes (multiboot 1, 3.3; multiboot 2,
+ * 3.6.12). */
 #define FB_PITCH    8
 #define FB_WIDTH    12
 #define FB_HEIGHT   16
@@ -139,7 +140,7 @@ static void forget(struct boot_info *bi)
     bi->log = (struct boot_event_log){ .format = BOOT_LOG_NONE };
 }
 
-/* Cells at `base`, if they are where a VGA has them: anything else is none that we write to. */
+/* A text screen at `base`, if a VGA can have one there. At any other place nothing is written. */
 static void set_text(struct boot_screen *s, uint64_t base, uint32_t columns, uint32_t rows)
 {
     const uint64_t vga = 0xb0000, end = 0xc0000;
@@ -170,7 +171,7 @@ static void set_vbe_mode(struct boot_screen *s, uint32_t mode)
     }
 }
 
-/* Where ROMs are, of which an interrupt's handler is one. */
+/* Does the vector lead into a ROM, as that of a BIOS's handler does? */
 static bool in_rom(const uint8_t *vector)
 {
     const uint32_t at = vector ? (uint32_t)le16(vector + 2) * 16 + le16(vector) : 0;

@@ -27,7 +27,8 @@
     N(0x00000001, 3, 25, "SSE (CPUID 1:EDX[25])") \
     N(0x80000008, 0, 32, "the widths of addresses (CPUID 8000_0008)")
 
-/* Apart, for firmware of Intel's CPUs may have hidden it: hw/xd_enable.inc is run before. */
+/* NX is listed apart: firmware may have hidden it on Intel's CPUs, and hw/xd_enable.inc shows it
+ * before this is asked. */
 #define CPU_NEEDS_NX(N) \
     N(0x80000001, 3, 20, "NX, no-execute pages (CPUID 8000_0001:EDX[20]); enable it in the setup")
 

@@ -199,10 +199,10 @@ _Static_assert(offsetof(struct xmhf_module, entry) == 2096, "our ABI");
  * 0; or the PAL has died in this call, or in another one at the same time: then RAX is 0, RCX
  * tells why and RDX where.
  */
-#define XMHF_STATUS_DEATH(rcx)   ((uint32_t)(rcx) & 0xff)         /* enum tv_death; or */
-#define XMHF_STATUS_BUSY         0x80u /* it lives, and the call has not begun: all stacks are in use, one of
-                                          them by a call of the same thread that was interrupted, by a
-                                          signal, say: it would wait for itself */
+#define XMHF_STATUS_DEATH(rcx)   ((uint32_t)(rcx) & 0xff)         /* enum tv_death; ... */
+/* ... or the PAL lives, and the call has not begun: all stacks are in use, one of them by a call
+ * of the same thread that was interrupted, by a signal, say: it would wait for its own thread. */
+#define XMHF_STATUS_BUSY         0x80u
 #define XMHF_BUSY_TEXT "all stacks of the PAL are in use, one of them by this thread"
 #define XMHF_STATUS_VECTOR(rcx)  ((uint32_t)(rcx) >> 8 & 0xff)    /* of an exception */
 #define XMHF_STATUS_SECTION(rcx) ((uint32_t)(rcx) >> 16 & 0xff)   /* of the instruction; or */

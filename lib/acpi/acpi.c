@@ -238,7 +238,7 @@ static uint64_t find_table(acpi_mapper map, const struct root roots[2], const ch
     return addr != 0 ? addr : find_in(map, &roots[1], signature);
 }
 
-/* Room for an enabled CPU in a full list: one goes that isn't. */
+/* Make room for an enabled CPU in a full list: drop one that isn't enabled. */
 static void drop_disabled(struct acpi_info *out)
 {
     for (unsigned i = out->cpu_count; i-- > 0;) {
@@ -304,8 +304,8 @@ static bool is_tail(const uint8_t *p, size_t len)
     return true;
 }
 
-/* A MADT that can't be read to its end may hide a CPU from us: refused. (Linux goes without ACPI
- * then.) */
+/* Read the MADT. One that can't be read to its end is refused, since it may hide a CPU from us.
+ * (Linux goes without ACPI then.) */
 static int read_madt(acpi_mapper map, uint64_t addr, struct acpi_info *out, const char **why)
 {
     size_t length;
@@ -367,8 +367,8 @@ static uint64_t fadt_address(const uint8_t *fadt, size_t length, size_t field32,
     return addr != 0 ? addr : le32(fadt + field32);
 }
 
-/* A table that can't be read leaves the sleep states unknown that it would have told. `dsdt`: its
- * address. */
+/* Look for the sleep states' definitions. What a table that can't be read would have told stays
+ * unknown. `dsdt`: the DSDT's address. */
 static void read_sleep(acpi_mapper map, const struct root *root, uint64_t dsdt,
                        struct acpi_info *out)
 {
@@ -459,7 +459,7 @@ static bool srat_entry(const uint8_t *p, size_t len, struct acpi_info *out)
     return !hotplug || end <= start || add_hotplug(out, start, end);
 }
 
-/* What can't be read there is not known to be RAM; nothing else depends on it. */
+/* Read the SRAT. What can't be read of it is not known to be RAM; nothing else depends on it. */
 static void read_srat(acpi_mapper map, uint64_t addr, struct acpi_info *out)
 {
     size_t length = 0;
@@ -477,7 +477,8 @@ static void read_srat(acpi_mapper map, uint64_t addr, struct acpi_info *out)
     }
 }
 
-/* One that can't be read is none: it is only asked where no other clock runs. */
+/* Read the HPET's table. One that can't be read counts as absent: the HPET is only asked where no
+ * other clock runs. */
 static void read_hpet(acpi_mapper map, uint64_t addr, struct acpi_info *out)
 {
     size_t length = 0;
@@ -511,6 +512,7 @@ int acpi_read(acpi_mapper map, uint64_t rsdp_addr, struct acpi_info *out, const 
     }
     read_srat(map, find_table(map, roots, "SRAT"), out);
     read_hpet(map, find_table(map, roots, "HPET"), out);
-    /* Definition blocks in both lists are mostly the same: those of the one that every OS uses. */
+    /* XSDT and RSDT mostly list the same definition blocks. Those of the XSDT count, if there is
+     * one: it is what every OS uses. */
     return fadt != 0 ? read_fadt(map, &roots[roots[0].count != 0 ? 0 : 1], fadt, out, why) : 0;
 }

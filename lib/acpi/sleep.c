@@ -20,8 +20,8 @@ static void unclear(struct sleep_search *s, unsigned state)
     s->result.unclear = (uint8_t)(s->result.unclear | 1u << state);
 }
 
-/* SLP_TYP `value` may mean Sn. The OS writes its low three bits, whatever the rest; as a way to
- * switch off only a proper one will do. */
+/* SLP_TYP `value` may mean Sn. The OS writes only its low three bits, so these count for S1 to S3;
+ * as a power-off only a value without other bits counts. */
 static void add(struct sleep_search *s, unsigned state, bool b, uint64_t value)
 {
     uint8_t *set = b ? s->result.b : s->result.a;
@@ -135,7 +135,8 @@ static unsigned state_of(const uint8_t *seg)
         ? seg[2] - '0' : 0;
 }
 
-/* The first round: the states. What only may be a definition makes no way to switch off. */
+/* The first round: the states. What may be a definition, but isn't certain to be one, never counts
+ * as a power-off. */
 static void visit_state(void *ctx, enum aml_kind kind, const struct aml_name *name, struct aml rest)
 {
     struct sleep_search *s = ctx;

@@ -115,8 +115,8 @@ uint64_t insn_imm(const uint8_t *buf, unsigned bytes)
     }
 }
 
-/* The bytes after the opcode at buf[0..n) of MOV r/m,r or (imm) MOV r/m,imm. The number
- * of bytes taken, or 0. */
+/* Read what follows the opcode of MOV r/m,r or (`imm`) MOV r/m,imm, at buf[0..n). Returns how many
+ * bytes that is, or 0. */
 static unsigned store_operands(const uint8_t *buf, size_t n, const struct prefixes *p,
                                unsigned abits, bool imm, struct insn_store *out)
 {

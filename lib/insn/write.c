@@ -128,7 +128,7 @@ bool insn_decode_write(const uint8_t *buf, size_t n, unsigned bits, struct insn_
 
 #define FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
-/* A result's PF, ZF and SF, and those that it was made with. */
+/* Set PF, ZF and SF by the result `r`, and the other arithmetic flags as `others` has them. */
 static void set_flags(uint64_t *flags, uint64_t r, uint64_t sign, uint64_t others)
 {
     uint64_t f = others;

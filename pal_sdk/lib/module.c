@@ -178,8 +178,8 @@ const char *pal_death_text(uint64_t death)
 /* --- the call -------------------------------------------------------------------------- */
 
 /*
- * Call `entry` with `args`, which hold the arguments in registers first and are at least as
- * many as those; out[0..2] become RAX, RCX, RDX. `n`: arguments on the stack, after `stack`.
+ * Call `entry`. `args` has at least as many arguments as go in registers; `n` more are on the
+ * stack, at `stack`. out[0..2] become RAX, RCX, RDX.
  */
 #ifdef __x86_64__
 #define SYMBOLS(name) ".globl " name "\n" name ":\n"

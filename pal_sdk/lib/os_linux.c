@@ -12,8 +12,9 @@ void *pal_os_alloc(size_t size)
     if (p == MAP_FAILED) {
         return NULL;
     }
-    /* A child must not have a copy of a PAL's stubs: by that the hypervisor knows the owner, and once the owner has
-     * died another process may get its page table's place. The memory is new: no child has it yet. */
+    /* A child must not have a copy of a PAL's stubs: the hypervisor knows the owner by them, and
+     * once the owner has died another process may get the place of its page table. The memory is
+     * new, so no child has it yet. */
     if (madvise(p, size, MADV_DONTFORK) != 0) {
         munmap(p, size);
         return NULL;

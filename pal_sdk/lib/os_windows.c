@@ -3,8 +3,8 @@
 #include "os.h"
 #include <windows.h>
 
-/* What can be locked is bounded by the working set's minimum, about 200 KiB at first. It is
- * raised only when it is in the way: freed memory makes room in it for the next PAL. */
+/* Windows lets a process lock as much as its working set's minimum, about 200 KiB at first. This
+ * is raised only when it is in the way: memory that was freed makes room in it for the next PAL. */
 static void lock(void *p, SIZE_T size)
 {
     SIZE_T low, high;

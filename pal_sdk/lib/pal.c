@@ -72,7 +72,7 @@ const char *pal_error_name(uint64_t error)
     }
 }
 
-/* One more section behind what there is. */
+/* Add a section behind those that are there. */
 static void *add_section(struct pal *p, uint32_t type, unsigned pages)
 {
     struct tv_pal_section *s = &p->sections.sections[p->sections.num_sections++];

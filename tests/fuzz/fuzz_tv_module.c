@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The structure of our own interface, from a hostile process: whatever is accepted makes sense
+ * The structure of the module interface, from a hostile process: whatever is accepted makes sense
  * in 64-bit arithmetic. The input is a byte for the caller's mode, then 10-byte edits of a good
  * structure.
  */
