@@ -92,6 +92,9 @@ static unsigned pool_used, pool_limit;
 static hpa_t pool_alloc(void *ctx)
 {
     (void)ctx;
+    if (pool_used < pool_limit) {
+        memset(pool[pool_used], 0, PAGE_SIZE);
+    }
     return pool_used < pool_limit ? hpa(POOL_BASE + pool_used++ * PAGE_SIZE) : hpa(0);
 }
 
@@ -296,7 +299,6 @@ static void with_levels(unsigned n, uint64_t base)
     levels = n;
     BASE = base;
     random_maps(&iommu_like, 61 * 0x9e3779b97f4a7c15ULL);
-    random_maps(&ept_like, 62 * 0x9e3779b97f4a7c15ULL);
     start(&t, &iommu_like, POOL_MAX);
     levels = 4;
     BASE = GIB(512) - GIB(1);
@@ -427,6 +429,130 @@ static void refuses_bad_ranges(void **state)
     assert_int_equal(nested_init(&t, &npt_like, &source, 4), -1);
 }
 
+/* Rights of pieces, split as they need it and merged whenever that can be: the model has one record per page. Tables
+ * that come out of a merge are used no more, and of those that were there before none comes out. */
+static bool gone[POOL_MAX];
+
+static unsigned merge_all(struct nested_table *t, uint64_t g)
+{
+    unsigned merged = 0;
+    hpa_t page;
+
+    for (unsigned level = 2; level <= 3; level++) {
+        unsigned rights = walk(t, g).rights;
+        bool alike = nested_merge(t, gpa(g), level, rights, rights, &page);
+
+        if (alike) {
+            unsigned index = (unsigned)((page.a - POOL_BASE) / PAGE_SIZE);
+            assert_false(gone[index]);
+            gone[index] = true;
+            memset(pool[index], 0xff, PAGE_SIZE);
+            merged++;
+        }
+    }
+    return merged;
+}
+
+static void protect_piece(struct nested_table *t, unsigned page, unsigned count, unsigned rights)
+{
+    const uint64_t g = BASE + page * PAGE_SIZE;
+
+    assert_int_equal(nested_split(t, gpa(g), 3, 0), 0);
+    if (count < 512) {
+        assert_int_equal(nested_split(t, gpa(g), 2, 0), 0);
+    }
+    assert_true(nested_protect(t, gpa(g), count * PAGE_SIZE, rights) >= 0);
+    for (unsigned i = 0; i < count; i++) {
+        model[page + i].rights = (uint8_t)rights;
+    }
+}
+
+static void assert_gone_is_gone(const struct nested_table *t)
+{
+    bool seen[POOL_MAX] = { false };
+
+    mark(t, pool_va(t->root), t->levels, seen);
+    for (unsigned i = 0; i < pool_used; i++) {
+        assert_true(!seen[i] || !gone[i]);
+    }
+}
+
+static void rights_by_pieces(const struct nested_format *fmt, uint64_t seed)
+{
+    static const unsigned all[] = { ACCESS_READ, RWX, ACCESS_READ | ACCESS_EXEC, RWX };
+    struct nested_table t;
+    unsigned merged = 0;
+
+    start(&t, fmt, POOL_MAX);
+    memset(gone, 0, sizeof(gone));
+    assert_int_equal(nested_map(&t, gpa(BASE), hpa(BASE), PAGES * PAGE_SIZE, RWX, MT_WB, 3), 0);
+    for (unsigned i = 0; i < PAGES; i++) {
+        model[i] = (struct record){ BASE + i * PAGE_SIZE, RWX, MT_WB };
+    }
+    const unsigned at_first = pool_used;
+    for (unsigned round = 0; round < 3000; round++) {
+        unsigned piece = (unsigned)unit_below(&seed, 3) * 512 + (unsigned)unit_below(&seed, round % 2 ? 3 : 512);
+        unsigned first = unit_below(&seed, 2) ? 0 : (unsigned)unit_below(&seed, 512);
+        unsigned count = unit_below(&seed, 2) ? 512 - first : 1 + (unsigned)unit_below(&seed, 512 - first);
+
+        protect_piece(&t, piece * 512 + first, count, all[unit_below(&seed, ARRAY_SIZE(all))]);
+        merged += merge_all(&t, BASE + piece * 512 * PAGE_SIZE);
+        for (unsigned i = 0; i < 30; i++) {
+            assert_page(&t, piece * 512 + (unsigned)unit_below(&seed, 512));
+            assert_page(&t, (unsigned)unit_below(&seed, PAGES));
+        }
+    }
+    for (unsigned piece = 0; piece < PAGES / 512; piece++) { /* all whole again: as at first */
+        protect_piece(&t, piece * 512, 512, RWX);
+        merged += merge_all(&t, BASE + piece * 512 * PAGE_SIZE);
+    }
+    assert_gone_is_gone(&t);
+    for (unsigned i = 0; i < pool_used; i++) {
+        assert_int_equal(gone[i], i >= at_first);
+    }
+    assert_true(merged > 100);
+}
+
+static void rights_split_and_merge(void **state)
+{
+    (void)state;
+    rights_by_pieces(&npt_like, 71 * 0x9e3779b97f4a7c15ULL);
+    rights_by_pieces(&ept_like, 72 * 0x9e3779b97f4a7c15ULL);
+}
+
+/* What isn't alike, or isn't of a split, stays; and running out of pages changes nothing. */
+static void merges_only_what_it_split(void **state)
+{
+    struct nested_table t;
+    struct nested_leaf leaf;
+    hpa_t page;
+
+    (void)state;
+    start(&t, &ept_like, POOL_MAX);
+    assert_int_equal(nested_map(&t, gpa(0), hpa(0), GIB(2), RWX, MT_WB, 3), 0);
+    assert_int_equal(nested_map(&t, gpa(0), hpa(0), MIB(2), RWX, MT_WB, 1), 0); /* by others */
+    assert_false(nested_merge(&t, gpa(0), 2, RWX, RWX, &page));
+    assert_int_equal(nested_split(&t, gpa(MIB(2)), 2, 0), 0);
+    assert_int_equal(nested_map(&t, gpa(MIB(2)), hpa(MIB(2)), PAGE_SIZE, RWX, MT_UC, 1), 0);
+    assert_false(nested_merge(&t, gpa(MIB(2)), 2, RWX, RWX, &page)); /* another type */
+    assert_int_equal(nested_map(&t, gpa(MIB(2)), hpa(MIB(8)), PAGE_SIZE, RWX, MT_WB, 1), 0);
+    assert_false(nested_merge(&t, gpa(MIB(2)), 2, RWX, RWX, &page)); /* another page */
+    assert_int_equal(nested_map(&t, gpa(MIB(2)), hpa(MIB(2)), PAGE_SIZE, RWX, MT_WB, 1), 0);
+    assert_false(nested_merge(&t, gpa(MIB(2)), 2, ACCESS_READ, RWX, &page)); /* other rights */
+    assert_true(nested_merge(&t, gpa(MIB(2)), 2, RWX, RWX & ~ACCESS_EXEC, &page));
+    assert_true(nested_lookup(&t, gpa(MIB(3)), &leaf));
+    assert_true(leaf.level == 2 && leaf.rights == (RWX & ~ACCESS_EXEC) && leaf.h.a == MIB(3));
+    assert_int_equal(nested_split(&t, gpa(MIB(2)), 2, ACCESS_EXEC), 0);
+    assert_true(nested_lookup(&t, gpa(MIB(3)), &leaf) && leaf.level == 1 && leaf.rights == RWX);
+
+    assert_int_equal(nested_protect(&t, gpa(GIB(1)), PAGE_SIZE, ACCESS_READ), -1); /* a large leaf */
+    assert_int_equal(nested_protect(&t, gpa(GIB(3)), PAGE_SIZE, ACCESS_READ), -1); /* nothing */
+    pool_limit = pool_used;
+    assert_int_equal(nested_split(&t, gpa(GIB(1)), 3, 0), -1);
+    assert_true(nested_lookup(&t, gpa(GIB(1)), &leaf) && leaf.level == 3);
+    assert_int_equal(nested_split(&t, gpa(GIB(3)), 3, 0), 0); /* nothing to split */
+}
+
 /* After any change: as the tree itself, but for the one page. */
 static void variants(const struct nested_format *fmt, uint64_t seed)
 {
@@ -473,6 +599,8 @@ int main(void)
         cmocka_unit_test(running_out_leaves_a_valid_tree),
         cmocka_unit_test(uses_the_largest_leaves),
         cmocka_unit_test(iommu_like_maps),
+        cmocka_unit_test(rights_split_and_merge),
+        cmocka_unit_test(merges_only_what_it_split),
         cmocka_unit_test(decoys_share_one_table),
         cmocka_unit_test(refuses_bad_ranges),
         cmocka_unit_test(a_variant_differs_in_one_page),

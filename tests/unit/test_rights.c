@@ -47,6 +47,7 @@ struct cpu {
     struct vcpu v;
     enum where where;
     bool nmi, flush, off;
+    uint64_t root;               /* since its APIC was turned off or on last */
     uint8_t tlb[PAGES];          /* rights, + 16; 0: nothing */
     uint64_t table[PAGES / 512 + SPOTS]; /* the table of 4K leaves of each 2 MiB; 0: nothing */
     bool calling;
@@ -95,7 +96,7 @@ static void take_up(struct cpu *c)
 /* The table of 4K leaves of `g`, or the leaf above. */
 static uint64_t walk(struct cpu *c, uint64_t g, uint64_t *table)
 {
-    uint64_t at = guest_phys_root(c->off).a, e = 0;
+    uint64_t at = c->root, e = 0;
 
     for (unsigned level = 4; level >= 1; level--) {
         e = ((const uint64_t *)core_va(hpa(at)))[g >> (12 + 9 * (level - 1)) & 511];
@@ -210,7 +211,7 @@ static void in_guest(struct cpu *c)
         atomic_store(&c->v.waiting, true);
     } else if (what == 98) { /* its APIC is turned off, or on */
         c->off = !c->off;
-        (void)guest_phys_root(c->off);
+        c->root = guest_phys_root(c->off).a;
         c->flush = true;
         c->where = CORE;
     }
@@ -275,6 +276,7 @@ static void begin(bool intel, bool leaves_1g, bool split, size_t pool)
         cpus[i].v.index = i;
         cpus[i].flush = true;
         cpus[i].where = CORE;
+        cpus[i].root = guest_phys_root(false).a;
         atomic_store(&cpus[i].v.online, true);
         atomic_store(&cpus[i].v.flushed, flush_generation());
     }

@@ -133,6 +133,33 @@ static struct exit exit_with(uint64_t code, uint64_t info1, uint64_t info2)
     return e;
 }
 
+/* The OS's next entry flushes, by its ASID where the CPU can, however often a sandbox runs before; and once more
+ * after a VMRUN that was refused, which may not have. */
+static void a_flush_reaches_the_os(void **state)
+{
+    (void)state;
+    for (unsigned by_asid = 0; by_asid < 2; by_asid++) {
+        const uint8_t wanted = by_asid ? SVM_TLB_FLUSH_ASID : SVM_TLB_FLUSH_ALL;
+
+        up(by_asid ? CPUID_8_A_EDX_FLUSH_BY_ASID : 0);
+        exit_with(SVM_EXIT_CPUID, 0, 0);
+        exit_with(SVM_EXIT_CPUID, 0, 0);
+        assert_int_equal(at_entry.tlb_control, SVM_TLB_NOTHING);
+        svm_ops.flush_nested(&v);
+        svm(&v)->active = svm(&v)->sandbox;
+        exit_with(SVM_EXIT_CPUID, 0, 0);
+        assert_int_equal(at_entry.tlb_control, SVM_TLB_NOTHING);
+        svm(&v)->active = svm(&v)->os;
+        exit_with(SVM_EXIT_CPUID, 0, 0);
+        assert_int_equal(at_entry.tlb_control, wanted);
+        exit_with(SVM_EXIT_CPUID, 0, 0);
+        assert_int_equal(at_entry.tlb_control, SVM_TLB_NOTHING);
+        assert_int_equal(exit_with(~0ULL, 0, 0).kind, EXIT_ENTRY_FAILED);
+        exit_with(SVM_EXIT_CPUID, 0, 0);
+        assert_int_equal(at_entry.tlb_control, wanted);
+    }
+}
+
 static void events_that_never_end_are_intercepted(void **state)
 {
     const struct vmcb *c;
@@ -428,6 +455,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(smis_are_let_in_on_demand),
+        cmocka_unit_test(a_flush_reaches_the_os),
         cmocka_unit_test(events_that_never_end_are_intercepted),
         cmocka_unit_test(db_and_ac_reach_the_core_whole),
         cmocka_unit_test(leaves), cmocka_unit_test(init_is_redirected),

@@ -71,7 +71,16 @@ bool hw_vmclear(uint64_t address) { return address != 0; }
 bool hw_vmptrld(uint64_t address) { return address != 0; }
 bool hw_vmread(uint64_t field, uint64_t *out) { *out = value[field]; return true; }
 bool hw_vmwrite(uint64_t field, uint64_t what) { value[field] = what; return true; }
-bool hw_invept(uint64_t type, uint64_t eptp) { (void)type; (void)eptp; return true; }
+static uint64_t flushed_eptp;
+static unsigned flushes;
+bool hw_invept(uint64_t type, uint64_t eptp)
+{
+    (void)type;
+    flushed_eptp = eptp;
+    flushes++;
+    return true;
+}
+
 bool hw_invvpid(uint64_t type, uint16_t vpid) { (void)type; (void)vpid; return true; }
 void hw_iret(void) { irets++; }
 void cpu_take_interrupts(void) { }
@@ -286,6 +295,38 @@ static void a_refused_entry_keeps_the_event(void **state)
     assert_false(vmx_ops.event_queued(&v));
 }
 
+/* The root that the OS is in is flushed before it is entered, once; a sandbox's entry flushes nothing of it; and a root
+ * that comes back is flushed, for what the CPU remembers of it may be old. */
+static void a_flush_reaches_the_os(void **state)
+{
+    (void)state;
+    start();
+    vmx_ops.set_root(&v, hpa(0x5000));
+    run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
+    flushes = 0;
+    run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
+    assert_int_equal(flushes, 0);
+    vmx_ops.flush_nested(&v);
+    cpu.in_sandbox = true;
+    run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
+    assert_int_equal(flushes, 0);
+    cpu.in_sandbox = false;
+    for (unsigned i = 0; i < 3; i++) {
+        run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
+        assert_int_equal(flushes, 1);
+        assert_true(flushed_eptp == vmx_eptp(hpa(0x5000)));
+    }
+    vmx_ops.set_root(&v, hpa(0x9000));
+    run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
+    assert_true(flushes == 2 && flushed_eptp == vmx_eptp(hpa(0x9000)));
+    vmx_ops.flush_nested(&v);
+    run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
+    assert_true(flushes == 3 && flushed_eptp == vmx_eptp(hpa(0x9000)));
+    vmx_ops.set_root(&v, hpa(0x5000));
+    run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
+    assert_true(flushes == 4 && flushed_eptp == vmx_eptp(hpa(0x5000)));
+}
+
 /* All that an entry into wait-for-SIPI can't have is gone (27.3.1.5). */
 static void park_waits_in_the_guest(void **state)
 {
@@ -393,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_machine),
+        cmocka_unit_test(a_flush_reaches_the_os),
         cmocka_unit_test(failed_launch), cmocka_unit_test(a_refused_entry_keeps_the_event),
         cmocka_unit_test(park_waits_in_the_guest),
         cmocka_unit_test(park_sleeps_in_the_core),
