@@ -87,7 +87,7 @@ static void guest_starts(bool on_intel)
     os.cr3 = 0x1000;
     os.interrupt_shadow = os.event_inj = os.tlb_control = 0;
     svm_features.edx = 0;
-    svm_cpu = (struct svm_cpu){ .os = &os, .active = &os };
+    svm_cpu = (struct svm_cpu){ .os = &os };
     memset(&vmx_cpu, 0, sizeof(vmx_cpu));
     memcpy(code_page, (const uint8_t[]){ 0x0f, 0xa2 }, 2);
     memset(&v, 0, sizeof(v));

@@ -376,7 +376,7 @@ static void live(const struct vendor *who, uint64_t cr0)
     memset(&v.regs, 0x5b, sizeof(v.regs));
     vmx_common.cr0_mask = BIT(5) | BIT(29) | BIT(30);
     vmx_common.cr4_mask = BIT(13);
-    svm_cpu = (struct svm_cpu){ .os = &vmcb, .active = &vmcb, .nmi = NMI_IN_HANDLER,
+    svm_cpu = (struct svm_cpu){ .os = &vmcb, .nmi = NMI_IN_HANDLER,
                                 .queued = { event, true } };
     vmx_cpu = (struct vmx_cpu){ .queued = { event, true }, .window = 4 };
     v.vendor = who->ops == &amd ? (void *)&svm_cpu : &vmx_cpu;

@@ -58,7 +58,7 @@ static void guest_with(uint64_t rflags, uint64_t cr0, uint64_t shadow)
     os.tr.base = TSS;
     os.cr0 = cr0;
     os.interrupt_shadow = shadow;
-    cpu = (struct svm_cpu){ .os = &os, .active = &os };
+    cpu = (struct svm_cpu){ .os = &os };
     v = (struct vcpu){ .vendor = &cpu, .regs = { .rflags = RFLAGS_ONE | rflags } };
     kicks = 0;
 }
@@ -351,7 +351,8 @@ static void nor_is_one_of_the_sandbox(void **state)
     (void)state;
     guest_with(0, CR0_PE, 0);
     sandbox.exit_int_info = event_of(EVENT_EXCEPTION, EXC_PF) | SVM_EVENT_HAS_ERROR;
-    cpu.active = &sandbox;
+    cpu.sandbox = &sandbox;
+    v.in_sandbox = true;
     svm_save_event(&v);
     assert_false(svm_event_queued(&v));
 }

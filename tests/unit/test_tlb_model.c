@@ -111,7 +111,6 @@ static void svm_run(const struct pal *p)
     struct vmcb *c = &sandbox_vmcb[current];
     struct tlb *t = &tlbs[current];
 
-    assert_ptr_equal(svm_cpus[current].active, c);
     assert_in_range(c->asid, SVM_ASID_OS + 1, svm_features.asids - 1);
     if (c->tlb_control == SVM_TLB_FLUSH_ALL && !deaf) {
         memset(t->asid, 0, sizeof(t->asid));
@@ -207,7 +206,7 @@ static void svm_machine(uint32_t asids, bool by_asid)
     memset(svm_cpus, 0, sizeof(svm_cpus));
     memset(sandbox_vmcb, 0, sizeof(sandbox_vmcb));
     for (unsigned i = 0; i < CPUS; i++) {
-        svm_cpus[i].os = svm_cpus[i].active = &os_vmcb[i];
+        svm_cpus[i].os = &os_vmcb[i];
         svm_cpus[i].sandbox = &sandbox_vmcb[i];
         cpus[i] = (struct vcpu){ .index = i, .vendor = &svm_cpus[i] };
     }

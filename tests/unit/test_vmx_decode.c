@@ -128,7 +128,7 @@ static void fields(void **state)
     v.regs.gpr[GPR_R9] = 0x1005;
     assert_int_equal(decode(VMX_EXIT_CR_ACCESS, 9 << 8).kind, EXIT_NONE);
     assert_int_equal(cr0_writes, 1);
-    cpu.in_sandbox = true; /* a PAL's is for common code to judge */
+    v.in_sandbox = true; /* a PAL's is for common code to judge */
     e = decode(VMX_EXIT_CR_ACCESS, 9 << 8);
     assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 0 && cr0_writes == 1);
 }
@@ -159,7 +159,7 @@ static void exceptions_of_a_pal(void **state)
 
     (void)state;
     start();
-    cpu.in_sandbox = true;
+    v.in_sandbox = true;
     vmcs[VMCS_EXIT_INTR_INFO] = info(INTR_TYPE_HARDWARE, EXC_PF, INTR_INFO_ERROR);
     vmcs[VMCS_EXIT_ERROR_CODE] = 6;
     e = decode(VMX_EXIT_EXCEPTION_NMI, 0xabc000);
@@ -179,7 +179,7 @@ static void a_machine_check_at_an_entry(void **state)
 
     (void)state;
     start();
-    cpu.in_sandbox = true;
+    v.in_sandbox = true;
     e = decode(VMX_ENTRY_FAILED | VMX_EXIT_ENTRY_MC, 0);
     assert_true(e.kind == EXIT_INTR && machine_checks == 1);
     assert_int_equal(failures_told, 0);
@@ -265,7 +265,7 @@ static void nmis_are_blocked_again(void **state)
     (void)decode(VMX_EXIT_EPT_VIOLATION, EPT_QUAL_NMI_UNBLOCK | EPT_QUAL_READ);
     assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], BLOCKED_BY_NMI);
     start();
-    cpu.in_sandbox = true;
+    v.in_sandbox = true;
     (void)decode(VMX_EXIT_EPT_VIOLATION, EPT_QUAL_NMI_UNBLOCK | EPT_QUAL_READ);
     assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], 0);
 }
@@ -306,7 +306,7 @@ static void an_interrupted_delivery_is_made_again(void **state)
         assert_int_equal(vmcs[VMCS_ENTRY_INSN_LEN], again[i].type >= INTR_TYPE_SOFT_INT ? 3 : 0);
         assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], again[i].type == INTR_TYPE_NMI ? 0 : BLOCKED_BY_NMI);
         start();
-        cpu.in_sandbox = true;
+        v.in_sandbox = true;
         vmcs[VMCS_IDT_INFO] = info(again[i].type, again[i].vector, again[i].more);
         (void)decode(VMX_EXIT_EPT_VIOLATION, EPT_QUAL_READ);
         assert_false(cpu.queued.full);

@@ -184,7 +184,7 @@ static void which_window(void **state)
     vmx_want_nmi_window(&v);
     assert_int_equal(cpu.window, 1u << PROC_NMI_WINDOW);
     guest_with(0, BLOCKED_BY_STI, 0); /* those are the sandbox's then */
-    cpu.in_sandbox = true;
+    v.in_sandbox = true;
     vmx_want_nmi_window(&v);
     assert_int_equal(cpu.window, 1u << PROC_NMI_WINDOW);
 }

@@ -85,7 +85,8 @@ struct vcpu {
     _Atomic uint32_t apic_id;          /* (any reads) as the APIC has it: exit/msr.c, guest/ipi.c */
     struct vcpu_regs regs;
 
-    bool in_sandbox;                   /* `regs` are the hypapp's sandbox's, not the OS's */
+    bool in_sandbox;                   /* `regs`, and the VMCB or VMCS in use, are the hypapp's
+                                          sandbox's, not the OS's: hypapp/sandbox.c alone sets it */
 
     struct vcpu_ap ap;                 /* INIT/SIPI state; its `pending` is (any) */
     atomic_uint requests;              /* (any) REQ_* */

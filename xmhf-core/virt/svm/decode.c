@@ -111,9 +111,8 @@ static void decode_other(struct vcpu *v, const struct vmcb *c, uint64_t code, st
     }
 }
 
-void svm_decode(struct vcpu *v, struct exit *e)
+void svm_decode(struct vcpu *v, const struct vmcb *c, struct exit *e)
 {
-    const struct vmcb *c = svm(v)->active;
     uint64_t code = c->exit_code;
 
     e->raw = code;

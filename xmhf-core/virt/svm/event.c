@@ -51,13 +51,13 @@ void svm_load_event(struct vcpu *v)
 void svm_save_event(struct vcpu *v)
 {
     struct svm_cpu *s = svm(v);
-    uint64_t info = s->active->exit_int_info;
+    uint64_t info = svm_active(v)->exit_int_info;
     struct event ev = {
         .vector = (uint8_t)info, .type = (uint8_t)(info >> 8 & 7),
         .has_error = info & SVM_EVENT_HAS_ERROR, .error = (uint32_t)(info >> 32),
     };
 
-    if (s->active != s->os || ev.type == EVENT_SOFT_INT
+    if (v->in_sandbox || ev.type == EVENT_SOFT_INT
         || (ev.type == EVENT_EXCEPTION && (ev.vector == EXC_BP || ev.vector == EXC_OF))) {
         return;
     }
@@ -86,8 +86,8 @@ void svm_clear_shadow(struct vcpu *v)
     static const struct event db = { .vector = EXC_DB, .type = EVENT_EXCEPTION };
     struct svm_cpu *s = svm(v);
 
-    s->active->interrupt_shadow = 0;
-    if (s->active == s->os && steps_each_instruction(v)) {
+    svm_active(v)->interrupt_shadow = 0;
+    if (!v->in_sandbox && steps_each_instruction(v)) {
         s->os->dr6 |= DR6_BS;
         svm_inject(v, &db);
     }

@@ -91,7 +91,6 @@ void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     if (v->counting) {
         svm_pmu_pause(&s->pmu);
     }
-    s->active = c;
 }
 
 void svm_sandbox_leave(struct vcpu *v)
@@ -110,7 +109,6 @@ void svm_sandbox_leave(struct vcpu *v)
     if (s->pmu.count > 0) {
         svm_pmu_resume(&s->pmu);
     }
-    s->active = s->os;
 }
 
 void svm_sandbox_forget(struct vcpu *v, uint64_t tag)

@@ -54,7 +54,7 @@ static enum cpu_mode mode_of(const struct vmcb *c)
 
 void svm_get_paging(struct vcpu *v, struct guest_paging *p)
 {
-    const struct vmcb *c = svm(v)->active;
+    const struct vmcb *c = svm_active(v);
 
     p->cr0 = c->cr0;
     p->cr3 = c->cr3;
@@ -68,7 +68,7 @@ void svm_get_paging(struct vcpu *v, struct guest_paging *p)
 
 void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *out)
 {
-    const struct vmcb_segment *s = svm_segment(svm(v)->active, i);
+    const struct vmcb_segment *s = svm_segment(svm_active(v), i);
 
     *out = (struct segment){ s->selector, s->attrib, s->limit, s->base };
 }

@@ -143,7 +143,6 @@ static int cpu_init(struct vcpu *v)
     }
     hw_wrmsr(MSR_AMD_VM_HSAVE_PA, core_hpa(hsave).a);
     hw_clgi();
-    s->active = s->os;
     s->os_hpa = core_hpa(s->os).a;
     s->sandbox_hpa = core_hpa(s->sandbox).a;
     s->host_hpa = core_hpa(host).a;
@@ -165,10 +164,10 @@ struct svm_entry { uint64_t event_inj, rip, rflags; };
 static bool svm_ran(struct vcpu *v, const struct svm_entry *entry)
 {
     struct svm_cpu *s = svm(v);
-    bool undelivered = s->active->exit_int_info & SVM_EVENT_VALID; /* svm_save_event has it */
+    bool undelivered = svm_active(v)->exit_int_info & SVM_EVENT_VALID; /* svm_save_event has it */
     bool ran = !undelivered && (v->regs.rip != entry->rip || v->regs.rflags != entry->rflags);
 
-    if (s->active == s->os && !ran && (entry->event_inj & SVM_EVENT_VALID)) {
+    if (!v->in_sandbox && !ran && (entry->event_inj & SVM_EVENT_VALID)) {
         s->queued.full = true;
     }
     return ran;
@@ -196,7 +195,7 @@ static uint8_t flush_control(void)
 static void run(struct vcpu *v, struct exit *e)
 {
     struct svm_cpu *s = svm(v);
-    struct vmcb *c = s->active;
+    struct vmcb *c = svm_active(v);
 
     if (c == s->os) {
         if (svm_illegal(c)) {
@@ -230,7 +229,7 @@ static void run(struct vcpu *v, struct exit *e)
         && c->exit_code != SVM_EXIT_EXCEPTION0 + EXC_DB) {
         svm_nmi_step_aborted(v);
     }
-    svm_decode(v, e);
+    svm_decode(v, c, e);
     if (e->kind == EXIT_ENTRY_FAILED) {
         e->entry.ran = svm_ran(v, &entry);
         s->flush_os = true; /* whether it has flushed isn't said */

@@ -20,9 +20,13 @@
 enum svm_nmi { NMI_OPEN, NMI_IN_HANDLER, NMI_STEPPING_IRET, NMI_STEPPING_SHADOW };
 
 struct svm_cpu {
-    struct vmcb *os;          /* the guest OS */
-    struct vmcb *sandbox;     /* the sandbox, filled from a constant template */
-    struct vmcb *active;      /* one of the two */
+    union {
+        struct {
+            struct vmcb *os;      /* the guest OS */
+            struct vmcb *sandbox; /* the sandbox, filled from a constant template */
+        };
+        struct vmcb *vmcb[2];     /* the same, by v->in_sandbox */
+    };
     uint64_t os_hpa, sandbox_hpa, host_hpa;
     struct event_slot queued; /* for the next entry of the OS */
     enum svm_nmi nmi;         /* where the guest's NMI handler is */
@@ -46,6 +50,8 @@ extern struct svm_features svm_features;
 extern hpa_t svm_iopm, svm_msrpm, svm_nested_root;
 
 static inline struct svm_cpu *svm(struct vcpu *v) { return v->vendor; }
+/* The one that v->regs belong to. */
+static inline struct vmcb *svm_active(struct vcpu *v) { return svm(v)->vmcb[v->in_sandbox]; }
 
 /* Length of the instruction that exited, by its next RIP (APM vol. 2, 15.7.1); 0: the CPU left
  * none. */
@@ -71,7 +77,7 @@ FAST_INLINE bool svm_illegal(const struct vmcb *c)
 static inline bool svm_has_vnmi(void) { return svm_features.edx & CPUID_8_A_EDX_VNMI; }
 
 /* decode.c: from the VMCB to the neutral form. */
-void svm_decode(struct vcpu *v, struct exit *e);
+void svm_decode(struct vcpu *v, const struct vmcb *c, struct exit *e);
 /* fast_path.c. Called by svm_enter at a CPUID, with RBX, RCX and RDX in `regs`, RAX in the VMCB and
  * all other registers as the guest has them. True: the answer is in their places, and the guest
  * can be entered again. False: nothing has changed. */

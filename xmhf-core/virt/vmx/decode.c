@@ -32,7 +32,7 @@ static void decode_ept(struct vcpu *v, struct exit *e)
     e->fault.reserved = false;
     e->fault.has_linear = q & EPT_QUAL_LINEAR;
     e->fault.linear = e->fault.has_linear ? vmcs_read(VMCS_GUEST_LINEAR) : 0;
-    if ((q & EPT_QUAL_NMI_UNBLOCK) && !vmx(v)->in_sandbox && !vmx_event_queued(v)) {
+    if ((q & EPT_QUAL_NMI_UNBLOCK) && !v->in_sandbox && !vmx_event_queued(v)) {
         vmx_block_nmis_again();
     }
 }
@@ -65,7 +65,7 @@ static void decode_exception(struct vcpu *v, struct exit *e)
         decode_nmi(v, e);
         return;
     }
-    if (!vmx(v)->in_sandbox) {
+    if (!v->in_sandbox) {
         if ((info & INTR_INFO_NMI_UNBLOCK) && vector != EXC_DF && !vmx_event_queued(v)) {
             vmx_block_nmis_again();
         }
@@ -86,7 +86,7 @@ static void decode_cr(struct vcpu *v, struct exit *e)
     uint64_t q = vmcs_read(VMCS_EXIT_QUALIFICATION);
     uint8_t gpr = q >> 8 & 15;
 
-    if ((q & 0xf) == 0 && !vmx(v)->in_sandbox) {
+    if ((q & 0xf) == 0 && !v->in_sandbox) {
         e->kind = EXIT_NONE;
         vmx_guest_cr0_write(v, v->regs.gpr[gpr]);
         return;

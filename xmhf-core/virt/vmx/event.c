@@ -79,7 +79,7 @@ void vmx_save_event(struct vcpu *v)
     struct vmx_cpu *s = vmx(v);
     uint32_t info = (uint32_t)vmcs_read(VMCS_IDT_INFO);
 
-    if (s->in_sandbox || !(info & INTR_INFO_VALID)) {
+    if (v->in_sandbox || !(info & INTR_INFO_VALID)) {
         return;
     }
     s->queued.event = event_of(info, VMCS_IDT_ERROR_CODE);
@@ -147,7 +147,7 @@ void vmx_set_window(struct vmx_cpu *s, uint32_t controls)
  * before the next instruction. The interrupt window opens behind that. */
 void vmx_want_nmi_window(struct vcpu *v)
 {
-    bool sti = !vmx(v)->in_sandbox
+    bool sti = !v->in_sandbox
         && (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_STI);
 
     vmx_set_window(vmx(v), (uint32_t)BIT(sti ? PROC_INTR_WINDOW : PROC_NMI_WINDOW));

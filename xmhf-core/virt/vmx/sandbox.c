@@ -96,7 +96,6 @@ void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     if (!hw_vmptrld(s->sandbox)) {
         panic("VMPTRLD failed");
     }
-    s->in_sandbox = true;
     if (s->last_tag != sb->tag) {
         change_sandbox(s, sb);
     }
@@ -114,12 +113,11 @@ void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
 
 void vmx_sandbox_leave(struct vcpu *v)
 {
-    struct vmx_cpu *s = vmx(v);
+    const struct vmx_cpu *s = vmx(v);
 
     if (!hw_vmptrld(s->os)) {
         panic("VMPTRLD failed");
     }
-    s->in_sandbox = false;
     if (vmx_common.perf_global && s->saved_perf_global) {
         hw_wrmsr(MSR_IA32_PERF_GLOBAL_CTRL, s->saved_perf_global);
     }

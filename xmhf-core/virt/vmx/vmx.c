@@ -238,7 +238,7 @@ __attribute__((noinline))
 static void not_entered(struct vcpu *v, struct vmx_cpu *s, struct exit *e, unsigned how)
 {
     if (how == 3) { /* it ran until an exit that took the fast path */
-        s->launched[s->in_sandbox] = true;
+        s->launched[v->in_sandbox] = true;
         read_registers(v);
     }
     if (how != 2) { /* an NMI came while we were in the core */
@@ -296,7 +296,7 @@ static void look_at_exit(struct vcpu *v, struct vmx_cpu *s, struct exit *e)
 {
     read_registers(v);
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
-    s->launched[s->in_sandbox] |= !(reason & VMX_ENTRY_FAILED); /* a failed VMLAUNCH: not yet (27.8) */
+    s->launched[v->in_sandbox] |= !(reason & VMX_ENTRY_FAILED); /* a failed VMLAUNCH: not yet (27.8) */
     if (s->any_flag) {
         decode_flagged(v, s, reason, e);
     } else {
@@ -308,13 +308,13 @@ static void run(struct vcpu *v, struct exit *e)
 {
     struct vmx_cpu *s = vmx(v);
 
-    if (!s->in_sandbox && (s->queued.full || s->any_flag)) {
+    if (!v->in_sandbox && (s->queued.full || s->any_flag)) {
         prepare_os(v, s);
     }
     vmcs_write(VMCS_GUEST_RIP, v->regs.rip);
     vmcs_write(VMCS_GUEST_RSP, v->regs.gpr[GPR_RSP]);
     vmcs_write(VMCS_GUEST_RFLAGS, v->regs.rflags);
-    unsigned how = vmx_enter(&v->regs, &v->nmis_seen, s->launched[s->in_sandbox]);
+    unsigned how = vmx_enter(&v->regs, &v->nmis_seen, s->launched[v->in_sandbox]);
     if (how != 0) {
         not_entered(v, s, e, how);
         return;

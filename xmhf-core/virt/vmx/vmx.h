@@ -14,8 +14,7 @@
 
 struct vmx_cpu {
     uint64_t os, sandbox;         /* the two VMCSs, physical */
-    bool in_sandbox;              /* the sandbox's VMCS is the current one */
-    bool launched[2];             /* by in_sandbox */
+    bool launched[2];             /* by v->in_sandbox, as is which VMCS is the current one */
     struct event_slot queued;     /* for the next entry of the OS */
     union {
         struct {
