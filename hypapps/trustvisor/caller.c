@@ -17,11 +17,8 @@ static bool flat(struct vcpu *v, enum segment_index i)
     return s.base == 0 && s.limit == 0xffffffff;
 }
 
-enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_caller *c)
+enum tv_error tv_caller_check_32(struct vcpu *v, const struct hyp_caller *c)
 {
-    if (c->paging.cpl == 3 && tv_is_64(c)) {
-        return TV_OK;
-    }
     return c->paging.cpl == 3 && c->paging.mode == MODE_PROT32 && (c->paging.cr0 & CR0_PG)
         && flat(v, SEG_CS) && flat(v, SEG_SS) && flat(v, SEG_DS) ? TV_OK : TV_BAD_CALLER;
 }
