@@ -109,7 +109,7 @@ static bool died_meanwhile(const struct tv_slot *s)
     return s->pal->image.stacks > 1 && slot_state(atomic_load(&s->life)) == TV_DYING;
 }
 
-/* The PAL is dead and the OS's context loaded: with our interface the call returns and tells
+/* The PAL is dead and the OS's context loaded: with the module interface the call returns and tells
  * why, with the public ABI it is #GP. */
 static void end_dead(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
@@ -246,7 +246,7 @@ static bool take_free(struct tv_activation *act)
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-/* Return at once, as our interface tells that a call can't be made: the PAL lives on. */
+/* Return at once, as the module interface tells that a call can't be made: the PAL lives on. */
 static enum hc_result return_busy(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
 {
     uint64_t *gpr = v->regs.gpr;
@@ -472,7 +472,7 @@ static void inside(struct vcpu *v, const struct tv_activation *act, const struct
     if (cmd == TV_HC_TEST) {
         answer = TV_OK;
     } else if (cmd == TV_HC_REG || cmd == TV_HC_UNREG
-        || (cmd >= XMHF_HC_PAL_REGISTER && cmd <= XMHF_HC_PAL_STATS)) {
+        || (cmd >= XMHF_HC_MODULE_REGISTER && cmd <= XMHF_HC_PAL_STATS)) {
         answer = TV_IN_PAL;
     } else if (cmd == XMHF_HC_PAL_INTERRUPTED) {
         answer = act->interruptions;

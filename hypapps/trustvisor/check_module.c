@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks the structure of a registration by our interface; pure. */
+/* Checks the structure of a registration by the module interface; pure. */
 #include "check_module.h"
 #include <xmhf/measurement.h>
 
 #define DATA_ALIGN 16u  /* of each POINTER's data in the PARAM section */
 
-static enum tv_error check_header(const struct xmhf_pal *d, bool is_64)
+static enum tv_error check_header(const struct xmhf_module *d, bool is_64)
 {
     if (!tv_known_struct(d)) {
         return TV_BAD_STRUCT;
@@ -14,7 +14,7 @@ static enum tv_error check_header(const struct xmhf_pal *d, bool is_64)
              : d->convention != XMHF_CDECL) {
         return TV_BAD_CONVENTION;
     }
-    return (d->flags & ~XMHF_PAL_FLAG_PIC) != 0 || d->reserved != 0 ? TV_BAD_FLAGS : TV_OK;
+    return (d->flags & ~XMHF_MODULE_PIC) != 0 || d->reserved != 0 ? TV_BAD_FLAGS : TV_OK;
 }
 
 static bool known_type(uint32_t type)
@@ -22,13 +22,13 @@ static bool known_type(uint32_t type)
     return (type >= TV_SECTION_CODE && type <= TV_SECTION_STACK) || type == XMHF_SECTION_RODATA;
 }
 
-static enum tv_error check_sections(const struct xmhf_pal *d, struct tv_image *im)
+static enum tv_error check_sections(const struct xmhf_module *d, struct tv_image *im)
 {
-    if (d->sections == 0 || d->sections > XMHF_PAL_SECTIONS) {
+    if (d->sections == 0 || d->sections > XMHF_MODULE_SECTIONS) {
         return TV_BAD_SECTIONS;
     }
     for (uint32_t i = 0; i < d->sections; i++) {
-        const struct xmhf_pal_section *in = &d->section[i];
+        const struct xmhf_module_section *in = &d->section[i];
         enum tv_error e = !known_type(in->type) ? TV_BAD_SECTION_TYPE
                           : in->reserved != 0   ? TV_BAD_FLAGS
                           : tv_image_section(im, in->type, in->start, in->pages);
@@ -39,7 +39,7 @@ static enum tv_error check_sections(const struct xmhf_pal *d, struct tv_image *i
     return TV_OK;
 }
 
-static enum tv_error check_param(const struct xmhf_pal_param *p)
+static enum tv_error check_param(const struct xmhf_module_param *p)
 {
     if (p->type == TV_PARAM_INTEGER) {
         return p->direction == XMHF_IN && p->size == 0 ? TV_OK : TV_BAD_DIRECTION;
@@ -55,14 +55,14 @@ static enum tv_error check_param(const struct xmhf_pal_param *p)
 
 /* Each POINTER's data has its own place in the PARAM section, whatever entry is called; `*end`:
  * bytes of all. */
-static enum tv_error check_params(const struct xmhf_pal *d, struct tv_image *im, uint64_t *end)
+static enum tv_error check_params(const struct xmhf_module *d, struct tv_image *im, uint64_t *end)
 {
     *end = 0;
-    if (d->params > XMHF_PAL_PARAMS) {
+    if (d->params > XMHF_MODULE_PARAMS) {
         return TV_BAD_PARAMS;
     }
     for (uint32_t i = 0; i < d->params; i++) {
-        const struct xmhf_pal_param *in = &d->param[i];
+        const struct xmhf_module_param *in = &d->param[i];
         enum tv_error e = check_param(in);
         if (e != TV_OK) {
             return e;
@@ -80,11 +80,11 @@ static enum tv_error check_params(const struct xmhf_pal *d, struct tv_image *im,
 
 /* Each call that can be under way has a STACK and, unless there is no POINTER, a PARAM section
  * that all data fits in. */
-static enum tv_error check_stacks(const struct xmhf_pal *d, uint64_t bytes, struct tv_image *im)
+static enum tv_error check_stacks(const struct xmhf_module *d, uint64_t bytes, struct tv_image *im)
 {
     bool areas = tv_section_nth(im, TV_SECTION_PARAM, 0);
 
-    if (d->stacks == 0 || d->stacks > XMHF_PAL_STACKS
+    if (d->stacks == 0 || d->stacks > XMHF_MODULE_STACKS
         || !tv_section_nth(im, TV_SECTION_STACK, d->stacks - 1)
         || tv_section_nth(im, TV_SECTION_STACK, d->stacks)
         || (areas && !tv_section_nth(im, TV_SECTION_PARAM, d->stacks - 1))
@@ -106,12 +106,12 @@ static enum tv_error check_stacks(const struct xmhf_pal *d, uint64_t bytes, stru
 }
 
 /* Entry `i` against the ones before. */
-static bool entry_good(const struct xmhf_pal *d, uint32_t i, const struct tv_image *im)
+static bool entry_good(const struct xmhf_module *d, uint32_t i, const struct tv_image *im)
 {
-    const struct xmhf_pal_entry *e = &d->entry[i];
+    const struct xmhf_module_entry *e = &d->entry[i];
     const struct tv_section *code = tv_section_at(im, e->address);
 
-    if (!code || code->type != TV_SECTION_CODE || e->address % XMHF_PAL_ENTRY_ALIGN != 0
+    if (!code || code->type != TV_SECTION_CODE || e->address % XMHF_MODULE_ENTRY_ALIGN != 0
         || (e->address & PAGE_MASK) >= PAGE_SIZE - TV_STUB_BLOCK
         || e->address >> PAGE_SHIFT != d->entry[0].address >> PAGE_SHIFT
         || e->first_param > d->params || e->params > d->params - e->first_param) {
@@ -125,16 +125,16 @@ static bool entry_good(const struct xmhf_pal *d, uint32_t i, const struct tv_ima
     return true;
 }
 
-static enum tv_error check_entries(const struct xmhf_pal *d, uint64_t entry, struct tv_image *im)
+static enum tv_error check_entries(const struct xmhf_module *d, uint64_t entry, struct tv_image *im)
 {
     if (!tv_section_nth(im, TV_SECTION_CODE, 0)) {
         return TV_NO_CODE;
     }
-    if (d->entries == 0 || d->entries > XMHF_PAL_ENTRIES) {
+    if (d->entries == 0 || d->entries > XMHF_MODULE_ENTRIES) {
         return TV_BAD_ENTRIES;
     }
     for (uint32_t i = 0; i < d->entries; i++) {
-        const struct xmhf_pal_entry *e = &d->entry[i];
+        const struct xmhf_module_entry *e = &d->entry[i];
         if (!entry_good(d, i, im)) {
             return TV_BAD_ENTRIES;
         }
@@ -146,7 +146,7 @@ static enum tv_error check_entries(const struct xmhf_pal *d, uint64_t entry, str
     return im->entry == entry ? TV_OK : TV_BAD_ENTRY;
 }
 
-enum tv_error tv_check_module(const struct xmhf_pal *d, uint64_t entry, bool is_64,
+enum tv_error tv_check_module(const struct xmhf_module *d, uint64_t entry, bool is_64,
                            struct tv_image *im)
 {
     enum tv_error e = check_header(d, is_64);

@@ -57,7 +57,7 @@ void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st)
     uint64_t word = atomic_load(&pal->death);
 
     *st = (struct xmhf_pal_stats){
-        .version = XMHF_PAL_VERSION,
+        .version = XMHF_MODULE_VERSION,
         .stacks = pal->image.stacks,
         .death = XMHF_STATUS_DEATH(word),
         .vector = XMHF_STATUS_VECTOR(word),
@@ -143,7 +143,7 @@ static bool claim_one(struct tv_activation *act, uint32_t *old)
 
 bool death_claim(struct tv_pal *pal, bool *running)
 {
-    uint32_t old[XMHF_PAL_STACKS];
+    uint32_t old[XMHF_MODULE_STACKS];
 
     for (uint32_t k = 0; k < pal->image.stacks; k++) {
         if (!claim_one(tv_act(pal, k), &old[k])) {

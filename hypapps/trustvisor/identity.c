@@ -4,7 +4,7 @@
 #include <util/string.h>
 
 /* Flags and values that the hash and the interface share. */
-_Static_assert(XMHF_PAL_FLAG_PIC == PAL_ID_FLAG_PIC, "hashed");
+_Static_assert(XMHF_MODULE_PIC == PAL_ID_FLAG_PIC, "hashed");
 _Static_assert(XMHF_CDECL == (int)PAL_ID_CDECL && XMHF_SYSV == (int)PAL_ID_SYSV
     && XMHF_MICROSOFT == (int)PAL_ID_MICROSOFT, "hashed");
 _Static_assert(XMHF_IN == (int)PAL_ID_IN && XMHF_OUT == (int)PAL_ID_OUT

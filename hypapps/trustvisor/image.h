@@ -50,9 +50,9 @@ struct tv_public_lists {
 };
 
 struct tv_module_lists {
-    struct tv_section sections[XMHF_PAL_SECTIONS];
-    struct tv_param params[XMHF_PAL_PARAMS];
-    struct tv_entry entries[XMHF_PAL_ENTRIES];
+    struct tv_section sections[XMHF_MODULE_SECTIONS];
+    struct tv_param params[XMHF_MODULE_PARAMS];
+    struct tv_entry entries[XMHF_MODULE_ENTRIES];
 };
 
 struct tv_image {
@@ -66,11 +66,11 @@ struct tv_image {
     uint8_t convention;          /* enum xmhf_convention */
     enum pal_id_mode mode;       /* of the PAL's code */
     bool caller_64;            /* who registers it is 64-bit code; nobody else may call it */
-    bool module;                 /* registered by our interface, not by the public ABI */
+    bool module;                 /* registered by the module interface, not by the public ABI */
     uint8_t word;                /* bytes of the PAL's machine word */
     uint8_t code;                /* index of the entries' CODE section */
     bool has_data;               /* some POINTER has a size */
-    uint8_t order[XMHF_PAL_SECTIONS]; /* the sections by address: indexes in sections[] */
+    uint8_t order[XMHF_MODULE_SECTIONS]; /* the sections by address: indexes in sections[] */
     struct tv_section *sections; /* in memory that the owner of this provides */
     struct tv_param *params;
     struct tv_entry *entries;

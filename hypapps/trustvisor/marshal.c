@@ -4,7 +4,7 @@
  * interface. Where the data goes is fixed by the registration; what the PAL writes into its
  * PARAM section is data to us, never addresses or sizes.
  *
- * With the public ABI the PARAM section has a header for each parameter; with our interface
+ * With the public ABI the PARAM section has a header for each parameter; with the module interface
  * it has the POINTERs' data only, and what is out only begins as zeros.
  */
 #include "marshal.h"
@@ -188,7 +188,7 @@ static void take_registers(struct vcpu_regs *to, const struct vcpu_regs *caller)
 static enum gm_result take_sysv(struct tv_activation *act, const struct hyp_caller *c,
                                 const struct vcpu_regs *caller, struct gm_fault *f)
 {
-    uint64_t stack[1 + XMHF_PAL_PARAMS - TV_REG_ARGS];
+    uint64_t stack[1 + XMHF_MODULE_PARAMS - TV_REG_ARGS];
     const unsigned n = act->entry->params;
     enum gm_result r = gm_read_again(c, gva(caller->gpr[GPR_RSP]), stack,
                                      n > TV_REG_ARGS ? 1 + n - TV_REG_ARGS : 1,
@@ -212,7 +212,7 @@ static enum gm_result take_sysv(struct tv_activation *act, const struct hyp_call
 static enum gm_result take_ms(struct tv_activation *act, const struct hyp_caller *c,
                               const struct vcpu_regs *caller, struct gm_fault *f)
 {
-    uint64_t stack[1 + XMHF_PAL_PARAMS];
+    uint64_t stack[1 + XMHF_MODULE_PARAMS];
     const unsigned n = act->entry->params;
     enum gm_result r = gm_read_again(c, gva(caller->gpr[GPR_RSP]), stack,
                                      n > MS_REG_ARGS ? 1 + n : 1, &act->stack_memo, f);
@@ -234,7 +234,7 @@ static enum gm_result take_ms(struct tv_activation *act, const struct hyp_caller
 static enum gm_result take_cdecl(struct tv_activation *act, const struct hyp_caller *c,
                                   const struct vcpu_regs *caller, struct gm_fault *f)
 {
-    uint32_t stack[1 + XMHF_PAL_PARAMS];
+    uint32_t stack[1 + XMHF_MODULE_PARAMS];
     unsigned n = act->entry->params;
     uint32_t esp = (uint32_t)caller->gpr[GPR_RSP];
     enum gm_result r = !tv_reaches(c, esp, (1 + n) * sizeof(stack[0]), f) ? GM_FAULT

@@ -63,7 +63,7 @@ uint32_t memory_pages(const struct tv_image *im)
 
 static void free_module_page(struct tv_module_page *page)
 {
-    for (uint32_t k = 0; k < XMHF_PAL_STACKS - 1 && page->more[k]; k++) {
+    for (uint32_t k = 0; k < XMHF_MODULE_STACKS - 1 && page->more[k]; k++) {
         if (page->more[k]->xstate && !xstate_inside(sizeof(struct tv_activation))) {
             pool_free_dirty(page->more[k]->xstate);
         }

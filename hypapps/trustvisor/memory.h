@@ -5,8 +5,8 @@
 
 #include "pal.h"
 
-/* A control page, with room for the lists of a PAL of our interface (`module`) or of the public
- * ABI. NULL: out of memory. */
+/* A control page, with room for the lists of a PAL of the module interface (`module`) or of the
+ * public ABI. NULL: out of memory. */
 struct tv_pal *memory_new(bool module);
 /* Memory for its activations, with room for FPU state; pal->image.stacks says how many. False:
  * out of memory; memory_free is due in both cases. */

@@ -86,7 +86,7 @@ struct tv_activation {
     /* The call. */
     const struct tv_entry *entry;
     struct tv_caller caller;
-    uint64_t args[XMHF_PAL_PARAMS];   /* as the caller gave them */
+    uint64_t args[XMHF_MODULE_PARAMS];   /* as the caller gave them */
     uint64_t result;                  /* RAX, in ACT_RETURNING */
     _Atomic uint64_t fs_base, gs_base; /* of the thread that has the token: who it is */
     uint64_t interruptions;           /* of this call so far */
@@ -144,10 +144,10 @@ struct tv_pal {
     struct tv_registration reg;
 };
 
-/* Lists of a PAL of our interface, and its activations behind the first, each in a page. */
+/* Lists of a PAL of the module interface, and its activations behind the first, each in a page. */
 struct tv_module_page {
     struct tv_module_lists lists;
-    struct tv_activation *more[XMHF_PAL_STACKS - 1];
+    struct tv_activation *more[XMHF_MODULE_STACKS - 1];
 };
 _Static_assert(sizeof(struct tv_module_page) <= PAGE_SIZE, "a page");
 

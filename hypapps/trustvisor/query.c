@@ -20,13 +20,13 @@ static enum hc_result give(struct vcpu *v, const struct hyp_caller *c, const voi
 enum hc_result tv_limits(struct vcpu *v, const struct hyp_caller *c)
 {
     struct xmhf_pal_limits l = {
-        .version = XMHF_PAL_VERSION,
+        .version = XMHF_MODULE_VERSION,
         .features = XMHF_FEATURE_CDECL | XMHF_FEATURE_SYSV | XMHF_FEATURE_MICROSOFT
             | XMHF_FEATURE_BUDGET | XMHF_FEATURE_STACKS,
-        .sections = XMHF_PAL_SECTIONS,
-        .params = XMHF_PAL_PARAMS,
-        .entries = XMHF_PAL_ENTRIES,
-        .stacks = XMHF_PAL_STACKS,
+        .sections = XMHF_MODULE_SECTIONS,
+        .params = XMHF_MODULE_PARAMS,
+        .entries = XMHF_MODULE_ENTRIES,
+        .stacks = XMHF_MODULE_STACKS,
         .pages = TV_PAGES_MAX,
         .area = TV_AREA_MAX,
         .pals_max = TV_SLOTS,

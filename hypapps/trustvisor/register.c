@@ -252,10 +252,10 @@ enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
 
 /* Size and version, and the rest only if they are known: another version's may be shorter, and
  * end with its page. Each byte is fetched once. */
-static enum gm_result read_module(const struct hyp_caller *c, uint64_t from, struct xmhf_pal *d,
+static enum gm_result read_module(const struct hyp_caller *c, uint64_t from, struct xmhf_module *d,
                                struct gm_fault *f)
 {
-    const uint32_t head = offsetof(struct xmhf_pal, convention), rest = sizeof(*d) - head;
+    const uint32_t head = offsetof(struct xmhf_module, convention), rest = sizeof(*d) - head;
     enum gm_result r = tv_reaches(c, from, head, f) ? gm_read(c, gva(from), d, head, f) : GM_FAULT;
 
     if (r != GM_OK || !tv_known_struct(d)) {
@@ -267,7 +267,7 @@ static enum gm_result read_module(const struct hyp_caller *c, uint64_t from, str
 
 enum hc_result tv_register_module(struct vcpu *v, const struct hyp_caller *c)
 {
-    struct xmhf_pal d;
+    struct xmhf_module d;
     struct tv_pal *pal;
     struct gm_fault f;
     enum hc_result answer = HC_AGAIN;

@@ -179,7 +179,7 @@ uint64_t register_hash_ticks(void)
                 (sections) * sizeof(struct pal_id_section) + \
                 (params) * sizeof(struct pal_id_param)) / PIECE))
 #define COST_MEASURE(cost_of_block) ((int)(PIECE / SHA256_BLOCK * (cost_of_block)) + COST_PIECE)
-_Static_assert(PIECES_BEGIN(XMHF_PAL_ENTRIES, XMHF_PAL_SECTIONS, XMHF_PAL_PARAMS)
+_Static_assert(PIECES_BEGIN(XMHF_MODULE_ENTRIES, XMHF_MODULE_SECTIONS, XMHF_MODULE_PARAMS)
                * COST_MEASURE(HYP_SHA256_COST_MAX) <= BUDGET, "one exit can do it");
 
 /* As many pieces as this exit affords: in this phase reg->page counts those, and the beginning. */

@@ -17,10 +17,10 @@ static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum t
     switch (cmd) {
     case TV_HC_REG:
         return who == TV_OK ? tv_register(v, c) : tv_done(v, who);
-    case XMHF_HC_PAL_REGISTER:
+    case XMHF_HC_MODULE_REGISTER:
         return who == TV_OK ? tv_register_module(v, c) : tv_done(v, who);
     case TV_HC_UNREG:
-    case XMHF_HC_PAL_UNREGISTER:
+    case XMHF_HC_MODULE_UNREGISTER:
         return who == TV_OK ? tv_unregister(v, c) : tv_done(v, who);
     case XMHF_HC_PAL_LIMITS:
         return who == TV_OK ? tv_limits(v, c) : tv_done(v, who);
@@ -81,7 +81,7 @@ static enum hc_result stub_or_step(struct vcpu *v, const struct hyp_caller *c, u
     if (found) {
         r = call_stub(v, c, s);
     }
-    if (r == HC_UNKNOWN && (cmd == TV_HC_REG || cmd == XMHF_HC_PAL_REGISTER)) {
+    if (r == HC_UNKNOWN && (cmd == TV_HC_REG || cmd == XMHF_HC_MODULE_REGISTER)) {
         r = tv_register_step(v, c);
     }
     return r == HC_UNKNOWN ? no_live_stub(v, c, found) : r;

@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct xmhf_pal d;
+static struct xmhf_module d;
 static struct tv_module_lists lists;
 static struct tv_image im = {
     .sections = lists.sections, .params = lists.params, .entries = lists.entries,
@@ -24,25 +24,25 @@ static void good_structure(bool is_64)
 {
     memset(&d, 0, sizeof(d));
     d.size = sizeof(d);
-    d.version = XMHF_PAL_VERSION;
+    d.version = XMHF_MODULE_VERSION;
     d.convention = is_64 ? XMHF_SYSV : XMHF_CDECL;
     d.sections = 5;
     d.params = 4;
     d.entries = 2;
     d.stacks = 2;
-    for (uint32_t i = 0; i < XMHF_PAL_SECTIONS; i++) {
-        d.section[i] = (struct xmhf_pal_section){
+    for (uint32_t i = 0; i < XMHF_MODULE_SECTIONS; i++) {
+        d.section[i] = (struct xmhf_module_section){
             i == 0 ? TV_SECTION_CODE : i % 2 ? TV_SECTION_STACK : TV_SECTION_PARAM, 0, 1,
             BASE + 2 * i * PAGE_SIZE,
         };
     }
-    for (uint32_t i = 0; i < XMHF_PAL_PARAMS; i++) {
+    for (uint32_t i = 0; i < XMHF_MODULE_PARAMS; i++) {
         d.param[i].type = i % 4 ? TV_PARAM_POINTER : TV_PARAM_INTEGER;
         d.param[i].direction = i % 4 ? i % 4 : XMHF_IN;
         d.param[i].size = i % 4 ? 20 * i : 0;
     }
-    for (uint32_t i = 0; i < XMHF_PAL_ENTRIES; i++) {
-        d.entry[i] = (struct xmhf_pal_entry){ BASE + 16 * i, 0, 4 };
+    for (uint32_t i = 0; i < XMHF_MODULE_ENTRIES; i++) {
+        d.entry[i] = (struct xmhf_module_entry){ BASE + 16 * i, 0, 4 };
     }
 }
 
@@ -63,7 +63,7 @@ static void expect_sane_sections(uint64_t end)
 {
     uint64_t pages = 0;
 
-    CHECK(im.section_count == d.sections && d.sections >= 1 && d.sections <= XMHF_PAL_SECTIONS);
+    CHECK(im.section_count == d.sections && d.sections >= 1 && d.sections <= XMHF_MODULE_SECTIONS);
     for (uint32_t i = 0; i < im.section_count; i++) {
         const struct tv_section *s = &im.sections[i];
         CHECK(s->start == d.section[i].start && s->pages == d.section[i].pages && s->pages > 0);
@@ -84,7 +84,7 @@ static void expect_sane_params(void)
 {
     uint64_t end = 0;
 
-    CHECK(im.param_count == d.params && d.params <= XMHF_PAL_PARAMS);
+    CHECK(im.param_count == d.params && d.params <= XMHF_MODULE_PARAMS);
     for (uint32_t i = 0; i < im.param_count; i++) {
         const struct tv_param *p = &im.params[i];
         CHECK(p->offset >= end && p->offset % 16 == 0 && p->bytes == d.param[i].size);
@@ -101,7 +101,7 @@ static void expect_sane_params(void)
 
 static void expect_sane_entries(void)
 {
-    CHECK(im.entry_count == d.entries && im.stacks >= 1 && im.stacks <= XMHF_PAL_STACKS);
+    CHECK(im.entry_count == d.entries && im.stacks >= 1 && im.stacks <= XMHF_MODULE_STACKS);
     for (uint32_t k = 0; k < im.stacks; k++) {
         CHECK(tv_section_nth(&im, TV_SECTION_STACK, k) != NULL);
     }

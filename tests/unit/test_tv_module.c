@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Our interface: every named error of its structure, and the life of its PALs against the
+/* The module interface: every named error of its structure, and the life of its PALs against the
  * fake core: conventions, directions, entries, several calls at once, deaths, budgets. */
 #include "unit.h"
 
@@ -28,14 +28,14 @@
 #define AT_PARAM(k) (BASE + (8 + (k)) * PAGE_SIZE)
 
 static struct vcpu v, cpu2;
-static struct xmhf_pal d;
+static struct xmhf_module d;
 static unsigned pool_at_rest;
 
 /* --- a process -------------------------------------------------------------------- */
 
 static void section(uint32_t type, uint64_t start)
 {
-    d.section[d.sections++] = (struct xmhf_pal_section){ type, 0, 1, start };
+    d.section[d.sections++] = (struct xmhf_module_section){ type, 0, 1, start };
 }
 
 /* CODE, DATA, RODATA, and so many stacks with parameters; two integers. */
@@ -43,7 +43,7 @@ static void layout(unsigned stacks)
 {
     memset(&d, 0, sizeof(d));
     d.size = sizeof(d);
-    d.version = XMHF_PAL_VERSION;
+    d.version = XMHF_MODULE_VERSION;
     d.convention = XMHF_SYSV;
     section(TV_SECTION_CODE, BASE);
     section(TV_SECTION_DATA, AT_DATA);
@@ -54,9 +54,9 @@ static void layout(unsigned stacks)
     }
     d.stacks = stacks;
     d.params = 2;
-    d.param[0] = d.param[1] = (struct xmhf_pal_param){ TV_PARAM_INTEGER, XMHF_IN, 0 };
+    d.param[0] = d.param[1] = (struct xmhf_module_param){ TV_PARAM_INTEGER, XMHF_IN, 0 };
     d.entries = 1;
-    d.entry[0] = (struct xmhf_pal_entry){ ENTRY, 0, 2 };
+    d.entry[0] = (struct xmhf_module_entry){ ENTRY, 0, 2 };
 }
 
 static int setup(void **state)
@@ -116,12 +116,12 @@ static uint64_t command(uint32_t cmd, uint64_t rcx, uint64_t rsi, uint64_t rdi)
 static uint64_t reg(void)
 {
     memcpy(fake_at(CR3, ARGS), &d, sizeof(d));
-    return command(XMHF_HC_PAL_REGISTER, ARGS, 0, d.entry[0].address);
+    return command(XMHF_HC_MODULE_REGISTER, ARGS, 0, d.entry[0].address);
 }
 
 static void expect_gone(void)
 {
-    assert_int_equal(command(XMHF_HC_PAL_UNREGISTER, ENTRY, 0, 0), TV_OK);
+    assert_int_equal(command(XMHF_HC_MODULE_UNREGISTER, ENTRY, 0, 0), TV_OK);
     assert_int_equal(fake.pool_free, pool_at_rest);
 }
 
@@ -211,11 +211,12 @@ static void test_shorter_structure(void **state)
 
     (void)state;
     memcpy(fake_at(CR3, ARGS + PAGE_SIZE - 100), head, sizeof(head));
-    assert_int_equal(command(XMHF_HC_PAL_REGISTER, ARGS + PAGE_SIZE - 100, 0, ENTRY), TV_BAD_STRUCT);
+    assert_int_equal(command(XMHF_HC_MODULE_REGISTER, ARGS + PAGE_SIZE - 100, 0, ENTRY),
+                     TV_BAD_STRUCT);
     layout(1);
     memcpy(fake_at(CR3, ARGS + PAGE_SIZE - 100), &d, 100);
-    assert_int_equal(command(XMHF_HC_PAL_REGISTER, ARGS + PAGE_SIZE - 100, 0, ENTRY), ~0ULL);
-    assert_int_equal(command(XMHF_HC_PAL_REGISTER, ARGS + PAGE_SIZE - 4, 0, ENTRY), ~0ULL);
+    assert_int_equal(command(XMHF_HC_MODULE_REGISTER, ARGS + PAGE_SIZE - 100, 0, ENTRY), ~0ULL);
+    assert_int_equal(command(XMHF_HC_MODULE_REGISTER, ARGS + PAGE_SIZE - 4, 0, ENTRY), ~0ULL);
     assert_int_equal(fake.pool_free, pool_at_rest);
 }
 
@@ -240,9 +241,9 @@ static void test_errors(void **state)
     BAD(TV_BAD_PARAM_TYPE, d.param[1].type = 3);
     BAD(TV_BAD_DIRECTION, d.param[1].direction = XMHF_OUT);
     BAD(TV_BAD_DIRECTION, d.param[1].size = 1);
-    BAD(TV_BAD_DIRECTION, d.param[1] = ((struct xmhf_pal_param){ TV_PARAM_POINTER, 4, 8 }));
-    BAD(TV_PARAMS_TOO_BIG, d.param[1] = ((struct xmhf_pal_param){ TV_PARAM_POINTER, 1, 4097 }));
-    BAD(TV_PARAMS_TOO_BIG, d.param[1] = ((struct xmhf_pal_param){ TV_PARAM_POINTER, 1, ~0ULL }));
+    BAD(TV_BAD_DIRECTION, d.param[1] = ((struct xmhf_module_param){ TV_PARAM_POINTER, 4, 8 }));
+    BAD(TV_PARAMS_TOO_BIG, d.param[1] = ((struct xmhf_module_param){ TV_PARAM_POINTER, 1, 4097 }));
+    BAD(TV_PARAMS_TOO_BIG, d.param[1] = ((struct xmhf_module_param){ TV_PARAM_POINTER, 1, ~0ULL }));
     BAD(TV_BAD_STACKS, d.stacks = 0);
     BAD(TV_BAD_STACKS, d.stacks = 1);
     BAD(TV_BAD_STACKS, d.stacks = 3);
@@ -261,7 +262,7 @@ static void test_errors(void **state)
     d.section[4].type = TV_SECTION_DATA;
     assert_int_equal(reg(), TV_OK); /* no POINTER needs PARAM */
     expect_gone();
-    d.param[0] = (struct xmhf_pal_param){ TV_PARAM_POINTER, XMHF_IN, 0 };
+    d.param[0] = (struct xmhf_module_param){ TV_PARAM_POINTER, XMHF_IN, 0 };
     assert_int_equal(reg(), TV_NO_PARAM);
 }
 
@@ -304,16 +305,16 @@ static void test_bad_places(void **state)
 {
     (void)state;
     memcpy(fake_at(CR3, ARGS), &d, sizeof(d));
-    assert_int_equal(command(XMHF_HC_PAL_REGISTER, ARGS, 0, ENTRY + 16), TV_BAD_ENTRY);
-    assert_int_equal(command(XMHF_HC_PAL_REGISTER, ARGS + PAGE_SIZE, 0, ENTRY), ~0ULL);
-    assert_int_equal(command(XMHF_HC_PAL_REGISTER, ARGS + 0xfff, 0, ENTRY), ~0ULL);
+    assert_int_equal(command(XMHF_HC_MODULE_REGISTER, ARGS, 0, ENTRY + 16), TV_BAD_ENTRY);
+    assert_int_equal(command(XMHF_HC_MODULE_REGISTER, ARGS + PAGE_SIZE, 0, ENTRY), ~0ULL);
+    assert_int_equal(command(XMHF_HC_MODULE_REGISTER, ARGS + 0xfff, 0, ENTRY), ~0ULL);
     assert_int_equal(command(XMHF_HC_PAL_LIMITS, BUFS, 4, 0), TV_BAD_STRUCT);
     assert_int_equal(command(XMHF_HC_PAL_STATS, BUFS, 4, ENTRY), TV_BAD_STRUCT);
     assert_int_equal(command(XMHF_HC_PAL_STATS, BUFS, sizeof(struct xmhf_pal_stats), ENTRY),
                      TV_NOT_FOUND);
     assert_int_equal(command(XMHF_HC_PAL_LIMITS, 0, sizeof(struct xmhf_pal_limits), 0), ~0ULL);
     fake.caller.paging.cpl = 0;
-    for (uint32_t cmd = XMHF_HC_PAL_REGISTER; cmd <= XMHF_HC_PAL_STATS; cmd++) {
+    for (uint32_t cmd = XMHF_HC_MODULE_REGISTER; cmd <= XMHF_HC_PAL_STATS; cmd++) {
         assert_int_equal(command(cmd, ARGS, 0, ENTRY), TV_BAD_CALLER);
     }
     assert_int_equal(fake.pool_free, pool_at_rest);
@@ -337,13 +338,13 @@ static bool variant(unsigned n)
 {
     layout(2);
     d.params = 3;
-    d.param[2] = (struct xmhf_pal_param){ TV_PARAM_POINTER, XMHF_IN, 8 };
+    d.param[2] = (struct xmhf_module_param){ TV_PARAM_POINTER, XMHF_IN, 8 };
     d.entries = 2;
-    d.entry[1] = (struct xmhf_pal_entry){ ENTRY + 16, 1, 2 };
+    d.entry[1] = (struct xmhf_module_entry){ ENTRY + 16, 1, 2 };
     switch (n) {
     case 0: break;
     case 1: d.convention = XMHF_MICROSOFT; break;
-    case 2: d.flags = XMHF_PAL_FLAG_PIC; break;
+    case 2: d.flags = XMHF_MODULE_PIC; break;
     case 3: d.budget = 1; break;
     case 4: d.section[1].type = XMHF_SECTION_RODATA; break;
     case 5: d.param[2].direction = XMHF_OUT; break;
@@ -375,7 +376,7 @@ static void test_identity(void **state)
     assert_int_equal(n, 14);
     for (unsigned i = 0; i < 2; i++) { /* position-independent: moved as a whole it is the same */
         layout(1);
-        d.flags = XMHF_PAL_FLAG_PIC;
+        d.flags = XMHF_MODULE_PIC;
         for (unsigned k = 0; k < d.sections; k++) {
             d.section[k].start += i * 0x100000ULL;
         }
@@ -447,7 +448,7 @@ static void test_entries(void **state)
     (void)state;
     d.entries = 16;
     for (unsigned i = 0; i < 16; i++) {
-        d.entry[i] = (struct xmhf_pal_entry){ ENTRY + 16 * i, i % 3, i % 3 ? 0 : 2 };
+        d.entry[i] = (struct xmhf_module_entry){ ENTRY + 16 * i, i % 3, i % 3 ? 0 : 2 };
     }
     assert_int_equal(reg(), TV_OK);
     for (unsigned i = 0; i < 16; i++) {
@@ -469,8 +470,8 @@ static void test_directions(void **state)
     uint64_t in, out;
 
     (void)state;
-    d.param[0] = (struct xmhf_pal_param){ TV_PARAM_POINTER, XMHF_IN, 24 };
-    d.param[1] = (struct xmhf_pal_param){ TV_PARAM_POINTER, XMHF_OUT, 24 };
+    d.param[0] = (struct xmhf_module_param){ TV_PARAM_POINTER, XMHF_IN, 24 };
+    d.param[1] = (struct xmhf_module_param){ TV_PARAM_POINTER, XMHF_OUT, 24 };
     assert_int_equal(reg(), TV_OK);
     set_word(readonly, 77);
     fake_map(CR3, readonly, (uint64_t)(fake_at(CR3, readonly) - fake_ram(0)), ACCESS_READ);
@@ -609,7 +610,7 @@ static void test_busy_unregister(void **state)
     call_on(&cpu2, ENTRY, 3, 4);
     leave_by(&v, EXIT_INTR);
     memcpy(token, (uint64_t[]){ v.regs.gpr[GPR_RAX], v.regs.gpr[GPR_RDX] }, 16);
-    assert_int_equal(command(XMHF_HC_PAL_UNREGISTER, ENTRY, 0, 0), TV_BUSY);
+    assert_int_equal(command(XMHF_HC_MODULE_UNREGISTER, ENTRY, 0, 0), TV_BUSY);
     poison(&v);
     v.regs.rip = RESUME;
     v.regs.gpr[GPR_RAX] = token[0];
@@ -669,7 +670,7 @@ static void test_death_of_several(void **state)
             leave_by(&cpu2, EXIT_INTR);
         }
         expect_returned(&cpu2, 0, TV_DEATH_EXCEPTION | 14 << 8, 0x10);
-        command(XMHF_HC_PAL_UNREGISTER, ENTRY, 0, 0);
+        command(XMHF_HC_MODULE_UNREGISTER, ENTRY, 0, 0);
         assert_int_equal(fake.pool_free, pool_at_rest);
     }
 }
@@ -717,7 +718,7 @@ static void test_limits(void **state)
     assert_int_equal(reg(), TV_OK);
     assert_int_equal(command(XMHF_HC_PAL_LIMITS, BUFS, sizeof(l), 0), TV_OK);
     memcpy(&l, fake_at(CR3, BUFS), sizeof(l));
-    assert_int_equal(l.version, XMHF_PAL_VERSION);
+    assert_int_equal(l.version, XMHF_MODULE_VERSION);
     assert_int_equal(l.own_pals, 1);
     assert_int_equal(l.own_pages, free_before - fake.pool_free);
     assert_int_equal(l.pages_free, fake.pool_free);

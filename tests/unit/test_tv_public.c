@@ -285,26 +285,26 @@ static void every_mix(void)
 
 static void test_every_mix(void **state) { (void)state; in_both_widths(every_mix); }
 
-/* A PAL of our interface, with these parameters: those of `mask` are POINTERs. */
+/* A PAL of the module interface, with these parameters: those of `mask` are POINTERs. */
 static uint64_t reg_module(uint32_t convention, unsigned n, uint32_t mask)
 {
-    struct xmhf_pal *d = (void *)fake_at(CR3, ARGS);
+    struct xmhf_module *d = (void *)fake_at(CR3, ARGS);
 
-    *d = (struct xmhf_pal){
-        .size = sizeof(*d), .version = XMHF_PAL_VERSION, .convention = convention, .stacks = 1,
+    *d = (struct xmhf_module){
+        .size = sizeof(*d), .version = XMHF_MODULE_VERSION, .convention = convention, .stacks = 1,
         .sections = 4, .params = n, .entries = 1, .entry = { { ENTRY, 0, n } },
     };
     for (unsigned i = 0; i < 4; i++) {
-        d->section[i] = (struct xmhf_pal_section){ types[i], 0, 1, BASE + i * PAGE_SIZE };
+        d->section[i] = (struct xmhf_module_section){ types[i], 0, 1, BASE + i * PAGE_SIZE };
     }
     for (unsigned i = 0; i < n; i++) {
         bool pointer = mask >> i & 1;
-        d->param[i] = (struct xmhf_pal_param){
+        d->param[i] = (struct xmhf_module_param){
             pointer ? TV_PARAM_POINTER : TV_PARAM_INTEGER, pointer ? XMHF_INOUT : XMHF_IN,
             pointer ? unit_below(&seed, 100) : 0,
         };
     }
-    return command(XMHF_HC_PAL_REGISTER, ARGS, 0, ENTRY);
+    return command(XMHF_HC_MODULE_REGISTER, ARGS, 0, ENTRY);
 }
 
 /* The stack of a PAL that has just been entered, with `slots` words behind its return address. */
@@ -318,11 +318,11 @@ static void expect_aligned(unsigned slots)
 
 static void align_module(uint32_t convention)
 {
-    for (unsigned n = 0; n <= XMHF_PAL_PARAMS; n++) {
+    for (unsigned n = 0; n <= XMHF_MODULE_PARAMS; n++) {
         for (unsigned round = 0; round < 4; round++) {
             uint32_t mask = round == 0 ? 0 : round == 1 ? ~0u : (uint32_t)unit_random(&seed);
             const uint64_t arg = BUFS + 8 * unit_below(&seed, 64);
-            for (unsigned i = 0; i < XMHF_PAL_PARAMS; i++) {
+            for (unsigned i = 0; i < XMHF_MODULE_PARAMS; i++) {
                 memcpy(fake_at(CR3, SP + word * (1 + i)), &arg, word);
             }
             assert_int_equal(reg_module(convention, n, mask), TV_OK);
@@ -343,7 +343,7 @@ static void align_in_width(void)
     }
 }
 
-/* By our interface; expect_area looks at those of the public ABI. */
+/* By the module interface; expect_area looks at those of the public ABI. */
 static void test_stack_alignment(void **state) { (void)state; in_both_widths(align_in_width); }
 
 /* No two free pages of the pool side by side. */

@@ -117,7 +117,7 @@ static void test_add_find_kill(void **state)
 /* PALs with 64 sections each, in between each other's: comparing them is bounded. */
 static void test_many_sections(void **state)
 {
-    static struct tv_section lists[100][XMHF_PAL_SECTIONS];
+    static struct tv_section lists[100][XMHF_MODULE_SECTIONS];
     struct tv_slot *other;
     enum registry_answer answer = REGISTRY_ADDED;
     unsigned n = 0;
@@ -127,13 +127,14 @@ static void test_many_sections(void **state)
     while (answer == REGISTRY_ADDED && n < ARRAY_SIZE(lists)) {
         struct tv_pal *pal = new_pal(VA(1000 + n));
         pal->image.sections = lists[n];
-        pal->image.section_count = XMHF_PAL_SECTIONS;
-        for (unsigned i = 0; i < XMHF_PAL_SECTIONS; i++) {
+        pal->image.section_count = XMHF_MODULE_SECTIONS;
+        for (unsigned i = 0; i < XMHF_MODULE_SECTIONS; i++) {
             lists[n][i] = (struct tv_section){ (i * 100 + n) * PAGE_SIZE, 1, i, TV_SECTION_DATA };
             pal->image.order[i] = (uint8_t)i;
         }
         answer = registry_add(pal, OWNER(0), &other);
-        assert_true(pal->reg.compared <= TV_COMPARE_MAX + XMHF_PAL_SECTIONS * XMHF_PAL_SECTIONS / 2);
+        assert_true(pal->reg.compared
+                    <= TV_COMPARE_MAX + XMHF_MODULE_SECTIONS * XMHF_MODULE_SECTIONS / 2);
         if (answer == REGISTRY_ADDED) {
             registry_change(pal->slot, TV_REGISTERING, TV_LIVE);
             registry_put(pal->slot);
@@ -144,7 +145,7 @@ static void test_many_sections(void **state)
     }
     assert_int_equal(answer, REGISTRY_QUOTA);
     assert_int_equal(n, 65);
-    assert_int_equal(TV_COMPARE_MAX / (2 * XMHF_PAL_SECTIONS) + 1, n);
+    assert_int_equal(TV_COMPARE_MAX / (2 * XMHF_MODULE_SECTIONS) + 1, n);
     for (unsigned i = 0; i < n; i++) {
         struct tv_slot *s = registry_get(OWNER(0), VA(1000 + i), TV_IN(TV_LIVE), NULL);
         registry_kill(s);
