@@ -85,8 +85,9 @@ class Plan:
         told = "" if compiler == "gcc -O2" else f" with {compiler}"
         targets = [f"tests/unit/{name.partition('/')[0]}" for name in tests] or ["unit-tests"]
         self.builds.make_tests(row, f"build unit tests{told}", targets, compiler)
-        row.runner(f"unit tests{told}", ["tests/unit/run.py", "--build", self.builds.folder(compiler),
-                                         *tests], self.env)
+        row.runner(f"unit tests{told}",
+                   ["tests/unit/run.py", "--build", self.builds.folder(compiler),
+                    *tests], self.env)
 
     def unit(self):
         names = self.chosen("unit")
@@ -99,8 +100,9 @@ class Plan:
             if fuzzers or not names:
                 self.builds.make_tests(row, "build fuzzers",
                                        [f"tests/fuzz/{name}" for name in fuzzers] or ["fuzz"])
-                row.runner("fuzzers", ["tests/fuzz/run.py", "--build", self.builds.main, *self.extra,
-                                       *fuzzers], self.env)
+                row.runner("fuzzers",
+                           ["tests/fuzz/run.py", "--build", self.builds.main, *self.extra,
+                            *fuzzers], self.env)
             if self.extra and not names:
                 self.unit_with(row, [], "clang -O2")
         return [work]
@@ -155,12 +157,14 @@ class Plan:
         """All jobs, the longest first, so that the rows end at about the same time. What make has
         to do in the main build folder comes before: two makes in one folder disturb each other."""
         order = ("vmx", "svm", "pal", "build", "unit", "model", "guests", "models")
-        return [Job(name, work) for name in order if name in groups for work in getattr(self, name)()]
+        return [Job(name, work) for name in order if name in groups
+                for work in getattr(self, name)()]
 
     def steps(self, groups):
         """How many progress lines there will be."""
         shared = 0 if set(groups) <= {"unit", "model"} else 1  # the build gcc -O2
-        own = {"build": 1 if "build" in self.smoke else 7, "unit": 4, "vmx": len(self.vmx()), "pal": 5}
+        own = {"build": 1 if "build" in self.smoke else 7, "unit": 4, "vmx": len(self.vmx()),
+               "pal": 5}
         if self.chosen("unit"):
             own["unit"] = 2 * len({name.startswith("fuzz") for name in self.chosen("unit")})
         elif self.extra:
@@ -189,9 +193,11 @@ def parse():
     parser.add_argument("--list", action="store_true", help="list the groups and end")
     parser.add_argument("--all", action="store_true",
                         help="also the tests that are too long for every change")
-    parser.add_argument("--changed-since", metavar="REV", help="all of the groups that look at what "
+    parser.add_argument("--changed-since", metavar="REV",
+                        help="all of the groups that look at what "
                         "differs from this git revision, and one quick test of each other group")
-    parser.add_argument("--changed", action="store_true", help="the same since the last run here in "
+    parser.add_argument("--changed", action="store_true",
+                        help="the same since the last run here in "
                         "which every group was green; without one, everything")
     parser.add_argument("--rows", type=int, default=CPUS, metavar="N",
                         help=f"groups at the same time (default: as many as CPUs, {CPUS})")
@@ -238,7 +244,8 @@ def choose_groups(args):
         return
     args.everything = False
     args.smoke = [name for name in args.groups if name not in needed]
-    print(f"{len(paths)} files differ from {since}: all of {', '.join(sorted(needed)) or 'no group'}; "
+    print(f"{len(paths)} files differ from {since}: all "
+          f"of {', '.join(sorted(needed)) or 'no group'}; "
           f"one quick test of {', '.join(args.smoke) or 'no other'}", flush=True)
 
 

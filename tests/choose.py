@@ -10,7 +10,8 @@ EVERYTHING = None
 # Path, and the groups that look at what is there. The first row that matches counts; a path that
 # no row knows needs everything.
 ROWS = (
-    (r"(notes/.*|[A-Z]+\.md|.*/README\.md|tests/vectors/README.*|tools/man/.*|LICENSE)$", {"build"}),
+    (r"(notes/.*|[A-Z]+\.md|.*/README\.md|tests/vectors/README.*|tools/man/.*|LICENSE)$",
+     {"build"}),
     (r"tests/model/", {"model"}),
     (r"tests/(unit|fuzz|vectors)/", {"build", "unit"}),
     (r"tests/guests/models\.(py|cfg)$", {"models"}),
@@ -20,9 +21,11 @@ ROWS = (
     (r"xmhf-core/virt/svm/", {"build", "unit", "guests", "svm"}),
     (r"xmhf-core/virt/vmx/", {"build", "unit", "vmx", "models"}),
     (r"hypapps/helloworld/", {"build", "svm", "vmx"}),
-    (r"(hypapps|xmhf-core|boot|lib|include)/", {"build", "unit", "model", "guests", "svm", "vmx", "models"}),
+    (r"(hypapps|xmhf-core|boot|lib|include)/",
+     {"build", "unit", "model", "guests", "svm", "vmx", "models"}),
     (r"pal_sdk/", {"build", "guests", "svm", "vmx"}),
-    (r"(tools/(probe|logdecode|xmhf-stat|sources\.am)|tools/lib/)", {"build", "unit", "svm", "vmx", "models"}),
+    (r"(tools/(probe|logdecode|xmhf-stat|sources\.am)|tools/lib/)",
+     {"build", "unit", "svm", "vmx", "models"}),
     (r"(tools/|demo\.sh$)", {"build", "svm"}),
 )
 

@@ -235,7 +235,8 @@ class Row:
             self.session.say(line)
             self.count("ok", name)
             return True
-        self.session.say(line, *(f"    | {line}" for line in telling_lines(log_path)), f"    {problem}")
+        self.session.say(line, *(f"    | {line}" for line in telling_lines(log_path)),
+                         f"    {problem}")
         self.count("not ok", name, problem)
         return False
 
@@ -304,7 +305,8 @@ class Builds:
         with self.lock:
             if name not in self.made:
                 commands = [*self.configure(name, source, options), ["make", JOBS, *targets]]
-                self.made[name] = row.step(f"build {name}", commands, self.folder(name), check=check)
+                self.made[name] = row.step(f"build {name}", commands, self.folder(name),
+                                           check=check)
             return self.made[name]
 
     def make_tests(self, row, what, targets, name="gcc -O2"):

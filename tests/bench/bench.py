@@ -8,13 +8,11 @@ the computer is. notes/performance.md tells how each figure is made.
 """
 import argparse
 import json
-import os
 import pathlib
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -26,7 +24,8 @@ from xmhftools import base, bochs  # noqa: E402
 # A bare Linux doesn't trust this model's TSC deadline timer and waits 100 ms to measure the other.
 BENCHES = {
     "svm": ("SVM", ["--icount", "--append", "iomem=relaxed"]),
-    "vmx": ("VMX", ["--bench", "vmx", "--cpus", "1", "--append", "quiet lapic=notscdeadline iomem=relaxed",
+    "vmx": ("VMX", ["--bench", "vmx", "--cpus", "1", "--append",
+                    "quiet lapic=notscdeadline iomem=relaxed",
                     "--hv-append", "quiet"]),
 }
 BOCHS_MODEL = bochs.CPU_MODEL + ", ips=1000000000, ignore_bad_msrs={}"

@@ -5,12 +5,12 @@
 set -e
 i=0
 while [ $i -lt "$1" ]; do
-	seq 1 3000 | sort -r | gzip >/tmp/bench.gz
-	gunzip -c /tmp/bench.gz | sha256sum >/tmp/bench.sum
-	for name in a b c d; do
-		sed 's/[0-9]/x/g' /tmp/bench.sum >/tmp/bench.$name
-		grep -q x /tmp/bench.$name
-	done
-	rm /tmp/bench.*
-	i=$((i + 1))
+    seq 1 3000 | sort -r | gzip >/tmp/bench.gz
+    gunzip -c /tmp/bench.gz | sha256sum >/tmp/bench.sum
+    for name in a b c d; do
+        sed 's/[0-9]/x/g' /tmp/bench.sum >/tmp/bench.$name
+        grep -q x /tmp/bench.$name
+    done
+    rm /tmp/bench.*
+    i=$((i + 1))
 done

@@ -11,7 +11,6 @@ import argparse
 import bisect
 import collections
 import json
-import os
 import pathlib
 import re
 import signal

@@ -19,7 +19,8 @@ def attack(machines, programs, *options, before="", after="", adds=()):
     script = "".join(f"echo @@ {line.split()[0]}; {line}; echo @@ end $?; " for line in programs)
     names = {line.split()[0] for line in programs}
     built = [machines.pal_test(name) for name in sorted(names)]
-    run = machines.run(["sh", "-c", f"{before}{script}{after}"], "--timeout", str(LIMIT), "--one-core", *options,
+    run = machines.run(["sh", "-c", f"{before}{script}{after}"], "--timeout", str(LIMIT),
+                       "--one-core", *options,
                        adds=[SCRIPT, *adds, *built])
     run.ended_well()
     parts = re.findall(r"^@@ (\w+)\n(.*?)^@@ end (\d+)$", run.text(), re.M | re.S)
@@ -39,7 +40,8 @@ def test_pal_registers(machines):
 
 def damage(machines, programs, *options):
     """Amid swap, without zeroing at allocation; files on a disk and the kernel's log stay clean."""
-    modules = [word for name in (*SWAP_MODULES, "crc32c_generic", "ext4") for word in ("--module", name)]
+    modules = [word for name in (*SWAP_MODULES, "crc32c_generic", "ext4")
+               for word in ("--module", name)]
     made, text = attack(machines, programs, "--append", "init_on_alloc=0", *modules, *options,
                         before="sh damage.sh begin; ", after="sh damage.sh end")
     check("files are the same: 8" in text, f"files have changed:\n{text[-2000:]}")
@@ -49,20 +51,22 @@ def damage(machines, programs, *options):
 
 
 def test_pal_damage(machines):
-    """An OS that moves, swaps, shares, takes away pages and kills owners; races with another CPU."""
+    """An OS that moves, swaps, shares, takes away pages, kills owners; races with another CPU."""
     return damage(machines, ["pal_damage 1", "pal_race 2 /tmp/files/1"])
 
 
 # Two memory nodes, with a CPU each.
 NODES = [f"--qemu-arg={word}" for n, size in ((0, 320), (1, 192)) for word in
-         ("-object", f"memory-backend-ram,id=n{n},size={size}M", "-numa", f"node,nodeid={n},cpus={n},memdev=n{n}")]
+         ("-object", f"memory-backend-ram,id=n{n},size={size}M", "-numa",
+          f"node,nodeid={n},cpus={n},memdev=n{n}")]
 
 
 def moved(machines, rounds, program="pal_move", *options):
     """Migration needs two nodes, which Bochs doesn't have; what else moves pages is there too."""
     nodes = NODES if machines.args.bench == "svm" else ()
     # Frames that are given up become zeros at once: who still reads there notices.
-    made, text = attack(machines, [f"{program} {rounds}"], "--append", "init_on_free=1", *nodes, *options)
+    made, text = attack(machines, [f"{program} {rounds}"], "--append", "init_on_free=1", *nodes,
+                        *options)
     pages = re.findall(r": (\d+) of \d+ pages have moved", text)
     ways = 2 if "--kernel" in options else 4 if nodes else 1  # 32-bit kernels know no nodes
     check(len(pages) >= ways, f"pages moved in {len(pages)} ways, not {ways}:\n{text}")
@@ -91,8 +95,10 @@ def test_pal_traced(machines):
 def test_pal_tables(machines):
     """PALs where each system call changes page tables (pti=on), with PCIDs if the CPU has them."""
     seen = "dmesg | grep -o 'page tables isolation: enabled'; grep -m1 -ow pcid /proc/cpuinfo; "
-    programs = (["pal_spin 2", "pal_turns", "pal_traced 20", "pal_test 50", "pal_stress 5", "pal_stress32 5"]
-                if machines.args.bench == "svm" else ["pal_spin 1", "pal_traced 10", "pal_stress 3"])
+    programs = (["pal_spin 2", "pal_turns", "pal_traced 20", "pal_test 50", "pal_stress 5",
+                 "pal_stress32 5"]
+                if machines.args.bench == "svm"
+                else ["pal_spin 1", "pal_traced 10", "pal_stress 3"])
     made, text = attack(machines, programs, "--append", "pti=on", before=seen)
     check("isolation: enabled" in text, f"the kernel has one page table:\n{text[:500]}")
     pcid = bool(re.search(r"^pcid$", text, re.M))
@@ -101,7 +107,7 @@ def test_pal_tables(machines):
 
 
 def test_pal_starve(machines):
-    """Processes take all memory for PALs: new code of others runs, for which an Intel CPU needs some."""
+    """Processes take all memory for PALs: new code of others runs; on Intel that needs some."""
     # A CPU without 1 GiB leaves needs a table for each GiB of devices.
     old = ["--cpu-model", "corei7_sandy_bridge_2600k"] if machines.args.bench == "vmx" else []
     made, text = attack(machines, ["pal_starve"], "--mem", "384", *old)
@@ -109,7 +115,7 @@ def test_pal_starve(machines):
 
 
 def test_pal_turns(machines):
-    """Threads that wait for a PAL with one stack: timer, signals and others go on; none waits for itself. And forks."""
+    """Threads that wait for a PAL with one stack: timer, signals, others go on. And forks."""
     made, text = attack(machines, ["pal_turns", "pal_handler", "pal_fork"])
     waited = re.search(r"on another CPU: while it waited (.*)", text)
     return f"{made} checks; on another CPU: {waited.group(1)}"
@@ -117,7 +123,8 @@ def test_pal_turns(machines):
 
 def test_pal_turns_32(machines):
     """The same by 32-bit programs, on each kernel."""
-    made = sum(attack(machines, ["pal_turns32", "pal_handler32", "pal_fork32"], "--kernel", kernel)[0]
+    made = sum(attack(machines, ["pal_turns32", "pal_handler32", "pal_fork32"], "--kernel",
+                      kernel)[0]
                for kernel in ("amd64", "686-pae", "686"))
     return f"{made} checks"
 
@@ -137,7 +144,8 @@ def unusual(text):
 
 def out_of_memory(machines, program, *options):
     lines = "dmesg -r | grep -c . >/tmp/lines; "
-    made, text = attack(machines, [program], "--mem", "256", "--append", "log_buf_len=4M", *options, before=lines,
+    made, text = attack(machines, [program], "--mem", "256", "--append", "log_buf_len=4M", *options,
+                        before=lines,
                         after="echo @@ dmesg; dmesg -r | tail -n +$(($(cat /tmp/lines) + 1))")
     said = text.partition("@@ dmesg\n")[2]
     kills = said.count("Out of memory: Killed process")
@@ -189,18 +197,22 @@ def test_pal_damage_soak(machines):
 
 def test_pal_registers_32(machines):
     """The same on a 32-bit kernel, with PAE and without."""
-    made = sum(attack(machines, ["pal_regs32"], "--kernel", kernel)[0] for kernel in ("686-pae", "686"))
+    made = sum(attack(machines, ["pal_regs32"], "--kernel", kernel)[0]
+               for kernel in ("686-pae", "686"))
     return f"{made} checks"
 
 
 def test_pal_registers_wide(machines):
     """The same with AVX-512, on Bochs' Skylake-X."""
-    made, _ = attack(machines, ["pal_regs"], "--bench", "vmx", "--kernel", "cloud-amd64", "--cpu-model",
+    made, _ = attack(machines, ["pal_regs"], "--bench", "vmx", "--kernel", "cloud-amd64",
+                     "--cpu-model",
                   "corei7_skylake_x")
     return f"{made} checks"
 
 
-BASIC = (test_pal_registers, test_pal_damage, test_pal_moved, test_pal_starve, test_pal_traced, test_pal_turns)
-MORE = (test_pal_tables, test_pal_registers_32, test_pal_registers_wide, test_pal_damage_32, test_pal_damage_long,
+BASIC = (test_pal_registers, test_pal_damage, test_pal_moved, test_pal_starve, test_pal_traced,
+         test_pal_turns)
+MORE = (test_pal_tables, test_pal_registers_32, test_pal_registers_wide, test_pal_damage_32,
+        test_pal_damage_long,
         test_pal_moved_long, test_pal_oom, test_pal_oom_long, test_pal_turns_32)
 SOAK = (test_pal_fuzz_soak, test_pal_damage_soak)

@@ -22,17 +22,20 @@ def refusal(machines, **options):
         time.sleep(0.5)  # that line's end
         logged = [line for line in machine.log().split("\n") if line.startswith("[xmhf]")]
         shown = vga_text(machine).split("\n")
-    wrong = [line for line in logged if "not understood" in line or "cannot start" in line or "refused" in line]
-    check([line[:80].rstrip() for line in wrong] == [line for line in shown if line.startswith("[xmhf]")],
+    wrong = [line for line in logged if "not understood" in line or "cannot start" in line
+             or "refused" in line]
+    check([line[:80].rstrip() for line in wrong] == [line for line in shown
+                                                     if line.startswith("[xmhf]")],
           f"the screen shows:\n{shown}\nthe log has\n{wrong}")
     return wrong
 
 
 def test_refusal_screen(machines):
-    """What refuses the launch is on the screen too, line by line; of the boot stage's first code as well."""
+    """What refuses the launch is on the screen too, that of the boot stage's first code as well."""
     wrong = refusal(machines, hv_append="frob=1 cpus=0")
     check(len(wrong) == 4, f"the log has\n{wrong}")
-    early = refusal(machines, qemu_args=("-cpu", qemu.cpu_option("EPYC,+svm,+vgif,-smap,-monitor,-nx")))
+    early = refusal(machines,
+                    qemu_args=("-cpu", qemu.cpu_option("EPYC,+svm,+vgif,-smap,-monitor,-nx")))
     check(len(early) == 2 and "NX" in early[0], f"the log has\n{early}")
     return (f"all {len(wrong)} lines from \"{wrong[0]}\" to \"{wrong[-1]}\" are on the screen, "
             f"and so is \"{early[0]}\"")
@@ -50,13 +53,16 @@ def uefi(machines, entry):
         shutil.copyfile(firmware / "OVMF_VARS_4M.fd", folder / "vars.fd")
         drive = "if=pflash,format=raw"
         process = bench.spawn([
-            base.need("qemu-system-x86_64", "qemu-system-x86"), "-accel", "tcg", "-cpu", qemu.cpu_option(None),
+            base.need("qemu-system-x86_64", "qemu-system-x86"), "-accel", "tcg", "-cpu",
+            qemu.cpu_option(None),
             "-m", "256", "-display", "none", "-nic", "none", "-no-reboot", "-monitor", "none",
-            "-serial", "file:serial.log", "-drive", f"{drive},readonly=on,file={firmware}/OVMF_CODE_4M.fd",
+            "-serial", "file:serial.log", "-drive",
+            f"{drive},readonly=on,file={firmware}/OVMF_CODE_4M.fd",
             "-drive", f"{drive},file=vars.fd", "-cdrom", "boot.iso"], folder)
         end, text = time.monotonic() + 90, ""
         try:
-            while text.count("refused") < (2 if entry == "grub-mb2" else 1) and time.monotonic() < end:
+            while text.count("refused") < (2 if entry == "grub-mb2"
+                                           else 1) and time.monotonic() < end:
                 time.sleep(0.5)
                 log = folder / "serial.log"
                 text = log.read_bytes().decode(errors="replace") if log.exists() else ""
@@ -70,23 +76,26 @@ def test_uefi(machines):
     text = uefi(machines, "grub-mb2")
     # Once by our UART, and once more by the firmware, whose console this machine's UART is too.
     check(text.count("started by UEFI firmware, which is not supported yet") == 2
-          and text.count("launch refused") == 2, f"multiboot 2: the serial log ends with\n{text[-1500:]}")
+          and text.count("launch refused") == 2,
+          f"multiboot 2: the serial log ends with\n{text[-1500:]}")
     text = uefi(machines, "grub-mb1")
-    check("started by UEFI firmware: that is not supported yet" in text and "launch refused" in text,
+    check("started by UEFI firmware: that is not supported yet" in text
+          and "launch refused" in text,
           f"multiboot 1: the serial log ends with\n{text[-1500:]}")
     return "OVMF and GRUB: refused by name, by multiboot 2 on the firmware's console too"
 
 
 def madt(path, slots):
-    """A file with this machine's MADT, the way firmware gets it wrong: `slots` CPUs more that aren't
-    there, a byte behind the last entry, a wrong checksum."""
+    """A file with this machine's MADT, the way firmware gets it wrong: `slots` CPUs more that
+    aren't there, a byte behind the last entry, a wrong checksum."""
     entries = b"".join(struct.pack("<BBBBI", 0, 8, cpu, cpu, 1) for cpu in (0, 1))
     entries += struct.pack("<BBBBII", 1, 12, 0, 0, 0xFEC00000, 0)  # I/O APIC
     entries += struct.pack("<BBBBIH", 2, 10, 0, 0, 2, 0)           # IRQ 0 is its input 2
     entries += b"".join(struct.pack("<BBBBIH", 2, 10, 0, irq, irq, 0xD) for irq in (5, 9, 10, 11))
     entries += struct.pack("<BBBHB", 4, 6, 255, 0, 1)              # NMI at LINT1
     entries += b"".join(struct.pack("<BBHIII", 9, 16, 0, 256 + n, 0, 256 + n) for n in range(slots))
-    table = bytearray(struct.pack("<4sIBB6s8sI4sIII", b"APIC", 44 + len(entries) + 1, 1, 0, b"TEST  ",
+    table = bytearray(struct.pack("<4sIBB6s8sI4sIII", b"APIC", 44 + len(entries) + 1, 1, 0,
+                                  b"TEST  ",
                                   b"TABLE   ", 1, b"TEST", 1, 0xFEE00000, 1) + entries + b"\x55")
     table[9] = (77 - sum(table)) & 255
     path.write_bytes(table)
@@ -101,7 +110,8 @@ def test_acpi_madt(machines):
     run.logged(r"ACPI: the MADT's checksum is wrong; it is taken all the same")
     run.logged(r"ACPI: there are stray bytes behind the MADT's last entry")
     run.logged(r"up on 2 CPUs")
-    return "a MADT with 300 empty slots, a stray byte and a wrong checksum: Linux runs on its 2 CPUs"
+    return ("a MADT with 300 empty slots, a stray byte and a wrong checksum: Linux runs on its 2 "
+            "CPUs")
 
 
 def test_acpi_reserved(machines):
@@ -109,7 +119,8 @@ def test_acpi_reserved(machines):
     run = machines.run(["nproc"], "--qemu-arg=-m", "--qemu-arg=526464K").ended_well()
     check(run.text().split() == ["2"], f"the guest has {run.text()} CPUs")
     at = re.search(r"ACPI: APIC 0x0*([0-9A-F]+)", run.log)
-    check(not at or int(at.group(1), 16) >= 0x20200000, f"the tables aren't where they should be: {at}")
+    check(not at or int(at.group(1), 16) >= 0x20200000,
+          f"the tables aren't where they should be: {at}")
     return "tables in reserved memory that shares no 2 MiB page with RAM: Linux runs on 2 CPUs"
 
 
@@ -122,12 +133,14 @@ def test_hotplug_ram(machines):
     """RAM that the map at boot doesn't have: Linux runs in it, and PALs."""
     # From the start, so that what Linux executes first is there already.
     run = machines.run(["pal_hotplug"], "--append", "memhp_default_state=online_movable",
-                       *(f"--qemu-arg={word}" for word in PLUGGED), adds=[machines.pal_test("pal_hotplug")])
+                       *(f"--qemu-arg={word}" for word in PLUGGED),
+                       adds=[machines.pal_test("pal_hotplug")])
     run.ended_well().logged(r"RAM may be plugged in: \d+ MiB at 0x100000000")
     made = len(re.findall(r"^ok ", run.text(), re.M))
     check(made == 5, f"{made} checks:\n{run.text()}")
     frame = re.search(r"CPUID in frame (0x[0-9a-f]+)", run.text()).group(1)
-    return f"programs, CPUID (in frame {frame}), a PAL and its buffer in plugged-in RAM: {made} checks"
+    return (f"programs, CPUID (in frame {frame}), a PAL and its buffer in plugged-in RAM: {made} "
+            f"checks")
 
 
 BASIC = (test_refusal_screen, test_hotplug_ram, test_acpi_madt, test_acpi_reserved)

@@ -9,7 +9,6 @@ import time
 from common import PROGRAMS, SEED, check, masked
 from live import STEADY, live_machine, package_file
 from xmhftools import base, grubimage
-from xmhftools import bench
 
 # Two sockets of three cores, four of six CPUs there: APIC ids 0, 1, 2 and 4.
 SPARSE = "4,sockets=2,cores=3,threads=1,maxcpus=6"
@@ -19,7 +18,8 @@ PLUGGABLE = ("--qemu-arg=-smp", "--qemu-arg=2,maxcpus=3")
 
 def test_boot_16(machines):
     """Linux with 16 CPUs."""
-    with live_machine(machines, smp="16", append=STEADY, adds=[machines.compile("hvinfo")]) as machine:
+    with live_machine(machines, smp="16", append=STEADY,
+                      adds=[machines.compile("hvinfo")]) as machine:
         machine.ready(600)
         machine.wait_log(r"^\[xmhf[^\]]*\] up on 16 CPU", 5)
         check(machine.sh("nproc") == "16", "not all CPUs came up")
@@ -58,17 +58,19 @@ def madt_with_dead_cpu(machines):
 
 
 def test_dead_cpu(machines):
-    """A CPU that the MADT lists and that does not come up: no launch, unless cpus= leaves it out."""
+    """A CPU that the MADT lists and that doesn't come up: no launch, unless cpus= leaves it out."""
     madt, apic_id = madt_with_dead_cpu(machines)
     options = (*PLUGGABLE, "--boot", "grub-mb2", "--acpi-table", madt)
     run = machines.run(["true"], *options)
     check(run.status == 125, f"the launch gave status {run.status}")
-    advice = run.logged(rf"cannot start: CPU with APIC id {apic_id} doesn't come up \((cpus=\d+) would").group(1)
+    advice = run.logged(rf"cannot start: CPU with APIC id {apic_id} doesn't come up \((cpus=\d+) "
+                        rf"would").group(1)
     run.logged(r"launch refused")
     run = machines.run(["nproc"], *options, "--hv-append", advice).ended_well()
     check(run.text().split() == ["2"], f"with {advice} the guest has {run.text()} CPUs")
     run.logged(rf"{advice}: CPU with APIC id {apic_id} is left out")
-    return (f"a dead CPU with APIC id {apic_id} refuses the launch; with {advice}, as that says, Linux runs "
+    return (f"a dead CPU with APIC id {apic_id} refuses the launch; with {advice}, as that says, "
+            f"Linux runs "
             "on 2 CPUs")
 
 
@@ -77,13 +79,15 @@ def test_machine_check(machines):
     with live_machine(machines, append=STEADY + " maxcpus=1") as machine:
         machine.ready()
         for _ in range(2):  # the second would end the machine if the first weren't over
-            # cpu, bank, status (valid, uncorrected, enabled), MCG_STATUS (MCIP, RIPV), address, misc
+            # cpu, bank, status (valid, uncorrected, enabled), MCG_STATUS (MCIP, RIPV), address,
+            # misc
             machine.qmp("human-monitor-command",
                         **{"command-line": "mce 1 9 0xb000000000000000 5 0x1000 0x8c"})
             time.sleep(1)
             check(machine.sh("echo alive") == "alive", "the guest is gone")
         check("PANIC" not in machine.log(), "a panic")
-        online = machine.sh("echo 1 >/sys/devices/system/cpu/cpu1/online && taskset 2 true && nproc")
+        online = machine.sh("echo 1 >/sys/devices/system/cpu/cpu1/online && taskset 2 true && "
+                            "nproc")
         check(online == "2", f"CPU 1 isn't up: {online}")
     return "two machine checks met CPU 1 while it was parked; the guest then started it"
 
@@ -181,7 +185,8 @@ def test_grub_guest(machines):
     folder = machines.scratch
     (folder / "early.cfg").write_text("serial --unit=0 --speed=115200\nterminal_output serial\n"
                                       "echo GRUB is a guest\nhalt\n", encoding="ascii")
-    base.run(["grub-mkimage", "-O", "i386-pc", "-p", "/", "-c", folder / "early.cfg", "-o", folder / "core.img",
+    base.run(["grub-mkimage", "-O", "i386-pc", "-p", "/", "-c", folder / "early.cfg", "-o",
+              folder / "core.img",
               "serial", "terminal", "echo", "halt"], "make GRUB's image")
     image = folder / "grub.lkrn"
     image.write_bytes(b"".join(path.read_bytes() for path in (
@@ -194,7 +199,8 @@ def test_grub_guest(machines):
     return "GRUB starts in real mode under the hypervisor, writes its line and powers off"
 
 
-BASIC = (test_dead_cpu, test_machine_check, test_sparse_apic_ids, test_sysenter, test_memory_6g, test_init_on_alloc_0,
+BASIC = (test_dead_cpu, test_machine_check, test_sparse_apic_ids, test_sysenter, test_memory_6g,
+         test_init_on_alloc_0,
          test_memtest86,
          test_ipxe_grub, test_grub_guest)
 MORE = (test_boot_16, test_ipxe, test_memtest86_long)

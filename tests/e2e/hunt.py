@@ -22,7 +22,7 @@ import time
 import types
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
-from common import MEMORY, SOURCE, Failed, base, check  # noqa: E402
+from common import MEMORY, Failed, base  # noqa: E402
 import live  # noqa: E402
 import vmx  # noqa: E402
 from xmhftools import inputs  # noqa: E402
@@ -61,7 +61,8 @@ class Symbols:
 
 def all_symbols(machine):
     """Of the core and of the guest's kernel (which is booted with nokaslr)."""
-    core = base.run(["nm", "-n", machine.machines.build / "xmhf-core.elf"], "list the core's symbols")
+    core = base.run(["nm", "-n", machine.machines.build / "xmhf-core.elf"],
+                    "list the core's symbols")
     kernel = live.bench.kernel_file(machine.KERNEL).parent / "System.map"
     return [Symbols(core), Symbols(kernel.read_text(encoding="ascii"))]
 
@@ -76,7 +77,7 @@ def named(text, symbols):
 
 
 def dump_qemu(machine, folder):
-    """All CPUs some times, and once what else tells of a hang. The machine is stopped at the end."""
+    """All CPUs some times, once what else tells of a hang. The machine is stopped at the end."""
     def monitor(line, **of):
         return machine.qmp("human-monitor-command", **{"command-line": line, **of})
     for number in range(SAMPLES):
@@ -140,7 +141,8 @@ def keep(machine, folder, said):
             out.write(named(text.replace("\r", ""), symbols) + "\n")
             out.flush()
     threads = [f"{task.name} {(task / 'comm').read_text().strip()} {(task / 'wchan').read_text()} "
-               f"{(task / 'stat').read_text().split(') ')[1][0]} {(task / 'schedstat').read_text().strip()}"
+               f"{(task / 'stat').read_text().split(') ')[1][0]} "
+               f"{(task / 'schedstat').read_text().strip()}"
                for task in pathlib.Path(f"/proc/{machine.process.pid}/task").iterdir()]
     (folder / "threads.txt").write_text("\n".join(threads) + "\n", encoding="utf-8")
     (folder / "said.txt").write_bytes(said)
@@ -222,14 +224,16 @@ class Hunt:
             except Hung as problem:
                 self.hangs += 1
                 folder = self.args.keep / f"hang-{os.getpid()}-{self.hangs}"
-                self.tell(f"HUNG after {self.runs} runs in {self.boots} boots: {problem}; see {folder}\n"
+                self.tell(f"HUNG after {self.runs} runs in {self.boots} boots: {problem}; "
+                          f"see {folder}\n"
                           f"{machine.tail()}")
                 keep(machine, folder, machine.heard)
             self.cpu += cpu_seconds(machine.process.pid)
         self.boots += 1
 
     def told(self):
-        return (f"{self.runs} runs of {', '.join(self.args.game)} in {self.boots} boots, {self.hangs} hangs, "
+        return (f"{self.runs} runs of {', '.join(self.args.game)} in {self.boots} "
+                f"boots, {self.hangs} hangs, "
                 f"{self.failed} failed, {self.stale} times old code ran; the emulator took "
                 f"{self.cpu:.0f} s of CPU, the longest run {self.longest:.0f} s")
 
@@ -257,7 +261,8 @@ def parse():
         help="stop after so many (default 500)")
     add("--rounds", type=inputs.number(1, 1000000), default=20, metavar="N",
         help="runs in one boot (default 20)")
-    add("--cpus", type=inputs.number(1, 16), default=2, metavar="N", help="of the guest (default 2)")
+    add("--cpus", type=inputs.number(1, 16), default=2, metavar="N",
+        help="of the guest (default 2)")
     add("--limit", type=inputs.number(1, 86400, float), default=200, metavar="S",
         help="seconds of the machine's own time without a word that are a hang (default 200)")
     add("--minutes", type=inputs.number(0.1, 10000, float), default=600, metavar="M",
@@ -268,7 +273,8 @@ def parse():
         help="the emulator on one core of the host (default: two boots of three)")
     add("--load", type=inputs.number(0, 64), default=0, metavar="N",
         help="that many busy loops beside it (default 0)")
-    add("--keep", type=pathlib.Path, metavar="DIR", help="where dumps go (default: the build folder)")
+    add("--keep", type=pathlib.Path, metavar="DIR",
+        help="where dumps go (default: the build folder)")
     add("--build", default=base.build_root(), metavar="DIR", type=pathlib.Path,
         help="build folder (default: $XMHF_BUILD, or in the cache)")
     args = parser.parse_args()
@@ -289,17 +295,20 @@ def main():
     for program in (args.build / GAME[name][0] for name in args.game if GAME[name][0]):
         if not program.exists():
             raise base.ToolError(f"there is no {program}: {inputs.how_to_build(args.build)}")
-    loops = [subprocess.Popen(["sh", "-c", "while :; do :; done"], preexec_fn=live.bench.die_with_parent)
+    loops = [subprocess.Popen(["sh", "-c", "while :; do :; done"],
+                              preexec_fn=live.bench.die_with_parent)
              for _ in range(args.load)]
     try:
         with tempfile.TemporaryDirectory(prefix="xmhf-hunt-") as scratch:
-            machines = types.SimpleNamespace(args=args, build=args.build, scratch=pathlib.Path(scratch),
+            machines = types.SimpleNamespace(args=args, build=args.build,
+                                             scratch=pathlib.Path(scratch),
                                              memory=MEMORY if args.bench == "svm" else vmx.MEMORY)
             hunt = Hunt(args, machines)
             try:
                 hunt.whole()
             finally:
-                print(f"{'not ok' if hunt.hangs or hunt.failed else 'ok'} hunt: {hunt.told()}", flush=True)
+                print(f"{'not ok' if hunt.hangs or hunt.failed else 'ok'} hunt: {hunt.told()}",
+                      flush=True)
     finally:
         for loop in loops:
             loop.kill()

@@ -1,4 +1,4 @@
-"""A machine that a test talks to while it runs: a shell in the guest, and the emulator from outside.
+"""A machine that a test talks to while it runs: a shell in the guest, the emulator from outside.
 
 SPDX-License-Identifier: MIT
 """
@@ -126,7 +126,8 @@ class Machine:
     def initrd(cls, adds, modules=()):
         """The guest's initramfs, whose shell listens at a serial port."""
         return initramfs.make("amd64", ["sh", "agent.sh", cls.PORT], "end",
-                              [str(add) for add in (PROGRAMS / "agent.sh", *adds)], cls.KERNEL, modules)
+                              [str(add) for add in (PROGRAMS / "agent.sh", *adds)], cls.KERNEL,
+                              modules)
 
     def __enter__(self):
         try:
@@ -172,7 +173,8 @@ class Machine:
                 text = self.heard[:found.start()]
                 self.heard = self.heard[found.end():]
                 return text.decode(errors="replace"), int(found.group(1))
-            while not deadline.over() and not select.select([self.agent], [], [], min(1, deadline.left()))[0]:
+            while not deadline.over() and not select.select([self.agent], [], [],
+                                                            min(1, deadline.left()))[0]:
                 pass
             if deadline.over():
                 raise Failed(f"the guest did not answer within {seconds} s; it said "
@@ -220,7 +222,8 @@ class QemuMachine(Machine):
         if writable:
             qemu_args = [*qemu_args, *(arg.format(mem) for arg in MEMORY_FILE)]
         self.args = types.SimpleNamespace(
-            icount=False, cpu_model=None, one_core=one_core, cpus=smp, mem=mem, qmp=str(self.folder / "qmp"),
+            icount=False, cpu_model=None, one_core=one_core, cpus=smp, mem=mem,
+            qmp=str(self.folder / "qmp"),
             qemu_arg=[*AGENT, *PAUSE, *qemu_args], boot=boot, hv_append=hv_append)
         files = types.SimpleNamespace(
             hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
@@ -362,7 +365,8 @@ class BochsMachine(Machine):
         files = types.SimpleNamespace(
             hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
             kernel=guest or bench.kernel_file(self.KERNEL), no_initrd=bool(guest),
-            append=append if guest else f"{bench.LINUX_ARGUMENTS} {bochs.LINUX_ARGUMENTS} {append}".strip())
+            append=append if guest
+            else f"{bench.LINUX_ARGUMENTS} {bochs.LINUX_ARGUMENTS} {append}".strip())
         if not guest:
             (self.folder / "initrd.gz").write_bytes(self.initrd(adds, modules))
         with socket.socket() as free:
@@ -417,8 +421,8 @@ class BochsMachine(Machine):
             self.debugger(f"setpmem {at:#x} 1 {byte:#x}")
 
     def search(self, secret):
-        """Where in physical memory any 8 aligned bytes of the secret are. In a machine that runs the
-        first MiB is left out, and what comes behind the hypervisor."""
+        """Where in physical memory any 8 aligned bytes of the secret are. In a machine that runs
+        the first MiB is left out, and what comes behind the hypervisor."""
         if self.at_reset:
             return sorted(places(self.linear(0, self.mem << 20), secret))
         first, last = self.protected()
@@ -435,7 +439,8 @@ class BochsMachine(Machine):
     def stopped(self, seconds=300):
         """Wait until the machine resets; it is stopped then, with all of its memory. Return why."""
         said = self.debugger.prompt(seconds)
-        check(said and f"{RESET_VECTOR:08x}" in said, f"no reset within {seconds} s ({said}):\n{self.tail()}")
+        check(said and f"{RESET_VECTOR:08x}" in said,
+              f"no reset within {seconds} s ({said}):\n{self.tail()}")
         self.at_reset = True
         return "guest-reset"
 

@@ -68,7 +68,8 @@ def crash(machine, machines, kind):
     text = logdecode(machines, (machine.folder / "serial.log").read_bytes()[start:])
     records = text.split("\nrecord ")
     check(len(records) == 3, f"{kind}: {len(records) - 1} records, not 2:\n{text}")
-    check(re.search(r"^  CPU 1: stopped", records[1], re.M), f"{kind}: nothing of the other CPU:\n{text}")
+    check(re.search(r"^  CPU 1: stopped", records[1], re.M),
+          f"{kind}: nothing of the other CPU:\n{text}")
     check("a guest could have written this" in records[1], f"{kind}: not marked:\n{text}")
     check("by the boot after it" in records[2] and "says the same as record 1" in records[2],
           f"{kind}: the next boot's record differs:\n{text}")
@@ -77,9 +78,11 @@ def crash(machine, machines, kind):
 
 def test_logdecode(machines):
     """Stacks of crashes on purpose, as logdecode gives them, are the true ones."""
-    kinds = [kind for kind in TRUTH if kind != "RDMSR"]  # QEMU forgives that, Bochs' Intel CPU has the MSR
+    # QEMU forgives that, Bochs' Intel CPU has the MSR
+    kinds = [kind for kind in TRUTH if kind != "RDMSR"]
     frames = 0
-    with live_machine(machines, adds=[machines.compile("hvpanic")], hv_append="testpanic") as machine:
+    with live_machine(machines, adds=[machines.compile("hvpanic")],
+                      hv_append="testpanic") as machine:
         machine.ready()
         for kind in kinds:
             frames += crash(machine, machines, kind)
@@ -87,7 +90,8 @@ def test_logdecode(machines):
     check(logdecode(machines, whole).count("\nrecord ") == 2 * len(kinds), "records got lost")
     nothing = logdecode(machines, b"\n".join(whole.split(b"\n")[:3]), status=1)
     check("no crash record" in nothing, nothing)
-    return f"{', '.join(kinds)}: {frames} frames are as the source has them, and the next boot agrees"
+    return (f"{', '.join(kinds)}: {frames} frames are as the source has them, and the next boot "
+            f"agrees")
 
 
 def test_logdecode_rdmsr(machines):

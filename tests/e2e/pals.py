@@ -10,7 +10,8 @@ from common import check
 
 # Program and arguments. The last two leave PALs of dead processes behind, which makes memory
 # reappear later: the others find a leak more surely before.
-PROGRAMS = (("pal_compat", ""), ("pal_errors", ""), ("pal_attack", ""), ("pal_fuzz", "20000"), ("pal_spin", "2"),
+PROGRAMS = (("pal_compat", ""), ("pal_errors", ""), ("pal_attack", ""), ("pal_fuzz", "20000"),
+            ("pal_spin", "2"),
             ("pal_module", ""), ("pal_test", "200"), ("pal_stress", "5"))
 COMPAT_ALL = (("pal_compat", "all"),)
 BUDGET = (("pal_spin", "budget"),)
@@ -71,7 +72,7 @@ def test_pal_32_nonpae(machines):
 
 
 def test_pal_compat_all(machines):
-    """Every mix of up to 10 parameters, every size with each number, 5,000 rounds, 64 and 32 bits."""
+    """Mixes of up to 10 parameters, every size with each number, 5,000 rounds, 64 and 32 bits."""
     options = ("--timeout", str(3 * LIMIT))
     made = (run_programs(machines, "", *options, programs=COMPAT_ALL)
             + run_programs(machines, "32", *options, programs=COMPAT_ALL))

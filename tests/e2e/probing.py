@@ -16,7 +16,9 @@ echo =map; for i in /sys/firmware/memmap/*; do
   echo $(cat $i/start) $(cat $i/end) $(cat $i/type); done
 echo =mtrr; cat /proc/mtrr
 echo =cpu; grep -m1 "model name" /proc/cpuinfo; grep -m1 "cpu family" /proc/cpuinfo
-echo =efer; dd if=/dev/cpu/0/msr bs=8 skip=$((0xc0000080 / 8)) count=1 2>/dev/null | hexdump -n 4 -e '"%x"'; echo
+echo =efer
+dd if=/dev/cpu/0/msr bs=8 skip=$((0xc0000080 / 8)) count=1 2>/dev/null | hexdump -n 4 -e '"%x"'
+echo
 echo =acpi; ls /sys/firmware/acpi/tables
 echo =dmesg; dmesg
 """

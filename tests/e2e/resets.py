@@ -90,7 +90,8 @@ def test_kexec(machines):
     # No reset happens, so nothing is wiped: the dead owner's PAL stays in the protected
     # range until its memory is needed (notes/decisions/kexec.md).
     adds = [machines.compile("kexecload"), *second_system(machines)]
-    with pal_machine(machines, adds=adds, mem=768 if machines.args.bench == "svm" else 384) as machine:
+    with pal_machine(machines, adds=adds, mem=768 if machines.args.bench == "svm"
+                     else 384) as machine:
         machine.ready()
         hold(machine)
         first, last = machine.protected()
@@ -101,7 +102,8 @@ def test_kexec(machines):
         check(not outside, f"after kexec the secret is at {outside}")
         check(machine.sh("nproc") == "2", "not all CPUs came up")
         check("= 42 ok" in machine.sh(f"sh holdpal.sh {SEED + 1}"), "PALs do not work")
-    return "a second kernel runs on both CPUs, with PALs; the first one's stayed in the protected range"
+    return ("a second kernel runs on both CPUs, with PALs; the first one's stayed in the protected "
+            "range")
 
 
 # --- sleep ----------------------------------------------------------------------
@@ -115,7 +117,8 @@ def test_sleep(machines):
         if "devices" in machine.sh("cat /sys/power/pm_test; true"):  # not every kernel has that
             states.append("freeze")
         for state in states:
-            if state == "freeze":  # nothing wakes this machine from it, bare either: all but the wait
+            # nothing wakes this machine from it, bare either: all but the wait
+            if state == "freeze":
                 machine.sh("echo devices >/sys/power/pm_test")
             said[state] = machine.sh(f"echo {state} >/sys/power/state; echo status $?", 90)
         log = machine.log()
@@ -125,7 +128,8 @@ def test_sleep(machines):
         for line in ("suspend entry (deep)", "suspend exit"):
             check(line in dmesg, f"no \"{line}\" in:\n{dmesg}")
         check(machine.sh("nproc") == "2", "not all CPUs came back")
-        machine.sh("echo go >pal.in; for i in 1 2 3 4 5 6 7 8 9; do grep -q unregistered pal.out && "
+        machine.sh("echo go >pal.in; for i in 1 2 3 4 5 6 7 8 9; do grep -q unregistered pal.out "
+                   "&& "
                    "break; sleep 1; done; grep -q '^unregistered' pal.out")
         machine.sh("sh -c 'demo_pal | grep \"= 42 ok\"'")
     told = ", ".join(f"{state}: {text.splitlines()[-1]}" for state, text in said.items())
@@ -134,7 +138,8 @@ def test_sleep(machines):
 
 # The PM block of the PIIX4 moves to port 7000h; SLP_EN with S3's type there.
 SLEEP_ELSEWHERE = (
-    "cd /sys/bus/pci/devices/0000:00:01.3 && printf '\\001\\160\\000\\000' | dd of=config bs=4 seek=16 conv=notrunc && "
+    "cd /sys/bus/pci/devices/0000:00:01.3 && printf '\\001\\160\\000\\000' | dd of=config bs=4 "
+    "seek=16 conv=notrunc && "
     "outw 0x7004 0x2400")
 
 
@@ -144,13 +149,16 @@ def test_wake(machines):
         machine.ready()
         hold(machine)
         machine.send_last(SLEEP_ELSEWHERE)
-        check(machine.qmp.wait("SUSPEND", 60) is not None, f"the machine doesn't sleep:\n{machine.tail()}")
+        check(machine.qmp.wait("SUSPEND", 60) is not None,
+              f"the machine doesn't sleep:\n{machine.tail()}")
         machine.qmp("system_wakeup")
         seen = machine.stopped()
         check(seen == "guest-reset", f"the machine ended with {seen}")
-        check("woken up from a sleep: protected memory is wiped" in machine.log(), "the hypervisor's wake code didn't run")
+        check("woken up from a sleep: protected memory is wiped" in machine.log(),
+              "the hypervisor's wake code didn't run")
         nothing_left(machine, "the wake-up")
-    return "S3 at a moved PM block: woken in the hypervisor's code; a live PAL's secret is nowhere in memory"
+    return ("S3 at a moved PM block: woken in the hypervisor's code; a live PAL's secret is "
+            "nowhere in memory")
 
 
 # --- panic ----------------------------------------------------------------------
@@ -191,7 +199,8 @@ def test_panic(machines):
         log = machine.log()[start:]
         check(log.count("crash: build-id") == 1, "the record was printed more than once")
     lines = len([line for line in log.splitlines() if "] crash:" in line])
-    return (f"no secret left; with the copy at {copies[0]:#x} spoiled the next boot printed that at {copies[1]:#x}, "
+    return (f"no secret left; with the copy at {copies[0]:#x} spoiled the next boot printed that "
+            f"at {copies[1]:#x}, "
             f"{lines} lines, build id {wanted[:12]}")
 
 

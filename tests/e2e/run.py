@@ -82,7 +82,8 @@ class Machines:
 
     def run_compared(self, command, hypervisor):
         """What a guest and its control print, both on the CPU that a bare Linux needs in Bochs."""
-        same = ["--cpu-model", bochs.cpu_option(None, bare=True)] if self.args.bench == "vmx" else []
+        same = ["--cpu-model",
+                bochs.cpu_option(None, bare=True)] if self.args.bench == "vmx" else []
         return self.run(command, *same, hypervisor=hypervisor).ended_well().text()
 
     def compile(self, name):
@@ -183,7 +184,8 @@ def boot_and_use(machines, cpus, hypervisor=True):
     script = "nproc; uname -r; " + ("echo @@ pal_test; pal_test 20; echo @@ end $?; "
                                     "xmhf-stat --per-cpu; " if hypervisor else "") + "dmesg -r"
     return machines.run(shell(script), "--cpus", str(cpus), hypervisor=hypervisor,
-                        adds=[machines.pal_test("pal_test"), machines.build / "tools" / "xmhf-stat"]).ended_well()
+                        adds=[machines.pal_test("pal_test"),
+                              machines.build / "tools" / "xmhf-stat"]).ended_well()
 
 
 def boot_all(machines, cpus, control):
@@ -286,11 +288,12 @@ def ram_kib(run):
 
 
 def test_memory_taken(machines):
-    """How much memory the hypervisor takes from the guest; and options that it doesn't understand."""
+    """How much memory the hypervisor takes from the guest; options that it doesn't understand."""
     before = ram_kib(machines.run(["cat", "/proc/iomem"], hypervisor=False).ended_well())
     run = machines.run(["cat", "/proc/iomem"], "--hv-append", "palmem=2000 frob=1").ended_well()
     for word, why in (("palmem=2000", "1 to 1000 MiB"), ("frob=1", "no such option")):
-        check(re.search(rf"the hypervisor says: option not understood: {word} .*{why}", run.complaint),
+        check(re.search(rf"the hypervisor says: option not understood: {word} .*{why}",
+                        run.complaint),
               f"the user isn't told of {word}: {run.complaint}")
     after = ram_kib(run)
     taken = before - after
@@ -363,7 +366,8 @@ FAULT = "a fault in the caller"
 FOREIGN = {"the local APIC": "NOT_RAM", "the HPET": "NOT_RAM", "the BIOS ROM": "NOT_RAM",
            "the video memory": "NOT_RAM", "the protected range": "NOT_RAM", "the zero page": FAULT,
            "an unmapped address": FAULT, "libc.so.6, private": FAULT, "libc.so.6, shared": FAULT,
-           "su, private": FAULT, "su, shared": FAULT, "busybox, private": FAULT, "busybox, shared": FAULT,
+           "su, private": FAULT, "su, shared": FAULT, "busybox, private": FAULT,
+           "busybox, shared": FAULT,
            "another PAL's DATA": "OVERLAP"}
 
 
@@ -383,19 +387,23 @@ def test_pal_foreign(machines):
         r"^\[xmhf\] protected range: \d+ KiB at (0x[0-9a-f]+)")
     # busybox is su too; the copy is a set-uid program of root's, as /bin/su is.
     script = ("cp /bin/busybox su; chmod 4755 su; f='lib/libc.so.6 su /bin/busybox'; ls -l su; "
-              "sha256sum $f >before; palabuse foreign $1 $f || exit 1; sha256sum $f | cmp - before && echo files unchanged")
+              "sha256sum $f >before; palabuse foreign $1 $f || exit 1; sha256sum $f | cmp - before "
+              "&& echo files unchanged")
     run = machines.run(["sh", "-c", script, "sh", range_line.group(1)], "--append", "iomem=relaxed",
                        adds=[machines.compile("palabuse"), libc_folder(machines)])
     run.ended_well()
     check("BAD:" not in run.text(), run.text())
-    for line in ("-rwsr-xr-x", "another process: 3 files and the zero page are as before", "files unchanged"):
+    for line in ("-rwsr-xr-x", "another process: 3 files and the zero page are as before",
+                 "files unchanged"):
         check(line in run.text(), f"no \"{line}\" in:\n{run.text()}")
     for what, how in FOREIGN.items():
         for section in ("CODE", "DATA", "STACK", "PARAM"):
-            check(f"{what} as {section}: {how}\n" in run.text(), f"{what} as {section} was not {how}:\n{run.text()}")
+            check(f"{what} as {section}: {how}\n" in run.text(),
+                  f"{what} as {section} was not {how}:\n{run.text()}")
     refused = len(re.findall(r": (?:[A-Z_]{3,}|a fault in the caller)$", run.text(), re.M))
     check(refused >= 21 + 4 * len(FOREIGN) + 1, f"only {refused} cases were tried:\n{run.text()}")
-    return (f"{refused} bad registrations refused, {len(FOREIGN)} kinds of foreign memory among them; no byte, "
+    return (f"{refused} bad registrations refused, {len(FOREIGN)} kinds of foreign memory among "
+            f"them; no byte, "
             "file or pool page changed by them, no other process sees a change")
 
 
@@ -446,13 +454,17 @@ def test_budgets(machines):
     return f"a null PAL call takes {found.group(1)} instructions, no operation exceeds its ceiling"
 
 
-BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1, test_boot_2, test_boot_4,
+BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1, test_boot_2,
+         test_boot_4,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
-         test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control, test_budgets,
-         test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *firmware.BASIC, *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
+         test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control,
+         test_budgets,
+         test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *firmware.BASIC,
+         *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
          *resets.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
-        test_hypercall_fuzz_long, *attacks.MORE, *firmware.MORE, *guests.MORE, *logs.MORE, *pals.MORE, *probing.MORE, *resets.MORE, *scale.MORE,
+        test_hypercall_fuzz_long, *attacks.MORE, *firmware.MORE, *guests.MORE, *logs.MORE,
+        *pals.MORE, *probing.MORE, *resets.MORE, *scale.MORE,
         *windows.MORE)  # only with --all, or by name
 
 
@@ -460,9 +472,11 @@ MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
 SOAK = (*attacks.SOAK, *stress.SOAK)
 # What the group pal of check.sh runs, besides all tests of pals.py and attacks.py.
 ABOUT_PALS = (test_pal_secret, test_pal_secret_control, test_pal_foreign, test_budgets,
-              test_hypercall_fuzz, test_hypercall_fuzz_long, stress.test_soak, stress.test_exit_duration)
+              test_hypercall_fuzz, test_hypercall_fuzz_long, stress.test_soak,
+              stress.test_exit_duration)
 # Of the tests for --all, those that this group always runs.
-PAL_TOO = (attacks.test_pal_oom, attacks.test_pal_tables, pals.test_pal_budget, scale.test_pal_large,
+PAL_TOO = (attacks.test_pal_oom, attacks.test_pal_tables, pals.test_pal_budget,
+           scale.test_pal_large,
            windows.test_wine_32, windows.test_wine_control)
 
 
@@ -519,7 +533,8 @@ def main():
                                      "\"N passed, N failed, N skipped\".")
     parser.add_argument("bench", nargs="?", choices=("svm", "vmx"), default="svm")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests")
-    parser.add_argument("--list", action="store_true", help="list the tests (of --all, --pal or --soak, if given) and do nothing")
+    parser.add_argument("--list", action="store_true",
+                        help="list the tests (of --all, --pal or --soak, if given) and do nothing")
     parser.add_argument("--all", action="store_true", help="also the slow tests")
     parser.add_argument("--pal", action="store_true", help="only the tests of PALs")
     parser.add_argument("--soak", action="store_true", help="only the longest tests of PALs")
@@ -540,7 +555,8 @@ def main():
         machines = Machines(args, scratch)
         for number, test in enumerate(tests, 1):
             if args.soak:
-                print(f"    {time.strftime('%H:%M')} {name_of(test)} begins, {number} of {len(tests)}", flush=True)
+                print(f"    {time.strftime('%H:%M')} {name_of(test)} begins, {number} "
+                      f"of {len(tests)}", flush=True)
             counts[run_one(test, machines)] += 1
     print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped")
     return 1 if counts["not ok"] else 0

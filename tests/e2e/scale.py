@@ -15,7 +15,8 @@ LIVE = 1024
 
 def roomy(machines, palmem, more=""):
     """Options for a machine with so many MiB for PALs."""
-    return ("--mem", str(max(machines.memory, 2 * palmem + 192)), "--hv-append", f"palmem={palmem} {more}")
+    return ("--mem", str(max(machines.memory, 2 * palmem + 192)), "--hv-append",
+            f"palmem={palmem} {more}")
 
 
 def test_pal_many(machines):
@@ -37,7 +38,8 @@ def test_pal_many_32(machines):
 def counting(machines, programs, palmem):
     """Where the TSC counts instructions: the checks made, what was printed, the longest exits."""
     count = ("--icount",) if machines.args.bench == "svm" else ("--cpus", "1")
-    made, text = attack(machines, programs, *roomy(machines, palmem, "measure"), *count, after="hvinfo",
+    made, text = attack(machines, programs, *roomy(machines, palmem, "measure"), *count,
+                        after="hvinfo",
                         adds=[machines.compile("hvinfo")])
     longest = {kind: int(n) for kind, n in re.findall(r"^longest-(\w+) (\d+)$", text, re.M)}
     check(longest.get("HYPERCALL"), f"nothing was measured:\n{text}")
@@ -46,11 +48,12 @@ def counting(machines, programs, palmem):
 
 
 def test_pal_price(machines):
-    """A call costs the same with 2 PALs and with 1,264; no exit is long, with many sections neither."""
+    """A call costs the same with 2 PALs and with 1,264; no exit is long, with many sections."""
     _, text, longest = counting(machines, ["pal_scale lookup"], 96)
     same = re.search(r"a call like the last one: (.*)", text).group(1)
     each = re.search(r"each of \d+ PALs.*: (.* at worst)", text).group(1)
-    return f"a call: {same}; each of them: {each}; the longest hypercall takes {longest:,} instructions"
+    return (f"a call: {same}; each of them: {each}; the longest hypercall takes {longest:,} "
+            f"instructions")
 
 
 def test_pal_large(machines):

@@ -124,16 +124,19 @@ def soak(machines, seconds):
         # Each PAL has pages; so there is none left, whoever owned it.
         check(after == free, f"{after} pages free at the end, {free} at the start:\n{drained}")
         check(machine.sh("nproc") == "4", "not all CPUs are there")
-        check("BUG" not in machine.sh("dmesg -r | grep -E '^<[0-3]>'; true"), "the kernel has a BUG")
+        check("BUG" not in machine.sh("dmesg -r | grep -E '^<[0-3]>'; true"),
+              "the kernel has a BUG")
     counts = text.splitlines()[-1]
-    all_happened(counts, "registered", "calls", "unregistered", "deaths", "left", "killed", "paged_out")
+    all_happened(counts, "registered", "calls", "unregistered", "deaths", "left", "killed",
+                 "paged_out")
     all_happened(noise, "hotplug", "nmi", "compact", "swapped")
-    return (f"{counts}; {nmi} NMIs from outside, {' '.join(noise.split())}; {after} pages free as before, "
+    return (f"{counts}; {nmi} NMIs from outside, {' '.join(noise.split())}; {after} pages free as "
+            f"before, "
             "so no PAL is left")
 
 
 def test_soak(machines):
-    """PALs live and die on 4 CPUs amid NMIs, CPU hotplug, compaction, swap and kill -9: a minute."""
+    """A minute: PALs live and die on 4 CPUs amid NMIs, hotplug, compaction, swap and kill -9."""
     return soak(machines, 60)
 
 

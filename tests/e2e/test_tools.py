@@ -28,8 +28,8 @@ sys.path.insert(0, str(SOURCE / "tests"))
 import choose  # noqa: E402
 import harness  # noqa: E402
 import run as guests_run  # noqa: E402
-from xmhftools import (aptsources, base, bench, binaries, cpio, debian, grubimage, inputs,  # noqa: E402
-                       programs, wine)
+from xmhftools import (aptsources, base, bench, binaries, cpio, debian,  # noqa: E402
+                       grubimage, inputs, programs, wine)
 
 
 class Splitter(unittest.TestCase):
@@ -86,7 +86,8 @@ class Watcher(unittest.TestCase):
 class TinyGuestsVerdict(unittest.TestCase):
     def test_every_beginning_of_a_log(self):
         for log, last, text in (
-                ("[xmhf] cannot start: no\n[xmhf] launch refused\nx", "refused\n", "[xmhf] cannot start: no"),
+                ("[xmhf] cannot start: no\n[xmhf] launch refused\nx", "refused\n",
+                 "[xmhf] cannot start: no"),
                 ("a\n[xmhf cpu1 guest] PANIC: no\nmore", "no\n", "[xmhf cpu1 guest] PANIC: no"),
                 ("a\nGUEST PASS yes\nmore", "yes\n", "yes")):
             for end in range(len(log) + 1):
@@ -164,11 +165,12 @@ class Choosing(unittest.TestCase):
             self.assertLessEqual(row, groups)
 
     def test_rows_and_the_tree_agree(self):
-        """Each row is the first for some file, and only what concerns every test needs everything."""
+        """Each row is the first for some file; only what concerns every test needs everything."""
         paths = choose.git(SOURCE, "ls-files")
         if not paths:
             self.skipTest("this is no git clone")
-        first = {path: next((p for p, _ in choose.ROWS if re.match(p, path)), None) for path in paths}
+        first = {path: next((p for p, _ in choose.ROWS if re.match(p, path)), None)
+                 for path in paths}
         self.assertEqual({pattern for pattern, _ in choose.ROWS} - set(first.values()), set())
         for path in (path for path, pattern in first.items() if pattern is None):
             self.assertRegex(path, r"(tests/\w+\.py|m4/.*|\.ci/.*|[^/]*)$")
@@ -176,7 +178,8 @@ class Choosing(unittest.TestCase):
     def test_git(self):
         with tempfile.TemporaryDirectory() as folder:
             def git(*words):
-                base.run(["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@x", *words], "use git")
+                base.run(["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@x", *words],
+                         "use git")
             git("init", "-q")
             git("commit", "-q", "--allow-empty", "-m", "x")
             self.assertIsNone(choose.last_green(folder))  # a clean clone has no record
@@ -199,7 +202,8 @@ class Rows(unittest.TestCase):
     """The groups of check.sh, side by side."""
 
     def run_jobs(self, *works, rows=2):
-        with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w", encoding="ascii") as null, \
+        with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w",
+                                                           encoding="ascii") as null, \
                 contextlib.redirect_stdout(null):
             session = harness.Session(pathlib.Path(folder), len(works))
             session.run([harness.Job("unit", work) for work in works], rows)
@@ -207,7 +211,8 @@ class Rows(unittest.TestCase):
 
     def test_counts(self):
         def runner(row):
-            row.runner("r", ["printf", "ok a: b\nnot ok c: d\nskip e: f\nerror g: h\nnoise\n"], None)
+            row.runner("r", ["printf", "ok a: b\nnot ok c: d\nskip e: f\nerror g: h\nnoise\n"],
+                       None)
         session = self.run_jobs(runner, runner)
         self.assertEqual(session.counts["unit"], {"ok": 2, "not ok": 4, "skip": 2})
 
@@ -302,7 +307,7 @@ def kernel_image():
 
 # What a machine does when it is started: the emulator of these tests, a shell script in its folder.
 SILENT = "sleep 60"
-PANICS = """printf '[xmhf] option not understood: frob=1 (there is no such option)\\r\\n' >serial.log
+PANICS = """printf '[xmhf] option not understood: frob=1 (no such option)\\r\\n' >serial.log
 printf '[xmhf cpu0] PANIC: test\\r\\n[xmhf cpu0] record\\r\\n' >>serial.log; sleep 60"""
 
 
@@ -322,7 +327,8 @@ class Tool(unittest.TestCase):
     def emulator(self, script):
         for name in ("qemu-system-x86_64", "bochs"):
             path = self.folder / "bin" / name
-            path.write_text(f"#!/bin/sh\necho $$ >'{self.folder}/started'\n{script}\n", encoding="ascii")
+            path.write_text(f"#!/bin/sh\necho $$ >'{self.folder}/started'\n{script}\n",
+                            encoding="ascii")
             path.chmod(0o755)
 
     def environment(self):
@@ -331,15 +337,18 @@ class Tool(unittest.TestCase):
 
     def run_tool(self, *argv, limit=60, **more):
         """(status, everything that it said)."""
-        done = subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              stdin=subprocess.DEVNULL, env=self.environment(), timeout=limit, check=False,
+        done = subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT,
+                              stdin=subprocess.DEVNULL, env=self.environment(), timeout=limit,
+                              check=False,
                               cwd=self.folder, **more)
         text = done.stdout.decode(errors="replace")
         self.assertNotIn("Traceback", text)
         return done.returncode, text
 
     def xmhf_run(self, *options, command=("true",)):
-        return self.run_tool(SOURCE / "tools" / "xmhf-run", "--kernel", self.folder / "kernel", *options,
+        return self.run_tool(SOURCE / "tools" / "xmhf-run", "--kernel", self.folder / "kernel",
+                             *options,
                              "--", *command)
 
     def refused(self, words, *options, command=("true",)):
@@ -354,9 +363,11 @@ class Tool(unittest.TestCase):
 
 class XmhfRun(Tool):
     def test_numbers(self):
-        for option, bad, limits in (("--cpus", ("0", "-1", "256", "two", "1e3", ""), "from 1 to 255"),
+        for option, bad, limits in (("--cpus", ("0", "-1", "256", "two", "1e3", ""),
+                                     "from 1 to 255"),
                                     ("--mem", ("0", "-5", "1048577", "1G"), "from 16 to 1048576"),
-                                    ("--timeout", ("0", "-1", "nan", "inf", "1e99", "soon"), "from 0.1 to 604800")):
+                                    ("--timeout", ("0", "-1", "nan", "inf", "1e99", "soon"),
+                                     "from 0.1 to 604800")):
             for value in bad:
                 self.refused([option, f"'{value}' is no", limits], f"{option}={value}")
         self.refused(["--cpus 9: it is a number from 1 to 8 here"], "--bench", "vmx", "--cpus", "9")
@@ -365,7 +376,8 @@ class XmhfRun(Tool):
     def test_places_to_write(self):
         (self.folder / "fifo").mkdir()
         for path, why in (("/nonexistent/x", "make it, or name another"), ("/", "it is a folder"),
-                          (self.folder / "kernel" / "x", "Not a directory"), ("/proc/version", "can't be written")):
+                          (self.folder / "kernel" / "x", "Not a directory"),
+                          ("/proc/version", "can't be written")):
             self.refused([f"--log {path}: ", why], "--log", path)
         self.refused(["no socket can be made there"], "--qmp", "/nonexistent/x")
         self.refused(["at most 107 bytes"], "--qmp", "/tmp/" + "x" * 110)
@@ -383,25 +395,32 @@ class XmhfRun(Tool):
         empty, pipe = self.folder / "empty", self.folder / "pipe"
         empty.touch()
         os.mkfifo(pipe)
-        for path, what in (("/etc/passwd", "it is text"), (empty, "it is empty"), ("/bin/sh", "ELF file"),
-                           (self.folder, "a folder"), (pipe, "no plain file"), ("/dev/null", "no plain file"),
+        for path, what in (("/etc/passwd", "it is text"), (empty, "it is empty"),
+                           ("/bin/sh", "ELF file"),
+                           (self.folder, "a folder"), (pipe, "no plain file"),
+                           ("/dev/null", "no plain file"),
                            (self.folder / "kernel", "it is a Linux kernel")):
             self.refused([str(path), what], "--image", path)
-        for path, what in (("/etc/passwd", "it is text"), (empty, "it is empty"), ("/bin/sh", "ELF file"),
-                           (self.folder, "a folder"), (pipe, "no plain file"), ("/no/such", "there is no kernel"),
+        for path, what in (("/etc/passwd", "it is text"), (empty, "it is empty"),
+                           ("/bin/sh", "ELF file"),
+                           (self.folder, "a folder"), (pipe, "no plain file"),
+                           ("/no/such", "there is no kernel"),
                            (self.build / "xmhf.elf", "multiboot image")):
             self.refused([str(path), what], "--kernel", path)
         for path in ("/etc/passwd", empty, self.folder, "/no/such"):
             self.refused([str(path)], "--boot", "grub-mb2", "--acpi-table", path)
-        for path, what in (("/no/such", "no file"), (pipe, "no file and no folder"), ("/dev/zero", "no file"), (":x", "no file")):
+        for path, what in (("/no/such", "no file"), (pipe, "no file and no folder"),
+                           ("/dev/zero", "no file"), (":x", "no file")):
             self.refused(["--add", what], "--add", path)
 
     def test_how_to_build(self):
         (self.build / "xmhf.elf").unlink()
-        self.refused(["there is no hypervisor image", "Build it", "configure", "make", f"cd '{self.build}'"])
+        self.refused(["there is no hypervisor image", "Build it", "configure", "make",
+                      f"cd '{self.build}'"])
         text = inputs.how_to_build(self.build / "new one")
         self.assertIn(f"mkdir -p '{self.build}/new one' && cd '{self.build}/new one'", text)
-        (self.folder / "bin" / "make").write_text(f"#!/bin/sh\necho $PWD $* >'{self.folder}/made'\n", encoding="ascii")
+        (self.folder / "bin" / "make").write_text(f"#!/bin/sh\necho $PWD $* "
+                                                  f">'{self.folder}/made'\n", encoding="ascii")
         (self.folder / "bin" / "make").chmod(0o755)
         advice = inputs.how_to_build(self.build / "new one")
         status, text = self.run_tool("sh", "-c", advice, limit=300)
@@ -416,12 +435,14 @@ class XmhfRun(Tool):
         status, text = self.xmhf_run("--log", self.folder / "the log")
         self.assertEqual(status, 125)
         self.assertIn("gave up: [xmhf cpu0] PANIC: test", text)
-        self.assertIn("the hypervisor says: option not understood: frob=1 (there is no such option)", text)
+        self.assertIn("the hypervisor says: option not understood: frob=1 (no such option)",
+                      text)
         command = re.search(r"what its lines mean:  (.*)", text).group(1)
         self.assertIn("make", command)  # logdecode isn't built there
         words = shlex.split(command.rpartition(" && ")[2])
-        self.assertEqual(words, [str(self.build / "tools" / "logdecode"), "--images", str(self.build),
-                                 str(self.folder / "the log")])
+        self.assertEqual(words,
+                         [str(self.build / "tools" / "logdecode"), "--images", str(self.build),
+                          str(self.folder / "the log")])
 
     def test_a_log_that_fills_the_disk(self):
         self.emulator(PANICS)
@@ -437,18 +458,23 @@ class XmhfRun(Tool):
             self.emulator("exec sleep 60")
             started = self.folder / "started"
             started.unlink(missing_ok=True)
-            process = subprocess.Popen([SOURCE / "tools" / "xmhf-run", "--kernel", self.folder / "kernel", "--", "true"],
-                                       env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            process = subprocess.Popen([SOURCE / "tools" / "xmhf-run", "--kernel",
+                                        self.folder / "kernel", "--", "true"],
+                                       env=self.environment(), stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT)
             end = time.monotonic() + 60
-            while not (started.exists() and started.read_text(encoding="ascii").strip()) and time.monotonic() < end:
+            while not (started.exists()
+                       and started.read_text(encoding="ascii").strip()) and time.monotonic() < end:
                 time.sleep(0.05)
             process.send_signal(number)
             text = process.communicate(timeout=60)[0].decode()
             self.assertEqual((process.returncode, "Traceback" in text), (status, False), text)
             stat = pathlib.Path("/proc", started.read_text(encoding="ascii").strip(), "stat")
-            while stat.exists() and ") Z " not in stat.read_text(encoding="ascii") and time.monotonic() < end:
+            while (stat.exists() and ") Z " not in stat.read_text(encoding="ascii")
+                   and time.monotonic() < end):
                 time.sleep(0.05)
-            self.assertFalse(stat.exists() and ") Z " not in stat.read_text(encoding="ascii"), "the emulator goes on")
+            self.assertFalse(stat.exists() and ") Z " not in stat.read_text(encoding="ascii"),
+                             "the emulator goes on")
 
 
 class Programs(Tool):
@@ -466,7 +492,8 @@ class Programs(Tool):
         self.refused(["/lib64/ld-linux-x86-64.so.2", "libc.so.6", "-static"], "--add", dynamic)
         programs.check([str(static)])
         # A folder may bring what it needs, and a file in it that isn't run needs nothing.
-        self.refused(["libc.so.6"], "--add", f"{self.folder / 'bin'}:/x", "--add", f"{dynamic}:/x/dynamic",
+        self.refused(["libc.so.6"], "--add", f"{self.folder / 'bin'}:/x", "--add",
+                     f"{dynamic}:/x/dynamic",
                      command=("/x/dynamic",))
         folder = self.folder / "with"
         folder.mkdir()
@@ -487,14 +514,18 @@ class Programs(Tool):
             self.skipTest("no MinGW")
         good = self.compiled("good.exe", compiler="x86_64-w64-mingw32-gcc")
         narrow = self.compiled("narrow.exe", compiler="i686-w64-mingw32-gcc")
-        lacks = self.compiled("lacks.exe", "-lws2_32", "-lwinpthread", compiler="x86_64-w64-mingw32-gcc",
+        lacks = self.compiled("lacks.exe", "-lws2_32", "-lwinpthread",
+                              compiler="x86_64-w64-mingw32-gcc",
                               text="#include <winsock2.h>\n#include <pthread.h>\n"
-                              "int main(void) { return WSAGetLastError() + (int)pthread_self(); }\n")
+                              "int "
+                              "main(void) { return WSAGetLastError() + (int)pthread_self(); }\n")
         self.assertEqual(binaries.pe(good.read_bytes()).bits, 64)
         programs.check([str(good)], ("wine", "good.exe"), "64")
-        self.refused(["narrow.exe is a 32-bit Windows program", "--wine 32"], "--wine", "64", "--add", narrow)
+        self.refused(["narrow.exe is a 32-bit Windows program", "--wine 32"], "--wine", "64",
+                     "--add", narrow)
         self.assertIn("WS2_32.dll", binaries.pe(lacks.read_bytes()).needed)
-        self.refused(["WS2_32.dll", "libwinpthread-1.dll", "-static", "--add /usr/"], "--wine", "64", "--add", lacks)
+        self.refused(["WS2_32.dll", "libwinpthread-1.dll", "-static", "--add /usr/"], "--wine",
+                     "64", "--add", lacks)
         files = [self.folder / "ws2_32.DLL", self.folder / "libwinpthread-1.dll"]
         for path in files:
             path.touch()
@@ -502,7 +533,8 @@ class Programs(Tool):
 
     def test_damaged_headers(self):
         """Headers are read, never trusted."""
-        for data in (pathlib.Path("/bin/sh").read_bytes()[:4096], self.compiled("dynamic").read_bytes()[:8192]):
+        for data in (pathlib.Path("/bin/sh").read_bytes()[:4096],
+                     self.compiled("dynamic").read_bytes()[:8192]):
             noise = random.Random(7)
             for _ in range(2000):
                 bad = bytearray(data[:noise.randrange(len(data))])
@@ -518,9 +550,11 @@ class EveryTool(Tool):
     """--help, what is wrong in the arguments, and no traceback ever."""
 
     def tools(self):
-        found = [path for path in sorted((SOURCE / "tools").iterdir()) if path.is_file() and os.access(path, os.X_OK)]
+        found = [path for path in sorted((SOURCE / "tools").iterdir()) if path.is_file()
+                 and os.access(path, os.X_OK)]
         found += [SOURCE / name for name in ("demo.sh", "check.sh", "bootstrap")]
-        found += sorted(path for path in (SOURCE / "tests").glob("*/*.py") if os.access(path, os.X_OK)
+        found += sorted(path for path in (SOURCE / "tests").glob("*/*.py")
+                        if os.access(path, os.X_OK)
                         and path.name != "test_tools.py")
         built = pathlib.Path(os.environ.get("XMHF_BUILD", "/nonexistent")) / "tools"
         return found + [built / name for name in ("logdecode", "probe") if (built / name).exists()]
@@ -536,17 +570,21 @@ class EveryTool(Tool):
         for tool in self.tools():
             status, text = self.run_tool(tool, "--no-such-option")
             self.assertNotEqual(status, 0, tool)
-            self.assertTrue("--no-such-option" in text or "--help" in text or "usage" in text, f"{tool}: {text}")
+            self.assertTrue("--no-such-option" in text or "--help" in text or "usage" in text,
+                            f"{tool}: {text}")
 
     def test_full_disk(self):
         status, text = self.run_tool(SOURCE / "tools" / "mkinitramfs", "/dev/full", "--", "true")
         self.assertEqual(status, 1)
         self.assertIn("a disk is full", text)
-        with self.assertRaisesRegex(base.ToolError, "cannot unpack it: a disk is full .* MiB left.*XMHF_CACHE"):
-            base.run(["sh", "-c", "echo 'dpkg: cannot copy: No space left on device' >&2; exit 2"], "unpack it")
+        with self.assertRaisesRegex(base.ToolError,
+                                    "cannot unpack it: a disk is full .* MiB left.*XMHF_CACHE"):
+            base.run(["sh", "-c", "echo 'dpkg: cannot copy: No space left on device' >&2; exit 2"],
+                     "unpack it")
 
     def test_no_build_folder(self):
-        for name in ("guests/run.py", "guests/models.py", "unit/run.py", "fuzz/run.py", "e2e/hunt.py",
+        for name in ("guests/run.py", "guests/models.py", "unit/run.py", "fuzz/run.py",
+                     "e2e/hunt.py",
                      "bench/bench.py"):
             status, text = self.run_tool(SOURCE / "tests" / name, "--build", "/no such/folder")
             self.assertNotEqual(status, 0, name)
@@ -554,17 +592,20 @@ class EveryTool(Tool):
 
     def test_interrupted(self):
         (self.build / "Makefile").write_text(
-            "list-unit-tests list-fuzz-targets guests:\n\t@touch ../began; exec sleep 60\n", encoding="ascii")
+            "list-unit-tests list-fuzz-targets guests:\n\t@touch ../began; exec sleep 60\n",
+            encoding="ascii")
         for name in ("unit/run.py", "fuzz/run.py", "guests/run.py", "guests/models.py"):
             (self.folder / "began").unlink(missing_ok=True)
-            process = subprocess.Popen([SOURCE / "tests" / name, "--build", self.build], start_new_session=True,
+            process = subprocess.Popen([SOURCE / "tests" / name, "--build", self.build],
+                                       start_new_session=True,
                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             end = time.monotonic() + 60
             while not (self.folder / "began").exists() and time.monotonic() < end:
                 time.sleep(0.05)
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
             text = process.communicate(timeout=60)[0].decode()
-            self.assertEqual((process.returncode, "Traceback" in text), (130, False), f"{name}: {text}")
+            self.assertEqual((process.returncode, "Traceback" in text), (130, False),
+                             f"{name}: {text}")
 
     def test_packages(self):
         """What apt says of a full disk, or of no network, is told in our words."""
@@ -572,21 +613,27 @@ class EveryTool(Tool):
             self.skipTest("only root installs packages")
         (self.folder / "bin" / "dpkg-query").write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
         for said, words in (("dpkg: error: cannot copy: No space left on device", "disk is full"),
-                            ("E: You don't have enough free space in /var/cache/apt/archives/.", "disk is full"),
+                            ("E: You don't have enough free space in /var/cache/apt/archives/.",
+                             "disk is full"),
                             ("Temporary failure resolving 'deb.debian.org'", "is there a network?"),
-                            ("E: Unable to locate package x", "apt-get install --no-install-recommends")):
-            (self.folder / "bin" / "apt-get").write_text(f'#!/bin/sh\necho "{said}" >&2; exit 100\n', encoding="ascii")
+                            ("E: Unable to locate package x",
+                             "apt-get install --no-install-recommends")):
+            (self.folder / "bin" / "apt-get").write_text(f'#!/bin/sh\necho "{said}" >&2; exit '
+                                                         f'100\n', encoding="ascii")
             for name in ("dpkg-query", "apt-get"):
                 (self.folder / "bin" / name).chmod(0o755)
             status, text = self.run_tool(SOURCE / "tools" / "install-packages")
             self.assertEqual(status, 1, text)
             self.assertIn(words, text)
-            status, text = self.run_tool("env", f"XMHF_CACHE={self.folder}", f"TMPDIR={self.folder}", SOURCE / "demo.sh")
+            status, text = self.run_tool("env", f"XMHF_CACHE={self.folder}",
+                                         f"TMPDIR={self.folder}", SOURCE / "demo.sh")
             self.assertEqual(status, 1, text)
-            self.assertIn("a disk is full" if words == "disk is full" else "apt-get update did not work", text)
+            self.assertIn("a disk is full" if words == "disk is full"
+                          else "apt-get update did not work", text)
 
     def test_a_cache_that_cannot_be_written(self):
-        status, text = self.run_tool("env", "XMHF_CACHE=/proc/x y", SOURCE / "tools" / "fetch-kernel", "amd64")
+        status, text = self.run_tool("env", "XMHF_CACHE=/proc/x y",
+                                     SOURCE / "tools" / "fetch-kernel", "amd64")
         self.assertEqual(status, 1)
         self.assertIn("/proc/x y", text)
         self.assertIn("XMHF_CACHE", text)
@@ -599,8 +646,10 @@ class EveryTool(Tool):
         if not program.exists():
             self.skipTest("logdecode isn't built")
         for data, status, words in (
-                (b"", 2, "empty"), (b"root:x:0:0\n", 2, "some other text"), (b"\x7fELF[xmhf", 2, "an ELF file"),
-                (b"\x1f\x8b[xmhf", 2, "zcat"), (b"\0" * 99, 2, "no text"), (b"# CPU: x\n", 2, "probe --check"),
+                (b"", 2, "empty"), (b"root:x:0:0\n", 2, "some other text"),
+                (b"\x7fELF[xmhf", 2, "an ELF file"),
+                (b"\x1f\x8b[xmhf", 2, "zcat"), (b"\0" * 99, 2, "no text"),
+                (b"# CPU: x\n", 2, "probe --check"),
                 (b"[    0.000000] Linux version 6\n", 2, "without the hypervisor"),
                 (b"\0" * 99 + b"XMHCRASH", 2, "boot again"),
                 (b"[xmhf] up on 2 CPUs, SVM\n", 1, "no crash record: the hypervisor didn't crash")):
@@ -623,14 +672,16 @@ class Names(Tool):
         return found
 
     def test_what_is_not_there(self):
-        text = ("/* cpu/needs.c:needs_main and\n * guest/nowhere.c, cpu/needs.c:12 and needs.c:no_such */\n"
+        text = ("/* cpu/needs.c:needs_main and\n * guest/nowhere.c, cpu/needs.c:12 and "
+                "needs.c:no_such */\n"
                 "#include \"gone.h\" /* (public ABI, section\n * 2.4) */\n")
         self.assertEqual([line for line, _ in self.wrong("bad.c", text)], ["1", "2", "2", "2", "3"])
         self.assertEqual(self.wrong("bad.py", '# As notes/nowhere.md says.\n'),
                          [("1", "there is no notes/nowhere.md")])
 
     def test_what_is_there(self):
-        text = ("/* cpu/needs.c:cpu_lacks, notes/smp.md; (Multiboot 0.6.96, section 3.3), SDM vol. 3,\n"
+        text = ("/* cpu/needs.c:cpu_lacks, notes/smp.md; (Multiboot 0.6.96, section 3.3), SDM vol. "
+                "3,\n"
                 " * section 4.1 */ char *s = \"nowhere.c\"; /* Linux: arch/x86/kernel/nmi.c */\n")
         self.assertEqual(self.wrong("good.c", text), [])
 

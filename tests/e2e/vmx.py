@@ -13,30 +13,35 @@ SKIPS = {
     "boot-16": "Bochs 2.7 has too few timers for 16 CPUs",
     "boot-bochs-svm": "is about an AMD CPU",
     "dead-cpu": "its MADT is handed over by QEMU",
-    "grub-guest": "boots by an image that only QEMU's bench makes; the 16-bit start has a unit test and ipxe",
+    "grub-guest": "boots by an image that only QEMU's bench makes; the 16-bit start has a unit "
+                  "test and ipxe",
     "hotplug-ram": "no memory can be plugged in; the unit test ram has no vendor in it",
     "ipxe": "shows itself on the screen, which nothing can read there",
     "ipxe-grub": "as ipxe",
-    "logdecode-rdmsr": "is about a CPU without that MSR; runs in Bochs as a test of the other bench",
+    "logdecode-rdmsr": "is about a CPU without that MSR; runs in Bochs as a test of the other "
+                       "bench",
     "memory-6g": "Bochs 2.7 ends at once with so much memory",
     "memtest86": "begins, and shows nothing of its first test within five minutes",
     "memtest86-long": "as memtest86",
     "nmi": "nothing can send an NMI from outside",
     "refusal-screen": "as ipxe; the unit tests screen, log and mb_parse have no vendor in them",
     "sparse-apic-ids": "Bochs numbers its CPUs without gaps",
-    "wake": "a sleep is a reset there, at which the search would be; the tiny guest wake-sleep runs in Bochs",
+    "wake": "a sleep is a reset there, at which the search would be; the tiny guest wake-sleep "
+            "runs in Bochs",
     "uefi": "Bochs has no UEFI firmware; nothing of it depends on the vendor",
     "wine-32-long": "would take very long; pal-32-compat runs the same programs, built for Linux",
     "wine-64-long": "would take very long; pal-64 runs the same programs, built for Linux",
     "wine-compat-all": "would take very long; pal-compat-all is the same program, built for Linux",
 }
 
-# A boot of Linux takes half a minute here, so without --all only what depends on the vendor. Nothing
-# that stops the machine from outside: one in some dozen times Bochs' debugger does not stop.
+# A boot of Linux takes half a minute here, so without --all only what depends on the vendor.
+# Nothing that stops the machine from outside: one in some dozen times Bochs' debugger does not
+# stop.
 EVERY_TIME = ("boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
               "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld", "exit-duration")
 # And of the tests of PALs, for the group pal.
-WITH_PAL = ("pal-secret", "pal-foreign", "pal-registers", "pal-damage", "pal-starve", "pal-traced", "pal-tables", "pal-turns",
+WITH_PAL = ("pal-secret", "pal-foreign", "pal-registers", "pal-damage", "pal-starve", "pal-traced",
+            "pal-tables", "pal-turns",
             "pal-budget", "pal-64", "hypercall-fuzz")
 # And what make soak runs there; the other's longest form would take days.
 WITH_SOAK = ("pal-fuzz-soak", "soak-long")

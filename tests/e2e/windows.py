@@ -9,7 +9,8 @@ from common import Skipped, check
 
 # Program and arguments, as in pals.py; the second list is what takes more than seconds.
 PROGRAMS = (("pal_compat", ""), ("pal_attack", ""), ("pal_module", ""), ("pal_windows", ""))
-MORE_PROGRAMS = (("pal_fuzz", "100000"), ("pal_spin", "2"), ("pal_test", "1000"), ("pal_stress", "20"))
+MORE_PROGRAMS = (("pal_fuzz", "100000"), ("pal_spin", "2"), ("pal_test", "1000"),
+                 ("pal_stress", "20"))
 # Wine takes half a second to start a process: pal_test needs as few of them as fill the pool.
 OPTIONS = ("--hv-append", "palmem=3")
 DEMOS = (("demo_pal", ""), ("demo_module", ""))

@@ -22,7 +22,8 @@ SHORT, LONG = 6, 300  # seconds for each fuzzer
 
 def targets(build):
     """What tests/fuzz/fuzz.am lists."""
-    return base.run(["make", "-s", "list-fuzz-targets"], "ask what fuzzers there are", cwd=build).split()
+    return base.run(["make", "-s", "list-fuzz-targets"], "ask what fuzzers there are",
+                    cwd=build).split()
 
 
 def run(build, name, seconds):

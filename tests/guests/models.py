@@ -100,7 +100,8 @@ def parse():
     add("--build", default=base.build_root(), metavar="DIR", type=pathlib.Path,
         help="build folder (default: $XMHF_BUILD, or in the cache)")
     add("--hv-append", default="", metavar="ARGS", help="the hypervisor's options")
-    add("--patience", type=run.inputs.number(0.01, 1000, float), default=1, metavar="F", help="multiply all time limits by F")
+    add("--patience", type=run.inputs.number(0.01, 1000, float), default=1, metavar="F",
+        help="multiply all time limits by F")
     args = parser.parse_args()
     args.build, args.bench = args.build.absolute(), "vmx"
     return args
@@ -111,7 +112,8 @@ def main():
     every, without = read_config()
     unknown = set(args.names) - {m.name for m in every}
     if unknown:
-        raise base.ToolError(f"models.cfg has no {', '.join(sorted(unknown))}; it has {', '.join(m.name for m in every)}")
+        raise base.ToolError(f"models.cfg has no {', '.join(sorted(unknown))}; it "
+                             f"has {', '.join(m.name for m in every)}")
     models = [m for m in every if m.name in args.names or not args.names]
     run.build_guests(args)
     bench.hypervisor_image(None, args.build)

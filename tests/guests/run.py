@@ -5,7 +5,6 @@ SPDX-License-Identifier: MIT
 """
 import argparse
 import collections
-import os
 import pathlib
 import re
 import signal
@@ -147,9 +146,10 @@ def judge(text, ended):
 
 
 def has_ended(process, folder, test):
-    """The machine has ended or was reset; Bochs starts it again then, QEMU is told not to. In Bochs a
-    sleep is a reset too, by which it ends."""
-    return process.poll() is not None or bochs.resets(folder) > 1 + ("sleep" in test.arguments.split())
+    """The machine has ended or was reset; Bochs starts it again then, QEMU is told not to. In Bochs
+    a sleep is a reset too, by which it ends."""
+    expected = 1 + ("sleep" in test.arguments.split())
+    return process.poll() is not None or bochs.resets(folder) > expected
 
 
 def boot(test, args, hypervisor):
@@ -278,9 +278,11 @@ def parse():
         help="svm: QEMU emulating an AMD machine (default); vmx: Bochs, emulating an Intel one")
     add("--cpu-model", metavar="M", help="CPU model of the emulator, or model,settings")
     add("--hv-append", default="", metavar="ARGS", help="the hypervisor's options")
-    add("--patience", type=inputs.number(0.01, 1000, float), default=1, metavar="F", help="multiply all time limits by F")
+    add("--patience", type=inputs.number(0.01, 1000, float), default=1, metavar="F",
+        help="multiply all time limits by F")
     add("--verbose", action="store_true", help="show the end of each log")
-    add("--lines", type=inputs.number(1, 1000000), default=25, metavar="N", help="how many lines of a log (default 25)")
+    add("--lines", type=inputs.number(1, 1000000), default=25, metavar="N",
+        help="how many lines of a log (default 25)")
     return parser.parse_args()
 
 
@@ -290,7 +292,8 @@ def interrupted(_number, _frame):
 
 def build_guests(args):
     if not (args.build / "Makefile").exists():
-        raise base.ToolError(f"nothing is built in {args.build}. Build it:\n  {inputs.how_to_build(args.build)}")
+        raise base.ToolError(f"nothing is built in {args.build}. Build "
+                             f"it:\n  {inputs.how_to_build(args.build)}")
     signal.signal(signal.SIGTERM, interrupted)
     if subprocess.run(["make", "-s", "guests"], cwd=args.build, stdin=subprocess.DEVNULL,
                       stdout=sys.stderr, check=False).returncode:

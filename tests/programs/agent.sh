@@ -11,6 +11,6 @@ stty -F $port raw -echo -hupcl 115200
 exec 3<>$port
 printf '\n#0 0\n' >&3
 while read -r number line <&3; do
-	sh -c "$line" >&3 2>&1 </dev/null 3>&-
-	printf '\n#%s %s\n' "$number" $? >&3
+    sh -c "$line" >&3 2>&1 </dev/null 3>&-
+    printf '\n#%s %s\n' "$number" $? >&3
 done

@@ -8,8 +8,8 @@ set -u
 seed=$1 masked=$2 mib=$3
 
 stop() {
-	echo "error: $*"
-	exit 1
+    echo "error: $*"
+    exit 1
 }
 
 echo "guest: $(uname -srm), $(nproc) CPUs"
@@ -21,27 +21,27 @@ exec 4>pal.in # keeps the PAL's program waiting
 
 tries=0
 until grep -q '^ready' pal.out; do
-	tries=$((tries + 1))
-	if [ $tries -gt 600 ] || ! kill -0 $pal 2>/dev/null; then
-		sed 's/^/pal: /' pal.out
-		stop "the PAL's program did not get ready"
-	fi
-	usleep 100000
+    tries=$((tries + 1))
+    if [ $tries -gt 600 ] || ! kill -0 $pal 2>/dev/null; then
+        sed 's/^/pal: /' pal.out
+        stop "the PAL's program did not get ready"
+    fi
+    usleep 100000
 done
 grep -v '^ready' pal.out | sed 's/^/pal: /'
 
 # One search at a time, for each has its own verdict.
 verdict() {
-	name=$1
-	shift
-	memsearch "$@" "$masked" >search.out 2>&1
-	status=$?
-	sed 's/^/search: /' search.out
-	case $status in
-	0) echo "verdict $name: found" ;;
-	1) echo "verdict $name: not found" ;;
-	*) stop "the search of $name did not work" ;;
-	esac
+    name=$1
+    shift
+    memsearch "$@" "$masked" >search.out 2>&1
+    status=$?
+    sed 's/^/search: /' search.out
+    case $status in
+    0) echo "verdict $name: found" ;;
+    1) echo "verdict $name: not found" ;;
+    *) stop "the search of $name did not work" ;;
+    esac
 }
 verdict kernel --kcore
 verdict process --pid $pal

@@ -8,11 +8,11 @@ sleep 1000000 >pal.in & # keeps the pipe open
 demo_pal --secret-seed "$1" --hold <pal.in >pal.out 2>&1 &
 tries=0
 until grep -q '^ready' pal.out; do
-	tries=$((tries + 1))
-	if [ $tries -gt 600 ]; then
-		cat pal.out
-		exit 1
-	fi
-	usleep 100000
+    tries=$((tries + 1))
+    if [ $tries -gt 600 ]; then
+        cat pal.out
+        exit 1
+    fi
+    usleep 100000
 done
 cat pal.out

@@ -21,7 +21,8 @@ LIMIT = 300  # seconds for one program
 
 def programs(build):
     """What tests/unit/tests.am lists."""
-    return base.run(["make", "-s", "list-unit-tests"], "ask what unit tests there are", cwd=build).split()
+    return base.run(["make", "-s", "list-unit-tests"], "ask what unit tests there are",
+                    cwd=build).split()
 
 
 def parse_tap(text):
@@ -41,7 +42,7 @@ def parse_tap(text):
 
 
 def run(build, program, functions=()):
-    """Run one test program: its result lines, of these functions or all, and whether all is well."""
+    """Run a test program: its result lines, of these functions or all, and whether all is well."""
     name, lines = os.path.basename(program), []
     env = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "srcdir": str(SOURCE)}
     try:
@@ -75,7 +76,8 @@ def select(build, names):
     for name in names:
         program, _, function = name.partition("/")
         if program not in known:
-            raise base.ToolError(f"no unit test is called {program}: they are {', '.join(sorted(known))}")
+            raise base.ToolError(f"no unit test is called {program}: they "
+                                 f"are {', '.join(sorted(known))}")
         chosen.setdefault(known[program], []).extend([function] if function else [])
     return chosen
 

@@ -54,7 +54,8 @@ FULL = ("No space left on device", "enough free space", "Disk quota exceeded", "
 def disk_full():
     """What to say then: which disk it may be, and what to do."""
     left = {}
-    for folder in (cache_root(), build_root(), os.environ.get("TMPDIR") or tempfile.gettempdir(), os.getcwd()):
+    for folder in (cache_root(), build_root(), os.environ.get("TMPDIR") or tempfile.gettempdir(),
+                   os.getcwd()):
         folder = pathlib.Path(folder)
         while not folder.exists():
             folder = folder.parent

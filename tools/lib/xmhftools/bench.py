@@ -26,7 +26,8 @@ PANIC_SECONDS = 2  # of silence behind a panic message: it has arrived, all of i
 # What hypervisor or kernel say when they will not go on. Sought anywhere in a line,
 # for both write to the same serial port.
 NOT_UNDERSTOOD = re.compile(rb"\[xmhf[^\]]*\] (option not understood: .*)")
-_GIVE_UP = re.compile(rb"\[xmhf[^\]]*\] (?:PANIC:|cannot start:|launch refused).*|Kernel panic - .*")
+_GIVE_UP = re.compile(rb"\[xmhf[^\]]*\] (?:PANIC:|cannot start:|launch refused).*|Kernel panic - "
+                      rb".*")
 
 
 def kernel_file(name):

@@ -47,7 +47,8 @@ def describe(data):
     if is_multiboot(data):
         return "it is a multiboot image"
     if data[:4] == b"\x7fELF":
-        machine = _ELF_MACHINES.get(struct.unpack_from("<H", data.ljust(20, b"\0"), 18)[0], "foreign")
+        machine = _ELF_MACHINES.get(struct.unpack_from("<H", data.ljust(20, b"\0"), 18)[0],
+                                    "foreign")
         return f"it is a {machine} ELF file"
     if pe(data):
         return f"it is a {pe(data).bits}-bit Windows program"
@@ -58,7 +59,9 @@ def describe(data):
             return f"it is {name}"
     head = data[:4096]
     text = sum(byte in b"\t\n\r\f\x1b" or 32 <= byte < 127 or byte >= 128 for byte in head)
-    return "it is text" if text >= len(head) - len(head) // 50 and 0 not in head else "it is data of another kind"
+    if text >= len(head) - len(head) // 50 and 0 not in head:
+        return "it is text"
+    return "it is data of another kind"
 
 
 def is_bzimage(data):
@@ -126,8 +129,8 @@ class _Elf:
 
 
 def elf(data):
-    """Of an ELF file: bits, interpreter (or None) and libraries that it needs. None of others, and of
-    one whose headers aren't all there."""
+    """Of an ELF file: bits, interpreter (or None) and libraries that it needs. None of others, and
+    of one whose headers aren't all there."""
     if data[:4] != b"\x7fELF" or len(data) < 52 or data[5] != 1:
         return None
     try:
@@ -148,7 +151,8 @@ def _imports(data, at, optional, bits):
     count = struct.unpack_from("<H", data, at + 6)[0]
     sections = []
     for index in range(min(count, _MANY)):
-        size, first, raw_size, raw = struct.unpack_from("<IIII", data, at + 24 + optional + index * 40 + 8)
+        size, first, raw_size, raw = struct.unpack_from("<IIII", data,
+                                                        at + 24 + optional + index * 40 + 8)
         sections.append((first, max(size, raw_size), raw))
 
     def offset(address):

@@ -94,8 +94,8 @@ def _commands(args, files):
     if not files.hypervisor:
         return diskimage.linux("vmlinuz", files.append, "initrd.gz")
     initrd = () if getattr(files, "no_initrd", False) else (("initrd.gz", ""),)
-    return diskimage.hypervisor((("vmlinuz", files.append), *initrd),
-                                f"{HYPERVISOR_OPTIONS if args.cpus > 1 else ''} {args.hv_append}".strip(),
+    options = f"{HYPERVISOR_OPTIONS if args.cpus > 1 else ''} {args.hv_append}".strip()
+    return diskimage.hypervisor((("vmlinuz", files.append), *initrd), options,
                                 "1" if args.boot == "grub-mb1" else "2")
 
 

@@ -180,7 +180,8 @@ def _build_headers(flavour):
 def kernel_headers(flavour):
     """Folder to give to make -C when building a module for the kernel of kernel_dir()."""
     if any(letter.isspace() for letter in str(cache_root())):
-        raise ToolError(f"the kernel's makefiles can't be used in {cache_root()}, whose path has a blank: "
+        raise ToolError(f"the kernel's makefiles can't be used in {cache_root()}, whose path has a "
+                        f"blank: "
                         "set XMHF_CACHE to another folder")
     version = (kernel_dir(flavour) / "version").read_text(encoding="ascii").strip()
     folder = cache_root() / "headers" / flavour / "usr" / "src" / f"linux-headers-{version}"

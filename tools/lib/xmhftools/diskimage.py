@@ -47,7 +47,8 @@ def _grub(scratch, commands):
          "-c", config, "-o", core, *_MODULES], "make GRUB's image")
     data = (_GRUB / "boot.img").read_bytes() + core.read_bytes()  # it expects core in sector 1
     if len(data) > _FIRST * _SECTOR:
-        raise ToolError(f"GRUB takes {len(data)} bytes, too many for the place before the partition")
+        raise ToolError(f"GRUB takes {len(data)} bytes, too many for the place before the "
+                        f"partition")
     return data
 
 

@@ -26,15 +26,15 @@ terminal_output serial
 # loader puts it first. The hypervisor tells the two apart.
 _HYPERVISOR = """\
 menuentry "xmhf ({label})" --id {id} {{
-	{multiboot} /boot/xmhf.elf {hv_append}
-	{module} /boot/vmlinuz {append}
+    {multiboot} /boot/xmhf.elf {hv_append}
+    {module} /boot/vmlinuz {append}
 {initrd}}}
 """
 
 _LINUX = """\
 menuentry "Linux without the hypervisor" --id linux {{
-	linux /boot/vmlinuz {append}
-	initrd /boot/initrd.gz
+    linux /boot/vmlinuz {append}
+    initrd /boot/initrd.gz
 }}
 """
 
@@ -43,7 +43,8 @@ def signature(acpi_table):
     """The four letters that an ACPI table begins with."""
     data = binaries.read(acpi_table)
     # Signature and length, ACPI 6.5, 5.2.6. What else may be wrong in it is what one wants to try.
-    if len(data) < 36 or not data[:4].isalnum() or not 36 <= int.from_bytes(data[4:8], "little") <= len(data):
+    length = int.from_bytes(data[4:8], "little")
+    if len(data) < 36 or not data[:4].isalnum() or not 36 <= length <= len(data):
         raise ToolError(f"{acpi_table} is no ACPI table ({binaries.describe(data)})")
     return data[:4].decode("ascii")
 
@@ -58,10 +59,12 @@ def _config(default, append, hv_append, hypervisor, acpi_table=None, initrd=True
     if acpi_table:
         text += f"acpi --exclude={signature(acpi_table)} /boot/table.aml\n"
     if hypervisor:
-        for ident, number, label in (("grub-mb1", "", "multiboot 1"), ("grub-mb2", "2", "multiboot 2")):
+        for ident, number, label in (("grub-mb1", "", "multiboot 1"),
+                                     ("grub-mb2", "2", "multiboot 2")):
             text += _HYPERVISOR.format(id=ident, label=label, multiboot=f"multiboot{number}",
                                        module=f"module{number}", append=_words(append),
-                                       initrd=f"\tmodule{number} /boot/initrd.gz\n" if initrd else "",
+                                       initrd=f"\tmodule{number} /boot/initrd.gz\n" if initrd
+                                       else "",
                                        hv_append=_words(hv_append))
     return text + _LINUX.format(append=_words(append))
 
@@ -69,7 +72,8 @@ def _config(default, append, hv_append, hypervisor, acpi_table=None, initrd=True
 def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", default="grub-mb2",
          acpi_table=None, platform=BIOS):
     """Write the ISO; without a hypervisor image only the plain Linux entry is made. GRUB puts the
-    ACPI table, a file, in the place of the firmware's of the same signature. `initrd`: None for a guest
+    ACPI table, a file, in the place of the firmware's of the same signature. `initrd`: None for a
+    guest
     that has none. `platform`: the folder of GRUB's modules."""
     if default not in ENTRIES:
         raise ToolError(f"unknown menu entry {default}: one of {', '.join(ENTRIES)}")
@@ -90,7 +94,8 @@ def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", defau
         if acpi_table:
             shutil.copyfile(acpi_table, boot / "table.aml")
         (boot / "grub" / "grub.cfg").write_text(
-            _config(default, append, hv_append, hypervisor, acpi_table, bool(initrd)), encoding="utf-8")
+            _config(default, append, hv_append, hypervisor, acpi_table, bool(initrd)),
+            encoding="utf-8")
         image = pathlib.Path(scratch) / "image.iso"
         # Only one platform and few modules: a smaller image, made faster.
         run([mkrescue, "-d", platform, "-o", image, "--compress=no",

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import os
 import pathlib
-import posixpath
 import shlex
 
 from . import cpio, debian, programs, wine
@@ -49,7 +48,7 @@ def _base(arch):
 
 
 def _module_files(kernel, names):
-    """Files of the named kernel modules and what they need, in loading order; none for what is built in."""
+    """Files of kernel modules and of what they need, to load in order; not what is built in."""
     if not names:
         return []
     root = debian.kernel_dir(kernel)
@@ -58,7 +57,8 @@ def _module_files(kernel, names):
 
     def name_of(path):
         return pathlib.Path(path).name.split(".")[0].replace("-", "_")
-    built_in = {name_of(line) for line in (base / "modules.builtin").read_text(encoding="utf-8").split()}
+    built_in = {name_of(line)
+                for line in (base / "modules.builtin").read_text(encoding="utf-8").split()}
     needs, by_name = {}, {}
     for line in (base / "modules.dep").read_text(encoding="utf-8").splitlines():
         path, _, rest = line.partition(":")
@@ -70,7 +70,8 @@ def _module_files(kernel, names):
             continue
         path = by_name.get(name)
         if path is None:
-            raise ToolError(f"--module: kernel {version} has no module {name}: its modules are in {base}")
+            raise ToolError(f"--module: kernel {version} has no module {name}: its modules are "
+                            f"in {base}")
         # modules.dep lists what a module needs last-to-load first.
         order += [p for p in [*reversed(needs[path]), path] if p not in order]
     return [base / path for path in order]

@@ -49,7 +49,8 @@ def output_file(option, path):
         if not there:
             path.unlink()
     except OSError as problem:
-        raise ToolError(f"{option} {path}: it can't be written: {problem.strerror}{_hint(path)}") from problem
+        raise ToolError(f"{option} {path}: it can't be "
+                        f"written: {problem.strerror}{_hint(path)}") from problem
 
 
 def _hint(path):
@@ -103,6 +104,7 @@ def bzimage(path):
     """Path of a kernel file, which must be one by the Linux boot protocol."""
     data = binaries.read(path)
     if not binaries.is_bzimage(data):
-        raise ToolError(f"{path} is no Linux kernel that can be booted, a bzImage ({binaries.describe(data)}): "
+        raise ToolError(f"{path} is no Linux kernel that can be booted, a bzImage "
+                        f"({binaries.describe(data)}): "
                         "tools/fetch-kernel amd64 fetches one, in its folder as vmlinuz")
     return pathlib.Path(path).absolute()

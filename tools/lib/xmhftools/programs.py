@@ -60,7 +60,7 @@ def _programs(adds, files, command):
 
 
 def check(adds, command=(), wine_bits=None):
-    """Refuse programs that can't run in the guest, and say what they lack, before anything starts."""
+    """Refuse programs that can't run in the guest, and say what they lack, before all starts."""
     files = added_files(adds)
     for path in files.values():
         _refuse_special(path)
@@ -72,7 +72,8 @@ def check(adds, command=(), wine_bits=None):
             _check_linux(host, binaries.elf(data), set(files), names, wine_bits)
         elif binaries.pe(data) and not host.name.lower().endswith(".dll"):
             _check_windows(host, binaries.pe(data), names, wine_bits)
-    if command and posixpath.basename(command[0]) == "wine" and not wine_bits and "wine" not in names:
+    if (command and posixpath.basename(command[0]) == "wine" and not wine_bits
+            and "wine" not in names):
         raise ToolError("the guest has no wine: give --wine 64 or --wine 32")
 
 
@@ -86,14 +87,16 @@ def _check_linux(path, elf, guest_files, names, wine_bits):
     if lacks_linker or missing:
         linker = [f"the program interpreter {elf.interpreter}"] if lacks_linker else []
         libraries = [f"the libraries {', '.join(missing)}"] if missing else []
-        raise ToolError(f"--add: {path} is dynamically linked and needs {' and '.join(linker + libraries)}, which "
+        raise ToolError(f"--add: {path} is dynamically linked and "
+                        f"needs {' and '.join(linker + libraries)}, which "
                         "the guest doesn't have: link it with -static, or add those too")
 
 
 def _check_windows(path, program, names, wine_bits):
     """Wine in the guest has few DLLs; a program that lacks one would end without a word."""
     if wine_bits and int(wine_bits) != program.bits:
-        raise ToolError(f"--add: {path} is a {program.bits}-bit Windows program: it needs --wine {program.bits}")
+        raise ToolError(f"--add: {path} is a {program.bits}-bit Windows program: it needs "
+                        f"--wine {program.bits}")
     if not wine_bits:
         return  # it may be there as a file
     missing = [dll for dll in program.needed if dll.lower() not in names
@@ -101,7 +104,8 @@ def _check_windows(path, program, names, wine_bits):
     if missing:
         found = [f"--add {place}" for place in map(_dll_here, missing) if place]
         told = f", or give {' '.join(found)}" if found else ", or add those too"
-        raise ToolError(f"--add: {path} needs {', '.join(missing)}, which the guest's Wine doesn't have: "
+        raise ToolError(f"--add: {path} needs {', '.join(missing)}, which the guest's Wine doesn't "
+                        f"have: "
                         f"link it with -static{told}")
 
 
@@ -116,7 +120,7 @@ def _linkers(bits):
 
 
 def _has_dll(name):
-    """Whether the guest's Wine has this DLL, in lower case; api-ms-... are other names of its own."""
+    """Whether the guest's Wine has this DLL, in lower case; api-ms-... are other names of these."""
     return name.removesuffix(".dll") in wine.DLLS or name.startswith(("api-ms-", "ext-ms-"))
 
 

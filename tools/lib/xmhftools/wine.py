@@ -51,7 +51,8 @@ def _wanted(width):
     return [
         (rf"lib/{width.triplet}/ld-linux[^/]*", width.linker),
         # A library's file may have more numbers in its name than programs ask for.
-        *((rf"(usr/)?lib/{width.triplet}/{re.escape(name)}(\.[\d.]+)?", f"lib/{width.triplet}/{name}")
+        *((rf"(usr/)?lib/{width.triplet}/{re.escape(name)}(\.[\d.]+)?",
+           f"lib/{width.triplet}/{name}")
           for name in width.libraries.values()),
         plain(f"usr/lib/{width.triplet}/wine/{width.cpu}-unix/ntdll.so"),
         *(plain(f"{windows}/{name}.dll") for name in DLLS),
@@ -73,7 +74,8 @@ def _take(deb, wanted):
                 if guest and entry.isfile():
                     files[guest[0]] = tar.extractfile(entry).read()
     if process.returncode:
-        raise ToolError(f"cannot unpack {deb.name}: dpkg-deb ended with status {process.returncode}")
+        raise ToolError(f"cannot unpack {deb.name}: dpkg-deb ended with "
+                        f"status {process.returncode}")
     return files
 
 
