@@ -48,7 +48,28 @@ size_t pool_free_count(void) { return 0; }
 unsigned guest_phys_tables(void) { return 0; }
 void exit_skip(struct vcpu *v, unsigned len) { v->regs.rip += len; }
 void hyp_inject_ud(struct vcpu *v) { (void)v; uds++; }
-unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p) { (void)v, (void)buf, (void)p; abort(); }
+static const uint8_t *code; /* at RIP; NULL: it isn't there any more */
+static unsigned code_length;
+
+unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p)
+{
+    (void)v, (void)p;
+    memcpy(buf, code, code_length);
+    return code_length;
+}
+
+static struct event injected;
+static unsigned injections;
+static bool inject(struct vcpu *v, const struct event *ev)
+{
+    (void)v;
+    injected = *ev;
+    injections++;
+    return true;
+}
+
+static uint64_t cr2;
+static void set_cr2(struct vcpu *v, uint64_t value) { (void)v; cr2 = value; }
 
 static uint64_t rip_after(enum hc_result r)
 {
@@ -83,11 +104,57 @@ static void other_answers(void **state)
     assert_int_equal(uds, 1);
 }
 
+/* RIP after an exception with these bytes at RIP; other_insn: what the vendor takes for a hypercall. */
+static uint64_t after_exception(uint8_t vector, const uint8_t *other_insn, const uint8_t *bytes,
+                                unsigned n)
+{
+    const struct virt_ops vendor = {
+        .get_paging = get_paging, .end_shadow = end_shadow, .inject = inject, .set_cr2 = set_cr2,
+        .foreign_hypercall = other_insn,
+    };
+    const struct exit e = { .kind = EXIT_EXCEPTION, .insn_len = 0,
+                            .exception = { .vector = vector, .addr = 0x1234 } };
+    struct vcpu v = { .regs = { .rip = RIP } };
+
+    virt = &vendor;
+    code = bytes;
+    code_length = n;
+    answer = HC_DONE;
+    injections = 0;
+    cr2 = 0;
+    exit_exception(&v, &e);
+    virt = &ops;
+    return v.regs.rip;
+}
+
+/* The other vendor's instruction is a hypercall where that vendor says so, alone and in full. */
+static void the_other_vendors_instruction(void **state)
+{
+    static const uint8_t other[] = { 0x0f, 0x01, 0xc1 }, own[] = { 0x0f, 0x01, 0xd9 };
+
+    (void)state;
+    assert_int_equal(after_exception(EXC_UD, other, other, 3), RIP + 3);
+    assert_int_equal(injections, 0);
+    assert_int_equal(after_exception(EXC_UD, other, own, 3), RIP);
+    assert_true(injections == 1 && injected.vector == EXC_UD);
+    assert_int_equal(after_exception(EXC_UD, other, other, 2), RIP); /* the page ends there */
+    assert_int_equal(injections, 1);
+    assert_int_equal(after_exception(EXC_UD, other, other, 0), RIP); /* exit_fetch has a #PF queued */
+    assert_int_equal(injections, 0);
+    assert_int_equal(after_exception(EXC_UD, NULL, other, 3), RIP);
+    assert_true(injections == 1 && injected.vector == EXC_UD);
+    assert_int_equal(after_exception(EXC_DB, other, other, 3), RIP);
+    assert_true(injections == 1 && injected.vector == EXC_DB && cr2 == 0);
+    assert_int_equal(after_exception(EXC_PF, other, other, 3), RIP);
+    assert_true(injections == 1 && injected.vector == EXC_PF && cr2 == 0x1234);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(interrupts_come_between_tries),
         cmocka_unit_test(other_answers),
+        cmocka_unit_test(the_other_vendors_instruction),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

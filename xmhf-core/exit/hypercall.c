@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hypercalls: the hypapp first, then XMHF_HC_INFO; and #UD exits that may be VMCALL. */
+/* Hypercalls: the hypapp first, then XMHF_HC_INFO; and exceptions, of which a #UD may be one. */
 #include <cpu/vcpus.h>
 #include <debug/testpanic.h>
 #include <exit/counters.h>
@@ -8,6 +8,7 @@
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
+#include <util/string.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <xmhf/hypercall.h>
@@ -91,18 +92,18 @@ void exit_hypercall(struct vcpu *v, const struct exit *e)
     hyp_inject_ud(v);
 }
 
-/* #UD on AMD: exactly VMCALL (0F 01 C1), which Intel programs use, is a hypercall. */
+/* A #UD by exactly the other vendor's instruction is a hypercall. */
 void exit_exception(struct vcpu *v, const struct exit *e)
 {
     uint8_t buf[INSN_MAX];
     struct guest_paging p;
 
-    if (e->exception.vector == EXC_UD) {
+    if (e->exception.vector == EXC_UD && virt->foreign_hypercall) {
         unsigned n = exit_fetch(v, buf, &p);
         if (n == 0) {
             return;
         }
-        if (n >= 3 && buf[0] == 0x0f && buf[1] == 0x01 && buf[2] == 0xc1) {
+        if (n >= 3 && memcmp(buf, virt->foreign_hypercall, 3) == 0) {
             exit_hypercall(v, e);
             return;
         }

@@ -266,10 +266,13 @@ static unsigned max_leaf_level(void)
     return hw_cpuid(CPUID_EXT_AMD, 0).edx & CPUID_8_1_EDX_PAGE1G ? 3 : 2;
 }
 
+static const uint8_t vmcall[] = { 0x0f, 0x01, 0xc1 };
+
 const struct virt_ops svm_ops = {
     .name = "AMD SVM",
     .nested = &npt_format,
     .hypercall_insn = { 0x0f, 0x01, 0xd9 },
+    .foreign_hypercall = vmcall,
     .traps_icr = traps_icr,
     .apic_returns = true,
     .probe = probe, .init = init, .cpu_init = cpu_init,
