@@ -8,8 +8,9 @@
 #include <xmhf/hypercall.h>
 #include <xmhf/trustvisor.h>
 
-/* Which process: the number of its address space, that is what CR3 says about it under this
- * kind of paging. PAE's tables are aligned to 32 bytes only. */
+/* Which process: the number of its address space, that is what CR3 says about it under this kind
+ * of paging. PAE's tables are aligned to 32 bytes only. A CR3 may be a dead process's
+ * (notes/decisions/copied-nonce.md). */
 static inline uint64_t tv_owner(const struct guest_paging *p)
 {
     if (p->efer & EFER_LMA) {

@@ -68,9 +68,9 @@ static enum step phase_room(struct work *w)
 
 /* --- copy ----------------------------------------------------------------------- */
 
-/* A frame was seen before, at another page: is it still there? In a long registration the OS
- * may have moved that page, and given its frame to another one of ours. If the page is away, the
- * OS has to bring it back first: it may be the same frame. */
+/* A frame was seen before, at another page: is it still there? In a long registration the OS may
+ * have moved that page, and given its frame to another one of ours. If the page is away, the OS
+ * has to bring it back first: it may be the same frame (notes/bugs/aliased-frame.md). */
 static enum step check_moved(struct work *w, uint32_t number, gpa_t g)
 {
     const struct tv_section *sec = tv_section_of(&w->pal->image, number);
@@ -113,7 +113,7 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
         return failed(w, r);
     }
     /* First what may have to be tried again: the OS can give us another page each time, and there
-     * is room for one to be remembered. */
+     * is room for one to be remembered (notes/bugs/full-page-set.md). */
     frame = space_add(&pal->space, sec, index);
     if (!frame) {
         return out_of_memory(w, pal->image.pages - index);

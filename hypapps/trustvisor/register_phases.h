@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a registration does in its steps: room, copy in, measure, recheck, overwrite. */
+/* What a registration does in its steps: room, copy in, measure, recheck, overwrite. Whatever
+ * grows with the PAL is taken off an exit's BUDGET (notes/bugs/long-exits.md). */
 #ifndef TV_REGISTER_PHASES_H
 #define TV_REGISTER_PHASES_H
 

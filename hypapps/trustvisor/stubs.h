@@ -21,7 +21,8 @@ enum stubs_found {
     STUBS_DEAD,      /* a stub, of whatever PAL */
     STUBS_CHANGED,   /* no hypercall instruction any more: another CPU has just overwritten it */
 };
-/* What is at RIP, where code that tv_caller_check accepts executed a hypercall instruction? */
+/* What is at RIP, where code that tv_caller_check accepts executed a hypercall instruction
+ * (notes/bugs/stub-overwritten.md)? */
 enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip);
 
 #endif
