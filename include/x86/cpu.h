@@ -51,6 +51,7 @@
 #define CR4_FRED       (1ULL << 32)
 
 /* CR3 in 64-bit paging: address bits; low bits are PCID or PWT/PCD (SDM vol. 3, 4.5) */
+#define CR3_NO_FLUSH (1ULL << 63) /* of MOV to CR3, with CR4.PCIDE: not of the register */
 #define CR3_ADDR       0x000ffffffffff000ULL
 
 /* EFER (SDM vol. 3, 2.2.1; APM vol. 2, 3.1.7) */

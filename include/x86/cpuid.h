@@ -168,6 +168,7 @@ struct cpuid_regs { uint32_t eax, ebx, ecx, edx; };
 #define CPUID_8_A_EDX_LBR_VIRT (1u << 1)
 #define CPUID_8_A_EDX_SVML    (1u << 2)
 #define CPUID_8_A_EDX_NRIPS   (1u << 3)
+#define CPUID_8_A_EDX_SPEC_CTRL (1u << 20)
 #define CPUID_8_A_EDX_TSC_RATE (1u << 4)
 #define CPUID_8_A_EDX_VMCB_CLEAN (1u << 5)
 #define CPUID_8_A_EDX_FLUSH_BY_ASID (1u << 6)

@@ -115,6 +115,7 @@ _Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM vol. 2, appendix 
 #define SVM_V_NMI_ENABLE BIT(26)
 /* intercept_cr */
 #define SVM_CR0_WRITE BIT(16)
+#define SVM_CR3_WRITE BIT(19)
 #define SVM_CR4_WRITE BIT(20)
 #define SVM_CR8_READ  BIT(8)
 /* intercept1, offset 00C */

@@ -20,7 +20,7 @@
     X(SIPI,         "start-up IPI") \
     X(SHUTDOWN,     "triple fault") \
     X(INVD,         "INVD") \
-    X(CR_WRITE,     "write to CR0 or CR4") \
+    X(CR_WRITE,     "write to a control register") \
     X(XSETBV,       "XSETBV") \
     X(HIDDEN_INSN,  "instruction of a feature that is hidden from the guest") \
     X(SMI,          "SMI") \

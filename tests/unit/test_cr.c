@@ -5,9 +5,13 @@
 #include <dirent.h>
 
 #include "fake/machine.h"
+#include <cpu/width.h>
 #include <exit/dispatch.h>
 #include <hw/insn.h>
+#include <guest/phys.h>
 #include <hypapp/hypapp.h>
+#include <mm/host_map.h>
+#include <policy/asked.h>
 #include <policy/cr.h>
 #include <virt/fast_path.h>
 #include <virt/virt.h>
@@ -85,8 +89,8 @@ static const struct cr4_feature {
 
 static struct vcpu v;
 static struct guest_paging guest;
-static uint8_t code[3] = { 0x0f, 0x22, 0xe3 }; /* MOV CR4, RBX */
-static unsigned code_size = sizeof(code);
+static uint8_t code[8] = { 0x0f, 0x22, 0xe3 }; /* MOV CR4, RBX */
+static unsigned code_size = 3;
 static unsigned gps, sets, skips;
 
 void hyp_inject_gp(struct vcpu *cpu) { (void)cpu; gps++; }
@@ -108,13 +112,13 @@ unsigned exit_insn_len(struct vcpu *cpu, const struct exit *e, const uint8_t *op
     (void)e;
     (void)opcode;
     (void)oplen;
-    return exit_fetch(cpu, (uint8_t[sizeof(code)]){ 0 }, p);
+    return exit_fetch(cpu, (uint8_t[8]){ 0 }, p);
 }
 
 void exit_skip(struct vcpu *cpu, unsigned len)
 {
     (void)cpu;
-    assert_int_equal(len, 3);
+    assert_int_equal(len, code_size);
     skips++;
 }
 
@@ -122,19 +126,77 @@ static void get_paging(struct vcpu *cpu, struct guest_paging *p) { (void)cpu; *p
 
 static bool bad_pdptes;
 
-static bool set_cr(struct vcpu *cpu, unsigned cr, uint64_t value)
+static bool set(uint64_t *to, uint64_t value)
 {
-    (void)cpu;
-    assert_int_equal(cr, 4);
     if (!bad_pdptes) {
-        guest.cr4 = value;
+        *to = value;
         sets++;
     }
     return !bad_pdptes;
 }
 
-static const struct virt_ops ops = { .get_paging = get_paging, .set_cr = set_cr };
+static bool set_cr(struct vcpu *cpu, unsigned cr, uint64_t value)
+{
+    (void)cpu;
+    assert_true(cr == 0 || cr == 4);
+    return set(cr == 0 ? &guest.cr0 : &guest.cr4, value);
+}
+
+static bool set_cr3(struct vcpu *cpu, uint64_t value) { (void)cpu; return set(&guest.cr3, value); }
+
+static uint64_t get_cr(struct vcpu *cpu, unsigned cr)
+{
+    (void)cpu;
+    return cr == 0 ? guest.cr0 : cr == 3 ? guest.cr3 : guest.cr4;
+}
+
+static uint16_t segment_attr[SEG_COUNT];
+static void get_segment(struct vcpu *cpu, enum segment_index i, struct segment *s)
+{
+    (void)cpu;
+    *s = (struct segment){ .attr = segment_attr[i], .limit = 0xffffffff };
+}
+
+static unsigned events, agains;
+static bool inject(struct vcpu *cpu, const struct event *e) { (void)cpu; (void)e; events++; return true; }
+static void end_shadow(struct vcpu *cpu) { (void)cpu; agains++; }
+
+static const struct virt_ops ops = {
+    .get_paging = get_paging, .set_cr = set_cr, .set_cr3 = set_cr3, .get_cr = get_cr,
+    .get_segment = get_segment, .inject = inject, .end_shadow = end_shadow,
+};
 const struct virt_ops *virt = &ops;
+
+/* The guest's memory is one page, at linear and guest-physical 0x5000. */
+static uint8_t page[PAGE_SIZE];
+struct guest_phys_ops guest_phys_ops;
+void *host_phys(uint64_t at, uint64_t len) { (void)at; (void)len; return NULL; }
+void hyp_inject_fault(struct vcpu *cpu, const struct gm_fault *f) { (void)cpu; (void)f; events++; }
+
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
+                            unsigned access, struct walk *out)
+{
+    (void)phys;
+    (void)p;
+    (void)access;
+    *out = (struct walk){ .ptr = page + (va.a & PAGE_MASK), .gpa = gpa(va.a) };
+    return align_down(va.a, PAGE_SIZE) == 0x5000 ? WALK_OK : WALK_FAULT;
+}
+
+/* What the hypapp answers, and what it was asked. */
+static enum hyp_answer answer;
+static uint64_t answer_value, asked_value;
+static unsigned asks;
+static enum hyp_answer cr_write(struct vcpu *cpu, unsigned cr, uint64_t *value)
+{
+    (void)cpu;
+    (void)cr;
+    asks++;
+    asked_value = *value;
+    *value = answer_value ? answer_value : *value;
+    return answer;
+}
+const struct hypapp hypapp = { .name = "test", .cr_write = cr_write };
 
 /* A CPU with all features but the one at `lacks`, and a guest in long mode. */
 static void up(const struct cr4_feature *lacks)
@@ -304,14 +366,14 @@ static void another_instruction(void **state)
     v.regs.gpr[GPR_RBX] = guest.cr4;
     for (unsigned i = 0; i <= ARRAY_SIZE(other); i++) {
         gps = sets = skips = 0;
-        code_size = i < ARRAY_SIZE(other) ? sizeof(code) : 0; /* 0: the fetch has queued a #PF */
-        memcpy(code, other[i % ARRAY_SIZE(other)], sizeof(code));
+        code_size = i < ARRAY_SIZE(other) ? 3 : 0; /* 0: the fetch has queued a #PF */
+        memcpy(code, other[i % ARRAY_SIZE(other)], 3);
         exit_cr_write(&v, &e);
         assert_int_equal(gps, i < ARRAY_SIZE(other));
         assert_int_equal(sets + skips, 0);
     }
-    memcpy(code, mov, sizeof(code));
-    code_size = sizeof(code);
+    memcpy(code, mov, 3);
+    code_size = 3;
 }
 
 /* Outside 64-bit code the register has 32 bits. */
@@ -417,6 +479,171 @@ static void efer(void **state)
     }
 }
 
+/* --- CR0 and CR3, and the hypapp's say ------------------------------------------------------ */
+
+/* The instruction in `code` with that value in RBX, as the hardware tells of a MOV (or not). */
+static bool write_cr(unsigned cr, uint64_t value, bool decoded)
+{
+    const struct exit e = { .kind = EXIT_CR_WRITE, .insn_len = decoded ? code_size : 0,
+                            .cr = { .cr = (uint8_t)cr, .gpr = GPR_RBX, .decoded = decoded } };
+
+    v.regs.gpr[GPR_RBX] = value;
+    gps = sets = skips = asks = agains = events = 0;
+    exit_cr_write(&v, &e);
+    assert_int_equal(gps + skips + agains + events, 1);
+    assert_true(sets == 0 || skips == 1);
+    return skips;
+}
+
+static void use(const uint8_t *bytes, unsigned n)
+{
+    memcpy(code, bytes, n);
+    code_size = n;
+}
+#define USE(...) use((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+
+/* SDM vol. 2, MOV to control registers; vol. 3, 2.5. */
+static void cr0_rules(void **state)
+{
+    const uint64_t now = 0x80050033, off = 0x50033;
+
+    (void)state;
+    USE(0x0f, 0x22, 0xc3);
+    for (unsigned decoded = 0; decoded < 2; decoded++) {
+        up(NULL);
+        assert_true(write_cr(0, now | CR0_TS, decoded));
+        assert_int_equal(guest.cr0, now | CR0_TS);
+        assert_true(write_cr(0, (now & ~CR0_ET) | BIT(8) | BIT(25), decoded)); /* reserved ones stay 0, ET 1 */
+        assert_int_equal(guest.cr0, now);
+        for (unsigned bit = 32; bit < 64; bit++) {
+            assert_false(write_cr(0, now | BIT(bit), decoded));
+        }
+        assert_false(write_cr(0, now | CR0_NW, decoded));
+        assert_true(write_cr(0, now | CR0_NW | CR0_CD, decoded));
+        assert_true(write_cr(0, now, decoded));
+        assert_false(write_cr(0, now & ~CR0_PE, decoded));
+        assert_false(write_cr(0, off, decoded));         /* in 64-bit code */
+        guest.mode = MODE_PROT32;
+        guest.cr4 |= CR4_PCIDE;
+        assert_false(write_cr(0, off, decoded));
+        guest.cr4 &= ~CR4_PCIDE;
+        assert_true(write_cr(0, off | 0xffffffff00000000, decoded)); /* 32 bits are all there are */
+        guest.efer = EFER_LME;
+        segment_attr[SEG_CS] = SEG_ATTR_L;               /* paging comes on: not with CS.L, nor without PAE */
+        assert_false(write_cr(0, now, decoded));
+        segment_attr[SEG_CS] = 0;
+        guest.cr4 &= ~CR4_PAE;
+        assert_false(write_cr(0, now, decoded));
+        guest.efer = 0;
+        assert_true(write_cr(0, now, decoded));
+        bad_pdptes = true;
+        assert_false(write_cr(0, now | CR0_TS, decoded));
+        bad_pdptes = false;
+        assert_int_equal(guest.cr0, now);
+    }
+}
+
+/* With PCIDE bit 63 of the source isn't the register's; addresses have no more bits than the CPU. */
+static void cr3_rules(void **state)
+{
+    (void)state;
+    USE(0x0f, 0x22, 0xdb);
+    up(NULL);
+    const unsigned width = (unsigned)__builtin_ctzll(phys_beyond());
+    for (unsigned bit = 0; bit < 64; bit++) {
+        assert_int_equal(write_cr(3, 0x1000 | BIT(bit), true), bit < width);
+        guest.cr4 |= CR4_PCIDE;
+        assert_int_equal(write_cr(3, 0x1000 | BIT(bit), false), bit < width || bit == 63);
+        guest.cr4 &= ~CR4_PCIDE;
+    }
+    assert_int_equal(guest.cr3, 0x1000);
+    guest.mode = MODE_PROT32;
+    guest.efer = 0;
+    assert_true(write_cr(3, 0xffffffff12345678, true));
+    assert_int_equal(guest.cr3, 0x12345678);
+}
+
+/* CLTS clears TS; LMSW writes four bits, but doesn't clear PE. Its operand may be in memory. */
+static void other_instructions(void **state)
+{
+    (void)state;
+    up(NULL);
+    guest.cr0 |= CR0_TS;
+    USE(0x0f, 0x06);
+    assert_true(write_cr(0, 0, false));
+    assert_int_equal(guest.cr0, 0x80050033);
+    USE(0x0f, 0x01, 0xf3); /* LMSW BX */
+    assert_true(write_cr(0, 0xfffffffffffffff8, false));
+    assert_int_equal(guest.cr0, 0x80050039);
+    USE(0x0f, 0x01, 0x33); /* LMSW [RBX] */
+    page[0xffe] = 0x02;
+    page[0xfff] = 0xff;
+    assert_true(write_cr(0, 0x5ffe, false));
+    assert_int_equal(guest.cr0, 0x80050033);
+    assert_false(write_cr(0, 0x5fff, false)); /* crosses into nothing */
+    assert_int_equal(events, 1);
+    assert_false(write_cr(0, 0x800000000000, false)); /* not canonical: #GP */
+    struct exit e = { .kind = EXIT_CR_WRITE, .insn_len = 3, .cr = { .cr = 0, .decoded = true, .how = CR_LMSW, .source = 0xfff8 } };
+    USE(0x0f, 0x01, 0x33);
+    exit_cr_write(&v, &e);
+    assert_int_equal(guest.cr0, 0x80050039);
+    e.cr.how = CR_CLTS;
+    exit_cr_write(&v, &e);
+    assert_int_equal(guest.cr0, 0x80050031);
+}
+
+/* Asked about what it wanted to know, and nothing else; what it answers is done. */
+static void the_hypapp_is_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(asked_add_cr(1, 1), -1);
+    assert_int_equal(asked_add_cr(2, 1), -1);
+    assert_int_equal(asked_add_cr(8, 1), -1);
+    assert_int_equal(asked_add_cr(0, 0), -1);
+    assert_int_equal(asked_cr(0) | asked_cr(3) | asked_cr(4), 0);
+    assert_int_equal(hyp_cr_bits(0, CR0_WP), 0);
+    assert_int_equal(hyp_cr_bits(4, CR4_SMEP), 0);
+    assert_int_equal(hyp_cr_bits(4, CR4_SMAP), 0);
+    up(NULL);
+    USE(0x0f, 0x22, 0xc3);
+    answer = HYP_CORE;
+    assert_true(write_cr(0, guest.cr0 ^ CR0_TS, true));
+    assert_int_equal(asks, 0);
+    assert_true(write_cr(0, guest.cr0 ^ CR0_WP, true));
+    assert_true(asks == 1 && asked_value == 0x8004003b && guest.cr0 == 0x8004003b);
+    assert_false(write_cr(0, (guest.cr0 ^ CR0_WP) & ~CR0_PE, true)); /* the CPU wouldn't take it */
+    assert_int_equal(asks, 0);
+    answer = HYP_REFUSE;
+    assert_false(write_cr(0, guest.cr0 ^ CR0_WP, true));
+    assert_true(asks == 1 && gps == 1 && guest.cr0 == 0x8004003b);
+    answer = HYP_DONE;
+    assert_true(write_cr(0, guest.cr0 ^ CR0_WP, true));
+    assert_true(asks == 1 && sets == 0 && guest.cr0 == 0x8004003b);
+    answer = HYP_AGAIN;
+    assert_false(write_cr(0, guest.cr0 ^ CR0_WP, true));
+    assert_true(asks == 1 && agains == 1 && (v.regs.rflags & RFLAGS_RF));
+    answer = HYP_CORE;
+    answer_value = 0x80050031; /* another value than the guest's */
+    assert_true(write_cr(0, guest.cr0 ^ CR0_WP, true));
+    assert_int_equal(guest.cr0, 0x80050031);
+    answer_value = 0x80050030; /* and one that no CPU takes */
+    assert_false(write_cr(0, guest.cr0 ^ CR0_WP, true));
+    answer_value = 0;
+    USE(0x0f, 0x22, 0xe3);
+    assert_true(write_cr(4, guest.cr4 ^ CR4_SMEP, true) && asks == 1);
+    assert_true(write_cr(4, guest.cr4 ^ CR4_SMAP, true) && asks == 1);
+    assert_true(write_cr(4, guest.cr4 ^ CR4_PGE, true) && asks == 0);
+    USE(0x0f, 0x22, 0xdb);
+    assert_true(write_cr(3, 0x2000, true) && asks == 0);
+    assert_int_equal(hyp_cr_bits(3, 1), 0);
+    guest.cr4 |= CR4_PCIDE;
+    assert_true(write_cr(3, 0x2000 | BIT(63), true));
+    assert_true(asks == 1 && asked_value == 0x2000 && guest.cr3 == 0x2000);
+    asked_close();
+    assert_int_equal(hyp_cr_bits(0, CR0_PG), -1);
+    assert_int_equal(asked_cr(0), CR0_WP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +658,10 @@ int main(void)
         cmocka_unit_test(recorded_machines),
         cmocka_unit_test(xcr0),
         cmocka_unit_test(efer),
+        cmocka_unit_test(cr0_rules),
+        cmocka_unit_test(cr3_rules),
+        cmocka_unit_test(other_instructions),
+        cmocka_unit_test(the_hypapp_is_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@ struct vcpu *vcpus[CPU_MAX];
 unsigned vcpu_count;
 
 static enum hc_result hypercall(struct vcpu *v, uint32_t cmd) { (void)v, (void)cmd; return answer; }
+void hyp_inject_gp(struct vcpu *cpu) { (void)cpu; fail_msg("#GP"); }
 const struct hypapp hypapp = { .name = "fake", .hypercall = hypercall };
 
 static void get_paging(struct vcpu *v, struct guest_paging *p)

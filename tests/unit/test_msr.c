@@ -10,7 +10,9 @@
 #include <guest/apic_mode.h>
 #include <hw/apic.h>
 #include <hypapp/hypapp.h>
+#include <policy/asked.h>
 #include <virt/virt.h>
+#include <x86/cpu.h>
 #include <x86/msr.h>
 
 static struct vcpu v;
@@ -22,7 +24,27 @@ uint64_t apic_mode_read(const struct vcpu *cpu, uint64_t now) { (void)cpu; retur
 bool apic_mode_write(struct vcpu *cpu, uint64_t value) { (void)cpu; return value == 1; }
 void cpuid_forget(struct vcpu *cpu) { (void)cpu; forgotten++; }
 
-static struct virt_ops ops = { .name = "none" };
+/* An MSR that the VMCB or VMCS has, and what it takes. */
+static uint64_t star;
+static bool state_read(struct vcpu *cpu, uint32_t msr, uint64_t *value)
+{
+    (void)cpu;
+    *value = msr == MSR_STAR ? star : *value;
+    return msr == MSR_STAR;
+}
+static bool state_write(struct vcpu *cpu, uint32_t msr, uint64_t value)
+{
+    (void)cpu;
+    assert_int_equal(msr, MSR_STAR);
+    star = value == 0xbad ? star : value;
+    return value != 0xbad;
+}
+static unsigned agains;
+static void end_shadow(struct vcpu *cpu) { (void)cpu; agains++; }
+
+static struct virt_ops ops = {
+    .name = "none", .state_msr_read = state_read, .state_msr_write = state_write, .end_shadow = end_shadow,
+};
 const struct virt_ops *virt = &ops;
 
 bool ipi_guest_x2apic(struct vcpu *cpu, uint64_t icr) { (void)cpu; (void)icr; return true; }
@@ -35,6 +57,22 @@ unsigned exit_insn_len(struct vcpu *cpu, const struct exit *e, const uint8_t *op
     (void)cpu, (void)e, (void)opcode, (void)oplen, (void)p;
     return 2;
 }
+
+/* What the hypapp answers, and what it was asked. */
+static enum hyp_answer answer;
+static uint64_t answer_value, asked_value;
+static unsigned asks;
+static bool asked_write;
+static enum hyp_answer asked(struct vcpu *cpu, uint32_t index, bool write, uint64_t *value)
+{
+    (void)cpu, (void)index;
+    asks++;
+    asked_write = write;
+    asked_value = *value;
+    *value = answer_value;
+    return answer;
+}
+const struct hypapp hypapp = { .name = "test", .msr = asked };
 
 /* The guest's WRMSR; false: #GP. */
 static bool wrmsr(uint32_t msr, uint64_t value)
@@ -263,6 +301,52 @@ static void misc_enable(void **state)
     }
 }
 
+/* What the hypapp asked for comes to it first, whatever the policy is; HYP_CORE is the policy. */
+static void the_hypapp_is_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(hyp_msr_range(2, 1, ACCESS_READ), -1);
+    assert_int_equal(hyp_msr_range(1, 2, 0), -1);
+    assert_int_equal(hyp_msr_range(1, 2, ACCESS_EXEC), -1);
+    assert_int_equal(hyp_msr_range(MSR_STAR, MSR_LSTAR, ACCESS_WRITE), 0);
+    assert_int_equal(hyp_msr_range(0x12345, 0x12345, ACCESS_READ | ACCESS_WRITE), 0);
+    assert_true(asked_msr(MSR_LSTAR, ACCESS_WRITE) && !asked_msr(MSR_LSTAR, ACCESS_READ));
+    assert_true(asked_msr(0x12345, ACCESS_READ) && !asked_msr(0x12346, ACCESS_READ | ACCESS_WRITE));
+    machine_set_msr(MSR_LSTAR, 5);
+    answer = HYP_CORE;
+    answer_value = 0x1234567890; /* in place of the guest's */
+    asks = 0;
+    assert_true(wrmsr(MSR_STAR, 0x5000000077));
+    assert_true(asks == 1 && asked_write && asked_value == 0x5000000077 && star == 0x1234567890);
+    answer_value = 0xbad;
+    assert_false(wrmsr(MSR_STAR, 1)); /* the CPU wouldn't take it */
+    assert_true(wrmsr(MSR_LSTAR, 1)); /* not of the VMCB */
+    assert_int_equal(*machine_msr(MSR_LSTAR), 0xbad);
+    assert_true(rdmsr_works(MSR_STAR) && asks == 3); /* reads weren't asked for */
+    assert_int_equal(v.regs.gpr[GPR_RAX] | v.regs.gpr[GPR_RDX] << 32, 0x1234567890);
+    answer = HYP_DONE; /* a register that no CPU has */
+    answer_value = 0xfedcba9876543210;
+    assert_true(rdmsr_works(0x12345) && !asked_write);
+    assert_int_equal(v.regs.gpr[GPR_RAX], 0x76543210);
+    assert_int_equal(v.regs.gpr[GPR_RDX], 0xfedcba98);
+    assert_true(wrmsr(0x12345, 1) && asked_write);
+    answer = HYP_CORE;
+    assert_false(wrmsr(0x12345, 1));
+    assert_false(rdmsr_works(0x12345));
+    answer = HYP_REFUSE;
+    assert_false(rdmsr_works(0x12345));
+    assert_false(wrmsr(MSR_STAR, 1));
+    assert_int_equal(star, 0x1234567890);
+    answer = HYP_AGAIN;
+    const struct exit e = { .kind = EXIT_WRMSR, .msr.index = MSR_STAR };
+    faults = skips = 0;
+    exit_wrmsr(&v, &e);
+    assert_true(faults + skips == 0 && agains == 1 && (v.regs.rflags & RFLAGS_RF));
+    answer = HYP_SWITCHED;
+    exit_wrmsr(&v, &e);
+    assert_true(faults + skips == 0 && agains == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup(x2apic_lvts, setup),
         cmocka_unit_test_setup(the_guests_clock, setup),
         cmocka_unit_test_setup(no_counter_counts_the_other_thread, setup),
+        cmocka_unit_test_setup(the_hypapp_is_asked, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,8 @@
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/pool.h>
+#include <policy/asked.h>
+#include <policy/msr_policy.h>
 #include <policy/regions.h>
 #include <smp/stop.h>
 #include <virt/svm/caps.h>
@@ -57,6 +59,8 @@ void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s) { 
 bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value) { (void)v, (void)msr, (void)value; return false; }
 bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value) { (void)v, (void)msr, (void)value; return false; }
 bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value) { (void)v, (void)cr, (void)value; return true; }
+bool svm_set_cr3(struct vcpu *v, uint64_t value) { (void)v, (void)value; return true; }
+uint64_t svm_get_cr(struct vcpu *v, unsigned cr) { (void)v, (void)cr; return 0; }
 
 /* virt/svm/entry.S: the guest runs and exits, as `at_exit` says. */
 static struct vmcb at_exit, at_entry;
@@ -451,6 +455,61 @@ static void smis_are_let_in_on_demand(void **state)
     assert_false(machine.gif);
 }
 
+/* --- what the hypapp asked for ---------------------------------------------------------------- */
+
+/* Bits that differ between two MSR bitmaps, and where the last one is. */
+static unsigned more_bits(const uint8_t *before, const uint8_t *after, unsigned *at)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < 2 * PAGE_SIZE * 8; i++) {
+        if ((before[i / 8] ^ after[i / 8]) >> (i % 8) & 1) {
+            assert_true(after[i / 8] >> (i % 8) & 1);
+            *at = i;
+            n++;
+        }
+    }
+    return n;
+}
+
+/* Nothing is intercepted for a hypapp that asks for nothing; and then just that. */
+static void nothing_that_nobody_asked_for(void **state)
+{
+    static struct vmcb before;
+    static uint8_t msrs[2 * PAGE_SIZE];
+    unsigned at = 0;
+
+    (void)state;
+    up(0);
+    before = *svm(&v)->os;
+    memcpy(msrs, (void *)(uintptr_t)svm_msrpm.a, sizeof(msrs));
+    assert_int_equal(before.intercept_cr, 0);
+    for (uint32_t i = 0; i < 0x2000; i++) { /* the bitmap is the policy */
+        for (unsigned write = 0; write < 2; write++) {
+            const uint32_t msr = 0xc0000000 + i, bit = 0x800 * 8 + 2 * i + write;
+            bool exits = (write ? msr_write_action(msr) : msr_read_action(msr)) != MSR_PASS;
+
+            assert_int_equal(msrs[bit / 8] >> (bit % 8) & 1, exits);
+        }
+    }
+    assert_int_equal(asked_add_msrs(MSR_LSTAR, MSR_LSTAR, ACCESS_WRITE), 0);
+    up(0);
+    assert_memory_equal(svm(&v)->os, &before, offsetof(struct vmcb, iopm_base));
+    assert_int_equal(more_bits(msrs, (void *)(uintptr_t)svm_msrpm.a, &at), 1);
+    assert_int_equal(at, 0x800 * 8 + 2 * (MSR_LSTAR - 0xc0000000) + 1);
+    assert_int_equal(asked_add_cr(0, CR0_WP), 0);
+    up(0);
+    assert_int_equal(svm(&v)->os->intercept_cr, BIT(16));
+    assert_int_equal(asked_add_cr(4, CR4_SMEP), 0);
+    up(0);
+    assert_int_equal(svm(&v)->os->intercept_cr, BIT(16) | BIT(20));
+    assert_int_equal(asked_add_cr(3, 1), 0);
+    up(0);
+    assert_int_equal(svm(&v)->os->intercept_cr, BIT(16) | BIT(19) | BIT(20));
+    svm(&v)->os->intercept_cr = 0;
+    assert_memory_equal(svm(&v)->os, &before, offsetof(struct vmcb, iopm_base));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +525,7 @@ int main(void)
         cmocka_unit_test(instruction_length),
         cmocka_unit_test(iret_and_its_step),
         cmocka_unit_test(refused_by_name),
+        cmocka_unit_test(nothing_that_nobody_asked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 static uint64_t vmcs[0x8000]; /* by encoding */
 static struct vmx_cpu cpu;
 static struct vcpu v;
-static unsigned irets, failures_told, cr0_writes, machine_checks;
+static unsigned irets, failures_told, machine_checks;
 
 void panic(const char *fmt, ...)
 {
@@ -29,20 +29,13 @@ void hw_iret(void) { irets++; }
 void mc_met_core(struct vcpu *w) { (void)w; machine_checks++; }
 void vmx_log_entry_failure(uint32_t reason) { (void)reason; failures_told++; }
 
-void vmx_guest_cr0_write(struct vcpu *t, uint64_t value)
-{
-    assert_ptr_equal(t, &v);
-    assert_int_equal(value, 0x1005);
-    cr0_writes++;
-}
-
 static void start(void)
 {
     memset(vmcs, 0, sizeof(vmcs));
     memset(&cpu, 0, sizeof(cpu));
     v = (struct vcpu){ .vendor = &cpu };
     vmcs[VMCS_EXIT_INSN_LEN] = 3;
-    irets = failures_told = cr0_writes = machine_checks = 0;
+    irets = failures_told = machine_checks = 0;
 }
 
 static struct exit decode(uint32_t reason, uint64_t qualification)
@@ -124,13 +117,18 @@ static void fields(void **state)
     assert_true(!e.fault.has_linear && e.fault.access == ACCESS_READ && e.insn_len == 0);
     e = decode(VMX_EXIT_CR_ACCESS, 4 | 13 << 8);
     assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 4 && e.cr.gpr == 13 && e.cr.decoded && e.insn_len == 3);
-    assert_int_equal(cr0_writes, 0);
-    v.regs.gpr[GPR_R9] = 0x1005;
-    assert_int_equal(decode(VMX_EXIT_CR_ACCESS, 9 << 8).kind, EXIT_NONE);
-    assert_int_equal(cr0_writes, 1);
+    assert_int_equal(e.cr.how, CR_MOV);
+    e = decode(VMX_EXIT_CR_ACCESS, 9 << 8);
+    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 0 && e.cr.gpr == 9 && e.cr.how == CR_MOV && e.cr.decoded);
+    e = decode(VMX_EXIT_CR_ACCESS, 3 | 15 << 8);
+    assert_true(e.cr.cr == 3 && e.cr.gpr == 15 && e.cr.how == CR_MOV);
+    e = decode(VMX_EXIT_CR_ACCESS, 2 << 4);
+    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 0 && e.cr.how == CR_CLTS && e.cr.decoded && e.insn_len == 3);
+    e = decode(VMX_EXIT_CR_ACCESS, 3 << 4 | 0xfffaULL << 16);
+    assert_true(e.cr.cr == 0 && e.cr.how == CR_LMSW && e.cr.source == 0xfffa && e.cr.decoded);
     v.in_sandbox = true; /* a PAL's is for common code to judge */
     e = decode(VMX_EXIT_CR_ACCESS, 9 << 8);
-    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 0 && cr0_writes == 1);
+    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 0);
 }
 
 static void start_up(void **state)

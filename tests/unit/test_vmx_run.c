@@ -18,10 +18,12 @@
 #include <guest/state.h>
 #include <hw/cpu.h>
 #include <mm/pool.h>
+#include <policy/asked.h>
 #include <virt/svm/caps.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
+#include <x86/msr.h>
 
 #define FIELDS 0x7000u
 
@@ -111,7 +113,7 @@ void vmx_get_gdtr(struct vcpu *c, uint64_t *b, uint32_t *l) { (void)c; (void)b; 
 bool vmx_set_cr3(struct vcpu *c, uint64_t x) { (void)c; (void)x; return true; }
 void vmx_load_task(struct vcpu *c, const struct task_state *t) { (void)c; (void)t; }
 bool vmx_set_cr(struct vcpu *c, unsigned cr, uint64_t x) { (void)c; (void)cr; (void)x; return true; }
-void vmx_guest_cr0_write(struct vcpu *c, uint64_t x) { (void)c; (void)x; }
+uint64_t vmx_get_cr(struct vcpu *c, unsigned cr) { (void)c; (void)cr; return 0; }
 void vmx_sandbox_init(struct vcpu *c) { (void)c; }
 void vmx_sandbox_enter(struct vcpu *c, const struct sandbox *sb) { (void)c; (void)sb; }
 void vmx_sandbox_leave(struct vcpu *c) { (void)c; }
@@ -430,6 +432,69 @@ static void ept_misconfiguration(void **state)
     assert_true(e.kind == EXIT_NESTED_FAULT && e.fault.reserved && e.fault.addr.a == 0x123456000);
 }
 
+/* --- what the hypapp asked for ---------------------------------------------------------------- */
+
+static void coffee_lake(void)
+{
+    char dir[512];
+
+    (void)load(unit_source(dir, sizeof(dir), "tests/vectors/vmx"), "vbox-906ea-i7-8750h.txt");
+    memset(&vmx_common, 0, sizeof(vmx_common));
+    memset(value, 0, sizeof(value));
+    memset(pages, 0, sizeof(pages));
+    assert_null(vmx_ops.probe());
+    bring_up("8750H");
+}
+
+static unsigned more_msrs(const uint8_t *before, unsigned *at)
+{
+    const uint8_t *after = (const uint8_t *)(uintptr_t)vmx_common.msr_bitmap.a;
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < PAGE_SIZE * 8; i++) {
+        if ((before[i / 8] ^ after[i / 8]) >> (i % 8) & 1) {
+            assert_true(after[i / 8] >> (i % 8) & 1);
+            *at = i;
+            n++;
+        }
+    }
+    return n;
+}
+
+/* Nothing is intercepted for a hypapp that asks for nothing; and then just that. */
+static void nothing_that_nobody_asked_for(void **state)
+{
+    static uint8_t msrs[PAGE_SIZE];
+    unsigned at = 0;
+
+    (void)state;
+    if (setjmp(panicked) != 0) {
+        fail_msg("panic: %s", panic_text);
+    }
+    coffee_lake();
+    memcpy(msrs, (void *)(uintptr_t)vmx_common.msr_bitmap.a, sizeof(msrs));
+    const uint32_t proc = vmx_common.os.word[VMX_PROC], proc2 = vmx_common.os.word[VMX_PROC2];
+    const uint64_t cr0 = value[VMCS_CR0_MASK], cr4 = value[VMCS_CR4_MASK];
+    assert_int_equal(proc >> 15 & 3, 0);  /* CR3 accesses */
+    assert_int_equal(proc2 >> 2 & 1, 0);  /* descriptor-table registers */
+    assert_int_equal(cr0, CR0_NE | CR0_CD | CR0_NW);
+    assert_int_equal(cr4 & (CR4_SMEP | CR4_PGE), 0);
+    assert_int_equal(asked_add_msrs(MSR_LSTAR, MSR_LSTAR, ACCESS_WRITE), 0);
+    coffee_lake();
+    assert_true(vmx_common.os.word[VMX_PROC] == proc && vmx_common.os.word[VMX_PROC2] == proc2);
+    assert_int_equal(more_msrs(msrs, &at), 1);
+    assert_int_equal(at, 0xc00 * 8 + (MSR_LSTAR - 0xc0000000));
+    assert_int_equal(asked_add_cr(0, CR0_WP) | asked_add_cr(4, CR4_SMEP), 0);
+    coffee_lake();
+    assert_true(vmx_common.os.word[VMX_PROC] == proc && vmx_common.os.word[VMX_PROC2] == proc2);
+    assert_true(value[VMCS_CR0_MASK] == (cr0 | CR0_WP) && value[VMCS_CR4_MASK] == (cr4 | CR4_SMEP));
+    assert_int_equal(vmx_common.cr4_hidden, cr4);
+    assert_int_equal(asked_add_cr(3, 1), 0);
+    coffee_lake();
+    assert_int_equal(vmx_common.os.word[VMX_PROC], proc | BIT(15));
+    assert_int_equal(vmx_common.os.word[VMX_PROC2], proc2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +507,7 @@ int main(void)
         cmocka_unit_test(stale_init),
         cmocka_unit_test(real_init),
         cmocka_unit_test(ept_misconfiguration),
+        cmocka_unit_test(nothing_that_nobody_asked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* Hypercalls: the hypapp first, then XMHF_HC_INFO; and exceptions, of which a #UD may be one. */
 #include <cpu/vcpus.h>
 #include <debug/testpanic.h>
+#include <exit/answer.h>
 #include <exit/counters.h>
 #include <exit/dispatch.h>
 #include <facts/facts.h>
@@ -67,11 +68,7 @@ void exit_hypercall(struct vcpu *v, const struct exit *e)
         exit_skip(v, hypercall_len(e));
         return;
     case HC_AGAIN:
-        /* In a shadow, which ring 3 makes by MOV SS, no interrupt would come between the tries, and
-         * what is waited for may need this CPU. A code breakpoint there is behind us, as between two
-         * rounds of a string instruction (SDM vol. 3, 18.3.1.1). */
-        virt->end_shadow(v);
-        v->regs.rflags |= RFLAGS_RF;
+        exit_again(v);
         return;
     case HC_SWITCHED:
         return;

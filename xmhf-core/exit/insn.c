@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding the instruction that exited: fetch with the guest's rights, length, skipping. */
 #include <exit/dispatch.h>
+#include <exit/operand.h>
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
@@ -58,11 +59,6 @@ unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p)
         n = INSN_MAX;
     }
     return n;
-}
-
-static unsigned code_bits(enum cpu_mode m)
-{
-    return m == MODE_LONG64 ? 64 : m == MODE_PROT32 ? 32 : 16;
 }
 
 /* Is this the same code page as last time, with the bare opcode at RIP? Then no walk is needed. */

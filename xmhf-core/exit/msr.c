@@ -2,12 +2,14 @@
 /* RDMSR and WRMSR exits: carries out policy/msr_policy.c. */
 #include <cpu/clock.h>
 #include <debug/log.h>
+#include <exit/answer.h>
 #include <exit/dispatch.h>
 #include <guest/apic_mode.h>
 #include <guest/icr.h>
 #include <guest/ipi.h>
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
+#include <policy/asked.h>
 #include <policy/cr.h>
 #include <policy/msr_policy.h>
 #include <virt/virt.h>
@@ -217,7 +219,8 @@ static bool state_msr_write(struct vcpu *v, uint32_t index, uint64_t value)
 static bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
 {
     switch (msr_read_action(index)) {
-    case MSR_PASS:
+    case MSR_PASS: /* it exits because the hypapp asked */
+        return virt->state_msr_read(v, index, value) || hw_rdmsr_safe(index, value);
     case MSR_HARDWARE: return hw_rdmsr_safe(index, value);
     case MSR_GUEST_STATE: return virt->state_msr_read(v, index, value);
     case MSR_SHADOW:
@@ -244,6 +247,10 @@ static bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
 
     switch (msr_write_action(index)) {
     case MSR_PASS:
+        if (virt->state_msr_read(v, index, &now)) {
+            return virt->state_msr_write(v, index, value);
+        }
+        /* fall through */
     case MSR_HARDWARE:
         if (!bits_allowed(index, value)) {
             return false;
@@ -270,13 +277,16 @@ void exit_rdmsr(struct vcpu *v, const struct exit *e)
     if (len == 0) {
         return;
     }
-    if (!msr_read(v, e->msr.index, &value)) {
-        hyp_inject_gp(v);
-        return;
+    enum hyp_answer a = hypapp.msr && asked_msr(e->msr.index, ACCESS_READ)
+        ? hypapp.msr(v, e->msr.index, false, &value) : HYP_CORE;
+    if (a == HYP_CORE) {
+        a = msr_read(v, e->msr.index, &value) ? HYP_DONE : HYP_REFUSE;
     }
-    v->regs.gpr[GPR_RAX] = (uint32_t)value;
-    v->regs.gpr[GPR_RDX] = value >> 32;
-    exit_skip(v, len);
+    if (a == HYP_DONE) {
+        v->regs.gpr[GPR_RAX] = (uint32_t)value;
+        v->regs.gpr[GPR_RDX] = value >> 32;
+    }
+    (void)exit_answered(v, a, len);
 }
 
 void exit_wrmsr(struct vcpu *v, const struct exit *e)
@@ -289,9 +299,10 @@ void exit_wrmsr(struct vcpu *v, const struct exit *e)
     if (len == 0) {
         return;
     }
-    if (!msr_write(v, e->msr.index, value)) {
-        hyp_inject_gp(v);
-        return;
+    enum hyp_answer a = hypapp.msr && asked_msr(e->msr.index, ACCESS_WRITE)
+        ? hypapp.msr(v, e->msr.index, true, &value) : HYP_CORE;
+    if (a == HYP_CORE) {
+        a = msr_write(v, e->msr.index, value) ? HYP_DONE : HYP_REFUSE;
     }
-    exit_skip(v, len);
+    (void)exit_answered(v, a, len);
 }

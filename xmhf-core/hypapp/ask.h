@@ -2,6 +2,7 @@
 /*
  * What a hypapp may ask to see of the guest's doings. Each service here is for the hypapp's `init`
  * alone, and gives 0, or -1 with nothing changed: no room, a bad range, or somebody has it already.
+ * A callback that is NULL is as if it answered HYP_CORE.
  * What nobody asked for doesn't exit, and costs nothing.
  */
 #ifndef XMHF_HYPAPP_ASK_H

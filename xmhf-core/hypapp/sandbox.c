@@ -3,7 +3,7 @@
  * ways: nothing of one side is in a register while the other runs. */
 #include <debug/log.h>
 #include <hw/insn.h>
-#include <hypapp/hypapp.h>
+#include <hypapp/sandbox.h>
 #include <hypapp/sandbox_state.h>
 #include <mm/pool.h>
 #include <util/string.h>

@@ -3,7 +3,8 @@
 #include <cpu/clock.h>
 #include <hw/insn.h>
 #include <hw/sha256.h>
-#include <hypapp/hypapp.h>
+#include <hypapp/memory.h>
+#include <hypapp/services.h>
 #include <util/string.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest writes to CR4, XCR0 and EFER: what they may set. Pure. */
+/* Guest writes to CR0, CR3, CR4, XCR0 and EFER: what they may set. Pure. */
 #include <policy/cr.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
@@ -62,6 +62,34 @@ bool cr4_valid(uint64_t value, const struct guest_paging *p, uint64_t visible)
     }
     /* PCIDE is set only in long mode, and only while CR3 has no PCID (APM vol. 2, 3.1.3). */
     return !(value & ~p->cr4 & CR4_PCIDE) || (long_mode && !(p->cr3 & PAGE_MASK));
+}
+
+/* SDM vol. 2, MOV to control registers, and vol. 3, 2.5 and 10.8.5; APM vol. 2, 3.1.1 and 14.6. */
+bool cr0_valid(uint64_t value, const struct guest_paging *p, bool cs_long)
+{
+    bool turns_on = value & ~p->cr0 & CR0_PG, turns_off = ~value & p->cr0 & CR0_PG;
+
+    if (value >> 32 || ((value & CR0_NW) && !(value & CR0_CD))
+        || ((value & CR0_PG) && !(value & CR0_PE))) {
+        return false;
+    }
+    if (turns_on && (p->efer & EFER_LME) && (!(p->cr4 & CR4_PAE) || cs_long)) {
+        return false;
+    }
+    return !turns_off || (p->mode != MODE_LONG64 && !(p->cr4 & CR4_PCIDE));
+}
+
+uint64_t cr0_taken(uint64_t value)
+{
+    return (value & (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD
+                     | CR0_PG)) | CR0_ET;
+}
+
+bool cr3_valid(uint64_t value, const struct guest_paging *p, uint64_t beyond)
+{
+    /* Bit 63 of the source says with PCIDE that nothing is to be flushed (SDM vol. 3, 4.10.4.1). */
+    value &= ~(p->cr4 & CR4_PCIDE ? CR3_NO_FLUSH : 0);
+    return !(p->efer & EFER_LMA) || !(value & beyond);
 }
 
 bool xcr0_valid(uint64_t value, uint64_t supported)

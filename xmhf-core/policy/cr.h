@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest writes to CR4, XCR0 and EFER: what they may set. */
+/* Guest writes to CR0, CR3, CR4, XCR0 and EFER: what they may set. */
 #ifndef XMHF_POLICY_CR_H
 #define XMHF_POLICY_CR_H
 
@@ -15,6 +15,15 @@ uint64_t cr4_visible(cpuid_reader read);
 
 /* CR4 as the guest wants it in the state `p`: false = #GP. `visible`: cr4_visible's. */
 bool cr4_valid(uint64_t value, const struct guest_paging *p, uint64_t visible);
+
+/* CR0 as the guest wants it in the state `p`: false = #GP. `cs_long`: CS.L, which means nothing yet
+ * outside long mode. What it becomes: reserved bits stay 0, ET 1. */
+bool cr0_valid(uint64_t value, const struct guest_paging *p, bool cs_long);
+uint64_t cr0_taken(uint64_t value);
+
+/* CR3 as the guest wants it: false = #GP. `beyond`: the bits that no address has. PAE's page-directory
+ * pointers are not looked at. */
+bool cr3_valid(uint64_t value, const struct guest_paging *p, uint64_t beyond);
 
 /* May the guest set XCR0 to `value`? `supported`: CPUID leaf 0xD's mask as the guest
  * sees it (SDM vol. 1, 13.3). */

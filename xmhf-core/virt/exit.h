@@ -13,6 +13,9 @@
 /* The order of the SDM's exit qualification (vol. 3, table 28-2). */
 enum task_source { TASK_CALL, TASK_IRET, TASK_JMP, TASK_EVENT };
 
+/* Likewise table 28-3. */
+enum cr_how { CR_MOV, CR_CLTS = 2, CR_LMSW };
+
 struct exit {
     enum exit_kind kind;
     uint64_t raw;          /* vendor's exit code, for the log */
@@ -39,7 +42,13 @@ struct exit {
             uint32_t error;
             uint64_t addr;                                 /* CR2 for #PF */
         } exception;
-        struct { uint8_t cr, gpr; bool decoded; } cr;      /* CR_WRITE from a GPR, if decoded */
+        struct {
+            uint8_t cr;                                    /* 0, 3 or 4 */
+            bool decoded;                                  /* how, and by MOV gpr, by LMSW source */
+            uint8_t how;                                   /* enum cr_how */
+            uint8_t gpr;
+            uint16_t source;
+        } cr;                                              /* CR_WRITE */
         struct { uint8_t vector; } sipi;
         struct {
             uint16_t selector;                             /* of the new TSS */

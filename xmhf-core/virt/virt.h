@@ -60,6 +60,8 @@ struct virt_ops {
     void (*run)(struct vcpu *v, struct exit *e);
 
     void (*get_paging)(struct vcpu *v, struct guest_paging *p);
+    /* CR0, CR3 or CR4 as the guest reads it. */
+    uint64_t (*get_cr)(struct vcpu *v, unsigned cr);
     /* CR4 alone, where that is cheaper than get_paging. NULL: it isn't. */
     uint64_t (*get_cr4)(struct vcpu *v);
     void (*get_segment)(struct vcpu *v, enum segment_index i, struct segment *s);
@@ -88,10 +90,10 @@ struct virt_ops {
      * first rule that was broken; NULL if we know of none, and then nothing has changed. */
     const char *(*legalise)(struct vcpu *v);
 
+    /* CR3, checked. False: as set_cr. */
+    bool (*set_cr3)(struct vcpu *v, uint64_t value);
     /* For task switches that exit (guest/task.c); NULL, all: the CPU carries them out itself. */
     void (*get_gdtr)(struct vcpu *v, uint64_t *base, uint32_t *limit);
-    /* CR3 as a task switch loads it. False: as set_cr. */
-    bool (*set_cr3)(struct vcpu *v, uint64_t value);
     /* The rest of a new task's state, and CR0.TS. */
     void (*load_task)(struct vcpu *v, const struct task_state *t);
     /* The event that led to the task switch is delivered. */

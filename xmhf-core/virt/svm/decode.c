@@ -59,12 +59,14 @@ static void decode_exception(struct vcpu *v, const struct vmcb *c, struct exit *
     e->exception.addr = c->exit_info2;
 }
 
-/* With decode assists EXITINFO1 has the register (APM vol. 2, 15.33.1). */
+/* With decode assists EXITINFO1 has the register of a MOV, and nothing of CLTS and LMSW (APM vol. 2,
+ * 15.33.1). */
 static void decode_cr(const struct vmcb *c, struct exit *e)
 {
     e->kind = EXIT_CR_WRITE;
     e->cr.cr = (uint8_t)(c->exit_code - SVM_EXIT_CR_WRITE0);
     e->cr.decoded = c->exit_info1 & BIT(63);
+    e->cr.how = CR_MOV;
     e->cr.gpr = (uint8_t)(c->exit_info1 & 15);
 }
 

@@ -3,6 +3,7 @@
 #include <guest/state.h>
 #include <hw/insn.h>
 #include <virt/svm/svm.h>
+#include <virt/try_msr.h>
 #include <x86/cpu.h>
 #include <x86/msr.h>
 
@@ -73,23 +74,47 @@ void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *out)
     *out = (struct segment){ s->selector, s->attrib, s->limit, s->base };
 }
 
+/* Where VMLOAD and VMRUN load it from; NULL: from nowhere (APM vol. 2, 15.5.1, 15.5.2). */
+static uint64_t *loaded_msr(struct vmcb *c, uint32_t msr)
+{
+    switch (msr) {
+    case MSR_STAR: return &c->star;
+    case MSR_LSTAR: return &c->lstar;
+    case MSR_CSTAR: return &c->cstar;
+    case MSR_SFMASK: return &c->sfmask;
+    case MSR_FS_BASE: return &c->fs.base;
+    case MSR_GS_BASE: return &c->gs.base;
+    case MSR_KERNEL_GS_BASE: return &c->kernel_gs_base;
+    case MSR_IA32_SYSENTER_CS: return &c->sysenter_cs;
+    case MSR_IA32_SYSENTER_ESP: return &c->sysenter_esp;
+    case MSR_IA32_SYSENTER_EIP: return &c->sysenter_eip;
+    case MSR_IA32_SPEC_CTRL:
+        return svm_features.edx & CPUID_8_A_EDX_SPEC_CTRL ? &c->spec_ctrl : NULL;
+    default: return NULL;
+    }
+}
+
 bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
-    const struct vmcb *c = svm(v)->os;
+    struct vmcb *c = svm(v)->os;
+    const uint64_t *loaded = loaded_msr(c, msr);
 
     switch (msr) {
     case MSR_EFER: *value = c->efer & ~EFER_SVME; return true;
     case MSR_IA32_PAT: *value = c->g_pat; return true;
-    case MSR_STAR: *value = c->star; return true;
-    case MSR_LSTAR: *value = c->lstar; return true;
-    case MSR_CSTAR: *value = c->cstar; return true;
-    case MSR_SFMASK: *value = c->sfmask; return true;
-    case MSR_FS_BASE: *value = c->fs.base; return true;
-    case MSR_GS_BASE: *value = c->gs.base; return true;
-    case MSR_KERNEL_GS_BASE: *value = c->kernel_gs_base; return true;
     case MSR_IA32_DEBUGCTL: return hw_rdmsr_safe(msr, value); /* not switched without LBR_VIRT */
-    default: return false;
+    default: *value = loaded ? *loaded : *value; return loaded;
     }
+}
+
+/* The CPU knows what they can hold: tried on its own, which is put back, or for a base in use on
+ * LSTAR, which has to be canonical too. */
+static bool loaded_write(struct vmcb *c, uint32_t msr, uint64_t value)
+{
+    bool base = msr == MSR_FS_BASE || msr == MSR_GS_BASE || msr == MSR_KERNEL_GS_BASE;
+    uint64_t *p = loaded_msr(c, msr);
+
+    return p && try_msr(base ? MSR_LSTAR : msr, value, p);
 }
 
 /* `value` was checked by exit/msr.c. */
@@ -110,7 +135,7 @@ bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     case MSR_IA32_DEBUGCTL:
         return hw_wrmsr_safe(msr, value);
     default:
-        return false;
+        return loaded_write(c, msr, value);
     }
 }
 
@@ -120,9 +145,25 @@ bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
 
     if (cr == 0) {
         c->cr0 = value;
+        /* As the CPU's own MOV does (APM vol. 2, 14.6.1). */
+        c->efer = (c->efer & ~EFER_LMA) | ((value & CR0_PG) && (c->efer & EFER_LME) ? EFER_LMA : 0);
     } else {
         c->cr4 = value;
     }
     svm(v)->flush_os = true;
     return true; /* the CPU looks at PDPTEs when it uses them (APM vol. 2, 15.25.10) */
+}
+
+bool svm_set_cr3(struct vcpu *v, uint64_t value)
+{
+    svm(v)->os->cr3 = value;
+    svm(v)->flush_os = true;
+    return true; /* likewise */
+}
+
+uint64_t svm_get_cr(struct vcpu *v, unsigned cr)
+{
+    const struct vmcb *c = svm(v)->os;
+
+    return cr == 0 ? c->cr0 : cr == 3 ? c->cr3 : c->cr4;
 }

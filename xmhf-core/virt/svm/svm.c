@@ -6,6 +6,7 @@
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/pool.h>
+#include <policy/asked.h>
 #include <policy/cr.h>
 #include <policy/msr_policy.h>
 #include <policy/regions.h>
@@ -28,7 +29,7 @@ void svm_park(const atomic_uint *wake);
 struct svm_features svm_features;
 hpa_t svm_iopm, svm_msrpm, svm_nested_root;
 static uint8_t *msrpm;
-static uint64_t cr4_intercepted;
+static uint64_t cr_intercepted;
 
 static const char *probe(void)
 {
@@ -46,8 +47,10 @@ static const char *probe(void)
 static void msrpm_fill_range(uint32_t first, size_t byte_offset)
 {
     for (uint32_t i = 0; i < 0x2000; i++) {
-        unsigned bits = (msr_read_action(first + i) != MSR_PASS ? 1u : 0u)
-                      | (msr_write_action(first + i) != MSR_PASS ? 2u : 0u);
+        uint32_t msr = first + i;
+        bool read = msr_read_action(msr) != MSR_PASS || asked_msr(msr, ACCESS_READ);
+        bool write = msr_write_action(msr) != MSR_PASS || asked_msr(msr, ACCESS_WRITE);
+        unsigned bits = (read ? 1u : 0u) | (write ? 2u : 0u);
         uint8_t *p = msrpm + byte_offset + i / 4;
         *p = (uint8_t)(*p | bits << (i % 4 * 2));
     }
@@ -81,14 +84,16 @@ static int init(hpa_t nested_root)
     /* A CR4 bit of a hidden feature that this CPU has must be refused; where the CPU
      * itself refuses it, no exit is needed. */
     if (cr4_hidden_present(hw_cpuid)) {
-        cr4_intercepted = SVM_CR4_WRITE;
+        cr_intercepted = SVM_CR4_WRITE;
     }
+    cr_intercepted |= (asked_cr(0) ? SVM_CR0_WRITE : 0) | (asked_cr(3) ? SVM_CR3_WRITE : 0)
+        | (asked_cr(4) ? SVM_CR4_WRITE : 0);
     return 0;
 }
 
 static void set_intercepts(struct vmcb *c)
 {
-    c->intercept_cr = (uint32_t)cr4_intercepted;
+    c->intercept_cr = (uint32_t)cr_intercepted;
     /* #UD: VMCALL. #DB and #AC: a delivery that raises itself again would never end inside
      * the CPU (APM vol. 2, 8.2.2; CVE-2015-8104, CVE-2015-5307). */
     c->intercept_exceptions = 1u << EXC_UD | 1u << EXC_DB | 1u << EXC_AC;
@@ -284,6 +289,7 @@ const struct virt_ops svm_ops = {
     .clear_shadow = svm_clear_shadow, .end_shadow = svm_end_shadow, .set_cr2 = set_cr2,
     .state_msr_read = svm_state_msr_read, .state_msr_write = svm_state_msr_write,
     .set_cr = svm_set_cr,
+    .set_cr3 = svm_set_cr3, .get_cr = svm_get_cr,
     .legalise = svm_legalise,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
     .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts,

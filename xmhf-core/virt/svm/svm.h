@@ -91,6 +91,8 @@ void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
 bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
+bool svm_set_cr3(struct vcpu *v, uint64_t value);
+uint64_t svm_get_cr(struct vcpu *v, unsigned cr);
 /* legal.c: see virt_ops */
 const char *svm_legalise(struct vcpu *v);
 /* segment.c */

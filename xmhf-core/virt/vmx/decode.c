@@ -80,20 +80,16 @@ static void decode_exception(struct vcpu *v, struct exit *e)
     e->exception.addr = vector == EXC_PF ? vmcs_read(VMCS_EXIT_QUALIFICATION) : 0;
 }
 
-/* Only MOV to CR0 and CR4 can exit: the masks have no bit that CLTS and LMSW change. */
-static void decode_cr(struct vcpu *v, struct exit *e)
+/* Which of them can exit the masks say (26.1.3). */
+static void decode_cr(struct exit *e)
 {
     uint64_t q = vmcs_read(VMCS_EXIT_QUALIFICATION);
-    uint8_t gpr = q >> 8 & 15;
 
-    if ((q & 0xf) == 0 && !v->in_sandbox) {
-        e->kind = EXIT_NONE;
-        vmx_guest_cr0_write(v, v->regs.gpr[gpr]);
-        return;
-    }
     e->kind = EXIT_CR_WRITE;
     e->cr.cr = q & 0xf;
-    e->cr.gpr = gpr;
+    e->cr.how = q >> 4 & 3;
+    e->cr.gpr = q >> 8 & 15;
+    e->cr.source = (uint16_t)(q >> 16);
     e->cr.decoded = true;
 }
 
@@ -185,7 +181,7 @@ static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
     vmx_save_event(v);
     switch (reason & 0xffff) {
     case VMX_EXIT_EXCEPTION_NMI: decode_exception(v, e); return;
-    case VMX_EXIT_CR_ACCESS: decode_cr(v, e); break;
+    case VMX_EXIT_CR_ACCESS: decode_cr(e); break;
     case VMX_EXIT_EPT_VIOLATION: decode_ept(v, e); return;
     case VMX_EXIT_EPT_MISCONFIG: decode_misconfiguration(e); return;
     case VMX_EXIT_SIPI: decode_sipi(v, e); return;

@@ -5,6 +5,7 @@
 #include <guest/state.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
+#include <virt/try_msr.h>
 #include <virt/vmx/check.h>
 #include <x86/cpu.h>
 
@@ -149,7 +150,7 @@ static enum cpu_mode mode_of(uint64_t cr0, uint64_t efer, uint64_t rflags)
 
 /*
  * What the guest sees (26.3), without reading the shadows, for this is on the path of most
- * exits: of CR4's masked bits a guest can set none, and of CR0's nobody looks at NE, CD, NW.
+ * exits: of CR4's hidden bits a guest can set none, and of CR0's nobody looks at NE, CD, NW.
  */
 void vmx_get_paging(struct vcpu *v, struct guest_paging *p)
 {
@@ -157,7 +158,7 @@ void vmx_get_paging(struct vcpu *v, struct guest_paging *p)
 
     p->cr0 = vmcs_read(VMCS_GUEST_CR0);
     p->cr3 = vmcs_read(VMCS_GUEST_CR3);
-    p->cr4 = vmcs_read(VMCS_GUEST_CR4) & ~vmx_common.cr4_mask;
+    p->cr4 = vmcs_read(VMCS_GUEST_CR4) & ~vmx_common.cr4_hidden;
     p->efer = vmcs_read(VMCS_GUEST_EFER);
     p->cpl = rflags & RFLAGS_VM
         ? 3 : (uint8_t)(vmcs_read(VMCS_GUEST_SS_AR) >> AR_DPL_SHIFT & 3);
@@ -169,7 +170,7 @@ void vmx_get_paging(struct vcpu *v, struct guest_paging *p)
 uint64_t vmx_get_cr4(struct vcpu *v)
 {
     (void)v;
-    return vmcs_read(VMCS_GUEST_CR4) & ~vmx_common.cr4_mask;
+    return vmcs_read(VMCS_GUEST_CR4) & ~vmx_common.cr4_hidden;
 }
 
 bool vmx_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
@@ -201,6 +202,29 @@ static bool debugctl_write(uint64_t value)
     return true;
 }
 
+/* What the VMCS has of the MSRs that pass, if the hypapp asked for one. The CPU knows what it can
+ * hold: tried on the core's own, or for a base in use on LSTAR, which has to be canonical too. */
+static bool field_write(uint32_t msr, uint64_t value)
+{
+    static const struct { uint32_t msr, tried; enum vmcs_field field; } fields[] = {
+        { MSR_FS_BASE, MSR_LSTAR, VMCS_GUEST_FS_BASE },
+        { MSR_GS_BASE, MSR_LSTAR, VMCS_GUEST_GS_BASE },
+        { MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS, VMCS_GUEST_SYSENTER_CS },
+        { MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_ESP, VMCS_GUEST_SYSENTER_ESP },
+        { MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_EIP, VMCS_GUEST_SYSENTER_EIP },
+    };
+    size_t i = 0;
+
+    while (i < ARRAY_SIZE(fields) && fields[i].msr != msr) {
+        i++;
+    }
+    if (i == ARRAY_SIZE(fields) || !try_msr(fields[i].tried, value, &value)) {
+        return false;
+    }
+    vmcs_write(fields[i].field, value);
+    return true;
+}
+
 /* `value` was checked by exit/msr.c. */
 bool vmx_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
@@ -216,7 +240,7 @@ bool vmx_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
     case MSR_IA32_DEBUGCTL:
         return debugctl_write(value);
     default:
-        return false;
+        return field_write(msr, value);
     }
 }
 
@@ -238,20 +262,15 @@ bool vmx_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
     return true;
 }
 
-void vmx_guest_cr0_write(struct vcpu *v, uint64_t value)
+uint64_t vmx_get_cr(struct vcpu *v, unsigned cr)
 {
-    static const struct event gp = { .vector = EXC_GP, .type = EVENT_EXCEPTION, .has_error = true };
-    struct guest_paging p;
-
-    vmx_get_paging(v, &p);
-    if (p.mode != MODE_LONG64) {
-        value = (uint32_t)value;
+    (void)v;
+    if (cr == 3) {
+        return vmcs_read(VMCS_GUEST_CR3);
     }
-    if (value >> 32 || ((value & CR0_NW) && !(value & CR0_CD))) {
-        vmx_inject(v, &gp);
-        return;
-    }
-    vmcs_write(VMCS_CR0_SHADOW, value);
+    uint64_t mask = cr == 0 ? vmx_common.cr0_mask : vmx_common.cr4_mask;
+    return (vmcs_read(cr == 0 ? VMCS_GUEST_CR0 : VMCS_GUEST_CR4) & ~mask)
+        | (vmcs_read(cr == 0 ? VMCS_CR0_SHADOW : VMCS_CR4_SHADOW) & mask);
 }
 
 void vmx_get_gdtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
@@ -298,6 +317,7 @@ void vmx_load_task(struct vcpu *v, const struct task_state *t)
     v->regs = t->regs;
     load_task_segments(t);
     vmcs_write(VMCS_GUEST_CR0, vmcs_read(VMCS_GUEST_CR0) | CR0_TS);
+    vmcs_write(VMCS_CR0_SHADOW, vmcs_read(VMCS_CR0_SHADOW) | CR0_TS);
     vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_LOCAL);
     blocked = t->nmi > 0 ? blocked | BLOCKED_BY_NMI : t->nmi < 0 ? blocked & ~(uint64_t)BLOCKED_BY_NMI : blocked;
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked);

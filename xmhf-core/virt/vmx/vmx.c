@@ -7,6 +7,7 @@
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/pool.h>
+#include <policy/asked.h>
 #include <policy/cr.h>
 #include <policy/msr_policy.h>
 #include <policy/regions.h>
@@ -52,10 +53,11 @@ static void fill_msr_bitmap(uint8_t *bitmap)
         uint32_t msr = i < 0x2000 ? i : 0xc0000000u + (i - 0x2000);
         uint8_t bit = (uint8_t)(1u << (i % 8));
 
-        if (msr_read_action(msr) != MSR_PASS) {
+        if (msr_read_action(msr) != MSR_PASS || asked_msr(msr, ACCESS_READ)) {
             bitmap[i / 8] |= bit;
         }
-        if (msr_write_action(msr) != MSR_PASS && (msr != MSR_X2APIC_ICR || ipi_traps_icr())) {
+        if ((msr_write_action(msr) != MSR_PASS && (msr != MSR_X2APIC_ICR || ipi_traps_icr()))
+            || asked_msr(msr, ACCESS_WRITE)) {
             bitmap[0x800 + i / 8] |= bit;
         }
     }
@@ -104,9 +106,13 @@ static int init(hpa_t nested_root)
     vmx_common.os_eptp = vmx_eptp(nested_root);
     /* PE and PG are the guest's own (unrestricted guest); NE must be 1; caches stay on. */
     vmx_common.cr0_mask = (vmx_cap(&vmx_common.caps, MSR_IA32_VMX_CR0_FIXED0)
-                           & ~(CR0_PE | CR0_PG)) | CR0_CD | CR0_NW;
-    vmx_common.cr4_mask = vmx_cap(&vmx_common.caps, MSR_IA32_VMX_CR4_FIXED0)
+                           & ~(CR0_PE | CR0_PG)) | CR0_CD | CR0_NW | asked_cr(0);
+    vmx_common.cr4_hidden = vmx_cap(&vmx_common.caps, MSR_IA32_VMX_CR4_FIXED0)
         | cr4_hidden_present(hw_cpuid);
+    vmx_common.cr4_mask = vmx_common.cr4_hidden | asked_cr(4);
+    if (asked_cr(3)) { /* no CPU lacks it (A.3.2) */
+        vmx_common.os.word[VMX_PROC] |= 1u << PROC_CR3_LOAD_EXITING;
+    }
     vmx_common.perf_global = has_perf_global();
     hide_features();
     return 0;
@@ -377,8 +383,9 @@ const struct virt_ops vmx_ops = {
     .clear_shadow = vmx_clear_shadow, .end_shadow = vmx_end_shadow, .set_cr2 = set_cr2,
     .state_msr_read = vmx_state_msr_read, .state_msr_write = vmx_state_msr_write,
     .set_cr = vmx_set_cr,
+    .set_cr3 = vmx_set_cr3, .get_cr = vmx_get_cr,
     .legalise = vmx_legalise,
-    .get_gdtr = vmx_get_gdtr, .set_cr3 = vmx_set_cr3, .load_task = vmx_load_task,
+    .get_gdtr = vmx_get_gdtr, .load_task = vmx_load_task,
     .event_done = vmx_event_done,
     .sandbox_enter = vmx_sandbox_enter, .sandbox_leave = vmx_sandbox_leave,
     .sandbox_forget = vmx_sandbox_forget, .take_interrupts = take_interrupts, .park = park,

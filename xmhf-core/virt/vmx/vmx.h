@@ -42,6 +42,7 @@ struct vmx_common {
     struct vmx_caps caps;
     struct vmx_controls os, sandbox;
     uint64_t cr0_mask, cr4_mask;  /* bits that the guest sees from the shadow */
+    uint64_t cr4_hidden;          /* those that it can't set; of the others the CPU has the guest's */
     uint64_t os_eptp;
     hpa_t msr_bitmap, io_bitmap;
     bool perf_global;             /* IA32_PERF_GLOBAL_CTRL exists */
@@ -83,9 +84,7 @@ void vmx_get_gdtr(struct vcpu *v, uint64_t *base, uint32_t *limit);
 bool vmx_set_cr3(struct vcpu *v, uint64_t value);
 void vmx_load_task(struct vcpu *v, const struct task_state *t);
 bool vmx_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
-/* A MOV to CR0 that changes a bit we shadow: take the bit over, and let the guest execute the
- * instruction again, so that the CPU does all the rest. */
-void vmx_guest_cr0_write(struct vcpu *v, uint64_t value);
+uint64_t vmx_get_cr(struct vcpu *v, unsigned cr);
 
 /* sandbox.c */
 void vmx_sandbox_init(struct vcpu *v);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operands of the instructions that load and store system registers: 0F 00, 0F 01, 0F 06, 0F 20 and
+ * 0F 22 (SDM vol. 2, tables 2-1 to 2-3; APM vol. 3, 1.4).
+ */
+#ifndef XMHF_INSN_OPERAND_H
+#define XMHF_INSN_OPERAND_H
+
+#include <insn/insn.h>
+
+#define INSN_NO_REG 0xff
+
+/* Of a ModRM byte: a register, or base + index * scale + disp in `segment`. */
+struct insn_operand {
+    bool is_reg;
+    uint8_t reg;           /* if is_reg: enum gpr order */
+    uint8_t base, index;   /* enum gpr order, or INSN_NO_REG */
+    uint8_t scale;         /* 1, 2, 4, 8 */
+    bool rip;              /* disp counts from the next instruction */
+    uint8_t segment;       /* the override's prefix byte, 0 if none */
+    bool stack;            /* without an override the segment is SS, not DS */
+    uint8_t address_bits;  /* 16, 32 or 64 */
+    int32_t disp;
+};
+
+struct insn_system {
+    unsigned len;          /* of the whole instruction */
+    uint8_t opcode;        /* its second byte: 00, 01, 06, 20, 22 */
+    uint8_t field;         /* the ModRM byte's reg field, with REX.R (and LOCK, for CR8) */
+    uint8_t operand_bits;  /* 16, 32 or 64 */
+    struct insn_operand rm;
+};
+
+/* False for anything else, or if it is cut off. */
+bool insn_decode_system(const uint8_t *buf, size_t n, unsigned bits, struct insn_system *out);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's memory as its own instructions reach it: addresses by segments and registers, accesses
+ * with the rights that its CPL gives. */
+#ifndef XMHF_EXIT_OPERAND_H
+#define XMHF_EXIT_OPERAND_H
+
+#include <cpu/vcpu.h>
+#include <insn/operand.h>
+#include <virt/state.h>
+
+/* The default operand and address size of the code at RIP: 16, 32 or 64. */
+static inline unsigned code_bits(enum cpu_mode m)
+{
+    return m == MODE_LONG64 ? 64 : m == MODE_PROT32 ? 32 : 16;
+}
+
+/* The segment of an override's prefix byte; without one (0) `usual`. */
+enum segment_index segment_of(uint8_t prefix, enum segment_index usual);
+
+/*
+ * The linear address of `size` bytes at `offset` in `seg`. False: its limit, its type or a bit above
+ * the canonical ones forbid `access` (ACCESS_READ or WRITE), and #GP(0), or for SS #SS(0), is queued.
+ */
+bool linear_address(struct vcpu *v, const struct guest_paging *p, enum segment_index seg,
+                    uint64_t offset, unsigned size, unsigned access, uint64_t *linear);
+
+/* The same for the memory operand `o` of an instruction of `len` bytes at RIP. */
+bool operand_address(struct vcpu *v, const struct guest_paging *p, const struct insn_operand *o,
+                     unsigned len, unsigned size, unsigned access, uint64_t *linear);
+
+/*
+ * Copy `len` bytes from or to the guest, across pages; of a write all pages are looked at first. False:
+ * a #PF is queued, or #GP(0) where there is no RAM (and for reads no BIOS), and nothing is written.
+ */
+bool linear_read(struct vcpu *v, const struct guest_paging *p, uint64_t at, void *to, size_t len);
+bool linear_write(struct vcpu *v, const struct guest_paging *p, uint64_t at, const void *from,
+                  size_t len);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* What a hypapp asks for in its init becomes rows of the policy's tables. */
+#include <hypapp/ask.h>
+#include <policy/asked.h>
+
+int hyp_msr_range(uint32_t first, uint32_t last, unsigned access)
+{
+    return asked_add_msrs(first, last, access);
+}
+
+int hyp_cr_bits(unsigned cr, uint64_t bits)
+{
+    return asked_add_cr(cr, bits);
+}

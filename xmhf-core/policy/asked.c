@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of what the hypapp asked to see. Pure. */
+#include <policy/asked.h>
+
+static struct { uint32_t first, last; unsigned access; } msrs[ASKED_MSRS_MAX];
+static unsigned msr_count;
+static uint64_t cr_bits[5];
+static bool tables, closed;
+
+int asked_add_msrs(uint32_t first, uint32_t last, unsigned access)
+{
+    if (closed || first > last || msr_count == ASKED_MSRS_MAX || access == 0
+        || (access & ~(unsigned)(ACCESS_READ | ACCESS_WRITE))) {
+        return -1;
+    }
+    msrs[msr_count].first = first;
+    msrs[msr_count].last = last;
+    msrs[msr_count++].access = access;
+    return 0;
+}
+
+int asked_add_cr(unsigned cr, uint64_t bits)
+{
+    if (closed || bits == 0 || (cr != 0 && cr != 3 && cr != 4)) {
+        return -1;
+    }
+    cr_bits[cr] |= cr == 3 ? ~0ULL : bits;
+    return 0;
+}
+
+int asked_add_tables(void)
+{
+    tables = tables || !closed;
+    return closed ? -1 : 0;
+}
+
+void asked_close(void)
+{
+    closed = true;
+}
+
+bool asked_msr(uint32_t index, unsigned access)
+{
+    for (unsigned i = 0; i < msr_count; i++) {
+        if (index >= msrs[i].first && index <= msrs[i].last && (msrs[i].access & access)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t asked_cr(unsigned cr)
+{
+    return cr_bits[cr];
+}
+
+bool asked_tables(void)
+{
+    return tables;
+}

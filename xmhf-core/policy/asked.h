@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the hypapp asked to see beyond what the core intercepts itself: MSRs, control registers,
+ * descriptor-table registers (ports and memory are rows of policy/regions.h). Filled on the boot CPU
+ * before virt_ops->init, which makes intercepts of it; constant afterwards.
+ */
+#ifndef XMHF_POLICY_ASKED_H
+#define XMHF_POLICY_ASKED_H
+
+#include <xmhf/access.h>
+#include <xmhf/types.h>
+
+#define ASKED_MSRS_MAX 32 /* ranges */
+
+/* Each: 0, or -1 with nothing changed: no room, no such register, or closed. The contracts are in
+ * hypapp/ask.h. */
+int asked_add_msrs(uint32_t first, uint32_t last, unsigned access);
+int asked_add_cr(unsigned cr, uint64_t bits);
+int asked_add_tables(void);
+/* From now on nothing can be added. */
+void asked_close(void);
+
+/* Is there anything to ask the hypapp about this access (one of ACCESS_READ, ACCESS_WRITE)? */
+bool asked_msr(uint32_t index, unsigned access);
+/* The bits of CR0 or CR4 whose changes were asked for; of CR3 all or none. */
+uint64_t asked_cr(unsigned cr);
+bool asked_tables(void);
+
+#endif
