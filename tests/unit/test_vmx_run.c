@@ -309,10 +309,10 @@ static void a_flush_reaches_the_os(void **state)
     run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
     assert_int_equal(flushes, 0);
     vmx_ops.flush_nested(&v);
-    cpu.in_sandbox = true;
+    v.in_sandbox = true;
     run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
     assert_int_equal(flushes, 0);
-    cpu.in_sandbox = false;
+    v.in_sandbox = false;
     for (unsigned i = 0; i < 3; i++) {
         run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
         assert_int_equal(flushes, 1);
