@@ -685,6 +685,20 @@ class Names(Tool):
                 " * section 4.1 */ char *s = \"nowhere.c\"; /* Linux: arch/x86/kernel/nmi.c */\n")
         self.assertEqual(self.wrong("good.c", text), [])
 
+    def test_pages_that_nobody_meets(self):
+        tree = {"README.md": "", "notes/README.md": "[a](a.md)\n", "notes/a.md": "",
+                "notes/bugs/README.md": "[b](b.md) [c](c.md)\n", "notes/bugs/b.md": "",
+                "notes/bugs/c.md": "", "notes/bugs/d.md": "",
+                "core.c": "/* notes/bugs/b.md, notes/bugs/d.md */\n"}
+        for name, text in tree.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text, encoding="ascii")
+        (self.folder / "tools").mkdir()
+        program = shutil.copy(SOURCE / "tools" / "doc-check", self.folder / "tools")
+        status, output = self.run_tool(program)
+        self.assertEqual((status, re.findall(r"^(notes/\S+): (\w+)", output, re.M)),
+                         (1, [("notes/bugs/c.md", "no"), ("notes/bugs/d.md", "not")]), output)
+
 
 class AptSources(unittest.TestCase):
     def test_lines(self):
