@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is the owner of a PAL still there? The core doesn't see a process end, so its page tables are
- * looked at, by the CR3 of the registration. A page that is away is no sign of an end: an OS takes
- * pages away to swap and move them, and to see who uses them. What proves that the owner has gone:
+ * Judges whether a PAL's owner is still there. The core doesn't see a process end, so its page
+ * tables are looked at, by the CR3 of the registration. A page that is away is no sign of an end:
+ * an OS takes pages away to swap and move them, and to see who uses them. What proves that the
+ * owner has gone:
  *
  *   - other memory is where its stubs were, or nothing that ring 3 could have there;
  *   - its top table isn't one of this kernel's: a CPU in ring 3 finds its TSS by the process's own
@@ -18,8 +19,8 @@
  *
  * Everything else may come back: an absent entry that isn't zero (swap, migration, NUMA balancing;
  * Windows' transition and prototype entries, also of whole tables), and in long mode a zero entry
- * below 1 GiB (a file's page, or khugepaged at work: to those a 32-bit kernel's owner may lose a
- * PAL, and to a page table that comes back elsewhere).
+ * below 1 GiB (a file's page, or khugepaged at work). Under a 32-bit kernel those, and a page table
+ * that comes back elsewhere, may cost a live owner its PAL.
  */
 #include "owner.h"
 #include <util/string.h>

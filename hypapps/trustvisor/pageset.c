@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An open-addressed hash table in pages of the pool. */
+/* Remembers which pages a registration has seen: an open-addressed hash table. */
 #include "pageset.h"
 #include <hypapp/hypapp.h>
 

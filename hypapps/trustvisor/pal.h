@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TrustVisor inside: PALs, their slots in the registry, and what each file offers.
+ * A PAL as every file here knows it: its states, its slot in the registry, its calls, its limits.
  *
  * A PAL is found through its slot. Slots live in a static table and are never freed, so
  * a look-up takes no lock: it reads the slot's `life` word and the keys, and its

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TV_HC_REG, in steps: room, copy in, measure, recheck, overwrite. Up to TV_ATOMIC_PAGES
+ * Registers PALs, in steps: room, copy in, measure, recheck, overwrite. Up to TV_ATOMIC_PAGES
  * the whole copy happens in one exit, and so do recheck and overwrite: an error or a
  * fault before has changed nothing. A larger PAL is overwritten in steps once all its
  * pages were seen writable.

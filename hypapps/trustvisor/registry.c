@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The registry of PALs: a static table of slots, chained by (address space, page of the
- * stubs) for calls and by address space for quotas and conflicts.
+ * Finds PALs, and keeps count of them: a static table of slots, chained by (address space, page of
+ * the stubs) for calls and by address space for quotas and conflicts.
  *
  * Readers of a hash chain take no lock. A writer makes the bucket's sequence number odd
  * while it changes the chain, so a reader that sees the same even number before and

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* TrustVisor's callbacks: who calls, a stub or a command, and what CPUID tells. */
+/* TrustVisor's callbacks: tells a call of a PAL from a command, and answers CPUID and options. */
 #include "call.h"
 #include "caller.h"
 #include "death.h"

@@ -33,7 +33,8 @@ static void test_integers(void **state)
         }
         for (unsigned i = 0; i < n; i++) {
             uint64_t at = base + 8 + (n - 1 - i) * 24;
-            assert_int_equal(i < 6 ? v.regs.gpr[arg_gpr[i]] : pal_word(sp + 8 + 8 * (i - 6)), args[i]);
+            assert_int_equal(i < 6 ? v.regs.gpr[arg_gpr[i]] : pal_word(sp + 8 + 8 * (i - 6)),
+                             args[i]);
             assert_int_equal(pal_word(at), TV_PARAM_INTEGER);
             assert_int_equal(pal_word(at + 16), args[i]);
         }

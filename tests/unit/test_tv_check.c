@@ -9,7 +9,9 @@
 static struct tv_pal_sections sections;
 static struct tv_pal_params params;
 static struct tv_public_lists lists;
-static struct tv_image im = { .sections = lists.sections, .params = lists.params, .entries = lists.entries };
+static struct tv_image im = {
+    .sections = lists.sections, .params = lists.params, .entries = lists.entries,
+};
 static uint64_t entry;
 static bool is_64;
 
@@ -99,7 +101,8 @@ static void test_size(void **state)
 {
     static const uint32_t bad[] = { TV_PAGES_MAX, 0x100000, 0x80000000, UINT32_MAX };
     static const uint64_t far[] = {
-        TV_USER_END, TV_USER_END - 0x1000, 0xffff800000000000, 0xfffffffffffff000, 0x8000000000000000,
+        TV_USER_END, TV_USER_END - 0x1000, 0xffff800000000000, 0xfffffffffffff000,
+        0x8000000000000000,
     };
 
     (void)state;
@@ -285,11 +288,13 @@ static void test_any_order(void **state)
     for (unsigned round = 0; round < 20000; round++) {
         tv_image_begin(&im, true);
         for (unsigned i = 0; i < TV_MAX_SECTIONS; i++) {
-            uint64_t start = BASE + unit_below(&seed, 40) * PAGE_SIZE, pages = 1 + unit_below(&seed, 4);
+            uint64_t start = BASE + unit_below(&seed, 40) * PAGE_SIZE;
+            uint64_t pages = 1 + unit_below(&seed, 4);
             enum tv_error e = TV_OK;
             for (uint32_t k = 0; k < im.section_count; k++) {
                 const struct tv_section *s = &im.sections[k];
-                e = ranges_overlap(start, pages * PAGE_SIZE, s->start, s->pages * PAGE_SIZE) ? TV_OVERLAP : e;
+                e = ranges_overlap(start, pages * PAGE_SIZE, s->start, s->pages * PAGE_SIZE)
+                    ? TV_OVERLAP : e;
             }
             assert_int_equal(tv_image_section(&im, TV_SECTION_DATA, start, pages), e);
         }

@@ -804,7 +804,8 @@ int main(void)
         TEST(test_errors), TEST(test_shorter_structure),
         TEST(test_overlap), TEST(test_bad_places), TEST(test_identity), TEST(test_call),
         TEST(test_microsoft), TEST(test_entries), TEST(test_directions), TEST(test_two_stacks),
-        TEST(test_call_from_handler), TEST(test_busy_without_return), TEST(test_busy_unregister), TEST(test_death), TEST(test_death_of_several),
+        TEST(test_call_from_handler), TEST(test_busy_without_return), TEST(test_busy_unregister),
+        TEST(test_death), TEST(test_death_of_several),
         TEST(test_budget), TEST(test_limits), TEST(test_quota_pages), TEST(test_no_memory),
         TEST(test_xstate_sizes),
     };

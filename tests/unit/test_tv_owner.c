@@ -83,8 +83,10 @@ static void test_collection(void **state)
             fake_map(fake.caller.paging.cr3, BASE + i * PAGE_SIZE,
                      (uint64_t)(fake_at(CR3, BASE + i * PAGE_SIZE) - fake_ram(0)), FAKE_RWX);
         }
-        fake_map(fake.caller.paging.cr3, TEXT, (uint64_t)(fake_at(CR3, TEXT) - fake_ram(0)), FAKE_RX);
-        fake_map(fake.caller.paging.cr3, ARGS, (uint64_t)((uint8_t *)sections - fake_ram(0)), FAKE_RW);
+        fake_map(fake.caller.paging.cr3, TEXT, (uint64_t)(fake_at(CR3, TEXT) - fake_ram(0)),
+                 FAKE_RX);
+        fake_map(fake.caller.paging.cr3, ARGS, (uint64_t)((uint8_t *)sections - fake_ram(0)),
+                 FAKE_RW);
         r = reg();
         /* Each process needs an entry page of its own; the rest may be shared here. */
         if (r == TV_OK) {
@@ -129,7 +131,8 @@ static const struct absence absences[3][14] = {
     { { "PAE: swapped", 3, SWAPPED, false, false, false },
       { "not there", 3, 0, false, false, true },
       { "nor a table", 2, 0, false, false, true },
-      { "another directory, and what looks like a huge page on its way", 2, SWAPPED, true, false, true },
+      { "another directory, and what looks like a huge page on its way", 2, SWAPPED, true, false,
+        true },
       { "another directory, and what looks like a swapped page", 3, SWAPPED, true, false, true },
       { "nothing at all", 1, 0, false, false, true },
       { "what looks like a directory on its way", 1, SWAPPED, false, false, true },
@@ -163,7 +166,8 @@ static void try_absence(unsigned levels, const struct absence *a)
     fake.caller.paging.efer &= levels == 4 ? ~0ULL : ~(uint64_t)EFER_LMA;
     fake.trace = (struct trace){ .end = TRACE_ABSENT, .depth = a->depth };
     for (unsigned i = 0; i + 1 < a->depth; i++) {
-        fake.trace.entry[i] = 0x1000 * (i + 1) | 0x67 | (a->other_tables && i < upper ? 0x777000 : 0);
+        fake.trace.entry[i] = 0x1000 * (i + 1) | 0x67
+            | (a->other_tables && i < upper ? 0x777000 : 0);
     }
     fake.trace.entry[a->depth - 1] = a->last;
     fake.trace_set = true;

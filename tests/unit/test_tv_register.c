@@ -123,7 +123,9 @@ static void test_address_spaces(void **state)
 }
 
 /* Every place of the entry keeps stub, mark and nonce apart. */
-static const unsigned entry_offset[] = { 0, 1, 3, 30, 31, 32, 33, 43, 4053, 4064, 4085, 4086, 4093 };
+static const unsigned entry_offset[] = {
+    0, 1, 3, 30, 31, 32, 33, 43, 4053, 4064, 4085, 4086, 4093,
+};
 
 static void test_entry_places(void **state)
 {
@@ -225,7 +227,8 @@ static void test_bad_descriptors(void **state)
     /* An object that ends with its page is legal. */
     memmove(fake_at(CR3, ARGS + 0x1000 - 8 - 64), sections, 8 + 64);
     memmove(fake_at(CR3, ARGS + 0x800 - 24), params, 24);
-    assert_int_equal(command(TV_HC_REG, ARGS + 0x1000 - 8 - 64, ARGS + 0x800 - 24, pal_entry), TV_OK);
+    assert_int_equal(command(TV_HC_REG, ARGS + 0x1000 - 8 - 64, ARGS + 0x800 - 24, pal_entry),
+                     TV_OK);
 }
 
 static void test_only_ring3(void **state)

@@ -262,7 +262,8 @@ static struct vcpu_regs half_overwritten(void)
     poison();
     assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, pal_entry), HC_AGAIN);
     regs = v.regs;
-    while (*fake_at(CR3, BASE + 2 * PAGE_SIZE) != 0 || *fake_at(CR3, BASE + 2 * PAGE_SIZE + 1) != 0) {
+    while (*fake_at(CR3, BASE + 2 * PAGE_SIZE) != 0
+        || *fake_at(CR3, BASE + 2 * PAGE_SIZE + 1) != 0) {
         assert_int_equal(again(&regs), HC_AGAIN);
     }
     assert_true(filled(fake_at(CR3, BASE), 0, PAGE_SIZE, 0));
