@@ -15,7 +15,7 @@
  * second tree of tables (guest/phys.c) may take 70,000 more. */
 #define STEP_COST  100000u
 #define PIECE_COST 1500u
-#define PAGE_COST  45u
+#define PAGE_COST  25u
 
 #define JOBS  CPU_MAX /* calls under way; of more the one that was quiet for longest begins anew */
 #define STALE 256u    /* calls of others after which one that isn't continued is given up */

@@ -55,12 +55,15 @@ static uint64_t entry_below(const struct nested_table *t, uint64_t entry, unsign
     return ((const uint64_t *)t->src->va(fmt->addr(entry)))[i];
 }
 
-/* Fill `table` with leaves of the level below that say what `leaf` said. */
+/* Fill `table` with leaves of the level below that say what `leaf` said. In every format they differ in the address
+ * alone, which begins at bit 12. */
 static void split_leaf(const struct nested_table *t, uint64_t leaf, unsigned level,
                        uint64_t *table)
 {
-    for (unsigned i = 0; i < ENTRIES; i++) {
-        table[i] = entry_below(t, leaf, level, i);
+    const uint64_t first = entry_below(t, leaf, level, 0);
+
+    for (uint64_t i = 0; i < ENTRIES; i++) {
+        table[i] = first + i * span(level - 1);
     }
 }
 
@@ -256,6 +259,7 @@ int nested_protect(struct nested_table *t, gpa_t g, uint64_t size, unsigned righ
 {
     unsigned level = size == PAGE_SIZE_2M ? 2 : 1;
     uint64_t *slot = entry_at(t, g.a, level);
+    uint64_t old = 0, new = 0;
     int changed = 0;
 
     if (slot && !is_leaf(t, *slot, level)) { /* a whole table of small ones */
@@ -265,9 +269,11 @@ int nested_protect(struct nested_table *t, gpa_t g, uint64_t size, unsigned righ
         return -1;
     }
     for (uint64_t i = 0; i < size / span(level); i++) {
-        uint64_t leaf = with_rights(t, slot[i], rights, level);
-        changed += leaf != slot[i];
-        slot[i] = leaf;
+        bool next = i != 0 && slot[i] == old + span(level); /* most are as the one before, but for the address */
+        old = slot[i];
+        new = next ? new + span(level) : with_rights(t, old, rights, level);
+        changed += new != old;
+        slot[i] = new;
     }
     return changed;
 }
