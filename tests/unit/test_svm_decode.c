@@ -150,10 +150,10 @@ static void a_flush_reaches_the_os(void **state)
         exit_with(SVM_EXIT_CPUID, 0, 0);
         assert_int_equal(at_entry.tlb_control, SVM_TLB_NOTHING);
         svm_ops.flush_nested(&v);
-        svm(&v)->active = svm(&v)->sandbox;
+        v.in_sandbox = true;
         exit_with(SVM_EXIT_CPUID, 0, 0);
         assert_int_equal(at_entry.tlb_control, SVM_TLB_NOTHING);
-        svm(&v)->active = svm(&v)->os;
+        v.in_sandbox = false;
         exit_with(SVM_EXIT_CPUID, 0, 0);
         assert_int_equal(at_entry.tlb_control, wanted);
         exit_with(SVM_EXIT_CPUID, 0, 0);
