@@ -250,9 +250,10 @@ static void step(struct cpu *c)
     }
 }
 
+static struct acpi_info acpi;
+
 static void begin(bool intel, bool leaves_1g, bool split, size_t pool)
 {
-    static struct acpi_info acpi;
     const struct boot_info info = {
         .protected_base = BASE, .protected_size = MIB(16), .mem_count = 1,
         .mem = { { .start = 0, .size = TOP, .type = BOOT_MEM_USABLE } },
@@ -344,7 +345,7 @@ static void play(unsigned count, bool intel, bool leaves_1g, bool split)
     vcpu_count = count;
     const size_t used = fake_pool_used - fake_freed_count;
     const uint64_t was = sum(guest_nested.root.a, 4);
-    for (unsigned n = 0; n < 8000; n++) {
+    for (unsigned n = 0; n < 16000; n++) {
         step(&cpus[unit_below(&seed, count)]);
     }
     assert_true(done > 100);
@@ -381,11 +382,120 @@ static void a_deaf_tlb_is_noticed(void **state)
     deaf = false;
 }
 
+/* --- single CPUs ------------------------------------------------------------------------------------- */
+
+static enum hyp_rights_answer until_done(unsigned cpu, uint64_t at, uint64_t pages, unsigned rights, unsigned max)
+{
+    enum hyp_rights_answer a = HYP_RIGHTS_AGAIN;
+
+    for (tries = 0; tries < max && a == HYP_RIGHTS_AGAIN; tries++) {
+        a = hyp_rights(&cpus[cpu].v, gpa(at), pages, rights);
+        for (unsigned i = 0; i < vcpu_count; i++) {
+            take_up(&cpus[i]);
+        }
+    }
+    return a;
+}
+
+/* Without pages for all tables that it needs a call changes nothing, whichever is the one that is missing. */
+static void without_memory_nothing_changes(void **state)
+{
+    static const struct { uint64_t at, size; } range[] = {
+        { MIB(16) + PAGE_SIZE, PAGE_SIZE }, { MIB(16) + PAGE_SIZE, MIB(40) }, { GIB(1) - PAGE_SIZE, MIB(2) },
+        { GIB(1) - MIB(200), MIB(1224) - PAGE_SIZE },
+    };
+    unsigned failed = 0;
+
+    (void)state;
+    for (unsigned n = 0; n < 6 * ARRAY_SIZE(range) * 5; n++) {
+        const unsigned kind = n % 6, r = n / 6 % ARRAY_SIZE(range), pages = n / 6 / ARRAY_SIZE(range);
+
+        begin(kind >= 2, kind & 1, kind >= 4, MIB(8) / PAGE_SIZE);
+        vcpu_count = 2;
+        const uint64_t was = sum(guest_nested.root.a, 4);
+        const size_t used = fake_pool_used, total = fake_pool_total;
+        fake_pool_total = used + pages;
+        enum hyp_rights_answer a = until_done(0, range[r].at, range[r].size / PAGE_SIZE, ACCESS_READ, 10000);
+        if (a == HYP_RIGHTS_NO_MEMORY) {
+            assert_true(sum(guest_nested.root.a, 4) == was);
+            assert_int_equal(fake_pool_used - fake_freed_count, used);
+            failed++;
+            fake_pool_total = total;
+            a = until_done(0, range[r].at, range[r].size / PAGE_SIZE, ACCESS_READ, 10000);
+        }
+        assert_int_equal(a, HYP_RIGHTS_DONE);
+        assert_true(sum(guest_nested.root.a, 4) != was);
+        fake_pool_total = fake_pool_used; /* giving all back needs none */
+        a = until_done(1, range[r].at, range[r].size / PAGE_SIZE, RWX, 10000);
+        assert_int_equal(a, HYP_RIGHTS_DONE);
+        assert_true(sum(guest_nested.root.a, 4) == was);
+        assert_int_equal(fake_pool_used - fake_freed_count, used);
+    }
+    assert_true(failed > 20);
+    printf("%u calls without memory for their tables changed nothing\n", failed);
+}
+
+/* Who was last gives way to who came meanwhile; and who doesn't come back is waited for no longer than that. */
+static void turns(void **state)
+{
+    (void)state;
+    begin(true, true, true, MIB(8) / PAGE_SIZE);
+    vcpu_count = 2;
+    assert_int_equal(until_done(0, MIB(16), 1, ACCESS_READ, 3), HYP_RIGHTS_DONE);
+    assert_true(guest_phys_lock());
+    assert_int_equal(hyp_rights(&cpus[1].v, gpa(MIB(24)), 1, ACCESS_READ), HYP_RIGHTS_AGAIN);
+    guest_phys_unlock();
+    const uint64_t before = flush_generation();
+    assert_int_equal(hyp_rights(&cpus[0].v, gpa(MIB(16)), 1, RWX), HYP_RIGHTS_AGAIN);
+    assert_true(flush_generation() == before); /* it gave way */
+    assert_int_equal(hyp_rights(&cpus[0].v, gpa(MIB(16)), 1, RWX), HYP_RIGHTS_AGAIN);
+    assert_true(flush_generation() == before + 1); /* once */
+    take_up(&cpus[1]);
+    assert_int_equal(until_done(0, MIB(16), 1, RWX, 3), HYP_RIGHTS_DONE);
+
+    for (unsigned i = 0; i < 3; i++) { /* a large call, begun and left */
+        assert_int_equal(hyp_rights(&cpus[0].v, gpa(MIB(128)), 50000 + i, ACCESS_READ), HYP_RIGHTS_AGAIN);
+    }
+    assert_int_equal(until_done(1, MIB(128) + PAGE_SIZE, 3, RWX, 2000), HYP_RIGHTS_DONE);
+    assert_in_range(tries, 200, 1000);
+    for (unsigned i = 0; i < 200; i++) { /* more calls than there is room for */
+        assert_int_equal(hyp_rights(&cpus[0].v, gpa(MIB(512) + i * PAGE_SIZE), 1, ACCESS_READ),
+                         HYP_RIGHTS_AGAIN);
+    }
+    assert_int_equal(until_done(1, MIB(512), 300, ACCESS_READ, 2000), HYP_RIGHTS_DONE);
+}
+
+/* RAM that was plugged in and not yet touched has rights to take, too; where none can be, there are none. */
+static void ram_that_was_plugged_in(void **state)
+{
+    struct nested_leaf leaf;
+
+    (void)state;
+    acpi.hotplug_count = 1;
+    acpi.hotplug[0] = (struct acpi_range){ GIB(600), GIB(604) };
+    for (unsigned intel = 0; intel < 2; intel++) {
+        begin(intel, true, intel, MIB(8) / PAGE_SIZE);
+        vcpu_count = 1;
+        assert_false(nested_lookup(&guest_nested, gpa(GIB(601)), &leaf));
+        assert_int_equal(until_done(0, GIB(601), 3, ACCESS_READ, 5), HYP_RIGHTS_DONE);
+        assert_true(nested_lookup(&guest_nested, gpa(GIB(601)), &leaf) && leaf.rights == ACCESS_READ);
+        assert_true(nested_lookup(&guest_nested, gpa(GIB(601) + 3 * PAGE_SIZE), &leaf) && leaf.rights == RWX);
+        assert_int_equal(until_done(0, GIB(601), 3, RWX, 5), HYP_RIGHTS_DONE);
+        assert_true(nested_lookup(&guest_nested, gpa(GIB(601)), &leaf) && leaf.level == 3);
+        assert_int_equal(until_done(0, GIB(604), 1, ACCESS_READ, 5), HYP_RIGHTS_REFUSED);
+        assert_int_equal(until_done(0, GIB(604) - PAGE_SIZE, 2, ACCESS_READ, 5), HYP_RIGHTS_REFUSED);
+    }
+    acpi.hotplug_count = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_right_is_used_after_it_is_away),
         cmocka_unit_test(a_deaf_tlb_is_noticed),
+        cmocka_unit_test(without_memory_nothing_changes),
+        cmocka_unit_test(turns),
+        cmocka_unit_test(ram_that_was_plugged_in),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

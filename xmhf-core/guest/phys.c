@@ -324,11 +324,12 @@ unsigned guest_phys_rights(gpa_t g)
     return nested_lookup(&guest_nested, g, &leaf) ? rights_of(&leaf) : RWX;
 }
 
-/* RAM that was plugged in may not have been touched yet. */
+/* RAM that was plugged in may not have been touched yet: it is mapped as when that happens. */
 static bool look_up(gpa_t g, struct nested_leaf *leaf)
 {
     const uint64_t at = align_down(g.a, PAGE_SIZE_1G);
 
+    use = FOR_DEVICES;
     return nested_lookup(&guest_nested, g, leaf)
         || (map_typed(at, at + PAGE_SIZE_1G) == 0 && nested_lookup(&guest_nested, g, leaf));
 }
@@ -337,10 +338,10 @@ int guest_phys_split(gpa_t g, uint64_t size, unsigned rights)
 {
     struct nested_leaf leaf;
 
-    use = FOR_RIGHTS;
     if (!look_up(g, &leaf)) {
         return -1;
     }
+    use = FOR_RIGHTS;
     if (leaf.level == 1 || rights_of(&leaf) == rights) {
         return 0;
     }
