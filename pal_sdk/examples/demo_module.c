@@ -28,7 +28,8 @@ static void *work(void *arg)
         pal_module_call(j->m, j->entry, (pal_word[]){ (pal_word)j->index, (pal_word)j->out, 4,
                                                       (pal_word)j->m->rodata }, 4);
 
-    printf("%s: %u %u %u %u\n", pal_death_text(a.death), j->out[0], j->out[1], j->out[2], j->out[3]);
+    printf("%s: %u %u %u %u\n", pal_death_text(a.death), j->out[0], j->out[1], j->out[2],
+           j->out[3]);
     return NULL;
 }
 

@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/* Zeroed, readable, writable, executable, private memory, locked if the system lets us. Children of this
- * process don't get it.
+/* Zeroed, readable, writable, executable, private memory, locked if the system lets us. Children of
+ * this process don't get it.
  * `size` is a multiple of 4096. NULL on failure. */
 void *pal_os_alloc(size_t size);
 void pal_os_free(void *memory, size_t size);

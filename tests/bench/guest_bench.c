@@ -89,7 +89,8 @@ static void run_eoi(void *arg)
 static void map_apic(void)
 {
     int fd = open("/dev/mem", O_RDWR);
-    void *p = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0xfee00000);
+    void *p = fd < 0 ? MAP_FAILED
+        : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0xfee00000);
 
     apic = p == MAP_FAILED ? NULL : p;
 }

@@ -183,9 +183,11 @@ static void check(const uint8_t *code, size_t n, unsigned bits)
               && s.imm == t.imm);
     }
     bool decoded = insn_decode_write(code, n, bits, &w);
-    CHECK(!decoded || (w.len <= n && w.len <= INSN_MAX && (w.size & (w.size - 1)) == 0 && w.size <= 8 && w.reg < 16));
+    CHECK(!decoded || (w.len <= n && w.len <= INSN_MAX && (w.size & (w.size - 1)) == 0
+                       && w.size <= 8 && w.reg < 16));
     if (ok) { /* it is the other's subset */
-        CHECK(decoded && w.op == WRITE_MOV && w.len == s.len && w.size == s.size && w.reg == s.reg && !w.shift);
+        CHECK(decoded && w.op == WRITE_MOV && w.len == s.len && w.size == s.size && w.reg == s.reg
+              && !w.shift);
         CHECK(w.has_imm == (s.src == INSN_SRC_IMM)
               && (!w.has_imm || ((w.imm ^ s.imm) << (64 - 8 * w.size)) == 0));
     }

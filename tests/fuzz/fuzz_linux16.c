@@ -31,8 +31,10 @@ static struct boot_info bi;
 static void make_layout(const uint32_t w[WORDS], size_t image_size)
 {
     memset(&bi, 0, sizeof(bi));
-    bi.mem[0] = (struct boot_mem){ .start = 0, .size = w[0] % 0xa0000 + 1, .type = BOOT_MEM_USABLE };
-    bi.mem[1] = (struct boot_mem){ .start = MIB(1), .size = MIB(1 + w[1] % 64), .type = BOOT_MEM_USABLE };
+    bi.mem[0] = (struct boot_mem){ .start = 0, .size = w[0] % 0xa0000 + 1,
+                                   .type = BOOT_MEM_USABLE };
+    bi.mem[1] = (struct boot_mem){ .start = MIB(1), .size = MIB(1 + w[1] % 64),
+                                   .type = BOOT_MEM_USABLE };
     bi.mem[2] = (struct boot_mem){ .start = w[2] % MIB(2), .size = w[3] % MIB(1), .type = 2 };
     bi.mem_count = (uint32_t)e820_sanitize(bi.mem, 3, BOOT_MEM_MAX);
     bi.module_count = 1 + (w[0] >> 31);

@@ -101,7 +101,8 @@ static void check_unsupported(void)
 /* An INIT as devices send it, stored by a CPU, and the id that kicks go by: nothing happens. */
 static void check_messages(void)
 {
-    static const uint32_t nowhere[] = { 0xfee00000u, 0xfee00010u }, devices[] = { 0xfee01000u, 0xfeeff000u };
+    static const uint32_t nowhere[] = { 0xfee00000u, 0xfee00010u },
+        devices[] = { 0xfee01000u, 0xfeeff000u };
     struct exec x;
 
     for (unsigned i = 0; i < 4; i++) {
@@ -144,7 +145,8 @@ static void check_alias(void)
     write_cr3(read_cr3());
     x.gpr[RCX] = 0x80000080u;
     x.gpr[RAX] = 0x30;
-    CHECK(EXEC(&x, 0x89, 0x01) == VECTOR_DONE && apic_read(0x80) == 0x30, "through another address");
+    CHECK(EXEC(&x, 0x89, 0x01) == VECTOR_DONE && apic_read(0x80) == 0x30,
+          "through another address");
     page_pd[2][0] = 0x80000087u;
     write_cr3(read_cr3());
     apic_write(0x80, 0);
@@ -194,8 +196,8 @@ static void check_tpr(void)
     CHECK(ticks == before + 1, "an interrupt that TPR held back: %u", ticks - before);
 }
 
-/* Turned off and on again: CPUID and the MSR tell; the next timer interrupt comes. The emulators' own
- * APICs don't come back, so bare this isn't tried. */
+/* Turned off and on again: CPUID and the MSR tell; the next timer interrupt comes. The emulators'
+ * own APICs don't come back, so bare this isn't tried. */
 static void check_off(void)
 {
     uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
@@ -210,7 +212,8 @@ static void check_off(void)
         *(volatile uint32_t *)(uintptr_t)(0xfee00000u + at) = at * 0x01010101u;
     }
     for (unsigned at = 0; at < 4096; at += 4) {
-        CHECK(apic_read(at) == at * 0x01010101u, "off, and at 0x%x there is 0x%x", at, apic_read(at));
+        CHECK(apic_read(at) == at * 0x01010101u, "off, and at 0x%x there is 0x%x", at,
+              apic_read(at));
     }
     ipi(0, 0x4000 | TIMER_VECTOR);
     sti();
@@ -218,7 +221,8 @@ static void check_off(void)
     cli();
     CHECK(ticks == 0, "off, and %u interrupts came", ticks);
     wrmsr(MSR_IA32_APIC_BASE, base);
-    CHECK(rdmsr(MSR_IA32_APIC_BASE) == base && (cpuid(1, 0).edx & CPUID_1_EDX_APIC), "on again, and it isn't");
+    CHECK(rdmsr(MSR_IA32_APIC_BASE) == base && (cpuid(1, 0).edx & CPUID_1_EDX_APIC),
+          "on again, and it isn't");
     CHECK(apic_read(0xf0) == 0xff && apic_read(0x380) == 0, "on again, and not as after a reset");
     check_timer();
 }

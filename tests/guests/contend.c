@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All CPUs register PALs at once, of one process that has many sections already, with all of which each new
- * one is compared. None waits for the others for long: at the end run.py has the longest exit looked at.
+ * All CPUs register PALs at once, of one process that has many sections already, with all of which
+ * each new one is compared. None waits for the others for long: at the end run.py has the longest
+ * exit looked at.
  */
 #include <x86/cpuid.h>
 #include <xmhf/trustvisor.h>
 #include "guest.h"
 
 #define PAGE   4096u
-#define BASE   0x2000000ull      /* pages of the PALs: CPU 0's first ones, then PER_CPU for each CPU */
+/* pages of the PALs: CPU 0's first ones, then PER_CPU for each CPU */
+#define BASE   0x2000000ull
 #define MANY   16u               /* PALs that stay */
 #define FEW    2u                /* registered by each CPU, one after the other */
 #define PAGES  XMHF_MODULE_SECTIONS /* of one PAL; its sections lie in between the others' */
@@ -25,7 +27,8 @@ static uint64_t hypercall_at(uint64_t rax, uint64_t rcx, uint64_t rdi)
     x.gpr[RDI] = rdi;
     x.rflags |= RFLAGS_IF;
     EXEC(&x, 0x0f, 0x01, hypercall_byte());
-    CHECK(x.vector == VECTOR_DONE, "a hypercall ended by vector %llu", (unsigned long long)x.vector);
+    CHECK(x.vector == VECTOR_DONE, "a hypercall ended by vector %llu",
+          (unsigned long long)x.vector);
     return x.gpr[RAX];
 }
 

@@ -24,7 +24,8 @@ static void check_hidden(void)
 
     CHECK(!(r.ecx & (CPUID_8_1_ECX_SVM | CPUID_8_1_ECX_SKINIT)), "SVM or SKINIT is visible");
     /* On a CPU without the leaf it shows the highest basic one's values (SDM vol. 2, CPUID). */
-    CHECK(cpuid(0x80000000, 0).eax < CPUID_SVM || (svm.eax | svm.ebx | svm.ecx | svm.edx) == 0, "leaf 8000000A isn't zero");
+    CHECK(cpuid(0x80000000, 0).eax < CPUID_SVM || (svm.eax | svm.ebx | svm.ecx | svm.edx) == 0,
+          "leaf 8000000A isn't zero");
     CHECK(!(cpuid(1, 0).ecx & (CPUID_1_ECX_VMX | CPUID_1_ECX_SMX)), "VMX or SMX is visible");
 }
 
@@ -95,7 +96,8 @@ static void check_registers(void)
         const uint64_t rflags = x.rflags;
         EXEC(&x, 0x0f, 0xa2);
         CHECK(x.gpr[RAX] == first.eax && x.gpr[RBX] == first.ebx && x.gpr[RCX] == first.ecx
-              && x.gpr[RDX] == first.edx, "round %u: leaf 0 changed, or a high half is left", round);
+              && x.gpr[RDX] == first.edx, "round %u: leaf 0 changed, or a high half is left",
+              round);
         CHECK(x.rflags == rflags, "round %u: RFLAGS changed to 0x%llx", round,
               (unsigned long long)x.rflags);
         for (unsigned i = 5; i < 16; i++) {

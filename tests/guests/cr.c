@@ -44,7 +44,8 @@ static void each_cr0_bit(void)
 
     for (unsigned bit = 0; bit < 64; bit++) {
         if (bit == 0 || bit == 31) {
-            continue; /* PE and PG: TCG is lost where a CPU gives #GP; the guest "modes" uses them */
+            /* PE and PG: TCG is lost where a CPU gives #GP; the guest "modes" uses them */
+            continue;
         }
         unsigned vector = try_write_cr(0, base ^ BIT(bit));
 
@@ -115,8 +116,8 @@ static void each_register(void)
     }
 }
 
-/* What a CPU refuses with #GP, and QEMU takes or answers with "the guest's state is refused": a fault,
- * or the guest goes on; never a reset. */
+/* What a CPU refuses with #GP, and QEMU takes or answers with "the guest's state is refused": a
+ * fault, or the guest goes on; never a reset. */
 static void refused(void)
 {
     uint64_t base = read_cr4();

@@ -62,7 +62,8 @@ static void one(unsigned ring, unsigned bits, bool vmcall, const uint64_t reg[5]
 static uint64_t value(void)
 {
     static const uint64_t special[] = {
-        0, 1, 0xfff, 0x1000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0xfee00000, 0xfffff000,
+        0, 1, 0xfff, 0x1000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0xfee00000,
+        0xfffff000,
         0x7fffffffffff, 0x7ffffffff000, 0x800000000000, 0xffff800000000000, ~0ULL, ~0xfffULL,
         0x4000000, 0x4000ff8, 0xa0000, 0xf0000,
     };
@@ -107,14 +108,16 @@ void guest_main(void)
         one(ring, how & 4 && !(how & 8) ? 32 : 64, how & 16, reg);
     }
     say("answered %llu, #UD %llu, #GP %llu, #PF %llu", (unsigned long long)counts[0],
-        (unsigned long long)counts[1], (unsigned long long)counts[2], (unsigned long long)counts[3]);
+        (unsigned long long)counts[1], (unsigned long long)counts[2],
+        (unsigned long long)counts[3]);
     CHECK(info(XMHF_INFO_POOL_FREE) == free_before, "%llu pages of the pool, %llu before",
           (unsigned long long)info(XMHF_INFO_POOL_FREE), (unsigned long long)free_before);
     CHECK(counts[0] && counts[1], "no answers, or nothing refused");
     for (unsigned i = 0; i < ARRAY_SIZE(by_error); i++) {
         kinds += by_error[i] != 0;
     }
-    pass("every number to %llu and %llu random calls from ring 3, %llu more from ring 0: %llu named "
+    pass("every number to %llu and %llu random calls from ring 3, %llu more from "
+         "ring 0: %llu named "
          "errors or a fault, no page lost", (unsigned long long)number("numbers", 65536) - 1,
          (unsigned long long)n, (unsigned long long)ring0, (unsigned long long)kinds);
 }

@@ -142,7 +142,8 @@ static void check_resume(void)
     y.cs = SEL_CODE64;
     y.ss = SEL_DATA;
     exec_at(&y);
-    CHECK(y.vector != VECTOR_DONE && y.gpr[RAX] == TV_UNKNOWN_COMMAND, "ring 0: vector %llu, RAX 0x%llx",
+    CHECK(y.vector != VECTOR_DONE && y.gpr[RAX] == TV_UNKNOWN_COMMAND,
+          "ring 0: vector %llu, RAX 0x%llx",
           (unsigned long long)y.vector, (unsigned long long)y.gpr[RAX]);
     /* The buffer isn't there when the PAL returns; then it is. */
     page_pd[0][BUFFER >> 21] = 0;
@@ -168,7 +169,8 @@ static void check_replaced(void)
     write_cr3((uintptr_t)other_space);
     uint64_t error = hypercall_done(TV_HC_UNREG, entry(), 0, 0);
     write_cr3((uintptr_t)page_pml4);
-    CHECK(error == TV_NOT_FOUND, "under another CR3 TV_HC_UNREG gave %llu", (unsigned long long)error);
+    CHECK(error == TV_NOT_FOUND, "under another CR3 TV_HC_UNREG gave %llu",
+          (unsigned long long)error);
     finish(x, "another process's TV_HC_UNREG");
 }
 
@@ -200,7 +202,8 @@ static void check_calls(void)
     x.gpr[RAX] = TV_HC_UNREG;
     x.gpr[RCX] = entry();
     exec_at(&x);
-    CHECK(x.vector != VECTOR_DONE && x.gpr[RAX] == TV_BAD_CALLER, "a call from ring 0: vector %llu, RAX %llu",
+    CHECK(x.vector != VECTOR_DONE && x.gpr[RAX] == TV_BAD_CALLER,
+          "a call from ring 0: vector %llu, RAX %llu",
           (unsigned long long)x.vector, (unsigned long long)x.gpr[RAX]);
     finish(caller(1), "all these calls");
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Defends in notes/threat-model.md: "Only its token resumes an interrupted call, once", "Another
- * process, a child, a process with a recycled CR3 can't call it" and "Nor ring 0, other modes", against
- * an OS with PAE paging.
+ * process, a child, a process with a recycled CR3 can't call it" and "Nor ring 0, other modes",
+ * against an OS with PAE paging.
  *
  * With PAE the CPU may use page-directory-pointer entries that memory no longer has, and CR3 is
  * aligned to 32 bytes only. Ring 0 changes both before a call, while the PAL is interrupted, and
@@ -19,8 +19,10 @@ struct legacy {
     uint64_t value;
     uint32_t eax, ecx, edx, ebx, ebp, esi, edi, eip, cs, eflags, esp, ss, ds, vector, error, cr2;
 };
-_Static_assert(offsetof(struct legacy, eax) == LEGACY_EAX && offsetof(struct legacy, eip) == LEGACY_EIP
-               && offsetof(struct legacy, ds) == LEGACY_DS && offsetof(struct legacy, cr2) == LEGACY_CR2
+_Static_assert(offsetof(struct legacy, eax) == LEGACY_EAX
+               && offsetof(struct legacy, eip) == LEGACY_EIP
+               && offsetof(struct legacy, ds) == LEGACY_DS
+               && offsetof(struct legacy, cr2) == LEGACY_CR2
                && offsetof(struct legacy, value) == LEGACY_VALUE, "legacy.h");
 
 void legacy_enter(struct legacy *l);
@@ -61,8 +63,8 @@ static void prepare(void)
     other_pd[0] += 0x2000000;       /* other memory where the PAL is */
     for (unsigned i = 0; i < 256; i++) {
         uint64_t at = (uintptr_t)legacy_traps + 16 * i;
-        legacy_idt[i] = (at & 0xffff) | SEL_CODE32 << 16 | (i == VECTOR_DONE ? 0xeeULL : 0x8eULL) << 40 |
-                        at >> 16 << 48;
+        legacy_idt[i] = (at & 0xffff) | SEL_CODE32 << 16
+            | (i == VECTOR_DONE ? 0xeeULL : 0x8eULL) << 40 | at >> 16 << 48;
     }
     tss32[1] = (uint32_t)(uintptr_t)legacy_stack_top;
     tss32[2] = SEL_DATA;
@@ -160,7 +162,8 @@ static struct legacy interrupted(void)
         apic_write(0x380, 20000u << k);
         run(&l);
         apic_write(0x380, 0);
-        while (l.vector == TIMER && (l.eip == entry() || l.eip == BACK)) { /* too soon, or too late */
+        /* too soon, or too late */
+        while (l.vector == TIMER && (l.eip == entry() || l.eip == BACK)) {
             run(&l);
         }
         if (l.vector == TIMER) {
@@ -190,8 +193,8 @@ static struct legacy refused(struct legacy l, unsigned vector, const char *what)
 
     run(&l);
     CHECK(l.vector == vector && l.eip == eip && *buffer == count,
-          "%s: vector %u at 0x%x, expected %u at 0x%x; %llu increments", what, l.vector, l.eip, vector, eip,
-          (unsigned long long)(*buffer - count));
+          "%s: vector %u at 0x%x, expected %u at 0x%x; %llu increments", what, l.vector, l.eip,
+          vector, eip, (unsigned long long)(*buffer - count));
     return l;
 }
 
@@ -218,20 +221,22 @@ static void either(struct legacy l, const char *what)
     *(uint64_t *)(uintptr_t)patch = whole;
     vector = l.vector;
     if (stubs_gone && vector == EXC_UD) {
-        CHECK(*buffer == count && l.eip == eip && command(TV_HC_UNREG, entry(), 0, 0).eax == TV_NOT_FOUND,
+        CHECK(*buffer == count && l.eip == eip
+              && command(TV_HC_UNREG, entry(), 0, 0).eax == TV_NOT_FOUND,
               "%s: #UD at 0x%x", what, l.eip);
         register_pal(base);
         return;
     }
     if (vector != VECTOR_DONE) {
-        CHECK((vector == EXC_PF || vector == EXC_GP) && *buffer == count && (l.eip == eip || l.eip - entry() < PAGE),
+        CHECK((vector == EXC_PF || vector == EXC_GP) && *buffer == count
+              && (l.eip == eip || l.eip - entry() < PAGE),
               "%s: vector %u at 0x%x", what, vector, l.eip);
         run(&l);
     }
     CHECK((l.vector == VECTOR_DONE && l.eax == 42 && *buffer == count + 1)
           || (vector == EXC_GP && l.vector == EXC_GP && *buffer == count),
-          "%s: first vector %u, then %u at 0x%x, EAX 0x%x, %llu increments", what, vector, l.vector, l.eip,
-          l.eax, (unsigned long long)(*buffer - count));
+          "%s: first vector %u, then %u at 0x%x, EAX 0x%x, %llu increments", what, vector, l.vector,
+          l.eip, l.eax, (unsigned long long)(*buffer - count));
     finish(caller(1), what);
 }
 
@@ -352,8 +357,10 @@ static void check_virtual86(void)
     CHECK(l.vector != VECTOR_DONE && l.eax == TV_UNKNOWN_COMMAND && (l.eflags & VM),
           "virtual-8086 code with the token: vector %u, EAX 0x%x", l.vector, l.eax);
     l = virtual86(token, token.eip >> 4, token.eip & 15);
-    CHECK(l.vector != VECTOR_DONE && l.eax == TV_UNKNOWN_COMMAND, "the same in another segment: EAX 0x%x", l.eax);
-    CHECK(*buffer == count, "virtual-8086 code made %llu calls", (unsigned long long)(*buffer - count));
+    CHECK(l.vector != VECTOR_DONE && l.eax == TV_UNKNOWN_COMMAND,
+          "the same in another segment: EAX 0x%x", l.eax);
+    CHECK(*buffer == count, "virtual-8086 code made %llu calls",
+          (unsigned long long)(*buffer - count));
     finish(token, "virtual-8086 code");
 }
 

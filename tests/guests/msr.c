@@ -164,7 +164,8 @@ static void check_taken(void)
     }
 }
 
-/* No AMD CPU obeys IA32_MISC_ENABLE: what it makes of a write that turns NX off isn't our business. */
+/* No AMD CPU obeys IA32_MISC_ENABLE: what it makes of a write that turns NX off isn't our
+ * business. */
 static void check_misc_enable(void)
 {
     const bool amd = hypercall_byte() == 0xd9;
@@ -194,7 +195,8 @@ static void check_ignored(void)
         CHECK(try_wrmsr(MSR_AMD_PATCH_LOADER, values[i]) == VECTOR_DONE, "PATCH_LOADER faults");
         CHECK(try_wrmsr(MSR_IA32_BIOS_UPDT_TRIG, values[i]) == VECTOR_DONE, "UPDT_TRIG faults");
     }
-    CHECK(try_rdmsr(MSR_IA32_BIOS_SIGN_ID, &now) == there && before == now, "the microcode revision changed to 0x%llx", (unsigned long long)now);
+    CHECK(try_rdmsr(MSR_IA32_BIOS_SIGN_ID, &now) == there && before == now,
+          "the microcode revision changed to 0x%llx", (unsigned long long)now);
 }
 
 /* The result's high halves are zero, and RDMSR and WRMSR are #GP in ring 3. */
@@ -233,6 +235,7 @@ void guest_main(void)
     }
     check_taken();
     check_misc_enable();
-    pass("24576 reads survived, %u refused, all as bare but the hidden ones; %u writes outside the list refused, "
+    pass("24576 reads survived, %u refused, all as bare but the hidden ones; %u writes outside "
+         "the list refused, "
          "bad values too, good ones taken", refused_reads, refused_writes);
 }

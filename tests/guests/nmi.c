@@ -160,7 +160,8 @@ static void from_other_cpu(void)
 static void shorthands(void)
 {
     static const struct { uint32_t dest, bits; unsigned self, other; const char *name; } forms[] = {
-        { 0, 0xc0000, 0, 1, "all but self" }, { 0, 0x80000, 1, 1, "all" }, { 0xff, 0, 1, 1, "id 255" },
+        { 0, 0xc0000, 0, 1, "all but self" }, { 0, 0x80000, 1, 1, "all" },
+        { 0xff, 0, 1, 1, "id 255" },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
@@ -189,5 +190,6 @@ void guest_main(void)
         shorthands();
     }
     pass("%u of %u paced NMIs each to itself%s; blocked until IRET", ROUNDS, ROUNDS,
-         cpu_total() > 1 ? ", a spinning, a halted, an exiting CPU, one in shadows, the boot CPU" : "");
+         cpu_total() > 1 ? ", a spinning, a halted, an exiting CPU, one in shadows, the boot CPU"
+         : "");
 }

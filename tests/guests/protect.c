@@ -135,7 +135,8 @@ static void check_bit(unsigned bit, unsigned width)
     page_pdpt[4] = (uintptr_t)pd | 3;
     write_cr3(read_cr3());
     unsigned vector = try_read64(va, &value);
-    CHECK(bit < width ? vector == VECTOR_DONE || vector == EXC_GP : vector == EXC_PF || vector == EXC_GP,
+    CHECK(bit < width ? vector == VECTOR_DONE || vector == EXC_GP : vector == EXC_PF
+          || vector == EXC_GP,
           "a read with address bit %u of %u gave vector %u", bit, width, vector);
     vector = try_write64(va, 0x5a5a5a5a5a5a5a5aULL);
     CHECK(bit < width || vector == EXC_PF || vector == EXC_GP,
@@ -143,7 +144,8 @@ static void check_bit(unsigned bit, unsigned width)
     if (bit >= width) {
         x.rip = va;
         vector = exec_at(&x);
-        CHECK(vector == EXC_PF || vector == EXC_GP, "a fetch with address bit %u of %u gave vector %u",
+        CHECK(vector == EXC_PF || vector == EXC_GP,
+              "a fetch with address bit %u of %u gave vector %u",
               bit, width, vector);
     }
     page_pdpt[4] = 0;
@@ -176,6 +178,6 @@ void guest_main(void)
     check_tables();
     check_address_bits();
     check_reads();
-    pass("%llu KiB at 0x%llx read as zeros, each page refuses writes", (unsigned long long)size >> 10,
-         (unsigned long long)start);
+    pass("%llu KiB at 0x%llx read as zeros, each page refuses writes",
+         (unsigned long long)size >> 10, (unsigned long long)start);
 }

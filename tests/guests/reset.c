@@ -42,7 +42,11 @@ static void kbd_late(void)
 
 static void cf9(void) { outb(0xcf9, 0x02); outb(0xcf9, 0x06); }
 static void cf9_hot(void) { outb(0xcf9, 0x04); }
-static void port92(void) { outb(0x92, (uint8_t)(inb(0x92) & ~1u)); outb(0x92, (uint8_t)(inb(0x92) | 1u)); }
+static void port92(void)
+{
+    outb(0x92, (uint8_t)(inb(0x92) & ~1u));
+    outb(0x92, (uint8_t)(inb(0x92) | 1u));
+}
 
 static void triple(void)
 {
@@ -116,7 +120,8 @@ static void power_off_bytes(void)
 }
 
 static const struct { const char *name; void (*act)(void); } ways[] = {
-    { "kbd", kbd }, { "kbd-output", kbd_output }, { "kbd-word", kbd_ring_word }, { "kbd-late", kbd_late }, { "cf9", cf9 }, { "cf9-hot", cf9_hot },
+    { "kbd", kbd }, { "kbd-output", kbd_output }, { "kbd-word", kbd_ring_word },
+    { "kbd-late", kbd_late }, { "cf9", cf9 }, { "cf9-hot", cf9_hot },
     { "port92", port92 }, { "triple", triple }, { "hidden-idt", hidden_idt },
     { "hidden-stack", hidden_stack }, { "acpi", acpi_reset }, { "off", power_off },
     { "off-bytes", power_off_bytes }, { "init", init_boot_cpu },

@@ -15,7 +15,8 @@
 sha256_blocks_fn hw_sha256_blocks;
 
 static uint8_t bytes[SIZE];
-static uint8_t pages[PAGES][PAGE] __attribute__((aligned(PAGE))); /* code, parameters, 2 stack, data */
+/* code, parameters, 2 stack, data */
+static uint8_t pages[PAGES][PAGE] __attribute__((aligned(PAGE)));
 
 static void hash(sha256_blocks_fn *blocks, size_t at, size_t len, uint8_t out[SHA256_SIZE])
 {
@@ -61,7 +62,8 @@ static uint64_t hashing(unsigned n)
     };
     struct tv_pal_sections s = { .num_sections = 4, .sections = {
         { TV_SECTION_CODE, 1, entry }, { TV_SECTION_PARAM, 1, (uintptr_t)pages[1] },
-        { TV_SECTION_STACK, 1, (uintptr_t)pages[2] }, { TV_SECTION_DATA, n - 3, (uintptr_t)pages[3] },
+        { TV_SECTION_STACK, 1, (uintptr_t)pages[2] },
+        { TV_SECTION_DATA, n - 3, (uintptr_t)pages[3] },
     } };
     struct exec x = hypercall_in(3, TV_HC_REG, (uintptr_t)&s, 0, (uintptr_t)&params, entry);
 

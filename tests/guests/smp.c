@@ -291,8 +291,10 @@ static void check_dump(const struct dump *d, unsigned round)
           d->cr3, d->cr4);
     CHECK(d->dr6 == DR6_AT_INIT && d->dr7 == DR7_AT_INIT, "DR6, DR7 are 0x%x 0x%x", d->dr6, d->dr7);
     CHECK(d->efer == 0, "EFER is 0x%x", d->efer);
-    CHECK(d->idt_limit == 0xffff && d->idt_base == 0, "IDTR is 0x%x:0x%x", d->idt_base, d->idt_limit);
-    CHECK(d->gdt_limit == 0xffff && d->gdt_base == 0, "GDTR is 0x%x:0x%x", d->gdt_base, d->gdt_limit);
+    CHECK(d->idt_limit == 0xffff && d->idt_base == 0, "IDTR is 0x%x:0x%x", d->idt_base,
+          d->idt_limit);
+    CHECK(d->gdt_limit == 0xffff && d->gdt_base == 0, "GDTR is 0x%x:0x%x", d->gdt_base,
+          d->gdt_limit);
 }
 
 static void register_dump(void)
@@ -311,7 +313,8 @@ static void register_dump(void)
         memcpy((void *)(uintptr_t)DUMP_PAGE, dump_start, (size_t)(dump_end - dump_start));
         ipi(1, INIT);
         delay_us(10000);
-        /* Again after a while: bare, the emulator loses a SIPI that finds the INIT not taken yet. */
+        /* Again after a while: bare, the emulator loses a SIPI that finds the INIT not taken
+         * yet. */
         for (unsigned i = 0; i < 3000 && !((volatile struct dump *)d)->done; i++) {
             if (i % 300 == 0) {
                 ipi(1, 0x4600 | DUMP_PAGE >> 12);

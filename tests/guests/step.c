@@ -23,7 +23,11 @@ static const struct { const char *name; uint8_t len, bytes[8]; } forms[] = {
 };
 
 /* Faults of the core: given back, or of an instruction that it refuses. MSR 277h is IA32_PAT. */
-static const struct { const char *name; uint64_t eax, ecx; uint8_t ring, len, bytes[8]; } faults[] = {
+static const struct {
+    const char *name;
+    uint64_t eax, ecx;
+    uint8_t ring, len, bytes[8];
+} faults[] = {
     { "ud2", 0, 0, 0, 2, { 0x0f, 0x0b } }, { "ud2", 0, 0, 3, 2, { 0x0f, 0x0b } },
     { "wrmsr", 2, 0x277, 0, 2, { 0x0f, 0x30 } }, { "rdmsr", 0, 0x480, 0, 2, { 0x0f, 0x32 } },
     { "vmcall", XMHF_HC_INFO, 0xffff, 3, 3, { 0x0f, 0x01, 0xc1 } },

@@ -72,7 +72,8 @@ static void check_unknown(void)
     }
 }
 
-/* VMCALL answers everywhere, VMMCALL on AMD's CPUs; they change nothing but RAX, and go on behind themselves. */
+/* VMCALL answers everywhere, VMMCALL on AMD's CPUs; they change nothing but RAX, and go on behind
+ * themselves. */
 static void check_known(void)
 {
     static const uint8_t opcode[2] = { 0xd9, 0xc1 };

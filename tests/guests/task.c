@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hardware task switches, which Intel's CPUs leave to the hypervisor: by JMP, CALL, IRET and by events
- * through task gates, of 32 and 16 bits, to another address space, to virtual-8086 code; with error
- * codes, busy bits, links and NT; and the faults of SDM vol. 3, table 8-1. All as on the bare CPU.
+ * Hardware task switches, which Intel's CPUs leave to the hypervisor: by JMP, CALL, IRET and by
+ * events through task gates, of 32 and 16 bits, to another address space, to virtual-8086 code;
+ * with error codes, busy bits, links and NT; and the faults of SDM vol. 3, table 8-1. All as on the
+ * bare CPU.
  */
 #include "guest.h"
 #include "legacy.h"
@@ -12,7 +13,8 @@ struct legacy {
     uint64_t value;
     uint32_t eax, ecx, edx, ebx, ebp, esi, edi, eip, cs, eflags, esp, ss, ds, vector, error, cr2;
 };
-_Static_assert(offsetof(struct legacy, eax) == LEGACY_EAX && offsetof(struct legacy, cr2) == LEGACY_CR2, "legacy.h");
+_Static_assert(offsetof(struct legacy, eax) == LEGACY_EAX
+               && offsetof(struct legacy, cr2) == LEGACY_CR2, "legacy.h");
 
 void legacy_enter(struct legacy *l);
 extern uint64_t legacy_idt[256];
@@ -62,7 +64,8 @@ static uint64_t gate32(unsigned vector)
 {
     uint64_t at = (uintptr_t)legacy_traps + 16 * vector;
 
-    return (at & 0xffff) | SEL_CODE32 << 16 | (vector == VECTOR_DONE ? 0xeeULL : 0x8eULL) << 40 | at >> 16 << 48;
+    return (at & 0xffff) | SEL_CODE32 << 16 | (vector == VECTOR_DONE ? 0xeeULL : 0x8eULL) << 40
+        | at >> 16 << 48;
 }
 
 static void task_gate(unsigned vector, unsigned dpl)
@@ -81,7 +84,8 @@ static void prepare(void)
     for (unsigned i = 0; i < 256; i++) {
         legacy_idt[i] = gate32(i);
     }
-    old = (struct tss){ .esp0 = address(legacy_stack_top), .ss0 = SEL_DATA, .cr3 = address(pdpt), .iomap = 104 };
+    old = (struct tss){ .esp0 = address(legacy_stack_top), .ss0 = SEL_DATA, .cr3 = address(pdpt),
+                        .iomap = 104 };
     new = old;
     new.cr3 = address(pdpt + 4);
     new.eip = THERE;
@@ -101,7 +105,8 @@ static void code(uint32_t at, const char *bytes, size_t n) { memcpy(low(at), byt
 static struct legacy run(const char *what)
 {
     struct legacy l = { .cr3 = address(pdpt), .eip = WORK, .cs = SEL_USER32, .ss = SEL_USER_DATA,
-                        .esp = WORK + 0x3f0, .eflags = RFLAGS_ONE, .eax = 0x50505050, .ecx = 0x51515151,
+                        .esp = WORK + 0x3f0, .eflags = RFLAGS_ONE, .eax = 0x50505050,
+                        .ecx = 0x51515151,
                         .edx = 0x52525252, .ebx = 0x53535353, .ebp = 0x55555555, .esi = 0x56565656,
                         .edi = 0x57575757 };
 
@@ -113,11 +118,12 @@ static struct legacy run(const char *what)
     uint64_t busy = this_cpu()->gdt[SEL_TASK / 8], first = this_cpu()->gdt[SEL_TSS32 / 8];
     this_cpu()->gdt[SEL_TSS / 8] &= ~(2ULL << 40);
     __asm__ volatile("ltr %w0" :: "r"(SEL_TSS) : "memory");
-    same("%s: vector %u, error %x, eip %x, cs %x, eax %x, esi %x, flags %x, TS %u", what, l.vector, l.error & 0xffff,
-         l.eip, l.cs & 0xffff, l.eax, l.esi, kept(l.eflags), ts);
-    same("  old: busy %u, eip %x, flags %x, esp %x, cs %x, ds %x; new: busy %u, link %x, eip %x, flags %x",
-         (unsigned)(first >> 41 & 1), anywhere ? 0 : old.eip, kept(old.eflags), old.esp, old.cs & 0xffff,
-         old.ds & 0xffff, (unsigned)(busy >> 41 & 1), new.link & 0xffff, new.eip,
+    same("%s: vector %u, error %x, eip %x, cs %x, eax %x, esi %x, flags %x, TS %u", what, l.vector,
+         l.error & 0xffff, l.eip, l.cs & 0xffff, l.eax, l.esi, kept(l.eflags), ts);
+    same("  old: busy %u, eip %x, flags %x, esp %x, cs %x, ds %x; new: busy %u, link %x, "
+         "eip %x, flags %x",
+         (unsigned)(first >> 41 & 1), anywhere ? 0 : old.eip, kept(old.eflags), old.esp,
+         old.cs & 0xffff, old.ds & 0xffff, (unsigned)(busy >> 41 & 1), new.link & 0xffff, new.eip,
          kept(new.eflags));
     return l;
 }
@@ -135,14 +141,16 @@ static struct legacy there(const char *what, const char *jump, size_t n)
 
 static void by_instructions(void)
 {
-    static const char *const names[] = { "CALL and IRET", "CALL by a gate and IRET", "INT n and IRET" };
+    static const char *const names[] = { "CALL and IRET", "CALL by a gate and IRET",
+                                         "INT n and IRET" };
     static const struct { char bytes[8]; size_t n; } calls[] = {
         { CALL_TASK, 7 }, { "\x9a\0\0\0\0\x70\0", 7 }, { "\xcd\x81", 2 },
     };
 
     prepare();
     struct legacy l = THERE_BY("JMP", JMP_TASK);
-    CHECK(l.vector == VECTOR_DONE && l.eip == THERE + 2 && l.eax == 0xa0a0a0a0, "JMP: vector %u, error 0x%x at 0x%x",
+    CHECK(l.vector == VECTOR_DONE && l.eip == THERE + 2 && l.eax == 0xa0a0a0a0,
+          "JMP: vector %u, error 0x%x at 0x%x",
           l.vector, l.error, l.eip);
     for (unsigned i = 0; i < ARRAY_SIZE(calls); i++) {
         prepare();
@@ -151,13 +159,14 @@ static void by_instructions(void)
         CODE(WORK + (uint32_t)calls[i].n, "\xcd\x80");
         CODE(THERE, "\x40\xcf"); /* inc %eax; iret */
         l = run(names[i]);
-        CHECK(l.vector == VECTOR_DONE && l.eip == WORK + calls[i].n + 2 && l.eax == 0x50505050 && new.eax == 0xa0a0a0a1,
+        CHECK(l.vector == VECTOR_DONE && l.eip == WORK + calls[i].n + 2 && l.eax == 0x50505050
+              && new.eax == 0xa0a0a0a1,
               "%s: vector %u at 0x%x", names[i], l.vector, l.eip);
     }
 }
 
-/* The handler of faults, in ring 0: error code to EDX if there is one, two bytes on, back. Twice: the
- * second time it goes on behind its IRET. */
+/* The handler of faults, in ring 0: error code to EDX if there is one, two bytes on, back. Twice:
+ * the second time it goes on behind its IRET. */
 static void by_events(void)
 {
     uint8_t handler[] = { 0x5a, 0x83, 0x05, 0, 0, 0, 0, 2, 0xcf, 0xeb, 0xf5 };
@@ -171,20 +180,23 @@ static void by_events(void)
         memcpy(handler + 3, &at, 4);
         handler[0] = pf ? 0x5a : 0x90; /* pop %edx; addl $2, old.eip; iret; jmp */
         memcpy(low(THERE), handler, sizeof(handler));
-        CODE(WORK, "\xbe\0\0\xe0\x03\x0f\x0b\x0f\x0b\xcd\x80"); /* mov $ABSENT, %esi; ud2; ud2; int $0x80 */
+        /* mov $ABSENT, %esi; ud2; ud2; int $0x80 */
+        CODE(WORK, "\xbe\0\0\xe0\x03\x0f\x0b\x0f\x0b\xcd\x80");
         if (pf) {
             CODE(WORK + 5, "\x89\x06\x89\x06"); /* mov %eax, (%esi), twice */
         }
         struct legacy l = run(pf ? "#PF" : "#UD");
-        CHECK(l.vector == VECTOR_DONE && l.eip == WORK + 11, "%s: vector %u, error 0x%x at 0x%x", pf ? "#PF" : "#UD",
-              l.vector, l.error, l.eip);
-        CHECK(new.edx == (pf ? 6u : 0xa2a2a2a2u) && new.esp == THERE_TOP, "its error code: 0x%x, esp 0x%x",
+        CHECK(l.vector == VECTOR_DONE && l.eip == WORK + 11, "%s: vector %u, error 0x%x at 0x%x",
+              pf ? "#PF" : "#UD", l.vector, l.error, l.eip);
+        CHECK(new.edx == (pf ? 6u : 0xa2a2a2a2u) && new.esp == THERE_TOP,
+              "its error code: 0x%x, esp 0x%x",
               new.edx, new.esp);
         page_pd[0][ABSENT >> 21] |= 1;
     }
 }
 
-/* An NMI's handler is a task: after its IRET the next comes, and nothing of the hypervisor is in its flags. */
+/* An NMI's handler is a task: after its IRET the next comes, and nothing of the hypervisor is in
+ * its flags. */
 static void by_nmi(void)
 {
     prepare();
@@ -192,7 +204,7 @@ static void by_nmi(void)
     new.ss = new.ds = new.es = new.fs = new.gs = SEL_DATA;
     task_gate(NMI, 0);
     CODE(THERE, "\x40\xcf\xeb\xfc"); /* inc %eax; iret; jmp */
-    uint8_t send[] = { 0xb9, 0, 0x40, 0, 0,                       /* mov $0x4000, %ecx: wait so long */
+    uint8_t send[] = { 0xb9, 0, 0x40, 0, 0, /* mov $0x4000, %ecx: wait so long */
                        0xc7, 0x05, 0, 3, 0xe0, 0xfe, 0, 0x44, 0, 0, /* NMI to itself: ICR */
                        0x49, 0x75, 0xfd };                        /* dec %ecx; jnz */
     apic_write(0x310, 0);
@@ -203,9 +215,10 @@ static void by_nmi(void)
     anywhere = true;
     struct legacy l = run("NMI");
     anywhere = false;
-    CHECK(l.vector == VECTOR_DONE && new.eax == 0xa0a0a0a3, "NMI: vector %u at 0x%x, %u NMIs", l.vector, l.eip,
-          new.eax - 0xa0a0a0a0);
-    CHECK(!(new.eflags & RFLAGS_TF) && !(old.eflags & RFLAGS_TF), "flags 0x%x, 0x%x", new.eflags, old.eflags);
+    CHECK(l.vector == VECTOR_DONE && new.eax == 0xa0a0a0a3, "NMI: vector %u at 0x%x, %u NMIs",
+          l.vector, l.eip, new.eax - 0xa0a0a0a0);
+    CHECK(!(new.eflags & RFLAGS_TF) && !(old.eflags & RFLAGS_TF), "flags 0x%x, 0x%x", new.eflags,
+          old.eflags);
 }
 
 static void of_16_bits(void)
@@ -238,7 +251,8 @@ static void to_v86(void)
     new.eip = 0;
     new.esp = 0x300;
     struct legacy l = THERE_BY("virtual-8086", JMP_TASK);
-    CHECK(l.vector == VECTOR_DONE && l.eip == 2 && (l.eflags & RFLAGS_VM), "virtual-8086: vector %u at 0x%x",
+    CHECK(l.vector == VECTOR_DONE && l.eip == 2 && (l.eflags & RFLAGS_VM),
+          "virtual-8086: vector %u at 0x%x",
           l.vector, l.eip);
 }
 
@@ -259,7 +273,11 @@ static void the_debug_trap(void)
 /* One thing wrong with the new task. */
 static void faults(void)
 {
-    static const struct { const char *what; uint32_t *field, value; uint8_t attr, limit; } cases[] = {
+    static const struct {
+        const char *what;
+        uint32_t *field, value;
+        uint8_t attr, limit;
+    } cases[] = {
         { "busy", NULL, 0, TSS32_P | DPL3 | 2, 103 }, { "absent", NULL, 0, 9 | DPL3, 103 },
         { "short", NULL, 0, TSS32_P | DPL3, 102 }, { "an LDT", NULL, 0, 0x82 | DPL3, 103 },
         { "ring 0's", NULL, 0, TSS32_P, 103 },
@@ -277,11 +295,13 @@ static void faults(void)
             system_segment(SEL_TASK, &new, cases[i].limit, cases[i].attr);
         }
         struct legacy l = THERE_BY(cases[i].what, JMP_TASK);
-        CHECK(l.vector >= EXC_TS && l.vector <= EXC_GP, "%s: vector %u at 0x%x", cases[i].what, l.vector, l.eip);
+        CHECK(l.vector >= EXC_TS && l.vector <= EXC_GP, "%s: vector %u at 0x%x", cases[i].what,
+              l.vector, l.eip);
         if (word("bench=svm")) {
             continue; /* QEMU tells the place of the old task */
         }
-        CHECK(cases[i].field ? l.eip == THERE : l.eip == WORK, "%s: a fault at 0x%x", cases[i].what, l.eip);
+        CHECK(cases[i].field ? l.eip == THERE : l.eip == WORK, "%s: a fault at 0x%x", cases[i].what,
+              l.eip);
     }
     prepare(); /* an IRET to a task that isn't busy */
     old.link = SEL_TASK;
@@ -305,5 +325,6 @@ void guest_main(void)
     to_v86();
     the_debug_trap();
     faults();
-    pass("tasks by JMP, CALL, INT n, faults with and without error code, NMI; of 16 bits, virtual-8086, with faults");
+    pass("tasks by JMP, CALL, INT n, faults with and without error code, NMI; of 16 bits, "
+         "virtual-8086, with faults");
 }

@@ -12,7 +12,8 @@ static const struct form invalid[] = {
     { "mov to cs", 64, 2, { 0x8e, 0xc8 } },
     { "syscall, SCE 0", 64, 2, { 0x0f, 0x05 } }, { "rex ud2", 64, 3, { 0x48, 0x0f, 0x0b } },
     { "0f 04", 64, 2, { 0x0f, 0x04 } }, { "0f 0a", 64, 2, { 0x0f, 0x0a } },
-    { "0f 01 c2", 64, 3, { 0x0f, 0x01, 0xc2 } }, { "xgetbv, OSXSAVE 0", 64, 3, { 0x0f, 0x01, 0xd0 } },
+    { "0f 01 c2", 64, 3, { 0x0f, 0x01, 0xc2 } },
+    { "xgetbv, OSXSAVE 0", 64, 3, { 0x0f, 0x01, 0xd0 } },
     { "lock 0f 01 c1", 64, 4, { 0xf0, 0x0f, 0x01, 0xc1 } },
 };
 

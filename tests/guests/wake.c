@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The waking vectors: an OS's stores to the page of the FACS are carried out, but the vectors stay the
- * hypervisor's. With the word `sleep`: a sleep by a way that no hypervisor watches ends in its code. */
+/* The waking vectors: an OS's stores to the page of the FACS are carried out, but the vectors stay
+ * the hypervisor's. With the word `sleep`: a sleep by a way that no hypervisor watches ends in its
+ * code. */
 #include <acpi/acpi.h>
 #include "guest.h"
 
@@ -42,18 +43,23 @@ static const struct { const char *what; uint8_t len, code[8]; } forms[] = {
     { "mov %cl", 2, { 0x88, 0x0b } },            { "mov %ch", 2, { 0x88, 0x2b } },
     { "mov %cx", 3, { 0x66, 0x89, 0x0b } },      { "mov %ecx", 2, { 0x89, 0x0b } },
     { "mov %rcx", 3, { 0x48, 0x89, 0x0b } },     { "mov %ecx, 1()", 3, { 0x89, 0x4b, 0x01 } },
-    { "movb imm", 3, { 0xc6, 0x03, 0x5a } },     { "movw imm", 5, { 0x66, 0xc7, 0x03, 0x34, 0x92 } },
+    { "movb imm", 3, { 0xc6, 0x03, 0x5a } },
+    { "movw imm", 5, { 0x66, 0xc7, 0x03, 0x34, 0x92 } },
     { "movl imm", 6, { 0xc7, 0x03, 0x78, 0x56, 0x34, 0x92 } },
     { "movq imm", 7, { 0x48, 0xc7, 0x03, 0x78, 0x56, 0x34, 0x92 } },
     { "movnti", 3, { 0x0f, 0xc3, 0x0b } },       { "xchg %ecx", 2, { 0x87, 0x0b } },
     { "xchg %cl", 2, { 0x86, 0x0b } },           { "lock xadd", 4, { 0xf0, 0x0f, 0xc1, 0x0b } },
     { "lock cmpxchg, equal", 4, { 0xf0, 0x0f, 0xb1, 0x0b } },
     { "lock cmpxchg8b", 4, { 0xf0, 0x0f, 0xc7, 0x0b } },
-    { "cmpxchg %cl", 3, { 0x0f, 0xb0, 0x0b } },  { "lock cmpxchg %rcx", 5, { 0xf0, 0x48, 0x0f, 0xb1, 0x0b } },
-    { "lock or", 3, { 0xf0, 0x09, 0x0b } },      { "lock andl imm8", 4, { 0xf0, 0x83, 0x23, 0xfe } },
+    { "cmpxchg %cl", 3, { 0x0f, 0xb0, 0x0b } },
+    { "lock cmpxchg %rcx", 5, { 0xf0, 0x48, 0x0f, 0xb1, 0x0b } },
+    { "lock or", 3, { 0xf0, 0x09, 0x0b } },
+    { "lock andl imm8", 4, { 0xf0, 0x83, 0x23, 0xfe } },
     { "add %rcx", 3, { 0x48, 0x01, 0x0b } },     { "adc %cl", 2, { 0x10, 0x0b } },
-    { "lock sub", 3, { 0xf0, 0x29, 0x0b } },     { "sbbw imm", 5, { 0x66, 0x81, 0x1b, 0x34, 0x92 } },
-    { "xor", 2, { 0x31, 0x0b } },                { "lock btsl imm", 5, { 0xf0, 0x0f, 0xba, 0x2b, 0x05 } },
+    { "lock sub", 3, { 0xf0, 0x29, 0x0b } },
+    { "sbbw imm", 5, { 0x66, 0x81, 0x1b, 0x34, 0x92 } },
+    { "xor", 2, { 0x31, 0x0b } },
+    { "lock btsl imm", 5, { 0xf0, 0x0f, 0xba, 0x2b, 0x05 } },
     { "lock btr", 4, { 0xf0, 0x0f, 0xb3, 0x0b } }, { "btc", 3, { 0x0f, 0xbb, 0x0b } },
     { "lock incl", 3, { 0xf0, 0xff, 0x03 } },    { "decb", 2, { 0xfe, 0x0b } },
     { "notq", 3, { 0x48, 0xf7, 0x13 } },         { "negl", 2, { 0xf7, 0x1b } },
@@ -79,7 +85,8 @@ static void check_forms(void)
         x.gpr[RDX] = 0x11112222f0e1d2c3ULL;
         x.gpr[RCX] = string ? 6 : by_bit ? 0x25 : 0x0123456789abcde5ULL;
         exec_bytes(&x, forms[i].code, forms[i].len);
-        CHECK(x.vector == VECTOR_DONE, "%s: vector %llu", forms[i].what, (unsigned long long)x.vector);
+        CHECK(x.vector == VECTOR_DONE, "%s: vector %llu", forms[i].what,
+              (unsigned long long)x.vector);
         same("%s: %llx %llx rax %llx rcx %llx rdx %llx rdi +%llu flags %llx", forms[i].what,
              (unsigned long long)*(volatile uint64_t *)(facs + 40),
              (unsigned long long)*(volatile uint64_t *)(facs + 48), (unsigned long long)x.gpr[RAX],
@@ -116,7 +123,8 @@ static void check_lock(void)
         while (!*(volatile uint64_t *)&cpu_of(1)->count[0]) {
             __asm__ volatile("pause");
         }
-        CHECK(*dword(16) == 8 * ROUNDS, "%u locked additions were lost", 2 * ROUNDS - *dword(16) / 4);
+        CHECK(*dword(16) == 8 * ROUNDS, "%u locked additions were lost",
+              2 * ROUNDS - *dword(16) / 4);
     }
     *dword(16) = before;
 }
@@ -130,7 +138,8 @@ static void check_vectors(void)
     CHECK(vector && !*dword(24) && !*dword(28), "the vectors are %x and %x:%x", vector, *dword(28),
           *dword(24));
     before = *dword(8);
-    CHECK(try_write64(at, 0x4444444455555555ULL) == VECTOR_DONE, "a store across the vector faults");
+    CHECK(try_write64(at, 0x4444444455555555ULL) == VECTOR_DONE,
+          "a store across the vector faults");
     CHECK(*dword(8) == 0x55555555 && *dword(12) == vector, "the vector reads 0x%x", *dword(12));
     *dword(8) = (uint32_t)before;
     for (unsigned i = 0; i < 16; i++) {
@@ -151,7 +160,8 @@ static void check_vectors(void)
     CHECK(try_write64(vector, 0) == EXC_GP, "the wake code can be written");
     for (unsigned i = 0; i < e820_count(); i++) {
         struct e820 e = e820_get(i);
-        CHECK(e.type != 1 || vector < e.start || vector >= e.start + e.size, "its page is in the map");
+        CHECK(e.type != 1 || vector < e.start || vector >= e.start + e.size,
+              "its page is in the map");
     }
 }
 
@@ -212,6 +222,6 @@ void guest_main(void)
     if (hypervisor) {
         check_vectors();
     }
-    pass("%zu forms of stores to the FACS, the global lock on %u CPUs; the vectors stay", ARRAY_SIZE(forms),
-         cpu_total());
+    pass("%zu forms of stores to the FACS, the global lock on %u CPUs; the vectors stay",
+         ARRAY_SIZE(forms), cpu_total());
 }

@@ -57,7 +57,8 @@ static void refused(uint32_t msr, uint64_t value, const char *what)
     x.gpr[RAX] = (uint32_t)value;
     x.gpr[RDX] = value >> 32;
     EXEC(&x, 0x0f, 0x30);
-    CHECK(x.vector == EXC_GP && at_start(&x), "%s: vector %llu", what, (unsigned long long)x.vector);
+    CHECK(x.vector == EXC_GP && at_start(&x), "%s: vector %llu", what,
+          (unsigned long long)x.vector);
 }
 
 static void start(unsigned cpu)

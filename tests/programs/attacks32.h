@@ -25,7 +25,8 @@
     X(far_return,   "push $0x23; push %edi; lret",                    1, 13, -1) \
     X(iret,         "mov %esp, %eax; push $0x2b; push %eax; pushf; push $0x23; push %edi; iret", \
                                                                       0, 13, -1) \
-    X(to_64_bit,    "call 1f; 1: addl $(2f - 1b), (%esp); pop %eax; push $0x33; push %eax; lret; 2: nop", \
+    X(to_64_bit,    "call 1f; 1: addl $(2f - 1b), (%esp); pop %eax; push $0x33; push " \
+                    "%eax; lret; 2: nop", \
                                                                       1, 13, -1) \
     X(near_jump,    "jmp *%edi",                                      1, 14, -1) \
     X(near_call,    "call *%edi",                                     1, 14, -1) \

@@ -48,7 +48,9 @@ int main(int argc, char **argv)
         exact += grown == n;
         more += grown > n;
     }
-    printf("%u rounds of %llu CPUIDs: %llu counted exactly, %llu with others between, %llu too few\n", ROUNDS,
-           (unsigned long long)n, (unsigned long long)exact, (unsigned long long)more, (unsigned long long)less);
+    printf("%u rounds of %llu CPUIDs: %llu counted exactly, %llu with others between, %llu "
+           "too few\n", ROUNDS,
+           (unsigned long long)n, (unsigned long long)exact, (unsigned long long)more,
+           (unsigned long long)less);
     return n == 0 || less != 0 || exact == 0;
 }

@@ -13,9 +13,9 @@
 
 #define JOIN_SECONDS 10
 
-/* The thread may be at a stub of the PAL, which is unregistered. QEMU 7.2 may have translated that stub
- * while another CPU overwrote it, and then runs the old code for ever (notes/bugs/qemu-stale-code.md); it
- * notices a write, which here changes nothing. */
+/* The thread may be at a stub of the PAL, which is unregistered. QEMU 7.2 may have translated that
+ * stub while another CPU overwrote it, and then runs the old code for ever
+ * (notes/bugs/qemu-stale-code.md); it notices a write, which here changes nothing. */
 static inline void tap_join(pthread_t thread, const struct pal *p)
 {
     struct timespec end;

@@ -76,7 +76,8 @@ static void scan(struct search *s, uint64_t address, size_t len)
         if (matches(at)) {
             if (s->found++ < MAX_SHOWN)
                 printf("%s: FOUND at 0x%llx\n", s->name,
-                       (unsigned long long)(s->shown + address - s->kept + (uint64_t)(at - window)));
+                       (unsigned long long)(s->shown + address - s->kept
+                                            + (uint64_t)(at - window)));
         }
         at++;
     }

@@ -109,9 +109,9 @@ __asm__(SECTION_DIRECTIVE ".balign 16\n" NAME("fill_stack") ":\n"
 #endif
 
 #ifdef __x86_64__
-/* What a 64-bit Windows program has for the ABI's System V: a piece of code outside of the PAL, from
- * Microsoft's convention to System V's, and one behind the PAL's code that leads back. Each gets
- * the address that it calls when it is copied. */
+/* What a 64-bit Windows program has for the ABI's System V: a piece of code outside of the PAL,
+ * from Microsoft's convention to System V's, and one behind the PAL's code that leads back. Each
+ * gets the address that it calls when it is copied. */
 extern const uint8_t outer[], outer_address[], outer_end[], inner[], inner_address[], inner_end[];
 __asm__(".text\n"
         NAME("outer") ":\n"
@@ -560,8 +560,8 @@ static void test_large(unsigned rounds)
     ok(good == rounds, "sections of several pages", rounds);
 }
 
-/* The stack begins 16 bytes below its section's end, with the arguments that aren't in registers, which are at a
- * multiple of 16, and the return address, and all of it is the PAL's. */
+/* The stack begins 16 bytes below its section's end, with the arguments that aren't in registers,
+ * which are at a multiple of 16, and the return address, and all of it is the PAL's. */
 static void test_stack(void)
 {
     unsigned long good = 0;
@@ -573,7 +573,8 @@ static void test_stack(void)
         one_new(&o, fill_stack, NULL, 0, one_each);
         if (!one_register(&o, &s, n)) {
             const word a[MAX] = { (word)o.page[3] };
-            good += one_call(o.entry, a) == (PAGE - 16 - on_stack * sizeof(word)) / 16 * 16 - sizeof(word)
+            good += one_call(o.entry, a)
+                == (PAGE - 16 - on_stack * sizeof(word)) / 16 * 16 - sizeof(word)
                 && !one_unregister(&o) && all_zero(o.page[3], 1);
         }
         one_free(&o);
@@ -635,7 +636,8 @@ static void test_microsoft(unsigned rounds)
         o.entry = (word)o.page[0] + (word)(code_end - code_start);
         copy_stub(out, outer, outer_address, outer_end, o.entry);
         if (!one_register(&o, &s, i % 24)) {
-            got = ((ms_ten)(word)out)(n[0], b[0][0], n[1], n[2], n[3], n[4], n[5], n[6], b[0][1], n[7]);
+            got = ((ms_ten)(word)out)(n[0], b[0][0], n[1], n[2], n[3], n[4], n[5], n[6], b[0][1],
+                                      n[7]);
             good += got == ten_ms(n[0], b[1][0], n[1], n[2], n[3], n[4], n[5], n[6], b[1][1], n[7])
                 && memcmp(b[0], b[1], sizeof(b[0])) == 0 && !one_unregister(&o);
         }
@@ -646,7 +648,7 @@ static void test_microsoft(unsigned rounds)
 }
 #endif
 
-/* --- lives --------------------------------------------------------------------------------------- */
+/* --- lives ---------------------------------------------------------------- */
 
 /* Of every kind of parameters; those that are left live on. */
 static void test_ten(void)

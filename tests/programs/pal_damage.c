@@ -44,7 +44,8 @@ static pal_word buffer[WORDS] __attribute__((aligned(4096)));
 
 static bool make(struct pal *p)
 {
-    struct pal_spec spec = { __start_pal_code, __stop_pal_code, (const void *)(uintptr_t)work, 3, 1, 2 };
+    struct pal_spec spec = { __start_pal_code, __stop_pal_code, (const void *)(uintptr_t)work, 3, 1,
+                             2 };
 
     if (pal_create(p, &spec) != 0) {
         return ok(false, "memory for a PAL");
@@ -156,7 +157,8 @@ static bool look_for_memory(void)
 
     if (child == 0) {
         struct pal p;
-        uint64_t error = pal_create(&p, &spec) != 0 || pal_add_integer(&p) != 0 ? TV_FAILED : pal_register(&p);
+        uint64_t error = pal_create(&p, &spec) != 0 || pal_add_integer(&p) != 0 ? TV_FAILED
+            : pal_register(&p);
         _exit(error == TV_QUOTA_PAGES || error == TV_NO_MEMORY ? 0 : 1);
     }
     waitpid(child, &status, 0);
@@ -213,7 +215,8 @@ static void test_compaction(unsigned rounds)
         bad += call(&p, 3000, i) != 0;
     }
     sched_setaffinity(0, sizeof(all), &all);
-    ok(bad == 0, "compaction, and another CPU each time: %u calls, CODE has moved %u times", rounds, moved);
+    ok(bad == 0, "compaction, and another CPU each time: %u calls, CODE has moved %u times", rounds,
+       moved);
     end(&p, "compaction");
 }
 
@@ -232,7 +235,8 @@ static void test_ksm(void)
     write_file("/sys/kernel/mm/ksm/sleep_millisecs", "1");
     write_file("/sys/kernel/mm/ksm/pages_to_scan", "1000");
     write_file(run, "1");
-    for (unsigned i = 0; i < 1000 && merged <= 0; i++) { /* the thread that merges has a low priority */
+    /* the thread that merges has a low priority */
+    for (unsigned i = 0; i < 1000 && merged <= 0; i++) {
         usleep(20000);
         merged = read_number(shared);
     }
@@ -245,8 +249,8 @@ static void test_ksm(void)
 /* The pages of a PAL become part of a huge page while it lives. */
 static void test_huge(void)
 {
-    char *area = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0), *huge;
+    char *area = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *huge;
     struct pal p;
     uint64_t before;
     int failed;
@@ -281,7 +285,7 @@ static void test_huge(void)
     pal_destroy(&p);
 }
 
-/* --- pages that the OS takes away ------------------------------------------------------------------ */
+/* --- pages that the OS takes away ----------------------------------------- */
 
 static void test_protection(void)
 {
@@ -377,7 +381,7 @@ static void test_dropped(void)
     pal_destroy(&p);
 }
 
-/* --- owners that go ------------------------------------------------------------------------------------ */
+/* --- owners that go ------------------------------------------------------- */
 
 enum { IDLE, RUNNING, INTERRUPTED, EXEC, EXEC_RUNNING, THREAD_EXEC, KINDS };
 static const char *const kinds[KINDS] = {
@@ -472,7 +476,8 @@ static bool lose_owner(unsigned kind)
         kill(child, SIGKILL);
     }
     waitpid(child, &status, 0);
-    return kind <= INTERRUPTED ? WIFSIGNALED(status) : WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return kind <= INTERRUPTED ? WIFSIGNALED(status)
+        : WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static void test_owners(unsigned rounds)
@@ -488,7 +493,7 @@ static void test_owners(unsigned rounds)
     }
 }
 
-/* --- in the end ------------------------------------------------------------------------------------------ */
+/* --- in the end ----------------------------------------------------------- */
 
 /* A PAL that needs most of the pool makes the hypervisor look for dead owners. */
 static bool collect(void)
@@ -531,7 +536,8 @@ int main(int argc, char **argv)
     test_dropped();
     test_owners(rounds);
     after = pal_info(XMHF_INFO_POOL_FREE);
-    ok(collect(), "another one, now that %llu pages are dead PALs'", (unsigned long long)(before - after));
+    ok(collect(), "another one, now that %llu pages are dead PALs'",
+       (unsigned long long)(before - after));
     after = pal_info(XMHF_INFO_POOL_FREE);
     /* On some Intel CPUs running code in new places costs a page for each 2 MiB. */
     ok(after + 8 >= before, "%llu free pages, %llu at first", (unsigned long long)after,

@@ -228,7 +228,7 @@ static void test_descriptor_memory(void)
     }
 }
 
-/* --- pages ------------------------------------------------------------------------------------- */
+/* --- pages ---------------------------------------------------------------- */
 
 /* In every role. */
 static void fault_in_all_roles(const void *page, const char *what)
@@ -272,7 +272,8 @@ static void test_file(const char *path)
             continue;
         }
         before = checksum(p);
-        snprintf(what, sizeof(what), "%s mapped %s", path, flags == MAP_SHARED ? "shared" : "private");
+        snprintf(what, sizeof(what), "%s mapped %s", path,
+                 flags == MAP_SHARED ? "shared" : "private");
         fault_in_all_roles(p, what);
         ok(checksum(p) == before, "%s is unchanged", what);
         munmap(p, PAL_PAGE);
@@ -390,14 +391,15 @@ static void test_protected_range(const char *address)
     close(fd);
 }
 
-/* --- state ---------------------------------------------------------------------------------------- */
+/* --- state ---------------------------------------------------------------- */
 
 static void test_state(void)
 {
     uint64_t e;
 
     memcpy(arena + 16, __start_pal_code, 64);
-    ok(pal_hypercall(TV_HC_UNREG, entry, 0, 0, 0) == TV_NOT_FOUND, "unregister what isn't registered");
+    ok(pal_hypercall(TV_HC_UNREG, entry, 0, 0, 0) == TV_NOT_FOUND,
+       "unregister what isn't registered");
     e = reg(&sections, &params);
     tap_no_error(e, "register");
     ok(reg(&sections, &params) == TV_EXISTS, "register twice: TV_EXISTS");

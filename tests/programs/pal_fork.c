@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Defends in notes/threat-model.md: "Another process, a child, a process with a recycled CR3 can't call it".
+ * Defends in notes/threat-model.md: "Another process, a child, a process with a recycled CR3 can't
+ * call it".
  *
- * All three at once: A registers a PAL and forks B, A dies, and children of B call where the PAL was, until
- * one of them has got A's page table's place. With the SDK they have no copy of the stubs. A program of the
- * public ABI that forks with its PALs' memory gives them one: that is counted, as the control.
+ * All three at once: A registers a PAL and forks B, A dies, and children of B call where the PAL
+ * was, until one of them has got A's page table's place. With the SDK they have no copy of the
+ * stubs. A program of the public ABI that forks with its PALs' memory gives them one: that is
+ * counted, as the control.
  */
 #define _GNU_SOURCE
 #include "tap.h"
@@ -119,11 +121,13 @@ int main(void)
     sched_setaffinity(0, sizeof(one), &one);
     fflush(stdout);
     m = all(false);
-    ok(m.nothing == OWNERS * CHILDREN, "the library: %u of %u children had nothing there, %u were served", m.nothing,
+    ok(m.nothing == OWNERS * CHILDREN,
+       "the library: %u of %u children had nothing there, %u were served", m.nothing,
        OWNERS * CHILDREN, m.served);
     fflush(stdout);
     m = all(true);
-    ok(m.served + m.stub == OWNERS * CHILDREN, "with a copy of the stubs: %u of %u were served, %u got SIGILL",
+    ok(m.served + m.stub == OWNERS * CHILDREN,
+       "with a copy of the stubs: %u of %u were served, %u got SIGILL",
        m.served, OWNERS * CHILDREN, m.stub);
     return tap_end();
 }

@@ -143,8 +143,8 @@ static void fuzz(unsigned long calls)
             signals++;
         }
         if (done % 50000 == 0) {
-            printf("# %lu calls, %lu errors, %lu signals, %lu registrations\n", done, errors, signals,
-                   registered);
+            printf("# %lu calls, %lu errors, %lu signals, %lu registrations\n", done, errors,
+                   signals, registered);
             fflush(stdout);
         }
     }
@@ -165,7 +165,8 @@ static void every_command(void)
             faults++; /* TV_HC_REG reads its structures at 1; XMHF_HC_INFO may be #UD */
         }
     }
-    ok(good + faults == 65536 && faults <= 2, "each of 65,536 command numbers: %u answers, %u signals",
+    ok(good + faults == 65536 && faults <= 2,
+       "each of 65,536 command numbers: %u answers, %u signals",
        good, faults);
 }
 

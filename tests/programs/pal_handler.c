@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Defends in notes/threat-model.md: "A call that could only wait for its own thread gets an answer".
+ * Defends in notes/threat-model.md: "A call that could only wait for its own thread gets an
+ * answer".
  *
- * A signal comes while a thread is inside a PAL with one stack, and its handler calls: the same PAL, on
- * the same stack and on another one, through a second PAL, after a jump out of the handler. By the
- * public ABI that is SIGSEGV, by the module interface PAL_BUSY, and the interrupted call goes on. Another
- * thread waits, also for a thread that has ended; then unregistering helps.
+ * A signal comes while a thread is inside a PAL with one stack, and its handler calls: the same
+ * PAL, on the same stack and on another one, through a second PAL, after a jump out of the handler.
+ * By the public ABI that is SIGSEGV, by the module interface PAL_BUSY, and the interrupted call
+ * goes on. Another thread waits, also for a thread that has ended; then unregistering helps.
  */
 #define _GNU_SOURCE
 #include "spin.h"
@@ -92,7 +93,8 @@ static enum answer call(struct one *o, pal_word rounds)
 
     if (o->own) {
         struct pal_answer a = pal_module_call(&o->m, o->entry, (pal_word[]){ rounds, 7 }, 2);
-        return a.death == PAL_BUSY ? BUSY : a.death == TV_DEATH_ALIVE && a.result == right ? RESULT : WRONG;
+        return a.death == PAL_BUSY ? BUSY : a.death == TV_DEATH_ALIVE && a.result == right ? RESULT
+            : WRONG;
     }
     if (sigsetjmp(after_fault, 1) != 0) {
         expecting = 0;
@@ -147,7 +149,8 @@ static enum answer interrupted_call(struct one *o, void (*what)(void))
     timer_t t = ticking();
     enum answer a = RESULT;
 
-    for (pal_word rounds = 1 << 20; handled == before && a == RESULT && rounds < (pal_word)1 << 31; rounds *= 2) {
+    for (pal_word rounds = 1 << 20; handled == before && a == RESULT && rounds < (pal_word)1 << 31;
+         rounds *= 2) {
         in_handler = what;
         a = call(o, rounds);
     }
@@ -215,8 +218,8 @@ static void test_chain(struct one *o, struct one *through, const char *what)
     answered = RESULT;
     outer = interrupted_call(o, calls_between);
     ok(answered == refused[o->own] && answered_between == RESULT && outer == RESULT,
-       "%s: in the second PAL's handler %s, then %s and %s", what, name[answered], name[answered_between],
-       name[outer]);
+       "%s: in the second PAL's handler %s, then %s and %s", what, name[answered],
+       name[answered_between], name[outer]);
 }
 
 static void *waiter(void *arg)
@@ -244,8 +247,9 @@ static void on_wait(int number, siginfo_t *info, void *context)
     }
 }
 
-/* Others wait for a call that doesn't go on, until they give up; unregistering ends it. `here`: the main
- * thread; a new one may have the thread-local storage of one that has ended, and count as that one. */
+/* Others wait for a call that doesn't go on, until they give up; unregistering ends it. `here`: the
+ * main thread; a new one may have the thread-local storage of one that has ended, and count as that
+ * one. */
 static void expect_others_wait(struct one *o, bool here, const char *what)
 {
     struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_RESTART };
@@ -276,7 +280,8 @@ static void test_jump(struct one *o, const char *what)
         interrupted_call(o, jumps_out);
     }
     a = call(o, 10);
-    ok(a == refused[o->own], "%s: after a jump out of the handler the next call got %s", what, name[a]);
+    ok(a == refused[o->own], "%s: after a jump out of the handler the next call got %s", what,
+       name[a]);
     expect_others_wait(o, false, what);
 }
 

@@ -87,10 +87,12 @@ static void try_pal(uint8_t *page, uint64_t first)
         v[i] = i + 1;
     }
     if (CATCH()) {
-        result = ((pal_word (PAL_ABI *)(volatile pal_word *, pal_word))(uintptr_t)p.entry)(v, WORDS);
+        result = ((pal_word (PAL_ABI *)(volatile pal_word *,
+                                        pal_word))(uintptr_t)p.entry)(v, WORDS);
         tap_armed = 0;
     }
-    ok(tap_signal == 0 && result == 10 && v[0] == 1 && v[3] == 10, "a call with a buffer there: %llu",
+    ok(tap_signal == 0 && result == 10 && v[0] == 1 && v[3] == 10,
+       "a call with a buffer there: %llu",
        (unsigned long long)result);
     ok(pal_unregister(&p) == TV_OK, "unregister");
 }

@@ -33,8 +33,10 @@ PAL_CODE static PAL_ABI word scribble(volatile word *in)
     return *in;
 }
 
-PAL_CODE static PAL_ABI word many(word a0, word a1, word a2, word a3, word a4, word a5, word a6, word a7,
-                                  word a8, word a9, word a10, word a11, word a12, word a13, word a14)
+PAL_CODE static PAL_ABI word many(word a0, word a1, word a2, word a3, word a4, word a5, word a6,
+                                  word a7,
+                                  word a8, word a9, word a10, word a11, word a12, word a13,
+                                  word a14)
 {
     word h = 15;
 
@@ -184,7 +186,8 @@ static void test_directions(void)
         a = pal_module_call(&m, entry, (word[]){ (word)in, (word)out, (word)inout, 600 }, 4);
         good = good && a.death == TV_DEATH_ALIVE && a.result == 0;
         for (unsigned i = 0; i < 600; i++) {
-            good = good && in[i] == i * 3 + round && out[i] == i * 8 + round && inout[i] == ~(word)(i * 5);
+            good = good && in[i] == i * 3 + round && out[i] == i * 8 + round
+                && inout[i] == ~(word)(i * 5);
         }
     }
     ok(good, "in, out and in-out pointers; out begins as zeros");
@@ -390,7 +393,8 @@ static void test_budget(void)
         return;
     }
     a = pal_module_call(&m, entry, (word[]){ (word)m.data }, 1);
-    ok(a.death == TV_DEATH_BUDGET && a.result == 0, "an endless PAL ends: %s", pal_death_text(a.death));
+    ok(a.death == TV_DEATH_BUDGET && a.result == 0, "an endless PAL ends: %s",
+       pal_death_text(a.death));
     pal_module_destroy(&m);
 }
 

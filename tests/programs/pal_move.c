@@ -49,7 +49,8 @@ static volatile unsigned long moved_meanwhile;
 
 static bool make(struct owned *o)
 {
-    struct pal_spec spec = { __start_pal_code, __stop_pal_code, (const void *)(uintptr_t)work, 3, 1, 2 };
+    struct pal_spec spec = { __start_pal_code, __stop_pal_code, (const void *)(uintptr_t)work, 3, 1,
+                             2 };
 
     o->calls = 0;
     if (pal_create(&o->p, &spec) != 0) {
@@ -93,7 +94,7 @@ static bool end(struct owned *o)
     return good;
 }
 
-/* --- frames ------------------------------------------------------------------------------------ */
+/* --- frames --------------------------------------------------------------- */
 
 /* The frame of a page, or 0. */
 static uint64_t frame_of(const void *at)
@@ -145,11 +146,12 @@ static void count(struct moves *m, const struct pal *p, const struct frames *bef
 
 static void tell(bool good, const struct moves *m, const char *what)
 {
-    ok(good && m->of[CODE] > 0, "%s: %u of %u pages have moved: %u of CODE, %u DATA, %u STACK, %u PARAM", what,
+    ok(good && m->of[CODE] > 0,
+       "%s: %u of %u pages have moved: %u of CODE, %u DATA, %u STACK, %u PARAM", what,
        m->all, m->pages, m->of[CODE], m->of[DATA], m->of[STACK], m->of[PARAM]);
 }
 
-/* --- ways to move them --------------------------------------------------------------------------- */
+/* --- ways to move them ---------------------------------------------------- */
 
 /* To another node. False: this machine has one only. */
 static bool to_node(const struct pal *p, int node)

@@ -88,7 +88,8 @@ static void *wait_for_it(void *arg)
 }
 
 enum { IDLE, RUNNING, INTERRUPTED, WAITED_FOR, KINDS };
-static const char *const kinds[KINDS] = { "idle", "running", "interrupted", "running and waited for" };
+static const char *const kinds[KINDS] = { "idle", "running", "interrupted",
+                                          "running and waited for" };
 
 static void owner(unsigned kind)
 {
@@ -164,7 +165,8 @@ int main(int argc, char **argv)
             sum += i + 1;
             bad += call(i + 1) != sum;
         }
-        ok(bad == 0, "no memory left: %u owners whose PAL was %s; %u ended otherwise", rounds, kinds[kind], bad);
+        ok(bad == 0, "no memory left: %u owners whose PAL was %s; %u ended otherwise", rounds,
+           kinds[kind], bad);
     }
     dead = before - pal_info(XMHF_INFO_POOL_FREE);
     ok(collect() && pal_info(XMHF_INFO_POOL_FREE) == before, "%llu pages of dead PALs are back",

@@ -52,8 +52,8 @@ static volatile size_t target_size;
 static volatile unsigned replaced, allowed; /* replacements so far, and until when */
 static atomic_bool at_work;         /* the other thread has looked at these */
 
-/* Have this replaced from now on, or nothing. The other thread is done with what it was at before: it
- * may get no CPU for long, and then there would be something else. */
+/* Have this replaced from now on, or nothing. The other thread is done with what it was at before:
+ * it may get no CPU for long, and then there would be something else. */
 static void replace(void *at, size_t size, unsigned until)
 {
     target = NULL;
@@ -81,7 +81,8 @@ static void replace_one(char *at, uint64_t *state)
         mprotect(at, 4096, PROT_READ);
         break;
     default:
-        mmap(at, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        mmap(at, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+             -1, 0);
         break;
     }
     replaced++;
@@ -150,7 +151,8 @@ static void make_whole(char *buffer, unsigned round)
         return;
     }
     allowed = 0;
-    mmap(buffer, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    mmap(buffer, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+         0);
     allowed = replaced + round / 2 % 4;
 }
 
@@ -169,7 +171,8 @@ static struct tally race_arguments(time_t end)
     }
     replace(buffer, PAGES * 4096, 0);
     while (t.wrong == 0
-           && (time(NULL) < end || ((t.done == 0 || t.faults == 0) && time(NULL) < end + PATIENCE))) {
+           && (time(NULL) < end
+               || ((t.done == 0 || t.faults == 0) && time(NULL) < end + PATIENCE))) {
         make_whole((char *)buffer, round++);
         if (CATCH()) {
             pal_word got = ((race_fn)(uintptr_t)p.entry)(buffer, WORDS);
@@ -178,7 +181,8 @@ static struct tally race_arguments(time_t end)
         } else {
             t.faults++;
             t.wrong += tap_signal != SIGSEGV && tap_signal != SIGBUS;
-            /* A call whose copy back faulted, and that we don't resume, is in the way of the next. */
+            /* A call whose copy back faulted, and that we don't resume, is in the way of the
+             * next. */
             t.wrong += pal_unregister(&p) != TV_OK || pal_register(&p) != TV_OK;
         }
     }
@@ -256,8 +260,9 @@ static void *runner(void *arg)
     return NULL;
 }
 
-/* Unregister in a loop, until that hits a moment when no CPU runs the PAL. Two virtual CPUs that share
- * a core may miss each other for minutes: a signal makes such a moment then. The times it was busy. */
+/* Unregister in a loop, until that hits a moment when no CPU runs the PAL. Two virtual CPUs that
+ * share a core may miss each other for minutes: a signal makes such a moment then. The times it was
+ * busy. */
 static unsigned end_under(pthread_t thread, uint64_t *error)
 {
     unsigned busy = 0;
@@ -301,7 +306,8 @@ static void test_end_elsewhere(void)
         pal_destroy(&running);
     }
     ok(right == rounds && busy > 0,
-       "%u of %u PALs that ended under a caller gave no result (%u times TV_BUSY)", right, rounds, busy);
+       "%u of %u PALs that ended under a caller gave no result (%u times TV_BUSY)", right, rounds,
+       busy);
 }
 
 int main(int argc, char **argv)

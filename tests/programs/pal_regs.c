@@ -51,7 +51,8 @@ static bool intel;
 
 #define CALLER_WORD ((pal_word)(0x100000001ULL * CALLER32))
 #define FLAGS_MASK  ((pal_word)CALLER_FLAGS | 1 << 10)
-#define SIMD_NAMES  (xcr0 & 0xe0 ? "x87, SSE, AVX, AVX-512" : xcr0 & 4 ? "x87, SSE, AVX" : "x87, SSE")
+#define SIMD_NAMES  (xcr0 & 0xe0 ? "x87, SSE, AVX, AVX-512" \
+                     : xcr0 & 4 ? "x87, SSE, AVX" : "x87, SSE")
 
 /* --- the caller's pattern -------------------------------------------------------------------- */
 
@@ -110,7 +111,8 @@ static void compare_xstate(const uint8_t *got, const char *where)
 {
     const struct { size_t from, to; } parts[] = {
         /* A 32-bit program's last x87 instruction is lost in Linux' signal frames. */
-        { 0, 6 }, { W == 8 ? 6 : 24, W == 8 ? 416 : 288 }, { 576, W == 8 ? xstate_size : xcr0 & 4 ? 704 : 576 },
+        { 0, 6 }, { W == 8 ? 6 : 24, W == 8 ? 416 : 288 },
+        { 576, W == 8 ? xstate_size : xcr0 & 4 ? 704 : 576 },
     };
 
     if (holds(got, xstate_size, SECRET32)) {
@@ -128,7 +130,8 @@ static void compare_xstate(const uint8_t *got, const char *where)
 }
 
 /* The caller's registers: `kept` for those that the convention preserves, else zero. */
-static void compare_gprs(const pal_word gpr[16], pal_word kept, unsigned free_ones, const char *where)
+static void compare_gprs(const pal_word gpr[16], pal_word kept, unsigned free_ones,
+                         const char *where)
 {
     static const bool preserved[16] = {
         [BX] = true, [BP] = true, [SI] = W == 4, [DI] = W == 4,
@@ -375,7 +378,8 @@ static void test_control(void)
 
     call(&plain, MODE_FILL, 1);
     ok(regs_after.gpr[AX] == DONE && seen.gpr[BX] == CALLER_WORD && (seen.flags & 0x8d5) == 0x8d5
-       && holds(seen.xstate, xstate_size, CALLER32) && holds(regs_after.xstate, xstate_size, SECRET32)
+       && holds(seen.xstate, xstate_size, CALLER32)
+       && holds(regs_after.xstate, xstate_size, SECRET32)
        && regs_after.gpr[BX] != CALLER_WORD && (regs_after.flags & 1 << 10) != 0,
        "control: outside of a PAL the same code sees its caller and leaves its secret");
     for (size_t at = 160; at + 4 <= 160 + 16 * 2 * W; at += 4) {
@@ -449,7 +453,7 @@ static void test_death(struct pal *a, struct pal *b)
     verdict("nor does the next PAL see anything");
 }
 
-/* --- breakpoints of the OS: they stay, and the PAL is none of their business ------------------- */
+/* --- breakpoints of the OS: they stay, and the PAL is none of their business --- */
 
 static volatile pal_word watched;
 
@@ -531,7 +535,7 @@ int main(void)
     test_breakpoints();
     now = pal_info(XMHF_INFO_POOL_FREE);
     /* Where large pages can't be executed (CVE-2018-12207), running new code costs some. */
-    ok(now + (intel ? 4 : 0) >= free, "all memory came back: %llu free pages, %llu at first", (unsigned long long)now,
-       (unsigned long long)free);
+    ok(now + (intel ? 4 : 0) >= free, "all memory came back: %llu free pages, %llu at first",
+       (unsigned long long)now, (unsigned long long)free);
     return tap_end();
 }

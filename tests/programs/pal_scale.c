@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Defends in notes/threat-model.md: "However many PALs there are, and however large, each is its own,
- * and what one process takes is bounded".
+ * Defends in notes/threat-model.md: "However many PALs there are, and however large, each is its
+ * own, and what one process takes is bounded".
  *
  *   pal_scale many [PROCESSES [EACH]]   so many processes with so many PALs each, all at once
  *   pal_scale sizes [MIB]               PALs with 4 KiB of data up to so much
- *   pal_scale lookup                    what a call costs with one PAL and with as many as there can be,
- *                                       for a machine whose TSC counts instructions; many sections
+ *   pal_scale lookup                    what a call costs with one PAL and with as many as there
+ *                                       can be, for a machine whose TSC counts instructions; many
+ *                                       sections
  */
 #define _GNU_SOURCE
 #include "tap.h"
@@ -84,7 +85,8 @@ static bool collect(void)
 {
     uint64_t error = claim(pal_info(XMHF_INFO_POOL_TOTAL) * 7 / 8);
 
-    return error == TV_QUOTA_PAGES || ok(false, "a claim of 7/8 of all pages: %s", pal_error_name(error));
+    return error == TV_QUOTA_PAGES
+        || ok(false, "a claim of 7/8 of all pages: %s", pal_error_name(error));
 }
 
 /* --- processes with PALs ------------------------------------------------------------------- */
@@ -93,7 +95,10 @@ struct process { pid_t pid; int orders, answers; unsigned number; };
 
 static struct pal own[EACH_MAX];
 
-static pal_word secret_of(unsigned process, unsigned k) { return process * 1000003u + k * 7919u + 1; }
+static pal_word secret_of(unsigned process, unsigned k)
+{
+    return process * 1000003u + k * 7919u + 1;
+}
 
 /* Register up to `each`; how many there are. */
 static unsigned register_all(unsigned process, unsigned each, uint64_t *error)
@@ -252,12 +257,14 @@ static void test_quotas(unsigned live)
     bool good;
 
     error = pal_limits(&l);
-    ok(error == TV_OK && l.pals_max >= live + l.own_pals_max, "limits: %u PALs of one process, %u of all",
+    ok(error == TV_OK && l.pals_max >= live + l.own_pals_max,
+       "limits: %u PALs of one process, %u of all",
        (unsigned)l.own_pals_max, (unsigned)l.pals_max);
     error = claim(total * 7 / 8);
     ok(error == TV_QUOTA_PAGES, "7/8 of all pages for one process: %s", pal_error_name(error));
     error = claim(free + 10);
-    ok(error == TV_NO_MEMORY || free > total * 5 / 8, "more pages than are free: %s", pal_error_name(error));
+    ok(error == TV_NO_MEMORY || free > total * 5 / 8, "more pages than are free: %s",
+       pal_error_name(error));
     if (!start(&greedy, 200, (unsigned)l.own_pals_max + 1) || !answer(&greedy, word)) {
         return;
     }
@@ -287,7 +294,8 @@ static void test_many(unsigned processes, unsigned each)
     unsigned bad = 0;
 
     ok(all == (uint64_t)processes * each, "%llu PALs of %u processes live at once, in %llu pages",
-       (unsigned long long)all, processes, (unsigned long long)(before - pal_info(XMHF_INFO_POOL_FREE)));
+       (unsigned long long)all, processes,
+       (unsigned long long)(before - pal_info(XMHF_INFO_POOL_FREE)));
     call_all(p, processes, all);
     test_quotas((unsigned)all);
     call_all(p, processes, all);
@@ -341,7 +349,8 @@ static void test_size(unsigned pages)
            "%u KiB of data, %llu pages in all", pages * 4, (unsigned long long)taken);
         error = pal_unregister(&p);
     }
-    ok(error == TV_OK && pal_info(XMHF_INFO_POOL_FREE) == before, "%u KiB: %s, the pool is as before",
+    ok(error == TV_OK && pal_info(XMHF_INFO_POOL_FREE) == before,
+       "%u KiB: %s, the pool is as before",
        pages * 4, pal_error_name(error));
     pal_destroy(&p);
 }
@@ -370,7 +379,8 @@ static void test_large_death(unsigned pages)
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     collect();
-    ok(c == 1 && pal_info(XMHF_INFO_POOL_FREE) == before, "the owner of %u KiB is killed: the pool is as before",
+    ok(c == 1 && pal_info(XMHF_INFO_POOL_FREE) == before,
+       "the owner of %u KiB is killed: the pool is as before",
        pages * 4);
 }
 
@@ -421,7 +431,8 @@ static void test_lookup(void)
     ok(all >= 1000, "%llu PALs of 64 processes live", (unsigned long long)all);
     same[1] = least(&own[0], NULL);
     turns[1] = least(&own[0], &own[1]);
-    ok(same[1] <= same[0] + 4, "a call like the last one: %llu instructions with 2 PALs, %llu with %llu",
+    ok(same[1] <= same[0] + 4,
+       "a call like the last one: %llu instructions with 2 PALs, %llu with %llu",
        (unsigned long long)same[0], (unsigned long long)same[1], (unsigned long long)all);
     ok(turns[1] <= turns[0] + CHAIN, "another PAL than the last time: %llu with 2, %llu with %llu",
        (unsigned long long)turns[0], (unsigned long long)turns[1], (unsigned long long)all);
@@ -434,7 +445,8 @@ static void test_lookup(void)
     }
     ok(n == l.own_pals_max && worst <= turns[0] + CHAIN && sum / (n - 1) <= turns[0] + CHAIN / 4,
        "each of %u PALs of one process, of %llu: %llu on average, %llu at worst", n,
-       (unsigned long long)(all + n - 2), (unsigned long long)(sum / (n - 1)), (unsigned long long)worst);
+       (unsigned long long)(all + n - 2), (unsigned long long)(sum / (n - 1)),
+       (unsigned long long)worst);
     for (unsigned i = 0; i < 63; i++) {
         end(&p[i], i % 2 == 0);
     }
@@ -442,7 +454,7 @@ static void test_lookup(void)
     collect();
 }
 
-/* --- many sections ----------------------------------------------------------------------------- */
+/* --- many sections -------------------------------------------------------- */
 
 #define PLACES 100u /* that PALs' sections take turns at */
 
@@ -461,7 +473,8 @@ static bool make_many_sections(struct pal_module *m, unsigned number, uintptr_t 
     pal_module_entry(m, (const void *)(uintptr_t)keep, 0, 3);
     for (unsigned i = 0; m->pal.sections < XMHF_MODULE_SECTIONS; i++) {
         m->pal.section[m->pal.sections++] = (struct xmhf_module_section){
-            .type = TV_SECTION_DATA, .start = area + (uintptr_t)(i * PLACES + number) * PAL_PAGE, .pages = 1,
+            .type = TV_SECTION_DATA, .start = area + (uintptr_t)(i * PLACES + number) * PAL_PAGE,
+            .pages = 1,
         };
     }
     return true;
@@ -471,7 +484,8 @@ static void test_sections(void)
 {
     static struct pal_module many[PLACES];
     const size_t size = (size_t)PLACES * XMHF_MODULE_SECTIONS * PAL_PAGE;
-    void *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    void *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
+                      | MAP_POPULATE, -1, 0);
     uint64_t error = TV_OK, last = TV_OK;
     unsigned n = 0;
 
@@ -482,7 +496,8 @@ static void test_sections(void)
     while (n < PLACES && error == TV_OK && make_many_sections(&many[n], n, (uintptr_t)area)) {
         error = pal_module_register(&many[n++]);
     }
-    ok(error == TV_QUOTA && n > 16, "%u PALs with %u sections each, in between each other's, then %s", n - 1,
+    ok(error == TV_QUOTA && n > 16,
+       "%u PALs with %u sections each, in between each other's, then %s", n - 1,
        XMHF_MODULE_SECTIONS, pal_error_name(error));
     while (n > 0) {
         error = many[--n].registered ? pal_module_unregister(&many[n]) : TV_OK;
@@ -517,6 +532,7 @@ int main(int argc, char **argv)
         fputs("usage: pal_scale many [PROCESSES [EACH]] | sizes [MIB] | lookup\n", stderr);
         return 2;
     }
-    ok(pal_info(XMHF_INFO_POOL_FREE) == before, "%llu pages free, as at first", (unsigned long long)before);
+    ok(pal_info(XMHF_INFO_POOL_FREE) == before, "%llu pages free, as at first",
+       (unsigned long long)before);
     return tap_end();
 }

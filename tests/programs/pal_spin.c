@@ -173,7 +173,8 @@ static void test_budget(void)
     uint64_t death;
     unsigned before_ticks = tap_ticks;
 
-    if (!make(&endless, (const void *)(uintptr_t)spin) || !make(&other, (const void *)(uintptr_t)spin)) {
+    if (!make(&endless, (const void *)(uintptr_t)spin)
+        || !make(&other, (const void *)(uintptr_t)spin)) {
         return;
     }
     if (CATCH()) {
@@ -182,11 +183,14 @@ static void test_budget(void)
         }
     }
     death = pal_info(XMHF_INFO_LAST_DEATH);
-    ok(tap_signal == SIGSEGV && (death & 0xffff) == TV_DEATH_BUDGET, "a call without an end: signal %d, death %u",
+    ok(tap_signal == SIGSEGV && (death & 0xffff) == TV_DEATH_BUDGET,
+       "a call without an end: signal %d, death %u",
        (int)tap_signal, (unsigned)(death & 0xffff));
     ok(tap_ticks > before_ticks + 5, "%u signals were handled meanwhile", tap_ticks - before_ticks);
-    ok(((spin_fn)(uintptr_t)other.entry)(1000, 5) == spin(1000, 5), "another PAL of this process works");
-    ok(pal_hypercall(TV_HC_UNREG, (uintptr_t)endless.entry, 0, 0, 0) == TV_NOT_FOUND, "the first one is gone");
+    ok(((spin_fn)(uintptr_t)other.entry)(1000, 5) == spin(1000, 5),
+       "another PAL of this process works");
+    ok(pal_hypercall(TV_HC_UNREG, (uintptr_t)endless.entry, 0, 0, 0) == TV_NOT_FOUND,
+       "the first one is gone");
     endless.registered = false;
     pal_destroy(&endless);
     ok(pal_unregister(&other) == TV_OK, "the other one is unregistered");

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Defends in notes/threat-model.md: "PALs that take all memory there is for PALs take nothing from the OS".
+ * Defends in notes/threat-model.md: "PALs that take all memory there is for PALs take nothing from
+ * the OS".
  *
- * Processes register PALs until the pool is empty. Then code runs in places where none ran before, for
- * which the core needs memory on some Intel CPUs (CVE-2018-12207), and device memory is read in regions
- * where nobody looked before, for which it needs some on every CPU.   pal_starve [PIECES]
+ * Processes register PALs until the pool is empty. Then code runs in places where none ran before,
+ * for which the core needs memory on some Intel CPUs (CVE-2018-12207), and device memory is read in
+ * regions where nobody looked before, for which it needs some on every CPU.   pal_starve [PIECES]
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
@@ -74,7 +75,8 @@ static unsigned run_pieces(unsigned n)
     area += PIECE - (uintptr_t)area % PIECE;
     for (i = ran = 0; i < n; i++) {
         volatile uint8_t *piece = area + (size_t)i * PIECE;
-        memset((void *)(uintptr_t)piece, ret, PIECE); /* so no two are in the same 2 MiB of memory */
+        /* so no two are in the same 2 MiB of memory */
+        memset((void *)(uintptr_t)piece, ret, PIECE);
         if (CATCH()) {
             ((void (*)(void))(uintptr_t)piece)();
             ran++;
@@ -91,15 +93,16 @@ static bool have_40_bits(void)
     return (a & 0xff) >= 40;
 }
 
-/* Device addresses `n` GiB from `first` GiB on, and one page of each: how many can be read? Where there is no
- * device the bus gives ones. */
+/* Device addresses `n` GiB from `first` GiB on, and one page of each: how many can be read? Where
+ * there is no device the bus gives ones. */
 static unsigned read_devices(unsigned first, unsigned n)
 {
     static volatile unsigned i, done;
     int fd = open("/dev/mem", O_RDONLY);
 
     for (i = done = 0; fd >= 0 && i < n; i++) {
-        volatile uint8_t *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, (off_t)(first + i) << 30);
+        volatile uint8_t *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd,
+                                      (off_t)(first + i) << 30);
         if (page == MAP_FAILED) {
             continue;
         }
@@ -128,10 +131,12 @@ int main(int argc, char **argv)
         takers[n] = taker();
         left = pal_info(XMHF_INFO_POOL_FREE);
     }
-    ok(left < pieces * 3 / 4, "%u processes have %llu pages of %llu", n, (unsigned long long)(all - left), (unsigned long long)all);
+    ok(left < pieces * 3 / 4, "%u processes have %llu pages of %llu", n,
+       (unsigned long long)(all - left), (unsigned long long)all);
     ran = run_pieces(pieces);
     ok(ran == pieces, "new code runs in %u of %u places of 2 MiB", ran, pieces);
-    /* Without 1 GiB leaves each GiB from 4 on takes a table, with them those from 512 GiB on take one. */
+    /* Without 1 GiB leaves each GiB from 4 on takes a table, with them those from 512 GiB on take
+     * one. */
     ok(read_devices(20, 40) == 40 && read_devices(520, 3) == (have_40_bits() ? 3 : 0),
        "device memory can be read in new regions");
     while (n-- > 0) {

@@ -31,7 +31,8 @@ PAL_CODE static PAL_ABI word f7(word a, word b, word c, word d, word e, word f, 
 {
     return MIX(MIX(MIX(MIX(MIX(MIX(MIX(7, a), b), c), d), e), f), g);
 }
-PAL_CODE static PAL_ABI word f10(word a, word b, word c, word d, word e, word f, word g, word h, word i, word j)
+PAL_CODE static PAL_ABI word f10(word a, word b, word c, word d, word e, word f, word g, word h,
+                                 word i, word j)
 {
     return MIX(MIX(MIX(MIX(MIX(MIX(MIX(MIX(MIX(MIX(10, a), b), c), d), e), f), g), h), i), j);
 }
@@ -39,7 +40,8 @@ PAL_CODE static PAL_ABI word f10(word a, word b, word c, word d, word e, word f,
 PAL_CODE static PAL_ABI word is_inside(void) { return pal_inside(); }
 
 /* Ten words in and out. */
-PAL_CODE static PAL_ABI word ten_pointers(word *a, word *b, word *c, word *d, word *e, word *f, word *g,
+PAL_CODE static PAL_ABI word ten_pointers(word *a, word *b, word *c, word *d, word *e, word *f,
+                                          word *g,
                                          word *h, word *i, word *j)
 {
     word sum = *a + *b + *c + *d + *e + *f + *g + *h + *i + *j;
@@ -61,7 +63,8 @@ PAL_CODE static word turn(word n, volatile word *p)
 }
 
 /* Five buffers with their lengths. */
-PAL_CODE static PAL_ABI word five_pairs(word na, word *a, word nb, word *b, word nc, word *c, word nd,
+PAL_CODE static PAL_ABI word five_pairs(word na, word *a, word nb, word *b, word nc, word *c,
+                                        word nd,
                                        word *d, word ne, word *e)
 {
     return turn(na, a) + 3 * turn(nb, b) + 5 * turn(nc, c) + 7 * turn(nd, d) + 9 * turn(ne, e);
@@ -168,7 +171,8 @@ static void test_inside(void)
 
 static void test_ten_pointers(void)
 {
-    typedef word (PAL_ABI *fn)(word *, word *, word *, word *, word *, word *, word *, word *, word *, word *);
+    typedef word (PAL_ABI *fn)(word *, word *, word *, word *, word *, word *, word *, word *,
+                               word *, word *);
     word w[21], sum = 0, got;
     bool good = true;
     struct pal p;
@@ -311,7 +315,7 @@ static void test_large(unsigned pages)
     pal_destroy(&p);
 }
 
-/* --- registers and processes --------------------------------------------------------------------- */
+/* --- registers and processes ---------------------------------------------- */
 
 #ifdef __x86_64__
 /* Call with known registers; `after` gets RAX, RBX, RCX ... R15 and XMM0, 7, 15, flags. */
@@ -460,7 +464,8 @@ static void test_dead_owners(void)
         good += tap_child_run(children, 0) == 0;
     }
     left = pal_info(XMHF_INFO_POOL_FREE);
-    ok(good == TAP_PROCESSES, "%u of %u processes died with a PAL of %u pages, %llu of %llu pages are free",
+    ok(good == TAP_PROCESSES,
+       "%u of %u processes died with a PAL of %u pages, %llu of %llu pages are free",
        good, TAP_PROCESSES, owner_pages() + 3, (unsigned long long)left, (unsigned long long)total);
 }
 

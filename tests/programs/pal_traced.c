@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Defends in notes/threat-model.md: "Only its token resumes an interrupted call, once" and "No register
- * of a PAL is seen by the OS at an interrupt, at return or at death", against a debugger.
+ * Defends in notes/threat-model.md: "Only its token resumes an interrupted call, once" and "No
+ * register of a PAL is seen by the OS at an interrupt, at return or at death", against a debugger.
  *
  * A process stops another one while its PAL runs, looks at the registers, changes them, lets it go
- * on, and steps through a call. The call always ends with its own result, and each step with a trap.
+ * on, and steps through a call. The call always ends with its own result, and each step with a
+ * trap.
  *
  *   pal_traced [STOPS]
  */
@@ -31,14 +32,17 @@ typedef struct user_regs_struct registers;
 #define HIGH rdx
 static unsigned long long others(const registers *r)
 {
-    return r->rbx | r->rcx | r->rsi | r->rdi | r->rbp | r->r8 | r->r9 | r->r10 | r->r11 | r->r12 | r->r13 |
-           r->r14 | r->r15;
+    return r->rbx | r->rcx | r->rsi | r->rdi | r->rbp | r->r8 | r->r9 | r->r10 | r->r11 | r->r12
+        | r->r13 | r->r14 | r->r15;
 }
 #else
 #define IP eip
 #define LOW eax
 #define HIGH ebx
-static unsigned long long others(const registers *r) { return (unsigned long)(r->esi | r->edi | r->ebp); }
+static unsigned long long others(const registers *r)
+{
+    return (unsigned long)(r->esi | r->edi | r->ebp);
+}
 #endif
 
 PAL_CODE static PAL_ABI pal_word spin(pal_word rounds, pal_word start)
@@ -86,7 +90,7 @@ static void child(unsigned number, pal_word ms)
     _exit(pal_unregister(&s->p) == TV_OK ? 0 : 3);
 }
 
-/* --- the tracer ---------------------------------------------------------------------------------- */
+/* --- the tracer ----------------------------------------------------------- */
 
 static registers look(pid_t pid)
 {
@@ -215,7 +219,7 @@ static void check_end(unsigned number, pid_t pid, const char *what)
     ok(end(number, pid), "%s: unregistered", what);
 }
 
-/* --- stops and registers ------------------------------------------------------------------------- */
+/* --- stops and registers -------------------------------------------------- */
 
 /* How many of the tokens before were the same. */
 static unsigned seen_before(const registers *r, const registers *all, unsigned n)
@@ -261,7 +265,8 @@ static bool refused(pid_t pid, registers bad)
 
 static void test_tokens(void)
 {
-    static const char *const names[] = { "a bit", "another bit", "half of it", "nothing", "an earlier token" };
+    static const char *const names[] = { "a bit", "another bit", "half of it", "nothing",
+                                         "an earlier token" };
     registers first, r;
     pid_t pid = begin(0, 1000);
 
@@ -304,7 +309,7 @@ static void test_swapped(void)
     check_end(1, pid[1], "the other");
 }
 
-/* --- steps ----------------------------------------------------------------------------------------- */
+/* --- steps ---------------------------------------------------------------- */
 
 /* One by one through the call. */
 static void test_steps(void)
@@ -377,7 +382,8 @@ int main(int argc, char **argv)
 
     tap_need_hypervisor();
     stops = stops < STOPS_MAX ? stops : STOPS_MAX;
-    shared = mmap(NULL, 2 * sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    shared = mmap(NULL, 2 * sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                  0);
     if (shared == MAP_FAILED) {
         return 1;
     }

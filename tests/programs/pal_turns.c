@@ -2,9 +2,9 @@
 /*
  * Defends in notes/threat-model.md: "Who waits for a PAL keeps no CPU from the OS".
  *
- * A PAL of the public ABI has one stack. While a thread is inside another one calls: it waits in the
- * hypervisor, on the same CPU or on another one. Timer interrupts, signals and other threads go on
- * there, the thread can give up, and in the end it gets its own result.
+ * A PAL of the public ABI has one stack. While a thread is inside another one calls: it waits in
+ * the hypervisor, on the same CPU or on another one. Timer interrupts, signals and other threads go
+ * on there, the thread can give up, and in the end it gets its own result.
  */
 #define _GNU_SOURCE
 #include "spin.h"
@@ -149,7 +149,8 @@ static struct seen take_turns(pal_word rounds, int first_cpu, int second_cpu)
     }
     pthread_create(&second, NULL, second_caller, &b);
     pthread_join(first, NULL);
-    s = (struct seen){ false, signals_waiting, timer_ticks(second_cpu) - ticks, worker_rounds - work };
+    s = (struct seen){ false, signals_waiting, timer_ticks(second_cpu) - ticks,
+                       worker_rounds - work };
     pthread_join(second, NULL);
     s.good = a.result == spin(rounds, 5) && (gave_up != 0 || b.result == spin(1000, 6))
         && calls() == before + 2 - gave_up;
@@ -171,8 +172,8 @@ static void test_turns(int first_cpu, int second_cpu, bool leaving, const char *
     }
     ok(s.good, "%s: each call gave its own result", what);
     ok(s.signals >= ENOUGH && s.ticks > 0 && s.worker > 0,
-       "%s: while it waited %u signals, %lu timer interrupts, %lu rounds of another thread there", what,
-       s.signals, s.ticks, s.worker);
+       "%s: while it waited %u signals, %lu timer interrupts, %lu rounds of another thread there",
+       what, s.signals, s.ticks, s.worker);
     if (leaving) {
         ok(gave_up == 1, "%s: it went away from the PAL in a signal handler", what);
     }
@@ -206,7 +207,8 @@ int main(void)
     }
     stop = true;
     pthread_join(other, NULL);
-    ok(pal_unregister(&p) == TV_OK && pal_info(XMHF_INFO_POOL_FREE) >= before, "unregistered, all memory is back");
+    ok(pal_unregister(&p) == TV_OK && pal_info(XMHF_INFO_POOL_FREE) >= before,
+       "unregistered, all memory is back");
     pal_destroy(&p);
     return tap_end();
 }

@@ -19,7 +19,10 @@ PAL_CODE static word mix4(word a, word b, word c, word d)
 {
     return MIX(MIX(MIX(MIX(4, a), b), c), d);
 }
-PAL_CODE static word mix5(word a, word b, word c, word d, word e) { return MIX(mix4(a, b, c, d), e); }
+PAL_CODE static word mix5(word a, word b, word c, word d, word e)
+{
+    return MIX(mix4(a, b, c, d), e);
+}
 PAL_CODE static word mix12(word a, word b, word c, word d, word e, word f, word g, word h, word i,
                            word j, word k, word l)
 {
@@ -221,7 +224,8 @@ static uint64_t try_data(void *data)
     if (error == TV_OK) {
         word (PAL_ABI *call)(void *, word) = (word (PAL_ABI *)(void *, word))(uintptr_t)p.entry;
         word before = call(data, 0);
-        if (call(data, 5) != before + 5 || *(volatile word *)data != 0 || pal_unregister(&p) != TV_OK) {
+        if (call(data, 5) != before + 5 || *(volatile word *)data != 0
+            || pal_unregister(&p) != TV_OK) {
             error = ~1ULL;
         }
     }
@@ -279,8 +283,10 @@ static void test_private(void)
 
 static void test_sections(void)
 {
-    HANDLE h = CreateFileMappingA(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, 2 * PAL_PAGE, NULL);
-    uint8_t *a = MapViewOfFile(h, FILE_MAP_WRITE, 0, 0, 0), *b = MapViewOfFile(h, FILE_MAP_WRITE, 0, 0, 0);
+    HANDLE h = CreateFileMappingA(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, 2 * PAL_PAGE,
+                                  NULL);
+    uint8_t *a = MapViewOfFile(h, FILE_MAP_WRITE, 0, 0, 0),
+        *b = MapViewOfFile(h, FILE_MAP_WRITE, 0, 0, 0);
     uint8_t *copy = MapViewOfFile(h, FILE_MAP_COPY, 0, 0, 0);
     struct pal_spec spec = PAL_SPEC(count_up);
     struct pal p;
@@ -423,7 +429,8 @@ static void test_suspend(void)
     ok(j.a.death == TV_DEATH_ALIVE && j.a.result == spin(j.rounds, 77),
        "a thread that was suspended %u times gets the right result of its PAL", times);
     ok(seen > 0 && seen == cleared,
-       "%u times it was seen in the PAL, %u times with nothing of it in its registers", seen, cleared);
+       "%u times it was seen in the PAL, %u times with nothing of it in its registers", seen,
+       cleared);
     ok(j.block_kept && j.error_kept, "its thread block and last error are as before");
     CloseHandle(thread);
     ok(pal_module_unregister(&m) == TV_OK, "unregistered");
@@ -456,7 +463,8 @@ static void test_terminate(void)
     }
     Sleep(SPIN_MS);
     ok(TerminateThread(thread, 9) && WaitForSingleObject(thread, 10000) == WAIT_OBJECT_0
-       && GetExitCodeThread(thread, &status) && status == 9, "a thread is ended in an endless call");
+       && GetExitCodeThread(thread, &status) && status == 9,
+       "a thread is ended in an endless call");
     CloseHandle(thread);
     do { /* it may be on its CPU for a moment longer */
         error = pal_module_unregister(&m);
@@ -466,7 +474,7 @@ static void test_terminate(void)
     pal_module_destroy(&m);
 }
 
-/* --- processes ---------------------------------------------------------------------------------- */
+/* --- processes ------------------------------------------------------------ */
 
 static int one_pal(void)
 {
@@ -503,7 +511,8 @@ static void test_processes(void)
     pal_add_integer(&p);
     if (tap_no_error(pal_register(&p), "register")) {
         ok(tap_child_run(children, 0) == 0, "another process has a PAL of the same code");
-        ok(((word (PAL_ABI *)(void *, word))(uintptr_t)p.entry)(p.data, 3) == 3, "this one's is its own");
+        ok(((word (PAL_ABI *)(void *, word))(uintptr_t)p.entry)(p.data, 3) == 3,
+           "this one's is its own");
         ok(pal_unregister(&p) == TV_OK, "unregistered");
     }
     pal_destroy(&p);

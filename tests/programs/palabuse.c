@@ -117,7 +117,8 @@ static void must_refuse(const char *what)
     memcpy(before, memory, sizeof before);
     error = register_now();
     printf("%s: %s\n", what, name_of(error));
-    must_be(error != TV_OK && strcmp(name_of(error), "an unknown value") != 0, what, "was not refused");
+    must_be(error != TV_OK && strcmp(name_of(error), "an unknown value") != 0, what,
+            "was not refused");
     must_be(memcmp(before, memory, sizeof before) == 0, what, "changed the caller's memory");
     must_be(pool_free() == free_before, what, "changed the number of free pool pages");
     good_registration();
@@ -268,7 +269,8 @@ static void ask_witness(pid_t pid, int end, int count)
 {
     int status = -1;
 
-    must_be(pid > 0 && write(end, "", 1) == 1 && waitpid(pid, &status, 0) == pid, "the witness", "is not there");
+    must_be(pid > 0 && write(end, "", 1) == 1 && waitpid(pid, &status, 0) == pid, "the witness",
+            "is not there");
     must_be(status == 0, "another process", "sees other bytes than before, or died");
     if (status == 0)
         printf("another process: %d files and the zero page are as before\n", count);
@@ -303,8 +305,10 @@ static void foreign_cases(uint64_t protected_address, char **path, int count)
     foreign_case("another PAL's DATA", other + PAGE);
     entry = (uintptr_t)other;
     must_refuse("another PAL's entry");
-    must_be(hypercall(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) == TV_OK, "unregistering", "was refused");
-    must_be(guarded(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) != TV_OK, "unregistering twice", "was accepted");
+    must_be(hypercall(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) == TV_OK, "unregistering",
+            "was refused");
+    must_be(guarded(TV_HC_UNREG, (uintptr_t)other, 0, 0, 0) != TV_OK, "unregistering twice",
+            "was accepted");
     ask_witness(pid, end, count);
 }
 

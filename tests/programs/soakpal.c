@@ -2,9 +2,10 @@
 /*
  * PALs that live and die on all CPUs, counted.   soakpal run SECONDS WORKERS
  * Workers register, call from wandering CPUs, unregister, die by faults, leave without a
- * word; some are killed at any moment; some lose a PAL whose pages they let the kernel swap out. Each counts its own, one store for each event, and holds
- * one PAL at a time; so one that ended by itself has as many ends as registrations, and one
- * that was killed has just as many or one end less, as it was killed without a PAL or with one.
+ * word; some are killed at any moment; some lose a PAL whose pages they let the kernel swap out.
+ * Each counts its own, one store for each event, and holds one PAL at a time; so one that ended by
+ * itself has as many ends as registrations, and one that was killed has just as many or one end
+ * less, as it was killed without a PAL or with one.
  *
  *   soakpal drain   asks for all PAL memory, so that what dead processes left is collected
  */

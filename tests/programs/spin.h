@@ -24,8 +24,8 @@ static inline uint64_t spin_ms(const struct pal *p, pal_word rounds)
     return now_ms() - begin;
 }
 
-/* Rounds that take about `ms` milliseconds in the PAL. What takes long must do so twice: a host that
- * stood still in a short try would make the rounds too few by far. */
+/* Rounds that take about `ms` milliseconds in the PAL. What takes long must do so twice: a host
+ * that stood still in a short try would make the rounds too few by far. */
 static inline pal_word calibrate(const struct pal *p, uint64_t ms)
 {
     const uint64_t least = ms / 50 > 100 ? ms / 50 : 100; /* short tries tell little */

@@ -68,7 +68,8 @@ int main(int argc, char **argv)
     unsigned seed = 1;
     pthread_t thread;
 
-    pages = mmap(NULL, PAGES * 4096ul, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pages = mmap(NULL, PAGES * 4096ul, PROT_READ | PROT_WRITE | PROT_EXEC,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pin(0);
     pthread_create(&thread, NULL, caller, &rounds);
     for (unsigned round = 1; round <= rounds; round++) {

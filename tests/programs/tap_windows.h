@@ -38,7 +38,8 @@ static inline int tap_signal_of(DWORD code)
         return SIGBUS;
     case EXCEPTION_BREAKPOINT: case EXCEPTION_SINGLE_STEP:
         return SIGTRAP;
-    case EXCEPTION_INT_DIVIDE_BY_ZERO: case EXCEPTION_INT_OVERFLOW: case EXCEPTION_FLT_DIVIDE_BY_ZERO:
+    case EXCEPTION_INT_DIVIDE_BY_ZERO: case EXCEPTION_INT_OVERFLOW:
+    case EXCEPTION_FLT_DIVIDE_BY_ZERO:
     case EXCEPTION_FLT_INVALID_OPERATION: case EXCEPTION_FLT_STACK_CHECK:
     case STATUS_FLOAT_MULTIPLE_FAULTS: case STATUS_FLOAT_MULTIPLE_TRAPS:
         return SIGFPE;
@@ -109,8 +110,8 @@ static inline void tap_ticker(long us)
 {
     tap_tick_us = us;
     if (us != 0) {
-        DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &tap_ticked, 0,
-                        FALSE, DUPLICATE_SAME_ACCESS);
+        DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &tap_ticked,
+                        0, FALSE, DUPLICATE_SAME_ACCESS);
         tap_ticking = CreateThread(NULL, 0, tap_tick_thread, NULL, 0, NULL);
     } else {
         WaitForSingleObject(tap_ticking, INFINITE);

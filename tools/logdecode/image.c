@@ -149,7 +149,8 @@ static bool find_symbol(const struct image *img, uint64_t addr, GElf_Sym *best, 
         for (int i = 0; gelf_getsym(data, i, &sym); i++) {
             bool function = GELF_ST_TYPE(sym.st_info) == STT_FUNC;
             bool label = GELF_ST_TYPE(sym.st_info) == STT_NOTYPE && sym.st_shndx == 1;
-            bool inside = sym.st_value <= addr && (!sym.st_size || addr - sym.st_value < sym.st_size);
+            bool inside = sym.st_value <= addr
+                && (!sym.st_size || addr - sym.st_value < sym.st_size);
 
             if ((function || label) && inside && (!found || sym.st_value > best->st_value
                 || (function && sym.st_value == best->st_value))) {

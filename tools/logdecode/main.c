@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* logdecode: what a serial log's crash records mean, with call stacks. See tools/man/logdecode.1. */
+/* logdecode: what a serial log's crash records mean, with call stacks. See
+ * tools/man/logdecode.1. */
 #define _GNU_SOURCE /* memmem */
 #include <logdecode/image.h>
 #include <logdecode/parse.h>
@@ -26,8 +27,8 @@ static const char usage[] =
     "                (default: $XMHF_BUILD, or the current folder)\n"
     "  --help        this text\n"
     "\n"
-    "Ends with 0 if there was a crash record, 1 if there was none, 2 if something went wrong or the\n"
-    "file is no log of this hypervisor.\n";
+    "Ends with 0 if there was a crash record, 1 if there was none, 2 if something went wrong or\n"
+    "the file is no log of this hypervisor.\n";
 
 static const char *const certainty_words[] = { "maybe ", "likely", "sure  " };
 
@@ -156,7 +157,8 @@ static void print_others(const struct image *img, const struct log_record *r)
     for (unsigned i = 0; i < r->others; i++) {
         const struct log_other *o = &r->other[i];
 
-        printf("  CPU %u: %s", o->cpu, strcmp(o->state, "silent") == 0 ? "didn't answer" : o->state);
+        printf("  CPU %u: %s", o->cpu,
+               strcmp(o->state, "silent") == 0 ? "didn't answer" : o->state);
         printf(o->rip ? ", last NMI in the core at rip 0x%llx rsp 0x%llx\n" : "\n",
                (unsigned long long)o->rip, (unsigned long long)o->rsp);
         if (img && o->rip) {
@@ -264,7 +266,8 @@ static const char *kind_of(const char *data, size_t size)
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (size >= strlen(kinds[i].magic) && memcmp(data, kinds[i].magic, strlen(kinds[i].magic)) == 0) {
+        if (size >= strlen(kinds[i].magic)
+            && memcmp(data, kinds[i].magic, strlen(kinds[i].magic)) == 0) {
             return kinds[i].what;
         }
     }
@@ -277,7 +280,8 @@ static const char *what_else(const char *data, size_t size)
     size_t odd = 0, head = size < 4096 ? size : 4096;
 
     if (has(data, size, "XMHCRASH")) {
-        return "memory with a crash record in it; boot again, and the boot prints it on the serial port";
+        return "memory with a crash record in it; boot again, and the boot prints it "
+               "on the serial port";
     }
     for (size_t i = 0; i < head; i++) {
         odd += data[i] == 0 || ((unsigned char)data[i] < 32 && !strchr("\t\n\r\f\033", data[i]));
@@ -286,7 +290,8 @@ static const char *what_else(const char *data, size_t size)
         return "no text";
     }
     return has(data, size, "Linux version ") || has(data, size, "[    0.0000")
-               ? "a Linux kernel's log without the hypervisor: was it a bare machine, or another serial port?"
+               ? "a Linux kernel's log without the hypervisor: was it a bare machine, or "
+                   "another serial port?"
                : "some other text";
 }
 
@@ -298,7 +303,9 @@ static bool is_ours(const char *data, size_t size, const char *path)
     if (!what && has(data, size, "[xmhf")) {
         return true;
     }
-    fprintf(stderr, "logdecode: %s is no serial log of this hypervisor, whose lines begin with [xmhf; it is %s\n",
+    fprintf(stderr,
+            "logdecode: %s is no serial log of this hypervisor, whose lines begin with "
+            "[xmhf; it is %s\n",
             path ? path : "standard input", what ? what : what_else(data, size));
     return false;
 }
@@ -323,7 +330,8 @@ static int print_all(const struct log_file *f, const char *dir)
         printf("\nleft out: %u more records, %u more lines\n", f->records_lost, f->notes_lost);
     }
     if (!f->records) {
-        printf("no crash record: the hypervisor didn't crash, or the log ends before it could say so\n");
+        printf("no crash record: the hypervisor didn't crash, or the log ends before "
+               "it could say so\n");
     }
     return f->records ? FOUND : NONE;
 }

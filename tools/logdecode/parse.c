@@ -186,7 +186,8 @@ static bool trap(struct log_record *r, const char *p)
     return all;
 }
 
-static bool one_number(struct log_record *r, const char *p, uint64_t max, uint64_t *to, unsigned what)
+static bool one_number(struct log_record *r, const char *p, uint64_t max, uint64_t *to,
+                       unsigned what)
 {
     bool all = hex(&p, max, to) && !*p;
 

@@ -28,9 +28,9 @@ static const char usage[] =
     "usage: probe [FILE]\n"
     "       probe --check FILE...\n"
     "Record this machine as text (to FILE, or standard output): CPUID, MSRs of VMX, SVM and the\n"
-    "MTRRs, the firmware's memory map, the places of ACPI tables. Then say in one line whether the\n"
-    "hypervisor would run here, or what is missing. For root, on Linux; needs /dev/cpu/0/msr\n"
-    "(modprobe msr).\n"
+    "MTRRs, the firmware's memory map, the places of ACPI tables. Then say in one line whether\n"
+    "the hypervisor would run here, or what is missing. For root, on Linux; needs\n"
+    "/dev/cpu/0/msr (modprobe msr).\n"
     "\n"
     "  --check  judge machines recorded earlier instead\n"
     "  --help   this text\n"
@@ -82,7 +82,8 @@ static void read_leaf(struct vector *v, uint32_t leaf)
     for (uint32_t sub = 0; sub < subleaves(leaf); sub++) {
         struct cpuid_regs r = cpuid(leaf, sub);
 
-        if (sub == 0 || r.eax || r.ebx || (r.ecx & ~0xffu) || (leaf != 0xb && leaf != 0x1f && r.edx)) {
+        if (sub == 0 || r.eax || r.ebx || (r.ecx & ~0xffu)
+            || (leaf != 0xb && leaf != 0x1f && r.edx)) {
             vector_add_cpuid(v, leaf, sub, &r);
         }
     }
@@ -96,7 +97,8 @@ static void read_cpuid(struct vector *v)
     for (size_t i = 0; i < ARRAY_SIZE(bases); i++) {
         uint32_t last = cpuid(bases[i], 0).eax;
 
-        if (bases[i] == CPUID_HYPERVISOR && !(cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_HYPERVISOR)) {
+        if (bases[i] == CPUID_HYPERVISOR
+            && !(cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_HYPERVISOR)) {
             continue;
         }
         for (uint32_t leaf = bases[i]; leaf <= last && leaf < bases[i] + 0x100; leaf++) {
@@ -352,7 +354,8 @@ static void read_e820(struct vector *v)
         snprintf(path, sizeof(path), "/sys/firmware/memmap/%u/type", i);
         slurp(path, type, sizeof(type));
         if (!start[0] || !end[0]
-            || !vector_add_mem(v, strtoull(start, NULL, 16), strtoull(end, NULL, 16), e820_type(type))) {
+            || !vector_add_mem(v, strtoull(start, NULL, 16), strtoull(end, NULL, 16),
+                               e820_type(type))) {
             return;
         }
     }
@@ -504,7 +507,8 @@ static int check_file(const char *path, bool name_it)
     char text[300];
 
     if (!f || ferror(f) || n == sizeof(data)) {
-        complain("can't read %s: %s", path, n == sizeof(data) ? "it is too large" : strerror(errno));
+        complain("can't read %s: %s", path,
+                 n == sizeof(data) ? "it is too large" : strerror(errno));
         if (f) {
             fclose(f);
         }

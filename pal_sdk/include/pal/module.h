@@ -75,8 +75,9 @@ struct pal_answer {
     uint32_t offset;                /* ... and byte */
 };
 
-/* Get locked memory for the sections, which no child has, and copy code and read-only data. 0, or -1: no memory (errno
- * or GetLastError() tells), too many stacks, or more than XMHF_MODULE_SECTIONS sections. */
+/* Get locked memory for the sections, which no child has, and copy code and read-only data. 0, or
+ * -1: no memory (errno or GetLastError() tells), too many stacks, or more than XMHF_MODULE_SECTIONS
+ * sections. */
 int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec);
 /* Declare the next parameter. Its number, or -1 if there are XMHF_MODULE_PARAMS already. */
 int pal_module_integer(struct pal_module *m);

@@ -110,7 +110,8 @@ const char *pal_error_text(uint64_t error);
 const char *pal_error_name(uint64_t error);
 
 /* Get locked memory for the sections, in the order CODE, DATA, STACK, PARAM, and copy the
- * code. A child made by fork doesn't have it: it creates PALs of its own. 0, or -1 (errno or GetLastError() tells). */
+ * code. A child made by fork doesn't have it: it creates PALs of its own. 0, or -1 (errno or
+ * GetLastError() tells). */
 int pal_create(struct pal *p, const struct pal_spec *spec);
 /* Declare the next parameter. 0, or -1 if there are TV_MAX_PARAMS already. */
 int pal_add_integer(struct pal *p);

@@ -210,7 +210,8 @@ static void load_tables(struct cpu *c)
 {
     uint64_t tss = (uintptr_t)&c->tss, block = (uintptr_t)c;
     struct { uint16_t limit; uint64_t base; } __attribute__((packed))
-        gdtr = { sizeof(c->gdt) - 1, (uintptr_t)c->gdt }, idtr = { sizeof(idt) - 1, (uintptr_t)idt };
+        gdtr = { sizeof(c->gdt) - 1, (uintptr_t)c->gdt },
+            idtr = { sizeof(idt) - 1, (uintptr_t)idt };
 
     memcpy(c->gdt, start_gdt, SEL_TSS);
     c->gdt[SEL_TSS / 8] = (sizeof(c->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ULL << 40

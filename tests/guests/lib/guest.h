@@ -99,7 +99,11 @@ extern void (*volatile handlers[256])(struct trap_frame *f);
 
 struct cpu {
     uint64_t gdt[GDT_ENTRIES];
-    struct { uint32_t reserved0; uint64_t rsp[3], reserved1, ist[7], reserved2; uint16_t r3, iomap; }
+    struct {
+        uint32_t reserved0;
+        uint64_t rsp[3], reserved1, ist[7], reserved2;
+        uint16_t r3, iomap;
+    }
         __attribute__((packed)) tss;
     struct exec *exec;
     uint64_t exec_rsp;
@@ -118,7 +122,10 @@ struct cpu *cpu_of(unsigned index);
 struct cpu *this_cpu(void);
 unsigned cpu_total(void);                             /* that the machine has (argument cpus=) */
 
-static inline uint32_t apic_read(unsigned reg) { return *(volatile uint32_t *)(uintptr_t)(0xfee00000u + reg); }
+static inline uint32_t apic_read(unsigned reg)
+{
+    return *(volatile uint32_t *)(uintptr_t)(0xfee00000u + reg);
+}
 static inline void apic_write(unsigned reg, uint32_t v)
 {
     __asm__ volatile("movl %0, (%1)" :: "r"(v), "r"((uint64_t)0xfee00000u + reg) : "memory");
@@ -129,7 +136,8 @@ void ipi(uint32_t dest, uint32_t command);            /* waits for its delivery 
 /* What a started AP does after its tables are loaded; then it halts. */
 extern void (*volatile ap_main)(struct cpu *c);
 void ap_trampoline(void);                             /* put it at TRAMPOLINE */
-/* INIT-SIPI-SIPI to one CPU (argument no-init: without INIT, so once only); true if it started within about a second. */
+/* INIT-SIPI-SIPI to one CPU (argument no-init: without INIT, so once only); true if it started
+ * within about a second. */
 bool ap_run(unsigned index, void (*main)(struct cpu *c));
 void delay_us(unsigned us);                           /* by the PIT's channel 2 */
 
