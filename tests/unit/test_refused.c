@@ -20,7 +20,15 @@ const struct virt_ops *virt = &ops;
 
 void log_line(const char *fmt, ...) { (void)fmt; }
 void hyp_inject_gp(struct vcpu *cpu) { assert_ptr_equal(cpu, &v); gps++; }
-void stop_and_reset(const char *why) { (void)why; longjmp(stopped, 1); }
+static unsigned resets_told;
+static void guest_event(struct vcpu *cpu, enum hyp_event what)
+{
+    assert_ptr_equal(cpu, &v);
+    resets_told += what == HYP_RESET;
+}
+const struct hypapp hypapp = { .name = "test", .guest_event = guest_event };
+void exit_skip(struct vcpu *cpu, unsigned len) { (void)cpu, (void)len; fail(); }
+void stop_and_reset(const char *why) { (void)why; assert_int_equal(resets_told, 1); longjmp(stopped, 1); }
 
 /* As guest_loop has it: each exit is noted before it is handled. */
 static void refuse(bool ran)
@@ -36,7 +44,7 @@ static unsigned refusals_until_stop(bool ran, unsigned others_between, unsigned 
     volatile unsigned n = 0;
 
     v = (struct vcpu){ .trace_next = 1000 };
-    mended = gps = 0;
+    mended = gps = resets_told = 0;
     if (setjmp(stopped) != 0) {
         return n;
     }

@@ -12,6 +12,7 @@
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <exit/dispatch.h>
+#include <exit/string_io.h>
 #include <facts/facts.h>
 #include <guest/task.h>
 #include <guest/flush.h>
@@ -144,7 +145,17 @@ static void sandbox_exit(struct vcpu *v, const struct exit *e)
     sandboxes_left += e->kind == EXIT_INTR;
 }
 
-const struct hypapp hypapp = { .name = "test", .sandbox_exit = sandbox_exit };
+static unsigned resets_told, power_offs_told;
+static void guest_event(struct vcpu *v, enum hyp_event what)
+{
+    assert_ptr_equal(v, me);
+    assert_int_equal(wipes, 0);
+    resets_told += what == HYP_RESET;
+    power_offs_told += what == HYP_POWER_OFF;
+}
+
+const struct hypapp hypapp = { .name = "test", .sandbox_exit = sandbox_exit, .guest_event = guest_event };
+void exit_string_io(struct vcpu *v, const struct exit *e, hyp_io_fn *fn) { (void)v, (void)e, (void)fn; fail(); }
 
 /* --- what is not asked for here ------------------------------------------------------ */
 
@@ -208,6 +219,7 @@ static int setup(void **state)
     meanwhile = NULL;
     inits_let = 0;
     kicked_at = 9;
+    resets_told = power_offs_told = 0;
     wipes = wiped_at = app_wipes = records = record_at = stacks_wiped = 0;
     stop_init(app_wipe);
     io_policy_init(&acpi);
@@ -240,6 +252,8 @@ static void write_port(uint16_t port, uint8_t size, uint32_t value)
         fail_msg("port %#x: still running", port);
     }
     check_end(0, 1);
+    assert_int_equal(resets_told, port != PM1); /* the hypapp knew before */
+    assert_int_equal(power_offs_told, port == PM1);
     assert_int_equal(machine.out[0].port, port);
     assert_int_equal(machine.out[0].value, value);
 }
@@ -269,6 +283,7 @@ static void a_triple_fault_too(void **state)
         }
         check_end(0, 1);
         assert_int_equal(stacks_wiped, 2);
+        assert_int_equal(resets_told, 1);
     }
 }
 

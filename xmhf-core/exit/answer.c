@@ -34,3 +34,15 @@ bool exit_answered(struct vcpu *v, enum hyp_answer a, unsigned len)
     }
     return true;
 }
+
+void exit_guest_event(struct vcpu *v, enum hyp_event what)
+{
+    if (hypapp.guest_event) {
+        hypapp.guest_event(v, what);
+    }
+}
+
+void exit_init_event(struct vcpu *v)
+{
+    exit_guest_event(v, HYP_INIT);
+}

@@ -4,6 +4,7 @@
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
+#include <exit/answer.h>
 #include <exit/dispatch.h>
 #include <facts/facts.h>
 #include <guest/flush.h>
@@ -31,6 +32,7 @@ static void machine_check(struct vcpu *v)
     atomic_fetch_and(&v->requests, ~REQ_MC);
     virt->get_paging(v, &p);
     if (!(p.cr4 & CR4_MCE)) {
+        exit_guest_event(v, HYP_RESET);
         stop_and_reset("machine check, and the guest takes none");
     }
     virt->inject(v, &mc);
@@ -100,7 +102,9 @@ void exit_dispatch(struct vcpu *v, const struct exit *e)
         hyp_inject_gp(v);
         return;
     case EXIT_HIDDEN_INSN: hyp_inject_ud(v); return;
-    case EXIT_SHUTDOWN: stop_and_reset("guest triple fault"); return;
+    case EXIT_SHUTDOWN:
+        exit_guest_event(v, HYP_RESET);
+        stop_and_reset("guest triple fault");
     case EXIT_INIT:
         ap_post_init(&v->ap);
         atomic_fetch_or(&v->requests, REQ_INIT_SIPI);

@@ -2,10 +2,13 @@
 /* Intercepted ports: resets wipe first, S3 is refused, everything else is carried out. */
 #include <debug/log.h>
 #include <debug/log_state.h>
+#include <exit/answer.h>
 #include <exit/dispatch.h>
+#include <exit/string_io.h>
 #include <hw/insn.h>
 #include <hw/wait.h>
 #include <hypapp/hypapp.h>
+#include <policy/asked.h>
 #include <policy/io_policy.h>
 #include <policy/regions.h>
 #include <smp/spinlock.h>
@@ -51,16 +54,25 @@ static void port_out(uint16_t port, unsigned size, uint32_t value)
     }
 }
 
-static void do_in(struct vcpu *v, const struct exit *e)
+static uint32_t do_in(struct vcpu *v, uint16_t port, unsigned size)
+{
+    return io_policy_read(port, size, port_in(v, port, size));
+}
+
+uint32_t hyp_port_in(struct vcpu *v, uint16_t port, unsigned size)
+{
+    return do_in(v, port, size);
+}
+
+/* What IN leaves in RAX. */
+static void take_in(struct vcpu *v, unsigned size, uint32_t value)
 {
     uint64_t *rax = &v->regs.gpr[GPR_RAX];
-    uint32_t value = io_policy_read(e->io.port, e->io.size,
-                                    port_in(v, e->io.port, e->io.size));
 
-    if (e->io.size == 4) {
+    if (size == 4) {
         *rax = value;
     } else {
-        uint64_t mask = e->io.size == 1 ? 0xff : 0xffff;
+        uint64_t mask = size == 1 ? 0xff : 0xffff;
         *rax = (*rax & ~mask) | (value & mask);
     }
 }
@@ -81,14 +93,31 @@ static void lock_ports(struct vcpu *v)
     }
 }
 
-static void do_out(struct vcpu *v, const struct exit *e)
+/* The write that ends the machine, and with SMIs' help may take a while. */
+_Noreturn static void last_out(struct vcpu *v, const struct hyp_io *io, enum io_action action,
+                               uint32_t value)
 {
-    uint32_t value = (uint32_t)v->regs.gpr[GPR_RAX];
+    exit_guest_event(v, action == IO_RESET ? HYP_RESET : HYP_POWER_OFF);
+    stop_other_cpus();
+    stop_wipe();
+    log_break_lock(); /* the last line */
+    log_line("guest %s through port 0x%x: protected memory is wiped",
+             action == IO_RESET ? "reset" : "power-off", io->port);
+    port_out(io->port, io->size, value);
+    if (action == IO_POWER_OFF) {
+        await_power_off();
+    }
+    stop_reset(); /* in case that the port did nothing */
+}
+
+static void do_out(struct vcpu *v, const struct hyp_io *io)
+{
+    uint32_t value = io->value;
 
     lock_ports(v);
-    enum io_action action = io_policy_write(e->io.port, e->io.size, &value);
+    enum io_action action = io_policy_write(io->port, io->size, &value);
     if (action == IO_PASS) {
-        port_out(e->io.port, e->io.size, value);
+        port_out(io->port, io->size, value);
         smi_close(v);
     }
     spin_unlock(&out_lock);
@@ -100,40 +129,62 @@ static void do_out(struct vcpu *v, const struct exit *e)
         io_policy_suspend_refused();
         return;
     }
-    stop_other_cpus();
-    stop_wipe();
-    log_break_lock(); /* the last line */
-    log_line("guest %s through port 0x%x: protected memory is wiped",
-             action == IO_RESET ? "reset" : "power-off", e->io.port);
-    port_out(e->io.port, e->io.size, value);
-    if (action == IO_POWER_OFF) {
-        await_power_off();
+    last_out(v, io, action, value);
+}
+
+void exit_io_carry_out(struct vcpu *v, struct hyp_io *io)
+{
+    if (io->in) {
+        io->value = do_in(v, io->port, io->size);
+    } else {
+        do_out(v, io);
     }
-    stop_reset(); /* in case that the port did nothing */
+}
+
+/* How long is the IN or OUT? */
+static unsigned insn_len(const struct vcpu *v, const struct exit *e)
+{
+    return e->io.next_rip ? (unsigned)(e->io.next_rip - v->regs.rip) : e->insn_len;
+}
+
+/* `fn` is the hypapp's, or NULL. */
+static void single_io(struct vcpu *v, const struct exit *e, hyp_io_fn *fn)
+{
+    struct hyp_io io = { .port = e->io.port, .size = e->io.size, .in = e->io.in };
+    enum hyp_answer a;
+
+    if (!io.in) {
+        io.value = (uint32_t)(v->regs.gpr[GPR_RAX] & (io.size == 4 ? ~0u : (1u << 8 * io.size) - 1));
+    }
+    a = fn ? fn(v, &io) : HYP_CORE;
+    if (a == HYP_CORE) {
+        exit_io_carry_out(v, &io);
+        a = HYP_DONE;
+    }
+    if (a == HYP_DONE && io.in) {
+        take_in(v, io.size, io.value);
+    }
+    (void)exit_answered(v, a, insn_len(v, e));
 }
 
 /* A port of the policy; or one that no row has, which doesn't exit. */
 static void policy_port(struct vcpu *v, const struct exit *e)
 {
-    if (e->io.in) {
-        do_in(v, e);
-    } else {
-        do_out(v, e);
-    }
-    if (e->io.next_rip) {
-        exit_skip(v, (unsigned)(e->io.next_rip - v->regs.rip));
-    } else {
-        exit_skip(v, e->insn_len);
-    }
+    single_io(v, e, NULL);
 }
 
 void exit_io(struct vcpu *v, const struct exit *e)
 {
     const struct region *r = region_find(REGION_PORTS, e->io.port, e->io.size,
                                          e->io.in ? ACCESS_READ : ACCESS_WRITE);
+    hyp_io_fn *fn = asked_port(e->io.port, e->io.size);
 
-    if (e->io.string) {
+    if (e->io.string && fn) {
+        exit_string_io(v, e, fn);
+    } else if (e->io.string) {
         hyp_inject_gp(v); /* INS/OUTS on a port with a handler: nobody needs it */
+    } else if (fn) {
+        single_io(v, e, fn);
     } else {
         (r ? r->handle : policy_port)(v, e);
     }

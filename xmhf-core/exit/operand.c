@@ -128,18 +128,34 @@ bool linear_read(struct vcpu *v, const struct guest_paging *p, uint64_t at, void
     return true;
 }
 
+/* Where the `len` bytes lie, in at most two pages; `*first` are in the first one. */
+static bool reach_all(struct vcpu *v, const struct guest_paging *p, uint64_t at, size_t len,
+                      unsigned access, uint8_t *part[2], size_t *first)
+{
+    size_t room;
+
+    part[0] = reach(v, p, at, access, &room);
+    *first = room < len ? room : len;
+    part[1] = part[0] && *first < len ? reach(v, p, at + *first, access, &room) : NULL;
+    return part[0] && (*first == len || part[1]);
+}
+
+bool linear_reach(struct vcpu *v, const struct guest_paging *p, uint64_t at, size_t len,
+                  unsigned access)
+{
+    uint8_t *part[2];
+    size_t first;
+
+    return reach_all(v, p, at, len, access, part, &first);
+}
+
 bool linear_write(struct vcpu *v, const struct guest_paging *p, uint64_t at, const void *from,
                   size_t len)
 {
-    uint8_t *part[2] = { NULL, NULL };
-    size_t room, first = (size_t)(PAGE_SIZE - (at & PAGE_MASK));
+    uint8_t *part[2];
+    size_t first;
 
-    first = first < len ? first : len;
-    part[0] = reach(v, p, at, ACCESS_WRITE, &room);
-    if (part[0] && first < len) {
-        part[1] = reach(v, p, at + first, ACCESS_WRITE, &room);
-    }
-    if (!part[0] || (first < len && !part[1])) {
+    if (!reach_all(v, p, at, len, ACCESS_WRITE, part, &first)) {
         return false;
     }
     memcpy(part[0], from, first);
@@ -147,4 +163,17 @@ bool linear_write(struct vcpu *v, const struct guest_paging *p, uint64_t at, con
         memcpy(part[1], (const uint8_t *)from + first, len - first);
     }
     return true;
+}
+
+uint64_t index_register(const struct vcpu *v, unsigned reg, unsigned bits)
+{
+    return v->regs.gpr[reg] & (bits == 64 ? ~0ULL : (1ULL << bits) - 1);
+}
+
+/* A 32-bit result has zeros above; a 16-bit one leaves what is above (SDM vol. 1, 3.4.1.1). */
+void index_add(struct vcpu *v, unsigned reg, unsigned bits, uint64_t delta)
+{
+    uint64_t *r = &v->regs.gpr[reg], sum = *r + delta;
+
+    *r = bits == 64 ? sum : bits == 32 ? (uint32_t)sum : (*r & ~0xffffULL) | (sum & 0xffff);
 }

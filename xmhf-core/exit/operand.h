@@ -28,6 +28,10 @@ bool linear_address(struct vcpu *v, const struct guest_paging *p, enum segment_i
 bool operand_address(struct vcpu *v, const struct guest_paging *p, const struct insn_operand *o,
                      unsigned len, unsigned size, unsigned access, uint64_t *linear);
 
+/* RSI, RDI or RCX as a string instruction with addresses of `bits` uses it; and adding to it. */
+uint64_t index_register(const struct vcpu *v, unsigned reg, unsigned bits);
+void index_add(struct vcpu *v, unsigned reg, unsigned bits, uint64_t delta);
+
 /*
  * Copy `len` bytes from or to the guest, across pages; of a write all pages are looked at first. False:
  * a #PF is queued, or #GP(0) where there is no RAM (and for reads no BIOS), and nothing is written.
@@ -35,5 +39,9 @@ bool operand_address(struct vcpu *v, const struct guest_paging *p, const struct 
 bool linear_read(struct vcpu *v, const struct guest_paging *p, uint64_t at, void *to, size_t len);
 bool linear_write(struct vcpu *v, const struct guest_paging *p, uint64_t at, const void *from,
                   size_t len);
+
+/* Can all of [at, at+len), at most two pages, be reached for `access`? False: as above. */
+bool linear_reach(struct vcpu *v, const struct guest_paging *p, uint64_t at, size_t len,
+                  unsigned access);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The CPU refuses the guest's state: what becomes of it ends in the guest. */
 #include <debug/log.h>
+#include <exit/answer.h>
 #include <exit/dispatch.h>
 #include <hypapp/hypapp.h>
 #include <smp/stop.h>
@@ -20,6 +21,7 @@ void exit_entry_failed(struct vcpu *v, const struct exit *e)
     v->refused = in_a_row ? v->refused + 1 : 1;
     v->refused_at = v->trace_next;
     if (v->refused > REFUSALS) {
+        exit_guest_event(v, HYP_RESET);
         stop_and_reset("the CPU refuses the guest's state again and again, as a triple fault");
     }
     const char *rule = virt->legalise(v);

@@ -168,6 +168,13 @@ static void restart_boot_cpu(struct vcpu *v)
     v->ap.state = AP_RUNNING;
 }
 
+static void (*tell_init)(struct vcpu *v);
+
+void ipi_on_init(void (*told)(struct vcpu *v))
+{
+    tell_init = told;
+}
+
 void ipi_take_signals(struct vcpu *v)
 {
     for (;;) {
@@ -182,6 +189,9 @@ void ipi_take_signals(struct vcpu *v)
         atomic_fetch_and(&v->requests, ~REQ_INIT_SIPI);
         switch (ap_take(&v->ap, &vector)) {
         case AP_RESET:
+            if (tell_init) {
+                tell_init(v);
+            }
             ipi_forget_ids(v);
             /* All work on another CPU than the boot CPU is done by then: its state can't be seen
              * until its SIPI, which may follow within microseconds and is lost if the CPU isn't

@@ -12,3 +12,8 @@ int hyp_cr_bits(unsigned cr, uint64_t bits)
 {
     return asked_add_cr(cr, bits);
 }
+
+int hyp_ports(uint16_t first, uint32_t count, hyp_io_fn *fn)
+{
+    return asked_add_ports(first, count, fn);
+}

@@ -11,11 +11,13 @@
 #include <debug/log.h>
 #include <debug/log_state.h>
 #include <debug/serial.h>
+#include <exit/answer.h>
 #include <exit/dispatch.h>
 #include <exit/guarded.h>
 #include <facts/facts.h>
 #include <guest/boot.h>
 #include <guest/facs.h>
+#include <guest/ipi.h>
 #include <guest/phys.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
@@ -25,6 +27,7 @@
 #include <hypapp/sandbox_state.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
+#include <policy/asked.h>
 #include <policy/io_policy.h>
 #include <policy/regions.h>
 #include <smp/low_page.h>
@@ -190,6 +193,7 @@ static void main_on_stack(void *arg)
     }
     guard_sleep();
     exit_msr_init();
+    ipi_on_init(exit_init_event);
     atomic_store(&v->online, true);
     if (smp_start(ap_run) != 0) {
         launch_refuse();
@@ -204,6 +208,7 @@ static void main_on_stack(void *arg)
     }
     virt->set_state(v, &s);
     regions_close();
+    asked_close();
     hyp_module_close();
     facts_boot_ticks(clock_now() - info.tsc_start);
     log_line("starting the guest after %llu ticks", (unsigned long long)core_boot_ticks());

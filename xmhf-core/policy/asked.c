@@ -4,6 +4,8 @@
 
 static struct { uint32_t first, last; unsigned access; } msrs[ASKED_MSRS_MAX];
 static unsigned msr_count;
+static struct { uint32_t first, end; hyp_io_fn *fn; } ports[ASKED_PORTS_MAX];
+static unsigned port_count;
 static uint64_t cr_bits[5];
 static bool tables, closed;
 
@@ -34,6 +36,22 @@ int asked_add_tables(void)
     return closed ? -1 : 0;
 }
 
+int asked_add_ports(uint16_t first, uint32_t count, hyp_io_fn *fn)
+{
+    if (closed || port_count == ASKED_PORTS_MAX || count == 0 || count > 0x10000u - first || !fn) {
+        return -1;
+    }
+    for (unsigned i = 0; i < port_count; i++) {
+        if (first < ports[i].end && ports[i].first < first + count) {
+            return -1;
+        }
+    }
+    ports[port_count].first = first;
+    ports[port_count].end = first + count;
+    ports[port_count++].fn = fn;
+    return 0;
+}
+
 void asked_close(void)
 {
     closed = true;
@@ -57,4 +75,27 @@ uint64_t asked_cr(unsigned cr)
 bool asked_tables(void)
 {
     return tables;
+}
+
+hyp_io_fn *asked_port(uint16_t port, unsigned size)
+{
+    hyp_io_fn *fn = NULL;
+    uint32_t lowest = 0x10000;
+
+    for (unsigned i = 0; i < port_count; i++) {
+        if (port < ports[i].end && ports[i].first < port + size && ports[i].first < lowest) {
+            lowest = ports[i].first;
+            fn = ports[i].fn;
+        }
+    }
+    return fn;
+}
+
+void asked_fill_ports(uint8_t *bitmap)
+{
+    for (unsigned i = 0; i < port_count; i++) {
+        for (uint32_t p = ports[i].first; p < ports[i].end; p++) {
+            bitmap[p / 8] = (uint8_t)(bitmap[p / 8] | 1u << (p % 8));
+        }
+    }
 }

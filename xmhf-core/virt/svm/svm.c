@@ -78,6 +78,7 @@ static int init(hpa_t nested_root)
     }
     msrpm_fill();
     regions_fill_ports(iopm);
+    asked_fill_ports(iopm);
     svm_iopm = core_hpa(iopm);
     svm_msrpm = core_hpa(msrpm);
     svm_nested_root = nested_root;

@@ -101,6 +101,7 @@ static int init(hpa_t nested_root)
     }
     fill_msr_bitmap(msr);
     regions_fill_ports(io);
+    asked_fill_ports(io);
     vmx_common.msr_bitmap = core_hpa(msr);
     vmx_common.io_bitmap = core_hpa(io);
     vmx_common.os_eptp = vmx_eptp(nested_root);
