@@ -352,7 +352,7 @@ static void give_args(const struct tv_pal *pal, const struct tv_activation *act,
  * no others. */
 static bool canonical(uint64_t va)
 {
-    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+    return is_canonical(va, 48);
 }
 
 enum marshal_answer marshal_return_address(const struct tv_pal *pal, const struct hyp_caller *c,

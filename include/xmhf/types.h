@@ -35,6 +35,12 @@ static inline gva_t gva(uint64_t a) { return (gva_t){ a }; }
 static inline uint64_t align_down(uint64_t x, uint64_t align) { return x & ~(align - 1); }
 static inline uint64_t align_up(uint64_t x, uint64_t align) { return (x + align - 1) & ~(align - 1); }
 
+/* Is `va` the sign extension of its low `bits` bits: an address of 48-bit paging, or 57-bit? */
+static inline bool is_canonical(uint64_t va, unsigned bits)
+{
+    return (uint64_t)((int64_t)(va << (64 - bits)) >> (64 - bits)) == va;
+}
+
 /* True if [a, a+alen) and [b, b+blen) share a byte. Neither may wrap. */
 static inline bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {

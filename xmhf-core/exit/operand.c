@@ -52,9 +52,7 @@ static bool has_right(const struct segment *s, const struct guest_paging *p, uns
 
 static bool canonical(uint64_t a, const struct guest_paging *p)
 {
-    unsigned shift = p->cr4 & CR4_LA57 ? 7 : 16;
-
-    return (uint64_t)((int64_t)(a << shift) >> shift) == a;
+    return is_canonical(a, p->cr4 & CR4_LA57 ? 57 : 48);
 }
 
 bool linear_address(struct vcpu *v, const struct guest_paging *p, enum segment_index seg,

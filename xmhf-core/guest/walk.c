@@ -338,12 +338,6 @@ static enum walk_result walk32(struct state *s)
     }
 }
 
-/* Is `va` the sign extension of its low `bits` bits? */
-static bool canonical(uint64_t va, unsigned bits)
-{
-    return (uint64_t)((int64_t)(va << (64 - bits)) >> (64 - bits)) == va;
-}
-
 /* Bits reserved in every 8-byte entry. */
 static inline uint64_t reserved_bits(const struct guest_phys_ops *phys,
                                      const struct guest_paging *p)
@@ -355,7 +349,7 @@ static enum walk_result walk_long(struct state *s)
 {
     bool five = (s->p->cr4 & CR4_LA57) != 0;
 
-    s->out->canonical = canonical(s->va, five ? 57 : 48);
+    s->out->canonical = is_canonical(s->va, five ? 57 : 48);
     if (unlikely(!s->out->canonical)) {
         s->out->error = 0;
         return WALK_FAULT;
@@ -507,7 +501,7 @@ static inline bool usual(const struct guest_paging *p, uint64_t va)
     const uint64_t efer = EFER_LMA | EFER_NXE;
 
     return (p->efer & efer) == efer && (p->cr0 & CR0_PG) && !(p->cr4 & CR4_LA57) &&
-           canonical(va, 48);
+           is_canonical(va, 48);
 }
 
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,

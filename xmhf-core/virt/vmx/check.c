@@ -18,7 +18,7 @@ struct state {
 
 bool check_canonical(uint64_t a)
 {
-    return a >> 47 == 0 || a >> 47 == 0x1ffff;
+    return is_canonical(a, 48); /* LA57 is hidden */
 }
 
 static const char *check_control_registers(const struct state *s)
