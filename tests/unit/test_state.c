@@ -74,8 +74,10 @@ static void vmx_take_state(struct vcpu *cpu, const struct vcpu_state *s)
 }
 
 static const struct virt_ops neither = { .set_state = take_state };
-static const struct virt_ops amd = { .set_state = svm_take_state, .get_segment = svm_get_segment };
-static const struct virt_ops intel = { .set_state = vmx_take_state, .get_segment = vmx_get_segment };
+static const struct virt_ops amd = { .set_state = svm_take_state, .get_segment = svm_get_segment,
+                                     .get_idtr = svm_get_idtr };
+static const struct virt_ops intel = { .set_state = vmx_take_state, .get_idtr = vmx_get_idtr,
+                                       .get_segment = vmx_get_segment };
 const struct virt_ops *virt;
 
 static int setup(void **state)
@@ -390,6 +392,19 @@ static void live(const struct vendor *who, uint64_t cr0)
     memset(machine.xstate, 0x5b, sizeof(machine.xstate));
 }
 
+/* Where a vendor keeps IDTR. */
+static void assert_idtr(const struct vendor *who)
+{
+    uint64_t base;
+    uint32_t limit;
+
+    vmcb.idtr.base = field[VMCS_GUEST_IDTR_BASE] = 0xfffffe0000000000;
+    vmcb.idtr.limit = 0xabc;
+    field[VMCS_GUEST_IDTR_LIMIT] = 0xabc;
+    who->ops->get_idtr(&v, &base, &limit);
+    assert_true(base == 0xfffffe0000000000 && limit == 0xabc);
+}
+
 static void assert_seen(const struct vendor *who, struct seen *s, uint64_t cr0)
 {
     who->see(s);
@@ -412,6 +427,7 @@ static void assert_seen(const struct vendor *who, struct seen *s, uint64_t cr0)
         who->ops->get_segment(&v, (enum segment_index)i, &now);
         assert_memory_equal(&now, &got.seg[i], sizeof(now));
     }
+    assert_idtr(who);
 }
 
 /* No manual's word: an event that was on its way belongs to the life before; the next entry may

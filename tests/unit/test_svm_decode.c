@@ -55,6 +55,7 @@ void svm_sandbox_leave(struct vcpu *v) { (void)v; }
 void svm_sandbox_forget(struct vcpu *v, uint64_t tag) { (void)v, (void)tag; }
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s) { (void)v, (void)s; }
 void svm_get_paging(struct vcpu *v, struct guest_paging *p) { (void)v, (void)p; }
+void svm_get_idtr(struct vcpu *v, uint64_t *b, uint32_t *l) { (void)v, (void)b, (void)l; }
 void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s) { (void)v, (void)i, (void)s; }
 bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value) { (void)v, (void)msr, (void)value; return false; }
 bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value) { (void)v, (void)msr, (void)value; return false; }

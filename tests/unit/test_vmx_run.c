@@ -109,6 +109,7 @@ void vmx_get_segment(struct vcpu *c, enum segment_index i, struct segment *s)
 }
 bool vmx_state_msr_read(struct vcpu *c, uint32_t msr, uint64_t *x) { (void)c; (void)x; return !msr; }
 bool vmx_state_msr_write(struct vcpu *c, uint32_t msr, uint64_t x) { (void)c; (void)x; return !msr; }
+void vmx_get_idtr(struct vcpu *c, uint64_t *b, uint32_t *l) { (void)c; (void)b; (void)l; }
 void vmx_get_gdtr(struct vcpu *c, uint64_t *b, uint32_t *l) { (void)c; (void)b; (void)l; }
 bool vmx_set_cr3(struct vcpu *c, uint64_t x) { (void)c; (void)x; return true; }
 void vmx_load_task(struct vcpu *c, const struct task_state *t) { (void)c; (void)t; }

@@ -17,6 +17,11 @@ void hyp_caller(struct vcpu *v, struct hyp_caller *c)
     c->no_ad = false;
 }
 
+bool hyp_msr_value(struct vcpu *v, uint32_t index, uint64_t *value)
+{
+    return virt->state_msr_read(v, index, value) || hw_rdmsr_safe(index, value);
+}
+
 /* splitmix64: spreads what entropy there is. */
 static uint64_t spread(uint64_t x)
 {

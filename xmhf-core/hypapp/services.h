@@ -18,6 +18,16 @@ static inline void hyp_get_segment(struct vcpu *v, enum segment_index i, struct 
     virt->get_segment(v, i, s);
 }
 
+/* IDTR of the OS. */
+static inline void hyp_get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
+{
+    virt->get_idtr(v, base, limit);
+}
+
+/* What the OS has in an MSR that passes to it or that the VMCB or VMCS holds, EFER among them: as it
+ * reads it, whatever the policy makes of others. False: there is none. */
+bool hyp_msr_value(struct vcpu *v, uint32_t index, uint64_t *value);
+
 /* After RIP was moved to other code: no STI or MOV-SS shadow is left. */
 static inline void hyp_clear_shadow(struct vcpu *v)
 {

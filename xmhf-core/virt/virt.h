@@ -65,6 +65,7 @@ struct virt_ops {
     /* CR4 alone, where that is cheaper than get_paging. NULL: it isn't. */
     uint64_t (*get_cr4)(struct vcpu *v);
     void (*get_segment)(struct vcpu *v, enum segment_index i, struct segment *s);
+    void (*get_idtr)(struct vcpu *v, uint64_t *base, uint32_t *limit);
     /* Queue an event for the next entry. An event that was being delivered when the
      * exit happened is queued by `run` itself and is replaced only by a double-fault
      * rule inside. False if one is queued already (the caller keeps its event). */

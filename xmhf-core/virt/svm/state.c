@@ -74,6 +74,14 @@ void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *out)
     *out = (struct segment){ s->selector, s->attrib, s->limit, s->base };
 }
 
+void svm_get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
+{
+    const struct vmcb_segment *s = &svm(v)->os->idtr;
+
+    *base = s->base;
+    *limit = s->limit;
+}
+
 /* Where VMLOAD and VMRUN load it from; NULL: from nowhere (APM vol. 2, 15.5.1, 15.5.2). */
 static uint64_t *loaded_msr(struct vmcb *c, uint32_t msr)
 {

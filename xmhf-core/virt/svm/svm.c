@@ -284,7 +284,7 @@ const struct virt_ops svm_ops = {
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level,
     .set_root = set_root, .flush_nested = flush_nested, .set_state = svm_set_state, .run = run,
-    .get_paging = svm_get_paging, .get_segment = svm_get_segment,
+    .get_paging = svm_get_paging, .get_segment = svm_get_segment, .get_idtr = svm_get_idtr,
     .inject = svm_inject, .event_queued = svm_event_queued,
     .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,
     .clear_shadow = svm_clear_shadow, .end_shadow = svm_end_shadow, .set_cr2 = set_cr2,

@@ -87,6 +87,7 @@ HW_KEEPS_REGISTERS bool svm_fast_store(struct vcpu_regs *regs);
 /* state.c */
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s);
 void svm_get_paging(struct vcpu *v, struct guest_paging *p);
+void svm_get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit);
 void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
 bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);

@@ -273,6 +273,13 @@ uint64_t vmx_get_cr(struct vcpu *v, unsigned cr)
         | (vmcs_read(cr == 0 ? VMCS_CR0_SHADOW : VMCS_CR4_SHADOW) & mask);
 }
 
+void vmx_get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
+{
+    (void)v;
+    *base = vmcs_read(VMCS_GUEST_IDTR_BASE);
+    *limit = (uint32_t)vmcs_read(VMCS_GUEST_IDTR_LIMIT);
+}
+
 void vmx_get_gdtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
 {
     (void)v;

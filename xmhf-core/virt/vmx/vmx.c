@@ -379,6 +379,7 @@ const struct virt_ops vmx_ops = {
     .max_leaf_level = max_leaf_level, .split_exec = vmx_split_exec,
     .set_root = set_root, .flush_nested = flush_nested, .set_state = vmx_set_state, .run = run,
     .get_paging = vmx_get_paging, .get_cr4 = vmx_get_cr4, .get_segment = vmx_get_segment,
+    .get_idtr = vmx_get_idtr,
     .inject = vmx_inject, .event_queued = vmx_event_queued,
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
     .clear_shadow = vmx_clear_shadow, .end_shadow = vmx_end_shadow, .set_cr2 = set_cr2,

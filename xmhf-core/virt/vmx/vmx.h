@@ -80,6 +80,7 @@ void vmx_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
 void vmx_write_segment(enum segment_index i, const struct segment *s);
 bool vmx_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool vmx_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+void vmx_get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit);
 void vmx_get_gdtr(struct vcpu *v, uint64_t *base, uint32_t *limit);
 bool vmx_set_cr3(struct vcpu *v, uint64_t value);
 void vmx_load_task(struct vcpu *v, const struct task_state *t);
