@@ -8,6 +8,7 @@
 #include <guest/rights.h>
 #include <guest/trace.h>
 #include <guest/walk.h>
+#include <virt/exit.h>
 
 /* --- the caller ------------------------------------------------------------- */
 
@@ -64,6 +65,28 @@ enum gm_result gm_read_kernel(const struct hyp_caller *c, gva_t from, void *to, 
  */
 enum gm_result gp_read(gpa_t from, void *to, size_t len);
 enum gm_result gp_write(gpa_t to, const void *from, size_t len);
+
+/* --- stores that fault (hypapp/store.c) ------------------------------------- */
+
+/*
+ * What the instruction at RIP, whose write has faulted (hypapp.fault), stores: MOV, or MOVS and STOS
+ * forwards, with REP as many elements as fit in here. False: another instruction, or one that can't
+ * be read. The bytes of a string are consecutive in guest-physical memory. Of a MOV `gpa` is where
+ * the CPU says that it faulted: one that crosses pages may have begun before, or reach into a next
+ * page of which nothing is known here.
+ */
+struct hyp_store {
+    gpa_t gpa;
+    unsigned len;            /* bytes, 1 to 8 */
+    uint8_t bytes[8];
+    /* for hyp_store_done */
+    unsigned insn_len, address_bits;
+    bool rep, movs;
+    uint64_t count;          /* elements of a string; 0: it is none */
+};
+bool hyp_store(struct vcpu *v, const struct exit *e, struct hyp_store *out);
+/* It is carried out: RIP moves on, and the registers of a string. */
+void hyp_store_done(struct vcpu *v, const struct hyp_store *s);
 
 /* What the tables of an address space that was remembered hold now (guest/trace.h); its paging is on. */
 void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t);
