@@ -686,7 +686,10 @@ class Names(Tool):
         self.assertEqual(self.wrong("good.c", text), [])
 
     def test_pages_that_nobody_meets(self):
-        tree = {"README.md": "", "notes/README.md": "[a](a.md)\n", "notes/a.md": "",
+        way = "`{}`\n" * 4
+        tree = {"README.md": "", "src/a.c": "x y", "src/b.c": "",
+                "ARCHITECTURE.md": way.format("src/a.c:x", "src/a.c:y", "src/b.c", "src/a.c:x")
+                + "\n## The seams\n`src/b.c`\n", "notes/README.md": "[a](a.md)\n", "notes/a.md": "",
                 "notes/bugs/README.md": "[b](b.md) [c](c.md)\n", "notes/bugs/b.md": "",
                 "notes/bugs/c.md": "", "notes/bugs/d.md": "",
                 "core.c": "/* notes/bugs/b.md, notes/bugs/d.md */\n"}
@@ -698,6 +701,7 @@ class Names(Tool):
         status, output = self.run_tool(program)
         self.assertEqual((status, re.findall(r"^(notes/\S+): (\w+)", output, re.M)),
                          (1, [("notes/bugs/c.md", "no"), ("notes/bugs/d.md", "not")]), output)
+        self.assertEqual(re.findall(r"the way comes back to (\S+)", output), ["src/a.c"], output)
 
 
 class AptSources(unittest.TestCase):
