@@ -15,6 +15,7 @@
 #include <x86/msr.h>
 
 #define RIP 0x401000
+#define RSP 0x7ffe0000
 #define HYPAPPS_LEAF 0x7a567254
 
 static struct { uint64_t rip, rflags, cr4, blocked; bool broken; } vmcs;
@@ -35,6 +36,7 @@ struct svm_features svm_features;
 bool hw_vmread(uint64_t field, uint64_t *value)
 {
     *value = field == VMCS_GUEST_RIP ? vmcs.rip : field == VMCS_GUEST_RFLAGS ? vmcs.rflags
+        : field == VMCS_GUEST_RSP ? RSP
         : field == VMCS_GUEST_CR4 ? vmcs.cr4 : field == VMCS_EXIT_INSN_LEN ? 2
         : field == VMCS_GUEST_INTERRUPTIBILITY ? vmcs.blocked : ~0ull;
     assert_true(*value != ~0ull);
@@ -50,6 +52,12 @@ bool hw_vmwrite(uint64_t field, uint64_t value)
     return !vmcs.broken;
 }
 
+static unsigned kicks;
+void kick(struct vcpu *cpu) { (void)cpu, kicks++; }
+uint64_t vmx_get_cr4(struct vcpu *cpu) { (void)cpu; return vmcs.cr4; }
+void panic(const char *fmt, ...) { fail_msg("panic: %s", fmt); abort(); }
+const char *vmcs_name(uint32_t encoding) { (void)encoding; return "?"; }
+
 static uint64_t get_cr4(struct vcpu *cpu) { (void)cpu; return intel ? vmcs.cr4 : os.cr4; }
 static const struct virt_ops ops = { .get_cr4 = get_cr4 };
 const struct virt_ops *virt = &ops;
@@ -64,9 +72,18 @@ unsigned exit_insn_len(struct vcpu *cpu, const struct exit *e, const uint8_t *op
     return 0;
 }
 
+static uint64_t asked_at;
+static uint32_t hypapp_wants;
+static bool hypapp_injects;
+
 static bool hypapp_cpuid(struct vcpu *cpu, uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
 {
-    (void)cpu, (void)sub, (void)r;
+    (void)sub, (void)r;
+    if (leaf == HYPAPPS_LEAF) {
+        asked_at = cpu->regs.rip;
+        atomic_fetch_or(&cpu->requests, hypapp_wants);
+        svm_cpu.queued.full = vmx_cpu.queued.full = hypapp_injects;
+    }
     return leaf == HYPAPPS_LEAF;
 }
 const struct hypapp hypapp = { .cpuid = hypapp_cpuid };
@@ -96,6 +113,7 @@ static void guest_starts(bool on_intel)
     v.code.page = RIP >> PAGE_SHIFT;
     v.code.bytes = code_page;
     atomic_store(&log_waiting, false);
+    kicks = 0;
 }
 
 static void ask(uint32_t leaf, uint32_t sub)
@@ -125,14 +143,17 @@ static struct cpuid_regs usual(uint32_t leaf, uint32_t sub)
     return answer();
 }
 
-/* The fast path; if it says no, it has changed nothing. */
+/* The fast path; if it has no answer, it has changed nothing, and says whether it could have one. */
+static bool is_new;
 static bool fast(uint32_t leaf, uint32_t sub)
 {
     ask(leaf, sub);
     const struct vcpu before = v;
     const uint64_t rip = vmcs.rip;
     const struct vmcb vmcb = os;
-    bool did = intel ? vmx_fast_cpuid(&v.regs) : svm_fast_cpuid(&v.regs);
+    const unsigned what = intel ? vmx_fast_cpuid(&v.regs) : svm_fast_cpuid(&v.regs);
+    const bool did = what == FAST_DONE;
+    is_new = what == FAST_NEW;
     if (!did) {
         assert_memory_equal(&before, &v, sizeof(v));
         assert_memory_equal(&vmcb, &os, sizeof(os));
@@ -203,6 +224,51 @@ static void every_leaf(void)
     assert_true(again > asked / 2);
 }
 
+/* A question that wasn't asked before, on the fast path. */
+static struct cpuid_regs new_question(uint32_t leaf, uint32_t sub)
+{
+    ask(leaf, sub);
+    assert_int_equal(intel ? vmx_fast_cpuid(&v.regs) : svm_fast_cpuid(&v.regs), FAST_NEW);
+    (intel ? vmx_new_cpuid : svm_new_cpuid)(&v.regs);
+    assert_int_equal(intel ? vmcs.rip : os.rip, RIP + 2);
+    return answer();
+}
+
+/* Each leaf of a real machine, new: the answer is the usual way's, and it is kept. */
+static void every_leaf_is_new_once(void)
+{
+    for (unsigned i = 0; i < machine.cpuid_count; i++) {
+        uint32_t leaf = machine.cpuid[i].leaf, sub = machine.cpuid[i].sub;
+
+        cpuid_forget(&v);
+        const uint64_t before = v.exits[EXIT_CPUID];
+        struct cpuid_regs r = new_question(leaf, sub);
+        assert_int_equal(v.exits[EXIT_CPUID], before + 1);
+        assert_true(fast(leaf, sub) && same(answer(), r));
+        assert_true(same(usual(leaf, sub), r));
+    }
+    assert_int_equal(kicks, 0);
+}
+
+/* The hypapp is asked with RIP at the instruction. What it asks of the run loop comes before the guest
+ * goes on, for which an NMI sees. */
+static void the_hypapp_is_asked_about_new_ones(void)
+{
+    new_question(HYPAPPS_LEAF, 0);
+    assert_int_equal(asked_at, RIP);
+    assert_false(fast(HYPAPPS_LEAF, 0));
+    assert_true(is_new && kicks == 0);
+    hypapp_wants = REQ_NMI;
+    new_question(HYPAPPS_LEAF, 0);
+    assert_int_equal(kicks, 1);
+    atomic_store(&v.requests, 0);
+    hypapp_wants = 0;
+    hypapp_injects = true;
+    new_question(HYPAPPS_LEAF, 0);
+    assert_int_equal(kicks, 2);
+    hypapp_injects = false;
+}
+
 static void what_the_cpu_says_now(void)
 {
     struct cpuid_regs *now = NULL;
@@ -247,6 +313,15 @@ static void ecx(void)
     assert_false(fast(7, 1));
     usual(4, 0);
     assert_false(fast(4, 1));
+    usual(4, 0xffff);
+    assert_true(fast(4, 0xffff));
+    usual(4, 0x10000);
+    assert_false(fast(4, 0x10000));
+    /* A subleaf that looks like a bit of CR4: what is kept is for the same subleaf. */
+    usual(0x12345, 0);
+    assert_true(fast(0x12345, 0));
+    vmcs.cr4 = os.cr4 = CR4_PAE;
+    assert_false(fast(0x12345, CR4_OSXSAVE));
 }
 
 static void a_new_xcr0_forgets(void)
@@ -287,7 +362,7 @@ static void what_the_run_loop_must_see(void)
 #define SLOW_WITH(word, value) do { \
         const __typeof__(word) slow_old = (word); \
         (word) = (value); \
-        assert_false(fast(0, 0)); \
+        assert_false(fast(0, 0) || (is_new && !vmcs.broken)); \
         (word) = slow_old; \
         assert_true(fast(0, 0)); \
     } while (0)
@@ -313,10 +388,10 @@ static void what_moving_rip_must_heed(void)
         SLOW_WITH(os.event_inj, SVM_EVENT_VALID);
         SLOW_WITH(os.tlb_control, SVM_TLB_FLUSH_ALL);
     }
-    assert_int_equal(fast_next(0xfffffffe, 2, 0), 0);
-    assert_int_equal(fast_next(0xfffffffd, 2, 0), 0xffffffff);
-    assert_int_equal(fast_next(~1ull, 2, 0), 0);
-    assert_int_equal(fast_next(0xffffffff81000ffe, 2, RFLAGS_IF), 0xffffffff81001000);
+    assert_false(fast_moves(0xfffffffe, 0x100000000, 0));
+    assert_true(fast_moves(0xfffffffd, 0xffffffff, 0));
+    assert_false(fast_moves(~1ull, 0, 0));
+    assert_true(fast_moves(0xffffffff81000ffe, 0xffffffff81001000, RFLAGS_IF));
 }
 
 static void where_code_is_known(void **state)
@@ -530,6 +605,8 @@ static void the_cpu_may_have_left_the_bytes(void **state)
 
 #define BOTH(name) static void test_##name(void **state) { (void)state; on_both(name); }
 BOTH(every_leaf)
+BOTH(every_leaf_is_new_once)
+BOTH(the_hypapp_is_asked_about_new_ones)
 BOTH(what_the_cpu_says_now)
 BOTH(what_the_guest_has_set)
 BOTH(ecx)
@@ -541,7 +618,8 @@ BOTH(what_moving_rip_must_heed)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_leaf), cmocka_unit_test(test_what_the_cpu_says_now),
+        cmocka_unit_test(test_every_leaf), cmocka_unit_test(test_every_leaf_is_new_once),
+        cmocka_unit_test(test_the_hypapp_is_asked_about_new_ones), cmocka_unit_test(test_what_the_cpu_says_now),
         cmocka_unit_test(test_what_the_guest_has_set), cmocka_unit_test(test_ecx),
         cmocka_unit_test(test_a_new_xcr0_forgets),
         cmocka_unit_test(test_the_hypapp_may_want_each),

@@ -92,10 +92,29 @@ static void amd_branch_records_stop(void **state)
     (void)state;
     v.vendor = &svm_cpu;
     *machine_msr(MSR_IA32_DEBUGCTL) = 3; /* LBR, BTF */
+    svm_debugctl_changes(&svm_cpu);      /* as each write for the OS says (test_state) */
     svm_sandbox_enter(&v, &sb);
     assert_int_equal(*machine_msr(MSR_IA32_DEBUGCTL), 0);
     svm_sandbox_leave(&v);
     assert_int_equal(*machine_msr(MSR_IA32_DEBUGCTL), 3);
+}
+
+/* Firmware may have left a bit; and one that the OS has cleared since may come back. */
+static void amd_branch_records_of_firmware(void **state)
+{
+    (void)state;
+    v.vendor = &svm_cpu;
+    *machine_msr(MSR_IA32_DEBUGCTL) = 1;
+    svm_sandbox_init(&v);
+    svm_sandbox_enter(&v, &sb);
+    assert_int_equal(*machine_msr(MSR_IA32_DEBUGCTL), 0);
+    svm_sandbox_leave(&v);
+    assert_int_equal(*machine_msr(MSR_IA32_DEBUGCTL), 1);
+    *machine_msr(MSR_IA32_DEBUGCTL) = 0;
+    svm_sandbox_enter(&v, &sb);
+    *machine_msr(MSR_IA32_DEBUGCTL) = 2; /* not the old value comes back */
+    svm_sandbox_leave(&v);
+    assert_int_equal(*machine_msr(MSR_IA32_DEBUGCTL), 2);
 }
 
 static void amd_counters_stop(void **state)
@@ -116,6 +135,10 @@ static void amd_selectors_are_the_template(void **state)
 {
     (void)state;
     v.vendor = &svm_cpu;
+    svm_sandbox_enter(&v, &sb);
+    sandbox_vmcb.tlb_control = SVM_TLB_NOTHING; /* it ran */
+    svm_sandbox_leave(&v);
+    /* Another run of the same sandbox. */
     sandbox_vmcb.es.selector = 1;
     sandbox_vmcb.ds.selector = 3;
     sandbox_vmcb.ds.attrib = 0;
@@ -288,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(amd_branch_records_stop, setup),
+        cmocka_unit_test_setup(amd_branch_records_of_firmware, setup),
         cmocka_unit_test_setup(amd_counters_stop, setup),
         cmocka_unit_test_setup(amd_selectors_are_the_template, setup),
         cmocka_unit_test_setup(amd_machine_checks_are_exceptions, setup),

@@ -583,6 +583,21 @@ static void a_new_task(void **state)
     assert_true(field[VMCS_GUEST_CR3] == 0x9000 && vmx_cpu.flush_linear);
 }
 
+/* AMD's DEBUGCTL is not switched: entries of sandboxes look at it once the OS has set a bit. */
+static void debugctl_of_amd(void **state)
+{
+    (void)state;
+    v.vendor = &svm_cpu;
+    assert_false(svm_state_msr_write(&v, MSR_IA32_DEBUGCTL, 0)); /* a CPU without it */
+    machine_set_msr(MSR_IA32_DEBUGCTL, 0);
+    assert_true(svm_state_msr_write(&v, MSR_IA32_DEBUGCTL, 0));
+    assert_false(svm_cpu.debugs);
+    assert_true(svm_state_msr_write(&v, MSR_IA32_DEBUGCTL, DEBUGCTL_BTF));
+    assert_true(svm_cpu.debugs && *machine_msr(MSR_IA32_DEBUGCTL) == DEBUGCTL_BTF);
+    assert_true(svm_state_msr_write(&v, MSR_IA32_DEBUGCTL, 0));
+    assert_true(svm_cpu.debugs); /* for good: that costs less than to be wrong */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -596,6 +611,7 @@ int main(void)
         cmocka_unit_test_setup(reset_of_anything, setup),
         cmocka_unit_test_setup(pdptes_are_loaded_or_refused, setup),
         cmocka_unit_test_setup(a_new_task, setup),
+        cmocka_unit_test_setup(debugctl_of_amd, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,15 +67,18 @@ uint64_t svm_get_cr(struct vcpu *v, unsigned cr) { (void)v, (void)cr; return 0; 
 static struct vmcb at_exit, at_entry;
 static unsigned windows;
 
-void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa, const struct vmcb *vmcb);
+void svm_enter(struct vcpu_regs *regs, struct exit *e, const struct vmcb *vmcb, uint64_t vmcb_hpa,
+               uint64_t host_vmcb_hpa);
+void svm_exited(struct vcpu_regs *regs, struct exit *e);
 void svm_vmsave(uint64_t vmcb);
 void svm_gif_window(void);
 
-void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa, const struct vmcb *vmcb)
+void svm_enter(struct vcpu_regs *regs, struct exit *e, const struct vmcb *vmcb, uint64_t vmcb_hpa,
+               uint64_t host_vmcb_hpa)
 {
     struct vmcb *c = (struct vmcb *)(uintptr_t)vmcb_hpa;
 
-    (void)regs, (void)host_vmcb_hpa;
+    (void)host_vmcb_hpa;
     assert_ptr_equal(c, vmcb);
     at_entry = *c;
     c->exit_code = at_exit.exit_code;
@@ -84,6 +87,7 @@ void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa
     c->exit_int_info = at_exit.exit_int_info;
     c->next_rip = at_exit.next_rip;
     c->rip = at_exit.rip ? at_exit.rip : c->rip;
+    svm_exited(regs, e);
 }
 
 struct guest_phys_ops guest_phys_ops;

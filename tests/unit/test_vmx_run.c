@@ -28,7 +28,8 @@
 #define FIELDS 0x7000u
 
 void vmx_park(const atomic_uint *wake, const atomic_uint *nmis_seen);
-unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched);
+void vmx_enter(struct vcpu_regs *regs, struct exit *e, const atomic_uint *nmis_seen, bool launched);
+void vmx_exited(struct vcpu_regs *regs, struct exit *e, unsigned how);
 
 static uint64_t value[FIELDS];
 static bool traps_icr;
@@ -223,9 +224,8 @@ static struct { uint32_t reason; uint64_t qualification, rip; uint64_t ticks; ui
 static bool last_launched;
 
 /* The guest runs for `ticks` and then exits. */
-unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched)
+void vmx_enter(struct vcpu_regs *regs, struct exit *e, const atomic_uint *nmis_seen, bool launched)
 {
-    (void)regs;
     (void)nmis_seen;
     last_launched = launched;
     machine.tsc += next.ticks;
@@ -233,7 +233,7 @@ unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool la
     value[VMCS_EXIT_QUALIFICATION] = next.qualification;
     value[VMCS_GUEST_RIP] = next.rip;
     value[VMCS_GUEST_INTERRUPTIBILITY] |= next.blocked;
-    return 0;
+    vmx_exited(regs, e, 0);
 }
 
 static void start(void)

@@ -104,12 +104,12 @@ struct vcpu {
     atomic_bool waiting;               /* (any) in the hardware's wait-for-SIPI: takes no NMI */
 
     struct code_page {                 /* the last code page that an exit was decoded in */
-        uint64_t cr3, page;            /* CR3 and linear address >> 12; page 0: empty */
-        const uint8_t *bytes;          /* guest RAM, never anything else */
+        uint64_t cr3, page;            /* CR3 and linear address >> 12 */
+        const uint8_t *bytes;          /* guest RAM, never anything else; NULL: empty */
     } code;
     struct walk_memo store_code;       /* the page of the last store to the APIC page: virt/fast_path.h */
     struct cpuid_memo {                /* answers that the OS got: virt/fast_path.h */
-        uint32_t leaf, sub, cr4;       /* its question, and CR4_IN_CPUID of its CR4 */
+        uint32_t leaf, question;       /* its question: the leaf, and cpuid_question() */
         struct cpuid_regs raw, answer; /* what the CPU said, and what the OS saw */
     } cpuid[VCPU_CPUID];
     bool counting;                     /* the guest has enabled a performance counter */

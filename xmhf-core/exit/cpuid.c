@@ -38,34 +38,43 @@ static void remember(struct vcpu *v, uint32_t leaf, uint32_t ecx, uint64_t cr4,
 {
     const uint32_t sub = cpuid_sub(leaf, ecx);
 
+    if (sub > CPUID_SUB_MAX) {
+        return;
+    }
     *cpuid_memo(v, leaf, sub) = (struct cpuid_memo){
-        .leaf = leaf, .sub = sub, .cr4 = (uint32_t)(cr4 & CR4_IN_CPUID),
-        .raw = hw_cpuid(leaf, sub), .answer = *answer,
+        .leaf = leaf, .question = cpuid_question(sub, cr4), .raw = hw_cpuid(leaf, sub),
+        .answer = *answer,
     };
 }
 
-void exit_cpuid(struct vcpu *v, const struct exit *e)
+void cpuid_answer(struct vcpu *v, uint64_t cr4)
 {
     uint64_t *gpr = v->regs.gpr;
-    struct cpuid_guest g = { .xcr0 = XCR0_X87, .apic_id = v->apic_id, .apic_enabled = !atomic_load(&v->apic_off) };
-    unsigned len;
+    const uint32_t leaf = (uint32_t)gpr[GPR_RAX], sub = (uint32_t)gpr[GPR_RCX];
+    struct cpuid_guest g = { .cr4 = cr4, .xcr0 = XCR0_X87, .apic_id = v->apic_id, .apic_enabled = !atomic_load(&v->apic_off) };
 
-    if (!look(v, e, &len, &g.cr4)) {
-        return;
-    }
-    uint32_t leaf = (uint32_t)gpr[GPR_RAX], sub = (uint32_t)gpr[GPR_RCX];
     if (leaf >= CPUID_XSTATE && (hw_read_cr4() & CR4_OSXSAVE)) {
         g.xcr0 = hw_xgetbv();
     }
     struct cpuid_regs r = cpuid_guest_view(hw_cpuid, leaf, sub, &g);
     if (!(hypapp.cpuid && hypapp.cpuid(v, leaf, sub, &r)) && !v->in_sandbox) {
-        remember(v, leaf, sub, g.cr4, &r);
+        remember(v, leaf, sub, cr4, &r);
     }
     gpr[GPR_RAX] = r.eax;
     gpr[GPR_RBX] = r.ebx;
     gpr[GPR_RCX] = r.ecx;
     gpr[GPR_RDX] = r.edx;
-    exit_skip(v, len);
+}
+
+void exit_cpuid(struct vcpu *v, const struct exit *e)
+{
+    unsigned len;
+    uint64_t cr4;
+
+    if (look(v, e, &len, &cr4)) {
+        cpuid_answer(v, cr4);
+        exit_skip(v, len);
+    }
 }
 
 void cpuid_forget(struct vcpu *v)

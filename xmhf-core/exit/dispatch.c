@@ -75,11 +75,15 @@ static void unexpected(struct vcpu *v, const struct exit *e)
     hyp_inject_ud(v);
 }
 
-void exit_dispatch(struct vcpu *v, const struct exit *e)
+/* Exits from a sandbox that its hypapp has no part in. An INIT is for the OS, not for the sandbox:
+ * take_requests leaves the sandbox first. */
+#define NOT_THE_HYPAPPS (1u << EXIT_CPUID | 1u << EXIT_NMI | 1u << EXIT_SMI | 1u << EXIT_INIT)
+_Static_assert(EXIT_KIND_COUNT <= 32, "a bit for each");
+
+/* Inlined into the loop, which all exits go through. */
+inline __attribute__((always_inline)) void exit_dispatch(struct vcpu *v, const struct exit *e)
 {
-    /* An INIT is for the OS, not for the sandbox: take_requests leaves the sandbox first. */
-    if (v->in_sandbox && e->kind != EXIT_CPUID && e->kind != EXIT_NMI && e->kind != EXIT_SMI
-        && e->kind != EXIT_INIT) {
+    if (v->in_sandbox && !(NOT_THE_HYPAPPS >> e->kind & 1)) {
         hypapp.sandbox_exit(v, e);
         return;
     }
@@ -132,27 +136,34 @@ static void run_measured(struct vcpu *v, struct exit *e)
     v->exit_began = clock_now();
 }
 
+/* What is to be done before the next entry. Out of line, as it is rare. */
+__attribute__((noinline))
+static void before_entry(struct vcpu *v)
+{
+    /* An NMI that the core took itself, on AMD wherever GIF was set, may have been the kick. */
+    if (atomic_load_explicit(&v->nmis_seen, memory_order_relaxed)) {
+        exit_nmi(v);
+    }
+    if (atomic_load_explicit(&v->requests, memory_order_relaxed)) {
+        take_requests(v);
+    }
+    if (atomic_load_explicit(&log_waiting, memory_order_relaxed)) {
+        log_drain();
+    }
+}
+
 void guest_loop(struct vcpu *v)
 {
-    const bool measure = core_options()->measure;
+    void (*const run)(struct vcpu *, struct exit *) = core_options()->measure ? run_measured : virt->run;
     struct exit e = { 0 };
 
     for (;;) {
-        /* An NMI that the core took itself, on AMD wherever GIF was set, may have been the kick. */
-        if (atomic_load_explicit(&v->nmis_seen, memory_order_relaxed)) {
-            exit_nmi(v);
+        if (atomic_load_explicit(&v->nmis_seen, memory_order_relaxed)
+            | atomic_load_explicit(&v->requests, memory_order_relaxed)
+            | atomic_load_explicit(&log_waiting, memory_order_relaxed)) {
+            before_entry(v);
         }
-        if (atomic_load_explicit(&v->requests, memory_order_relaxed)) {
-            take_requests(v);
-        }
-        if (atomic_load_explicit(&log_waiting, memory_order_relaxed)) {
-            log_drain();
-        }
-        if (measure) {
-            run_measured(v, &e);
-        } else {
-            virt->run(v, &e);
-        }
+        run(v, &e);
         exit_note(v, e.kind, e.raw);
         exit_dispatch(v, &e);
     }

@@ -54,32 +54,18 @@ static unsigned hypercall_len(const struct exit *e)
     return e->kind == EXIT_HYPERCALL && e->insn_len ? e->insn_len : 3;
 }
 
-void exit_hypercall(struct vcpu *v, const struct exit *e)
+/* What the hypapp doesn't know. Out of line, so that calls of PALs save no registers for it. */
+__attribute__((noinline))
+static void core_hypercall(struct vcpu *v, const struct exit *e)
 {
     uint64_t *rax = &v->regs.gpr[GPR_RAX];
-    uint32_t cmd = (uint32_t)*rax;
+    struct guest_paging p;
     uint64_t value = 0;
 
-    if (cmd == XMHF_HC_PANIC && core_options()->testpanic) {
-        testpanic(v->regs.gpr[GPR_RCX]);
-    }
-    switch (hypapp.hypercall(v, cmd)) {
-    case HC_DONE:
-        exit_skip(v, hypercall_len(e));
-        return;
-    case HC_AGAIN:
-        exit_again(v);
-        return;
-    case HC_SWITCHED:
-        return;
-    case HC_UNKNOWN:
-        break;
-    }
-    struct guest_paging p;
     virt->get_paging(v, &p);
     uint64_t rcx = v->regs.gpr[GPR_RCX];
     uint64_t which = p.mode == MODE_LONG64 ? rcx : (uint32_t)rcx;
-    if (cmd == XMHF_HC_INFO
+    if ((uint32_t)*rax == XMHF_HC_INFO
         && (core_info(which, &value)
             || (hypapp.info && hypapp.info(v, (uint32_t)which, &value)))) {
         *rax = value;
@@ -87,6 +73,28 @@ void exit_hypercall(struct vcpu *v, const struct exit *e)
         return;
     }
     hyp_inject_ud(v);
+}
+
+void exit_hypercall(struct vcpu *v, const struct exit *e)
+{
+    uint32_t cmd = (uint32_t)v->regs.gpr[GPR_RAX];
+
+    if (cmd == XMHF_HC_PANIC && core_options()->testpanic) {
+        testpanic(v->regs.gpr[GPR_RCX]);
+    }
+    switch (hypapp.hypercall(v, cmd)) {
+    case HC_SWITCHED:
+        return;
+    case HC_DONE:
+        exit_skip(v, hypercall_len(e));
+        return;
+    case HC_AGAIN:
+        exit_again(v);
+        return;
+    case HC_UNKNOWN:
+        core_hypercall(v, e);
+        return;
+    }
 }
 
 /* A #UD by exactly the other vendor's instruction is a hypercall. */

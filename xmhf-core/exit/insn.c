@@ -86,7 +86,7 @@ static void remember_code(struct vcpu *v, const struct guest_paging *p)
     if (p->mode == MODE_LONG64
         && guest_walk(&guest_phys_ops, p, gva(page), ACCESS_EXEC, &w) == WALK_OK) {
         v->code.bytes = guest_phys_ops.map(w.gpa, PAGE_SIZE);
-        v->code.page = v->code.bytes ? page >> PAGE_SHIFT : 0;
+        v->code.page = page >> PAGE_SHIFT;
         v->code.cr3 = p->cr3;
     }
 }

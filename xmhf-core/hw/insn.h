@@ -9,10 +9,6 @@
 #include <x86/cpuid.h>
 #include <xmhf/types.h>
 
-/* A function that keeps all registers but RAX, for assembly that has the guest's in them. It
- * calls nothing, or the compiler would save every register. */
-#define HW_KEEPS_REGISTERS __attribute__((no_caller_saved_registers))
-
 static inline void hw_pause(void) { __asm__ volatile("pause"); }
 static inline void hw_cli(void) { __asm__ volatile("cli" ::: "memory"); }
 static inline void hw_sti(void) { __asm__ volatile("sti" ::: "memory"); }

@@ -71,19 +71,11 @@ enum gm_result gm_read(const struct hyp_caller *c, gva_t from, void *to, size_t 
     return GM_OK;
 }
 
-enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
+enum gm_result gm_read_first(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
                              struct walk_memo *m, struct gm_fault *f)
 {
-    const size_t offset = from.a & PAGE_MASK;
-    enum gm_result r;
+    enum gm_result r = gm_read(c, from, to, 8 * n, f);
 
-    if (offset % 8 == 0 && offset + 8 * n <= PAGE_SIZE && walk_again(&guest_phys_ops, m, &c->paging, from)) {
-        for (size_t i = 0; i < n; i++) {
-            to[i] = ((const uint64_t *)(m->bytes + offset))[i];
-        }
-        return GM_OK;
-    }
-    r = gm_read(c, from, to, 8 * n, f);
     if (r == GM_OK) {
         walk_remember(&guest_phys_ops, &c->paging, from, ACCESS_READ, m);
     }

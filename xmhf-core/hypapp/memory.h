@@ -5,6 +5,7 @@
 
 #include <cpu/vcpu.h>
 #include <guest/inject.h>
+#include <guest/phys.h>
 #include <guest/rights.h>
 #include <guest/trace.h>
 #include <guest/walk.h>
@@ -40,8 +41,21 @@ enum gm_result gm_write(const struct hyp_caller *c, gva_t to, const void *from, 
                         struct gm_fault *f);
 /* gm_read of `n` words, at a place that is read again and again: the walk is remembered in `m`,
  * and confirmed the next time. */
-enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
+enum gm_result gm_read_first(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
                              struct walk_memo *m, struct gm_fault *f);
+static inline enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *to,
+                                           size_t n, struct walk_memo *m, struct gm_fault *f)
+{
+    const size_t offset = from.a & PAGE_MASK;
+
+    if (offset % 8 != 0 || offset + 8 * n > PAGE_SIZE || !walk_again(&guest_phys_ops, m, &c->paging, from)) {
+        return gm_read_first(c, from, to, n, m, f);
+    }
+    for (size_t i = 0; i < n; i++) {
+        to[i] = ((const uint64_t *)(m->bytes + offset))[i];
+    }
+    return GM_OK;
+}
 
 /* The page at `va` (4 KiB aligned), for `access` (ACCESS_*): its GPA and a core pointer
  * to its 4096 bytes. The guest may remap it at any time; use the pointer at once. */

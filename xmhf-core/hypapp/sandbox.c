@@ -74,25 +74,27 @@ uint64_t sandbox_new_tag(void)
     return atomic_fetch_add(&next_tag, 1);
 }
 
-static void save(void *area)
+/* FPU and SIMD state: to `to`, if it isn't NULL, and from `from`. */
+static inline void swap_xstate(void *to, const void *from)
 {
-    if (have_xsave) {
-        hw_xsave(area, host_xcr0);
-    } else {
-        hw_fxsave(area);
+    if (!have_xsave) {
+        if (to) {
+            hw_fxsave(to);
+        }
+        if (x87_stays) {
+            hw_x87_forget();
+        }
+        hw_fxrstor(from);
+        return;
     }
-}
-
-static void load(const void *area)
-{
+    const uint64_t components = host_xcr0;
+    if (to) {
+        hw_xsave(to, components);
+    }
     if (x87_stays) {
         hw_x87_forget();
     }
-    if (have_xsave) {
-        hw_xrstor(area, host_xcr0);
-    } else {
-        hw_fxrstor(area);
-    }
+    hw_xrstor(from, components);
 }
 
 void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_regs *regs,
@@ -107,8 +109,7 @@ void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_r
             hw_xsetbv(host_xcr0);
         }
     }
-    save(os_area[v->index]);
-    load(xstate);
+    swap_xstate(os_area[v->index], xstate);
     if (regs != &v->regs) {
         v->regs = *regs;
     }
@@ -117,17 +118,22 @@ void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_r
     virt->sandbox_enter(v, sb);
 }
 
+void sandbox_leave_registers(struct vcpu *v, void *xstate)
+{
+    swap_xstate(xstate, os_area[v->index]);
+    if (have_xsave && v->guest_xcr0 != host_xcr0) {
+        hw_xsetbv(v->guest_xcr0);
+    }
+    v->regs.rflags = RFLAGS_ONE;
+    v->in_sandbox = false;
+    virt->sandbox_leave(v);
+}
+
 void sandbox_leave(struct vcpu *v, struct vcpu_regs *regs, void *xstate)
 {
     if (regs) {
         *regs = v->regs;
-        save(xstate);
     }
-    load(os_area[v->index]);
-    if (have_xsave && v->guest_xcr0 != host_xcr0) {
-        hw_xsetbv(v->guest_xcr0);
-    }
+    sandbox_leave_registers(v, regs ? xstate : NULL);
     v->regs = (struct vcpu_regs){ .rflags = RFLAGS_ONE };
-    v->in_sandbox = false;
-    virt->sandbox_leave(v);
 }

@@ -10,8 +10,7 @@
  * CR4 and on XCR0. The first three are looked at each time; a new XCR0 forgets everything
  * (cpuid_forget).
  *
- * All on the calling CPU's own vCPU. Inlined even without optimization: a function that keeps
- * all registers may call no other.
+ * All on the calling CPU's own vCPU. On AMD with the guest's GS base: what is called finds no this_vcpu().
  */
 #ifndef XMHF_VIRT_FAST_PATH_H
 #define XMHF_VIRT_FAST_PATH_H
@@ -38,13 +37,21 @@ FAST_INLINE void exit_note(struct vcpu *v, enum exit_kind kind, uint64_t raw)
     t->kind = kind;
 }
 
+/* What a function of the fast path says; entry.S knows the numbers. */
+enum { FAST_NO, FAST_DONE, FAST_NEW };
+
+FAST_INLINE struct vcpu *vcpu_of(struct vcpu_regs *regs)
+{
+    return (struct vcpu *)((uint8_t *)regs - offsetof(struct vcpu, regs));
+}
+
 /* The vCPU whose registers entry.S has at hand, if nothing needs its run loop; else NULL. */
 FAST_INLINE struct vcpu *fast_vcpu(struct vcpu_regs *regs)
 {
-    struct vcpu *v = (struct vcpu *)((uint8_t *)regs - offsetof(struct vcpu, regs));
+    struct vcpu *v = vcpu_of(regs);
 
-    return v->in_sandbox || atomic_load_explicit(&v->requests, memory_order_relaxed)
-            || atomic_load_explicit(&log_waiting, memory_order_relaxed)
+    return v->in_sandbox || (atomic_load_explicit(&v->requests, memory_order_relaxed)
+                             | atomic_load_explicit(&log_waiting, memory_order_relaxed))
         ? NULL : v;
 }
 
@@ -53,6 +60,14 @@ FAST_INLINE struct vcpu *fast_vcpu(struct vcpu_regs *regs)
 FAST_INLINE uint32_t cpuid_sub(uint32_t leaf, uint32_t ecx)
 {
     return leaf <= 3 || leaf - CPUID_EXTENDED <= 8 ? 0 : ecx;
+}
+
+/* The subleaf, which has at most 16 bits where an answer is kept, and the guest's own settings. */
+#define CPUID_SUB_MAX 0xffffu
+FAST_INLINE uint32_t cpuid_question(uint32_t sub, uint64_t cr4)
+{
+    _Static_assert((CR4_IN_CPUID & (CPUID_SUB_MAX | ~0xffffffffULL)) == 0, "side by side");
+    return sub | (uint32_t)(cr4 & CR4_IN_CPUID);
 }
 
 /* Where the answer to this question is kept. */
@@ -69,7 +84,7 @@ FAST_INLINE const struct cpuid_regs *cpuid_again(struct vcpu *v, uint32_t leaf, 
     const uint32_t sub = cpuid_sub(leaf, ecx);
     const struct cpuid_memo *m = cpuid_memo(v, leaf, sub);
 
-    if (m->leaf != leaf || m->sub != sub || m->cr4 != (cr4 & CR4_IN_CPUID)) {
+    if (m->leaf != leaf || m->question != cpuid_question(sub, cr4) || sub > CPUID_SUB_MAX) {
         return NULL;
     }
     struct cpuid_regs r = hw_cpuid(leaf, sub);
@@ -78,15 +93,19 @@ FAST_INLINE const struct cpuid_regs *cpuid_again(struct vcpu *v, uint32_t leaf, 
         ? &m->answer : NULL;
 }
 
+/* What the OS is told about the question in v->regs: its RAX, RBX, RCX and RDX become the answer, which
+ * is kept for the next time if that would be the same. `cr4`: the OS's (exit/cpuid.c). */
+void cpuid_answer(struct vcpu *v, uint64_t cr4);
+
 /* The bytes at `rip`, if it is 64-bit code (`code64`) and `len` of them lie in the code page that
  * an exit was decoded in last; else NULL. The guest may have remapped that page meanwhile; if the old
  * one has the same instruction there, only the guest's own next RIP can be wrong. */
 FAST_INLINE const uint8_t *known_code(const struct code_page *code, bool code64, uint64_t cr3,
-                                       uint64_t rip, size_t len)
+                                      uint64_t rip, size_t len)
 {
     size_t offset = rip & PAGE_MASK;
 
-    return code64 && code->page == rip >> PAGE_SHIFT && code->cr3 == cr3 && code->page != 0
+    return code64 && ((code->page ^ rip >> PAGE_SHIFT) | (code->cr3 ^ cr3)) == 0 && code->bytes != NULL
             && offset + len <= PAGE_SIZE
         ? code->bytes + offset : NULL;
 }
@@ -124,13 +143,11 @@ FAST_INLINE bool fast_apic_register(unsigned offset, uint32_t value)
         || offset == APIC_INITIAL_COUNT || (offset == APIC_ICR && !(value & ICR_DELIVERY_BITS));
 }
 
-/* RIP behind an instruction of `len` bytes; 0 where that needs more thought: single-stepping,
- * RFLAGS.RF to be cleared, a RIP that may have to wrap. */
-FAST_INLINE uint64_t fast_next(uint64_t rip, uint64_t len, uint64_t rflags)
+/* May RIP simply move from `rip` to `next`? Not without more thought: single-stepping, RFLAGS.RF to be
+ * cleared, a RIP that may have to wrap. */
+FAST_INLINE bool fast_moves(uint64_t rip, uint64_t next, uint64_t rflags)
 {
-    uint64_t next = rip + len;
-
-    return (rflags & (RFLAGS_TF | RFLAGS_RF)) || (rip ^ next) >> 32 ? 0 : next;
+    return ((rflags & (RFLAGS_TF | RFLAGS_RF)) | (rip ^ next) >> 32) == 0;
 }
 
 #endif

@@ -5,7 +5,7 @@
 
 #define CODE(sel, attr) { sel, (attr) | SEG_ATTR_DPL, 0xffffffff, 0 }
 /* Flat. FS and GS too: 32-bit code that uses them would get a #GP from a null selector. */
-#define DATA { 0x2b, SEG_ATTR_DATA32 | SEG_ATTR_DPL, 0xffffffff, 0 }
+#define DATA { SANDBOX_DATA_SELECTOR, SEG_ATTR_DATA32 | SEG_ATTR_DPL, 0xffffffff, 0 }
 
 /*
  * EFER.SCE = 0: SYSCALL is #UD. Without CR4.MCE a machine check would shut the machine down (SDM vol.

@@ -27,7 +27,8 @@ struct sandbox {
 extern const struct vcpu_state sandbox_template[SANDBOX_MODES];
 
 /* The segments that code in a sandbox can change, by null selectors, which need no table; they are
- * the template's again at each entry. The same in all modes. */
+ * the template's again at each entry. The same in all modes, with one selector for all. */
 #define SANDBOX_LOADABLE { SEG_ES, SEG_DS, SEG_FS, SEG_GS }
+#define SANDBOX_DATA_SELECTOR 0x2b
 
 #endif

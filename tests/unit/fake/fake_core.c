@@ -192,13 +192,15 @@ static enum gm_result copy(const struct hyp_caller *c, uint64_t va, uint8_t *byt
     return GM_OK;
 }
 
+struct guest_phys_ops guest_phys_ops;
+
 enum gm_result gm_read(const struct hyp_caller *c, gva_t from, void *to, size_t len,
                        struct gm_fault *f)
 {
     return copy(c, from.a, to, len, false, f);
 }
 
-enum gm_result gm_read_again(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
+enum gm_result gm_read_first(const struct hyp_caller *c, gva_t from, uint64_t *to, size_t n,
                              struct walk_memo *m, struct gm_fault *f)
 {
     assert_false(c->no_ad);
@@ -376,6 +378,14 @@ void sandbox_leave(struct vcpu *v, struct vcpu_regs *regs, void *xstate)
     v->in_sandbox = false;
     fake.sandbox = NULL;
     fake.leaves++;
+}
+
+/* What is left of the sandbox in any register would be seen. */
+void sandbox_leave_registers(struct vcpu *v, void *xstate)
+{
+    assert_null(xstate);
+    sandbox_leave(v, NULL, NULL);
+    memset(&v->regs, 0xa5, sizeof(v->regs));
 }
 
 uint64_t sandbox_new_tag(void)

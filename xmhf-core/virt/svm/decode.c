@@ -70,8 +70,7 @@ static void decode_cr(const struct vmcb *c, struct exit *e)
     e->cr.gpr = (uint8_t)(c->exit_info1 & 15);
 }
 
-/* Exit codes that say everything; EXIT_NONE for the others. */
-static const uint8_t simple_kind[] = {
+const uint8_t svm_simple_kinds[SVM_SIMPLE_KINDS] = {
     [SVM_EXIT_INTR] = EXIT_INTR,
     [SVM_EXIT_NMI] = EXIT_NMI,
     [SVM_EXIT_SMI] = EXIT_SMI,
@@ -119,9 +118,8 @@ void svm_decode(struct vcpu *v, const struct vmcb *c, struct exit *e)
 
     e->raw = code;
     e->insn_len = svm_features.edx & CPUID_8_A_EDX_NRIPS ? svm_insn_len(c) : 0;
-    if (code < ARRAY_SIZE(simple_kind) && simple_kind[code] != EXIT_NONE) {
-        e->kind = simple_kind[code];
-    } else {
+    e->kind = (enum exit_kind)svm_simple_kind(code);
+    if (e->kind == EXIT_NONE) {
         decode_other(v, c, code, e);
     }
 }

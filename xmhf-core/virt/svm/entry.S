@@ -3,9 +3,13 @@
  * The world switch (APM vol. 2, 15.5). GIF is 0 on entry and on return: neither interrupts
  * nor NMIs reach the core outside svm_gif_window.
  *
- * void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa,
- *                const struct vmcb *vmcb)
- * Loads and stores all general registers but RAX and RSP, which live in the VMCB.
+ * void svm_enter(struct vcpu_regs *regs, struct exit *e, const struct vmcb *vmcb,
+ *                uint64_t vmcb_hpa, uint64_t host_vmcb_hpa)
+ * Loads and stores all general registers but RAX and RSP, which live in the VMCB. Goes on in
+ * svm_exited(regs, e), which returns to the caller.
+ *
+ * After an exit the registers that C functions may change are stored first: those that they keep are
+ * still the guest's when virt/svm/fast_path.c ends the exit by itself.
  */
 #include <hw/registers.inc>
 #include <hw/window.inc>
@@ -13,60 +17,65 @@
 #define VMCB_EXIT_CODE 0x70
 #define EXIT_CODE_CPUID 0x72
 #define EXIT_CODE_NPF 0x400
-
-/* To the struct vcpu_regs that RAX points to. */
-.macro store_all
-    store_regs rax, REGS_CPUID, REGS_OTHERS
-    movq %rdi, REG_RDI(%rax)
-.endm
+#define FAST_DONE 1
 
     .text
     .globl svm_enter
 svm_enter:
     push_callee_saved
+    pushq %rsi
+    pushq %r8
     pushq %rdi
     pushq %rdx
-    pushq %rsi
     pushq %rcx
-    movq %rsi, %rax
-    load_regs rdi, REGS_CPUID, REGS_OTHERS
+    movq %rcx, %rax
+    load_regs rdi, REGS_KEPT, REGS_CHANGED
     movq REG_RDI(%rdi), %rdi
     vmload
 1:  vmrun
-    movq (%rsp), %rax
-    cmpq $EXIT_CODE_CPUID, VMCB_EXIT_CODE(%rax)
-    jne 2f
-    movq 24(%rsp), %rax
-    store_regs rax, REGS_CPUID
+    movq 16(%rsp), %rax
     movq %rdi, REG_RDI(%rax)
     movq %rax, %rdi
-    call svm_fast_cpuid /* keeps all registers but RAX */
-    testb %al, %al
-    load_regs rdi, REGS_CPUID
-    movq REG_RDI(%rdi), %rdi
+    store_regs rdi, REGS_CHANGED
     movq 8(%rsp), %rax
-    jnz 1b
-    jmp 4f
-2:  cmpq $EXIT_CODE_NPF, VMCB_EXIT_CODE(%rax)
-    jne 4f
-    movq 24(%rsp), %rax
-    store_all
-    movq %rax, %rdi
-    call svm_fast_store /* keeps all registers but RAX */
-    testb %al, %al
-    movq REG_RDI(%rdi), %rdi
-    movq 8(%rsp), %rax
-    jnz 1b
-4:  movq 8(%rsp), %rax
+    movq VMCB_EXIT_CODE(%rax), %rax
+    cmpq $EXIT_CODE_CPUID, %rax
+    je 2f
+    cmpq $EXIT_CODE_NPF, %rax
+    je 4f
+6:  movq (%rsp), %rax
     vmsave
-    movq 24(%rsp), %rax
-    store_all
-    addq $16, %rsp
+    store_regs rdi, REGS_KEPT
+    addq $24, %rsp
     popq %rax
     vmload
-    popq %rdi
+    popq %rsi
     pop_callee_saved
-    ret
+    jmp svm_exited
+
+2:  call svm_fast_cpuid
+    movq 16(%rsp), %rdi
+    cmpl $FAST_DONE, %eax
+    jb 6b
+    je 5f
+    movq (%rsp), %rax /* any code may run for a new question: as the host */
+    vmsave
+    movq 24(%rsp), %rax
+    vmload
+    call svm_new_cpuid
+    movq 16(%rsp), %rdi
+    movq (%rsp), %rax
+    vmload
+5:  movq (%rsp), %rax
+    load_regs rdi, REGS_CHANGED
+    movq REG_RDI(%rdi), %rdi
+    jmp 1b
+
+4:  call svm_fast_store
+    movq 16(%rsp), %rdi
+    testl %eax, %eax
+    jnz 5b
+    jmp 6b
 
     /* void svm_vmsave(uint64_t vmcb) */
     .globl svm_vmsave

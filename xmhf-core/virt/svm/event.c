@@ -70,12 +70,24 @@ void svm_save_event(struct vcpu *v)
 
 /* With BTF set TF steps from branch to branch, and nothing that exits is one (APM vol. 2, 13.1.1,
  * DebugCtl). */
-static bool steps_each_instruction(const struct vcpu *v)
+static bool steps_branches(void)
 {
     uint64_t debugctl;
 
-    return (v->regs.rflags & RFLAGS_TF)
-        && !(hw_rdmsr_safe(MSR_IA32_DEBUGCTL, &debugctl) && (debugctl & DEBUGCTL_BTF));
+    return hw_rdmsr_safe(MSR_IA32_DEBUGCTL, &debugctl) && (debugctl & DEBUGCTL_BTF);
+}
+
+/* The trap that follows each instruction. */
+__attribute__((noinline))
+static void single_step(struct vcpu *v)
+{
+    static const struct event db = { .vector = EXC_DB, .type = EVENT_EXCEPTION };
+    struct svm_cpu *s = svm(v);
+
+    if (!v->in_sandbox && !steps_branches()) {
+        s->os->dr6 |= DR6_BS;
+        svm_inject(v, &db);
+    }
 }
 
 /* The instruction at RIP was carried out by software: its shadow ends, and if the guest
@@ -83,13 +95,9 @@ static bool steps_each_instruction(const struct vcpu *v)
  * notes/bugs/late-single-step.md). */
 void svm_clear_shadow(struct vcpu *v)
 {
-    static const struct event db = { .vector = EXC_DB, .type = EVENT_EXCEPTION };
-    struct svm_cpu *s = svm(v);
-
     svm_active(v)->interrupt_shadow = 0;
-    if (!v->in_sandbox && steps_each_instruction(v)) {
-        s->os->dr6 |= DR6_BS;
-        svm_inject(v, &db);
+    if (v->regs.rflags & RFLAGS_TF) {
+        single_step(v);
     }
 }
 

@@ -2,13 +2,14 @@
 /* CPUID, and stores to the APIC page, between an exit and the next entry of virt/svm/entry.S (see
  * virt/fast_path.h). */
 #include <guest/walk.h>
+#include <smp/smp.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 
 _Static_assert(offsetof(struct vmcb, exit_code) == 0x70 && SVM_EXIT_CPUID == 0x72
-               && SVM_EXIT_NPF == 0x400, "entry.S");
+               && SVM_EXIT_NPF == 0x400 && FAST_DONE == 1, "entry.S");
 
 FAST_INLINE bool is_code64(const struct vmcb *c)
 {
@@ -21,32 +22,35 @@ FAST_INLINE bool more_to_do(const struct vmcb *c)
     return (c->interrupt_shadow & SVM_SHADOW) || c->event_inj || c->tlb_control || svm_illegal(c);
 }
 
+struct opcode { uint16_t bytes; } __attribute__((packed, may_alias));
+#define OPCODE_CPUID 0xa20f
+
 /* How long is the CPUID that exited? 0: that isn't known without a look at the guest's memory. */
-FAST_INLINE uint64_t cpuid_length(const struct vcpu *v, const struct vmcb *c)
+FAST_INLINE unsigned cpuid_length(const struct vcpu *v, const struct vmcb *c)
 {
     if (svm_features.edx & CPUID_8_A_EDX_NRIPS) {
         return svm_insn_len(c);
     }
     const uint8_t *code = known_code(&v->code, is_code64(c), c->cr3, c->rip, 2);
-    return code && code[0] == 0x0f && code[1] == 0xa2 ? 2 : 0;
+    return code && ((const struct opcode *)code)->bytes == OPCODE_CPUID ? 2 : 0;
 }
 
-HW_KEEPS_REGISTERS bool svm_fast_cpuid(struct vcpu_regs *regs)
+unsigned svm_fast_cpuid(struct vcpu_regs *regs)
 {
     struct vcpu *v = fast_vcpu(regs);
 
     if (!v) {
-        return false;
+        return FAST_NO;
     }
     struct vmcb *c = svm(v)->os;
-    uint64_t len = cpuid_length(v, c), next = fast_next(c->rip, len, c->rflags);
-    if (len == 0 || next == 0 || more_to_do(c)) {
-        return false;
+    uint64_t len = cpuid_length(v, c), next = c->rip + len;
+    if (len == 0 || !fast_moves(c->rip, next, c->rflags) || more_to_do(c)) {
+        return FAST_NO;
     }
     const struct cpuid_regs *r = cpuid_again(v, (uint32_t)c->rax, (uint32_t)regs->gpr[GPR_RCX],
                                              c->cr4);
     if (!r) {
-        return false;
+        return FAST_NEW;
     }
     c->rip = next;
     c->rax = r->eax;
@@ -54,7 +58,27 @@ HW_KEEPS_REGISTERS bool svm_fast_cpuid(struct vcpu_regs *regs)
     regs->gpr[GPR_RCX] = r->ecx;
     regs->gpr[GPR_RDX] = r->edx;
     exit_note(v, EXIT_CPUID, SVM_EXIT_CPUID);
-    return true;
+    return FAST_DONE;
+}
+
+void svm_new_cpuid(struct vcpu_regs *regs)
+{
+    struct vcpu *v = vcpu_of(regs);
+    struct svm_cpu *s = svm(v);
+    struct vmcb *c = s->os;
+
+    regs->gpr[GPR_RAX] = c->rax;
+    regs->gpr[GPR_RSP] = c->rsp;
+    regs->rip = c->rip;
+    regs->rflags = c->rflags;
+    exit_note(v, EXIT_CPUID, SVM_EXIT_CPUID);
+    cpuid_answer(v, c->cr4);
+    c->rax = regs->gpr[GPR_RAX];
+    c->rip += cpuid_length(v, c);
+    /* The hypapp may have asked for something that the run loop does: this NMI exits at once. */
+    if (atomic_load_explicit(&v->requests, memory_order_relaxed) | s->queued.full | s->flush_os) {
+        kick(v);
+    }
 }
 
 struct code_word { uint64_t bytes; } __attribute__((packed, may_alias));
@@ -94,7 +118,7 @@ FAST_INLINE bool apic_store(const struct vmcb *c, unsigned *offset)
         && !(c->exit_int_info & SVM_EVENT_VALID);
 }
 
-HW_KEEPS_REGISTERS bool svm_fast_store(struct vcpu_regs *regs)
+unsigned svm_fast_store(struct vcpu_regs *regs)
 {
     struct vcpu *v = fast_vcpu(regs);
     struct fast_store st;
@@ -102,22 +126,22 @@ HW_KEEPS_REGISTERS bool svm_fast_store(struct vcpu_regs *regs)
     unsigned offset;
 
     if (!v) {
-        return false;
+        return FAST_NO;
     }
     struct vmcb *c = svm(v)->os;
     if (!apic_store(c, &offset) || more_to_do(c) || !copy_code(v, c, code)
         || !fast_store((const uint8_t *)code, &st)) {
-        return false;
+        return FAST_NO;
     }
-    uint64_t next = fast_next(c->rip, st.len, c->rflags);
+    uint64_t next = c->rip + st.len;
     uint32_t value = st.imm ? st.value : (uint32_t)(st.reg == GPR_RAX ? c->rax : st.reg == GPR_RSP
                                                     ? c->rsp : regs->gpr[st.reg]);
-    if (next == 0 || !fast_apic_register(offset, value) || atomic_load(&v->apic_off)
+    if (!fast_moves(c->rip, next, c->rflags) || !fast_apic_register(offset, value) || atomic_load(&v->apic_off)
         || (hw_rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD)) {
-        return false;
+        return FAST_NO;
     }
     hw_mmio_write32(apic_page + offset, value);
     c->rip = next;
     exit_note(v, EXIT_NESTED_FAULT, SVM_EXIT_NPF);
-    return true;
+    return FAST_DONE;
 }

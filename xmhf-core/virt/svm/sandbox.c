@@ -11,7 +11,9 @@
 
 void svm_sandbox_init(struct vcpu *v)
 {
-    struct vmcb *c = svm(v)->sandbox;
+    struct svm_cpu *s = svm(v);
+    struct vmcb *c = s->sandbox;
+
     c->intercept_cr = c->intercept_dr = 0xffffffff;
     c->intercept_exceptions = 0xffffffff;
     c->intercept1 = 0xffffffffu & ~(uint32_t)(SVM_I1_VINTR | SVM_I1_PAUSE
@@ -33,24 +35,25 @@ void svm_sandbox_init(struct vcpu *v)
     c->dr6 = st->dr6;
     c->dr7 = st->dr7;
     c->g_pat = st->pat;
+    svm_debugctl_changes(s);
 }
 
-/* The mode's CS, and what the last run has loaded: null selectors, which no segment of the template
- * has. */
-static void choose_segments(struct vmcb *c, enum sandbox_mode mode)
+/* The last run, even of the same sandbox, may have loaded null selectors. */
+static void mend_segments(struct vmcb *c, const struct segment *seg)
 {
     static const enum segment_index loadable[] = SANDBOX_LOADABLE;
-    const struct segment *seg = sandbox_template[mode].seg;
 
-    if (c->cs.selector != seg[SEG_CS].selector) {
-        svm_write_segment(c, SEG_CS, &seg[SEG_CS]);
+    for (size_t i = 0; i < ARRAY_SIZE(loadable); i++) {
+        svm_write_segment(c, loadable[i], &seg[loadable[i]]);
     }
-    if (c->es.selector != seg[SEG_ES].selector || c->ds.selector != seg[SEG_DS].selector
-        || c->fs.selector != seg[SEG_FS].selector || c->gs.selector != seg[SEG_GS].selector) {
-        for (size_t i = 0; i < ARRAY_SIZE(loadable); i++) {
-            svm_write_segment(c, loadable[i], &seg[loadable[i]]);
-        }
-    }
+}
+
+static inline bool segments_changed(const struct vmcb *c)
+{
+    const unsigned is = SANDBOX_DATA_SELECTOR;
+
+    return c->es.selector != is || c->ds.selector != is || c->fs.selector != is
+        || c->gs.selector != is;
 }
 
 /* This CPU's ASID for `tag`; a tag that isn't in its slot takes it, flushed. */
@@ -67,24 +70,30 @@ static void choose_asid(struct svm_cpu *s, struct vmcb *c, uint64_t tag)
     }
 }
 
-void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
+/* Another sandbox than the last one on this CPU. */
+static void change_sandbox(struct svm_cpu *s, const struct sandbox *sb)
 {
-    struct svm_cpu *s = svm(v);
     struct vmcb *c = s->sandbox;
 
     c->n_cr3 = sb->nested_root.a;
     c->cr3 = sb->cr3.a;
-    choose_segments(c, sb->mode);
-    c->interrupt_shadow = 0;
-    c->cr2 = 0;
-    /* Where the CPU has this field the guest's SPEC_CTRL is here, or else in the MSR, which nobody
-     * changes (APM vol. 2, appendix B; CPUID 8000_000A EDX[20]). */
-    c->spec_ctrl = s->os->spec_ctrl;
+    svm_write_segment(c, SEG_CS, &sandbox_template[sb->mode].seg[SEG_CS]);
     choose_asid(s, c, sb->tag);
-    /* Branch records and single-stepping on branches that ring 0 set up must not see us. */
-    if (!hw_rdmsr_safe(MSR_IA32_DEBUGCTL, &s->saved_debugctl)) {
-        s->saved_debugctl = 0; /* Bochs' AMD CPU has SVM and not this */
+    s->last_tag = sb->tag;
+}
+
+/* What only some entries do. */
+__attribute__((noinline))
+static void prepare_sandbox(struct vcpu *v, struct svm_cpu *s, const struct sandbox *sb)
+{
+    if (s->last_tag != sb->tag) {
+        change_sandbox(s, sb);
     }
+    if (segments_changed(s->sandbox)) {
+        mend_segments(s->sandbox, sandbox_template[sb->mode].seg);
+    }
+    /* Branch records and single-stepping on branches that ring 0 set up must not see us. */
+    s->saved_debugctl = s->debugs ? hw_rdmsr(MSR_IA32_DEBUGCTL) : 0;
     if (s->saved_debugctl) {
         hw_wrmsr(MSR_IA32_DEBUGCTL, 0);
     }
@@ -93,21 +102,46 @@ void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     }
 }
 
-void svm_sandbox_leave(struct vcpu *v)
+void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
 {
     struct svm_cpu *s = svm(v);
+    struct vmcb *c = s->sandbox;
 
+    c->interrupt_shadow = 0;
+    c->cr2 = 0;
+    /* Where the CPU has this field the guest's SPEC_CTRL is here, or else in the MSR, which nobody
+     * changes (APM vol. 2, appendix B; CPUID 8000_000A EDX[20]). */
+    c->spec_ctrl = s->os->spec_ctrl;
+    if (s->last_tag != sb->tag || segments_changed(c) || s->debugs || v->counting) {
+        prepare_sandbox(v, s, sb);
+    }
+}
+
+/* And some exits. */
+__attribute__((noinline))
+static void restore_os(struct svm_cpu *s)
+{
     if (s->sandbox->tlb_control != SVM_TLB_NOTHING) {
         /* The sandbox was left for a request before VMRUN, which would have flushed the ASID. Have
          * the next entry flush it. */
-        s->asid_tag[s->sandbox->asid - 2] = 0;
+        s->asid_tag[s->sandbox->asid - 2] = s->last_tag = 0;
         s->sandbox->tlb_control = SVM_TLB_NOTHING;
     }
     if (s->saved_debugctl) {
         hw_wrmsr(MSR_IA32_DEBUGCTL, s->saved_debugctl);
+        s->saved_debugctl = 0;
     }
     if (s->pmu.count > 0) {
         svm_pmu_resume(&s->pmu);
+    }
+}
+
+void svm_sandbox_leave(struct vcpu *v)
+{
+    struct svm_cpu *s = svm(v);
+
+    if (s->sandbox->tlb_control != SVM_TLB_NOTHING || s->saved_debugctl || s->pmu.count > 0) {
+        restore_os(s);
     }
 }
 
@@ -119,5 +153,8 @@ void svm_sandbox_forget(struct vcpu *v, uint64_t tag)
     /* Tags are never used twice, so a stale slot is harmless; this frees it early. */
     if (s->asid_tag[slot] == tag) {
         s->asid_tag[slot] = 0;
+    }
+    if (s->last_tag == tag) {
+        s->last_tag = 0;
     }
 }

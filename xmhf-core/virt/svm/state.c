@@ -42,13 +42,14 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
     s->flush_os = true;
 }
 
-static enum cpu_mode mode_of(const struct vmcb *c)
+/* Without VM: long mode doesn't have it (APM vol. 2, 1.2.4), and asks first, for it is the usual one. */
+static inline enum cpu_mode mode_of(const struct vmcb *c, bool vm86)
 {
-    if (!(c->cr0 & CR0_PE) || (c->rflags & RFLAGS_VM)) {
-        return MODE_REAL;
-    }
     if ((c->efer & EFER_LMA) && (c->cs.attrib & SEG_ATTR_L)) {
         return MODE_LONG64;
+    }
+    if (!(c->cr0 & CR0_PE) || vm86) {
+        return MODE_REAL;
     }
     return c->cs.attrib & SEG_ATTR_DB ? MODE_PROT32 : MODE_PROT16;
 }
@@ -56,14 +57,15 @@ static enum cpu_mode mode_of(const struct vmcb *c)
 void svm_get_paging(struct vcpu *v, struct guest_paging *p)
 {
     const struct vmcb *c = svm_active(v);
+    const uint64_t rflags = c->rflags;
 
     p->cr0 = c->cr0;
     p->cr3 = c->cr3;
     p->cr4 = c->cr4;
     p->efer = c->efer;
-    p->cpl = c->rflags & RFLAGS_VM ? 3 : c->cpl;
-    p->ac = c->rflags & RFLAGS_AC;
-    p->mode = mode_of(c);
+    p->cpl = rflags & RFLAGS_VM ? 3 : c->cpl;
+    p->ac = rflags & RFLAGS_AC;
+    p->mode = mode_of(c, rflags & RFLAGS_VM);
     p->pkru = c->cr4 & CR4_PKE ? hw_rdpkru() : 0;
 }
 
@@ -141,7 +143,11 @@ bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
         svm(v)->flush_os = true;
         return true;
     case MSR_IA32_DEBUGCTL:
-        return hw_wrmsr_safe(msr, value);
+        if (!hw_wrmsr_safe(msr, value)) {
+            return false;
+        }
+        svm_debugctl_changes(svm(v));
+        return true;
     default:
         return loaded_write(c, msr, value);
     }

@@ -17,8 +17,9 @@
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 
-void svm_enter(struct vcpu_regs *regs, uint64_t vmcb_hpa, uint64_t host_vmcb_hpa,
-               const struct vmcb *vmcb);
+void svm_enter(struct vcpu_regs *regs, struct exit *e, const struct vmcb *vmcb, uint64_t vmcb_hpa,
+               uint64_t host_vmcb_hpa);
+void svm_exited(struct vcpu_regs *regs, struct exit *e);
 void svm_vmsave(uint64_t vmcb);
 void svm_gif_window(void);
 void svm_park(const atomic_uint *wake);
@@ -163,22 +164,6 @@ static int cpu_init(struct vcpu *v)
     return 0;
 }
 
-struct svm_entry { uint64_t event_inj, rip, rflags; };
-
-/* Did the guest run before the CPU said that its state is refused? A CPU says that of an entry
- * only; QEMU also of instructions. An event that wasn't delivered is queued again. */
-static bool svm_ran(struct vcpu *v, const struct svm_entry *entry)
-{
-    struct svm_cpu *s = svm(v);
-    bool undelivered = svm_active(v)->exit_int_info & SVM_EVENT_VALID; /* svm_save_event has it */
-    bool ran = !undelivered && (v->regs.rip != entry->rip || v->regs.rflags != entry->rflags);
-
-    if (!v->in_sandbox && !ran && (entry->event_inj & SVM_EVENT_VALID)) {
-        s->queued.full = true;
-    }
-    return ran;
-}
-
 static void set_root(struct vcpu *v, hpa_t nested_root)
 {
     svm(v)->os->n_cr3 = nested_root.a;
@@ -198,36 +183,47 @@ static uint8_t flush_control(void)
     return svm_features.edx & CPUID_8_A_EDX_FLUSH_BY_ASID ? SVM_TLB_FLUSH_ASID : SVM_TLB_FLUSH_ALL;
 }
 
-static void run(struct vcpu *v, struct exit *e)
+/* Did the guest run before the CPU said that its state is refused? A CPU says that of an entry
+ * only; QEMU also of instructions. An event that wasn't delivered is queued again. `v->regs` are the
+ * registers of the entry, the VMCB has those of the exit. */
+static bool svm_ran(struct vcpu *v, const struct vmcb *c)
 {
     struct svm_cpu *s = svm(v);
-    struct vmcb *c = svm_active(v);
+    bool undelivered = c->exit_int_info & SVM_EVENT_VALID; /* svm_save_event takes it */
+    bool ran = !undelivered && (v->regs.rip != c->rip || v->regs.rflags != c->rflags);
 
-    if (c == s->os) {
-        if (svm_illegal(c)) {
-            svm_legalise(v);
-        }
-        c->tlb_control = s->flush_os ? flush_control() : SVM_TLB_NOTHING;
-        s->flush_os = false;
-        if (s->queued.full) {
-            svm_load_event(v);
-        }
+    if (c == s->os && !ran && (c->event_inj & SVM_EVENT_VALID)) {
+        s->queued.full = true;
     }
-    c->rax = v->regs.gpr[GPR_RAX];
-    c->rsp = v->regs.gpr[GPR_RSP];
-    c->rip = v->regs.rip;
-    c->rflags = v->regs.rflags;
-    const struct svm_entry entry = { c->event_inj, c->rip, c->rflags };
-    svm_enter(&v->regs, c == s->os ? s->os_hpa : s->sandbox_hpa, s->host_hpa, c);
+    return ran;
+}
+
+/* Exits that there is more to do about than to say what kind they are. */
+#define NOT_PLAIN (1u << EXIT_NONE | 1u << EXIT_NMI | 1u << EXIT_SMI | 1u << EXIT_INIT)
+
+static inline void take_registers(struct vcpu *v, struct vmcb *c)
+{
     c->event_inj = 0;
     c->tlb_control = SVM_TLB_NOTHING;
     v->regs.gpr[GPR_RAX] = c->rax;
     v->regs.gpr[GPR_RSP] = c->rsp;
     v->regs.rip = c->rip;
     v->regs.rflags = c->rflags;
-    if (c != s->os) {
+    if (v->in_sandbox) {
         c->rax = c->rsp = 0; /* a sandbox's registers are in v->regs only, which a reset wipes */
     }
+}
+
+/* Any exit. Apart from svm_exited, which saves no registers of the core's. */
+__attribute__((noinline))
+static void look_closer(struct vcpu *v, struct exit *e)
+{
+    struct svm_cpu *s = svm(v);
+    struct vmcb *c = svm_active(v);
+    const bool refused = c->exit_code == ~0ULL || c->exit_code == 0xffffffffULL;
+    const bool ran = refused && svm_ran(v, c);
+
+    take_registers(v, c);
     if (c->exit_int_info & SVM_EVENT_VALID) {
         svm_save_event(v);
     }
@@ -236,13 +232,72 @@ static void run(struct vcpu *v, struct exit *e)
         svm_nmi_step_aborted(v);
     }
     svm_decode(v, c, e);
-    if (e->kind == EXIT_ENTRY_FAILED) {
-        e->entry.ran = svm_ran(v, &entry);
+    if (refused) {
+        e->entry.ran = ran;
         s->flush_os = true; /* whether it has flushed isn't said */
     }
     if (e->kind == EXIT_NMI || e->kind == EXIT_SMI
         || (s->r_init && c->exit_code == SVM_EXIT_INIT)) {
         svm_gif_window(); /* the core's own handler takes what is held back */
+    }
+}
+
+/* After an exit: svm_enter goes on here. */
+void svm_exited(struct vcpu_regs *regs, struct exit *e)
+{
+    struct vcpu *v = vcpu_of(regs);
+    struct svm_cpu *s = svm(v);
+    struct vmcb *c = svm_active(v);
+    const unsigned kind = svm_simple_kind(c->exit_code);
+
+    if ((NOT_PLAIN >> kind & 1) || (c->exit_int_info & SVM_EVENT_VALID)
+        || s->nmi >= NMI_STEPPING_IRET) {
+        look_closer(v, e);
+        return;
+    }
+    take_registers(v, c);
+    e->raw = c->exit_code;
+    e->insn_len = svm_features.edx & CPUID_8_A_EDX_NRIPS ? svm_insn_len(c) : 0;
+    e->kind = (enum exit_kind)kind;
+}
+
+static inline void enter(struct vcpu *v, struct svm_cpu *s, struct vmcb *c, struct exit *e)
+{
+    c->rax = v->regs.gpr[GPR_RAX];
+    c->rsp = v->regs.gpr[GPR_RSP];
+    c->rip = v->regs.rip;
+    c->rflags = v->regs.rflags;
+    svm_enter(&v->regs, e, c, s->vmcb_hpa[v->in_sandbox], s->host_hpa);
+}
+
+/* Something of the OS's has changed since its last entry. */
+__attribute__((noinline))
+static void prepare_and_enter(struct vcpu *v, struct exit *e)
+{
+    struct svm_cpu *s = svm(v);
+
+    if (svm_illegal(s->os)) {
+        svm_legalise(v);
+    }
+    if (s->flush_os) {
+        s->os->tlb_control = flush_control();
+        s->flush_os = false;
+    }
+    if (s->queued.full) {
+        svm_load_event(v);
+    }
+    enter(v, s, s->os, e);
+}
+
+static void run(struct vcpu *v, struct exit *e)
+{
+    struct svm_cpu *s = svm(v);
+    struct vmcb *c = svm_active(v);
+
+    if (!v->in_sandbox && (svm_illegal(c) || s->flush_os || s->queued.full)) {
+        prepare_and_enter(v, e);
+    } else {
+        enter(v, s, c, e);
     }
 }
 

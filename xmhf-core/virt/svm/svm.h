@@ -3,12 +3,14 @@
 #ifndef XMHF_SVM_H
 #define XMHF_SVM_H
 
+#include <hw/insn.h>
 #include <virt/event.h>
 #include <virt/fast_path.h>
 #include <virt/svm/pmu.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
+#include <x86/msr.h>
 #include <x86/vmcb.h>
 
 #define SVM_ASID_OS 1u
@@ -27,7 +29,11 @@ struct svm_cpu {
         };
         struct vmcb *vmcb[2];     /* the same, by v->in_sandbox */
     };
-    uint64_t os_hpa, sandbox_hpa, host_hpa;
+    union {
+        struct { uint64_t os_hpa, sandbox_hpa; };
+        uint64_t vmcb_hpa[2];
+    };
+    uint64_t host_hpa;
     struct event_slot queued; /* for the next entry of the OS */
     enum svm_nmi nmi;         /* where the guest's NMI handler is */
     uint64_t step_tf;         /* the guest's own RFLAGS.TF, while we step */
@@ -38,7 +44,9 @@ struct svm_cpu {
     bool r_init;              /* an INIT that isn't intercepted raises #SX */
     struct svm_pmu pmu;       /* the OS's counters, while the sandbox runs */
     uint64_t saved_debugctl;  /* the OS's, while the sandbox runs */
+    uint64_t last_tag;        /* the sandbox that its VMCB was set up for; 0: none */
     uint64_t asid_tag[64];    /* sandbox tag that each ASID holds on this CPU */
+    bool debugs;              /* the OS has set a bit of DEBUGCTL, or firmware had */
 };
 
 /* Features found by probe; the same on all CPUs or the launch is refused. */
@@ -62,14 +70,25 @@ FAST_INLINE unsigned svm_insn_len(const struct vmcb *c)
     return len <= 15 ? (unsigned)len : 0;
 }
 
+/* Bits of high halves that must be 0: of CR0, DR6 and DR7. */
+FAST_INLINE bool svm_high_bits(const struct vmcb *c)
+{
+    return (c->cr0 | c->dr6 | c->dr7) >> 32;
+}
+
 /* Would VMRUN refuse this state, whatever the CPU? (APM vol. 2, 15.5.1.) Looked at before each entry,
  * for what a refused VMRUN leaves in the VMCB isn't said: with some of these QEMU leaves the core's
- * own state there. */
+ * own state there. First what a kernel in 64-bit mode, or its programs, have: protected mode, CR0.NW
+ * and CS.D clear, PAE: with that no rule is broken, whether it is long mode or not. */
 FAST_INLINE bool svm_illegal(const struct vmcb *c)
 {
     const uint16_t both = SEG_ATTR_L | SEG_ATTR_DB;
 
-    return (c->cr0 & (CR0_CD | CR0_NW)) == CR0_NW || (c->cr0 | c->dr6 | c->dr7) >> 32
+    if (__builtin_expect((c->cr0 & (CR0_NW | CR0_PE)) == CR0_PE && !(c->cs.attrib & SEG_ATTR_DB)
+                         && (c->cr4 & CR4_PAE), 1)) {
+        return svm_high_bits(c);
+    }
+    return (c->cr0 & (CR0_CD | CR0_NW)) == CR0_NW || svm_high_bits(c)
         || ((c->efer & EFER_LMA) && ((c->cs.attrib & both) == both || !(c->cr0 & CR0_PE)
                                      || !(c->cr4 & CR4_PAE)));
 }
@@ -78,12 +97,23 @@ static inline bool svm_has_vnmi(void) { return svm_features.edx & CPUID_8_A_EDX_
 
 /* decode.c: from the VMCB to the neutral form. */
 void svm_decode(struct vcpu *v, const struct vmcb *c, struct exit *e);
-/* fast_path.c. Called by svm_enter at a CPUID, with RBX, RCX and RDX in `regs`, RAX in the VMCB and
- * all other registers as the guest has them. True: the answer is in their places, and the guest
- * can be entered again. False: nothing has changed. */
-HW_KEEPS_REGISTERS bool svm_fast_cpuid(struct vcpu_regs *regs);
-/* The same for a store to the APIC page; all registers but RAX and RSP are in `regs`. */
-HW_KEEPS_REGISTERS bool svm_fast_store(struct vcpu_regs *regs);
+/* The kind of an exit that its code says everything about; EXIT_NONE for the others. */
+#define SVM_SIMPLE_KINDS (SVM_EXIT_XSETBV + 1)
+extern const uint8_t svm_simple_kinds[SVM_SIMPLE_KINDS];
+static inline unsigned svm_simple_kind(uint64_t code)
+{
+    return code < SVM_SIMPLE_KINDS ? svm_simple_kinds[code] : EXIT_NONE;
+}
+
+/* fast_path.c. Called by svm_enter at a CPUID, with the registers that C functions may change, and
+ * RBX, in `regs`, RAX and RSP in the VMCB, and the others as the guest has them; segments that VMLOAD
+ * loads, GS among them, are the guest's. FAST_DONE: the answer is in their places, and the guest can
+ * be entered again. FAST_NEW: svm_new_cpuid knows the answer. Otherwise nothing has changed. */
+unsigned svm_fast_cpuid(struct vcpu_regs *regs);
+/* The answer to a question that svm_fast_cpuid hasn't got, with the host's segments loaded. */
+void svm_new_cpuid(struct vcpu_regs *regs);
+/* As svm_fast_cpuid, for a store to the APIC page: FAST_DONE or FAST_NO. */
+unsigned svm_fast_store(struct vcpu_regs *regs);
 /* state.c */
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s);
 void svm_get_paging(struct vcpu *v, struct guest_paging *p);
@@ -105,6 +135,15 @@ void svm_sandbox_init(struct vcpu *v);
 void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb);
 void svm_sandbox_leave(struct vcpu *v);
 void svm_sandbox_forget(struct vcpu *v, uint64_t tag);
+/* DEBUGCTL was written for the OS: unless all its bits are 0, each entry looks at it from now on. A
+ * CPU sets none of them by itself, and a guest by WRMSR only, which exits. Bochs' AMD CPU has SVM and
+ * not this MSR. */
+static inline void svm_debugctl_changes(struct svm_cpu *s)
+{
+    uint64_t now;
+
+    s->debugs = s->debugs || (hw_rdmsr_safe(MSR_IA32_DEBUGCTL, &now) && now != 0);
+}
 /* event.c */
 bool svm_inject(struct vcpu *v, const struct event *ev);
 bool svm_event_queued(struct vcpu *v);

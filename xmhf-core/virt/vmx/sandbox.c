@@ -58,23 +58,27 @@ static void choose_vpid(struct vmx_cpu *s, uint64_t tag, uint64_t eptp)
     }
 }
 
-static const enum segment_index loadable[] = SANDBOX_LOADABLE;
-static const enum vmcs_field loadable_selector[] = {
-    VMCS_GUEST_ES_SEL, VMCS_GUEST_DS_SEL, VMCS_GUEST_FS_SEL, VMCS_GUEST_GS_SEL,
-};
-_Static_assert(ARRAY_SIZE(loadable) == ARRAY_SIZE(loadable_selector), "the same segments");
-
 /* The last run, even of the same sandbox, may have loaded null selectors. */
-static void mend_selectors(const struct segment *seg)
+__attribute__((noinline))
+static void mend_segments(const struct segment *seg)
 {
+    static const enum segment_index loadable[] = SANDBOX_LOADABLE;
+
     for (size_t i = 0; i < ARRAY_SIZE(loadable); i++) {
-        if (vmcs_read(loadable_selector[i]) != seg[loadable[i]].selector) {
-            vmx_write_segment(loadable[i], &seg[loadable[i]]);
-        }
+        vmx_write_segment(loadable[i], &seg[loadable[i]]);
     }
 }
 
+static inline bool selectors_changed(void)
+{
+    const uint64_t is = SANDBOX_DATA_SELECTOR;
+
+    return (vmcs_read(VMCS_GUEST_ES_SEL) ^ is) | (vmcs_read(VMCS_GUEST_DS_SEL) ^ is)
+        | (vmcs_read(VMCS_GUEST_FS_SEL) ^ is) | (vmcs_read(VMCS_GUEST_GS_SEL) ^ is);
+}
+
 /* Another sandbox than the last one on this CPU. */
+__attribute__((noinline))
 static void change_sandbox(struct vmx_cpu *s, const struct sandbox *sb)
 {
     uint64_t eptp = vmx_eptp(sb->nested_root);
@@ -99,7 +103,9 @@ void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
     if (s->last_tag != sb->tag) {
         change_sandbox(s, sb);
     }
-    mend_selectors(sandbox_template[sb->mode].seg);
+    if (selectors_changed()) {
+        mend_segments(sandbox_template[sb->mode].seg);
+    }
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     /* Counters that ring 0 set up must not count, or store, while the PAL runs. */

@@ -11,12 +11,14 @@
 #include <policy/cr.h>
 #include <policy/msr_policy.h>
 #include <policy/regions.h>
+#include <virt/fast_path.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 
 void vmx_park(const atomic_uint *wake, const atomic_uint *nmis_seen);
-unsigned vmx_enter(struct vcpu_regs *regs, const atomic_uint *nmis_seen, bool launched);
+void vmx_enter(struct vcpu_regs *regs, struct exit *e, const atomic_uint *nmis_seen, bool launched);
+void vmx_exited(struct vcpu_regs *regs, struct exit *e, unsigned how);
 
 #define STALE_INIT_TICKS 20000 /* more than an entry and an exit take */
 
@@ -208,7 +210,6 @@ static int cpu_init(struct vcpu *v)
 
 /* Write what has changed since the OS's last entry. This function and the next two are out of
  * line, so that the usual exits save no registers for them. */
-__attribute__((noinline))
 static void prepare_os(struct vcpu *v, struct vmx_cpu *s)
 {
     if (s->flush_nested) {
@@ -240,7 +241,6 @@ static void read_registers(struct vcpu *v)
     v->regs.rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 }
 
-/* `how`: what vmx_enter answered. */
 __attribute__((noinline))
 static void not_entered(struct vcpu *v, struct vmx_cpu *s, struct exit *e, unsigned how)
 {
@@ -297,10 +297,16 @@ static void decode_flagged(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, s
     }
 }
 
-/* After an exit. Apart from `run`, or the compiler saves registers to keep field numbers in. */
-__attribute__((noinline))
-static void look_at_exit(struct vcpu *v, struct vmx_cpu *s, struct exit *e)
+/* After an exit, or what came instead of one: vmx_enter goes on here. `how`: see virt/vmx/entry.S. */
+void vmx_exited(struct vcpu_regs *regs, struct exit *e, unsigned how)
 {
+    struct vcpu *v = vcpu_of(regs);
+    struct vmx_cpu *s = vmx(v);
+
+    if (how != 0) {
+        not_entered(v, s, e, how);
+        return;
+    }
     read_registers(v);
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
     s->launched[v->in_sandbox] |= !(reason & VMX_ENTRY_FAILED); /* a failed VMLAUNCH: not yet (27.8) */
@@ -311,22 +317,30 @@ static void look_at_exit(struct vcpu *v, struct vmx_cpu *s, struct exit *e)
     }
 }
 
+static inline void enter(struct vcpu *v, struct vmx_cpu *s, struct exit *e)
+{
+    vmcs_write(VMCS_GUEST_RIP, v->regs.rip);
+    vmcs_write(VMCS_GUEST_RSP, v->regs.gpr[GPR_RSP]);
+    vmcs_write(VMCS_GUEST_RFLAGS, v->regs.rflags);
+    vmx_enter(&v->regs, e, &v->nmis_seen, s->launched[v->in_sandbox]);
+}
+
+__attribute__((noinline))
+static void prepare_and_enter(struct vcpu *v, struct vmx_cpu *s, struct exit *e)
+{
+    prepare_os(v, s);
+    enter(v, s, e);
+}
+
 static void run(struct vcpu *v, struct exit *e)
 {
     struct vmx_cpu *s = vmx(v);
 
     if (!v->in_sandbox && (s->queued.full || s->any_flag)) {
-        prepare_os(v, s);
+        prepare_and_enter(v, s, e);
+    } else {
+        enter(v, s, e);
     }
-    vmcs_write(VMCS_GUEST_RIP, v->regs.rip);
-    vmcs_write(VMCS_GUEST_RSP, v->regs.gpr[GPR_RSP]);
-    vmcs_write(VMCS_GUEST_RFLAGS, v->regs.rflags);
-    unsigned how = vmx_enter(&v->regs, &v->nmis_seen, s->launched[v->in_sandbox]);
-    if (how != 0) {
-        not_entered(v, s, e, how);
-        return;
-    }
-    look_at_exit(v, s, e);
 }
 
 static void set_cr2(struct vcpu *v, uint64_t cr2)

@@ -59,10 +59,11 @@ void vmx_flush_vpid(uint16_t vpid);
 void vmx_flush_ept(uint64_t eptp);
 uint64_t vmx_eptp(hpa_t root);
 
-/* fast_path.c. Called by vmx_exit at a CPUID, with RAX, RBX, RCX and RDX in `regs` and all other
- * registers as the guest has them. True: its answer is in `regs`, and the guest can be entered
- * again. False: nothing has changed. */
-HW_KEEPS_REGISTERS bool vmx_fast_cpuid(struct vcpu_regs *regs);
+/* fast_path.c. Called by vmx_exit at a CPUID, with the registers that C functions may change, and RBX,
+ * in `regs`, and the others as the guest has them. FAST_DONE: its answer is in `regs`, and the guest
+ * can be entered again. FAST_NEW: vmx_new_cpuid knows the answer. Otherwise nothing has changed. */
+unsigned vmx_fast_cpuid(struct vcpu_regs *regs);
+void vmx_new_cpuid(struct vcpu_regs *regs);
 
 /* ept.c */
 bool vmx_ept_1g(void);

@@ -7,8 +7,6 @@
 #include <x86/cpuid.h>
 #include <xmhf/types.h>
 
-#define HW_KEEPS_REGISTERS
-
 void hw_pause(void);
 void hw_cli(void);
 void hw_sti(void);
