@@ -146,8 +146,10 @@ static enum marshal_answer copy_out(struct vcpu *v, struct tv_slot *s,
     return marshal_out(s->pal, act, &c, f);
 }
 
-/* The PAL is done, the OS's context is loaded: copy out and return. */
-static void finish(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+/* The PAL is done, the OS's context is loaded: copy out and return. v->regs hold whatever they held:
+ * all ways set each of them. */
+__attribute__((noinline))
+static void copy_out_and_finish(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
     struct tv_pal *pal = s->pal;
     enum marshal_answer m = MARSHAL_OK;
@@ -173,6 +175,16 @@ static void finish(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
         thread_returns(v, pal, act, act->result);
     }
     release(v, s, act);
+}
+
+static inline void finish(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+{
+    if (s->pal->image.has_data || s->pal->image.stacks > 1) {
+        copy_out_and_finish(v, s, act);
+    } else {
+        thread_returns(v, s->pal, act, act->result);
+        release(v, s, act);
+    }
 }
 
 /* --- in ------------------------------------------------------------------------- */
@@ -206,9 +218,21 @@ static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, struct tv_activa
     return HC_SWITCHED;
 }
 
+/* Another process got this CR3, or the owner took the pages away. */
+__attribute__((noinline))
+static enum hc_result owner_gone(struct vcpu *v, struct tv_slot *s)
+{
+    death_of(s, TV_DEATH_OWNER_GONE, 0, 0);
+    registry_put(s);
+    death_reap(v, TV_ATOMIC_PAGES);
+    hyp_inject_ud(v);
+    return HC_SWITCHED;
+}
+
 /* The activation is ours: check the caller, take its arguments, enter. */
+__attribute__((noinline))
 static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
-                            struct tv_activation *act, const struct tv_entry *entry)
+                            struct tv_activation *act)
 {
     struct tv_pal *pal = s->pal;
     struct gm_fault f;
@@ -216,14 +240,8 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
     enum marshal_answer m;
 
     if (stubs == STUBS_GONE) {
-        /* Another process got this CR3, or the owner took the pages away. */
-        death_of(s, TV_DEATH_OWNER_GONE, 0, 0);
-        registry_put(s);
-        death_reap(v, TV_ATOMIC_PAGES);
-        hyp_inject_ud(v);
-        return HC_SWITCHED;
+        return owner_gone(v, s);
     }
-    act->entry = entry;
     m = stubs == STUBS_FAULT ? MARSHAL_FAULT : marshal_in(pal, act, c, &v->regs, &f);
     if (m == MARSHAL_FAULT) {
         release(v, s, act);
@@ -303,19 +321,20 @@ static enum hc_result all_taken(struct vcpu *v, const struct hyp_caller *c, stru
     return HC_SWITCHED;
 }
 
-static enum hc_result stub_entry(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
-                                 const struct tv_entry *entry)
+/* The first one isn't free, at the first look. */
+__attribute__((noinline))
+static enum hc_result enter_another(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
+                                    const struct tv_entry *entry)
 {
-    struct tv_activation *act = &s->pal->act;
-    uint32_t k = 0;
+    for (uint32_t k = 0; k < s->pal->image.stacks; k++) {
+        struct tv_activation *act = tv_act(s->pal, k);
 
-    while (!take_free(act)) {
-        if (++k >= s->pal->image.stacks) {
-            return all_taken(v, c, s);
+        if (take_free(act)) {
+            act->entry = entry;
+            return enter(v, c, s, act);
         }
-        act = tv_act(s->pal, k);
     }
-    return enter(v, c, s, act, entry);
+    return all_taken(v, c, s);
 }
 
 /* The activation that this token is for, now. */
@@ -391,12 +410,12 @@ static const struct tv_entry *entry_at(const struct tv_image *im, uint64_t rip)
     return NULL;
 }
 
-enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+/* Not an entry, or one that can't be called now. */
+__attribute__((noinline))
+static enum hc_result stub_otherwise(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
+                                     const struct tv_entry *entry)
 {
-    uint64_t rip = v->regs.rip;
-    const struct tv_entry *entry = entry_at(&s->pal->image, rip);
-
-    if ((!entry && rip != s->pal->resume) || s->pal->image.caller_64 != tv_is_64(c)) {
+    if ((!entry && v->regs.rip != s->pal->resume) || s->pal->image.caller_64 != tv_is_64(c)) {
         registry_put(s);
         return HC_UNKNOWN;
     }
@@ -409,7 +428,20 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
         hyp_inject_gp(v);
         return HC_SWITCHED;
     }
-    return entry ? stub_entry(v, c, s, entry) : stub_resume(v, s);
+    return entry ? enter_another(v, c, s, entry) : stub_resume(v, s);
+}
+
+enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+{
+    const struct tv_entry *entry = entry_at(&s->pal->image, v->regs.rip);
+    struct tv_activation *act = &s->pal->act;
+
+    if (!entry || s->pal->image.caller_64 != tv_is_64(c) || c->event_queued || !c->interrupts_on
+        || !take_free(act)) {
+        return stub_otherwise(v, c, s, entry);
+    }
+    act->entry = entry;
+    return enter(v, c, s, act);
 }
 
 /* --- out ------------------------------------------------------------------------ */
@@ -417,7 +449,7 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
 static void returned(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
     act->result = v->regs.gpr[GPR_RAX];
-    sandbox_leave(v, NULL, NULL);
+    sandbox_leave_registers(v, NULL);
     finish(v, s, act);
 }
 
@@ -482,6 +514,7 @@ static void inside(struct vcpu *v, const struct tv_activation *act, const struct
 }
 
 /* Any exit but a return. */
+__attribute__((noinline))
 static void other_exit(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
                        const struct exit *e)
 {

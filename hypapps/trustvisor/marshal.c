@@ -258,32 +258,29 @@ static enum gm_result take_cdecl(struct tv_activation *act, const struct hyp_cal
 struct header { uint64_t type, size, value; } __attribute__((packed));
 _Static_assert(sizeof(struct header) == TV_HEADER, "public ABI");
 
-static void put_header(const struct tv_pal *pal, const struct tv_activation *act,
-                       const struct tv_param *p, uint64_t value)
+/* One that lies on two pages, or behind the first. */
+__attribute__((noinline))
+static void put_header_at(const struct tv_pal *pal, const struct tv_activation *act,
+                          uint32_t offset, const struct header h)
 {
-    const struct header h = { p->type, p->size * pal->image.word, value };
-
-    if ((p->offset & PAGE_MASK) <= PAGE_SIZE - TV_HEADER) {
-        *(struct header *)area_at(pal, act, p->offset) = h;
-        return;
-    }
-    for (unsigned i = 0; i < TV_HEADER; i += 4) { /* on two pages */
-        memcpy(area_at(pal, act, p->offset + i), (const uint8_t *)&h + i, 4);
+    for (unsigned i = 0; i < TV_HEADER; i += 4) {
+        memcpy(area_at(pal, act, offset + i), (const uint8_t *)&h + i, 4);
     }
 }
 
-/* Where the PAL expects argument `i`. `sp`: its stack pointer, for us. */
-static void deliver(const struct tv_image *im, struct vcpu_regs *regs, void *sp, unsigned i,
-                    uint64_t value)
+static inline void put_header(const struct tv_pal *pal, const struct tv_activation *act,
+                              const struct tv_param *p, uint64_t value)
 {
-    if (im->convention == XMHF_SYSV) {
-        *(i < TV_REG_ARGS ? &regs->gpr[sysv_gpr[i]]
-                          : &((uint64_t *)sp)[1 + i - TV_REG_ARGS]) = value;
-    } else if (im->convention == XMHF_MICROSOFT) {
-        *(i < MS_REG_ARGS ? &regs->gpr[ms_gpr[i]] : &((uint64_t *)sp)[1 + i]) = value;
-    } else {
-        ((uint32_t *)sp)[1 + i] = (uint32_t)value;
+    const uint64_t size = p->size * pal->image.word;
+
+    if (p->offset > PAGE_SIZE - TV_HEADER) {
+        put_header_at(pal, act, p->offset, (struct header){ p->type, size, value });
+        return;
     }
+    struct header *h = (struct header *)(act->param_page + p->offset);
+    h->type = p->type;
+    h->size = size;
+    h->value = value;
 }
 
 /* Bytes that return address and arguments take at the top of the stack. The arguments begin at a
@@ -322,29 +319,84 @@ static void *put_return(const struct tv_pal *pal, const struct tv_activation *ac
     return sp;
 }
 
-/* Write headers and stack, and set the registers, in one pass over the arguments. */
-static void give_args(const struct tv_pal *pal, const struct tv_activation *act,
-                      struct vcpu_regs *regs)
+/* One by one, since every call comes here. */
+static inline void clear_registers(struct vcpu_regs *regs)
+{
+    uint64_t *gpr = regs->gpr;
+
+    gpr[GPR_RAX] = gpr[GPR_RCX] = gpr[GPR_RDX] = gpr[GPR_RBX] = 0;
+    gpr[GPR_RSP] = gpr[GPR_RBP] = gpr[GPR_RSI] = gpr[GPR_RDI] = 0;
+    gpr[GPR_R8] = gpr[GPR_R9] = gpr[GPR_R10] = gpr[GPR_R11] = 0;
+    gpr[GPR_R12] = gpr[GPR_R13] = gpr[GPR_R14] = gpr[GPR_R15] = 0;
+    regs->rip = 0;
+    regs->rflags = 0;
+}
+
+/* One argument: its header, and what the PAL gets for it. */
+static inline uint64_t give(const struct tv_pal *pal, const struct tv_activation *act,
+                            const struct tv_param *p, unsigned i)
+{
+    const uint64_t value = act->args[i];
+
+    if (!pal->image.module) {
+        put_header(pal, act, p, value);
+    }
+    return p->type == TV_PARAM_POINTER ? act->param_va + data_offset(pal, p) : value;
+}
+
+/* Where the PAL expects arguments in each convention. `sp`: its stack pointer, for us. */
+static void give_sysv(const struct tv_pal *pal, const struct tv_activation *act, uint64_t *gpr,
+                      uint64_t *sp)
+{
+    const struct tv_param *p = params_of(pal, act);
+    const unsigned n = act->entry->params;
+
+    for (unsigned i = 0; i < n && i < TV_REG_ARGS; i++) {
+        gpr[sysv_gpr[i]] = give(pal, act, &p[i], i);
+    }
+    for (unsigned i = TV_REG_ARGS; i < n; i++) {
+        sp[1 + i - TV_REG_ARGS] = give(pal, act, &p[i], i);
+    }
+}
+
+static void give_ms(const struct tv_pal *pal, const struct tv_activation *act, uint64_t *gpr,
+                    uint64_t *sp)
+{
+    const struct tv_param *p = params_of(pal, act);
+
+    for (unsigned i = 0; i < act->entry->params; i++) {
+        *(i < MS_REG_ARGS ? &gpr[ms_gpr[i]] : &sp[1 + i]) = give(pal, act, &p[i], i);
+    }
+}
+
+static void give_cdecl(const struct tv_pal *pal, const struct tv_activation *act, uint32_t *sp)
+{
+    const struct tv_param *p = params_of(pal, act);
+
+    for (unsigned i = 0; i < act->entry->params; i++) {
+        sp[1 + i] = (uint32_t)give(pal, act, &p[i], i);
+    }
+}
+
+/* Write headers and stack, and set the registers. */
+static inline void give_args(const struct tv_pal *pal, const struct tv_activation *act,
+                             struct vcpu_regs *regs)
 {
     const struct tv_image *im = &pal->image;
-    const struct tv_param *params = params_of(pal, act);
     void *sp;
 
-    *regs = (struct vcpu_regs){ .rip = act->entry->va };
+    clear_registers(regs);
+    regs->rip = act->entry->va;
     sp = put_return(pal, act, regs);
     if (!im->module) {
         *(uint64_t *)area_at(pal, act, TV_AREA_OFFSET) = im->param_count;
     }
-    for (unsigned i = act->entry->params; i-- > 0;) {
-        const struct tv_param *p = &params[i];
-        uint64_t value = act->args[i];
-        if (!im->module) {
-            put_header(pal, act, p, value);
-        }
-        if (p->type == TV_PARAM_POINTER) {
-            value = act->param_va + data_offset(pal, p);
-        }
-        deliver(im, regs, sp, i, value);
+    if (im->convention == XMHF_SYSV) {
+        give_sysv(pal, act, regs->gpr, sp);
+    } else if (im->convention == XMHF_MICROSOFT) {
+        give_ms(pal, act, regs->gpr, sp);
+    } else {
+        give_cdecl(pal, act, sp);
     }
 }
 

@@ -90,12 +90,6 @@ void registry_init(void)
 
 /* --- look-up without lock ------------------------------------------------------- */
 
-static bool slot_is(const struct tv_slot *s, uint64_t owner, uint64_t page)
-{
-    return atomic_load_explicit(&s->page, memory_order_relaxed) == page
-        && atomic_load_explicit(&s->owner, memory_order_relaxed) == owner;
-}
-
 /* With the lock nothing changes meanwhile. */
 static struct tv_slot *find_locked(struct bucket *b, uint64_t owner, uint64_t page)
 {
@@ -136,39 +130,16 @@ static struct tv_slot *find(struct bucket *b, uint64_t owner, uint64_t page)
     return find_locked(b, owner, page);
 }
 
-enum taken { TAKEN, NOT_IT, NOT_IN_STATE };
-
-/* A reference to `s` if it has these keys, and its state is one of `states`. */
-static enum taken take(struct tv_slot *s, uint64_t owner, uint64_t page, unsigned states)
-{
-    uint64_t life = atomic_load_explicit(&s->life, memory_order_acquire);
-
-    do {
-        if (!slot_is(s, owner, page)) {
-            return NOT_IT;
-        }
-        if (!(TV_IN(slot_state(life)) & states)) {
-            return NOT_IN_STATE;
-        }
-    } while (!atomic_compare_exchange_weak_explicit(&s->life, &life, life + 1,
-                                                    memory_order_acquire, memory_order_acquire));
-    return TAKEN;
-}
-
-struct tv_slot *registry_get(uint64_t owner, uint64_t va, unsigned states, struct tv_slot *hint)
+struct tv_slot *registry_find(uint64_t owner, uint64_t va, unsigned states)
 {
     uint64_t page = va >> PAGE_SHIFT;
-    struct tv_slot *s = hint;
 
-    if (s && take(s, owner, page, states) == TAKEN) {
-        return s;
-    }
     for (;;) {
-        s = find(bucket_of(owner, page), owner, page);
+        struct tv_slot *s = find(bucket_of(owner, page), owner, page);
         if (!s) {
             return NULL;
         }
-        switch (take(s, owner, page, states)) {
+        switch (registry_take(s, owner, page, states)) {
         case TAKEN:
             return s;
         case NOT_IN_STATE:

@@ -8,10 +8,42 @@
 void registry_init(void);
 unsigned registry_index(const struct tv_slot *s);
 
+static inline bool slot_is(const struct tv_slot *s, uint64_t owner, uint64_t page)
+{
+    return atomic_load_explicit(&s->page, memory_order_relaxed) == page
+        && atomic_load_explicit(&s->owner, memory_order_relaxed) == owner;
+}
+
+enum taken { TAKEN, NOT_IT, NOT_IN_STATE };
+
+/* A reference to `s` if it has these keys, and its state is one of `states`. */
+static inline enum taken registry_take(struct tv_slot *s, uint64_t owner, uint64_t page,
+                                       unsigned states)
+{
+    uint64_t life = atomic_load_explicit(&s->life, memory_order_acquire);
+
+    do {
+        if (!slot_is(s, owner, page)) {
+            return NOT_IT;
+        }
+        if (!(TV_IN(slot_state(life)) & states)) {
+            return NOT_IN_STATE;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&s->life, &life, life + 1,
+                                                    memory_order_acquire, memory_order_acquire));
+    return TAKEN;
+}
+
 /* The slot whose stubs lie in the page of `va`, with a reference taken, if its state is
  * one of `states` (TV_IN()); else NULL. Constant time; no lock. `hint`: the slot that it
  * probably is, or NULL. */
-struct tv_slot *registry_get(uint64_t owner, uint64_t va, unsigned states, struct tv_slot *hint);
+struct tv_slot *registry_find(uint64_t owner, uint64_t va, unsigned states);
+static inline struct tv_slot *registry_get(uint64_t owner, uint64_t va, unsigned states,
+                                           struct tv_slot *hint)
+{
+    return hint != NULL && registry_take(hint, owner, va >> PAGE_SHIFT, states) == TAKEN
+        ? hint : registry_find(owner, va, states);
+}
 /* The same for a REGISTERING slot that no CPU works on. `*busy`: one is, try again. */
 struct tv_slot *registry_get_idle(uint64_t owner, uint64_t va, bool *busy);
 /* A reference to slot `index` if its state is one of `states`. */

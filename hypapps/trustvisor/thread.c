@@ -62,7 +62,7 @@ static void goes_on_32(struct vcpu *v, const struct tv_caller *k, uint64_t rip, 
 /* Those that the convention preserves as at the call, RAX, all others zero. One by one, since
  * every call comes here. RSI and RDI were kept for Microsoft's convention only: with System V's
  * they have been zero all the time. */
-static void goes_on_64(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
+static inline void goes_on_64(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
                          uint64_t rax)
 {
     const uint64_t *old = k->regs.gpr;
@@ -89,7 +89,11 @@ static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
                                   const struct tv_activation *act, uint64_t rip, uint64_t rsp,
                                   uint64_t rax)
 {
-    (pal->image.caller_64 ? goes_on_64 : goes_on_32)(v, &act->caller, rip, rsp, rax);
+    if (pal->image.caller_64) {
+        goes_on_64(v, &act->caller, rip, rsp, rax);
+    } else {
+        goes_on_32(v, &act->caller, rip, rsp, rax);
+    }
     hyp_clear_shadow(v);
 }
 
