@@ -51,7 +51,10 @@ void cpuid_answer(struct vcpu *v, uint64_t cr4)
 {
     uint64_t *gpr = v->regs.gpr;
     const uint32_t leaf = (uint32_t)gpr[GPR_RAX], sub = (uint32_t)gpr[GPR_RCX];
-    struct cpuid_guest g = { .cr4 = cr4, .xcr0 = XCR0_X87, .apic_id = v->apic_id, .apic_enabled = !atomic_load(&v->apic_off) };
+    struct cpuid_guest g = {
+        .cr4 = cr4, .xcr0 = XCR0_X87, .apic_id = v->apic_id,
+        .apic_enabled = !atomic_load(&v->apic_off),
+    };
 
     if (leaf >= CPUID_XSTATE && (hw_read_cr4() & CR4_OSXSAVE)) {
         g.xcr0 = hw_xgetbv();

@@ -154,7 +154,8 @@ static void before_entry(struct vcpu *v)
 
 void guest_loop(struct vcpu *v)
 {
-    void (*const run)(struct vcpu *, struct exit *) = core_options()->measure ? run_measured : virt->run;
+    void (*const run)(struct vcpu *v, struct exit *e) =
+        core_options()->measure ? run_measured : virt->run;
     struct exit e = { 0 };
 
     for (;;) {

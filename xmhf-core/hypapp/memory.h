@@ -48,7 +48,8 @@ static inline enum gm_result gm_read_again(const struct hyp_caller *c, gva_t fro
 {
     const size_t offset = from.a & PAGE_MASK;
 
-    if (offset % 8 != 0 || offset + 8 * n > PAGE_SIZE || !walk_again(&guest_phys_ops, m, &c->paging, from)) {
+    if (offset % 8 != 0 || offset + 8 * n > PAGE_SIZE
+        || !walk_again(&guest_phys_ops, m, &c->paging, from)) {
         return gm_read_first(c, from, to, n, m, f);
     }
     for (size_t i = 0; i < n; i++) {
