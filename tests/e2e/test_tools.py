@@ -689,7 +689,9 @@ class Names(Tool):
         way = "`{}`\n" * 4
         tree = {"README.md": "", "src/a.c": "x y", "src/b.c": "",
                 "ARCHITECTURE.md": way.format("src/a.c:x", "src/a.c:y", "src/b.c", "src/a.c:x")
-                + "\n## The seams\n`src/b.c`\n", "notes/README.md": "[a](a.md)\n", "notes/a.md": "",
+                + "\n## The seams\n`src/b.c`\n", "notes/README.md": "[a](a.md) [g](glossary.md)\n",
+                "notes/a.md": "the old_name\n",
+                "notes/glossary.md": "old_name\n```former\n\\bold_\n```\n",
                 "notes/bugs/README.md": "[b](b.md) [c](c.md)\n", "notes/bugs/b.md": "",
                 "notes/bugs/c.md": "", "notes/bugs/d.md": "",
                 "core.c": "/* notes/bugs/b.md, notes/bugs/d.md */\n"}
@@ -702,6 +704,7 @@ class Names(Tool):
         self.assertEqual((status, re.findall(r"^(notes/\S+): (\w+)", output, re.M)),
                          (1, [("notes/bugs/c.md", "no"), ("notes/bugs/d.md", "not")]), output)
         self.assertEqual(re.findall(r"the way comes back to (\S+)", output), ["src/a.c"], output)
+        self.assertEqual(re.findall(r"(\S+) \S+ is a former name", output), ["notes/a.md:1:"], output)
 
 
 class AptSources(unittest.TestCase):
