@@ -84,7 +84,7 @@ struct boot_info {
 
     uint64_t tsc_start;          /* TSC near our first instruction */
 
-    /* The protected range: core image, its memory, then the PAL pool. 2 MiB aligned. */
+    /* The protected range: core image, its memory, then the page pool. 2 MiB aligned. */
     uint64_t protected_base;
     uint64_t protected_size;     /* a multiple of 2 MiB */
     uint64_t core_image_size;    /* bytes at protected_base taken by the image, .bss included */

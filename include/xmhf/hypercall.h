@@ -37,8 +37,8 @@
 enum xmhf_info {
     XMHF_INFO_VERSION = 0,       /* XMHF_VERSION */
     XMHF_INFO_CPUS = 1,          /* CPUs taken at boot */
-    XMHF_INFO_POOL_TOTAL = 2,    /* pages in the PAL pool */
-    XMHF_INFO_POOL_FREE = 3,     /* free pages in the PAL pool; those that the OS's own map
+    XMHF_INFO_POOL_TOTAL = 2,    /* pages in the pool */
+    XMHF_INFO_POOL_FREE = 3,     /* free pages in the pool; those that the OS's own map
                                     has taken since boot count as free, so that the number
                                     tells of PALs alone */
     XMHF_INFO_PROTECTED_SIZE = 4,/* bytes hidden from the guest */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The neutral form of a VM exit. A vendor back end (virt/svm, virt/vmx) decodes the
+ * The neutral form of an exit. A vendor back end (virt/svm, virt/vmx) decodes the
  * hardware's exit into a struct exit; common code under exit/ decides what happens.
  */
 #ifndef XMHF_VIRT_EXIT_H

@@ -24,7 +24,7 @@ enum svm_nmi { NMI_OPEN, NMI_IN_HANDLER, NMI_STEPPING_IRET, NMI_STEPPING_SHADOW 
 struct svm_cpu {
     union {
         struct {
-            struct vmcb *os;      /* the guest OS */
+            struct vmcb *os;      /* the OS */
             struct vmcb *sandbox; /* the sandbox, filled from a constant template */
         };
         struct vmcb *vmcb[2];     /* the same, by v->in_sandbox */
