@@ -3,6 +3,7 @@
  * From 64-bit mode to 32-bit mode with PAE paging, there to ring 3 or to virtual-8086 code, and
  * back at the first trap or interrupt.
  */
+#include "asm.h"
 #include "layout.h"
 #include "legacy.h"
 
@@ -11,12 +12,7 @@
     .globl legacy_enter
     /* void legacy_enter(struct legacy *l): interrupts are off */
 legacy_enter:
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    PUSH_KEPT
     movl %edi, legacy_now
     movq %rsp, legacy_rsp
     movq %cr3, %rax
@@ -44,9 +40,7 @@ down:
     movl legacy_now, %edi
     movl LEGACY_CR3(%edi), %eax
     movl %eax, %cr3             /* with the paging to come this loads the PDPTEs */
-    movl %cr0, %eax
-    orl $0x80000000, %eax
-    movl %eax, %cr0
+    SET_PG
     movw $SEL_TSS32, %ax
     ltr %ax
     movl LEGACY_PATCH(%edi), %ecx
@@ -125,13 +119,8 @@ trapped:                        /* PUSHA: EDI ESI EBP ESP EBX EDX ECX EAX, then 
     movl %eax, %cr0
     movl legacy_cr3, %eax
     movl %eax, %cr3
-    movl $0xc0000080, %ecx
-    rdmsr
-    orl $0x100, %eax
-    wrmsr
-    movl %cr0, %eax
-    orl $0x80000000, %eax
-    movl %eax, %cr0
+    SET_LME
+    SET_PG
     ljmp $SEL_CODE64, $up
     .code64
 up:
@@ -141,12 +130,7 @@ up:
     movw %ax, %ss
     movq legacy_rsp, %rsp
     lidt legacy_idt64
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
+    POP_KEPT
     ret
 
     .data

@@ -4,6 +4,7 @@
  * paging, PAE paging, two-level paging, real mode, and back. Each stop is a PROBE, which
  * writes down the control registers and makes the hypervisor decode an instruction there.
  */
+#include "asm.h"
 #include "layout.h"
 #include "modes.h"
 
@@ -40,12 +41,7 @@
     .globl modes_start, modes_end
     .code64
 modes_start:
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    PUSH_KEPT
     movq %rsp, MODES_RSP
     sidt MODES_IDT
     movl $MODES_STACK, %esp
@@ -73,9 +69,7 @@ compat:
 
     movl MODES_PAE, %eax        /* CR4.PAE is still set */
     movl %eax, %cr3
-    movl %cr0, %eax
-    orl $0x80000000, %eax
-    movl %eax, %cr0
+    SET_PG
     PROBE 2
     movl %cr0, %eax
     andl $0x7fffffff, %eax
@@ -87,9 +81,7 @@ compat:
     movl %eax, %cr4
     movl MODES_TWO, %eax
     movl %eax, %cr3
-    movl %cr0, %eax
-    orl $0x80000000, %eax
-    movl %eax, %cr0
+    SET_PG
     PROBE 3
     movl %cr0, %eax
     andl $0x7fffffff, %eax
@@ -154,13 +146,8 @@ prot32:
     movl %eax, %cr4
     movl MODES_CR3, %eax
     movl %eax, %cr3
-    movl $0xc0000080, %ecx
-    rdmsr
-    orl $0x100, %eax
-    wrmsr
-    movl %cr0, %eax
-    orl $0x80000000, %eax
-    movl %eax, %cr0
+    SET_LME
+    SET_PG
     ljmp $SEL_CODE64, $AT(long64)
     .code64
 long64:
@@ -169,12 +156,7 @@ long64:
     PROBE 7, r
     lidt MODES_IDT
     movq MODES_RSP, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
+    POP_KEPT
     ret
 
     .align 8

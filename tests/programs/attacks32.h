@@ -3,21 +3,18 @@
 #ifndef PAL_ATTACKS32_H
 #define PAL_ATTACKS32_H
 
+#include "attacks.h"
+
 /* The arguments, where 64-bit PALs have them. */
 #define ATTACK_PROLOGUE \
     "mov 4(%esp), %edi; mov 8(%esp), %esi; mov 12(%esp), %edx; mov 16(%esp), %ecx\n"
 #define HARMLESS "mov (%edx), %eax; push %eax; pop %eax; cpuid; rdtsc; ret"
 
 #define ATTACKS(X) \
+    ATTACKS_ALIKE(X) \
     X(syscall,      "mov $20, %eax; syscall",                         1, 6, -1) \
-    X(int80,        "mov $20, %eax; int $0x80",                       0, 13, -1) \
-    X(int3,         "int3",                                           0, 3, -1) \
-    X(int1,         ".byte 0xf1",                                     0, 1, 6) \
-    X(int_0x20,     "int $0x20",                                      0, 13, -1) \
-    X(int_0xfe,     "int $0xfe",                                      0, 13, -1) \
     X(into,         "mov $0x7fffffff, %eax; inc %eax; into",          0, 4, 13) \
     X(bound,        "xor %eax, %eax; dec %eax; bound %eax, (%edx)",   1, 5, -1) \
-    X(sysenter,     "sysenter",                                       1, 6, 13) \
     X(sysret,       "mov %edi, %ecx; sysret",                         1, 6, 13) \
     X(sysexit,      "mov %edi, %edx; .byte 0x0f, 0x35",               1, 6, 13) \
     X(far_call,     "lcall *(%edx)",                                  1, 13, -1) \
@@ -31,38 +28,19 @@
     X(near_jump,    "jmp *%edi",                                      1, 14, -1) \
     X(near_call,    "call *%edi",                                     1, 14, -1) \
     X(wild_return,  "push %edi; ret",                                 1, 14, -1) \
-    X(in,           "mov $0x60, %edx; in %dx, %al",                   0, 13, -1) \
-    X(in_imm,       "in $0x71, %eax",                                 0, 13, -1) \
-    X(out,          "mov $0xcf9, %edx; mov $6, %al; out %al, %dx",    0, 13, -1) \
     X(ins,          "mov %edx, %edi; mov $0x60, %edx; insb",          0, 13, -1) \
-    X(hlt,          "hlt",                                            1, 13, -1) \
-    X(cli,          "cli",                                            1, 13, -1) \
-    X(sti,          "sti",                                            1, 13, -1) \
-    X(rdmsr,        "mov $0xc0000080, %ecx; rdmsr",                   0, 13, -1) \
-    X(wrmsr,        "mov $0xc0000082, %ecx; mov %edi, %eax; xor %edx, %edx; wrmsr", 0, 13, -1) \
-    X(rdpmc,        "xor %ecx, %ecx; rdpmc",                          0, 13, -1) \
     X(mov_cr3,      "mov %cr3, %eax",                                 0, 13, -1) \
     X(to_cr0,       "mov %edi, %cr0",                                 0, 13, -1) \
     X(mov_dr7,      "mov %dr7, %eax",                                 0, 13, -1) \
     X(lgdt,         "lgdt (%edx)",                                    0, 13, -1) \
     X(lidt,         "lidt (%edx)",                                    0, 13, -1) \
-    X(ltr,          "mov $0x40, %eax; ltr %ax",                       0, 13, -1) \
-    X(clts,         "clts",                                           0, 13, -1) \
-    X(invd,         "invd",                                           0, 13, -1) \
-    X(wbinvd,       "wbinvd",                                         0, 13, -1) \
     X(invlpg,       "invlpg (%edx)",                                  0, 13, -1) \
     X(swapgs,       ".byte 0x0f, 0x01, 0xf8",                         1, 6, 13) \
-    X(xsetbv,       "xor %ecx, %ecx; mov $1, %eax; xor %edx, %edx; xsetbv", 0, 13, 6) \
     X(vmrun,        "mov %edx, %eax; .byte 0x0f, 0x01, 0xd8",         0, 13, 6) \
     X(vmload,       "mov %edx, %eax; .byte 0x0f, 0x01, 0xda",         0, 13, 6) \
-    X(stgi,         ".byte 0x0f, 0x01, 0xdc",                         0, 13, 6) \
-    X(skinit,       "xor %eax, %eax; .byte 0x0f, 0x01, 0xde",         0, 13, 6) \
     X(load_fs,      "mov $0x2b, %eax; mov %ax, %fs; mov %fs:0, %eax", 1, 13, -1) \
     X(load_es,      "les (%edx), %eax",                               1, 13, -1) \
-    X(load_ss,      "mov $0x2b, %eax; mov %ax, %ss",                  1, 13, -1) \
     X(thread_data,  "mov %gs:0, %eax",                                1, 13, 14) \
-    X(divide,       "xor %ecx, %ecx; mov $1, %eax; xor %edx, %edx; div %ecx", 1, 0, -1) \
-    X(ud2,          "ud2",                                            1, 6, -1) \
     X(trap_flag,    "pushf; orl $0x100, (%esp); popf; nop; nop",      1, 1, -1) \
     X(read_outside, "mov (%esi), %eax",                               1, 14, -1) \
     X(write_outside, "movl $7, (%esi)",                               1, 14, -1) \

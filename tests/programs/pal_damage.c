@@ -7,6 +7,7 @@
  * kills the process, while the PAL is idle, interrupted or running.   pal_damage [ROUNDS]
  */
 #define _GNU_SOURCE
+#include "pagemap.h"
 #include "tap.h"
 #include <fcntl.h>
 #include <pthread.h>
@@ -119,21 +120,6 @@ static long read_number(const char *path)
 
 /* --- pages that the OS moves ------------------------------------------------------------------ */
 
-/* What the kernel knows of the page: bit 63 present, 62 swapped, 54:0 frame. */
-static uint64_t page_of(const void *at)
-{
-    uint64_t entry = 0;
-    int fd = open("/proc/self/pagemap", O_RDONLY);
-
-    if (fd >= 0) {
-        if (pread(fd, &entry, 8, (off_t)((uintptr_t)at / 4096 * 8)) != 8) {
-            entry = 0;
-        }
-        close(fd);
-    }
-    return entry;
-}
-
 static unsigned swap_out(struct pal *p)
 {
     unsigned out = 0;
@@ -142,7 +128,7 @@ static unsigned swap_out(struct pal *p)
     madvise(p->memory, p->size, MADV_PAGEOUT);
     madvise(buffer, sizeof(buffer), MADV_PAGEOUT);
     for (size_t at = 0; at < p->size; at += 4096) {
-        out += (unsigned)(page_of((char *)p->memory + at) >> 62 & 1);
+        out += (unsigned)(page_entry((char *)p->memory + at) >> 62 & 1);
     }
     return out;
 }
@@ -202,7 +188,7 @@ static void test_compaction(unsigned rounds)
         return;
     }
     munlock(p.memory, p.size);
-    frame = page_of(p.code);
+    frame = page_entry(p.code);
     sched_getaffinity(0, sizeof(all), &all);
     for (unsigned i = 1; i <= rounds; i++) {
         cpu_set_t one;
@@ -210,8 +196,8 @@ static void test_compaction(unsigned rounds)
         CPU_SET(i % 2, &one);
         sched_setaffinity(0, sizeof(one), &one);
         write_file("/proc/sys/vm/compact_memory", "1");
-        moved += page_of(p.code) != frame;
-        frame = page_of(p.code);
+        moved += page_entry(p.code) != frame;
+        frame = page_entry(p.code);
         bad += call(&p, 3000, i) != 0;
     }
     sched_setaffinity(0, sizeof(all), &all);
@@ -270,14 +256,14 @@ static void test_huge(void)
         return;
     }
     failed = call(&p, 3000, 1);
-    before = page_of(huge);
+    before = page_entry(huge);
     for (size_t at = 0; at < HUGE; at += 4096) {
         *(volatile char *)(huge + at) += 0;
     }
     if (madvise(huge, HUGE, MADV_COLLAPSE) != 0) {
         skip("huge pages: this kernel can't make them by order");
     } else {
-        ok(failed == 0 && page_of(huge) != before && call(&p, 3000, 2) == 0,
+        ok(failed == 0 && page_entry(huge) != before && call(&p, 3000, 2) == 0,
            "a call before and behind becoming part of a huge page");
     }
     ok(pal_unregister(&p) == TV_OK, "huge pages: unregistered");

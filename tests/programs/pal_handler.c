@@ -17,14 +17,7 @@
 #include <setjmp.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
-
-#ifdef __x86_64__
-#define REG_IP REG_RIP
-#else
-#define REG_IP REG_EIP
-#endif
 
 PAL_CODE static PAL_ABI pal_word spin(pal_word rounds, pal_word start)
 {
@@ -112,7 +105,7 @@ static bool inside(const struct one *o, uintptr_t ip)
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
-    uintptr_t ip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_IP];
+    uintptr_t ip = signal_ip(context);
     void (*what)(void) = in_handler;
 
     (void)number;
@@ -238,7 +231,7 @@ static volatile unsigned waits;
 
 static void on_wait(int number, siginfo_t *info, void *context)
 {
-    uintptr_t ip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_IP];
+    uintptr_t ip = signal_ip(context);
 
     (void)number;
     (void)info;

@@ -6,6 +6,7 @@
  *   pal_hotplug [MiB [FRAME]]     memory to take; first frame that isn't in the map at boot
  */
 #define _GNU_SOURCE
+#include "pagemap.h"
 #include "tap.h"
 #include "tap_linux.h"
 #include <fcntl.h>
@@ -23,19 +24,6 @@ PAL_CODE static PAL_ABI pal_word sum(volatile pal_word *v, pal_word n)
     return s;
 }
 
-static int pagemap;
-
-/* The frame of the page at `p`, 0 if there is none. */
-static uint64_t frame_of(const void *p)
-{
-    uint64_t e = 0;
-
-    if (pread(pagemap, &e, 8, (off_t)((uintptr_t)p / 4096 * 8)) != 8 || !(e >> 63)) {
-        return 0;
-    }
-    return e & ((1ULL << 55) - 1);
-}
-
 /* A page from `first` on, of those that this process gets. The others stay taken, so that what is
  * asked for next comes from there too. */
 static uint8_t *find_page(size_t size, uint64_t first)
@@ -44,7 +32,7 @@ static uint8_t *find_page(size_t size, uint64_t first)
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
     for (size_t at = 0; m != MAP_FAILED && at < size; at += 4096) {
-        if (frame_of(m + at) >= first) {
+        if (page_frame(m + at) >= first) {
             return m + at;
         }
     }
@@ -61,7 +49,7 @@ static void try_cpuid(uint8_t *page)
         ((void (*)(void))(uintptr_t)page)();
         tap_armed = 0;
     }
-    ok(tap_signal == 0, "CPUID in frame 0x%llx (signal %d)", (unsigned long long)frame_of(page),
+    ok(tap_signal == 0, "CPUID in frame 0x%llx (signal %d)", (unsigned long long)page_frame(page),
        (int)tap_signal);
 }
 
@@ -78,7 +66,7 @@ static void try_pal(uint8_t *page, uint64_t first)
     }
     pal_add_pointer(&p, WORDS);
     pal_add_integer(&p);
-    uint64_t frame = frame_of(p.code);
+    uint64_t frame = page_frame(p.code);
     ok(frame >= first, "the PAL's code is in frame 0x%llx", (unsigned long long)frame);
     if (!tap_no_error(pal_register(&p), "register")) {
         return;
@@ -104,7 +92,6 @@ int main(int argc, char **argv)
     uint8_t *page;
 
     tap_catch_signals();
-    pagemap = open("/proc/self/pagemap", O_RDONLY);
     page = find_page(size, first);
     if (ok(page != NULL, "a page that is not in the map at boot")) {
         try_cpuid(page);

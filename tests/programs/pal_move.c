@@ -9,6 +9,7 @@
  *   pal_move [ROUNDS]
  */
 #define _GNU_SOURCE
+#include "pagemap.h"
 #include "tap.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -96,21 +97,6 @@ static bool end(struct owned *o)
 
 /* --- frames --------------------------------------------------------------- */
 
-/* The frame of a page, or 0. */
-static uint64_t frame_of(const void *at)
-{
-    uint64_t entry = 0;
-    int fd = open("/proc/self/pagemap", O_RDONLY);
-
-    if (fd >= 0) {
-        if (pread(fd, &entry, 8, (off_t)((uintptr_t)at / 4096 * 8)) != 8) {
-            entry = 0;
-        }
-        close(fd);
-    }
-    return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
-}
-
 #define PAGES_MAX 16
 enum { CODE, DATA, STACK, PARAM, KINDS };
 struct frames { uint64_t frame[PAGES_MAX]; unsigned kind[PAGES_MAX], pages; };
@@ -122,7 +108,7 @@ static struct frames frames_of(const struct pal *p)
 
     for (unsigned i = 0; i < f.pages && i < PAGES_MAX; i++) {
         const char *page = at + i * 4096;
-        f.frame[i] = frame_of(page);
+        f.frame[i] = page_frame(page);
         f.kind[i] = page < (char *)p->data ? CODE : page < (char *)p->stack ? DATA
                     : page < (char *)p->param ? STACK : PARAM;
     }
@@ -321,12 +307,12 @@ static void give_low(char *m, size_t size, unsigned n)
     uint64_t lowest = UINT64_MAX, highest = 0;
 
     for (size_t at = 0; at < size; at += 64 * 4096) {
-        uint64_t frame = frame_of(m + at);
+        uint64_t frame = page_frame(m + at);
         lowest = frame < lowest ? frame : lowest;
         highest = frame > highest ? frame : highest;
     }
     for (size_t at = 0; at < size && n > 0; at += 3 * 4096) {
-        if (frame_of(m + at) < lowest + (highest - lowest) / 8) {
+        if (page_frame(m + at) < lowest + (highest - lowest) / 8) {
             madvise(m + at, 4096, MADV_DONTNEED);
             n--;
         }

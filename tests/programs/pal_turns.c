@@ -14,17 +14,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #define ENOUGH 4  /* signals while it waits */
 #define FACTOR ((pal_word)2862933555777941757ULL)
-
-#ifdef __x86_64__
-#define REG_IP REG_RIP
-#else
-#define REG_IP REG_EIP
-#endif
 
 PAL_CODE static PAL_ABI pal_word spin(pal_word rounds, pal_word start)
 {
@@ -54,7 +47,7 @@ static void on_cpu(int cpu)
 /* A signal while the thread is at the PAL's entry and the first call isn't over. */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
-    uintptr_t ip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_IP];
+    uintptr_t ip = signal_ip(context);
 
     (void)number;
     (void)info;

@@ -394,6 +394,29 @@ static bool at_stub(HANDLE thread, const struct pal_module *m, bool *clean)
     return ip >= (uintptr_t)m->memory && ip < (uintptr_t)m->memory + PAL_PAGE;
 }
 
+/* A registered module whose entry spins. */
+static bool made_spinner(struct pal_module *m, struct job *j)
+{
+    if (!made(m, 1)) {
+        return false;
+    }
+    pal_module_integer(m);
+    pal_module_integer(m);
+    j->entry = pal_module_entry(m, CODE_OF(spin), 0, 2);
+    return live(m);
+}
+
+/* A thread that does the job, once it is about to call. */
+static HANDLE started(struct job *j)
+{
+    HANDLE thread = CreateThread(NULL, 0, work, j, 0, NULL);
+
+    while (!j->started) {
+        Sleep(1);
+    }
+    return thread;
+}
+
 static void test_suspend(void)
 {
     struct pal_module m;
@@ -401,20 +424,11 @@ static void test_suspend(void)
     unsigned seen = 0, cleared = 0, times = 0;
     HANDLE thread;
 
-    if (!made(&m, 1)) {
-        return;
-    }
-    pal_module_integer(&m);
-    pal_module_integer(&m);
-    j.entry = pal_module_entry(&m, CODE_OF(spin), 0, 2);
-    if (!live(&m)) {
+    if (!made_spinner(&m, &j)) {
         return;
     }
     j.rounds = rounds_of(&m, j.entry, SPIN_MS * 2);
-    thread = CreateThread(NULL, 0, work, &j, 0, NULL);
-    while (!j.started) {
-        Sleep(1);
-    }
+    thread = started(&j);
     while (times < SUSPENSIONS && WaitForSingleObject(thread, 10) == WAIT_TIMEOUT) {
         bool clean = false;
         SuspendThread(thread);
@@ -447,20 +461,11 @@ static void test_terminate(void)
     uint64_t error;
     HANDLE thread;
 
-    if (!made(&m, 1)) {
-        return;
-    }
-    pal_module_integer(&m);
-    pal_module_integer(&m);
-    j.entry = pal_module_entry(&m, CODE_OF(spin), 0, 2);
-    if (!live(&m)) {
+    if (!made_spinner(&m, &j)) {
         return;
     }
     j.rounds = ~(word)0;
-    thread = CreateThread(NULL, 0, work, &j, 0, NULL);
-    while (!j.started) {
-        Sleep(1);
-    }
+    thread = started(&j);
     Sleep(SPIN_MS);
     ok(TerminateThread(thread, 9) && WaitForSingleObject(thread, 10000) == WAIT_OBJECT_0
        && GetExitCodeThread(thread, &status) && status == 9,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A timer that interrupts the PALs of one thread. Programs define _GNU_SOURCE before. */
+/* A timer that interrupts the PALs of one thread, and where a signal met it. Programs define
+ * _GNU_SOURCE before. */
 #ifndef PAL_TICKING_H
 #define PAL_TICKING_H
 
@@ -7,6 +8,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 /* Signals to this thread, each 4 ms. */
@@ -21,6 +23,16 @@ static inline timer_t ticking(void)
         ok(false, "a timer");
     }
     return t;
+}
+
+/* Where the thread was, by a signal handler's third argument. */
+static inline uintptr_t signal_ip(const void *context)
+{
+#ifdef __x86_64__
+    return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+#else
+    return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_EIP];
+#endif
 }
 
 #endif

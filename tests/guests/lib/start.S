@@ -4,6 +4,7 @@
  * boot.rst): bare, the emulator's BIOS runs the real-mode setup here, which makes
  * boot_params and enters protected mode; the hypervisor enters at entry32 right away.
  */
+#include "asm.h"
 #include "layout.h"
 
     .section .setup, "awx"
@@ -111,10 +112,7 @@ entry32:
     movl %eax, %cr4
     movl $page_pml4, %eax
     movl %eax, %cr3
-    movl $0xc0000080, %ecx
-    rdmsr
-    orl $0x100, %eax            /* LME */
-    wrmsr
+    SET_LME
     movl $0x80000011, %eax
     movl %eax, %cr0
     ljmp $SEL_CODE64, $entry64
@@ -179,10 +177,7 @@ trampoline_start:
     movl %eax, %cr4
     movl $page_pml4, %eax
     movl %eax, %cr3
-    movl $0xc0000080, %ecx
-    rdmsr
-    orl $0x100, %eax
-    wrmsr
+    SET_LME
     movl $0x80000011, %eax
     movl %eax, %cr0
     ljmpl $SEL_CODE64, $ap_entry64
@@ -270,12 +265,7 @@ trap_common:
      * trap_c takes for its end returns here through exec_leave. */
     .globl exec_enter, exec_leave
 exec_enter:
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    PUSH_KEPT
     pushfq
     movq %rsp, (%rsi)
     movl $SEL_USER_DATA, %eax   /* fit for rings 0 and 3; IRETQ clears what ring 3 can't have */
@@ -304,12 +294,7 @@ exec_enter:
     iretq
 exec_leave:
     popfq
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
+    POP_KEPT
     ret
 
     .bss
