@@ -43,7 +43,8 @@ static uint64_t load(const struct operand *o)
         return same; \
     }
 
-/* `value` takes the place of `*old`, or `*old` becomes what is there. The operand is aligned. */
+/* Compare and exchange: if memory still holds `*old` it becomes `value`; else `*old` becomes what
+ * is there, and the answer is false. The operand is aligned. */
 static bool swap(const struct operand *o, uint64_t *old, uint64_t value)
 {
     switch (o->size) {

@@ -75,8 +75,9 @@ static bool apic_base_write(struct vcpu *v, uint64_t value)
     return true;
 }
 
-/* Without AnyThread, a counter's bit that has it count the other hyperthread too, where a PAL may
- * run: counters stop on the PAL's own thread only (SDM vol. 3, 20.2.3). */
+/* Write a counter's control, but without AnyThread. That bit would have it count the other
+ * hyperthread too, where a PAL may run, and counters stop on the PAL's own thread only (SDM vol.
+ * 3, 20.2.3). */
 static bool counter_write(uint32_t index, uint64_t value)
 {
     uint64_t any = index == MSR_IA32_FIXED_CTR_CTRL ? FIXED_CTR_ANY : PERFEVTSEL_ANY;
@@ -84,7 +85,8 @@ static bool counter_write(uint32_t index, uint64_t value)
     return hw_wrmsr_safe(index, value & ~any);
 }
 
-/* Does the write change only bits of its row? A register that can't be read has zeros. */
+/* Does the write change only those bits that the table's row lets it? A register that can't be
+ * read counts as 0. */
 static bool bits_allowed(uint32_t index, uint64_t value)
 {
     uint64_t bits = msr_write_bits(index), now = 0;
@@ -95,8 +97,8 @@ static bool bits_allowed(uint32_t index, uint64_t value)
     return ((value ^ now) & ~bits) == 0;
 }
 
-/* A bank's STATUS is where a machine check is judged by; SDM vol. 3, 16.3.2.2, and APM vol. 2,
- * 9.3.2.2, have the CPU refuse anything but 0. */
+/* Write an MSR of a machine-check bank. By its STATUS a machine check is judged, so the guest must
+ * not forge it: it takes only 0, as a CPU has it (SDM vol. 3, 16.3.2.2; APM vol. 2, 9.3.2.2). */
 static bool bank_write(uint32_t index, uint64_t value)
 {
     bool status = index >= MSR_AMD_SMCA_FIRST ? (index & 15) == 1 : (index & 3) == 1;
@@ -113,7 +115,8 @@ static bool int_pending_write(uint64_t value)
         && bits_allowed(MSR_AMD_INT_PENDING, value) && hw_wrmsr_safe(MSR_AMD_INT_PENDING, value);
 }
 
-/* Bits that turn mitigations on, which PALs rely on too: they may be set. */
+/* Write a register whose bits turn on mitigations that PALs rely on too: they may be set, not
+ * cleared. */
 static bool set_only_write(uint32_t index, uint64_t value)
 {
     uint64_t now = 0;

@@ -22,8 +22,9 @@ struct options {
 #define OPTIONS_TEXT_(x) #x
 #define OPTIONS_TEXT(x)  OPTIONS_TEXT_(x)
 
-/* X(name, argument, values, help): the names, which take a value, and which values there are (for the
- * log) are used here; the help is for readers, as README.md's table is. */
+/* X(name, argument, values, help): what the option is called, what it takes ("": nothing), which
+ * values that may have, for the log, and what it is for. No code uses `help`: it is for readers,
+ * as README.md's table is. */
 #define OPTIONS(X) \
     X("palmem", "MiB", "1 to " OPTIONS_TEXT(PALMEM_MAX_MIB) " MiB", \
       "memory for the hypapp (default: RAM/64 less the core, at least 2)") \

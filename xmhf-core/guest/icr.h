@@ -30,8 +30,9 @@ struct icr icr_decode_xapic(uint32_t low, uint32_t high);
 struct icr icr_decode_x2apic(uint64_t value);
 
 /*
- * An entry of the local vector table (SDM vol. 3, 11.5.1), masked if its delivery mode is INIT or
- * one that means nothing: what a pin, a sensor or a counter sends then reaches its CPU unseen.
+ * The guest's `entry` for the local vector table (SDM vol. 3, 11.5.1) as it may be written: masked
+ * if its delivery mode is INIT, or one that means nothing, since what a pin, a sensor or a counter
+ * sends then reaches its CPU unseen.
  */
 uint32_t icr_lvt_without_init(uint32_t entry);
 

@@ -6,7 +6,7 @@
 #include <virt/virt.h>
 #include <x86/cpu.h>
 
-/* Of a CPU that has run nothing yet: at the reset vector. */
+/* The state of a CPU that has run nothing yet: at the reset vector. */
 void state_reset(struct vcpu_state *s);
 
 /* INIT of the boot CPU, which goes on at the reset vector. On the CPU of `v`. */
@@ -15,7 +15,7 @@ void state_init(struct vcpu *v);
 /* INIT and then a SIPI: the same, but at CS:IP = vector << 8 : 0. On the CPU of `v`. */
 void state_sipi(struct vcpu *v, uint8_t vector);
 
-/* CR0 of a vCPU that has `now`, by `s`. */
+/* The CR0 that `s` gives to a vCPU whose CR0 is `now`. */
 static inline uint64_t state_cr0(const struct vcpu_state *s, uint64_t now)
 {
     const uint64_t keeps = s->by_init ? CR0_CD | CR0_NW : 0;

@@ -101,7 +101,8 @@ static void parse(const uint8_t d[8], uint16_t selector, struct segment *s)
     s->base = d[2] | (uint32_t)d[3] << 8 | (uint32_t)d[4] << 16 | (uint32_t)d[7] << 24;
 }
 
-/* The selector's descriptor, of the GDT or of `ldt` (NULL: not allowed). `vector`: if it is in none. */
+/* Find the descriptor of `selector` in the GDT, or in `ldt` if it says so (NULL: not allowed). If
+ * it is in neither there is a fault `vector`. */
 static bool find(struct task *t, uint16_t selector, const struct segment *ldt, uint8_t vector,
                  struct descriptor *d)
 {
@@ -127,7 +128,8 @@ static bool is_tss(const struct segment *s)
     return (s->attr & (SEG_ATTR_S | 5)) == 1; /* types 1, 3, 9, 11 */
 }
 
-/* The new TSS's descriptor (table 8-1, first five). */
+/* Find and check the new TSS's descriptor (the first five rows of table 8-1). `back`: the old task
+ * returns to it, so it must be busy. */
 static bool check_tss(struct task *t, uint16_t selector, bool back)
 {
     uint8_t vector = back ? EXC_TS : EXC_GP;

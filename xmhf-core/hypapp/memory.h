@@ -103,10 +103,12 @@ bool hyp_store(struct vcpu *v, const struct exit *e, struct hyp_store *out);
 /* It is carried out: RIP moves on, and the registers of a string. */
 void hyp_store_done(struct vcpu *v, const struct hyp_store *s);
 
-/* What the tables of an address space that was remembered hold now (guest/trace.h); its paging is on. */
+/* What the tables of an address space, which was remembered, hold now (guest/trace.h). Paging is
+ * on in `p`. */
 void gm_trace(const struct guest_paging *p, gva_t va, struct trace *t);
-/* Do they lead to this CPU's TSS as the running process's do, as those of every process must? True too
- * if the running one's don't. Not to be called while a sandbox is entered. */
+/* Do the remembered tables lead to this CPU's TSS, as those of every process of this kernel must?
+ * The running process's tables are the measure: also true if they don't lead there themselves. Not
+ * to be called while a sandbox is entered. */
 bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p);
 
 #endif

@@ -39,8 +39,8 @@ void sandbox_leave_registers(struct vcpu *v, void *xstate);
 /* A new, never used sandbox tag. */
 uint64_t sandbox_new_tag(void);
 
-/* All cached translations of sandboxes with this tag are dead: it is retired. The calling CPU's; on
- * others an old tag is never used again. */
+/* Retire a sandbox's tag: forget all translations that the calling CPU has cached for it. Other
+ * CPUs needn't, since no tag is ever used again. */
 static inline void hyp_sandbox_forget(struct vcpu *v, uint64_t tag)
 {
     virt->sandbox_forget(v, tag);

@@ -104,7 +104,7 @@ struct virt_ops {
      * caller's business (hypapp/sandbox.c). */
     void (*sandbox_enter)(struct vcpu *v, const struct sandbox *sb);
     void (*sandbox_leave)(struct vcpu *v);
-    /* All sandboxes' cached translations with this tag are dead (tag is retired). */
+    /* A tag is retired: forget all translations that this CPU has cached for it. */
     void (*sandbox_forget)(struct vcpu *v, uint64_t tag);
     /* Let interrupts that are pending be taken by the core, whose handlers do nothing. */
     void (*take_interrupts)(struct vcpu *v);
