@@ -33,21 +33,26 @@ static void no_such_address(struct vcpu *v, const struct exit *e)
     hyp_inject_gp(v);
 }
 
-/* The hypapp knows why it took the right away, and what to do about it. */
-static void right_taken(struct vcpu *v, const struct exit *e)
+/* True if the fault was one of rights: taken away by the hypapp, who knows why and what to do about it, or given back
+ * by another CPU meanwhile. */
+static bool about_rights(struct vcpu *v, const struct exit *e)
 {
-    enum hyp_answer a = hypapp.fault ? hypapp.fault(v, e) : HYP_CORE;
+    enum rights_fault rights = guest_rights_fault(v, e->fault.addr, e->fault.access);
+    enum hyp_answer a = HYP_DONE;
 
+    if (rights == RIGHTS_TAKEN) {
+        a = hypapp.fault ? hypapp.fault(v, e) : HYP_CORE;
+    }
     if (a == HYP_CORE || a == HYP_REFUSE) {
         hyp_inject_gp(v);
     }
+    return rights != RIGHTS_WHOLE;
 }
 
 void exit_nested_fault(struct vcpu *v, const struct exit *e)
 {
     gpa_t g = e->fault.addr;
     const struct region *r = region_find(REGION_MEMORY, g.a, 1, e->fault.access);
-    const enum rights_fault rights = guest_rights_fault(v, g, e->fault.access);
 
     if (e->fault.reserved) {
         log_line("the CPU doesn't take our entry for 0x%llx", (unsigned long long)g.a);
@@ -56,10 +61,8 @@ void exit_nested_fault(struct vcpu *v, const struct exit *e)
         no_such_address(v, e);
     } else if (r) {
         r->handle(v, e);
-    } else if (rights == RIGHTS_GIVEN) {
-        return; /* another CPU gave them back meanwhile */
-    } else if (rights == RIGHTS_TAKEN) {
-        right_taken(v, e);
+    } else if (about_rights(v, e)) {
+        return;
     } else if ((e->fault.access & ACCESS_EXEC) && guest_phys_make_executable(g)) {
         return; /* its large page is small ones now */
     } else if (!guest_phys_protected(g) && guest_phys_map_device(g)) {
