@@ -2,9 +2,9 @@
 /* cpu/needs.c over all recorded machines, each with one thing after the other taken away; and
  * hw/xd_enable.inc. */
 #include "unit.h"
+#include "vectors.h"
 
 #include <cpu/needs.h>
-#include <dirent.h>
 #include <fake/machine.h>
 #include <hw/insn.h>
 #include <xmhf/cpu_needs.h>
@@ -71,18 +71,15 @@ static unsigned check_file(const char *dir, const char *file)
 static void names_what_is_missing(void **state)
 {
     static const char *const dirs[] = { "svm", "vmx" };
-    char part[64], path[4096];
     unsigned n = 0;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-        snprintf(part, sizeof(part), "tests/vectors/%s", dirs[i]);
-        DIR *d = opendir(unit_source(path, sizeof(path), part));
-        assert_non_null(d);
-        for (struct dirent *e; (e = readdir(d)) != NULL;) {
-            n += strstr(e->d_name, ".txt") ? check_file(dirs[i], e->d_name) : 0;
+        struct vectors files = vectors_of(dirs[i]);
+
+        while (vectors_next(&files)) {
+            n += check_file(dirs[i], files.name);
         }
-        closedir(d);
     }
     printf("%u machines lack nothing; each of %zu features is missed by name\n", n,
            ARRAY_SIZE(rows));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the guest sees of CPUID, on every machine of tests/vectors/{svm,vmx}. */
 #include "unit.h"
+#include "vectors.h"
 
-#include <dirent.h>
 
 #include <hw/insn.h>
 #include <policy/msr_policy.h>
@@ -297,33 +297,25 @@ static unsigned check_sizes(void)
 
 static void every_machine(void **state)
 {
-    static const char *const dirs[] = { "tests/vectors/svm", "tests/vectors/vmx" };
-    char dir[512], path[1024];
+    static const char *const dirs[] = { "svm", "vmx" };
     unsigned machines = 0, sizes = 0;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-        DIR *d = opendir(unit_source(dir, sizeof(dir), dirs[i]));
-        const struct dirent *e;
+        struct vectors files = vectors_of(dirs[i]);
 
-        assert_non_null(d);
-        while ((e = readdir(d)) != NULL) {
-            if (!strstr(e->d_name, ".txt")) {
-                continue;
-            }
-            snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+        while (vectors_next(&files)) {
             machine_reset(0);
-            machine_load(path);
+            machine_load(files.path);
             if (hw_cpuid(0, 0).eax == 0) {
                 continue; /* MSRs only */
             }
-            print_message("# %s\n", e->d_name);
+            print_message("# %s\n", files.name);
             machines++;
             check_machine();
             check_mirrors();
             sizes += check_sizes();
         }
-        closedir(d);
     }
     print_message("# %u machines, XSAVE sizes checked on %u\n", machines, sizes);
     assert_true(machines > 120 && sizes > 20);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a guest may set in CR4, XCR0 and EFER; writes to CR4 as the exit's handler sees them. */
 #include "unit.h"
+#include "vectors.h"
 
-#include <dirent.h>
 
 #include "fake/machine.h"
 #include <cpu/width.h>
@@ -396,31 +396,24 @@ static void upper_half(void **state)
  * doesn't show it. */
 static void recorded_machines(void **state)
 {
-    char dir_name[512], path[1024];
-    DIR *dir = opendir(unit_source(dir_name, sizeof(dir_name), "tests/vectors/vmx"));
+    struct vectors files = vectors_of("vmx");
     unsigned machines = 0;
 
     (void)state;
-    assert_non_null(dir);
-    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-        snprintf(path, sizeof(path), "%s/%s", dir_name, e->d_name);
-        if (e->d_name[0] == '.') {
-            continue;
-        }
+    while (vectors_next(&files)) {
         machine_reset(0);
-        machine_load(path);
+        machine_load(files.path);
         const uint64_t *takes = machine_msr(MSR_IA32_VMX_CR4_FIXED1);
         if (!takes || hw_cpuid(1, 0).eax == 0) {
             continue; /* the dump has no leaf 1 */
         }
         uint64_t ours = cr4_visible(hw_cpuid) | cr4_hidden_present(hw_cpuid);
         if ((ours ^ *takes) & ~(*takes & CR4_SMAP)) {
-            fail_msg("%s: CR4 bits %#llx, the CPU says %#llx", e->d_name, (unsigned long long)ours,
+            fail_msg("%s: CR4 bits %#llx, the CPU says %#llx", files.name, (unsigned long long)ours,
                      (unsigned long long)*takes);
         }
         machines++;
     }
-    closedir(dir);
     assert_true(machines >= 80);
     print_message("%u machines\n", machines);
 }

@@ -2,8 +2,8 @@
 /* lib/util/e820.c against a model with one type per unit of a tiny address space, and
  * over the memory maps of real machines. */
 #include "unit.h"
+#include "vectors.h"
 
-#include <dirent.h>
 #include <util/e820.h>
 
 #define UNITS 48 /* of the tiny address space */
@@ -267,24 +267,15 @@ static void check_vector(const char *path)
 
 static void cleans_the_maps_of_real_machines(void **state)
 {
-    char folder[4096], path[8192];
-    struct dirent *entry;
-    unsigned files = 0;
-    DIR *dir;
+    struct vectors files = vectors_of("e820");
+    unsigned count = 0;
 
     (void)state;
-    dir = opendir(unit_source(folder, sizeof(folder), "tests/vectors/e820"));
-    assert_non_null(dir);
-    while ((entry = readdir(dir)) != NULL) {
-        if (strstr(entry->d_name, ".txt")) {
-            snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-            check_vector(path);
-            files++;
-        }
+    for (; vectors_next(&files); count++) {
+        check_vector(files.path);
     }
-    closedir(dir);
-    print_message("cleaned the maps of %u machines\n", files);
-    assert_true(files >= 20);
+    print_message("cleaned the maps of %u machines\n", count);
+    assert_true(count >= 20);
 }
 
 static void sums_up(void **state)

@@ -2,10 +2,10 @@
 /* Every recorded memory map through placing, the core's map, the OS's nested tables and the limits:
  * would this machine start, and with how much to spare. */
 #include "unit.h"
+#include "vectors.h"
 
 #include <acpi/acpi.h>
 #include <boot/common/place.h>
-#include <dirent.h>
 #include <fake/machine.h>
 #include <fake/phys.h>
 #include <hw/insn.h>
@@ -295,11 +295,6 @@ static void try_machine(const char *name)
            cpus_of(text), spare[0], spare[1], spare[2], spare[3]);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Machines that can't: too little RAM, whatever we do. */
 static bool too_small(void)
 {
@@ -314,28 +309,18 @@ static bool too_small(void)
 static void every_recorded_machine_starts(void **state)
 {
     static char text[1 << 18];
-    char path[4096], *names[256];
+    struct vectors files = vectors_of("e820");
     unsigned n = 0, started = 0;
 
     (void)state;
-    DIR *d = opendir(unit_source(path, sizeof(path), "tests/vectors/e820"));
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d)) != NULL && n < ARRAY_SIZE(names);) {
-        if (strstr(e->d_name, ".txt")) {
-            names[n++] = strdup(e->d_name);
-        }
-    }
-    closedir(d);
-    qsort(names, n, sizeof(names[0]), by_name);
-    for (unsigned i = 0; i < n; i++) {
-        read_file(names[i], text, sizeof(text));
+    for (; vectors_next(&files); n++) {
+        read_file(files.name, text, sizeof(text));
         if (too_small()) {
-            printf("# %-28s too little RAM\n", names[i]);
+            printf("# %-28s too little RAM\n", files.name);
         } else {
-            try_machine(names[i]);
+            try_machine(files.name);
             started++;
         }
-        free(names[i]);
     }
     printf("%u of %u machines start, each with a kernel of 16 MiB and up to 8 modules\n", started, n);
     assert_true(n >= 30 && started >= n - 1);

@@ -2,8 +2,8 @@
 /* Memory types: recorded machines and random MTRRs against a byte-by-byte model, and reading the
  * registers themselves. */
 #include "unit.h"
+#include "vectors.h"
 
-#include <dirent.h>
 
 #include <mm/mtrr.h>
 #include <x86/cpuid.h>
@@ -131,26 +131,22 @@ static void compare(const struct mtrr *m, uint64_t *random)
 
 static void recorded_machines(void **state)
 {
-    static const char *const dirs[] = { "tests/vectors/e820", "tests/vectors/mtrr" };
+    static const char *const dirs[] = { "e820", "mtrr" };
     uint64_t random = 3;
     unsigned count = 0;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-        char dir_name[512], path[1024];
-        DIR *dir = opendir(unit_source(dir_name, sizeof(dir_name), dirs[i]));
+        struct vectors files = vectors_of(dirs[i]);
 
-        assert_non_null(dir);
-        for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        while (vectors_next(&files)) {
             struct mtrr m;
 
-            snprintf(path, sizeof(path), "%s/%s", dir_name, e->d_name);
-            if (load(&m, path)) {
+            if (load(&m, files.path)) {
                 compare(&m, &random);
                 count++;
             }
         }
-        closedir(dir);
     }
     assert_true(count >= 12);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* tools/probe's judgement over all recorded machines, against tests/vectors/verdicts.txt. */
 #include "unit.h"
+#include "vectors.h"
 
-#include <dirent.h>
 #include <probe/vector.h>
 
 static struct vector machine, second;
@@ -30,16 +30,12 @@ static void load(struct vector *v, const char *name)
 
 static unsigned files_in(const char *dir)
 {
-    char part[64], path[4096];
+    struct vectors files = vectors_of(dir);
     unsigned n = 0;
 
-    snprintf(part, sizeof(part), "tests/vectors/%s", dir);
-    DIR *d = opendir(unit_source(path, sizeof(path), part));
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        n += strstr(e->d_name, ".txt") != NULL;
+    while (vectors_next(&files)) {
+        n++;
     }
-    closedir(d);
     return n;
 }
 

@@ -5,8 +5,8 @@
  * doesn't have fails the test, guarded or not.
  */
 #include "unit.h"
+#include "vectors.h"
 
-#include <dirent.h>
 
 #include <hw/insn.h>
 #include <virt/vmx/caps.h>
@@ -75,35 +75,31 @@ static void check_controls(const char *name, const struct vmx_caps *c, enum vmx_
 
 static void every_machine(void **state)
 {
-    char dir_name[512], path[1024];
-    DIR *dir = opendir(unit_source(dir_name, sizeof(dir_name), "tests/vectors/vmx"));
+    struct vectors files = vectors_of("vmx");
     unsigned machines = 0, usable = 0;
 
     (void)state;
-    assert_non_null(dir);
-    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+    while (vectors_next(&files)) {
         struct vmx_caps c;
+        struct said said = load(files.path);
 
-        snprintf(path, sizeof(path), "%s/%s", dir_name, e->d_name);
-        struct said said = load(path);
         if (!said.complete) {
             continue;
         }
         machine.no_faults = true;
         vmx_caps_read(&c);
         if (c.present != said.present || (c.present & said.absent) || c.faulted) {
-            fail_msg("%s: read %#x, has %#x, lacks %#x", e->d_name, c.present, said.present,
+            fail_msg("%s: read %#x, has %#x, lacks %#x", files.name, c.present, said.present,
                      said.absent);
         }
-        check_controls(e->d_name, &c, VMX_FOR_OS);
-        check_controls(e->d_name, &c, VMX_FOR_SANDBOX);
+        check_controls(files.name, &c, VMX_FOR_OS);
+        check_controls(files.name, &c, VMX_FOR_SANDBOX);
         if (vmx_missing(&c)) {
-            print_message("%s: missing %s\n", e->d_name, vmx_missing(&c));
+            print_message("%s: missing %s\n", files.name, vmx_missing(&c));
         }
         machines++;
         usable += !vmx_missing(&c);
     }
-    closedir(dir);
     print_message("%u machines, %u usable\n", machines, usable);
     assert_true(machines >= 31 && usable >= 22);
 }

@@ -6,8 +6,8 @@
  * for a SIPI in the hardware, which the Intel bench can't show for a guest that sends INIT.
  */
 #include "unit.h"
+#include "vectors.h"
 
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -126,13 +126,12 @@ void vmx_sandbox_forget(struct vcpu *c, uint64_t tag) { (void)c; (void)tag; }
 /* Dumps of the notes have no CPUID, and most have few MSRs: those that exist by the manual's rules are
  * added. Bochs' CPUID shows
  * counters without their MSRs. */
-static bool load(const char *dir, const char *name)
+static bool load(const char *path)
 {
-    char path[1024], line[512];
+    char line[512];
     bool complete = false;
-
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
     FILE *f = fopen(path, "r");
+
     assert_non_null(f);
     while (fgets(line, sizeof(line), f)) {
         complete |= strncmp(line, "# complete: yes", 15) == 0;
@@ -151,7 +150,7 @@ static bool load(const char *dir, const char *name)
         && (hw_cpuid(CPUID_EXT_AMD, 0).ecx & CPUID_8_1_ECX_SVM) && !machine_msr(MSR_AMD_VM_CR)) {
         machine_set_msr(MSR_AMD_VM_CR, 0);
     }
-    if (strncmp(name, "bochs-", 6) == 0) {
+    if (strstr(path, "/bochs-")) {
         machine.may_fault = MSR_IA32_PERF_GLOBAL_CTRL;
     } else if (hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_PERFMON
                && (hw_cpuid(CPUID_PERFMON, 0).eax & 0xff) >= 2) {
@@ -178,14 +177,11 @@ static void bring_up(const char *name)
 /* As init/main.c does: each back end probes each CPU. */
 static unsigned probe_all(const char *vendor, unsigned *with_vmx, unsigned *with_svm)
 {
-    char dir_name[512], what[64];
+    struct vectors files = vectors_of(vendor);
     unsigned machines = 0;
 
-    snprintf(what, sizeof(what), "tests/vectors/%s", vendor);
-    DIR *dir = opendir(unit_source(dir_name, sizeof(dir_name), what));
-    assert_non_null(dir);
-    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-        if (e->d_name[0] == '.' || (!load(dir_name, e->d_name) && strcmp(vendor, "vmx") == 0)) {
+    while (vectors_next(&files)) {
+        if (!load(files.path) && strcmp(vendor, "vmx") == 0) {
             continue;
         }
         machines++;
@@ -193,10 +189,9 @@ static unsigned probe_all(const char *vendor, unsigned *with_vmx, unsigned *with
         memset(&vmx_common, 0, sizeof(vmx_common));
         if (!vmx_ops.probe()) {
             (*with_vmx)++;
-            bring_up(e->d_name);
+            bring_up(files.name);
         }
     }
-    closedir(dir);
     return machines;
 }
 
@@ -437,9 +432,9 @@ static void ept_misconfiguration(void **state)
 
 static void coffee_lake(void)
 {
-    char dir[512];
+    char path[512];
 
-    (void)load(unit_source(dir, sizeof(dir), "tests/vectors/vmx"), "vbox-906ea-i7-8750h.txt");
+    (void)load(unit_source(path, sizeof(path), "tests/vectors/vmx/vbox-906ea-i7-8750h.txt"));
     memset(&vmx_common, 0, sizeof(vmx_common));
     memset(value, 0, sizeof(value));
     memset(pages, 0, sizeof(pages));

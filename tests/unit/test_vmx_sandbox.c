@@ -5,8 +5,8 @@
  * emulator has branch records, so only this shows it.
  */
 #include "unit.h"
+#include "vectors.h"
 
-#include <dirent.h>
 
 #include "fake/machine.h"
 #include <hw/cpu.h>
@@ -159,25 +159,21 @@ static void check_lists(void)
 
 static void every_machine(void **state)
 {
-    char dir_name[512], path[1024];
-    DIR *dir = opendir(unit_source(dir_name, sizeof(dir_name), "tests/vectors/vmx"));
+    struct vectors files = vectors_of("vmx");
     unsigned machines = 0, fields = 0;
 
     (void)state;
-    assert_non_null(dir);
-    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-        snprintf(path, sizeof(path), "%s/%s", dir_name, e->d_name);
-        if (e->d_name[0] == '.' || !usable(path)) {
+    while (vectors_next(&files)) {
+        if (!usable(files.path)) {
             continue;
         }
         fill();
-        fields = check_fields(e->d_name);
+        fields = check_fields(files.name);
         check_debug();
         check_machine_checks();
         check_lists();
         machines++;
     }
-    closedir(dir);
     print_message("%u machines, %u fields on the last one\n", machines, fields);
     assert_true(machines >= 22 && fields > 50);
 }
