@@ -164,8 +164,8 @@ struct tv_slot *registry_get_idle(uint64_t owner, uint64_t va, bool *busy)
     if (slot_state(life) != TV_REGISTERING || !slot_is(s, owner, va >> PAGE_SHIFT)) {
         return NULL;
     }
-    *busy = slot_refs(life) != 0 ||
-            !atomic_compare_exchange_strong(&s->life, &life, life + 1);
+    *busy = slot_refs(life) != 0
+        || !atomic_compare_exchange_strong(&s->life, &life, life + 1);
     return *busy ? NULL : s;
 }
 

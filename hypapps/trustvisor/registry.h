@@ -8,6 +8,7 @@
 void registry_init(void);
 unsigned registry_index(const struct tv_slot *s);
 
+/* Has the slot these keys, just now? */
 static inline bool slot_is(const struct tv_slot *s, uint64_t owner, uint64_t page)
 {
     return atomic_load_explicit(&s->page, memory_order_relaxed) == page
@@ -35,13 +36,13 @@ static inline enum taken registry_take(struct tv_slot *s, uint64_t owner, uint64
 }
 
 /* The slot whose stubs lie in the page of `va`, with a reference taken, if its state is
- * one of `states` (TV_IN()); else NULL. Constant time; no lock. `hint`: the slot that it
- * probably is, or NULL. */
+ * one of `states` (TV_IN()); else NULL. Constant time; no lock. */
 struct tv_slot *registry_find(uint64_t owner, uint64_t va, unsigned states);
+/* The same. `hint`: the slot that it probably is, or NULL. */
 static inline struct tv_slot *registry_get(uint64_t owner, uint64_t va, unsigned states,
                                            struct tv_slot *hint)
 {
-    return hint != NULL && registry_take(hint, owner, va >> PAGE_SHIFT, states) == TAKEN
+    return hint && registry_take(hint, owner, va >> PAGE_SHIFT, states) == TAKEN
         ? hint : registry_find(owner, va, states);
 }
 /* The same for a REGISTERING slot that no CPU works on. `*busy`: one is, try again. */

@@ -207,6 +207,8 @@ back: \
     atomic { TOUCH; UNCLAIM; goto no }
 #endif
 
+/* --- collect.c ------------------------------------------------------------------ */
+
 /* A reference to the slot is held: to LIVE ones of other PALs, and to LEAVING ones,
  * collection needs more than that. */
 inline collect()
