@@ -38,13 +38,32 @@ static void start(void)
     irets = failures_told = machine_checks = 0;
 }
 
+/* Decoding reads: neither the VMCS nor anything of the CPU's changes. */
+static void decode_only(uint32_t reason)
+{
+    static uint64_t fields_before[ARRAY_SIZE(vmcs)];
+    const struct vmx_cpu cpu_before = cpu;
+    const unsigned irets_before = irets, told = failures_told, checks = machine_checks;
+    static struct vcpu vcpu_before;
+    struct exit e;
+
+    memcpy(fields_before, vmcs, sizeof(vmcs));
+    memcpy(&vcpu_before, &v, sizeof(v));
+    (void)vmx_decode(reason, &v, &e);
+    assert_memory_equal(vmcs, fields_before, sizeof(vmcs));
+    assert_memory_equal(&cpu, &cpu_before, sizeof(cpu));
+    assert_memory_equal(&v, &vcpu_before, sizeof(v));
+    assert_true(irets == irets_before && failures_told == told && machine_checks == checks);
+}
+
 static struct exit decode(uint32_t reason, uint64_t qualification)
 {
     struct exit e;
 
     memset(&e, 0xee, sizeof(e));
     vmcs[VMCS_EXIT_QUALIFICATION] = qualification;
-    vmx_decode(&v, reason, &e);
+    decode_only(reason);
+    vmx_take_exit(&v, reason, &e);
     assert_int_equal(e.raw, reason);
     return e;
 }

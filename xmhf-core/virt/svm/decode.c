@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a #VMEXIT to a struct exit (APM vol. 2, appendix C and 15.9-15.15). */
+/* From a #VMEXIT to a struct exit (APM vol. 2, appendix C and 15.9-15.15): reads only. What there is to
+ * do about it is act.c's. */
 #include <guest/walk.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>
@@ -18,15 +19,10 @@ static void decode_io(const struct vmcb *c, struct exit *e)
     e->io.next_rip = c->exit_info2;
 }
 
-/* The instruction may run again, and its code breakpoint is behind us, as after a #PF. Intel's CPUs
- * save RFLAGS.RF as 1 then (SDM vol. 3, 28.3.3), of AMD's nothing is said. */
-static void decode_npf(struct vcpu *v, const struct vmcb *c, struct exit *e)
+static void decode_npf(const struct vmcb *c, struct exit *e)
 {
     uint64_t i = c->exit_info1;
 
-    if (!(c->exit_int_info & SVM_EVENT_VALID)) {
-        v->regs.rflags |= RFLAGS_RF;
-    }
     e->kind = EXIT_NESTED_FAULT;
     e->fault.addr = gpa(c->exit_info2);
     e->fault.access = (i & PF_WRITE ? ACCESS_WRITE : 0) | (i & PF_FETCH ? ACCESS_EXEC : 0);
@@ -40,14 +36,10 @@ static void decode_npf(struct vcpu *v, const struct vmcb *c, struct exit *e)
         : (uint32_t)(c->cs.base + c->rip);
 }
 
-static void decode_exception(struct vcpu *v, const struct vmcb *c, struct exit *e)
+static void decode_exception(const struct vmcb *c, struct exit *e)
 {
     unsigned vector = (unsigned)(c->exit_code - SVM_EXIT_EXCEPTION0);
 
-    if (vector == EXC_DB && svm_nmi_step_done(v)) {
-        e->kind = EXIT_NMI_WINDOW;
-        return;
-    }
     if (vector == EXC_SX && (uint32_t)c->exit_info1 == SX_INIT) {
         e->kind = EXIT_INIT;
         return;
@@ -89,22 +81,21 @@ const uint8_t svm_simple_kinds[SVM_SIMPLE_KINDS] = {
     [SVM_EXIT_SKINIT] = EXIT_HIDDEN_INSN,
 };
 
-static void decode_other(struct vcpu *v, const struct vmcb *c, uint64_t code, struct exit *e)
+static void decode_other(const struct vmcb *c, const struct vcpu *v, struct exit *e)
 {
+    const uint64_t code = c->exit_code;
+
     if (code == SVM_EXIT_MSR) {
         e->kind = c->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR;
         e->msr.index = (uint32_t)v->regs.gpr[GPR_RCX];
     } else if (code == SVM_EXIT_IOIO) {
         decode_io(c, e);
     } else if (code == SVM_EXIT_NPF) {
-        decode_npf(v, c, e);
+        decode_npf(c, e);
     } else if (code >= SVM_EXIT_EXCEPTION0 && code < SVM_EXIT_EXCEPTION0 + 32) {
-        decode_exception(v, c, e);
+        decode_exception(c, e);
     } else if (code >= SVM_EXIT_CR_WRITE0 && code < SVM_EXIT_CR_WRITE0 + 16) {
         decode_cr(c, e);
-    } else if (code == SVM_EXIT_IRET && c == svm(v)->os) {
-        svm_nmi_iret(v);
-        e->kind = EXIT_NONE;
     } else if (code == ~0ULL || code == 0xffffffffULL) {
         e->kind = EXIT_ENTRY_FAILED; /* 64-bit -1, and what some emulators store */
     } else {
@@ -112,7 +103,7 @@ static void decode_other(struct vcpu *v, const struct vmcb *c, uint64_t code, st
     }
 }
 
-void svm_decode(struct vcpu *v, const struct vmcb *c, struct exit *e)
+void svm_decode(const struct vmcb *c, const struct vcpu *v, struct exit *e)
 {
     uint64_t code = c->exit_code;
 
@@ -120,6 +111,6 @@ void svm_decode(struct vcpu *v, const struct vmcb *c, struct exit *e)
     e->insn_len = svm_features.edx & CPUID_8_A_EDX_NRIPS ? svm_insn_len(c) : 0;
     e->kind = (enum exit_kind)svm_simple_kind(code);
     if (e->kind == EXIT_NONE) {
-        decode_other(v, c, code, e);
+        decode_other(c, v, e);
     }
 }

@@ -231,7 +231,7 @@ static void look_closer(struct vcpu *v, struct exit *e)
         && c->exit_code != SVM_EXIT_EXCEPTION0 + EXC_DB) {
         svm_nmi_step_aborted(v);
     }
-    svm_decode(v, c, e);
+    svm_take_exit(v, c, e);
     if (refused) {
         e->entry.ran = ran;
         s->flush_os = true; /* whether it has flushed isn't said */

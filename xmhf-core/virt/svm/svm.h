@@ -95,8 +95,10 @@ FAST_INLINE bool svm_illegal(const struct vmcb *c)
 
 static inline bool svm_has_vnmi(void) { return svm_features.edx & CPUID_8_A_EDX_VNMI; }
 
-/* decode.c: from the VMCB to the neutral form. */
-void svm_decode(struct vcpu *v, const struct vmcb *c, struct exit *e);
+/* decode.c: from the VMCB to the neutral form; nothing else changes. */
+void svm_decode(const struct vmcb *c, const struct vcpu *v, struct exit *e);
+/* act.c: that, and what the back end does about it: the steps of NMI blocking. */
+void svm_take_exit(struct vcpu *v, const struct vmcb *c, struct exit *e);
 /* The kind of an exit that its code says everything about; EXIT_NONE for the others. */
 #define SVM_SIMPLE_KINDS (SVM_EXIT_XSETBV + 1)
 extern const uint8_t svm_simple_kinds[SVM_SIMPLE_KINDS];

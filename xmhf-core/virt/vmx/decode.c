@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a VM exit to a struct exit (SDM vol. 3, 28.2 and appendix C). */
-#include <cpu/mc.h>
-#include <guest/walk.h>
-#include <hw/cpu.h>
+/* From a VM exit to a struct exit (SDM vol. 3, 28.2 and appendix C): reads only. What there is to do
+ * about it is act.c's. */
 #include <virt/vmx/vmx.h>
 
 static void decode_io(struct exit *e)
@@ -18,7 +16,7 @@ static void decode_io(struct exit *e)
     e->io.next_rip = 0;
 }
 
-static void decode_ept(struct vcpu *v, struct exit *e)
+static void decode_ept(struct exit *e)
 {
     uint64_t q = vmcs_read(VMCS_EXIT_QUALIFICATION);
 
@@ -32,9 +30,6 @@ static void decode_ept(struct vcpu *v, struct exit *e)
     e->fault.reserved = false;
     e->fault.has_linear = q & EPT_QUAL_LINEAR;
     e->fault.linear = e->fault.has_linear ? vmcs_read(VMCS_GUEST_LINEAR) : 0;
-    if ((q & EPT_QUAL_NMI_UNBLOCK) && !v->in_sandbox && !vmx_event_queued(v)) {
-        vmx_block_nmis_again();
-    }
 }
 
 /* An entry of ours that the CPU can't take, as one with an address bit that is a key of TDX (SDM
@@ -48,29 +43,13 @@ static void decode_misconfiguration(struct exit *e)
     e->fault.has_linear = false;
 }
 
-/* NMIs stay blocked in the core after an NMI exit until an IRET (28.5.5). */
-static void decode_nmi(struct vcpu *v, struct exit *e)
-{
-    e->kind = EXIT_NMI;
-    atomic_fetch_add(&v->nmis_seen, 1);
-    hw_iret();
-}
-
-static void decode_exception(struct vcpu *v, struct exit *e)
+static void decode_exception(struct exit *e)
 {
     uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO);
     uint8_t vector = (uint8_t)(info & INTR_INFO_VECTOR);
 
     if ((info >> INTR_INFO_TYPE_SHIFT & 7) == INTR_TYPE_NMI) {
-        decode_nmi(v, e);
-        return;
-    }
-    if (!v->in_sandbox) {
-        if ((info & INTR_INFO_NMI_UNBLOCK) && vector != EXC_DF && !vmx_event_queued(v)) {
-            vmx_block_nmis_again();
-        }
-        e->kind = EXIT_NONE;
-        vmx_pass_exception(v, info);
+        e->kind = EXIT_NMI;
         return;
     }
     e->kind = EXIT_EXCEPTION;
@@ -93,31 +72,22 @@ static void decode_cr(struct exit *e)
     e->cr.decoded = true;
 }
 
-static void decode_sipi(struct vcpu *v, struct exit *e)
-{
-    e->kind = EXIT_SIPI;
-    vmx(v)->after_sipi = true;
-    e->sipi.vector = (uint8_t)vmcs_read(VMCS_EXIT_QUALIFICATION);
-    atomic_store(&v->waiting, false);
-    vmx(v)->smi_bit_stuck = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_SMI;
-}
-
-/* By an event through a task gate, which vmx_save_event has queued, or by an instruction, whose length
- * counts; so does that of a software interrupt (26.4.2, 28.2.5). */
-static void decode_task(struct vcpu *v, struct exit *e)
+/* By an event through a task gate, or by an instruction, whose length counts; so does that of a
+ * software interrupt (26.4.2, 28.2.5). */
+static void decode_task(struct exit *e)
 {
     uint64_t q = vmcs_read(VMCS_EXIT_QUALIFICATION);
-    const struct event *ev = &vmx(v)->queued.event;
-    bool by_event = q >> 30 == TASK_EVENT && vmx_event_queued(v);
-    bool soft = by_event && ev->type >= INTR_TYPE_SOFT_INT;
+    uint32_t info = (uint32_t)vmcs_read(VMCS_IDT_INFO), type = info >> INTR_INFO_TYPE_SHIFT & 7;
+    bool by_event = q >> 30 == TASK_EVENT && (info & INTR_INFO_VALID);
+    bool soft = by_event && type >= INTR_TYPE_SOFT_INT;
 
     e->kind = EXIT_TASK_SWITCH;
     e->task.selector = (uint16_t)q;
     e->task.source = q >> 30 & 3;
     e->task.external = by_event && !soft;
-    e->task.nmi = by_event && ev->type == INTR_TYPE_NMI;
-    e->task.has_error = by_event && ev->has_error;
-    e->task.error = ev->error;
+    e->task.nmi = by_event && type == INTR_TYPE_NMI;
+    e->task.has_error = by_event && (info & INTR_INFO_ERROR);
+    e->task.error = e->task.has_error ? (uint32_t)vmcs_read(VMCS_IDT_ERROR_CODE) : 0;
     e->insn_len = !by_event || soft ? (unsigned)vmcs_read(VMCS_EXIT_INSN_LEN) : 0;
 }
 
@@ -154,43 +124,32 @@ static enum exit_kind other_kind(uint32_t reason)
     }
 }
 
-/* A machine check came while the entry loaded the guest's state. It counts as one that met the
- * core, for nothing of the guest has run; a PAL is put away first. The guest's state is in the
- * VMCS as it was (27.8, 27.9). */
-static void decode_failed_entry(struct vcpu *v, uint32_t reason, struct exit *e)
+/* An entry that failed: by a machine check, or because of what was to be entered (27.8, 27.9). */
+static void decode_failed_entry(uint32_t reason, struct exit *e)
 {
-    if ((reason & 0xffff) == VMX_EXIT_ENTRY_MC) {
-        e->kind = EXIT_INTR;
-        mc_met_core(v);
-        return;
-    }
-    e->kind = EXIT_ENTRY_FAILED;
+    e->kind = (reason & 0xffff) == VMX_EXIT_ENTRY_MC ? EXIT_INTR : EXIT_ENTRY_FAILED;
     e->entry.ran = false;
-    vmx_log_entry_failure(reason);
 }
 
-/* Out of line, so that the usual exits save no registers for it. */
-__attribute__((noinline))
-static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
+static void decode_other(uint32_t reason, const struct vcpu *v, struct exit *e)
 {
     e->insn_len = 0;
     if (reason & VMX_ENTRY_FAILED) {
-        decode_failed_entry(v, reason, e);
+        decode_failed_entry(reason, e);
         return;
     }
-    vmx_save_event(v);
     switch (reason & 0xffff) {
-    case VMX_EXIT_EXCEPTION_NMI: decode_exception(v, e); return;
+    case VMX_EXIT_EXCEPTION_NMI: decode_exception(e); return;
     case VMX_EXIT_CR_ACCESS: decode_cr(e); break;
-    case VMX_EXIT_EPT_VIOLATION: decode_ept(v, e); return;
+    case VMX_EXIT_EPT_VIOLATION: decode_ept(e); return;
     case VMX_EXIT_EPT_MISCONFIG: decode_misconfiguration(e); return;
-    case VMX_EXIT_SIPI: decode_sipi(v, e); return;
-    case VMX_EXIT_TASK_SWITCH: decode_task(v, e); return;
-    case VMX_EXIT_NMI_WINDOW:
-    case VMX_EXIT_INTR_WINDOW:
-        e->kind = EXIT_NMI_WINDOW;
-        vmx_set_window(vmx(v), 0);
+    case VMX_EXIT_SIPI:
+        e->kind = EXIT_SIPI;
+        e->sipi.vector = (uint8_t)vmcs_read(VMCS_EXIT_QUALIFICATION);
         return;
+    case VMX_EXIT_TASK_SWITCH: decode_task(e); return;
+    case VMX_EXIT_NMI_WINDOW:
+    case VMX_EXIT_INTR_WINDOW: e->kind = EXIT_NMI_WINDOW; return;
     case VMX_EXIT_IO: decode_io(e); break;
     case VMX_EXIT_RDMSR:
     case VMX_EXIT_WRMSR:
@@ -203,13 +162,14 @@ static void decode_other(struct vcpu *v, uint32_t reason, struct exit *e)
 }
 
 /* No event is being delivered when an instruction exits (28.2.4). */
-void vmx_decode(struct vcpu *v, uint32_t reason, struct exit *e)
+bool vmx_decode(uint32_t reason, const struct vcpu *v, struct exit *e)
 {
     e->raw = reason;
     if (reason < ARRAY_SIZE(plain_insn) && plain_insn[reason] != EXIT_NONE) {
         e->kind = plain_insn[reason];
         e->insn_len = (unsigned)vmcs_read(VMCS_EXIT_INSN_LEN);
-        return;
+        return true;
     }
-    decode_other(v, reason, e);
+    decode_other(reason, v, e);
+    return false;
 }

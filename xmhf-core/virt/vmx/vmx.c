@@ -290,7 +290,7 @@ static void decode_flagged(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, s
     if (s->smi_bit_stuck) {
         vmx_clear_smi_bit();
     }
-    vmx_decode(v, reason, e);
+    vmx_take_exit(v, reason, e);
     if (after_sipi && reason != VMX_EXIT_SIPI) {
         s->after_sipi = is_stale_init(v, reason);
         e->kind = s->after_sipi ? EXIT_NONE : e->kind;
@@ -313,7 +313,7 @@ void vmx_exited(struct vcpu_regs *regs, struct exit *e, unsigned how)
     if (s->any_flag) {
         decode_flagged(v, s, reason, e);
     } else {
-        vmx_decode(v, reason, e);
+        vmx_take_exit(v, reason, e);
     }
 }
 
