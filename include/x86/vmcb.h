@@ -124,6 +124,7 @@ _Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM vol. 2, appendix 
 #define SVM_I1_SMI       BIT(2)
 #define SVM_I1_INIT      BIT(3)
 #define SVM_I1_VINTR     BIT(4)
+#define SVM_I1_TABLE_WRITES (BIT(10) | BIT(11) | BIT(12) | BIT(13)) /* IDTR, GDTR, LDTR, TR */
 #define SVM_I1_RDPMC     BIT(15)
 #define SVM_I1_CPUID     BIT(18)
 #define SVM_I1_IRET      BIT(20)
@@ -165,7 +166,8 @@ _Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM vol. 2, appendix 
 /* Exit codes (APM vol. 2, appendix C): X(name, number); CR_WRITE0 and EXCEPTION0 begin a range. */
 #define SVM_EXIT_CODES(X) \
     X(CR_WRITE0, 0x010) X(EXCEPTION0, 0x040) X(INTR, 0x060) X(NMI, 0x061) X(SMI, 0x062) \
-    X(INIT, 0x063) X(RDPMC, 0x06f) X(CPUID, 0x072) X(IRET, 0x074) X(SWINT, 0x075) \
+    X(INIT, 0x063) X(IDTR_WRITE, 0x06a) \
+    X(GDTR_WRITE, 0x06b) X(LDTR_WRITE, 0x06c) X(TR_WRITE, 0x06d) X(RDPMC, 0x06f) X(CPUID, 0x072) X(IRET, 0x074) X(SWINT, 0x075) \
     X(INVD, 0x076) X(HLT, 0x078) X(INVLPGA, 0x07a) X(IOIO, 0x07b) X(MSR, 0x07c) \
     X(TASK_SWITCH, 0x07d) X(SHUTDOWN, 0x07f) X(VMRUN, 0x080) X(VMMCALL, 0x081) \
     X(VMLOAD, 0x082) X(VMSAVE, 0x083) X(STGI, 0x084) X(CLGI, 0x085) X(SKINIT, 0x086) \

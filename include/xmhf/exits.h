@@ -26,7 +26,8 @@
     X(SMI,          "SMI") \
     X(ENTRY_FAILED, "the CPU refused the guest state") \
     X(UNKNOWN,      "exit unknown to this back end") \
-    X(TASK_SWITCH,  "hardware task switch")
+    X(TASK_SWITCH,  "hardware task switch") \
+    X(TABLE,        "descriptor-table register, if the hypapp asked for it")
 
 enum exit_kind {
 #define X(name, sentence) EXIT_##name,

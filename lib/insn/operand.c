@@ -57,9 +57,9 @@ static void operand32(const uint8_t *buf, unsigned len, const struct prefixes *p
     o->disp = displacement(buf + before, len - before);
 }
 
-/* The operand at buf[0..n); bytes taken, or 0. */
-static unsigned operand(const uint8_t *buf, size_t n, const struct prefixes *p, unsigned bits,
-                        struct insn_operand *o)
+/* The operand whose ModRM byte is buf[0]. Bytes taken by ModRM, SIB and displacement; 0 if cut off. */
+static unsigned modrm_operand(const uint8_t *buf, size_t n, const struct prefixes *p, unsigned bits,
+                              struct insn_operand *o)
 {
     *o = (struct insn_operand){ .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1,
                                 .segment = p->segment,
@@ -102,7 +102,7 @@ bool insn_decode_system(const uint8_t *buf, size_t n, unsigned bits, struct insn
     case 0x06: return !p.lock;
     case 0x00:
     case 0x01:
-        taken = p.lock ? 0 : operand(buf + out->len, n - out->len, &p, bits, &out->rm);
+        taken = p.lock ? 0 : modrm_operand(buf + out->len, n - out->len, &p, bits, &out->rm);
         break;
     case 0x20:
     case 0x22: /* the mod field is ignored; LOCK: insn_decode_mov_cr */

@@ -75,8 +75,8 @@ static void vmx_take_state(struct vcpu *cpu, const struct vcpu_state *s)
 
 static const struct virt_ops neither = { .set_state = take_state };
 static const struct virt_ops amd = { .set_state = svm_take_state, .get_segment = svm_get_segment,
-                                     .get_idtr = svm_get_idtr };
-static const struct virt_ops intel = { .set_state = vmx_take_state, .get_idtr = vmx_get_idtr,
+                                     .get_table = svm_get_table };
+static const struct virt_ops intel = { .set_state = vmx_take_state, .get_table = vmx_get_table,
                                        .get_segment = vmx_get_segment };
 const struct virt_ops *virt;
 
@@ -401,7 +401,7 @@ static void assert_idtr(const struct vendor *who)
     vmcb.idtr.base = field[VMCS_GUEST_IDTR_BASE] = 0xfffffe0000000000;
     vmcb.idtr.limit = 0xabc;
     field[VMCS_GUEST_IDTR_LIMIT] = 0xabc;
-    who->ops->get_idtr(&v, &base, &limit);
+    who->ops->get_table(&v, TABLE_IDTR, &base, &limit);
     assert_true(base == 0xfffffe0000000000 && limit == 0xabc);
 }
 

@@ -183,7 +183,7 @@ void ipi_take_signals(struct vcpu *v) { (void)v; }
 void exit_skip(struct vcpu *v, unsigned len) { v->regs.rip += len; }
 #define OTHER(name) void name(struct vcpu *v, const struct exit *e) { (void)v; (void)e; fail(); }
 OTHER(exit_cpuid) OTHER(exit_rdmsr) OTHER(exit_wrmsr) OTHER(exit_nested_fault) OTHER(exit_hypercall)
-OTHER(exit_exception) OTHER(exit_cr_write) OTHER(exit_xsetbv) OTHER(exit_entry_failed) OTHER(task_switch)
+OTHER(exit_table) OTHER(exit_exception) OTHER(exit_cr_write) OTHER(exit_xsetbv) OTHER(exit_entry_failed) OTHER(task_switch)
 
 void exit_nmi(struct vcpu *v)
 {

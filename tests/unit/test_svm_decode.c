@@ -55,12 +55,14 @@ void svm_sandbox_leave(struct vcpu *v) { (void)v; }
 void svm_sandbox_forget(struct vcpu *v, uint64_t tag) { (void)v, (void)tag; }
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s) { (void)v, (void)s; }
 void svm_get_paging(struct vcpu *v, struct guest_paging *p) { (void)v, (void)p; }
-void svm_get_idtr(struct vcpu *v, uint64_t *b, uint32_t *l) { (void)v, (void)b, (void)l; }
 void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s) { (void)v, (void)i, (void)s; }
 bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value) { (void)v, (void)msr, (void)value; return false; }
 bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value) { (void)v, (void)msr, (void)value; return false; }
 bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value) { (void)v, (void)cr, (void)value; return true; }
 bool svm_set_cr3(struct vcpu *v, uint64_t value) { (void)v, (void)value; return true; }
+void svm_get_table(struct vcpu *v, enum table_register i, uint64_t *base, uint32_t *limit) { (void)v, (void)i, (void)base, (void)limit; }
+void svm_set_table(struct vcpu *v, enum table_register i, uint64_t base, uint32_t limit) { (void)v, (void)i, (void)base, (void)limit; }
+void svm_set_segment(struct vcpu *v, enum segment_index i, const struct segment *s) { (void)v, (void)i, (void)s; }
 uint64_t svm_get_cr(struct vcpu *v, unsigned cr) { (void)v, (void)cr; return 0; }
 
 /* virt/svm/entry.S: the guest runs and exits, as `at_exit` says. */
@@ -268,7 +270,8 @@ static void simple_exits(void **state)
         { SVM_EXIT_VMSAVE, EXIT_HIDDEN_INSN }, { SVM_EXIT_STGI, EXIT_HIDDEN_INSN },
         { SVM_EXIT_CLGI, EXIT_HIDDEN_INSN }, { SVM_EXIT_SKINIT, EXIT_HIDDEN_INSN },
         { ~0ULL, EXIT_ENTRY_FAILED }, { 0xffffffff, EXIT_ENTRY_FAILED },
-        { SVM_EXIT_HLT, EXIT_UNKNOWN }, { SVM_EXIT_TASK_SWITCH, EXIT_UNKNOWN }, { 0, EXIT_UNKNOWN },
+        { SVM_EXIT_HLT, EXIT_UNKNOWN }, { 0x6a, EXIT_TABLE }, { 0x6b, EXIT_TABLE },
+        { 0x6c, EXIT_TABLE }, { 0x6d, EXIT_TABLE }, { 0x69, EXIT_UNKNOWN }, { 0x66, EXIT_UNKNOWN }, { SVM_EXIT_TASK_SWITCH, EXIT_UNKNOWN }, { 0, EXIT_UNKNOWN },
         { 0x401, EXIT_UNKNOWN }, { 0x1000, EXIT_UNKNOWN }, { 1ULL << 32 | SVM_EXIT_CPUID, EXIT_UNKNOWN },
     };
 
@@ -280,7 +283,7 @@ static void simple_exits(void **state)
     }
     assert_int_equal(windows, 2); /* for NMI and SMI */
     for (uint64_t code = 0; code < 0x500; code++) { /* all have a kind */
-        assert_in_range(exit_with(code, 0, 0).kind, EXIT_NONE, EXIT_UNKNOWN);
+        assert_in_range(exit_with(code, 0, 0).kind, EXIT_NONE, EXIT_TABLE);
     }
 }
 
@@ -511,6 +514,12 @@ static void nothing_that_nobody_asked_for(void **state)
     assert_int_equal(asked_add_cr(3, 1), 0);
     up(0);
     assert_int_equal(svm(&v)->os->intercept_cr, BIT(16) | BIT(19) | BIT(20));
+    svm(&v)->os->intercept_cr = 0;
+    assert_memory_equal(svm(&v)->os, &before, offsetof(struct vmcb, iopm_base));
+    assert_int_equal(asked_add_tables(), 0);
+    up(0);
+    assert_int_equal(svm(&v)->os->intercept1, before.intercept1 | BIT(10) | BIT(11) | BIT(12) | BIT(13));
+    svm(&v)->os->intercept1 = before.intercept1;
     svm(&v)->os->intercept_cr = 0;
     assert_memory_equal(svm(&v)->os, &before, offsetof(struct vmcb, iopm_base));
 }

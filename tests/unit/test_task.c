@@ -38,7 +38,7 @@ static bool bad_pdptes;
 static void *map(gpa_t at, size_t len) { return machine_phys(at.a, len); }
 static void get_paging(struct vcpu *c, struct guest_paging *p) { (void)c; *p = paging; }
 static void get_segment(struct vcpu *c, enum segment_index i, struct segment *s) { (void)c; *s = seg[i]; }
-static void get_gdtr(struct vcpu *c, uint64_t *base, uint32_t *limit) { (void)c; *base = GDT; *limit = gdt_limit; }
+static void get_table(struct vcpu *c, enum table_register w, uint64_t *base, uint32_t *limit) { (void)c; assert_int_equal(w, TABLE_GDTR); *base = GDT; *limit = gdt_limit; }
 static void load_task(struct vcpu *c, const struct task_state *t) { c->regs = t->regs; got = *t; loads++; }
 static void event_done(struct vcpu *c) { (void)c; dones++; }
 static void set_cr2(struct vcpu *c, uint64_t value) { (void)c; cr2 = value; }
@@ -52,7 +52,7 @@ static bool inject(struct vcpu *c, const struct event *ev)
 }
 
 static const struct virt_ops ops = {
-    .get_paging = get_paging, .get_segment = get_segment, .get_gdtr = get_gdtr, .load_task = load_task,
+    .get_paging = get_paging, .get_segment = get_segment, .get_table = get_table, .load_task = load_task,
     .event_done = event_done, .set_cr2 = set_cr2, .set_cr3 = set_cr3, .inject = inject,
 };
 const struct virt_ops *virt = &ops;

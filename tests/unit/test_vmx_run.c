@@ -54,6 +54,7 @@ void panic(const char *fmt, ...)
 }
 
 void log_line(const char *fmt, ...) { (void)fmt; }
+void log_error(const char *fmt, ...) { (void)fmt; }
 void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
 bool ipi_traps_icr(void) { return traps_icr; }
 hpa_t core_hpa(const void *va) { return hpa((uintptr_t)va); }
@@ -110,8 +111,9 @@ void vmx_get_segment(struct vcpu *c, enum segment_index i, struct segment *s)
 }
 bool vmx_state_msr_read(struct vcpu *c, uint32_t msr, uint64_t *x) { (void)c; (void)x; return !msr; }
 bool vmx_state_msr_write(struct vcpu *c, uint32_t msr, uint64_t x) { (void)c; (void)x; return !msr; }
-void vmx_get_idtr(struct vcpu *c, uint64_t *b, uint32_t *l) { (void)c; (void)b; (void)l; }
-void vmx_get_gdtr(struct vcpu *c, uint64_t *b, uint32_t *l) { (void)c; (void)b; (void)l; }
+void vmx_get_table(struct vcpu *c, enum table_register w, uint64_t *b, uint32_t *l) { (void)c; (void)w; (void)b; (void)l; }
+void vmx_set_table(struct vcpu *c, enum table_register w, uint64_t b, uint32_t l) { (void)c; (void)w; (void)b; (void)l; }
+void vmx_set_segment(struct vcpu *c, enum segment_index i, const struct segment *s) { (void)c; (void)i; (void)s; }
 bool vmx_set_cr3(struct vcpu *c, uint64_t x) { (void)c; (void)x; return true; }
 void vmx_load_task(struct vcpu *c, const struct task_state *t) { (void)c; (void)t; }
 bool vmx_set_cr(struct vcpu *c, unsigned cr, uint64_t x) { (void)c; (void)cr; (void)x; return true; }
@@ -489,6 +491,12 @@ static void nothing_that_nobody_asked_for(void **state)
     coffee_lake();
     assert_int_equal(vmx_common.os.word[VMX_PROC], proc | BIT(15));
     assert_int_equal(vmx_common.os.word[VMX_PROC2], proc2);
+    assert_int_equal(asked_add_tables(), 0);
+    coffee_lake();
+    assert_int_equal(vmx_common.os.word[VMX_PROC2], proc2 | BIT(2));
+    vmx_common.caps.value[MSR_IA32_VMX_PROCBASED_CTLS2 - MSR_IA32_VMX_BASIC] &= ~BIT(32 + 2);
+    pages_used = 0;
+    assert_int_equal(vmx_ops.init(hpa(MIB(1))), -1); /* a CPU that can't */
 }
 
 int main(void)

@@ -101,6 +101,7 @@ inline __attribute__((always_inline)) void exit_dispatch(struct vcpu *v, const s
     case EXIT_NMI: exit_nmi(v); return;
     case EXIT_NMI_WINDOW: exit_nmi_window(v); return;
     case EXIT_CR_WRITE: exit_cr_write(v, e); return;
+    case EXIT_TABLE: exit_table(v, e); return;
     case EXIT_XSETBV: exit_xsetbv(v, e); return;
     case EXIT_INVD: /* never throw away our own cache lines; the guest gets #GP */
         hyp_inject_gp(v);

@@ -21,6 +21,7 @@ void exit_nested_fault(struct vcpu *v, const struct exit *e);
 void exit_hypercall(struct vcpu *v, const struct exit *e);
 void exit_exception(struct vcpu *v, const struct exit *e);
 void exit_cr_write(struct vcpu *v, const struct exit *e);
+void exit_table(struct vcpu *v, const struct exit *e);
 void exit_xsetbv(struct vcpu *v, const struct exit *e);
 void exit_entry_failed(struct vcpu *v, const struct exit *e);
 void exit_nmi(struct vcpu *v);

@@ -50,7 +50,7 @@ static bool has_right(const struct segment *s, const struct guest_paging *p, uns
     return (s->attr & SEG_ATTR_P) && (access & ACCESS_WRITE ? !code && second : !code || second);
 }
 
-static bool canonical(uint64_t a, const struct guest_paging *p)
+bool linear_canonical(uint64_t a, const struct guest_paging *p)
 {
     return is_canonical(a, p->cr4 & CR4_LA57 ? 57 : 48);
 }
@@ -65,7 +65,7 @@ bool linear_address(struct vcpu *v, const struct guest_paging *p, enum segment_i
         virt->get_segment(v, seg, &s);
     }
     *linear = wide ? s.base + offset : (uint32_t)(s.base + offset);
-    if (wide ? canonical(*linear, p) && canonical(*linear + size - 1, p)
+    if (wide ? linear_canonical(*linear, p) && linear_canonical(*linear + size - 1, p)
              : has_right(&s, p, access) && in_segment(&s, offset, size)) {
         return true;
     }
@@ -73,17 +73,21 @@ bool linear_address(struct vcpu *v, const struct guest_paging *p, enum segment_i
     return false;
 }
 
-bool operand_address(struct vcpu *v, const struct guest_paging *p, const struct insn_operand *o,
-                     unsigned len, unsigned size, unsigned access, uint64_t *linear)
+uint64_t operand_offset(const struct vcpu *v, const struct insn_operand *o, unsigned len)
 {
     uint64_t offset = (uint64_t)(int64_t)o->disp;
 
     offset += o->base != INSN_NO_REG ? v->regs.gpr[o->base] : 0;
     offset += o->index != INSN_NO_REG ? v->regs.gpr[o->index] * o->scale : 0;
     offset += o->rip ? v->regs.rip + len : 0;
-    offset &= o->address_bits == 64 ? ~0ULL : o->address_bits == 32 ? 0xffffffff : 0xffff;
-    return linear_address(v, p, segment_of(o->segment, o->stack ? SEG_SS : SEG_DS), offset, size,
-                          access, linear);
+    return offset & (o->address_bits == 64 ? ~0ULL : o->address_bits == 32 ? 0xffffffff : 0xffff);
+}
+
+bool operand_address(struct vcpu *v, const struct guest_paging *p, const struct insn_operand *o,
+                     unsigned len, unsigned size, unsigned access, uint64_t *linear)
+{
+    return linear_address(v, p, segment_of(o->segment, o->stack ? SEG_SS : SEG_DS),
+                          operand_offset(v, o, len), size, access, linear);
 }
 
 /* The byte at `at` and how many follow in its page. NULL: a fault is queued. */
@@ -163,15 +167,26 @@ bool linear_write(struct vcpu *v, const struct guest_paging *p, uint64_t at, con
     return true;
 }
 
+bool linear_set_bits(struct vcpu *v, const struct guest_paging *p, uint64_t at, uint8_t bits)
+{
+    size_t room;
+    uint8_t *byte = reach(v, p, at, ACCESS_WRITE, &room);
+
+    if (byte) {
+        atomic_fetch_or((_Atomic uint8_t *)byte, bits);
+    }
+    return byte;
+}
+
 uint64_t index_register(const struct vcpu *v, unsigned reg, unsigned bits)
 {
     return v->regs.gpr[reg] & (bits == 64 ? ~0ULL : (1ULL << bits) - 1);
 }
 
 /* A 32-bit result has zeros above; a 16-bit one leaves what is above (SDM vol. 1, 3.4.1.1). */
-void index_add(struct vcpu *v, unsigned reg, unsigned bits, uint64_t delta)
+void index_add(uint64_t *reg, unsigned bits, uint64_t delta)
 {
-    uint64_t *r = &v->regs.gpr[reg], sum = *r + delta;
+    uint64_t sum = *reg + delta;
 
-    *r = bits == 64 ? sum : bits == 32 ? (uint32_t)sum : (*r & ~0xffffULL) | (sum & 0xffff);
+    *reg = bits == 64 ? sum : bits == 32 ? (uint32_t)sum : (*reg & ~0xffffULL) | (sum & 0xffff);
 }

@@ -24,13 +24,16 @@ enum segment_index segment_of(uint8_t prefix, enum segment_index usual);
 bool linear_address(struct vcpu *v, const struct guest_paging *p, enum segment_index seg,
                     uint64_t offset, unsigned size, unsigned access, uint64_t *linear);
 
-/* The same for the memory operand `o` of an instruction of `len` bytes at RIP. */
+/* The offset of the memory operand `o` in its segment, of an instruction of `len` bytes at RIP. */
+uint64_t operand_offset(const struct vcpu *v, const struct insn_operand *o, unsigned len);
+
+/* linear_address for the memory operand `o` of an instruction of `len` bytes at RIP. */
 bool operand_address(struct vcpu *v, const struct guest_paging *p, const struct insn_operand *o,
                      unsigned len, unsigned size, unsigned access, uint64_t *linear);
 
 /* RSI, RDI or RCX as a string instruction with addresses of `bits` uses it; and adding to it. */
 uint64_t index_register(const struct vcpu *v, unsigned reg, unsigned bits);
-void index_add(struct vcpu *v, unsigned reg, unsigned bits, uint64_t delta);
+void index_add(uint64_t *reg, unsigned bits, uint64_t delta);
 
 /*
  * Copy `len` bytes from or to the guest, across pages; of a write all pages are looked at first. False:
@@ -39,6 +42,11 @@ void index_add(struct vcpu *v, unsigned reg, unsigned bits, uint64_t delta);
 bool linear_read(struct vcpu *v, const struct guest_paging *p, uint64_t at, void *to, size_t len);
 bool linear_write(struct vcpu *v, const struct guest_paging *p, uint64_t at, const void *from,
                   size_t len);
+
+/* Set `bits` of the byte at `at`, locked. False: as above. */
+bool linear_set_bits(struct vcpu *v, const struct guest_paging *p, uint64_t at, uint8_t bits);
+
+bool linear_canonical(uint64_t a, const struct guest_paging *p);
 
 /* Can all of [at, at+len), at most two pages, be reached for `access`? False: as above. */
 bool linear_reach(struct vcpu *v, const struct guest_paging *p, uint64_t at, size_t len,

@@ -46,10 +46,10 @@ static void step(struct vcpu *v, const struct exit *e, const struct string_io *s
 {
     const uint64_t size = e->io.size;
 
-    index_add(v, e->io.in ? GPR_RDI : GPR_RSI, s->address_bits,
+    index_add(&v->regs.gpr[e->io.in ? GPR_RDI : GPR_RSI], s->address_bits,
               v->regs.rflags & RFLAGS_DF ? 0 - size : size);
     if (s->prefixes.rep) {
-        index_add(v, GPR_RCX, s->address_bits, ~0ULL);
+        index_add(&v->regs.gpr[GPR_RCX], s->address_bits, ~0ULL);
     }
     if (s->prefixes.rep && index_register(v, GPR_RCX, s->address_bits) != 0) {
         exit_again(v);

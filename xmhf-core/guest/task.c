@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Hardware task switches, carried out by software (SDM vol. 3, chapter 8; table 8-1 is the order
  * of the checks). */
+#include <guest/descriptor.h>
 #include <guest/inject.h>
 #include <guest/phys.h>
 #include <guest/task.h>
@@ -91,16 +92,6 @@ static void put(const struct span *s, const void *from)
     }
 }
 
-static void parse(const uint8_t d[8], uint16_t selector, struct segment *s)
-{
-    uint32_t limit = d[0] | (uint32_t)d[1] << 8 | (uint32_t)(d[6] & 15) << 16;
-
-    s->selector = selector;
-    s->attr = (uint16_t)(d[5] | (d[6] & 0xf0u) << 4);
-    s->limit = s->attr & SEG_ATTR_G ? limit << 12 | 0xfff : limit;
-    s->base = d[2] | (uint32_t)d[3] << 8 | (uint32_t)d[4] << 16 | (uint32_t)d[7] << 24;
-}
-
 /* Find the descriptor of `selector` in the GDT, or in `ldt` if it says so (NULL: not allowed). If
  * it is in neither there is a fault `vector`. */
 static bool find(struct task *t, uint16_t selector, const struct segment *ldt, uint8_t vector,
@@ -119,7 +110,7 @@ static bool find(struct task *t, uint16_t selector, const struct segment *ldt, u
         return false;
     }
     get(&s, bytes);
-    parse(bytes, selector, &d->seg);
+    descriptor_parse(bytes, selector, &d->seg);
     return true;
 }
 
@@ -470,7 +461,7 @@ static void begin(struct task *t, struct vcpu *v, const struct exit *e)
     virt->get_paging(v, &t->p);
     t->p.cpl = 0;
     t->p.ac = false;
-    virt->get_gdtr(v, &t->gdt_base, &t->gdt_limit);
+    virt->get_table(v, TABLE_GDTR, &t->gdt_base, &t->gdt_limit);
     virt->get_segment(v, SEG_TR, &t->old);
     t->ext = e->task.external ? EXT : 0;
     t->nested = e->task.source == TASK_CALL || e->task.source == TASK_EVENT;

@@ -17,3 +17,8 @@ int hyp_ports(uint16_t first, uint32_t count, hyp_io_fn *fn)
 {
     return asked_add_ports(first, count, fn);
 }
+
+int hyp_trap_tables(void)
+{
+    return asked_add_tables();
+}

@@ -21,7 +21,13 @@ static inline void hyp_get_segment(struct vcpu *v, enum segment_index i, struct 
 /* IDTR of the OS. */
 static inline void hyp_get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
 {
-    virt->get_idtr(v, base, limit);
+    virt->get_table(v, TABLE_IDTR, base, limit);
+}
+
+/* And GDTR. */
+static inline void hyp_get_gdtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
+{
+    virt->get_table(v, TABLE_GDTR, base, limit);
 }
 
 /* What the OS has in an MSR that passes to it or that the VMCB or VMCS holds, EFER among them: as it

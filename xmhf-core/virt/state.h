@@ -14,6 +14,8 @@ struct segment {
 
 enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
 
+enum table_register { TABLE_GDTR, TABLE_IDTR };
+
 /* The full architectural state a vCPU starts with (guest/state.c makes the variants). */
 struct vcpu_state {
     struct vcpu_regs regs;

@@ -65,7 +65,10 @@ struct virt_ops {
     /* CR4 alone, where that is cheaper than get_paging. NULL: it isn't. */
     uint64_t (*get_cr4)(struct vcpu *v);
     void (*get_segment)(struct vcpu *v, enum segment_index i, struct segment *s);
-    void (*get_idtr)(struct vcpu *v, uint64_t *base, uint32_t *limit);
+    /* LDTR or TR, checked. */
+    void (*set_segment)(struct vcpu *v, enum segment_index i, const struct segment *s);
+    void (*get_table)(struct vcpu *v, enum table_register which, uint64_t *base, uint32_t *limit);
+    void (*set_table)(struct vcpu *v, enum table_register which, uint64_t base, uint32_t limit);
     /* Queue an event for the next entry. An event that was being delivered when the
      * exit happened is queued by `run` itself and is replaced only by a double-fault
      * rule inside. False if one is queued already (the caller keeps its event). */
@@ -94,7 +97,6 @@ struct virt_ops {
     /* CR3, checked. False: as set_cr. */
     bool (*set_cr3)(struct vcpu *v, uint64_t value);
     /* For task switches that exit (guest/task.c); NULL, all: the CPU carries them out itself. */
-    void (*get_gdtr)(struct vcpu *v, uint64_t *base, uint32_t *limit);
     /* The rest of a new task's state, and CR0.TS. */
     void (*load_task)(struct vcpu *v, const struct task_state *t);
     /* The event that led to the task switch is delivered. */

@@ -76,14 +76,6 @@ void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *out)
     *out = (struct segment){ s->selector, s->attrib, s->limit, s->base };
 }
 
-void svm_get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
-{
-    const struct vmcb_segment *s = &svm(v)->os->idtr;
-
-    *base = s->base;
-    *limit = s->limit;
-}
-
 /* Where VMLOAD and VMRUN load it from; NULL: from nowhere (APM vol. 2, 15.5.1, 15.5.2). */
 static uint64_t *loaded_msr(struct vmcb *c, uint32_t msr)
 {
@@ -180,4 +172,26 @@ uint64_t svm_get_cr(struct vcpu *v, unsigned cr)
     const struct vmcb *c = svm(v)->os;
 
     return cr == 0 ? c->cr0 : cr == 3 ? c->cr3 : c->cr4;
+}
+
+static struct vmcb_segment *table(struct vcpu *v, enum table_register which)
+{
+    return which == TABLE_GDTR ? &svm(v)->os->gdtr : &svm(v)->os->idtr;
+}
+
+void svm_get_table(struct vcpu *v, enum table_register which, uint64_t *base, uint32_t *limit)
+{
+    *base = table(v, which)->base;
+    *limit = table(v, which)->limit;
+}
+
+void svm_set_table(struct vcpu *v, enum table_register which, uint64_t base, uint32_t limit)
+{
+    table(v, which)->base = base;
+    table(v, which)->limit = limit;
+}
+
+void svm_set_segment(struct vcpu *v, enum segment_index i, const struct segment *s)
+{
+    svm_write_segment(svm(v)->os, i, s);
 }

@@ -100,7 +100,8 @@ static void set_intercepts(struct vmcb *c)
      * the CPU (APM vol. 2, 8.2.2; CVE-2015-8104, CVE-2015-5307). */
     c->intercept_exceptions = 1u << EXC_UD | 1u << EXC_DB | 1u << EXC_AC;
     c->intercept1 = (uint32_t)(SVM_I1_NMI | SVM_I1_SMI | SVM_I1_INIT | SVM_I1_CPUID | SVM_I1_INVD
-        | SVM_I1_INVLPGA | SVM_I1_IOIO | SVM_I1_MSR | SVM_I1_SHUTDOWN);
+        | SVM_I1_INVLPGA | SVM_I1_IOIO | SVM_I1_MSR | SVM_I1_SHUTDOWN
+        | (asked_tables() ? SVM_I1_TABLE_WRITES : 0));
     c->intercept2 = (uint32_t)(SVM_I2_VMRUN | SVM_I2_VMMCALL | SVM_I2_VMLOAD | SVM_I2_VMSAVE
         | SVM_I2_STGI | SVM_I2_CLGI | SVM_I2_SKINIT | SVM_I2_XSETBV);
     c->iopm_base = svm_iopm.a;
@@ -339,13 +340,14 @@ const struct virt_ops svm_ops = {
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level,
     .set_root = set_root, .flush_nested = flush_nested, .set_state = svm_set_state, .run = run,
-    .get_paging = svm_get_paging, .get_segment = svm_get_segment, .get_idtr = svm_get_idtr,
+    .get_paging = svm_get_paging, .get_segment = svm_get_segment,
     .inject = svm_inject, .event_queued = svm_event_queued,
     .nmi_ready = svm_nmi_ready, .want_nmi_window = svm_want_nmi_window,
     .clear_shadow = svm_clear_shadow, .end_shadow = svm_end_shadow, .set_cr2 = set_cr2,
     .state_msr_read = svm_state_msr_read, .state_msr_write = svm_state_msr_write,
     .set_cr = svm_set_cr,
     .set_cr3 = svm_set_cr3, .get_cr = svm_get_cr,
+    .get_table = svm_get_table, .set_table = svm_set_table, .set_segment = svm_set_segment,
     .legalise = svm_legalise,
     .sandbox_enter = svm_sandbox_enter, .sandbox_leave = svm_sandbox_leave,
     .sandbox_forget = svm_sandbox_forget, .take_interrupts = take_interrupts,

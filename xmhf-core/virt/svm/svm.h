@@ -119,13 +119,15 @@ unsigned svm_fast_store(struct vcpu_regs *regs);
 /* state.c */
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s);
 void svm_get_paging(struct vcpu *v, struct guest_paging *p);
-void svm_get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit);
 void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s);
 bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value);
 bool svm_set_cr3(struct vcpu *v, uint64_t value);
 uint64_t svm_get_cr(struct vcpu *v, unsigned cr);
+void svm_get_table(struct vcpu *v, enum table_register which, uint64_t *base, uint32_t *limit);
+void svm_set_table(struct vcpu *v, enum table_register which, uint64_t base, uint32_t limit);
+void svm_set_segment(struct vcpu *v, enum segment_index i, const struct segment *s);
 /* legal.c: see virt_ops */
 const char *svm_legalise(struct vcpu *v);
 /* segment.c */

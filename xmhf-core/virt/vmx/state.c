@@ -273,18 +273,24 @@ uint64_t vmx_get_cr(struct vcpu *v, unsigned cr)
         | (vmcs_read(cr == 0 ? VMCS_CR0_SHADOW : VMCS_CR4_SHADOW) & mask);
 }
 
-void vmx_get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
+void vmx_get_table(struct vcpu *v, enum table_register which, uint64_t *base, uint32_t *limit)
 {
     (void)v;
-    *base = vmcs_read(VMCS_GUEST_IDTR_BASE);
-    *limit = (uint32_t)vmcs_read(VMCS_GUEST_IDTR_LIMIT);
+    *base = vmcs_read(which == TABLE_GDTR ? VMCS_GUEST_GDTR_BASE : VMCS_GUEST_IDTR_BASE);
+    *limit = (uint32_t)vmcs_read(which == TABLE_GDTR ? VMCS_GUEST_GDTR_LIMIT : VMCS_GUEST_IDTR_LIMIT);
 }
 
-void vmx_get_gdtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
+void vmx_set_table(struct vcpu *v, enum table_register which, uint64_t base, uint32_t limit)
 {
     (void)v;
-    *base = vmcs_read(VMCS_GUEST_GDTR_BASE);
-    *limit = (uint32_t)vmcs_read(VMCS_GUEST_GDTR_LIMIT);
+    vmcs_write(which == TABLE_GDTR ? VMCS_GUEST_GDTR_BASE : VMCS_GUEST_IDTR_BASE, base);
+    vmcs_write(which == TABLE_GDTR ? VMCS_GUEST_GDTR_LIMIT : VMCS_GUEST_IDTR_LIMIT, limit);
+}
+
+void vmx_set_segment(struct vcpu *v, enum segment_index i, const struct segment *s)
+{
+    (void)v;
+    vmx_write_segment(i, s);
 }
 
 bool vmx_set_cr3(struct vcpu *v, uint64_t value)

@@ -89,6 +89,24 @@ static bool has_perf_global(void)
         && hw_rdmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, &value);
 }
 
+/* Exits that the hypapp asked for, and that the CPU may not have. */
+static bool add_asked(void)
+{
+    const struct { bool asked; enum vmx_control word; unsigned bit; const char *name; } more[] = {
+        { asked_cr(3), VMX_PROC, PROC_CR3_LOAD_EXITING, "CR3-load exiting" },
+        { asked_tables(), VMX_PROC2, PROC2_DESC_EXITING, "descriptor-table exiting" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+        if (more[i].asked && !vmx_may_set(&vmx_common.caps, more[i].word, more[i].bit)) {
+            log_error("cannot start: the hypapp needs %s, which this CPU lacks", more[i].name);
+            return false;
+        }
+        vmx_common.os.word[more[i].word] |= more[i].asked ? 1u << more[i].bit : 0;
+    }
+    return true;
+}
+
 static int init(hpa_t nested_root)
 {
     uint8_t *io = pool_boot_pages(2), *msr = pool_boot_pages(1);
@@ -113,8 +131,8 @@ static int init(hpa_t nested_root)
     vmx_common.cr4_hidden = vmx_cap(&vmx_common.caps, MSR_IA32_VMX_CR4_FIXED0)
         | cr4_hidden_present(hw_cpuid);
     vmx_common.cr4_mask = vmx_common.cr4_hidden | asked_cr(4);
-    if (asked_cr(3)) { /* no CPU lacks it (A.3.2) */
-        vmx_common.os.word[VMX_PROC] |= 1u << PROC_CR3_LOAD_EXITING;
+    if (!add_asked()) {
+        return -1;
     }
     vmx_common.perf_global = has_perf_global();
     hide_features();
@@ -393,7 +411,6 @@ const struct virt_ops vmx_ops = {
     .max_leaf_level = max_leaf_level, .split_exec = vmx_split_exec,
     .set_root = set_root, .flush_nested = flush_nested, .set_state = vmx_set_state, .run = run,
     .get_paging = vmx_get_paging, .get_cr4 = vmx_get_cr4, .get_segment = vmx_get_segment,
-    .get_idtr = vmx_get_idtr,
     .inject = vmx_inject, .event_queued = vmx_event_queued,
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
     .clear_shadow = vmx_clear_shadow, .end_shadow = vmx_end_shadow, .set_cr2 = set_cr2,
@@ -401,7 +418,8 @@ const struct virt_ops vmx_ops = {
     .set_cr = vmx_set_cr,
     .set_cr3 = vmx_set_cr3, .get_cr = vmx_get_cr,
     .legalise = vmx_legalise,
-    .get_gdtr = vmx_get_gdtr, .load_task = vmx_load_task,
+    .get_table = vmx_get_table, .set_table = vmx_set_table, .set_segment = vmx_set_segment,
+    .load_task = vmx_load_task,
     .event_done = vmx_event_done,
     .sandbox_enter = vmx_sandbox_enter, .sandbox_leave = vmx_sandbox_leave,
     .sandbox_forget = vmx_sandbox_forget, .take_interrupts = take_interrupts, .park = park,
