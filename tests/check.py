@@ -72,8 +72,9 @@ class Plan:
             for compiler in ("gcc", "clang"):
                 for level in ("-O0", "-O2"):
                     self.builds.make(row, f"{compiler} {level}")
-            self.builds.make(row, "gcc -O2 helloworld", options=["--with-hypapp=helloworld"],
-                             targets=["xmhf.elf"])
+            for hypapp in ("helloworld", "lockdown"):
+                self.builds.make(row, f"gcc -O2 {hypapp}", options=[f"--with-hypapp={hypapp}"],
+                                 targets=["xmhf.elf"])
             if self.builds.make(row, "gcc -O2"):
                 self.builds.same_bits(row)
                 row.step("headers compile alone", [["make", "header-check"]],

@@ -26,6 +26,7 @@
                                          RDI: first entry of a PAL of this process */
 #define XMHF_HC_PAL_INTERRUPTED 0x105u /* inside a PAL: how often this call was interrupted */
 #define XMHF_HC_HELLO       0x110u /* helloworld: RAX = number of CPUID exits so far */
+#define XMHF_HC_LOCKDOWN    0x111u /* lockdown: xmhf/lockdown.h */
 
 #define XMHF_HC_PANIC       0x1ffu /* with testpanic: crash as RCX says (debug/testpanic.h) */
 
@@ -53,6 +54,7 @@ enum xmhf_info {
                                     + (cpu + 1) << 16: of CPU number cpu only */
     XMHF_INFO_LONGEST = 0x3000,  /* + kind as above: TSC ticks from such an exit to the next
                                     entry, the most so far; 0 without the option measure */
+    XMHF_INFO_LOCKDOWN = 0x5000, /* lockdown: + enum lockdown_info */
 };
 
 /* CPUID leaf by which programs of the public ABI detect TrustVisor. */

@@ -21,6 +21,7 @@ from common import (E2E, MEMORY, PROGRAMS, SEED, SOURCE, Failed, Skipped, base, 
 import attacks  # noqa: E402
 import firmware  # noqa: E402
 import guests  # noqa: E402
+import lockdown  # noqa: E402
 import logs  # noqa: E402
 import pals  # noqa: E402
 import probing  # noqa: E402
@@ -460,7 +461,7 @@ BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control,
          test_budgets,
          test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *firmware.BASIC,
-         *guests.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
+         *guests.BASIC, *lockdown.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
          *resets.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
         test_hypercall_fuzz_long, *attacks.MORE, *firmware.MORE, *guests.MORE, *logs.MORE,

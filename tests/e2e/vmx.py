@@ -38,7 +38,8 @@ SKIPS = {
 # Nothing that stops the machine from outside: one in some dozen times Bochs' debugger does not
 # stop.
 EVERY_TIME = ("boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
-              "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld", "exit-duration")
+              "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld",
+              "lockdown", "exit-duration")
 # And of the tests of PALs, for the group pal.
 WITH_PAL = ("pal-secret", "pal-foreign", "pal-registers", "pal-damage", "pal-starve", "pal-traced",
             "pal-tables", "pal-turns",

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* The sites where a kernel patches its own text, and what it may write there. */
+#include "sites.h"
+#include <util/string.h>
+
+#define INT3 0xcc
+#define CALL 0xe8   /* rel32 (SDM vol. 2, CALL and JMP) */
+#define JMP  0xe9   /* rel32; EB: rel8 */
+#define ANY5 (1u << LOCKDOWN_JUMP5 | 1u << LOCKDOWN_CALL | 1u << LOCKDOWN_STATIC)
+
+struct lockdown_site *site_page[SITE_PAGES];
+atomic_uint site_count;
+
+/* What may stand at a site besides CALL and JMP. NOPs: SDM vol. 2, table 4-12; Linux has no others.
+ * A static call without a function is RET, or clears EAX, which has two spellings. */
+static const struct { unsigned kinds; uint8_t bytes[SITE_MAX_LEN]; } patterns[] = {
+    { 1u << LOCKDOWN_JUMP2, { 0x66, 0x90 } },
+    { ANY5, { 0x0f, 0x1f, 0x44, 0x00, 0x00 } },
+    { 1u << LOCKDOWN_STATIC, { 0xc3, INT3, INT3, INT3, INT3 } },
+    { 1u << LOCKDOWN_STATIC, { 0x2e, 0x2e, 0x2e, 0x31, 0xc0 } },
+    { 1u << LOCKDOWN_STATIC, { 0x66, 0x66, 0x48, 0x31, 0xc0 } },
+};
+
+/* Whole, as a site is while nobody patches it. */
+static bool allows_whole(const struct site *s, const uint8_t *b, uint64_t text_size)
+{
+    const bool near = s->kind == LOCKDOWN_JUMP2;
+    uint32_t to = (uint32_t)(int8_t)b[1];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(patterns); i++) {
+        if ((patterns[i].kinds >> s->kind & 1) && memcmp(b, patterns[i].bytes, site_len(s)) == 0) {
+            return true;
+        }
+    }
+    memcpy(&to, b + 1, near ? 0 : sizeof(to));
+    to += s->at + site_len(s);
+    if (near || s->kind == LOCKDOWN_JUMP5) {
+        return b[0] == (near ? 0xeb : JMP) && to == s->target;
+    }
+    return to < text_size && (b[0] == CALL || (b[0] == JMP && s->kind == LOCKDOWN_STATIC));
+}
+
+bool site_allows(const struct site *s, const uint8_t *bytes, uint64_t text_size)
+{
+    uint8_t b[SITE_MAX_LEN];
+
+    memcpy(b, bytes, site_len(s));
+    for (unsigned first = 0; first < 256; first++) {
+        b[0] = (uint8_t)first;
+        if ((bytes[0] == first || bytes[0] == INT3) && allows_whole(s, b, text_size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct lockdown_site *site(uint32_t i)
+{
+    return &site_page[i / LOCKDOWN_SITES_PAGE][i % LOCKDOWN_SITES_PAGE];
+}
+
+bool sites_find(uint64_t at, struct site *s)
+{
+    const uint32_t mask = (1u << LOCKDOWN_AT_BITS) - 1;
+    uint32_t low = 0, high = site_count;   /* below `low` are those that begin at or before `at` */
+
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        bool before = (site(mid)->at & mask) <= at;
+        low = before ? mid + 1 : low;
+        high = before ? high : mid;
+    }
+    if (low == 0) {
+        return false;
+    }
+    *s = (struct site){ site(low - 1)->at & mask, site(low - 1)->target,
+                        site(low - 1)->at >> LOCKDOWN_AT_BITS };
+    return at - s->at < site_len(s);
+}
