@@ -27,15 +27,16 @@ enum lockdown_op {
     /* The next sites, in ascending order over all calls. RDX: where they are. RSI: how many; but
      * in the last call LOCKDOWN_SITES_PAGE. */
     LOCKDOWN_SITES,
-    /* From now on, until the machine is reset. */
+    /* Lock, from now on until the machine is reset. */
     LOCKDOWN_LOCK,
 };
 
 enum lockdown_range { LOCKDOWN_TEXT, LOCKDOWN_RODATA };
 
-/* Where the kernel patches its own text, and what may stand there. JUMP2, JUMP5: a jump label; the
- * NOP, or the JMP to `target`. CALL: an entry of ftrace; the NOP, or a CALL into the text. STATIC:
- * a static call or its trampoline; the NOP, CALL or JMP into the text, RET, or what clears EAX. */
+/* A site is a place where the kernel patches its own text; its kind says what may stand there.
+ * JUMP2 and JUMP5: a jump label, the NOP or the JMP to `target`. CALL: an entry of ftrace, the NOP
+ * or a CALL into the text. STATIC: a static call or its trampoline; the NOP, CALL or JMP into the
+ * text, RET, or what clears EAX. */
 enum lockdown_site_kind { LOCKDOWN_JUMP2, LOCKDOWN_JUMP5, LOCKDOWN_CALL, LOCKDOWN_STATIC };
 #define LOCKDOWN_AT_BITS 30
 struct lockdown_site {

@@ -6,7 +6,8 @@
 #include <virt/state.h>
 #include <x86/cpu.h>
 
-/* What `selector` loads from the descriptor `d`; of 16-byte ones the lower half. */
+/* What loading `selector` makes of the descriptor `d`: a segment with its hidden part. Of a
+ * 16-byte descriptor `d` is the lower half. */
 static inline void descriptor_parse(const uint8_t d[8], uint16_t selector, struct segment *s)
 {
     uint32_t limit = d[0] | (uint32_t)d[1] << 8 | (uint32_t)(d[6] & 15) << 16;

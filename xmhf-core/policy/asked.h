@@ -14,8 +14,8 @@
 #define ASKED_MSRS_MAX  32 /* ranges */
 #define ASKED_PORTS_MAX 32
 
-/* Each: 0, or -1 with nothing changed: no room, no such register, or closed. The contracts are in
- * hypapp/ask.h. */
+/* Each gives 0; or -1, and nothing has changed: no room, no such register, or closed. hypapp/ask.h
+ * has the contracts. */
 int asked_add_msrs(uint32_t first, uint32_t last, unsigned access);
 int asked_add_cr(unsigned cr, uint64_t bits);
 int asked_add_tables(void);
