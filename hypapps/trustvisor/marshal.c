@@ -185,30 +185,58 @@ static void take_registers(struct vcpu_regs *to, const struct vcpu_regs *caller)
 }
 
 /* System V: six arguments in registers, more on the stack behind the return address. */
-static enum gm_result take_sysv(struct tv_activation *act, const struct hyp_caller *c,
-                                const struct vcpu_regs *caller, struct gm_fault *f)
+static inline void take_sysv(struct tv_activation *act, const struct vcpu_regs *caller,
+                             uint64_t return_address)
+{
+    const unsigned n = act->entry->params;
+
+    take_registers(&act->caller.regs, caller);
+    act->caller.rip = return_address;
+    for (unsigned i = 0; i < n && i < TV_REG_ARGS; i++) {
+        act->args[i] = caller->gpr[sysv_gpr[i]];
+    }
+}
+
+__attribute__((noinline))
+static enum gm_result take_sysv_stack(struct tv_activation *act, const struct hyp_caller *c,
+                                      const struct vcpu_regs *caller, struct gm_fault *f)
 {
     uint64_t stack[1 + XMHF_MODULE_PARAMS - TV_REG_ARGS];
     const unsigned n = act->entry->params;
-    enum gm_result r = gm_read_again(c, gva(caller->gpr[GPR_RSP]), stack,
-                                     n > TV_REG_ARGS ? 1 + n - TV_REG_ARGS : 1,
+    enum gm_result r = gm_read_again(c, gva(caller->gpr[GPR_RSP]), stack, 1 + n - TV_REG_ARGS,
                                      &act->stack_memo, f);
 
     if (r != GM_OK) {
         return r;
     }
-    take_registers(&act->caller.regs, caller);
-    act->caller.rip = stack[0];
-    for (unsigned i = 0; i < n && i < TV_REG_ARGS; i++) {
-        act->args[i] = caller->gpr[sysv_gpr[i]];
-    }
+    take_sysv(act, caller, stack[0]);
     for (unsigned i = TV_REG_ARGS; i < n; i++) {
         act->args[i] = stack[1 + i - TV_REG_ARGS];
     }
     return GM_OK;
 }
 
+/* Most calls: nothing but the return address is on the stack. */
+static inline enum gm_result take_sysv_registers(struct tv_activation *act,
+                                                 const struct hyp_caller *c,
+                                                 const struct vcpu_regs *caller,
+                                                 struct gm_fault *f)
+{
+    uint64_t to;
+    enum gm_result r;
+
+    if (act->entry->params > TV_REG_ARGS) {
+        return take_sysv_stack(act, c, caller, f);
+    }
+    r = gm_read_again(c, gva(caller->gpr[GPR_RSP]), &to, 1, &act->stack_memo, f);
+    if (r == GM_OK) {
+        take_sysv(act, caller, to);
+    }
+    return r;
+}
+
 /* Microsoft: four in registers, which have their slots on the stack all the same. */
+__attribute__((noinline))
 static enum gm_result take_ms(struct tv_activation *act, const struct hyp_caller *c,
                               const struct vcpu_regs *caller, struct gm_fault *f)
 {
@@ -231,6 +259,7 @@ static enum gm_result take_ms(struct tv_activation *act, const struct hyp_caller
 }
 
 /* cdecl: everything on the stack, in words of 32 bits. */
+__attribute__((noinline))
 static enum gm_result take_cdecl(struct tv_activation *act, const struct hyp_caller *c,
                                   const struct vcpu_regs *caller, struct gm_fault *f)
 {
@@ -319,16 +348,15 @@ static void *put_return(const struct tv_pal *pal, const struct tv_activation *ac
     return sp;
 }
 
-/* One by one, since every call comes here. */
+/* All but RSP and RIP, one by one, since every call comes here. */
 static inline void clear_registers(struct vcpu_regs *regs)
 {
     uint64_t *gpr = regs->gpr;
 
     gpr[GPR_RAX] = gpr[GPR_RCX] = gpr[GPR_RDX] = gpr[GPR_RBX] = 0;
-    gpr[GPR_RSP] = gpr[GPR_RBP] = gpr[GPR_RSI] = gpr[GPR_RDI] = 0;
+    gpr[GPR_RBP] = gpr[GPR_RSI] = gpr[GPR_RDI] = 0;
     gpr[GPR_R8] = gpr[GPR_R9] = gpr[GPR_R10] = gpr[GPR_R11] = 0;
     gpr[GPR_R12] = gpr[GPR_R13] = gpr[GPR_R14] = gpr[GPR_R15] = 0;
-    regs->rip = 0;
     regs->rflags = 0;
 }
 
@@ -425,7 +453,7 @@ enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
                                const struct hyp_caller *c, struct vcpu_regs *regs,
                                struct gm_fault *f)
 {
-    enum gm_result r = pal->image.convention == XMHF_SYSV        ? take_sysv(act, c, regs, f)
+    enum gm_result r = pal->image.convention == XMHF_SYSV        ? take_sysv_registers(act, c, regs, f)
                        : pal->image.convention == XMHF_MICROSOFT ? take_ms(act, c, regs, f)
                                                                  : take_cdecl(act, c, regs, f);
 

@@ -112,6 +112,7 @@ struct tv_registration {
     uint32_t page;         /* next one of this phase */
     uint32_t compared;     /* pairs of sections that were compared until it was linked */
     uint32_t beside;       /* PALs, and links to them, that were gone through until then */
+    uint32_t need;         /* pages that its space may need (space_need) */
     struct tv_pageset seen; /* pages of the caller, against duplicates */
     struct sha256 hash;
 };

@@ -174,7 +174,8 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     struct tv_slot *other;
     uint32_t spent;
 
-    pal->charge = (uint32_t)space_need(&pal->image) + memory_pages(&pal->image);
+    pal->reg.need = (uint32_t)space_need(&pal->image);
+    pal->charge = pal->reg.need + memory_pages(&pal->image);
     if (pal->charge > pool_total()) {
         memory_free(pal);
         return tv_done(v, TV_NO_MEMORY);

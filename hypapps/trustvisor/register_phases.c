@@ -10,7 +10,7 @@
  * pieces: a page takes more than an exit may. */
 #define COST_PLACE     8      /* of finding a place for the return page, and two sections */
 #define COST_COPY      1000
-#define COST_PIECE     300    /* of a piece, less the hashing itself */
+#define COST_PIECE     200    /* of a piece, less the hashing itself */
 #define PIECE          512u
 #define COST_RECHECK   260
 #define COST_OVERWRITE 800
@@ -52,7 +52,7 @@ static enum step out_of_memory(struct work *w, size_t pages)
 static enum step phase_room(struct work *w)
 {
     struct tv_pal *pal = w->pal;
-    size_t need = space_need(&pal->image) + pal->image.pages / 256 + 2;
+    size_t need = pal->reg.need + pal->image.pages / 256 + 2;
 
     if (pool_free_count() < need) {
         return out_of_memory(w, need);

@@ -31,7 +31,7 @@ static uint16_t owners[OWNER_BUCKETS];
 static atomic_flag adding[OWNER_BUCKETS];   /* a CPU adds to this chain: a try-lock */
 static uint64_t key[2];                     /* of the hash: odd, other ones at each boot */
 static uint16_t free_head;
-static _Atomic uint16_t reap_head;   /* changed under the lock */
+_Atomic uint16_t registry_reap_head;
 
 static uint64_t life_make(uint64_t life, enum tv_state state, unsigned refs)
 {
@@ -83,7 +83,7 @@ void registry_init(void)
         atomic_flag_clear(&adding[i]);
     }
     free_head = 1;
-    reap_head = 0;
+    registry_reap_head = 0;
 }
 
 #define FIND_TRIES 50 /* then others change this chain faster than it can be walked */
@@ -471,19 +471,14 @@ unsigned registry_charge(uint64_t owner, uint64_t *pages)
 
 /* --- the dead ------------------------------------------------------------------- */
 
-bool registry_reap_waits(void)
-{
-    return atomic_load_explicit(&reap_head, memory_order_relaxed) != 0;
-}
-
 struct tv_slot *registry_reap_pop(void)
 {
     struct tv_slot *s = NULL;
 
     spin_lock(&lock);
-    if (reap_head != 0) {
-        s = &slots[reap_head - 1];
-        reap_head = s->next;
+    if (registry_reap_head != 0) {
+        s = &slots[registry_reap_head - 1];
+        registry_reap_head = s->next;
     }
     spin_unlock(&lock);
     return s;
@@ -492,8 +487,8 @@ struct tv_slot *registry_reap_pop(void)
 void registry_reap_push(struct tv_slot *s)
 {
     spin_lock(&lock);
-    atomic_store(&s->next, reap_head);
-    reap_head = link_to(s);
+    atomic_store(&s->next, registry_reap_head);
+    registry_reap_head = link_to(s);
     spin_unlock(&lock);
 }
 

@@ -78,7 +78,11 @@ unsigned registry_count(uint64_t owner);
 unsigned registry_charge(uint64_t owner, uint64_t *pages);
 
 /* The reap list: dead slots without references. pop: NULL if empty. waits: it isn't. */
-bool registry_reap_waits(void);
+extern _Atomic uint16_t registry_reap_head; /* changed under the registry's lock */
+static inline bool registry_reap_waits(void)
+{
+    return atomic_load_explicit(&registry_reap_head, memory_order_relaxed) != 0;
+}
 struct tv_slot *registry_reap_pop(void);
 void registry_reap_push(struct tv_slot *s);
 /* A wiped slot becomes EMPTY and free. */

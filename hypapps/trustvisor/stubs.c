@@ -91,6 +91,10 @@ static bool is_hypercall(const uint8_t *code, size_t n, unsigned bits)
 {
     static const uint8_t vmcall[] = { 0x0f, 0x01, 0xc1 }, vmmcall[] = { 0x0f, 0x01, 0xd9 };
 
+    if (code[0] == vmcall[0] && code[1] == vmcall[1]
+        && (code[2] == vmcall[2] || code[2] == vmmcall[2])) {
+        return true; /* without prefixes, as nearly always */
+    }
     return insn_length_of(code, n, bits, vmcall, sizeof(vmcall)) != 0
         || insn_length_of(code, n, bits, vmmcall, sizeof(vmmcall)) != 0;
 }
@@ -113,12 +117,14 @@ static bool is_marked(const struct hyp_caller *c, uint64_t rip, const uint8_t *c
 
 enum stubs_found stubs_look(const struct hyp_caller *c, uint64_t rip)
 {
-    uint8_t code[INSN_MAX];
+    uint8_t code[16]; /* two words, which are read at once */
+    _Static_assert(sizeof(code) >= INSN_MAX, "any instruction");
     uint64_t room = PAGE_SIZE - (rip & PAGE_MASK);
     size_t n = room < sizeof(code) ? (size_t)room : sizeof(code);
     struct gm_fault f;
     enum gm_result r = gm_read(c, gva(rip), code, n, &f);
 
+    n = n < INSN_MAX ? n : INSN_MAX;
     if (r != GM_OK) { /* absent by now; otherwise code that can be executed, but not read */
         return r == GM_FAULT && !(f.error & PF_PRESENT) ? STUBS_CHANGED : STUBS_COMMAND;
     }

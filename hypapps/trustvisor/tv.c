@@ -70,19 +70,25 @@ static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c, b
     return HC_SWITCHED;
 }
 
+/* The next step of a registration, whose caller's registers have its token. */
+static enum hc_result next_step(struct vcpu *v, const struct hyp_caller *c, uint32_t cmd)
+{
+    return cmd == TV_HC_REG || cmd == XMHF_HC_MODULE_REGISTER ? tv_register_step(v, c) : HC_UNKNOWN;
+}
+
 /* What else than a new command it may be. HC_UNKNOWN: nothing. */
 static enum hc_result stub_or_step(struct vcpu *v, const struct hyp_caller *c, uint32_t cmd)
 {
-    enum hc_result r = HC_UNKNOWN;
+    enum hc_result r = next_step(v, c, cmd);
+
+    if (r != HC_UNKNOWN) {
+        return r;
+    }
     struct tv_slot *s = registry_get(tv_owner(&c->paging), v->regs.rip, TV_IN(TV_LIVE),
                                      call_hint(v));
     const bool found = s;
-
     if (found) {
         r = call_stub(v, c, s);
-    }
-    if (r == HC_UNKNOWN && (cmd == TV_HC_REG || cmd == XMHF_HC_MODULE_REGISTER)) {
-        r = tv_register_step(v, c);
     }
     return r == HC_UNKNOWN ? no_live_stub(v, c, found) : r;
 }

@@ -31,6 +31,8 @@ static uint64_t spread(uint64_t x)
     return x ^ x >> 31;
 }
 
+struct word { uint64_t bytes; } __attribute__((packed, may_alias));
+
 void hyp_random(void *out, size_t len)
 {
     static _Atomic uint64_t state;
@@ -46,7 +48,11 @@ void hyp_random(void *out, size_t len)
         for (int i = 0; have_rdrand && i < 10 && !hw_rdrand(&r); i++) {
         }
         r ^= spread(atomic_fetch_add(&state, 1) ^ clock_now());
-        memcpy(p, &r, n);
+        if (n == 8) {
+            ((struct word *)p)->bytes = r;
+        } else {
+            memcpy(p, &r, n);
+        }
         p += n;
         len -= n;
     }

@@ -74,7 +74,7 @@ void svm_new_cpuid(struct vcpu_regs *regs)
     exit_note(v, EXIT_CPUID, SVM_EXIT_CPUID);
     cpuid_answer(v, c->cr4);
     c->rax = regs->gpr[GPR_RAX];
-    c->rip += cpuid_length(v, c);
+    c->rip += svm_features.edx & CPUID_8_A_EDX_NRIPS ? svm_insn_len(c) : 2; /* cpuid_length said so */
     /* The hypapp may have asked for something that the run loop does: this NMI exits at once. */
     if (atomic_load_explicit(&v->requests, memory_order_relaxed) | s->queued.full | s->flush_os) {
         kick(v);
