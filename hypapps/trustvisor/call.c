@@ -54,8 +54,9 @@ const struct tv_slot *call_running(const struct vcpu *v)
 
 /* --- whose call ------------------------------------------------------------------ */
 
-/* Is one of the calls that were interrupted this thread's own? Then a signal handler makes
- * another one, or it has jumped out of a handler: the thread that it would wait for is itself. */
+/* Does this thread itself own one of the calls that are interrupted? It does if a signal handler
+ * calls, or if it has jumped out of one. To wait for a free activation would then be to wait for
+ * itself. */
 static bool waits_for_itself(struct vcpu *v, struct tv_pal *pal)
 {
     const struct thread me = thread_of(v);
@@ -146,8 +147,8 @@ static enum marshal_answer copy_out(struct vcpu *v, struct tv_slot *s,
     return marshal_out(s->pal, act, &c, f);
 }
 
-/* The PAL is done, the OS's context is loaded: copy out and return. v->regs hold whatever they held:
- * all ways set each of them. */
+/* The PAL is done and the OS's context loaded: copy out and return. No register in v->regs means
+ * anything yet: every way from here sets all of them. */
 __attribute__((noinline))
 static void copy_out_and_finish(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
@@ -218,7 +219,8 @@ static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, struct tv_activa
     return HC_SWITCHED;
 }
 
-/* Another process got this CR3, or the owner took the pages away. */
+/* The nonce isn't there any more: another process got this CR3, or the owner took the pages
+ * away. */
 __attribute__((noinline))
 static enum hc_result owner_gone(struct vcpu *v, struct tv_slot *s)
 {
@@ -321,7 +323,7 @@ static enum hc_result all_taken(struct vcpu *v, const struct hyp_caller *c, stru
     return HC_SWITCHED;
 }
 
-/* The first one isn't free, at the first look. */
+/* The first activation isn't free, as call_stub saw: look for another one. */
 __attribute__((noinline))
 static enum hc_result enter_another(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
                                     const struct tv_entry *entry)
@@ -337,7 +339,7 @@ static enum hc_result enter_another(struct vcpu *v, const struct hyp_caller *c, 
     return all_taken(v, c, s);
 }
 
-/* The activation that this token is for, now. */
+/* The activation that waits for this token just now, or NULL. */
 static struct tv_activation *act_of(struct tv_pal *pal, const uint64_t token[2])
 {
     for (uint32_t k = 0; k < pal->image.stacks && token[0] != 0; k++) {
@@ -410,7 +412,8 @@ static const struct tv_entry *entry_at(const struct tv_image *im, uint64_t rip)
     return NULL;
 }
 
-/* Not an entry, or one that can't be called now. */
+/* call_stub for what is not the usual case: no entry, or one that can't be called now, or whose
+ * first activation is taken. */
 __attribute__((noinline))
 static enum hc_result stub_otherwise(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
                                      const struct tv_entry *entry)

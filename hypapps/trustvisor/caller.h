@@ -30,7 +30,7 @@ static inline uint64_t tv_arg(const struct vcpu *v, const struct hyp_caller *c, 
 
 /* Is it a command of the public ABI? */
 bool tv_is_public(uint32_t cmd);
-/* The same as below, of code that isn't 64-bit. */
+/* tv_caller_check for code that isn't 64-bit. */
 enum tv_error tv_caller_check_32(struct vcpu *v, const struct hyp_caller *c);
 
 /* TV_OK if the caller may have PALs: ring 3, with paging, and RIP, stack and pointers are
@@ -40,8 +40,9 @@ static inline enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_cal
     return c->paging.cpl == 3 && tv_is_64(c) ? TV_OK : tv_caller_check_32(v, c);
 }
 
-/* Is [va, va + len) something that the caller's code can address? Else `f` becomes the #GP for
- * it. Page tables know only what lies behind: 64-bit memory, or nothing at all. */
+/* Is [va, va + len) something that the caller's code can address? Else `f` becomes the #GP for it.
+ * The page tables don't tell: behind what 32-bit code can address they may have 64-bit code's
+ * memory. */
 bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm_fault *f);
 /* Endings of a hypercall. */
 enum hc_result tv_done(struct vcpu *v, enum tv_error e);

@@ -16,8 +16,9 @@ static _Atomic uint64_t looked; /* TSC of the last look */
 
 /* --- has the owner gone? -------------------------------------------------------- */
 
-/* If its owner's memory is being overwritten: the owner may go on at any time, unless it has
- * gone. By the entry's page, the last one, which is as it was. */
+/* Is the owner's memory being overwritten, and may the owner still go on with that? It may at any
+ * time until it has gone. What shows it is the entry's page: it is overwritten last, so it is as
+ * it was. */
 static bool goes_on_overwriting(struct vcpu *v, const struct tv_pal *pal)
 {
     const uint64_t at = align_down(pal->image.entry, KEPT);
@@ -30,8 +31,8 @@ static bool goes_on_overwriting(struct vcpu *v, const struct tv_pal *pal)
     return owner_look(v, pal, at, frame + (at & PAGE_MASK), KEPT) != OWNER_GONE;
 }
 
-/* Has the process given up registering it, or unregistering it when all was handed back? It has no
- * stubs then that could be looked for: not yet, or not any more. */
+/* Has the process given up registering this PAL, or unregistering it after all was handed back?
+ * There are no stubs to look for then: not yet, or not any more. */
 static bool is_abandoned(struct vcpu *v, const struct tv_pal *pal)
 {
     struct hyp_caller owner = { .paging = pal->owner, .no_ad = true };
@@ -41,13 +42,14 @@ static bool is_abandoned(struct vcpu *v, const struct tv_pal *pal)
     if (tv_quiet(pal, TV_ABANDONED_TICKS)) {
         return !goes_on_overwriting(v, pal);
     }
-    /* An OS takes pages away for a moment to move them: too little to lose what is overwritten
-     * for. */
+    /* A page that is away may only be moved just now: no reason to lose a PAL whose owner's memory
+     * is being overwritten, with contents that nobody else has. */
     return tv_quiet(pal, TV_STALE_TICKS) && !tv_overwrites(pal)
         && gm_read(&owner, gva(pal->image.entry), &byte, 1, &f) != GM_OK;
 }
 
-/* As collect_if_gone. `patient`: an owner that has got all back may come for its answer. */
+/* collect_if_gone; if `patient` it leaves a PAL alone that has handed all back, as long as its
+ * owner may come for the answer. */
 static bool end_without_owner(struct vcpu *v, struct tv_slot *s, bool patient)
 {
     const struct tv_pal *pal = s->pal;
@@ -84,7 +86,7 @@ static bool collect(struct vcpu *v, struct tv_slot *s)
     if (slot_state(life) != TV_REGISTERING) {
         return end_without_owner(v, s, true);
     }
-    /* With our reference there no CPU can begin a step now. */
+    /* Ours is the only reference, so no CPU can begin a step now. */
     return slot_refs(life) == 1 && is_abandoned(v, s->pal) && registry_kill(s);
 }
 
@@ -110,8 +112,8 @@ enum room collect_look(struct vcpu *v, unsigned looks)
 {
     unsigned passed;
 
-    /* What somebody else saw who didn't go on says nothing about the owners of today. CPUs' TSCs
-     * may differ. */
+    /* A search that was broken off long ago says nothing about today's owners: begin anew. (CPUs'
+     * TSCs may differ, hence clock_since.) */
     if (clock_since(atomic_exchange(&looked, clock_now())) > TV_STALE_TICKS) {
         atomic_store(&fruitless, 0);
     }

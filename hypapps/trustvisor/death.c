@@ -69,7 +69,7 @@ void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st)
         uint64_t calls = atomic_load(&act->calls);
         st->calls += calls;
         st->interruptions += atomic_load(&act->interrupted);
-        /* Each call but one under way has left by the return page. */
+        /* Each call has left the PAL by the return page, but for one that is under way. */
         st->exits += calls - (calls != 0 && atomic_load(&act->state) != ACT_FREE)
             + atomic_load(&act->others);
     }
@@ -161,7 +161,8 @@ void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t ri
 {
     uint64_t none = 0;
 
-    /* First what other CPUs tell their callers once they see that it is dying. */
+    /* The cause comes first: other CPUs tell it to their callers as soon as they see the PAL
+     * dying. */
     if (atomic_compare_exchange_strong(&s->pal->death, &none,
                                        death_word(s->pal, why, vector, rip))
         && registry_kill(s)) {

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arguments of a call, from the caller to the PAL and back, by the public ABI and by our
- * interface. Where the data goes is fixed by the registration; what the PAL writes into its
- * PARAM section is data to us, never addresses or sizes.
- *
- * With the public ABI the PARAM section has a header for each parameter; with the module interface
- * it has the POINTERs' data only, and what is out only begins as zeros.
+ * Arguments of a call, from the caller to the PAL and back, by the public ABI and by the module
+ * interface. Where the data goes is fixed by the registration; what the PAL writes into its PARAM
+ * section is data to us, never addresses or sizes. With the public ABI the PARAM section has a
+ * header for each parameter; with the module interface it has the POINTERs' data only, and what is
+ * out only begins as zeros.
  */
 #include "marshal.h"
 #include "caller.h"
@@ -88,7 +87,8 @@ static enum gm_result copy_data(const struct tv_pal *pal, const struct tv_activa
     return GM_OK;
 }
 
-/* What will be copied must not fail for a reason that is known now. */
+/* Can the caller reach `bytes` at `user`, and may it access them so? Asked before anything is
+ * copied, so that a copy doesn't fail for a reason that could be known. */
 static enum gm_result check_range(const struct hyp_caller *c, uint64_t user, uint32_t bytes,
                                   unsigned access, struct gm_fault *f)
 {
@@ -287,7 +287,7 @@ static enum gm_result take_cdecl(struct tv_activation *act, const struct hyp_cal
 struct header { uint64_t type, size, value; } __attribute__((packed));
 _Static_assert(sizeof(struct header) == TV_HEADER, "public ABI");
 
-/* One that lies on two pages, or behind the first. */
+/* A header that lies on two pages, or not on the first one. */
 __attribute__((noinline))
 static void put_header_at(const struct tv_pal *pal, const struct tv_activation *act,
                           uint32_t offset, const struct header h)

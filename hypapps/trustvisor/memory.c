@@ -2,7 +2,7 @@
 /* Takes and gives back the pages of a PAL's control structures. */
 #include "memory.h"
 
-/* FPU state follows what a page holds, if there is room. */
+/* FPU state is put behind what a page holds, if there is room; it begins at a multiple of 64. */
 static size_t rounded(size_t size)
 {
     return (size + 63) & ~(size_t)63;

@@ -29,8 +29,8 @@ bool pageset_init(struct tv_pageset *s, uint32_t n)
     return true;
 }
 
-/* Twice, with all bits folded between: one product sends pages in a row to places in a row, and
- * some factors make those few. */
+/* Multiply twice, and fold the bits in between: one product alone sends pages in a row to places
+ * in a row, and with some factors these are only a few places. */
 static uint32_t hash(uint64_t page, uint64_t factor)
 {
     uint64_t x = page * factor;

@@ -38,7 +38,8 @@ static void go_live(struct tv_pal *pal)
     registry_change(pal->slot, TV_REGISTERING, TV_LIVE);
 }
 
-/* Pages that may be wiped, and owners looked at, in an exit that has done so much. */
+/* How many pages may be wiped, or owners looked at, in an exit that has `spent` so many
+ * instructions. */
 static uint32_t affordable(uint32_t spent)
 {
     uint32_t n = spent < BUDGET ? (BUDGET - spent) / COST_ROOM : 0;
@@ -46,7 +47,7 @@ static uint32_t affordable(uint32_t spent)
     return n < 8 ? 8 : n;
 }
 
-/* Nothing comes of it. */
+/* The registration has failed: give the caller its RDX back, and end the PAL. */
 static void discard(struct work *w)
 {
     w->v->regs.gpr[GPR_RDX] = w->pal->reg.rdx;
@@ -69,7 +70,7 @@ static enum hc_result pause_for_fault(struct work *w)
     enum hc_result r = HC_AGAIN;
 
     if (w->pal->reg.phase == PHASE_COPY && w->pal->image.pages <= TV_ATOMIC_PAGES) {
-        /* Nothing worth keeping, and the guest may never come back after the fault. */
+        /* There is nothing worth keeping yet, and the guest may never come back after the fault. */
         discard(w);
     } else {
         r = come_again(w);
@@ -124,9 +125,10 @@ static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void 
                ? gm_read(c, gva(from + 8), header + 2, header[0] * 16, f) : GM_FAULT;
 }
 
-/* Has nobody gone on with this registration for too long? One at the same place was abandoned,
- * by a signal handler, say; a thread elsewhere may wait for a CPU. Of one that overwrites the
- * contents would be lost. */
+/* Has nobody gone on with this registration for too long? For one at the same place that is soon:
+ * a thread has abandoned it, by a signal handler, say. For one elsewhere it is later, since its
+ * thread may only wait for a CPU; and latest for one that overwrites its owner's memory, whose
+ * contents would be lost with it. */
 static bool given_up(const struct tv_pal *pal, enum registry_answer why)
 {
     return tv_quiet(pal, tv_overwrites(pal) ? TV_ABANDONED_TICKS

@@ -90,7 +90,7 @@ void registry_init(void)
 
 /* --- look-up without lock ------------------------------------------------------- */
 
-/* With the lock nothing changes meanwhile. */
+/* The same under the lock, where nothing changes meanwhile. */
 static struct tv_slot *find_locked(struct bucket *b, uint64_t owner, uint64_t page)
 {
     struct tv_slot *s = NULL;
@@ -217,7 +217,7 @@ static void chain_end(struct bucket *b)
     atomic_fetch_add_explicit(&b->sequence, 1, memory_order_release);
 }
 
-/* Both chains lead both ways, so that nobody is looked for in them under the lock. */
+/* Both chains are linked both ways, so that taking a slot out needs no search under the lock. */
 static void chain_in(struct tv_slot *s)
 {
     struct bucket *b = bucket_of(s->owner, s->page);
@@ -265,14 +265,15 @@ struct family {
     uint16_t slot[TV_PALS_PER_PROCESS];
 };
 
-/* Under the lock, and linked: it has a reference, or isn't DYING. */
+/* Take one more reference. Under the lock; `s` is linked, so it has a reference already, or isn't
+ * DYING. */
 static void refer(struct tv_slot *s)
 {
     atomic_fetch_add(&s->life, 1);
 }
 
-/* Up to LINKS links from `*i` on. Returns the last slot, with a reference, if the chain goes on
- * there. */
+/* Gather the PALs of up to LINKS links of the chain, from slot number `i` on. If the chain goes
+ * on, returns the last slot of these, with a reference; else NULL. */
 static struct tv_slot *gather_some(uint64_t owner, uint16_t i, struct family *f)
 {
     struct tv_slot *s = NULL;
@@ -292,7 +293,8 @@ static struct tv_slot *gather_some(uint64_t owner, uint16_t i, struct family *f)
     return s;
 }
 
-/* False: the chain was cut where we stood; try again. Who calls has `adding`. */
+/* Gather all PALs of the process. False: the slot where we stood has left the chain meanwhile; try
+ * again. The caller has `adding`. */
 static bool gather(uint64_t owner, struct family *f)
 {
     struct tv_slot *at = NULL, *before;
