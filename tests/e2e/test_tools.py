@@ -707,6 +707,60 @@ class Names(Tool):
         self.assertEqual(re.findall(r"(\S+) \S+ is a former name", output), ["notes/a.md:1:"], output)
 
 
+class Layers(Tool):
+    """layer-check on a small tree."""
+
+    GOOD = {"ARCHITECTURE.md":
+            "```floors\nlib\nxmhf-core/cpu\nxmhf-core/hypapp\nhypapps/one\n```\n",
+            "lib/l.h": "", "xmhf-core/cpu/a.h": "", "xmhf-core/cpu/a.c": "#include <cpu/b.h>\n",
+            "xmhf-core/cpu/b.h": "#include <cpu/c.h>\n",
+            "xmhf-core/cpu/c.S": "#include <cpu/a.h>\n",
+            "xmhf-core/cpu/c.h": "", "xmhf-core/hypapp/hypapp.h": "#include <cpu/a.h>\n",
+            "hypapps/one/x.c": "#include \"x.h\"\n#include <hypapp/hypapp.h>\n",
+            "hypapps/one/x.h": "#include <l.h>\n", "hypapps/one/y.c": "#include \"x.h\"\n"}
+
+    def wrong(self, **changed):
+        """Its words on the tree with these files changed; in names _ is / and __ the dot."""
+        named = {name.replace("__", ".").replace("_", "/").replace("xmhf/core", "xmhf-core"): text
+                 for name, text in changed.items()}
+        tree = self.folder / "tree"
+        shutil.rmtree(tree, ignore_errors=True)
+        for name, text in {**self.GOOD, **named}.items():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_text(text, encoding="ascii")
+        (tree / "tools").mkdir()
+        (tree / "tools" / "lib").symlink_to(SOURCE / "tools" / "lib")
+        program = shutil.copy(SOURCE / "tools" / "layer-check", tree / "tools")
+        status, output = self.run_tool(program)
+        *lines, last = output.splitlines()
+        self.assertEqual(status, 1 if lines else 0, output)
+        self.assertIn(f" {len(lines)} wrong", last)
+        return lines
+
+    def test_good(self):
+        self.assertEqual(self.wrong(), [])
+
+    def test_higher_floor(self):
+        self.assertEqual(self.wrong(xmhf_core_cpu_c__h="#include <hypapp/hypapp.h>\n")[0],
+                         "xmhf-core/cpu/c.h includes xmhf-core/hypapp/hypapp.h, of a higher floor")
+
+    def test_circles(self):
+        files = " ".join(f"xmhf-core/cpu/{name}" for name in "abcd")
+        self.assertEqual(self.wrong(xmhf_core_cpu_c__S="#include <cpu/d.h>\n",
+                                    xmhf_core_cpu_d__h="#include <cpu/a.h>\n"),
+                         [f"these files need each other in a circle: {files}"])
+        self.assertEqual(self.wrong(hypapps_one_x__h="#include \"y.h\"\n", hypapps_one_y__h=""),
+                         ["these files need each other in a circle: hypapps/one/x hypapps/one/y"])
+
+    def test_past_the_interface(self):
+        self.assertEqual(self.wrong(hypapps_one_y__c="#include <cpu/a.h>\n"),
+                         ["hypapps/one/y.c includes xmhf-core/cpu/a.h: a hypapp includes "
+                          "xmhf-core/hypapp/hypapp.h only"])
+        self.assertEqual(self.wrong(hypapps_one_y__c="int i = virt->i;\n"),
+                         ["hypapps/one/y.c uses virt: what a hypapp needs of it is in "
+                          "xmhf-core/hypapp/hypapp.h"])
+
+
 class AptSources(unittest.TestCase):
     def test_lines(self):
         text = ("# deb http://a.example/debian old main\n"
