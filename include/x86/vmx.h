@@ -57,6 +57,7 @@
 #define PROC2_VMFUNC            13
 #define PROC2_ENCLS_EXITING     15
 #define PROC2_XSAVES            20
+#define PROC2_EXEC_BY_MODE      22
 #define PROC2_USER_WAIT         26
 #define PROC2_PCONFIG           27
 #define PROC2_ENCLV_EXITING     28
@@ -97,6 +98,7 @@
 #define EPT_EXEC       (1ULL << 2)
 #define EPT_TYPE_SHIFT 3
 #define EPT_LARGE      (1ULL << 7)
+#define EPT_USER_EXEC  (1ULL << 10) /* with PROC2_EXEC_BY_MODE; bit 2 is ring 0's, 1's and 2's then */
 #define EPT_ADDR       0x000ffffffffff000ULL
 #define EPTP_WALK_4    (3ULL << 3)
 

@@ -382,6 +382,11 @@ static void a_deaf_tlb_is_noticed(void **state)
     deaf = false;
 }
 
+static void *whole_ram(gpa_t g, size_t len)
+{
+    return g.a < TOP && len <= TOP - g.a ? (void *)(uintptr_t)(GIB(1024) + g.a) : NULL;
+}
+
 /* --- single CPUs ------------------------------------------------------------------------------------- */
 
 static enum hyp_rights_answer until_done(unsigned cpu, uint64_t at, uint64_t pages, unsigned rights, unsigned max)
@@ -488,12 +493,57 @@ static void ram_that_was_plugged_in(void **state)
     acpi.hotplug_count = 0;
 }
 
+/* Execution by the user's addresses alone, where the CPU has it and the hypapp has asked: in the entry, for faults, and for
+ * the core's own fetches. */
+static void execution_by_the_user(void **state)
+{
+    const uint64_t page = MIB(40);
+    const unsigned data = ACCESS_READ | ACCESS_WRITE;
+    struct guest_paging p = { .cr0 = 1 };
+    struct vcpu *v = &cpus[0].v;
+    uint64_t table;
+    struct walk w;
+
+    (void)state;
+    for (unsigned intel = 0; intel < 2; intel++) {
+        begin(intel, true, false, MIB(8) / PAGE_SIZE);
+        vcpu_count = 1;
+        fake_has_mbec = false;
+        assert_int_equal(hyp_user_exec(), -1);
+        assert_int_equal(hyp_rights(v, gpa(page), 1, data | ACCESS_EXEC_USER), HYP_RIGHTS_REFUSED);
+        fake_has_mbec = true;
+        assert_int_equal(hyp_user_exec(), intel ? 0 : -1); /* GMET isn't supported */
+    }
+    assert_int_equal(hyp_rights(v, gpa(page), 1, data | ACCESS_EXEC_USER | ACCESS_EXEC), HYP_RIGHTS_REFUSED);
+    assert_int_equal(hyp_rights(v, gpa(page), 1, ACCESS_EXEC_USER), HYP_RIGHTS_REFUSED);
+    const uint64_t was = sum(guest_nested.root.a, 4);
+    assert_int_equal(until_done(0, page, 2000, data | ACCESS_EXEC_USER, 20), HYP_RIGHTS_DONE);
+    cpus[0].root = guest_nested.root.a;
+    assert_int_equal(walk(&cpus[0], page, &table) & (7 | BIT(10)), 3 | BIT(10)); /* SDM vol. 3, table 29-3 */
+    assert_int_equal(walk(&cpus[0], page - PAGE_SIZE, &table) & (7 | BIT(10)), 7 | BIT(10));
+    fake_paging = (struct guest_paging){ .cpl = 0 };
+    assert_int_equal(guest_rights_fault(v, gpa(page), ACCESS_EXEC), RIGHTS_TAKEN);
+    assert_int_equal(guest_rights_fault(v, gpa(page), ACCESS_WRITE), RIGHTS_GIVEN);
+    fake_paging.cpl = 3;
+    assert_int_equal(guest_rights_fault(v, gpa(page), ACCESS_EXEC), RIGHTS_GIVEN);
+    void *(*const map)(gpa_t, size_t) = guest_phys_ops.map;
+    guest_phys_ops.map = whole_ram;
+    assert_int_equal(guest_walk(&guest_phys_ops, &p, gva(page), ACCESS_EXEC, &w), WALK_OK); /* no paging */
+    assert_int_equal(until_done(0, page, 2000, data, 20), HYP_RIGHTS_DONE);
+    assert_int_equal(guest_rights_fault(v, gpa(page), ACCESS_EXEC), RIGHTS_TAKEN);
+    assert_int_equal(guest_walk(&guest_phys_ops, &p, gva(page), ACCESS_EXEC, &w), WALK_NOT_RAM);
+    assert_int_equal(until_done(0, page, 2000, RWX, 20), HYP_RIGHTS_DONE);
+    assert_true(sum(guest_nested.root.a, 4) == was);
+    guest_phys_ops.map = map;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_right_is_used_after_it_is_away),
         cmocka_unit_test(a_deaf_tlb_is_noticed),
         cmocka_unit_test(without_memory_nothing_changes),
+        cmocka_unit_test(execution_by_the_user),
         cmocka_unit_test(turns),
         cmocka_unit_test(ram_that_was_plugged_in),
     };

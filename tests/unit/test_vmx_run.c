@@ -162,6 +162,8 @@ static bool load(const char *path)
     return complete;
 }
 
+static unsigned with_user_exec; /* CPUs that can let pages be executable for ring 3 alone */
+
 static void bring_up(const char *name)
 {
     static struct vcpu first;
@@ -173,6 +175,14 @@ static void bring_up(const char *name)
     }
     if (vmx_ops.probe()) { /* as the next CPU, which is the same */
         fail_msg("%s: another CPU of it lacks %s", name, vmx_ops.probe());
+    }
+    if (vmx_ops.user_exec()) {
+        with_user_exec++;
+        assert_true(vmx_common.os.word[VMX_PROC2] >> PROC2_EXEC_BY_MODE & 1);
+        assert_null(vmx_ops.probe());
+        *machine_msr(MSR_IA32_VMX_PROCBASED_CTLS2) &= ~BIT(32 + PROC2_EXEC_BY_MODE); /* another kind of CPU */
+        assert_non_null(strstr(vmx_ops.probe(), "mode-based"));
+        vmx_common.os.word[VMX_PROC2] &= ~(1u << PROC2_EXEC_BY_MODE);
     }
 }
 
@@ -209,6 +219,8 @@ static void every_machine(void **state)
     assert_int_equal(none, 0);
     unsigned amd = probe_all("svm", &none, &svm_usable);
     assert_int_equal(none, 0);
+    print_message("%u machines with execution by mode\n", with_user_exec);
+    assert_true(with_user_exec >= 5);
     print_message("VMX: %u machines, %u usable; SVM: %u machines, %u usable\n", intel, vmx_usable,
                   amd, svm_usable);
     assert_true(intel >= 31 && vmx_usable >= 22 && amd >= 58 && svm_usable >= 51);

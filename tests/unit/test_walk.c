@@ -695,6 +695,30 @@ static void rights_taken_away(void **state)
     judged_walks(&narrow, two, 2, 4, 0x9000);
 }
 
+/* Where a page may be executed by the user's addresses alone, its own U/S bits say which those are. */
+static void execution_by_user_addresses(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 8; n++) {
+        struct guest_paging p = long_mode();
+        const bool user = n & 1, ring3 = n & 2, smep = n & 4;
+        struct walk w;
+
+        clear();
+        phys.rights = rights_of;
+        phys.window[0].size = 0;
+        map_4k(0, 0x9000, PTE_P | PTE_RW | PTE_A | (user ? PTE_US : 0));
+        for (unsigned i = 0; i < RAM_PAGES; i++) {
+            page_rights[i] = i == 9 ? ACCESS_READ | ACCESS_EXEC_USER : 7;
+        }
+        p.cr4 |= smep ? CR4_SMEP : 0;
+        p.cpl = ring3 ? 3 : 0;
+        enum walk_result r = guest_walk(&phys, &p, gva(0x123), ACCESS_EXEC, &w);
+        bool faults = ring3 ? !user : user && smep;
+        assert_int_equal(r, faults ? WALK_FAULT : user ? WALK_OK : WALK_NOT_RAM);
+    }
+}
+
 /* None confirms what it saw before; a new one shows what can be read. */
 static void memos_of_judged_pages(void **state)
 {
@@ -866,6 +890,7 @@ int main(void)
         cmocka_unit_test(each_bit),
         cmocka_unit_test(random_tables),
         cmocka_unit_test(rights_taken_away),
+        cmocka_unit_test(execution_by_user_addresses),
         cmocka_unit_test(memos_of_judged_pages),
         cmocka_unit_test(memo),
         cmocka_unit_test(memo_large),

@@ -225,10 +225,25 @@ static bool must_wait(const struct job *self)
     return false;
 }
 
+static bool user_exec;                    /* ACCESS_EXEC_USER means something */
+
+int hyp_user_exec(void)
+{
+    user_exec = virt->user_exec && virt->user_exec();
+    return user_exec ? 0 : -1;
+}
+
+static bool acceptable_rights(unsigned rights)
+{
+    const unsigned both = ACCESS_EXEC | ACCESS_EXEC_USER;
+
+    return !(rights & ~(RWX | (user_exec ? ACCESS_EXEC_USER : 0))) && (rights & both) != both
+        && (!rights || (rights & ACCESS_READ));
+}
+
 static bool acceptable(gpa_t first, uint64_t pages, unsigned rights)
 {
-    return !(first.a & PAGE_MASK) && pages != 0 && pages < BIT(40) && !(rights & ~RWX)
-        && (!rights || (rights & ACCESS_READ))
+    return !(first.a & PAGE_MASK) && pages != 0 && pages < BIT(40) && acceptable_rights(rights)
         && guest_phys_ops.map(first, (size_t)(pages * PAGE_SIZE));
 }
 
@@ -249,6 +264,17 @@ enum hyp_rights_answer hyp_rights(struct vcpu *v, gpa_t first, uint64_t pages, u
     return answer;
 }
 
+/* By which kind of address it was no CPU tells for sure: ring 3 has the user's only. */
+static unsigned rights_now(struct vcpu *v, unsigned rights)
+{
+    struct guest_paging p = { 0 };
+
+    if (rights & ACCESS_EXEC_USER) {
+        virt->get_paging(v, &p);
+    }
+    return access_rights_by(p.cpl == 3, rights);
+}
+
 enum rights_fault guest_rights_fault(struct vcpu *v, gpa_t g, unsigned access)
 {
     const gpa_t page = gpa(align_down(g.a, PAGE_SIZE));
@@ -258,9 +284,9 @@ enum rights_fault guest_rights_fault(struct vcpu *v, gpa_t g, unsigned access)
         || !nested_lookup(&guest_nested, page, &leaf)) {
         return RIGHTS_WHOLE;
     }
-    if (!(access & RWX & ~leaf.rights)) {
+    if (!(access & RWX & ~rights_now(v, leaf.rights))) {
         virt->flush_nested(v); /* this CPU may remember less */
         return RIGHTS_GIVEN;
     }
-    return access & RWX & ~guest_phys_rights(page) ? RIGHTS_TAKEN : RIGHTS_WHOLE;
+    return access & RWX & ~rights_now(v, guest_phys_rights(page)) ? RIGHTS_TAKEN : RIGHTS_WHOLE;
 }

@@ -17,7 +17,14 @@ enum hyp_rights_answer {
 };
 
 /*
- * Give the `pages` pages from `first` (4 KiB aligned) exactly `rights`: a mask of ACCESS_READ, WRITE and EXEC,
+ * For a hypapp's `init` alone: from now on ACCESS_EXEC_USER may be given instead of ACCESS_EXEC, so that the guest's
+ * kernel executes a page neither by its own addresses nor, with CR4.SMEP, by the user's. 0, or -1: this CPU can't. Intel's
+ * can that have mode-based execute control for EPT; AMD's with GMET could, which isn't supported.
+ */
+int hyp_user_exec(void);
+
+/*
+ * Give the `pages` pages from `first` (4 KiB aligned) exactly `rights`: a mask of ACCESS_READ, WRITE and EXEC (or EXEC_USER),
  * READ whenever one of the others is in it. For pages whose rights are taken away the guest's accesses exit as
  * EXIT_NESTED_FAULT (guest_rights_fault), and the core refuses what it would do there for the guest: see
  * guest/walk.h. Devices are refused: their rights are taken by rows of policy/regions.h, before the guest starts.

@@ -172,11 +172,15 @@ static uint64_t leaf_bits(const struct state *s)
 }
 
 /* Are all rights that the access needs there in the page at `at`? */
-static bool page_allows(const struct state *s, uint64_t at)
+static bool page_allows(const struct state *s, uint64_t at, uint64_t acc)
 {
-    unsigned need = ACCESS_READ | (s->access & (ACCESS_WRITE | ACCESS_EXEC));
+    unsigned need = ACCESS_READ | (s->access & (ACCESS_WRITE | ACCESS_EXEC)), rights;
 
-    return s->phys->rights == NULL || (need & ~s->phys->rights(gpa(at & ~PAGE_MASK))) == 0;
+    if (s->phys->rights == NULL) {
+        return true;
+    }
+    rights = s->phys->rights(gpa(at & ~PAGE_MASK));
+    return (need & ~access_rights_by(acc & PTE_US, rights)) == 0;
 }
 
 /* The translation is `at`: find its memory. False if it isn't RAM. */
@@ -188,7 +192,7 @@ static bool finish(struct state *s, uint64_t at, uint64_t acc)
     out->rights = ACCESS_READ | (acc & PTE_RW ? ACCESS_WRITE : 0) |
                   (acc & PTE_NX ? ACCESS_EXEC : 0) | (acc & PTE_US ? ACCESS_USER : 0);
     out->ptr = s->phys->map(gpa(at), 1);
-    return out->ptr != NULL && page_allows(s, at);
+    return out->ptr != NULL && page_allows(s, at, acc);
 }
 
 /* A leaf `*e`, read at `entry`, of a page of 2^shift bytes. */

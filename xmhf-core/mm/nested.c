@@ -304,7 +304,6 @@ bool nested_merge(struct nested_table *t, gpa_t g, unsigned level, unsigned smal
 bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *out)
 {
     uint64_t *table = t->src->va(t->root);
-    unsigned rights = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC;
 
     if (g.a >= BIT(gpa_bits(t))) {
         return false;
@@ -315,10 +314,9 @@ bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *ou
         if (!t->fmt->present(entry)) {
             return false;
         }
-        rights &= t->fmt->rights(entry);
         if (is_leaf(t, entry, level)) {
             out->h = hpa(t->fmt->addr(entry).a + (g.a & (span(level) - 1)));
-            out->rights = rights;
+            out->rights = t->fmt->rights(entry); /* entries to tables have all */
             out->level = level;
             return true;
         }

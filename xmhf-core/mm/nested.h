@@ -12,7 +12,7 @@
 enum mem_type { MT_UC = 0, MT_WC = 1, MT_WT = 4, MT_WP = 5, MT_WB = 6 };
 
 struct nested_format {
-    /* A leaf for the page at `h` with rights ACCESS_READ|WRITE|EXEC; `level` 1 = 4K,
+    /* A leaf for the page at `h` with rights ACCESS_READ|WRITE|EXEC, or EXEC_USER where it can; `level` 1 = 4K,
      * 2 = 2M, 3 = 1G. NPT ignores `type` (the MTRRs apply to it by hardware). Without any
      * right it is absent for the CPU, and NESTED_HELD: it still says which page it was. */
     uint64_t (*leaf)(hpa_t h, unsigned rights, enum mem_type type, unsigned level);

@@ -54,6 +54,9 @@ struct virt_ops {
     unsigned (*max_leaf_level)(void);
     /* Leaves above 4K must not be executable on this CPU (CVE-2018-12207). NULL: they may. */
     bool (*split_exec)(void);
+    /* Boot CPU, before cpu_init: nested leaves may be executable in ring 3 alone. False: this CPU can't. NULL: the
+     * back end can't. */
+    bool (*user_exec)(void);
     /* Load a complete state (boot, INIT). */
     void (*set_state)(struct vcpu *v, const struct vcpu_state *s);
     /* Enter the guest with v->regs; on an exit decode it and return. */

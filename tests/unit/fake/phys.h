@@ -117,6 +117,8 @@ void panic(const char *fmt, ...)
 
 static unsigned fake_max_level(void) { return fake_1g ? 3 : 2; }
 static bool fake_split_exec(void) { return fake_split; }
+static bool fake_has_mbec;
+static bool fake_user_exec(void) { return fake_has_mbec; }
 
 static void fake_get_paging(struct vcpu *v, struct guest_paging *p)
 {
@@ -135,7 +137,7 @@ static const struct virt_ops fake_vendors[] = {
     { .name = "AMD", .nested = &npt_format, .max_leaf_level = fake_max_level, .get_paging = fake_get_paging,
       .flush_nested = fake_flush_nested },
     { .name = "Intel", .nested = &ept_format, .max_leaf_level = fake_max_level,
-      .split_exec = fake_split_exec, .get_paging = fake_get_paging, .flush_nested = fake_flush_nested },
+      .split_exec = fake_split_exec, .user_exec = fake_user_exec, .get_paging = fake_get_paging, .flush_nested = fake_flush_nested },
 };
 const struct virt_ops *virt;
 

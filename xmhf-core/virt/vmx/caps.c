@@ -133,6 +133,7 @@ static const struct wanted {
     { VMX_PROC2, PROC2_UNRESTRICTED, OS, true, "unrestricted guest" },
     { VMX_PROC2, PROC2_VPID, BOTH, false, "VPID" },
     { VMX_PROC2, PROC2_WBINVD_EXITING, SB, false, "WBINVD exiting" },
+    { VMX_PROC2, PROC2_EXEC_BY_MODE, 0, false, "mode-based execute control for EPT" },
     { VMX_PIN, PIN_INTR_EXITING, SB, true, "external-interrupt exiting" },
     { VMX_PIN, PIN_NMI_EXITING, BOTH, true, "NMI exiting" },
     { VMX_PIN, PIN_VIRTUAL_NMIS, BOTH, true, "virtual NMIs" },

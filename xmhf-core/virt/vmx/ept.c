@@ -14,13 +14,14 @@ static uint64_t ept_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned 
         return leaf | NESTED_HELD;
     }
     return leaf | EPT_READ
-        | (rights & ACCESS_WRITE ? EPT_WRITE : 0) | (rights & ACCESS_EXEC ? EPT_EXEC : 0);
+        | (rights & ACCESS_WRITE ? EPT_WRITE : 0) | (rights & ACCESS_EXEC ? EPT_EXEC : 0)
+        | (rights & (ACCESS_EXEC | ACCESS_EXEC_USER) ? EPT_USER_EXEC : 0);
 }
 
 static uint64_t ept_table(hpa_t h, unsigned level)
 {
     (void)level;
-    return h.a | EPT_READ | EPT_WRITE | EPT_EXEC;
+    return h.a | EPT_READ | EPT_WRITE | EPT_EXEC | EPT_USER_EXEC;
 }
 
 static bool ept_present(uint64_t e)
@@ -35,7 +36,7 @@ static enum mem_type ept_type(uint64_t e) { return (enum mem_type)(e >> EPT_TYPE
 static unsigned ept_rights(uint64_t e)
 {
     return (e & EPT_READ ? ACCESS_READ : 0) | (e & EPT_WRITE ? ACCESS_WRITE : 0)
-        | (e & EPT_EXEC ? ACCESS_EXEC : 0);
+        | (e & EPT_EXEC ? ACCESS_EXEC : e & EPT_USER_EXEC ? ACCESS_EXEC_USER : 0);
 }
 
 const struct nested_format ept_format = {

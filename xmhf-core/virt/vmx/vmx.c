@@ -175,6 +175,15 @@ static void set_root(struct vcpu *v, hpa_t nested_root)
     vmx(v)->flush_nested = true;
 }
 
+/* SDM vol. 3, 25.6.2 and 29.3.3; other CPUs are compared with the boot CPU's controls (probe). */
+static bool user_exec(void)
+{
+    bool may = vmx_may_set(&vmx_common.caps, VMX_PROC2, PROC2_EXEC_BY_MODE);
+
+    vmx_common.os.word[VMX_PROC2] |= may ? 1u << PROC2_EXEC_BY_MODE : 0;
+    return may;
+}
+
 static void flush_nested(struct vcpu *v) { vmx(v)->flush_nested = true; }
 
 static void os_init(struct vcpu *v)
@@ -409,7 +418,8 @@ const struct virt_ops vmx_ops = {
     .traps_icr = traps_icr,
     .probe = probe, .init = init, .cpu_init = cpu_init,
     .max_leaf_level = max_leaf_level, .split_exec = vmx_split_exec,
-    .set_root = set_root, .flush_nested = flush_nested, .set_state = vmx_set_state, .run = run,
+    .set_root = set_root, .flush_nested = flush_nested, .user_exec = user_exec,
+    .set_state = vmx_set_state, .run = run,
     .get_paging = vmx_get_paging, .get_cr4 = vmx_get_cr4, .get_segment = vmx_get_segment,
     .inject = vmx_inject, .event_queued = vmx_event_queued,
     .nmi_ready = vmx_nmi_ready, .want_nmi_window = vmx_want_nmi_window,
