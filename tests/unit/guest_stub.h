@@ -57,6 +57,8 @@ void exit_skip(struct vcpu *cpu, unsigned len) { cpu->regs.rip += len; skips++; 
 void hyp_inject_gp(struct vcpu *cpu) { (void)cpu; gps++; }
 void hyp_inject_fault(struct vcpu *cpu, const struct gm_fault *f) { (void)cpu; (void)f; faults++; }
 static bool inject(struct vcpu *cpu, const struct event *e) { (void)cpu; injected = *e; faults++; return true; }
+static bool queued;
+static bool event_queued(struct vcpu *cpu) { (void)cpu; return queued; }
 static void end_shadow(struct vcpu *cpu) { (void)cpu; agains++; }
 static void get_paging(struct vcpu *cpu, struct guest_paging *p) { (void)cpu; *p = guest; }
 static void get_segment(struct vcpu *cpu, enum segment_index i, struct segment *s) { (void)cpu; *s = segments[i]; }
@@ -80,6 +82,7 @@ static void set_table(struct vcpu *cpu, enum table_register i, uint64_t base, ui
 static const struct virt_ops ops = {
     .get_paging = get_paging, .get_segment = get_segment, .set_segment = set_segment, .get_table = get_table,
     .set_table = set_table, .inject = inject, .end_shadow = end_shadow,
+    .event_queued = event_queued,
 };
 const struct virt_ops *virt = &ops;
 

@@ -149,13 +149,24 @@ static int map_page(uint64_t g, uint64_t h, unsigned rights)
     return nested_map(&guest_nested, gpa(g), hpa(h), PAGE_SIZE, rights, type, 1);
 }
 
-int guest_phys_write_protect(gpa_t g)
+int guest_phys_device_rights(gpa_t g, unsigned rights)
 {
+    struct nested_leaf leaf;
+
     if (guest_phys_protected(g) || guest_phys_ops.map(g, PAGE_SIZE) || (g.a & PAGE_MASK)
         || align_down(g.a, MSI_SIZE) == APIC_PAGE) {
         return -1;
     }
-    return map_page(g.a, g.a, ACCESS_READ | ACCESS_EXEC);
+    /* Else the GiB around it would be mapped later, and this page with it. */
+    if (!nested_lookup(&guest_nested, g, &leaf) && !guest_phys_map_device(g)) {
+        return -1;
+    }
+    return map_page(g.a, g.a, rights);
+}
+
+int guest_phys_write_protect(gpa_t g)
+{
+    return guest_phys_device_rights(g, ACCESS_READ | ACCESS_EXEC);
 }
 
 /* At most so many: where large leaves aren't executable a table for each 2 MiB of RAM, and one for each GiB

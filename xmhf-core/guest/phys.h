@@ -31,6 +31,13 @@ unsigned guest_phys_tables(void);
 int guest_phys_write_protect(gpa_t g);
 
 /*
+ * Take rights of the page at `g` of a device away, which is not RAM: only `rights` are left, READ and
+ * EXEC or none. The guest's other accesses exit as EXIT_NESTED_FAULT. Boot only, as above. 0, or -1
+ * (out of pages, protected, RAM, the APIC's page, wider than addresses are).
+ */
+int guest_phys_device_rights(gpa_t g, unsigned rights);
+
+/*
  * The root of the nested tables for a CPU whose guest has turned its APIC off: all is as in the others' tables,
  * but that the APIC's page is memory, one page for all such CPUs. False: the tables of the others. Any CPU, no lock.
  */

@@ -24,10 +24,10 @@ int hyp_ports(uint16_t first, uint32_t count, hyp_io_fn *fn);
 uint32_t hyp_port_in(struct vcpu *v, uint16_t port, unsigned size);
 
 /*
- * `fn` is asked about the guest's accesses to [base, base + size), whole pages of a device below 4 GiB
- * and not RAM. `access`: ACCESS_WRITE, or ACCESS_READ | ACCESS_WRITE (no CPU lets a page be written
+ * `fn` is asked about the guest's accesses to [base, base + size), whole pages of a device, 64 at most
+ * in all calls together. `access`: ACCESS_WRITE, or ACCESS_READ | ACCESS_WRITE (no CPU lets a page be written
  * that can't be read). An instruction that reads and writes is two accesses, in this order. Those that
- * the core can't take apart (SIMD, x87, far pointers) get #GP(0) and a log line; a fetch gets #GP(0).
+ * the core can't take apart (SIMD, x87, pushes, CMPXCHG, across pages) get #GP(0) and a log line; a fetch gets #GP(0).
  */
 int hyp_mmio(gpa_t base, uint64_t size, unsigned access, hyp_mmio_fn *fn);
 

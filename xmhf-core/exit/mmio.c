@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory of devices that the hypapp asked for (hyp_mmio): each access is taken apart, the hypapp
+ * asked, and what it leaves to the core is carried out on the device. */
+#include <debug/log.h>
+#include <exit/answer.h>
+#include <exit/dispatch.h>
+#include <exit/operand.h>
+#include <guest/inject.h>
+#include <guest/phys.h>
+#include <insn/load.h>
+#include <insn/write.h>
+#include <mm/host_map.h>
+#include <policy/regions.h>
+#include <virt/virt.h>
+#include <x86/cpu.h>
+
+#define MMIO_PAGES 64u /* of all regions together */
+
+/* Pages and who is asked; in no order. */
+static struct mmio_page {
+    uint64_t base;
+    volatile uint8_t *device;
+    hyp_mmio_fn *fn;
+} pages[MMIO_PAGES];
+static unsigned page_count;
+
+static void mmio(struct vcpu *v, const struct exit *e);
+
+/* Nothing is changed before all is known to fit, but for what running out of table pages leaves:
+ * then the launch is refused anyway. */
+int hyp_mmio(gpa_t base, uint64_t size, unsigned access, hyp_mmio_fn *fn)
+{
+    const bool reads = access & ACCESS_READ;
+    const struct region r = { base.a, size, ACCESS_WRITE | (reads ? ACCESS_READ | ACCESS_EXEC : 0u), mmio };
+
+    if (!fn || !(access & ACCESS_WRITE) || (access & ~(unsigned)(ACCESS_READ | ACCESS_WRITE))
+        || size / PAGE_SIZE > MMIO_PAGES - page_count) {
+        return -1;
+    }
+    for (unsigned i = 0; i < page_count; i++) {
+        if (pages[i].base - base.a < size) {
+            return -1;
+        }
+    }
+    if (region_add(REGION_MEMORY, &r) != 0) {
+        return -1;
+    }
+    for (uint64_t at = base.a; at < base.a + size; at += PAGE_SIZE) {
+        if (guest_phys_device_rights(gpa(at), reads ? 0 : ACCESS_READ | ACCESS_EXEC) != 0) {
+            return -1;
+        }
+        pages[page_count++] = (struct mmio_page){ at, host_map_mmio(at), fn };
+    }
+    return 0;
+}
+
+static const struct mmio_page *find_page(gpa_t g)
+{
+    const struct mmio_page *p = pages;
+
+    while (p < pages + page_count && p->base != align_down(g.a, PAGE_SIZE)) {
+        p++;
+    }
+    return p; /* a row of the table is there for each */
+}
+
+#define AS(type, p) (*(volatile type *)(volatile void *)(p))
+
+/* One access of its size to the device, as the guest's own would be. */
+static uint64_t device_read(volatile uint8_t *p, unsigned size)
+{
+    return size == 1 ? *p : size == 2 ? AS(uint16_t, p) : size == 4 ? AS(uint32_t, p) : AS(uint64_t, p);
+}
+
+static void device_write(volatile uint8_t *p, unsigned size, uint64_t value)
+{
+    switch (size) {
+    case 1: *p = (uint8_t)value; return;
+    case 2: AS(uint16_t, p) = (uint16_t)value; return;
+    case 4: AS(uint32_t, p) = (uint32_t)value; return;
+    default: AS(uint64_t, p) = value; return;
+    }
+}
+
+/* Ask, and do what is the core's. HYP_DONE: `m->value` is what a read gave. */
+static enum hyp_answer access(struct vcpu *v, struct hyp_mmio *m)
+{
+    const struct mmio_page *p = find_page(m->at);
+    enum hyp_answer a = p->fn(v, m);
+
+    if (a != HYP_CORE) {
+        return a;
+    }
+    if (m->write) {
+        device_write(p->device + (m->at.a & PAGE_MASK), m->size, m->value);
+    } else {
+        m->value = device_read(p->device + (m->at.a & PAGE_MASK), m->size);
+    }
+    return HYP_DONE;
+}
+
+static uint64_t cut(uint64_t value, unsigned size)
+{
+    return size == 8 ? value : value & ((1ULL << (8 * size)) - 1);
+}
+
+static void set_register(struct vcpu *v, unsigned reg, unsigned shift, unsigned size, uint64_t value)
+{
+    uint64_t *r = &v->regs.gpr[reg], mask = (size == 1 ? 0xffULL : 0xffffULL) << shift;
+
+    *r = size == 8 ? value : size == 4 ? (uint32_t)value : (*r & ~mask) | (value << shift & mask);
+}
+
+static enum hyp_answer load(struct vcpu *v, gpa_t at, const struct insn_load *l)
+{
+    struct hyp_mmio m = { .at = at, .size = l->size };
+    enum hyp_answer a = access(v, &m);
+    unsigned up = 64 - 8u * l->size;
+
+    if (a == HYP_DONE) {
+        m.value = l->sign ? (uint64_t)((int64_t)(m.value << up) >> up) : cut(m.value, l->size);
+        set_register(v, l->reg, l->shift, l->to_size, m.value);
+    }
+    return a;
+}
+
+/* A read, if there is one, and a write. Registers and flags change when both are done. */
+static enum hyp_answer store(struct vcpu *v, gpa_t at, const struct insn_write *w)
+{
+    uint64_t src = cut(w->has_imm ? w->imm : v->regs.gpr[w->reg] >> w->shift, w->size);
+    struct hyp_mmio m = { .at = at, .size = w->size };
+    uint64_t flags = v->regs.rflags;
+    enum hyp_answer a = w->op == WRITE_MOV ? HYP_DONE : access(v, &m);
+
+    if (a != HYP_DONE) {
+        return a;
+    }
+    const uint64_t old = cut(m.value, w->size);
+    m.write = true;
+    m.value = cut(insn_write_result(w->op, w->size, old, src, &flags), w->size);
+    a = access(v, &m);
+    if (a == HYP_DONE) {
+        v->regs.rflags = flags;
+        if (w->op == WRITE_XCHG || w->op == WRITE_XADD) {
+            set_register(v, w->reg, w->shift, w->size, old);
+        }
+    }
+    return a;
+}
+
+struct string_mmio {
+    const struct insn_write *w;
+    struct guest_paging *p;
+    uint64_t from, to;       /* linear */
+    bool reads;              /* the device is the source, of MOVS */
+};
+
+/* Where the element lies. False: a fault is queued. */
+static bool string_find(struct vcpu *v, struct string_mmio *s)
+{
+    const struct insn_write *w = s->w;
+
+    return linear_address(v, s->p, SEG_ES, index_register(v, GPR_RDI, w->address_bits), w->size,
+                          ACCESS_WRITE, &s->to)
+        && (w->op == WRITE_STOS
+            || linear_address(v, s->p, segment_of(w->segment, SEG_DS),
+                              index_register(v, GPR_RSI, w->address_bits), w->size, ACCESS_READ,
+                              &s->from));
+}
+
+static void string_step(struct vcpu *v, const struct insn_write *w)
+{
+    uint64_t by = v->regs.rflags & RFLAGS_DF ? 0 - (uint64_t)w->size : w->size;
+
+    index_add(&v->regs.gpr[GPR_RDI], w->address_bits, by);
+    if (w->op == WRITE_MOVS) {
+        index_add(&v->regs.gpr[GPR_RSI], w->address_bits, by);
+    }
+    if (w->rep) {
+        index_add(&v->regs.gpr[GPR_RCX], w->address_bits, ~0ULL);
+    }
+}
+
+/* One element; with more to come the instruction runs again. */
+static enum hyp_answer string(struct vcpu *v, gpa_t at, struct string_mmio *s)
+{
+    const struct insn_write *w = s->w;
+    struct hyp_mmio m = { .at = at, .size = w->size, .write = !s->reads, .value = v->regs.gpr[GPR_RAX] };
+
+    if (!string_find(v, s) || (s->reads && !linear_reach(v, s->p, s->to, w->size, ACCESS_WRITE))
+        || (!s->reads && w->op == WRITE_MOVS && !linear_read(v, s->p, s->from, &m.value, w->size))) {
+        return HYP_SWITCHED;
+    }
+    m.value = m.write ? cut(m.value, w->size) : 0;
+    enum hyp_answer a = access(v, &m);
+    if (a != HYP_DONE) {
+        return a;
+    }
+    if (s->reads && !linear_write(v, s->p, s->to, &m.value, w->size)) {
+        return HYP_SWITCHED;
+    }
+    string_step(v, w);
+    return w->rep && index_register(v, GPR_RCX, w->address_bits) != 0 ? HYP_AGAIN : HYP_DONE;
+}
+
+static void unsupported(struct vcpu *v, const uint8_t *buf, unsigned n)
+{
+    log_line("an instruction that the hypapp's device memory doesn't support: %02x %02x %02x %02x",
+             buf[0], n > 1 ? buf[1] : 0, n > 2 ? buf[2] : 0, n > 3 ? buf[3] : 0);
+    hyp_inject_gp(v);
+}
+
+static bool is_string(const struct insn_write *w)
+{
+    return w->op == WRITE_MOVS || w->op == WRITE_STOS;
+}
+
+static void mmio(struct vcpu *v, const struct exit *e)
+{
+    const gpa_t at = e->fault.addr;
+    uint8_t buf[INSN_MAX];
+    struct guest_paging p;
+    struct insn_load l;
+    struct insn_write w;
+    unsigned n;
+
+    if ((e->fault.access & ACCESS_EXEC) || virt->event_queued(v)) {
+        hyp_inject_gp(v); /* no place for code, nor for the stack of an event that was being delivered */
+        return;
+    }
+    if ((n = exit_fetch(v, buf, &p)) == 0) {
+        return;
+    }
+    const unsigned bits = code_bits(p.mode), room = (unsigned)(PAGE_SIZE - (at.a & PAGE_MASK));
+    if (insn_decode_load(buf, n, bits, &l) && l.size <= room) {
+        (void)exit_answered(v, load(v, at, &l), l.len);
+    } else if (insn_decode_write(buf, n, bits, &w) && w.size <= room && is_string(&w)) {
+        struct string_mmio s = { .w = &w, .p = &p,
+                                 .reads = !(e->fault.access & ACCESS_WRITE) && w.op == WRITE_MOVS };
+        (void)exit_answered(v, string(v, at, &s), w.len);
+    } else if (insn_decode_write(buf, n, bits, &w) && w.size <= room && w.op != WRITE_CMPXCHG
+               && w.op != WRITE_CMPXCHG8B) {
+        (void)exit_answered(v, store(v, at, &w), w.len);
+    } else {
+        unsupported(v, buf, n);
+    }
+}
