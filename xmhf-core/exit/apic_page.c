@@ -4,6 +4,7 @@
 #include <exit/dispatch.h>
 #include <guest/inject.h>
 #include <guest/ipi.h>
+#include <guest/segment.h>
 #include <guest/phys.h>
 #include <guest/walk.h>
 #include <hw/apic.h>
@@ -25,8 +26,7 @@ static void store(struct vcpu *v, const struct exit *e)
     if (n == 0) {
         return;
     }
-    unsigned bits = p.mode == MODE_LONG64 ? 64 : p.mode == MODE_PROT32 ? 32 : 16;
-    if (!insn_decode_store(buf, n, bits, &st) || st.size != 4 || (addr.a & 15) != 0) {
+    if (!insn_decode_store(buf, n, code_bits(p.mode), &st) || st.size != 4 || (addr.a & 15) != 0) {
         log_line("an instruction that the APIC page doesn't support: %02x %02x %02x %02x",
                  buf[0], n > 1 ? buf[1] : 0, n > 2 ? buf[2] : 0, n > 3 ? buf[3] : 0);
         hyp_inject_gp(v);

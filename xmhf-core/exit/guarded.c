@@ -7,6 +7,7 @@
 #include <guest/facs.h>
 #include <guest/inject.h>
 #include <guest/phys.h>
+#include <guest/segment.h>
 #include <insn/write.h>
 #include <policy/regions.h>
 #include <virt/virt.h>
@@ -140,35 +141,11 @@ static void add_to(struct vcpu *v, const struct insn_write *w, unsigned reg, uin
     set_register(v, reg, 0, w->address_bits / 8u, v->regs.gpr[reg] + delta);
 }
 
-static uint64_t linear(struct vcpu *v, const struct guest_paging *p, enum segment_index seg,
-                       uint64_t offset)
-{
-    struct segment s;
-
-    if (p->mode == MODE_LONG64 && seg != SEG_FS && seg != SEG_GS) {
-        return offset;
-    }
-    virt->get_segment(v, seg, &s);
-    return p->mode == MODE_LONG64 ? s.base + offset : (uint32_t)(s.base + offset);
-}
-
-static enum segment_index source_segment(const struct insn_write *w)
-{
-    switch (w->segment) {
-    case 0x26: return SEG_ES;
-    case 0x2e: return SEG_CS;
-    case 0x36: return SEG_SS;
-    case 0x64: return SEG_FS;
-    case 0x65: return SEG_GS;
-    default: return SEG_DS;
-    }
-}
-
 /* What MOVS reads. False: it isn't all in the guest's RAM. */
 static bool string_source(struct vcpu *v, const struct insn_write *w, const struct guest_paging *p,
                           uint64_t *value)
 {
-    uint64_t at = linear(v, p, source_segment(w), index_register(v, w, GPR_RSI));
+    uint64_t at = segment_linear(v, p, segment_of(w->segment, SEG_DS), index_register(v, w, GPR_RSI));
 
     *value = 0;
     for (unsigned i = 0; i < w->size; i++) {
@@ -188,7 +165,7 @@ static bool string_store(struct vcpu *v, const struct insn_write *w, const struc
 {
     uint64_t delta = v->regs.rflags & RFLAGS_DF ? 0 - (uint64_t)o->size : o->size;
     uint64_t value = v->regs.gpr[GPR_RAX];
-    uint64_t to = linear(v, p, SEG_ES, index_register(v, w, GPR_RDI));
+    uint64_t to = segment_linear(v, p, SEG_ES, index_register(v, w, GPR_RDI));
 
     if ((to & PAGE_MASK) != (g.a & PAGE_MASK)
         || (w->op == WRITE_MOVS && !string_source(v, w, p, &value))) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding the instruction that exited: fetch with the guest's rights, length, skipping. */
 #include <exit/dispatch.h>
-#include <exit/operand.h>
 #include <guest/phys.h>
+#include <guest/segment.h>
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
 #include <mm/host_map.h>
@@ -10,18 +10,6 @@
 #include <virt/fast_path.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
-
-/* Linear address of RIP, and whether it must be cut to 32 bits. */
-static uint64_t linear_rip(struct vcpu *v, const struct guest_paging *p)
-{
-    struct segment cs;
-
-    if (p->mode == MODE_LONG64) {
-        return v->regs.rip;
-    }
-    virt->get_segment(v, SEG_CS, &cs);
-    return (uint32_t)(cs.base + v->regs.rip);
-}
 
 static void queue_walk_fault(struct vcpu *v, const struct walk *w, uint64_t va)
 {
@@ -35,7 +23,7 @@ unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p)
     struct walk w;
 
     virt->get_paging(v, p);
-    uint64_t va = linear_rip(v, p);
+    uint64_t va = segment_linear(v, p, SEG_CS, v->regs.rip);
     enum walk_result r = guest_walk(&guest_phys_ops, p, gva(va), ACCESS_EXEC, &w);
     if (r == WALK_FAULT) {
         queue_walk_fault(v, &w, va);

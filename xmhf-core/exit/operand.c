@@ -8,19 +8,6 @@
 #include <virt/virt.h>
 #include <x86/cpu.h>
 
-enum segment_index segment_of(uint8_t prefix, enum segment_index usual)
-{
-    switch (prefix) {
-    case 0x26: return SEG_ES;
-    case 0x2e: return SEG_CS;
-    case 0x36: return SEG_SS;
-    case 0x3e: return SEG_DS;
-    case 0x64: return SEG_FS;
-    case 0x65: return SEG_GS;
-    default: return usual;
-    }
-}
-
 static void segment_fault(struct vcpu *v, enum segment_index seg)
 {
     const struct event e = { .vector = seg == SEG_SS ? EXC_SS : EXC_GP, .type = EVENT_EXCEPTION,

@@ -4,18 +4,8 @@
 #ifndef XMHF_EXIT_OPERAND_H
 #define XMHF_EXIT_OPERAND_H
 
-#include <cpu/vcpu.h>
+#include <guest/segment.h>
 #include <insn/operand.h>
-#include <virt/state.h>
-
-/* The default operand and address size of the code at RIP: 16, 32 or 64. */
-static inline unsigned code_bits(enum cpu_mode m)
-{
-    return m == MODE_LONG64 ? 64 : m == MODE_PROT32 ? 32 : 16;
-}
-
-/* The segment of an override's prefix byte; without one (0) `usual`. */
-enum segment_index segment_of(uint8_t prefix, enum segment_index usual);
 
 /*
  * The linear address of `size` bytes at `offset` in `seg`. False: its limit, its type or a bit above

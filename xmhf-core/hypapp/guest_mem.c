@@ -6,19 +6,22 @@
 #include <util/string.h>
 #include <x86/cpu.h>
 
+/* What a walk to `va` is for a hypapp. */
+static enum gm_result answer_of(enum walk_result r, uint64_t va, const struct walk *w,
+                                struct gm_fault *f)
+{
+    if (r == WALK_FAULT) {
+        *f = (struct gm_fault){ gva(va), w->error, w->canonical };
+        return GM_FAULT;
+    }
+    return r == WALK_OK ? GM_OK : GM_NOT_RAM;
+}
+
 static enum gm_result translate(const struct hyp_caller *c, uint64_t va, unsigned access,
                                 struct walk *w, struct gm_fault *f)
 {
     access |= c->no_ad ? ACCESS_USER | ACCESS_NO_AD : ACCESS_USER;
-    switch (guest_walk(&guest_phys_ops, &c->paging, gva(va), access, w)) {
-    case WALK_OK:
-        return GM_OK;
-    case WALK_FAULT:
-        *f = (struct gm_fault){ gva(va), w->error, w->canonical };
-        return GM_FAULT;
-    default:
-        return GM_NOT_RAM;
-    }
+    return answer_of(guest_walk(&guest_phys_ops, &c->paging, gva(va), access, w), va, w, f);
 }
 
 enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, void **page,
@@ -127,15 +130,7 @@ static enum gm_result translate_kernel(const struct hyp_caller *c, uint64_t va, 
     p.cpl = 0;
     p.cr4 &= ~(uint64_t)(CR4_SMEP | CR4_SMAP);
     p.pkru = 0;
-    switch (guest_walk(&guest_phys_ops, &p, gva(va), access | ACCESS_NO_AD, w)) {
-    case WALK_OK:
-        return GM_OK;
-    case WALK_FAULT:
-        *f = (struct gm_fault){ gva(va), w->error, w->canonical };
-        return GM_FAULT;
-    default:
-        return GM_NOT_RAM;
-    }
+    return answer_of(guest_walk(&guest_phys_ops, &p, gva(va), access | ACCESS_NO_AD, w), va, w, f);
 }
 
 enum gm_result gm_translate(const struct hyp_caller *c, gva_t va, unsigned access, gpa_t *g,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Stores of the guest to pages whose write right a hypapp has taken: what they write. */
 #include <guest/map.h>
+#include <guest/segment.h>
 #include <hypapp/hypapp.h>
 #include <insn/write.h>
 #include <util/string.h>
@@ -12,24 +13,10 @@ static uint64_t cut(uint64_t value, unsigned bits)
     return bits == 64 ? value : value & ((1ull << bits) - 1);
 }
 
-static uint64_t linear(struct vcpu *v, const struct guest_paging *p, enum segment_index i,
-                       uint64_t offset)
-{
-    struct segment s;
-
-    if (p->mode == MODE_LONG64 && i != SEG_FS && i != SEG_GS) {
-        return offset;
-    }
-    virt->get_segment(v, i, &s);
-    return p->mode == MODE_LONG64 ? s.base + offset : (uint32_t)(s.base + offset);
-}
-
 /* The CPU has fetched it, so the right to do so isn't asked for. */
 static bool decode(struct vcpu *v, const struct hyp_caller *c, struct insn_write *w)
 {
-    static const uint8_t bits[] = { [MODE_REAL] = 16, [MODE_PROT16] = 16, [MODE_PROT32] = 32,
-                                    [MODE_LONG64] = 64 };
-    uint64_t at = linear(v, &c->paging, SEG_CS, v->regs.rip);
+    uint64_t at = segment_linear(v, &c->paging, SEG_CS, v->regs.rip);
     size_t n = PAGE_SIZE - (at & PAGE_MASK);
     uint8_t code[INSN_MAX];
     struct gm_fault f;
@@ -41,21 +28,7 @@ static bool decode(struct vcpu *v, const struct hyp_caller *c, struct insn_write
     if (n < INSN_MAX && gm_read_kernel(c, gva(at + n), code + n, INSN_MAX - n, &f) == GM_OK) {
         n = INSN_MAX;
     }
-    return insn_decode_write(code, n, bits[c->paging.mode], w);
-}
-
-static enum segment_index source_segment(const struct insn_write *w)
-{
-    static const struct { uint8_t prefix, segment; } overrides[] = {
-        { 0x26, SEG_ES }, { 0x2e, SEG_CS }, { 0x36, SEG_SS }, { 0x64, SEG_FS }, { 0x65, SEG_GS },
-    };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(overrides); i++) {
-        if (overrides[i].prefix == w->segment) {
-            return (enum segment_index)overrides[i].segment;
-        }
-    }
-    return SEG_DS;
+    return insn_decode_write(code, n, code_bits(c->paging.mode), w);
 }
 
 /* With the guest's own rights, and nothing set in its tables. */
@@ -93,8 +66,8 @@ static uint64_t room_at(const struct hyp_caller *c, uint64_t to, gpa_t g, uint64
 static bool string(struct vcpu *v, const struct hyp_caller *c, const struct insn_write *w,
                    struct hyp_store *out)
 {
-    uint64_t to = linear(v, &c->paging, SEG_ES, cut(v->regs.gpr[GPR_RDI], w->address_bits));
-    uint64_t from = linear(v, &c->paging, source_segment(w),
+    uint64_t to = segment_linear(v, &c->paging, SEG_ES, cut(v->regs.gpr[GPR_RDI], w->address_bits));
+    uint64_t from = segment_linear(v, &c->paging, segment_of(w->segment, SEG_DS),
                            cut(v->regs.gpr[GPR_RSI], w->address_bits));
     uint64_t fit = room_at(c, to, out->gpa, sizeof(out->bytes)) / w->size;
     uint64_t count = w->rep ? cut(v->regs.gpr[GPR_RCX], w->address_bits) : 1;
