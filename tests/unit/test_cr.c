@@ -472,6 +472,33 @@ static void efer(void **state)
     }
 }
 
+/* Each bit by its feature; a leaf that isn't there says nothing. */
+static void efer_of_a_cpu(void **state)
+{
+    static const struct { uint32_t ecx, edx, leaf21; uint64_t efer; } rows[] = {
+        { 0, 0, 0, EFER_SCE },
+        { 0, 1u << 29, 0, EFER_SCE | EFER_LME },
+        { 0, 1u << 20, 0, EFER_SCE | EFER_NXE },
+        { 0, 1u << 25, 0, EFER_SCE | EFER_FFXSR },
+        { 1u << 17, 0, 0, EFER_SCE | EFER_TCE },
+        { 0, 0, 1u << 8, EFER_SCE | EFER_AUTO_IBRS },
+        { ~(1u << 17), ~(1u << 29 | 1u << 25 | 1u << 20), ~(1u << 8), EFER_SCE },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        for (uint32_t last = 0x80000020; last <= 0x80000021; last++) {
+            machine_reset(0);
+            machine_set_cpuid(0x80000000, 0, (struct cpuid_regs){ .eax = last });
+            machine_set_cpuid(0x80000001, 0,
+                              (struct cpuid_regs){ .ecx = rows[i].ecx, .edx = rows[i].edx });
+            machine_set_cpuid(0x80000021, 0, (struct cpuid_regs){ .eax = rows[i].leaf21 });
+            assert_int_equal(efer_supported(hw_cpuid), last == 0x80000021 ? rows[i].efer
+                             : rows[i].efer & ~EFER_AUTO_IBRS);
+        }
+    }
+}
+
 /* --- CR0 and CR3, and the hypapp's say ------------------------------------------------------ */
 
 /* The instruction in `code` with that value in RBX, as the hardware tells of a MOV (or not). */
@@ -651,6 +678,7 @@ int main(void)
         cmocka_unit_test(recorded_machines),
         cmocka_unit_test(xcr0),
         cmocka_unit_test(efer),
+        cmocka_unit_test(efer_of_a_cpu),
         cmocka_unit_test(cr0_rules),
         cmocka_unit_test(cr3_rules),
         cmocka_unit_test(other_instructions),

@@ -22,21 +22,11 @@
 /* What the guest has written to the MSR_SHADOW registers of each CPU. */
 static struct shadow { uint32_t count; struct { uint32_t index; uint64_t value; } msr[SHADOW_MAX]; }
     shadows[CPU_MAX];
-static uint64_t efer_supported;
+static uint64_t efer_bits; /* that this CPU has */
 
 void exit_msr_init(void)
 {
-    struct cpuid_regs r = hw_cpuid(CPUID_EXT_AMD, 0);
-
-    efer_supported = EFER_SCE;
-    efer_supported |= r.edx & CPUID_8_1_EDX_LM ? EFER_LME : 0;
-    efer_supported |= r.edx & CPUID_8_1_EDX_NX ? EFER_NXE : 0;
-    efer_supported |= r.edx & BIT(25) ? EFER_FFXSR : 0; /* CPUID 8000_0001:EDX.FFXSR */
-    efer_supported |= r.ecx & BIT(17) ? EFER_TCE : 0;   /* ECX.TCE */
-    if (hw_cpuid(CPUID_EXTENDED, 0).eax >= 0x80000021
-        && (hw_cpuid(0x80000021, 0).eax & BIT(8))) {
-        efer_supported |= EFER_AUTO_IBRS;
-    }
+    efer_bits = efer_supported(hw_cpuid);
 }
 
 static bool shadow_read(const struct shadow *s, uint32_t index, uint64_t *value)
@@ -190,17 +180,6 @@ static bool special_read(const struct vcpu *v, uint32_t index, uint64_t *value)
     }
 }
 
-static bool pat_valid(uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++, value >>= 8) {
-        uint8_t t = (uint8_t)value;
-        if (t > 7 || t == 2 || t == 3) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool state_msr_write(struct vcpu *v, uint32_t index, uint64_t value)
 {
     struct guest_paging p;
@@ -209,7 +188,7 @@ static bool state_msr_write(struct vcpu *v, uint32_t index, uint64_t value)
     if (index == MSR_EFER) {
         virt->get_paging(v, &p);
         virt->state_msr_read(v, index, &now);
-        if (!efer_valid(value, now, efer_supported, p.cr0 & CR0_PG)) {
+        if (!efer_valid(value, now, efer_bits, p.cr0 & CR0_PG)) {
             return false;
         }
     }

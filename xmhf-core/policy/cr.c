@@ -109,6 +109,25 @@ bool xcr0_valid(uint64_t value, uint64_t supported)
     return !(value & mpx) || (value & mpx) == mpx;
 }
 
+/* APM vol. 2, 3.1.7, and vol. 3, appendix E. */
+uint64_t efer_supported(cpuid_reader read)
+{
+    static const struct { bool in_ecx; uint32_t mask; uint64_t efer; } rows[] = {
+        { false, CPUID_8_1_EDX_LM, EFER_LME }, { false, CPUID_8_1_EDX_NX, EFER_NXE },
+        { false, BIT(25), EFER_FFXSR },        { true, BIT(17), EFER_TCE },
+    };
+    const struct cpuid_regs r = read(CPUID_EXT_AMD, 0);
+    uint64_t bits = EFER_SCE;
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        bits |= (rows[i].in_ecx ? r.ecx : r.edx) & rows[i].mask ? rows[i].efer : 0;
+    }
+    if (read(CPUID_EXTENDED, 0).eax >= 0x80000021 && (read(0x80000021, 0).eax & BIT(8))) {
+        bits |= EFER_AUTO_IBRS;
+    }
+    return bits;
+}
+
 bool efer_valid(uint64_t value, uint64_t now, uint64_t supported, bool paging_on)
 {
     if (value & ~(supported | EFER_LMA)) {

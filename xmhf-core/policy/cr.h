@@ -29,8 +29,11 @@ bool cr3_valid(uint64_t value, const struct guest_paging *p, uint64_t beyond);
  * sees it (SDM vol. 1, 13.3). */
 bool xcr0_valid(uint64_t value, uint64_t supported);
 
-/* EFER as the guest wants it: false = #GP. `now` is its present value; `supported` the
- * bits this CPU defines, without SVME. */
+/* The bits of EFER that this CPU defines, without SVME. */
+uint64_t efer_supported(cpuid_reader read);
+
+/* EFER as the guest wants it: false = #GP. `now` is its present value; `supported`:
+ * efer_supported's. */
 bool efer_valid(uint64_t value, uint64_t now, uint64_t supported, bool paging_on);
 
 #endif

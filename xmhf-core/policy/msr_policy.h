@@ -37,4 +37,16 @@ enum msr_action msr_write_action(uint32_t index);
 /* The bits that a write may change. With MSR_HARDWARE a write that changes another bit is #GP. */
 uint64_t msr_write_bits(uint32_t index);
 
+/* A value of IA32_PAT that CPUs take: eight memory types (SDM vol. 3, 13.12.2). */
+static inline bool pat_valid(uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++, value >>= 8) {
+        uint8_t t = (uint8_t)value;
+        if (t > 7 || t == 2 || t == 3) {
+            return false;
+        }
+    }
+    return true;
+}
+
 #endif

@@ -45,17 +45,6 @@ static const char *check_control_registers(const struct state *s)
     return cr3 & phys_beyond() ? "CR3 has reserved bits" : NULL;
 }
 
-bool check_pat(uint64_t pat)
-{
-    for (unsigned i = 0; i < 8; i++, pat >>= 8) {
-        uint8_t t = (uint8_t)pat;
-        if (t > 7 || t == 2 || t == 3) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static const char *check_msrs(const struct state *s)
 {
     bool lma = s->efer & EFER_LMA;
@@ -70,7 +59,7 @@ static const char *check_msrs(const struct state *s)
         || !check_canonical(s->read(VMCS_GUEST_SYSENTER_EIP))) {
         return "a SYSENTER address isn't canonical";
     }
-    if ((s->entry >> ENTRY_LOAD_PAT & 1) && !check_pat(s->read(VMCS_GUEST_PAT))) {
+    if ((s->entry >> ENTRY_LOAD_PAT & 1) && !pat_valid(s->read(VMCS_GUEST_PAT))) {
         return "IA32_PAT has a reserved type";
     }
     if (s->entry >> ENTRY_LOAD_EFER & 1) {

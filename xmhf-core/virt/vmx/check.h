@@ -3,10 +3,10 @@
 #ifndef XMHF_VMX_CHECK_H
 #define XMHF_VMX_CHECK_H
 
+#include <policy/msr_policy.h>
 #include <virt/vmx/vmx.h>
 
 bool check_canonical(uint64_t a);
-bool check_pat(uint64_t pat);
 
 /* Bits that a value must not have. */
 #define EFER_RESERVED     (~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE))

@@ -154,7 +154,7 @@ static const char *check_host_registers(const struct vmx_caps *caps, vmx_field_r
     if (!(exit >> EXIT_HOST_64 & 1) || !(cr4 & CR4_PAE)) {
         return "the host isn't in 64-bit mode";
     }
-    if ((exit >> EXIT_LOAD_PAT & 1) && !check_pat(read(VMCS_HOST_PAT))) {
+    if ((exit >> EXIT_LOAD_PAT & 1) && !pat_valid(read(VMCS_HOST_PAT))) {
         return "the host's IA32_PAT has a reserved type";
     }
     if ((exit >> EXIT_LOAD_EFER & 1)

@@ -61,7 +61,7 @@ static void mend_msrs(void)
     change(VMCS_GUEST_DEBUGCTL, DEBUGCTL_RESERVED, 0);
     change(VMCS_GUEST_GDTR_LIMIT, ~0xffffULL, 0);
     change(VMCS_GUEST_IDTR_LIMIT, ~0xffffULL, 0);
-    if (!check_pat(vmcs_read(VMCS_GUEST_PAT))) {
+    if (!pat_valid(vmcs_read(VMCS_GUEST_PAT))) {
         vmcs_write(VMCS_GUEST_PAT, PAT_AT_RESET);
     }
 }
