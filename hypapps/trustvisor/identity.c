@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Encodes a PAL for its identity; pure. */
+/* Hashes what a PAL is, in the encoding of include/xmhf/measurement.h; pure. */
 #include "identity.h"
 #include <util/string.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a registration leaves in the page of the PAL's entry: INT3 everywhere except
+ * Writes and looks at what a registration leaves in the page of the PAL's entry: INT3 everywhere
+ * except
  *
  *   at each entry   the hypercall instruction, then the mark where there is room; where there
  *                   is none the resume stub is at the page's beginning

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The states a vCPU starts with. */
+/* Fills in the states that a vCPU starts with: reset, INIT, SIPI, and those of the Linux boot
+ * protocols. */
 #include <guest/state.h>
 #include <hw/insn.h>
 #include <util/string.h>

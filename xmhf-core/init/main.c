@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From the boot stage to the guest's first instruction. */
+/* Starts everything, in order: from the boot stage to the guest's first instruction. */
 #include <acpi/acpi.h>
 #include <cpu/clock.h>
 #include <cpu/cpu.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nested page tables, built for any entry format. A lower table, once linked, stays
- * linked: a large mapping over it fills it instead, so no table page is ever lost and
- * none needs freeing, but for those that nested_merge hands back. Entries are written whole,
- * and a new table is complete before it is linked, so the tree is valid at every moment.
+ * Builds nested page tables in any entry format: maps, splits, decoys, look-ups. A lower table,
+ * once linked, stays linked: a large mapping over it fills it instead, so no table page is ever
+ * lost and none needs freeing. Entries are written whole, and a new table is complete before it is
+ * linked, so the tree is valid at every moment.
  */
 #include <mm/nested.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which of the two vendors this machine's CPUs are of. */
+/* Chooses the back end: asks each vendor's whether it can use this machine's CPUs. */
 #include <debug/log.h>
 #include <virt/virt.h>
 

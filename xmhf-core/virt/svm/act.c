@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What SVM has to have done about an exit before common code sees it; it may be all there is to do. */
+/* What the SVM back end does about an exit before common code sees it, if anything; some exits end
+ * here. */
 #include <virt/svm/svm.h>
 
 /* The instruction may run again, and its code breakpoint is behind us, as after a #PF. Intel's CPUs

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The world switch (APM vol. 2, 15.5). GIF is 0 on entry and on return: neither interrupts
- * nor NMIs reach the core outside svm_gif_window.
+ * The world switch: enters the guest or a sandbox by VMRUN, and takes its exit (APM vol. 2, 15.5).
+ * GIF is 0 on entry and on return: neither interrupts nor NMIs reach the core outside
+ * svm_gif_window.
  *
  * void svm_enter(struct vcpu_regs *regs, struct exit *e, const struct vmcb *vmcb,
  *                uint64_t vmcb_hpa, uint64_t host_vmcb_hpa)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What VMX has to have done about an exit before common code sees it; it may be all there is to do. */
+/* What the VMX back end does about an exit before common code sees it, if anything; some exits end
+ * here. */
 #include <cpu/mc.h>
 #include <hw/cpu.h>
 #include <virt/vmx/vmx.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The world switch (SDM vol. 3, chapters 27 and 28).
+ * The world switch: enters the guest or a sandbox by VMLAUNCH or VMRESUME, and takes its exit (SDM
+ * vol. 3, chapters 27 and 28).
  *
  * void vmx_enter(struct vcpu_regs *regs, struct exit *e, const atomic_uint *nmis_seen, bool launched)
  * Loads and stores all general registers but RSP, which is in the VMCS. Goes on in
