@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the other CPUs (APs) start after their SIPI: in real mode, at page << 8:0. Copied to the low
- * page; smp.c fills in the parameters at its end. Goes to 64-bit mode and jumps to ap_main. */
+/* Where the other CPUs (APs) start after their SIPI: in real mode, at page << 8:0. Copied to the
+ * low page; smp.c fills in the parameters at its end. Goes to 64-bit mode and jumps to ap_main. */
 
 #include <hw/xd_enable.inc>
 
