@@ -704,7 +704,8 @@ class Names(Tool):
         self.assertEqual((status, re.findall(r"^(notes/\S+): (no\w*) ", output, re.M)),
                          (1, [("notes/bugs/c.md", "no"), ("notes/bugs/d.md", "not")]), output)
         self.assertEqual(re.findall(r"the way comes back to (\S+)", output), ["src/a.c"], output)
-        self.assertEqual(re.findall(r"(\S+) \S+ is a former name", output), ["notes/a.md:1:"], output)
+        self.assertEqual(re.findall(r"(\S+) \S+ is a former name", output), ["notes/a.md:1:"],
+                         output)
 
 
 class Layers(Tool):
