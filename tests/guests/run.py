@@ -7,6 +7,7 @@ import argparse
 import collections
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -74,6 +75,17 @@ def model(test):
     return found.group(1) if found else None
 
 
+def hypapp(test):
+    """The hypapp of tests/hypapps that the arguments ask for; None: the one that is built in."""
+    found = re.search(r"(?:^| )hypapp=(\S+)", test.arguments)
+    return found.group(1) if found else None
+
+
+def hypapp_build(name, args):
+    """The folder where the hypervisor with that hypapp is built."""
+    return args.build / f"hypapp-{name}" if name else args.build
+
+
 def options(test, args):
     """The hypervisor's options: those that the test's arguments hold, and the user's."""
     found = re.search(r"(?:^| )(palmem=\S+)", test.arguments)
@@ -100,7 +112,7 @@ def command_vmx(test, args, folder, hypervisor, guest, words):
     files = [("guest.bin", guest)]
     commands = diskimage.linux("guest.bin", words)
     if hypervisor:
-        files.append(("xmhf.elf", args.build / "xmhf.elf"))
+        files.append(("xmhf.elf", hypapp_build(hypapp(test), args) / "xmhf.elf"))
         words += f" longest={EXIT_MAX}"
         # Multiboot 2 would have a copy of the RSDP at 1 MiB, where the guest is linked to run.
         commands = diskimage.hypervisor((("guest.bin", words),),
@@ -119,7 +131,7 @@ def command_svm(test, args, folder, hypervisor, guest, words):
     (folder / "guest.bin").symlink_to(guest)
     if not hypervisor:
         return [*line, "-kernel", "guest.bin", "-append", words]
-    (folder / "xmhf.elf").symlink_to(args.build / "xmhf.elf")
+    (folder / "xmhf.elf").symlink_to(hypapp_build(hypapp(test), args) / "xmhf.elf")
     return [*line, "-kernel", "xmhf.elf", "-append", options(test, args),
             "-initrd", f"guest.bin {words}".replace(",", ",,")]
 
@@ -300,6 +312,22 @@ def build_guests(args):
         raise base.ToolError(f"cannot build the guests in {args.build}")
 
 
+def build_hypapp(name, args):
+    """Build the hypervisor with that hypapp, configured as the build folder otherwise is."""
+    folder = hypapp_build(name, args)
+    folder.mkdir(exist_ok=True)
+    if not (folder / "Makefile").exists():
+        asked = subprocess.run([args.build / "config.status", "--config"], check=True,
+                               stdout=subprocess.PIPE, text=True).stdout
+        words = [w for w in shlex.split(asked) if not w.startswith("--with-hypapp")]
+        configure = [SOURCE / "configure", "-q", *words,
+                     f"--with-hypapp={SOURCE / 'tests/hypapps' / name}"]
+        subprocess.run(configure, cwd=folder, check=True, stdout=sys.stderr)
+    if subprocess.run(["make", "-s", "xmhf.elf"], cwd=folder, stdin=subprocess.DEVNULL,
+                      stdout=sys.stderr, check=False).returncode:
+        raise base.ToolError(f"cannot build the hypervisor with the hypapp {name} in {folder}")
+
+
 def main():
     args = parse()
     tests, args.skips = read_config()
@@ -312,6 +340,8 @@ def main():
     args.build = args.build.absolute()
     build_guests(args)
     bench.hypervisor_image(None, args.build)
+    for name in sorted({hypapp(test) for test in tests} - {None}):
+        build_hypapp(name, args)
     counts = collections.Counter(report(test, args) for test in tests)
     print(f"{counts['ok']} passed, {counts['not ok']} failed, {counts['skip']} skipped, "
           f"{counts['error']} errors")
