@@ -275,7 +275,7 @@ static bool on_info(struct vcpu *v, uint32_t which, uint64_t *value)
 static int lockdown_init(void)
 {
     int bad = hyp_ports(LOCKDOWN_PORT, 8, on_port) | hyp_cr_bits(0, CR0_WP)
-        | hyp_cr_bits(4, CR4_PINNED)
+        | hyp_cr_bits(4, CR4_PINNED) | hyp_trap_tables(1u << HYP_IDT)
         | -!pool_alloc_many((void **)site_page, SITE_PAGES);
 
     for (unsigned i = 0; i < ARRAY_SIZE(pinned); i++) {

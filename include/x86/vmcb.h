@@ -124,7 +124,10 @@ _Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM vol. 2, appendix 
 #define SVM_I1_SMI       BIT(2)
 #define SVM_I1_INIT      BIT(3)
 #define SVM_I1_VINTR     BIT(4)
-#define SVM_I1_TABLE_WRITES (BIT(10) | BIT(11) | BIT(12) | BIT(13)) /* IDTR, GDTR, LDTR, TR */
+#define SVM_I1_IDTR_WRITE BIT(10)
+#define SVM_I1_GDTR_WRITE BIT(11)
+#define SVM_I1_LDTR_WRITE BIT(12)
+#define SVM_I1_TR_WRITE  BIT(13)
 #define SVM_I1_RDPMC     BIT(15)
 #define SVM_I1_CPUID     BIT(18)
 #define SVM_I1_IRET      BIT(20)

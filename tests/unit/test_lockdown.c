@@ -122,13 +122,14 @@ void hyp_store_done(struct vcpu *v, const struct hyp_store *s)
     stores_done++;
 }
 
-static void get_idtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
+static void get_table(struct vcpu *v, enum table_register which, uint64_t *base, uint32_t *limit)
 {
+    assert_int_equal(which, TABLE_IDTR);
     *base = idtr[v->index].base;
     *limit = idtr[v->index].limit;
 }
 
-static const struct virt_ops ops = { .get_idtr = get_idtr };
+static const struct virt_ops ops = { .get_table = get_table };
 const struct virt_ops *virt = &ops;
 
 static uint64_t *msr_at(uint32_t index)
@@ -160,7 +161,7 @@ int hyp_msr_range(uint32_t first, uint32_t last, unsigned access)
 {
     return msr_at(first) && first == last && access == ACCESS_WRITE ? 0 : -1;
 }
-int hyp_trap_tables(void) { return 0; }
+int hyp_trap_tables(unsigned tables) { return tables == 1u << HYP_IDT ? 0 : -1; }
 void hyp_random(void *out, size_t len) { memset(out, 0x5a, len); }
 
 void log_line(const char *fmt, ...)

@@ -516,9 +516,15 @@ static void nothing_that_nobody_asked_for(void **state)
     assert_int_equal(svm(&v)->os->intercept_cr, BIT(16) | BIT(19) | BIT(20));
     svm(&v)->os->intercept_cr = 0;
     assert_memory_equal(svm(&v)->os, &before, offsetof(struct vmcb, iopm_base));
-    assert_int_equal(asked_add_tables(), 0);
-    up(0);
-    assert_int_equal(svm(&v)->os->intercept1, before.intercept1 | BIT(10) | BIT(11) | BIT(12) | BIT(13));
+    static const unsigned bit[] = { [HYP_IDT] = 10, [HYP_GDT] = 11, [HYP_LDT] = 12, [HYP_TR] = 13 };
+    for (unsigned i = 0, all = before.intercept1; i < ARRAY_SIZE(bit); i++) {
+        assert_int_equal(asked_add_tables(1u << i), 0);
+        up(0);
+        all |= 1u << bit[i];
+        assert_int_equal(svm(&v)->os->intercept1, all);
+    }
+    assert_int_equal(asked_add_tables(0), -1);
+    assert_int_equal(asked_add_tables(1u << 4), -1);
     svm(&v)->os->intercept1 = before.intercept1;
     svm(&v)->os->intercept_cr = 0;
     assert_memory_equal(svm(&v)->os, &before, offsetof(struct vmcb, iopm_base));

@@ -10,6 +10,7 @@
 #include <guest/descriptor.h>
 #include <guest/inject.h>
 #include <guest/tss.h>
+#include <policy/asked.h>
 #include <util/string.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
@@ -88,7 +89,9 @@ static bool store_pointer(struct table_insn *t)
 
 static enum hyp_answer ask(struct table_insn *t, uint64_t base, uint32_t limit)
 {
-    return hypapp.table_write ? hypapp.table_write(t->v, t->which, base, limit) : HYP_CORE;
+    bool asked = asked_tables() & 1u << t->which; /* on VMX the others exit too */
+
+    return asked && hypapp.table_write ? hypapp.table_write(t->v, t->which, base, limit) : HYP_CORE;
 }
 
 static enum hyp_answer load_pointer(struct table_insn *t)

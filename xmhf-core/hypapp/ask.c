@@ -18,7 +18,7 @@ int hyp_ports(uint16_t first, uint32_t count, hyp_io_fn *fn)
     return asked_add_ports(first, count, fn);
 }
 
-int hyp_trap_tables(void)
+int hyp_trap_tables(unsigned tables)
 {
-    return asked_add_tables();
+    return asked_add_tables(tables);
 }

@@ -39,9 +39,9 @@ int hyp_msr_range(uint32_t first, uint32_t last, unsigned access);
  * `cr`: 0, 3, 4. More bits are added to those asked for before. */
 int hyp_cr_bits(unsigned cr, uint64_t bits);
 
-/* hypapp.table_write is asked at each LGDT, LIDT, LLDT and LTR. */
-int hyp_trap_tables(void);
-enum hyp_table { HYP_GDT, HYP_IDT, HYP_LDT, HYP_TR };
+/* hypapp.table_write is asked at each LGDT, LIDT, LLDT or LTR of those whose bit is set in `tables`:
+ * 1u << enum hyp_table. More are added to those asked for before. */
+int hyp_trap_tables(unsigned tables);
 
 /*
  * The hypapp's own boot module: the first one whose command line starts with the word "hypapp" (the

@@ -36,4 +36,7 @@ struct hyp_mmio {
 };
 typedef enum hyp_answer hyp_mmio_fn(struct vcpu *v, struct hyp_mmio *m);
 
+/* Descriptor-table registers. */
+enum hyp_table { HYP_GDT, HYP_IDT, HYP_LDT, HYP_TR };
+
 #endif

@@ -7,7 +7,8 @@ static unsigned msr_count;
 static struct { uint32_t first, end; hyp_io_fn *fn; } ports[ASKED_PORTS_MAX];
 static unsigned port_count;
 static uint64_t cr_bits[5];
-static bool tables, closed;
+static unsigned tables_asked;
+static bool closed;
 
 int asked_add_msrs(uint32_t first, uint32_t last, unsigned access)
 {
@@ -30,10 +31,13 @@ int asked_add_cr(unsigned cr, uint64_t bits)
     return 0;
 }
 
-int asked_add_tables(void)
+int asked_add_tables(unsigned tables)
 {
-    tables = tables || !closed;
-    return closed ? -1 : 0;
+    if (closed || tables == 0 || tables >> (HYP_TR + 1)) {
+        return -1;
+    }
+    tables_asked |= tables;
+    return 0;
 }
 
 int asked_add_ports(uint16_t first, uint32_t count, hyp_io_fn *fn)
@@ -72,9 +76,9 @@ uint64_t asked_cr(unsigned cr)
     return cr_bits[cr];
 }
 
-bool asked_tables(void)
+unsigned asked_tables(void)
 {
-    return tables;
+    return tables_asked;
 }
 
 hyp_io_fn *asked_port(uint16_t port, unsigned size)

@@ -18,7 +18,7 @@
  * has the contracts. */
 int asked_add_msrs(uint32_t first, uint32_t last, unsigned access);
 int asked_add_cr(unsigned cr, uint64_t bits);
-int asked_add_tables(void);
+int asked_add_tables(unsigned tables);
 int asked_add_ports(uint16_t first, uint32_t count, hyp_io_fn *fn);
 /* From now on nothing can be added. */
 void asked_close(void);
@@ -27,7 +27,8 @@ void asked_close(void);
 bool asked_msr(uint32_t index, unsigned access);
 /* The bits of CR0 or CR4 whose changes were asked for; of CR3 all or none. */
 uint64_t asked_cr(unsigned cr);
-bool asked_tables(void);
+/* A bit for each enum hyp_table that was asked for. */
+unsigned asked_tables(void);
 /* Who is to be asked about an access to the `size` ports from `port` on; NULL: nobody. */
 hyp_io_fn *asked_port(uint16_t port, unsigned size);
 /* Set the bit of each port that was asked for, in a bitmap of 64K bits. */

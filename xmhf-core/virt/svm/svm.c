@@ -93,6 +93,18 @@ static int init(hpa_t nested_root)
     return 0;
 }
 
+static uint64_t table_intercepts(void)
+{
+    static const uint64_t bits[] = { [HYP_GDT] = SVM_I1_GDTR_WRITE, [HYP_IDT] = SVM_I1_IDTR_WRITE,
+                                     [HYP_LDT] = SVM_I1_LDTR_WRITE, [HYP_TR] = SVM_I1_TR_WRITE };
+    uint64_t all = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
+        all |= asked_tables() & 1u << i ? bits[i] : 0;
+    }
+    return all;
+}
+
 static void set_intercepts(struct vmcb *c)
 {
     c->intercept_cr = (uint32_t)cr_intercepted;
@@ -101,7 +113,7 @@ static void set_intercepts(struct vmcb *c)
     c->intercept_exceptions = 1u << EXC_UD | 1u << EXC_DB | 1u << EXC_AC;
     c->intercept1 = (uint32_t)(SVM_I1_NMI | SVM_I1_SMI | SVM_I1_INIT | SVM_I1_CPUID | SVM_I1_INVD
         | SVM_I1_INVLPGA | SVM_I1_IOIO | SVM_I1_MSR | SVM_I1_SHUTDOWN
-        | (asked_tables() ? SVM_I1_TABLE_WRITES : 0));
+        | table_intercepts());
     c->intercept2 = (uint32_t)(SVM_I2_VMRUN | SVM_I2_VMMCALL | SVM_I2_VMLOAD | SVM_I2_VMSAVE
         | SVM_I2_STGI | SVM_I2_CLGI | SVM_I2_SKINIT | SVM_I2_XSETBV);
     c->iopm_base = svm_iopm.a;

@@ -94,7 +94,7 @@ static bool add_asked(void)
 {
     const struct { bool asked; enum vmx_control word; unsigned bit; const char *name; } more[] = {
         { asked_cr(3), VMX_PROC, PROC_CR3_LOAD_EXITING, "CR3-load exiting" },
-        { asked_tables(), VMX_PROC2, PROC2_DESC_EXITING, "descriptor-table exiting" },
+        { asked_tables() != 0, VMX_PROC2, PROC2_DESC_EXITING, "descriptor-table exiting" },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
