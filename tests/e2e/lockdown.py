@@ -13,7 +13,7 @@ from xmhftools import debian
 # writes to the text too; "patch" is what the kernel itself does, and is never refused.
 ATTEMPTS = {"cr0": "CR0:", "text": "kernel text:", "rodata": "read-only data:",
             "site": "kernel text:", "target": "kernel text:", "cr4": "CR4:", "efer": "EFER:",
-            "lstar": "MSRs of SYSCALL", "idt": "interrupt descriptor table:"}
+            "lidt": "IDTR:", "lstar": "MSRs of SYSCALL", "idt": "interrupt descriptor table:"}
 
 SCRIPT = r"""
 address() { sed -n "s/^\([0-9a-f]*\) . $1\$/0x\1/p" /proc/kallsyms | head -1; }
