@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every boot front end does in the end: puts the core into its protected range and enters it. */
+/* What every boot front end does in the end: puts the core into its protected
+ * range and enters it. */
 #include <boot/common/console.h>
 #include <boot/common/launch.h>
 #include <boot/common/place.h>
@@ -20,7 +21,7 @@ void boot_refuse(const char *why)
 {
     boot_puts("[xmhf] cannot start: ");
     boot_puts(why);
-    boot_puts("\r\n[xmhf] launch refused\r\n"); /* as the core does (debug/refuse.c:launch_refuse) */
+    boot_puts("\r\n[xmhf] launch refused\r\n"); /* as debug/refuse.c:launch_refuse */
     for (;;) {
         hw_cli();
         hw_hlt();

@@ -7,10 +7,10 @@
 
 /* How the front end has left the machine. */
 struct boot_stage {
-    uint64_t *pml4;               /* of the page tables in use: 4 levels, our memory writable, memory
-                                     below 4 GiB identity mapped; their top is ours to change */
-    const struct boot_mem *avoid; /* what the protected range must stay clear of besides modules: the
-                                     stage itself, what the loader left for the core to read */
+    uint64_t *pml4;               /* of the page tables in use: 4 levels, our memory writable,
+                                     memory below 4 GiB identity mapped; their top is ours */
+    const struct boot_mem *avoid; /* what the protected range must stay clear of besides modules:
+                                     the stage itself, what the loader left for the core */
     unsigned avoid_count;         /* at most 32 */
 };
 

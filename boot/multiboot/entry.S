@@ -59,7 +59,7 @@ boot_entry:
     testl $0x200000, %eax
     jnz lacks
 
-    /* What we use without asking again, in its order: a CPU without it gets a name, no triple fault. */
+    /* What we use without asking again: a CPU without it gets a name, no triple fault. */
     movl $needs, %edi
 check:
     cmpl $needs_nx, %edi

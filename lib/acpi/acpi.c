@@ -173,7 +173,7 @@ static const uint8_t *get_table(acpi_mapper map, uint64_t addr, const char *sign
         return NULL;
     }
     p = map(addr, *length);
-    *sum_wrong = p != NULL && !sums_to_zero(p, *length);
+    *sum_wrong = p && !sums_to_zero(p, *length);
     return p;
 }
 

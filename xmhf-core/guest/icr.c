@@ -30,8 +30,8 @@ static struct icr decode(uint32_t low, uint32_t dest)
 
     /* The trigger bit means something for INIT only: level and not asserted is the
      * "INIT level de-assert" that CPUs since the Pentium 4 ignore (SDM vol. 3, 11.6.1). */
-    icr.deassert = icr.delivery == ICR_INIT &&
-                   (low & (ICR_TRIGGER_LEVEL | ICR_LEVEL_ASSERT)) == ICR_TRIGGER_LEVEL;
+    icr.deassert = icr.delivery == ICR_INIT
+                   && (low & (ICR_TRIGGER_LEVEL | ICR_LEVEL_ASSERT)) == ICR_TRIGGER_LEVEL;
     return icr;
 }
 

@@ -19,7 +19,7 @@ static bool read_entry(const struct guest_phys_ops *phys, uint64_t at, unsigned 
 {
     void *entry = phys->map(gpa(at), size);
 
-    if (entry != NULL) {
+    if (entry) {
         *e = size == 8 ? atomic_load_explicit((_Atomic uint64_t *)entry, memory_order_relaxed)
                        : atomic_load_explicit((_Atomic uint32_t *)entry, memory_order_relaxed);
     }
@@ -32,8 +32,8 @@ static bool is_leaf(const struct guest_paging *p, uint64_t e, unsigned shift)
     if (shift == PAGE_SHIFT) {
         return true;
     }
-    return (e & PTE_PS) && (shift == 21 || (shift == 30 && (p->efer & EFER_LMA)) ||
-                            (shift == 22 && (p->cr4 & CR4_PSE)));
+    return (e & PTE_PS) && (shift == 21 || (shift == 30 && (p->efer & EFER_LMA))
+                            || (shift == 22 && (p->cr4 & CR4_PSE)));
 }
 
 void guest_trace(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,

@@ -45,8 +45,8 @@ static enum walk_result fault(struct state *s, uint32_t error)
     if (s->access & ACCESS_USER) {
         error |= PF_USER;
     }
-    if ((s->access & ACCESS_EXEC) &&
-        ((s->p->cr4 & CR4_SMEP) || ((s->p->cr4 & CR4_PAE) && (s->p->efer & EFER_NXE)))) {
+    if ((s->access & ACCESS_EXEC)
+        && ((s->p->cr4 & CR4_SMEP) || ((s->p->cr4 & CR4_PAE) && (s->p->efer & EFER_NXE)))) {
         error |= PF_FETCH;
     }
     s->out->error = error;
@@ -64,7 +64,7 @@ static void *entry_at(struct state *s, uint64_t at, size_t size)
 {
     void *entry = s->phys->map(gpa(at), size);
 
-    if (unlikely(s->phys->rights != NULL) && entry != NULL) {
+    if (unlikely(s->phys->rights) && entry) {
         unsigned rights = s->phys->rights(gpa(at & ~PAGE_MASK));
 
         s->fixed = rights & ACCESS_WRITE ? 0 : at + 1;
@@ -89,8 +89,8 @@ static bool stays(struct state *s)
  */
 static bool set_bits64(struct state *s, void *e, uint64_t *old, uint64_t bits)
 {
-    if (likely((*old & bits) == bits) || stays(s) ||
-        likely(atomic_compare_exchange_strong((_Atomic uint64_t *)e, old, *old | bits))) {
+    if (likely((*old & bits) == bits) || stays(s)
+        || likely(atomic_compare_exchange_strong((_Atomic uint64_t *)e, old, *old | bits))) {
         return true;
     }
     if (++s->retries > WALK_RETRIES) {
@@ -101,8 +101,8 @@ static bool set_bits64(struct state *s, void *e, uint64_t *old, uint64_t bits)
 
 static bool set_bits32(struct state *s, void *e, uint32_t *old, uint32_t bits)
 {
-    if ((*old & bits) == bits || stays(s) ||
-        atomic_compare_exchange_strong((_Atomic uint32_t *)e, old, *old | bits)) {
+    if ((*old & bits) == bits || stays(s)
+        || atomic_compare_exchange_strong((_Atomic uint32_t *)e, old, *old | bits)) {
         return true;
     }
     if (++s->retries > WALK_RETRIES) {
@@ -123,8 +123,8 @@ static bool pk_denies(const struct state *s, uint64_t acc, unsigned key)
     if (bits & 1u) {
         return true;
     }
-    return (bits & 2u) && (s->access & ACCESS_WRITE) &&
-           ((s->access & ACCESS_USER) || (s->p->cr0 & CR0_WP));
+    return (bits & 2u) && (s->access & ACCESS_WRITE)
+           && ((s->access & ACCESS_USER) || (s->p->cr0 & CR0_WP));
 }
 
 /* Permissions (as in state.acc) that a supervisor access needs, apart from SMEP and SMAP. */
@@ -176,7 +176,7 @@ static bool page_allows(const struct state *s, uint64_t at, uint64_t acc)
 {
     unsigned need = ACCESS_READ | (s->access & (ACCESS_WRITE | ACCESS_EXEC)), rights;
 
-    if (s->phys->rights == NULL) {
+    if (!s->phys->rights) {
         return true;
     }
     rights = s->phys->rights(gpa(at & ~PAGE_MASK));
@@ -201,8 +201,8 @@ static enum walk_result leaf64(struct state *s, void *entry, uint64_t *e, unsign
 {
     uint64_t offset = (1ULL << shift) - 1;
     uint64_t acc = s->acc & (*e ^ PTE_NX);
-    bool pk = s->p->pkru != 0 && (s->p->efer & EFER_LMA) &&
-              pk_denies(s, acc, (unsigned)(*e >> PTE_PK_SHIFT) & 0xfu);
+    bool pk = s->p->pkru != 0 && (s->p->efer & EFER_LMA)
+              && pk_denies(s, acc, (unsigned)(*e >> PTE_PK_SHIFT) & 0xfu);
 
     if (unlikely(!allowed(s, acc) || pk)) {
         return fault(s, PF_PRESENT | (pk ? PF_PK : 0));
@@ -233,7 +233,7 @@ static enum walk_result walk64(struct state *s, uint64_t table, unsigned shift)
         uint64_t e;
         bool leaf, again;
 
-        if (unlikely(entry == NULL)) {
+        if (unlikely(!entry)) {
             return not_ram(s, at);
         }
         e = atomic_load_explicit((_Atomic uint64_t *)entry, memory_order_relaxed);
@@ -266,7 +266,7 @@ static enum walk_result walk_pae(struct state *s)
     void *entry = entry_at(s, at, 8);
     uint64_t e;
 
-    if (entry == NULL) {
+    if (!entry) {
         return not_ram(s, at);
     }
     e = atomic_load_explicit((_Atomic uint64_t *)entry, memory_order_relaxed);
@@ -314,7 +314,7 @@ static enum walk_result walk32(struct state *s)
         bool leaf, again;
         uint32_t e;
 
-        if (entry == NULL) {
+        if (!entry) {
             return not_ram(s, at);
         }
         e = atomic_load_explicit((_Atomic uint32_t *)entry, memory_order_relaxed);
@@ -404,8 +404,8 @@ struct descent { uint64_t all, any, last; };
 static inline bool find(const struct guest_phys_ops *phys, uint64_t at, void **p)
 {
     *p = (void *)(uintptr_t)(phys->base + at);
-    return likely(at - phys->window[0].start < phys->window[0].size) ||
-           at - phys->window[1].start < phys->window[1].size;
+    return likely(at - phys->window[0].start < phys->window[0].size)
+           || at - phys->window[1].start < phys->window[1].size;
 }
 
 /* The entry is read, and judged at the end: until then nothing is written. */
@@ -472,8 +472,8 @@ static inline bool short_walk(const struct guest_phys_ops *phys, const struct gu
     struct descent d = { .all = ~0ULL, .any = 0, .last = p->cr3 };
     uint64_t at;
 
-    if (!step(phys, va, 39, &d) || !step(phys, va, 30, &d) || (d.any & PTE_PS) ||
-        !step(phys, va, 21, &d)) {
+    if (!step(phys, va, 39, &d) || !step(phys, va, 30, &d) || (d.any & PTE_PS)
+        || !step(phys, va, 21, &d)) {
         return false;
     }
     if (d.last & PTE_PS) {
@@ -504,8 +504,8 @@ static inline bool usual(const struct guest_paging *p, uint64_t va)
 {
     const uint64_t efer = EFER_LMA | EFER_NXE;
 
-    return (p->efer & efer) == efer && (p->cr0 & CR0_PG) && !(p->cr4 & CR4_LA57) &&
-           is_canonical(va, 48);
+    return (p->efer & efer) == efer && (p->cr0 & CR0_PG) && !(p->cr4 & CR4_LA57)
+           && is_canonical(va, 48);
 }
 
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
@@ -523,7 +523,7 @@ enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct gues
 /* For a memo: it may be made while rights are judged, and shows what can be read. */
 static bool find_readable(const struct guest_phys_ops *phys, uint64_t at, void **p)
 {
-    if (likely(phys->rights == NULL)) {
+    if (likely(!phys->rights)) {
         return find(phys, at, p);
     }
     *p = phys->map(gpa(at), 1);
@@ -558,8 +558,8 @@ void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging 
         m->value[i] = d.last;
         large = large || (i == 2 && (d.last & PTE_PS));
     }
-    if ((large && !large_good(d.last)) || (access != 0 && !plain(p, access | ACCESS_USER, &d)) ||
-        !find_readable(phys, large ? large_at(d.last, va.a & ~PAGE_MASK) : d.last & PTE_ADDR,
+    if ((large && !large_good(d.last)) || (access != 0 && !plain(p, access | ACCESS_USER, &d))
+        || !find_readable(phys, large ? large_at(d.last, va.a & ~PAGE_MASK) : d.last & PTE_ADDR,
                        &bytes)) {
         return;
     }

@@ -90,8 +90,8 @@ bool walk_same(const struct walk_memo *m, uint64_t cr3, uint64_t cr4, uint64_t e
                        (m->efer ^ efer) | other;
 
 #define WALK_CHANGED(i) (atomic_load_explicit(m->entry[i], memory_order_relaxed) ^ m->value[i])
-    return changed == 0 && m->bytes != NULL &&
-           (WALK_CHANGED(0) | WALK_CHANGED(1) | WALK_CHANGED(2) | WALK_CHANGED(3)) == 0;
+    return changed == 0 && m->bytes != NULL
+           && (WALK_CHANGED(0) | WALK_CHANGED(1) | WALK_CHANGED(2) | WALK_CHANGED(3)) == 0;
 #undef WALK_CHANGED
 }
 

@@ -97,7 +97,7 @@ static enum gm_result write_pass(const struct hyp_caller *c, uint64_t va, const 
         if (r != GM_OK) {
             return r;
         }
-        if (from != NULL) {
+        if (from) {
             copy(w.ptr, from, n);
             from += n;
         }
@@ -220,6 +220,6 @@ bool gm_same_kernel(struct vcpu *v, const struct guest_paging *p)
 
     virt->get_paging(v, &now);
     virt->get_segment(v, SEG_TR, &tr);
-    return trace_same(&guest_phys_ops, &now, p, gva(tr.base)) ||
-           !trace_same(&guest_phys_ops, &now, &now, gva(tr.base));
+    return trace_same(&guest_phys_ops, &now, p, gva(tr.base))
+           || !trace_same(&guest_phys_ops, &now, &now, gva(tr.base));
 }

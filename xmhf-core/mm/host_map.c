@@ -266,7 +266,7 @@ const void *host_map_firmware(uint64_t addr, size_t len)
     uint64_t first = align_down(addr, PAGE_SIZE), limit, va;
     unsigned bits;
 
-    if (direct != NULL) {
+    if (direct) {
         return direct;
     }
     if (phys_width(&bits) != NULL) {

@@ -50,7 +50,7 @@ static uint64_t entry_below(const struct nested_table *t, uint64_t entry, unsign
     }
     if (level <= t->levels && is_leaf(t, entry, level)) {
         return fmt->leaf(hpa(fmt->addr(entry).a + i * span(level - 1)), fmt->rights(entry),
-                         fmt->type != NULL ? fmt->type(entry) : MT_WB, level - 1);
+                         fmt->type ? fmt->type(entry) : MT_WB, level - 1);
     }
     return ((const uint64_t *)t->src->va(fmt->addr(entry)))[i];
 }
@@ -123,7 +123,7 @@ static int map_in_table(struct nested_table *t, struct job *j, uint64_t *table, 
         } else {
             uint64_t *lower = own_table(t, slot, level);
 
-            if (lower == NULL || map_in_table(t, j, lower, level - 1) != 0) {
+            if (!lower || map_in_table(t, j, lower, level - 1) != 0) {
                 return -1;
             }
         }
@@ -185,7 +185,7 @@ int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page
 
         for (unsigned level = t->levels; level > 2; level--) {
             table = own_table(t, slot_of(table, level, at), level);
-            if (table == NULL) {
+            if (!table) {
                 return -1;
             }
         }

@@ -267,19 +267,19 @@ enum msr_action msr_read_action(uint32_t index)
 {
     const struct msr_rule *rule = find(index);
 
-    return rule != NULL ? rule->read : MSR_HARDWARE;
+    return rule ? rule->read : MSR_HARDWARE;
 }
 
 uint64_t msr_write_bits(uint32_t index)
 {
     const struct msr_rule *rule = find(index);
 
-    return rule != NULL ? rule->bits : 0;
+    return rule ? rule->bits : 0;
 }
 
 enum msr_action msr_write_action(uint32_t index)
 {
     const struct msr_rule *rule = find(index);
 
-    return rule != NULL ? rule->write : MSR_DENY;
+    return rule ? rule->write : MSR_DENY;
 }

@@ -30,8 +30,8 @@ struct virt_ops {
     /* An APIC that is turned off comes back, although no register says so. */
     bool apic_returns;
     uint8_t hypercall_insn[3];              /* VMMCALL or VMCALL */
-    /* The other vendor's, which programs may use too: 3 bytes that raise an intercepted #UD here and
-     * are a hypercall all the same. NULL: #UD isn't intercepted. */
+    /* The other vendor's, which programs may use too: 3 bytes that raise an intercepted #UD here
+     * and are a hypercall all the same. NULL: #UD isn't intercepted. */
     const uint8_t *foreign_hypercall;
     /* INIT and SIPI that a guest sends by its APIC can't be seen at their target: its APIC
      * page is read-only and the x2APIC ICR exits. False: EXIT_INIT, EXIT_SIPI tell, unless

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a #VMEXIT to a struct exit (APM vol. 2, appendix C and 15.9-15.15): reads only. What there is to
- * do about it is act.c's. */
+/* From a #VMEXIT to a struct exit (APM vol. 2, appendix C and 15.9-15.15): reads only. What there
+ * is to do about it is act.c's. */
 #include <guest/walk.h>
 #include <virt/svm/svm.h>
 #include <x86/cpu.h>

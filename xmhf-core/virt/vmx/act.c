@@ -5,8 +5,9 @@
 #include <hw/cpu.h>
 #include <virt/vmx/vmx.h>
 
-/* A machine check while the guest's state was being loaded: as one that met the core, for nothing of
- * the guest's has run. A PAL is put away for it. That state is in the VMCS as it was (27.8, 27.9). */
+/* A machine check came while the entry loaded the guest's state. It counts as one that met the
+ * core, for nothing of the guest has run; a PAL is put away first. The guest's state is in the VMCS
+ * as it was (27.8, 27.9). */
 static void entry_failed(struct vcpu *v, const struct exit *e)
 {
     if (e->kind == EXIT_INTR) {

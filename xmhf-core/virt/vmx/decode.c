@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a VM exit to a struct exit (SDM vol. 3, 28.2 and appendix C): reads only. What there is to do
- * about it is act.c's. */
+/* From a VM exit to a struct exit (SDM vol. 3, 28.2 and appendix C): reads only. What there is to
+ * do about it is act.c's. */
 #include <virt/vmx/vmx.h>
 
 static void decode_io(struct exit *e)

@@ -72,8 +72,9 @@ bool vmx_split_exec(void);
 /* decode.c: the exit of the current VMCS in the neutral form; nothing else changes. True: of an
  * instruction, and there is nothing for act.c to do. */
 bool vmx_decode(uint32_t reason, const struct vcpu *v, struct exit *e);
-/* act.c: that, and what the back end does about it. An event whose delivery was interrupted is queued
- * again; NMI blocking is as the guest has it; an exception of the OS's is passed on (EXIT_NONE). */
+/* act.c: that, and what the back end does about it. An event whose delivery was interrupted is
+ * queued again; NMI blocking is as the guest has it; an exception of the OS's is passed on
+ * (EXIT_NONE). */
 void vmx_take_exit(struct vcpu *v, uint32_t reason, struct exit *e);
 
 /* state.c */
