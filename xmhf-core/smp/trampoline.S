@@ -3,6 +3,7 @@
  * low page; smp.c fills in the parameters at its end. Goes to 64-bit mode and jumps to ap_main. */
 
 #include <hw/xd_enable.inc>
+#include <smp/low_page.inc>
 
     .section .rodata
     .globl trampoline_start, trampoline_end, trampoline_params
@@ -10,22 +11,11 @@
 trampoline_start:
     cli
     cld
-    xorl %ebx, %ebx
-    movw %cs, %bx
-    movw %bx, %ds
-    shll $4, %ebx                       /* our physical address */
-    leal (tramp_gdt - trampoline_start)(%ebx), %eax
-    movl %eax, tramp_gdtr - trampoline_start + 2
-    leal (tramp_32 - trampoline_start)(%ebx), %eax
-    movl %eax, tramp_jump - trampoline_start
-    leal (tramp_64 - trampoline_start)(%ebx), %eax
-    movl %eax, tramp_jump64 - trampoline_start
-    lgdtl tramp_gdtr - trampoline_start
-    movl %cr0, %eax
-    orl $1, %eax
-    andl $0x9fffffff, %eax              /* caches on */
-    movl %eax, %cr0
-    ljmpl *(tramp_jump - trampoline_start)
+    low_page_base
+    low_page_address trampoline, tramp_gdt, trampoline_gdtr, 2
+    low_page_address trampoline, tramp_32, trampoline_jump
+    low_page_address trampoline, tramp_64, tramp_jump64
+    low_page_protect trampoline, 0x9fffffff /* caches on */
 
     .code32
 tramp_32:
@@ -66,15 +56,17 @@ tramp_64:
     .balign 8
 tramp_gdt:
     .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff
-tramp_gdtr:
+trampoline_gdtr:
     .short . - tramp_gdt - 1
     .long 0
     .balign 4
-tramp_jump:   .long 0
-              .short 8
+trampoline_jump:
+    .long 0
+    .short 8
     .balign 4
-tramp_jump64: .long 0
-              .short 24
+tramp_jump64:
+    .long 0
+    .short 24
     .balign 8
 trampoline_params:
     .quad 0, 0, 0, 0

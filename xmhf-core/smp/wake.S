@@ -5,6 +5,8 @@
  * protected range is zeroed and the machine is reset. Copied to the low page, real mode, CS:0; it
  * has no stack and trusts nothing but the page it is in, which no guest can write.
  */
+#include <smp/low_page.inc>
+
 #define RESET_CMOS 0x0f  /* what firmware does after a reset; 0: start afresh */
 
     .section .rodata
@@ -22,20 +24,10 @@ wake_start:
     orb $2, %al
     andb $0xfe, %al
     outb %al, $0x92
-    xorl %ebx, %ebx
-    movw %cs, %bx
-    movw %bx, %ds
-    shll $4, %ebx                       /* our physical address */
-    leal (wake_gdt - wake_start)(%ebx), %eax
-    movl %eax, wake_gdtr - wake_start + 2
-    leal (wake_32 - wake_start)(%ebx), %eax
-    movl %eax, wake_jump - wake_start
-    lgdtl wake_gdtr - wake_start
-    movl %cr0, %eax
-    orl $1, %eax
-    andl $0x1fffffff, %eax              /* no paging, caches on */
-    movl %eax, %cr0
-    ljmpl *(wake_jump - wake_start)
+    low_page_base
+    low_page_address wake, wake_gdt, wake_gdtr, 2
+    low_page_address wake, wake_32, wake_jump
+    low_page_protect wake, 0x1fffffff   /* no paging, caches on */
 
     .code32
 wake_32:
