@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rights of pages that a hypapp takes away and gives back (the test hypapp does as it is told): no CPU uses a right
- * that is away, all CPUs may change rights at once, and when all rights are back so is the pool.
+ * Rights of pages that a hypapp takes away and gives back (the test hypapp does as it is told): no
+ * CPU uses a right that is away, all CPUs may change rights at once, and when all rights are back
+ * so is the pool.
  */
 #include "guest.h"
 
@@ -12,7 +13,8 @@
 
 #define HC_RIGHTS 0x7e570001u      /* RCX address, RDX pages, RSI rights: RAX is the answer */
 #define HC_FAULTS 0x7e570002u      /* RAX: how many faults the hypapp was asked about */
-#define HC_READ   0x7e570003u      /* RCX address: the word there as the core reads it for us, or ~0 */
+/* RCX address: the word there as the core reads it for us, or ~0 */
+#define HC_READ   0x7e570003u
 #define R 1u
 #define W 2u
 #define X 4u
@@ -42,7 +44,7 @@ static uint64_t faults(void)
     return rax;
 }
 
-/* --- one CPU: each right, by each kind of access -------------------------------------------------- */
+/* --- one CPU: each right, by each kind of access -------------------------- */
 
 static unsigned try_call(uint64_t at)
 {
@@ -63,7 +65,8 @@ static void each_right(uint64_t page)
 
         give(page, 1, R | W | X);
         memcpy((void *)(uintptr_t)page, code, sizeof(code));
-        CHECK(try_call(page) == VECTOR_DONE && try_write64(page + 8, i) == VECTOR_DONE, "all rights");
+        CHECK(try_call(page) == VECTOR_DONE && try_write64(page + 8, i) == VECTOR_DONE,
+              "all rights");
         give(page, 1, now);
         uint64_t before = faults();
         CHECK((try_read64(page + 8, &value) == VECTOR_DONE) == !!(now & R), "rights %u: read", now);
@@ -75,12 +78,14 @@ static void each_right(uint64_t page)
         CHECK(try_write64(page - 8, i) == VECTOR_DONE && try_write64(page + PAGE, i) == VECTOR_DONE,
               "rights %u: a neighbour", now);
         give(page, 1, R | W | X);
-        CHECK(try_read64(page + 8, &value) == VECTOR_DONE && value == (now & W ? 77 : i), "rights %u: %llu", now,
+        CHECK(try_read64(page + 8, &value) == VECTOR_DONE && value == (now & W ? 77 : i),
+              "rights %u: %llu", now,
               (unsigned long long)value);
     }
 }
 
-/* What the core does for the guest needs the same rights: to read, and to set bits in page tables. */
+/* What the core does for the guest needs the same rights: to read, and to set bits in page
+ * tables. */
 static uint64_t core_reads(uint64_t at)
 {
     uint64_t rax = HC_READ;
@@ -103,9 +108,11 @@ static void the_core_obeys(uint64_t page)
     pd[0] = AREA | PTE_P | PTE_RW | PTE_US | PTE_PS; /* not accessed yet */
     page_pdpt[va >> 30] = table | PTE_P | PTE_RW | PTE_US | PTE_A;
     give(table, 1, R);
-    CHECK(core_reads(va + (page - AREA)) == ~0ull && !(pd[0] & PTE_A), "a bit was set in a table that is read-only");
+    CHECK(core_reads(va + (page - AREA)) == ~0ull && !(pd[0] & PTE_A),
+          "a bit was set in a table that is read-only");
     give(table, 1, R | W | X);
-    CHECK(core_reads(va + (page - AREA)) == 0x1234567890 && (pd[0] & PTE_A), "the table isn't used again");
+    CHECK(core_reads(va + (page - AREA)) == 0x1234567890 && (pd[0] & PTE_A),
+          "the table isn't used again");
     page_pdpt[va >> 30] = 0;
     give(page, 1, R | W | X);
 }
@@ -114,7 +121,8 @@ static void the_core_obeys(uint64_t page)
 static void ranges(void)
 {
     static const struct { uint64_t at, pages; } range[] = {
-        { AREA, 512 }, { AREA + 100 * PAGE, 1024 }, { AREA, 4096 }, { AREA + PAGE, 1 }, { AREA, 6000 },
+        { AREA, 512 }, { AREA + 100 * PAGE, 1024 }, { AREA, 4096 }, { AREA + PAGE, 1 },
+        { AREA, 6000 },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(range); i++) {
@@ -123,10 +131,12 @@ static void ranges(void)
         give(first, range[i].pages, R);
         CHECK(try_write64(first, 1) == EXC_GP && try_write64(last, 1) == EXC_GP
               && try_write64((first + last) / 2 & ~7ull, 1) == EXC_GP, "range %u: a store", i);
-        CHECK(try_write64(first - 8, 1) == VECTOR_DONE && try_write64(last + PAGE, 1) == VECTOR_DONE,
+        CHECK(try_write64(first - 8, 1) == VECTOR_DONE
+              && try_write64(last + PAGE, 1) == VECTOR_DONE,
               "range %u: a neighbour", i);
         give(first, range[i].pages, R | W | X);
-        CHECK(try_write64(first, 1) == VECTOR_DONE && try_write64(last, 1) == VECTOR_DONE, "range %u: back", i);
+        CHECK(try_write64(first, 1) == VECTOR_DONE && try_write64(last, 1) == VECTOR_DONE,
+              "range %u: back", i);
     }
 }
 
@@ -134,10 +144,11 @@ static void refused(void)
 {
     CHECK(rights(AREA + 8, 1, R) == 2 && rights(AREA, 0, R) == 2 && rights(AREA, ~0ull, R) == 2
           && rights(AREA, 1, W) == 2 && rights(AREA, 1, 9) == 2 && rights(0xfee00000, 1, R) == 2
-          && rights(0xb8000, 1, R) == 2 && rights(1ull << 40, 1, R) == 2, "bad calls aren't refused");
+          && rights(0xb8000, 1, R) == 2 && rights(1ull << 40, 1, R) == 2,
+          "bad calls aren't refused");
 }
 
-/* --- several CPUs --------------------------------------------------------------------------------- */
+/* --- several CPUs --------------------------------------------------------- */
 
 static volatile unsigned stop, rounds_done;
 static volatile uint64_t *const shared = (volatile uint64_t *)(uintptr_t)SHARED;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest for handlers of instructions: two pages of memory at linear and guest-physical 0x5000, the
- * code in `code`, and counters of what became of it. For one file of a test program.
+ * A guest for handlers of instructions: two pages of memory at linear and guest-physical 0x5000,
+ * the code in `code`, and counters of what became of it. For one file of a test program.
  */
 #ifndef XMHF_TESTS_GUEST_STUB_H
 #define XMHF_TESTS_GUEST_STUB_H
@@ -32,8 +32,8 @@ static void *ram_map(gpa_t g, size_t len)
 struct guest_phys_ops guest_phys_ops = { .map = ram_map };
 void *host_phys(uint64_t at, uint64_t len) { (void)at; (void)len; return NULL; }
 
-enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
-                            unsigned access, struct walk *out)
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                            gva_t va, unsigned access, struct walk *out)
 {
     (void)phys;
     (void)p;
@@ -56,12 +56,22 @@ unsigned exit_fetch(struct vcpu *cpu, uint8_t *buf, struct guest_paging *p)
 void exit_skip(struct vcpu *cpu, unsigned len) { cpu->regs.rip += len; skips++; }
 void hyp_inject_gp(struct vcpu *cpu) { (void)cpu; gps++; }
 void hyp_inject_fault(struct vcpu *cpu, const struct gm_fault *f) { (void)cpu; (void)f; faults++; }
-static bool inject(struct vcpu *cpu, const struct event *e) { (void)cpu; injected = *e; faults++; return true; }
+static bool inject(struct vcpu *cpu, const struct event *e)
+{
+    (void)cpu;
+    injected = *e;
+    faults++;
+    return true;
+}
 static bool queued;
 static bool event_queued(struct vcpu *cpu) { (void)cpu; return queued; }
 static void end_shadow(struct vcpu *cpu) { (void)cpu; agains++; }
 static void get_paging(struct vcpu *cpu, struct guest_paging *p) { (void)cpu; *p = guest; }
-static void get_segment(struct vcpu *cpu, enum segment_index i, struct segment *s) { (void)cpu; *s = segments[i]; }
+static void get_segment(struct vcpu *cpu, enum segment_index i, struct segment *s)
+{
+    (void)cpu;
+    *s = segments[i];
+}
 static void set_segment(struct vcpu *cpu, enum segment_index i, const struct segment *s)
 {
     (void)cpu;
@@ -80,7 +90,8 @@ static void set_table(struct vcpu *cpu, enum table_register i, uint64_t base, ui
     tables[i].limit = limit;
 }
 static const struct virt_ops ops = {
-    .get_paging = get_paging, .get_segment = get_segment, .set_segment = set_segment, .get_table = get_table,
+    .get_paging = get_paging, .get_segment = get_segment, .set_segment = set_segment,
+    .get_table = get_table,
     .set_table = set_table, .inject = inject, .end_shadow = end_shadow,
     .event_queued = event_queued,
 };

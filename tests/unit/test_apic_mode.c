@@ -125,7 +125,8 @@ static void off_and_on(void **state)
 static void what_every_cpu_refuses(void **state)
 {
     static const uint64_t bad[] = {
-        BASE | EXTD, (BASE | EN) + 0x1000, BASE + 0x1000, BASE | EN | 1, (BASE | EN) ^ APIC_BASE_BSP,
+        BASE | EXTD, (BASE | EN) + 0x1000, BASE + 0x1000, BASE | EN | 1,
+            (BASE | EN) ^ APIC_BASE_BSP,
         BASE | EN | BIT(52), BASE | EN | BIT(9),
     };
 
@@ -187,7 +188,8 @@ static void where_it_may_not_come_back(void **state)
     }
 }
 
-/* A kick under way is waited for, so that it isn't lost with the APIC; one that was, is given up. */
+/* A kick under way is waited for, so that it isn't lost with the APIC; one that was, is given
+ * up. */
 static void kicks_meanwhile(void **state)
 {
     (void)state;

@@ -188,7 +188,8 @@ static void nmi_counts(void **state)
 }
 
 /* An NMI between a look for requests and the end of looking returns to where the code gives up;
- * so do a machine check that is survived and an INIT by #SX. Elsewhere it returns to where it came. */
+ * so do a machine check that is survived and an INIT by #SX. Elsewhere it returns to where it
+ * came. */
 static void nmis_leave_windows(void **state)
 {
     static const struct { uint64_t from, to; } row[] = {

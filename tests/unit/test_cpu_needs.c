@@ -53,7 +53,8 @@ static unsigned check_file(const char *dir, const char *file)
     snprintf(part, sizeof(part), "tests/vectors/%s/%s", dir, file);
     machine_load(unit_source(path, sizeof(path), part));
     if (!leaf_of(1) || !leaf_of(0x80000001) || !leaf_of(0x80000008)
-        || strstr(file, "t2400-yonah") || strstr(file, "penryn-t9600")) { /* they do lack something */
+        /* they do lack something */
+        || strstr(file, "t2400-yonah") || strstr(file, "penryn-t9600")) {
         return 0;
     }
     if (cpu_lacks(hw_cpuid)) {

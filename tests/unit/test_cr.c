@@ -34,7 +34,8 @@ static void hidden_bits_follow_the_cpu(void **state)
         { &features.ecx, CPUID_1_ECX_VMX, CR4_VMXE }, { &features.ecx, CPUID_1_ECX_SMX, CR4_SMXE },
         { &ext0.ecx, CPUID_7_0_ECX_LA57, CR4_LA57 }, { &ext0.ecx, CPUID_7_0_ECX_CET_SS, CR4_CET },
         { &ext0.edx, CPUID_7_0_EDX_CET_IBT, CR4_CET }, { &ext0.ecx, CPUID_7_0_ECX_PKS, CR4_PKS },
-        { &ext0.edx, CPUID_7_0_EDX_UINTR, CR4_UINTR }, { &ext1.eax, CPUID_7_1_EAX_LAM, CR4_LAM_SUP },
+        { &ext0.edx, CPUID_7_0_EDX_UINTR, CR4_UINTR },
+        { &ext1.eax, CPUID_7_1_EAX_LAM, CR4_LAM_SUP },
         { &ext1.eax, CPUID_7_1_EAX_FRED, CR4_FRED },
     };
     uint64_t all = 0;
@@ -74,16 +75,23 @@ static const struct cr4_feature {
     bool hidden;          /* from our guests: cpuid_policy.c */
 } cr4_features[] = {
     { BIT(11) /* UMIP */, 7, 0, CPUID_ECX, 2, false },
-    { BIT(12) /* LA57 */, 7, 0, CPUID_ECX, 16, true }, { BIT(13) /* VMXE */, 1, 0, CPUID_ECX, 5, true },
+    { BIT(12) /* LA57 */, 7, 0, CPUID_ECX, 16, true },
+    { BIT(13) /* VMXE */, 1, 0, CPUID_ECX, 5, true },
     { BIT(14) /* SMXE */, 1, 0, CPUID_ECX, 6, true },
     { BIT(16) /* FSGSBASE */, 7, 0, CPUID_EBX, 0, false },
     { BIT(17) /* PCIDE */, 1, 0, CPUID_ECX, 17, false },
-    { BIT(18) /* OSXSAVE */, 1, 0, CPUID_ECX, 26, false }, { BIT(19) /* KL */, 7, 0, CPUID_ECX, 23, false },
-    { BIT(20) /* SMEP */, 7, 0, CPUID_EBX, 7, false }, { BIT(21) /* SMAP */, 7, 0, CPUID_EBX, 20, false },
-    { BIT(22) /* PKE */, 7, 0, CPUID_ECX, 3, false }, { BIT(23) /* CET */, 7, 0, CPUID_ECX, 7, true },
-    { BIT(23) /* CET */, 7, 0, CPUID_EDX, 20, true }, { BIT(24) /* PKS */, 7, 0, CPUID_ECX, 31, true },
-    { BIT(25) /* UINTR */, 7, 0, CPUID_EDX, 5, true }, { BIT(27) /* LASS */, 7, 1, CPUID_EAX, 6, false },
-    { BIT(28) /* LAM_SUP */, 7, 1, CPUID_EAX, 26, true }, { BIT(32) /* FRED */, 7, 1, CPUID_EAX, 17, true },
+    { BIT(18) /* OSXSAVE */, 1, 0, CPUID_ECX, 26, false },
+    { BIT(19) /* KL */, 7, 0, CPUID_ECX, 23, false },
+    { BIT(20) /* SMEP */, 7, 0, CPUID_EBX, 7, false },
+    { BIT(21) /* SMAP */, 7, 0, CPUID_EBX, 20, false },
+    { BIT(22) /* PKE */, 7, 0, CPUID_ECX, 3, false },
+    { BIT(23) /* CET */, 7, 0, CPUID_ECX, 7, true },
+    { BIT(23) /* CET */, 7, 0, CPUID_EDX, 20, true },
+    { BIT(24) /* PKS */, 7, 0, CPUID_ECX, 31, true },
+    { BIT(25) /* UINTR */, 7, 0, CPUID_EDX, 5, true },
+    { BIT(27) /* LASS */, 7, 1, CPUID_EAX, 6, false },
+    { BIT(28) /* LAM_SUP */, 7, 1, CPUID_EAX, 26, true },
+    { BIT(32) /* FRED */, 7, 1, CPUID_EAX, 17, true },
 };
 #define ALWAYS 0x7ffu
 
@@ -158,7 +166,13 @@ static void get_segment(struct vcpu *cpu, enum segment_index i, struct segment *
 }
 
 static unsigned events, agains;
-static bool inject(struct vcpu *cpu, const struct event *e) { (void)cpu; (void)e; events++; return true; }
+static bool inject(struct vcpu *cpu, const struct event *e)
+{
+    (void)cpu;
+    (void)e;
+    events++;
+    return true;
+}
 static void end_shadow(struct vcpu *cpu) { (void)cpu; agains++; }
 
 static const struct virt_ops ops = {
@@ -173,8 +187,8 @@ struct guest_phys_ops guest_phys_ops;
 void *host_phys(uint64_t at, uint64_t len) { (void)at; (void)len; return NULL; }
 void hyp_inject_fault(struct vcpu *cpu, const struct gm_fault *f) { (void)cpu; (void)f; events++; }
 
-enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
-                            unsigned access, struct walk *out)
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                            gva_t va, unsigned access, struct walk *out)
 {
     (void)phys;
     (void)p;
@@ -204,7 +218,8 @@ static void up(const struct cr4_feature *lacks)
     uint32_t leaf1[4] = { 0 }, leaf7[2][4] = { { [CPUID_EAX] = 1 } };
 
     machine_reset(0);
-    for (const struct cr4_feature *f = cr4_features; f < cr4_features + ARRAY_SIZE(cr4_features); f++) {
+    for (const struct cr4_feature *f = cr4_features; f < cr4_features + ARRAY_SIZE(cr4_features);
+         f++) {
         if (!lacks || f->bits != lacks->bits) {
             (f->leaf == 1 ? leaf1 : leaf7[f->sub])[f->reg] |= 1u << f->shown;
         }
@@ -224,7 +239,8 @@ static void up(const struct cr4_feature *lacks)
 static bool taken(uint64_t value)
 {
     const struct guest_paging before = guest;
-    struct exit e = { .kind = EXIT_CR_WRITE, .insn_len = 3, .cr = { .cr = 4, .gpr = GPR_RBX, .decoded = true } };
+    struct exit e = { .kind = EXIT_CR_WRITE, .insn_len = 3,
+                      .cr = { .cr = 4, .gpr = GPR_RBX, .decoded = true } };
     bool first = false;
 
     v.regs.gpr[GPR_RBX] = value;
@@ -283,7 +299,8 @@ static void each_bit_on_each_cpu(void **state)
             bool want = may >> bit & 1 && bit != 5; /* PAE is set, and in long mode it stays */
 
             if (taken(guest.cr4 ^ BIT(bit)) != want) {
-                fail_msg("CPU without %#llx: CR4 bit %u is %s", lacks ? (unsigned long long)lacks->bits : 0,
+                fail_msg("CPU without %#llx: CR4 bit %u is %s",
+                         lacks ? (unsigned long long)lacks->bits : 0,
                          bit, want ? "refused" : "taken");
             }
         }
@@ -533,7 +550,8 @@ static void cr0_rules(void **state)
         up(NULL);
         assert_true(write_cr(0, now | CR0_TS, decoded));
         assert_int_equal(guest.cr0, now | CR0_TS);
-        assert_true(write_cr(0, (now & ~CR0_ET) | BIT(8) | BIT(25), decoded)); /* reserved ones stay 0, ET 1 */
+        /* reserved ones stay 0, ET 1 */
+        assert_true(write_cr(0, (now & ~CR0_ET) | BIT(8) | BIT(25), decoded));
         assert_int_equal(guest.cr0, now);
         for (unsigned bit = 32; bit < 64; bit++) {
             assert_false(write_cr(0, now | BIT(bit), decoded));
@@ -549,7 +567,8 @@ static void cr0_rules(void **state)
         guest.cr4 &= ~CR4_PCIDE;
         assert_true(write_cr(0, off | 0xffffffff00000000, decoded)); /* 32 bits are all there are */
         guest.efer = EFER_LME;
-        segment_attr[SEG_CS] = SEG_ATTR_L;               /* paging comes on: not with CS.L, nor without PAE */
+        /* paging comes on: not with CS.L, nor without PAE */
+        segment_attr[SEG_CS] = SEG_ATTR_L;
         assert_false(write_cr(0, now, decoded));
         segment_attr[SEG_CS] = 0;
         guest.cr4 &= ~CR4_PAE;
@@ -563,7 +582,8 @@ static void cr0_rules(void **state)
     }
 }
 
-/* With PCIDE bit 63 of the source isn't the register's; addresses have no more bits than the CPU. */
+/* With PCIDE bit 63 of the source isn't the register's; addresses have no more bits than the
+ * CPU. */
 static void cr3_rules(void **state)
 {
     (void)state;
@@ -603,7 +623,8 @@ static void other_instructions(void **state)
     assert_false(write_cr(0, 0x5fff, false)); /* crosses into nothing */
     assert_int_equal(events, 1);
     assert_false(write_cr(0, 0x800000000000, false)); /* not canonical: #GP */
-    struct exit e = { .kind = EXIT_CR_WRITE, .insn_len = 3, .cr = { .cr = 0, .decoded = true, .how = CR_LMSW, .source = 0xfff8 } };
+    struct exit e = { .kind = EXIT_CR_WRITE, .insn_len = 3,
+                      .cr = { .cr = 0, .decoded = true, .how = CR_LMSW, .source = 0xfff8 } };
     USE(0x0f, 0x01, 0x33);
     exit_cr_write(&v, &e);
     assert_int_equal(guest.cr0, 0x80050039);

@@ -20,7 +20,8 @@ const uint8_t core_build_id[16 + CRASH_BUILD_ID] = "............GNU" "\0" "ABCDE
 const char *core_vendor(void) { return "vendor"; }
 static struct vcpu me, other = {
     .nmi_rip = 0x1111, .nmi_rsp = 0x2222, .online = true, .stopped = true,
-    .trace = { { .kind = EXIT_IO, .raw = 7 }, { .kind = EXIT_CPUID, .raw = 10 }, { .kind = EXIT_NMI } },
+    .trace = { { .kind = EXIT_IO, .raw = 7 }, { .kind = EXIT_CPUID, .raw = 10 },
+               { .kind = EXIT_NMI } },
     .trace_next = 3,
 };
 struct vcpu *vcpus[CPU_MAX] = { &me, &other };
@@ -31,7 +32,10 @@ static unsigned lines;
 struct vcpu *this_vcpu(void) { return &me; }
 void *host_phys(uint64_t addr, uint64_t len) { return machine_phys(addr, len); }
 
-size_t str_copy(char *dst, const char *src, size_t size) { return (size_t)snprintf(dst, size, "%s", src); }
+size_t str_copy(char *dst, const char *src, size_t size)
+{
+    return (size_t)snprintf(dst, size, "%s", src);
+}
 
 void log_line(const char *fmt, ...)
 {
@@ -86,7 +90,8 @@ static void both_places_for_every_protected_range(void **state)
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(ram) * ARRAY_SIZE(sizes) * 2; i++) {
-        uint64_t below = MIB(ram[i / 2 % ARRAY_SIZE(ram)]), size = MIB(sizes[i / 2 / ARRAY_SIZE(ram)]);
+        uint64_t below = MIB(ram[i / 2 % ARRAY_SIZE(ram)]),
+            size = MIB(sizes[i / 2 / ARRAY_SIZE(ram)]);
         struct boot_mem map[BOOT_MEM_MAX], p;
         uint64_t place[CRASH_COPIES];
         unsigned n = pc_map(map, below, i % 2 ? GIB(2) : 0);
@@ -97,7 +102,8 @@ static void both_places_for_every_protected_range(void **state)
         p = protected_of(map, n, size);
         crash_places(map, n, &p, place);
         assert_in_range(place[0], 0x90000, 0x9f000 - PAGE_SIZE);
-        assert_in_range(place[1], MIB(1), below - MIB(24) - PAGE_SIZE); /* firmware and GRUB are above */
+        /* firmware and GRUB are above */
+        assert_in_range(place[1], MIB(1), below - MIB(24) - PAGE_SIZE);
         for (unsigned k = 0; k < CRASH_COPIES; k++) {
             assert_int_equal(place[k] % PAGE_SIZE, 0);
             assert_true(usable(map, n, place[k]));
@@ -235,7 +241,8 @@ static void either_copy_is_enough(void **state)
         char *text = strstr(said, "crash: text of a test\n");
         assert_non_null(text);
         assert_null(strstr(text + 1, "crash: text")); /* printed once */
-        assert_non_null(strstr(said, "crash: build-id 4142434445464748494a4b4c4d4e4f5051525354 cpu 0\n"));
+        assert_non_null(strstr(said,
+                               "crash: build-id 4142434445464748494a4b4c4d4e4f5051525354 cpu 0\n"));
         assert_non_null(strstr(said, "rip 0x1234 rsp 0x5678"));
         assert_non_null(strstr(said, "crash: other 1 stopped rip 0x1111 rsp 0x2222 exit NMI 0x0 "
                                      "exit CPUID 0xa\n"));

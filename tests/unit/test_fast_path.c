@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUIDs that a back end answers again by itself, and AMD's stores to the APIC page: the same as the
- * usual way says, or not at all. */
+/* CPUIDs that a back end answers again by itself, and AMD's stores to the APIC page: the same as
+ * the usual way says, or not at all. */
 #include "unit.h"
 
 #include "fake/machine.h"
@@ -143,7 +143,8 @@ static struct cpuid_regs usual(uint32_t leaf, uint32_t sub)
     return answer();
 }
 
-/* The fast path; if it has no answer, it has changed nothing, and says whether it could have one. */
+/* The fast path; if it has no answer, it has changed nothing, and says whether it could have
+ * one. */
 static bool is_new;
 static bool fast(uint32_t leaf, uint32_t sub)
 {
@@ -250,8 +251,8 @@ static void every_leaf_is_new_once(void)
     assert_int_equal(kicks, 0);
 }
 
-/* The hypapp is asked with RIP at the instruction. What it asks of the run loop comes before the guest
- * goes on, for which an NMI sees. */
+/* The hypapp is asked with RIP at the instruction. What it asks of the run loop comes before the
+ * guest goes on, for which an NMI sees. */
 static void the_hypapp_is_asked_about_new_ones(void)
 {
     new_question(HYPAPPS_LEAF, 0);
@@ -407,7 +408,8 @@ static void where_code_is_known(void **state)
     SLOW_WITH(code_page[0], 0x66);
     SLOW_WITH(code_page[1], 0x05);
     assert_null(known_code(&v.code, true, os.cr3, RIP + PAGE_SIZE - 1, 2));
-    assert_ptr_equal(known_code(&v.code, true, os.cr3, RIP + PAGE_SIZE - 2, 2), code_page + PAGE_SIZE - 2);
+    assert_ptr_equal(known_code(&v.code, true, os.cr3, RIP + PAGE_SIZE - 2, 2),
+                     code_page + PAGE_SIZE - 2);
 
     svm_features.edx = CPUID_8_A_EDX_NRIPS; /* then the CPU knows */
     v.code.page = 0;
@@ -426,7 +428,8 @@ static _Atomic uint64_t tables[4]; /* the guest's entries on the way to the code
 static void know_code(void)
 {
     v.store_code = (struct walk_memo){
-        .page = RIP >> PAGE_SHIFT, .cr3 = os.cr3, .cr4 = os.cr4, .efer = os.efer, .bytes = code_page,
+        .page = RIP >> PAGE_SHIFT, .cr3 = os.cr3, .cr4 = os.cr4, .efer = os.efer,
+        .bytes = code_page,
     };
     for (unsigned i = 0; i < 4; i++) {
         atomic_store(&tables[i], 0x1000 * i + 0x67);
@@ -484,14 +487,16 @@ static void an_eoi_is_written(void **state)
     assert_int_equal(apic[APIC_EOI / 4], 0x44332211);
     assert_int_equal(os.rip, RIP + sizeof(eoi));
     for (unsigned reg = 0; reg < 16; reg++) { /* mov %reg, 0x10(%rcx) */
-        const uint8_t mov[] = { (uint8_t)(0x40 | reg >> 3 << 2), 0x89, (uint8_t)(0x41 | (reg & 7) << 3), 0x10 };
+        const uint8_t mov[] = { (uint8_t)(0x40 | reg >> 3 << 2), 0x89,
+                                (uint8_t)(0x41 | (reg & 7) << 3), 0x10 };
         store_starts(mov, sizeof(mov), APIC_TPR);
         assert_true(store());
         assert_int_equal(apic[APIC_TPR / 4], reg == GPR_RAX ? 7u : reg == GPR_RSP ? 15u : reg);
     }
 }
 
-/* Whatever the decoder of the usual way makes of random code, this one makes the same or nothing. */
+/* Whatever the decoder of the usual way makes of random code, this one makes the same or
+ * nothing. */
 static void both_decoders_agree(void **state)
 {
     uint64_t seed = 1;
@@ -619,7 +624,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_leaf), cmocka_unit_test(test_every_leaf_is_new_once),
-        cmocka_unit_test(test_the_hypapp_is_asked_about_new_ones), cmocka_unit_test(test_what_the_cpu_says_now),
+        cmocka_unit_test(test_the_hypapp_is_asked_about_new_ones),
+            cmocka_unit_test(test_what_the_cpu_says_now),
         cmocka_unit_test(test_what_the_guest_has_set), cmocka_unit_test(test_ecx),
         cmocka_unit_test(test_a_new_xcr0_forgets),
         cmocka_unit_test(test_the_hypapp_may_want_each),

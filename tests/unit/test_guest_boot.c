@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which way a guest is started: by what the boot stage says and by its image; and what each needs. */
+/* Which way a guest is started: by what the boot stage says and by its image; and what each
+ * needs. */
 #include "linux_image.h"
 
 #include <debug/log.h>
@@ -48,7 +49,8 @@ size_t str_copy(char *dst, const char *src, size_t size)
 void hw_copy64(void *dst, const void *src, size_t n) { memmove(dst, src, 8 * n); }
 void hw_copy64_down(void *dst, const void *src, size_t n) { memmove(dst, src, 8 * n); }
 
-/* As the real one: the hook's page, the first that linux16_plan would take, is the guest's no more. */
+/* As the real one: the hook's page, the first that linux16_plan would take, is the guest's no
+ * more. */
 int int15_install(void)
 {
     hooks++;
@@ -152,7 +154,8 @@ static void as_asked_for(void **state)
     setup(NULL);
     bi.start = BOOT_START_LINUX32;
     assert_started(START32);
-    for (uint32_t kind = BOOT_START_LINUX16 + 1; kind != 0; kind = kind < 100 ? kind + 1 : 2 * kind) {
+    for (uint32_t kind = BOOT_START_LINUX16 + 1; kind != 0;
+         kind = kind < 100 ? kind + 1 : 2 * kind) {
         setup(NULL);
         bi.start = kind;
         assert_refused("doesn't know");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's memory for hypapps: with the caller's rights, the kernel's, and by physical address. */
+/* The guest's memory for hypapps: with the caller's rights, the kernel's, and by physical
+ * address. */
 #include "unit.h"
 
 #include <guest/map.h>
@@ -39,7 +40,8 @@ static void begin(struct hyp_caller *c, unsigned cpl)
     put(0x3000, 0x4000 | PTE_P | PTE_RW | PTE_US);
     guest_phys_ops.rights = NULL;
     *c = (struct hyp_caller){ .paging = {
-        .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr3 = 0x1000, .cr4 = CR4_PAE | CR4_SMAP | CR4_SMEP | CR4_PKE,
+        .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr3 = 0x1000, .cr4 = CR4_PAE | CR4_SMAP | CR4_SMEP
+        | CR4_PKE,
         .efer = EFER_LME | EFER_LMA | EFER_NXE, .mode = MODE_LONG64, .cpl = (uint8_t)cpl, .pkru = 3,
     } };
 }
@@ -128,7 +130,8 @@ static void what_is_taken_stays_taken(void **state)
     rights[7] = 0;
     assert_int_equal(gm_read(&c, gva(0x7008), &word, 8, &f), GM_NOT_RAM);
     rights[7] = ACCESS_READ;
-    rights[4] = ACCESS_READ; /* the table: its accessed bit is set already, for another page it isn't */
+    /* the table: its accessed bit is set already, for another page it isn't */
+    rights[4] = ACCESS_READ;
     assert_int_equal(gm_read(&c, gva(0x7008), &word, 8, &f), GM_OK);
     assert_int_equal(gm_read(&c, gva(0xb008), &word, 8, &f), GM_NOT_RAM);
 }

@@ -90,7 +90,8 @@ static void tables_anywhere(void **state)
     uint64_t flags;
 
     (void)state;
-    assert_int_equal(physical(host_map_firmware(MIB(3), 100), &flags), MIB(3)); /* RAM: the direct map */
+    /* RAM: the direct map */
+    assert_int_equal(physical(host_map_firmware(MIB(3), 100), &flags), MIB(3));
     assert_true(flags & PTE_RW);
     assert_window(MIB(511) + 12, 36);          /* reserved */
     assert_window(MIB(511) - 5, 0x12345);      /* unaligned, many pages */
@@ -156,7 +157,8 @@ static void more_ram(void **state)
     host_map_init(&bi);
     assert_null(host_phys(GIB(5), 1));
     assert_true(host_map_ram(GIB(4) + MIB(512), GIB(700) + MIB(2)) == GIB(700) + MIB(2));
-    assert_ptr_equal(host_phys(GIB(4) + MIB(512), PAGE_SIZE), (void *)(uintptr_t)(DIRECT_VA + GIB(4) + MIB(512)));
+    assert_ptr_equal(host_phys(GIB(4) + MIB(512), PAGE_SIZE),
+                     (void *)(uintptr_t)(DIRECT_VA + GIB(4) + MIB(512)));
     assert_null(host_phys(GIB(4) + MIB(512) - 1, 1));
     assert_non_null(host_phys(GIB(700) + MIB(2) - PAGE_SIZE, PAGE_SIZE));
     assert_null(host_phys(GIB(700) + MIB(2) - PAGE_SIZE, PAGE_SIZE + 1));

@@ -27,8 +27,8 @@ static bool read_only;
 struct guest_phys_ops guest_phys_ops;
 void *host_phys(uint64_t at, uint64_t len) { (void)at; (void)len; return NULL; }
 
-enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
-                            unsigned access, struct walk *out)
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                            gva_t va, unsigned access, struct walk *out)
 {
     (void)phys;
     (void)p;
@@ -51,7 +51,12 @@ unsigned exit_fetch(struct vcpu *cpu, uint8_t *buf, struct guest_paging *p)
 void exit_skip(struct vcpu *cpu, unsigned len) { cpu->regs.rip += len; skips++; }
 void exit_nmi(struct vcpu *cpu) { (void)cpu; }
 void hyp_inject_gp(struct vcpu *cpu) { (void)cpu; gps++; }
-void hyp_inject_fault(struct vcpu *cpu, const struct gm_fault *f) { (void)cpu; faults++; fault_at = f->addr.a; }
+void hyp_inject_fault(struct vcpu *cpu, const struct gm_fault *f)
+{
+    (void)cpu;
+    faults++;
+    fault_at = f->addr.a;
+}
 void log_line(const char *fmt, ...) { (void)fmt; }
 void log_break_lock(void) { }
 void stop_other_cpus(void) { fail(); }
@@ -59,7 +64,11 @@ void stop_wipe(void) { fail(); }
 void stop_reset(void) { fail(); abort(); }
 
 static struct segment segments[SEG_COUNT];
-static void get_segment(struct vcpu *cpu, enum segment_index i, struct segment *s) { (void)cpu; *s = segments[i]; }
+static void get_segment(struct vcpu *cpu, enum segment_index i, struct segment *s)
+{
+    (void)cpu;
+    *s = segments[i];
+}
 static bool inject(struct vcpu *cpu, const struct event *e)
 {
     (void)cpu;
@@ -67,7 +76,8 @@ static bool inject(struct vcpu *cpu, const struct event *e)
     return true;
 }
 static void end_shadow(struct vcpu *cpu) { (void)cpu; agains++; }
-static const struct virt_ops ops = { .get_segment = get_segment, .inject = inject, .end_shadow = end_shadow };
+static const struct virt_ops ops = { .get_segment = get_segment, .inject = inject,
+                                     .end_shadow = end_shadow };
 const struct virt_ops *virt = &ops;
 
 /* --- the hypapp ------------------------------------------------------------------------------ */
@@ -112,7 +122,8 @@ static int setup(void **state)
 static void io(uint16_t port, unsigned size, bool in, bool string)
 {
     const struct exit e = { .kind = EXIT_IO, .insn_len = string ? 0 : 2,
-                            .io = { .port = port, .size = (uint8_t)size, .in = in, .string = string } };
+                            .io = { .port = port, .size = (uint8_t)size, .in = in,
+                                    .string = string } };
 
     skips = gps = faults = agains = segment_faults = 0;
     exit_io(&v, &e);
@@ -156,11 +167,13 @@ static void each_answer(void **state)
     (void)state;
     v.regs.gpr[GPR_RAX] = 0x1122334455667788;
     io(0x80, 1, false, false); /* HYP_CORE: as ever */
-    assert_true(asks[0] == 1 && last.port == 0x80 && last.size == 1 && !last.in && last.value == 0x88);
+    assert_true(asks[0] == 1 && last.port == 0x80 && last.size == 1 && !last.in
+                && last.value == 0x88);
     assert_true(machine.out_count == 1 && machine.out[0].value == 0x88 && v.regs.rip == 0x1002);
     give = 0x5a;               /* with the hypapp's value */
     io(0x81, 1, false, false);
-    assert_true(machine.out_count == 2 && machine.out[1].value == 0x5a && machine.out[1].port == 0x81);
+    assert_true(machine.out_count == 2 && machine.out[1].value == 0x5a
+                && machine.out[1].port == 0x81);
     assert_int_equal(v.regs.gpr[GPR_RAX], 0x1122334455667788);
     give = 0;
     machine.port[0x82] = 0xbeef;
@@ -206,9 +219,11 @@ static void strings_in(void **state)
     v.regs.gpr[GPR_RDI] = 0x5ffe; /* crosses pages */
     v.regs.gpr[GPR_RCX] = 2;
     io(0x80, 4, true, true);
-    assert_true(agains == 1 && v.regs.rip == 0x1000 && v.regs.gpr[GPR_RCX] == 1 && v.regs.gpr[GPR_RDI] == 0x6002);
+    assert_true(agains == 1 && v.regs.rip == 0x1000 && v.regs.gpr[GPR_RCX] == 1
+                && v.regs.gpr[GPR_RDI] == 0x6002);
     io(0x80, 4, true, true);
-    assert_true(skips == 1 && v.regs.rip == 0x1002 && v.regs.gpr[GPR_RCX] == 0 && v.regs.gpr[GPR_RDI] == 0x6006);
+    assert_true(skips == 1 && v.regs.rip == 0x1002 && v.regs.gpr[GPR_RCX] == 0
+                && v.regs.gpr[GPR_RDI] == 0x6006);
     assert_memory_equal(ram + 0xffe, ((uint8_t[]){ 4, 3, 2, 1, 4, 3, 2, 1 }), 8);
     USE(0x6c);       /* INSB, backwards */
     v.regs.rflags = RFLAGS_DF;
@@ -241,10 +256,12 @@ static void strings_out(void **state)
     assert_true(skips == 1 && v.regs.rip == 0x1004 && last.value == 0x6261);
     assert_int_equal(v.regs.gpr[GPR_RSI], 0x5012);
     assert_int_equal(v.regs.gpr[GPR_RCX], 0);
-    assert_true(machine.out_count == 1 && machine.out[0].value == 0x6261 && machine.out[0].size == 2);
+    assert_true(machine.out_count == 1 && machine.out[0].value == 0x6261
+                && machine.out[0].size == 2);
     /* 16-bit code, an override, a base and a limit */
     guest.mode = MODE_PROT16;
-    segments[SEG_FS] = (struct segment){ .attr = SEG_ATTR_DATA_REAL, .limit = 0x1fff, .base = 0x5000 };
+    segments[SEG_FS] = (struct segment){ .attr = SEG_ATTR_DATA_REAL, .limit = 0x1fff,
+                                         .base = 0x5000 };
     USE(0x64, 0x6e);
     v.regs.gpr[GPR_RSI] = 0xffff0012;
     io(0x80, 1, false, true);

@@ -105,7 +105,8 @@ static void other_answers(void **state)
     assert_int_equal(uds, 1);
 }
 
-/* RIP after an exception with these bytes at RIP; other_insn: what the vendor takes for a hypercall. */
+/* RIP after an exception with these bytes at RIP; other_insn: what the vendor takes for a
+ * hypercall. */
 static uint64_t after_exception(uint8_t vector, const uint8_t *other_insn, const uint8_t *bytes,
                                 unsigned n)
 {
@@ -140,7 +141,8 @@ static void the_other_vendors_instruction(void **state)
     assert_true(injections == 1 && injected.vector == EXC_UD);
     assert_int_equal(after_exception(EXC_UD, other, other, 2), RIP); /* the page ends there */
     assert_int_equal(injections, 1);
-    assert_int_equal(after_exception(EXC_UD, other, other, 0), RIP); /* exit_fetch has a #PF queued */
+    /* exit_fetch has a #PF queued */
+    assert_int_equal(after_exception(EXC_UD, other, other, 0), RIP);
     assert_int_equal(injections, 0);
     assert_int_equal(after_exception(EXC_UD, NULL, other, 3), RIP);
     assert_true(injections == 1 && injected.vector == EXC_UD);

@@ -77,7 +77,8 @@ static void take_interrupts(struct vcpu *t)
 }
 
 static const struct virt_ops ops = { .park = park, .traps_icr = traps_icr,
-                                     .take_interrupts = take_interrupts, .flush_nested = flush_nested };
+                                     .take_interrupts = take_interrupts,
+                                     .flush_nested = flush_nested };
 const struct virt_ops *virt = &ops;
 static const struct options options;
 const struct options *core_options(void) { return &options; }
@@ -135,8 +136,8 @@ static void a_stop_during_the_start(void **state)
     }
 }
 
-/* A CPU that waits for a SIPI answers who waits for its flush, and sleeps again; so does one whose kick is dropped while it
- * starts. */
+/* A CPU that waits for a SIPI answers who waits for its flush, and sleeps again; so does one whose
+ * kick is dropped while it starts. */
 static void a_flush_during_the_wait(void **state)
 {
     (void)state;

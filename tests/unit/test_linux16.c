@@ -66,7 +66,8 @@ static void which_images(void **state)
     assert_true(linux16_wanted(image, sizeof(image)));
     assert_false(linux16_wanted(image, 0x2ff)); /* no room for the header */
     put32(0x214, 0x100000);
-    assert_true(linux16_wanted(image, sizeof(image))); /* an address, but too old for the 32-bit one */
+    /* an address, but too old for the 32-bit one */
+    assert_true(linux16_wanted(image, sizeof(image)));
     put16(0x206, 0x205);
     assert_true(linux16_wanted(image, sizeof(image)));
     put16(0x206, 0x206);
@@ -148,7 +149,8 @@ static void refusals(void **state)
     refused("640 KiB");
 }
 
-/* GRUB puts modules from 1 MiB on: where the kernel must go lie the image itself, and the initrd. */
+/* GRUB puts modules from 1 MiB on: where the kernel must go lie the image itself, and the
+ * initrd. */
 static void modules_where_the_kernel_goes(void **state)
 {
     (void)state;
@@ -265,7 +267,8 @@ static void no_place_for_the_hook(void **state)
     setup(NULL);
     guest_map_count = BOOT_MEM_MAX; /* a map that can't take another entry */
     for (unsigned i = 0; i < BOOT_MEM_MAX; i++) {
-        guest_map[i] = (struct boot_mem){ .start = i * 0x4000, .size = 0x3000, .type = BOOT_MEM_USABLE };
+        guest_map[i] = (struct boot_mem){ .start = i * 0x4000, .size = 0x3000,
+                                          .type = BOOT_MEM_USABLE };
     }
     assert_int_equal(int15_install(), -1);
     assert_int_equal(guest_map_count, BOOT_MEM_MAX);

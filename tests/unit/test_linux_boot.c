@@ -392,7 +392,10 @@ static void fills_boot_params(void **state)
 /* Other screens of text; and none: after a loader's graphics mode, or without a BIOS. */
 static void tells_of_the_screen(void **state)
 {
-    static const struct { struct boot_screen s; uint8_t mode, columns, lines, vga, points; } row[] = {
+    static const struct {
+        struct boot_screen s;
+        uint8_t mode, columns, lines, vga, points;
+    } row[] = {
         { { 0xb8000, BOOT_SCREEN_TEXT, 80, 50 }, 3, 80, 50, 1, 8 },
         { { 0xb8000, BOOT_SCREEN_TEXT, 80, 28 }, 3, 80, 28, 1, 14 },
         { { 0xb8000, BOOT_SCREEN_TEXT, 132, 60 }, 3, 132, 60, 1, 8 },

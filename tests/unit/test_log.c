@@ -167,7 +167,8 @@ static void what_has_no_room_is_lost(void **state)
     }
     for (at = sent(); *at; at = last) {
         int length = 0;
-        assert_int_equal(sscanf(at, "[xmhf cpu0 guest] line %u of a hundred and fifty%n", &number, &length), 1);
+        assert_int_equal(sscanf(at, "[xmhf cpu0 guest] line %u of a hundred and fifty%n", &number,
+                                &length), 1);
         assert_true(length > 0 && at[length] == '\r' && at[length + 1] == '\n');
         assert_int_equal(number, n++);
         last = at + length + 2;
@@ -293,7 +294,8 @@ static void the_last_lines_are_whole(void **state)
     log_break_lock();
     assert_false(atomic_load(&log_waiting));
     log_line("the end");
-    assert_string_equal(sent(), "[xmhf cpu0 guest] still in the queue\r\n[xmhf cpu0 guest] the end\r\n");
+    assert_string_equal(sent(),
+                        "[xmhf cpu0 guest] still in the queue\r\n[xmhf cpu0 guest] the end\r\n");
     uart.filled = 1;
     uart.stuck = true; /* even then it ends, */
     uint64_t before = tsc;

@@ -316,7 +316,11 @@ static void says_exits_in_words(void **state)
  * frame of 0x18 bytes, the others one that can't be told. */
 struct image { int unused; };
 
-uint64_t image_function(const struct image *img, uint64_t addr) { (void)img; return addr & ~0xfffULL; }
+uint64_t image_function(const struct image *img, uint64_t addr)
+{
+    (void)img;
+    return addr & ~0xfffULL;
+}
 
 bool image_return_slot(const struct image *img, uint64_t addr, uint64_t *offset)
 {

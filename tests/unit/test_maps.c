@@ -74,7 +74,8 @@ static uint8_t type_of(const char *name)
 static void fixed_mtrr(unsigned start, unsigned end, uint8_t type)
 {
     static const struct { uint32_t msr, count; unsigned start, size; } fixed[] = {
-        { MSR_IA32_MTRR_FIX64K_00000, 1, 0, 0x10000 }, { MSR_IA32_MTRR_FIX16K_80000, 2, 0x80000, 0x4000 },
+        { MSR_IA32_MTRR_FIX64K_00000, 1, 0, 0x10000 },
+        { MSR_IA32_MTRR_FIX16K_80000, 2, 0x80000, 0x4000 },
         { MSR_IA32_MTRR_FIX4K_C0000, 8, 0xc0000, 0x1000 },
     };
 
@@ -130,14 +131,18 @@ static void make_cpu(const struct kind *k, char *data)
     machine_reset(0);
     bool mtrrs = read_mtrrs(data, &width);
     for (unsigned i = 0; i < map.mems; i++) {
-        while (map.mem[i].type == BOOT_MEM_USABLE && (map.mem[i].start + map.mem[i].size - 1) >> width) {
+        while (map.mem[i].type == BOOT_MEM_USABLE
+               && (map.mem[i].start + map.mem[i].size - 1) >> width) {
             width++;
         }
     }
-    machine_set_cpuid(CPUID_BASIC, 0, (struct cpuid_regs){ .eax = 1, .ebx = k->intel ? 0x756e6547 : 0 });
-    machine_set_cpuid(CPUID_FEATURES, 0, (struct cpuid_regs){ .edx = mtrrs ? CPUID_1_EDX_MTRR : 0 });
+    machine_set_cpuid(CPUID_BASIC, 0,
+                      (struct cpuid_regs){ .eax = 1, .ebx = k->intel ? 0x756e6547 : 0 });
+    machine_set_cpuid(CPUID_FEATURES, 0,
+                      (struct cpuid_regs){ .edx = mtrrs ? CPUID_1_EDX_MTRR : 0 });
     machine_set_cpuid(CPUID_EXTENDED, 0, (struct cpuid_regs){ .eax = CPUID_ADDRESS_SIZES });
-    machine_set_cpuid(CPUID_EXT_AMD, 0, (struct cpuid_regs){ .edx = k->page1g ? CPUID_8_1_EDX_PAGE1G : 0 });
+    machine_set_cpuid(CPUID_EXT_AMD, 0,
+                      (struct cpuid_regs){ .edx = k->page1g ? CPUID_8_1_EDX_PAGE1G : 0 });
     machine_set_cpuid(CPUID_ADDRESS_SIZES, 0, (struct cpuid_regs){ .eax = width });
 }
 
@@ -222,13 +227,14 @@ static size_t spare_pages(const char *name, const struct kind *k, unsigned cpus,
         crash[i] = (struct boot_mem){ .start = crash_place[i], .size = PAGE_SIZE };
     }
     /* As smp/low_page.c:low_page_choose. */
-    assert_true(e820_find_high(info.mem, info.mem_count, PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, 0xa0000, crash,
-                               CRASH_COPIES, &low_page));
+    assert_true(e820_find_high(info.mem, info.mem_count, PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, 0xa0000,
+                               crash, CRASH_COPIES, &low_page));
     host_map_init(&info);
     if (guest_phys_init(&info, &no_hotplug) != 0) {
         fail_msg("%s, %s: %s", name, k->name, fake_log);
     }
-    size_t used = fake_pool_used + cpus * PAGES_PER_CPU; /* what is kept for the OS isn't in the total */
+    /* what is kept for the OS isn't in the total */
+    size_t used = fake_pool_used + cpus * PAGES_PER_CPU;
     return used < fake_pool_total ? fake_pool_total - used : 0;
 }
 
@@ -242,7 +248,8 @@ static void check_guest_map(const char *name)
     for (unsigned i = 0; i < guest_map_count; i++) {
         const struct boot_mem *m = &guest_map[i];
         assert_true(m->type != BOOT_MEM_USABLE
-                    || !ranges_overlap(m->start, m->size, info.protected_base, info.protected_size));
+                    || !ranges_overlap(m->start, m->size, info.protected_base,
+                                       info.protected_size));
     }
     uint64_t crash = (crash_place[0] != 0 ? PAGE_SIZE : 0) + (crash_place[1] != 0 ? PAGE_SIZE : 0);
     if (lost != info.protected_size + crash + PAGE_SIZE || crash == 0) { /* the last: low_page */
@@ -259,7 +266,8 @@ static unsigned largest(void)
     uint64_t at;
 
     for (unsigned size = 2; size < 4096; size += 2) {
-        if (e820_find_high(info.mem, info.mem_count, MIB(size), PAGE_SIZE_2M, MIB(1), GIB(4), NULL, 0, &at)) {
+        if (e820_find_high(info.mem, info.mem_count, MIB(size), PAGE_SIZE_2M, MIB(1), GIB(4), NULL,
+                           0, &at)) {
             mib = size;
         }
     }
@@ -289,9 +297,12 @@ static void try_machine(const char *name)
     if (guest_map_count > BOOT_MEM_MAX - ENTRIES_MIN) {
         fail_msg("%s: %u entries of the guest's map", name, guest_map_count);
     }
-    printf("# %-28s %8llu MiB %3u of %u entries, range 0x%08llx %2llu of %4u MiB, %2u CPUs, pages left %5zu %5zu %5zu %5zu\n",
-           name, (unsigned long long)e820_usable_bytes(info.mem, info.mem_count) >> 20, guest_map_count,
-           BOOT_MEM_MAX, (unsigned long long)info.protected_base, (unsigned long long)info.protected_size >> 20, largest(),
+    printf("# %-28s %8llu MiB %3u of %u entries, range 0x%08llx %2llu of %4u MiB, %2u CPUs, pages "
+           "left %5zu %5zu %5zu %5zu\n",
+           name, (unsigned long long)e820_usable_bytes(info.mem, info.mem_count) >> 20,
+           guest_map_count,
+           BOOT_MEM_MAX, (unsigned long long)info.protected_base,
+           (unsigned long long)info.protected_size >> 20, largest(),
            cpus_of(text), spare[0], spare[1], spare[2], spare[3]);
 }
 
@@ -322,7 +333,8 @@ static void every_recorded_machine_starts(void **state)
             started++;
         }
     }
-    printf("%u of %u machines start, each with a kernel of 16 MiB and up to 8 modules\n", started, n);
+    printf("%u of %u machines start, each with a kernel of 16 MiB and up to 8 modules\n", started,
+           n);
     assert_true(n >= 30 && started >= n - 1);
 }
 

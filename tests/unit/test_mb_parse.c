@@ -340,7 +340,8 @@ static void bios(uint8_t mode, uint8_t columns, uint8_t rows)
     mem[0x484] = (uint8_t)(rows - 1);
 }
 
-static void assert_screen(enum boot_screen_kind kind, uint64_t base, unsigned columns, unsigned rows)
+static void assert_screen(enum boot_screen_kind kind, uint64_t base, unsigned columns,
+                          unsigned rows)
 {
     mb_look_for_bios(map, &bi);
     assert_int_equal(bi.screen.kind, kind);

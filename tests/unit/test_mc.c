@@ -33,11 +33,13 @@ static void by_bank(void **state)
         /* another CPU's */
         { MCI_STATUS_VAL | MCI_STATUS_UC | MCI_STATUS_AR, MCG_STATUS_RIPV, true },
         /* ours */
-        { MCI_STATUS_VAL | MCI_STATUS_UC | MCI_STATUS_AR, MCG_STATUS_RIPV | MCG_STATUS_EIPV, false },
+        { MCI_STATUS_VAL | MCI_STATUS_UC | MCI_STATUS_AR, MCG_STATUS_RIPV | MCG_STATUS_EIPV,
+          false },
         { MCI_STATUS_VAL | MCI_STATUS_UC | MCI_STATUS_PCC, MCG_STATUS_RIPV, false },
         { MCI_STATUS_VAL | MCI_STATUS_UC | MCI_STATUS_OVER, MCG_STATUS_RIPV, false },
         /* corrected, or not valid */
-        { MCI_STATUS_VAL | MCI_STATUS_OVER | MCI_STATUS_AR, MCG_STATUS_RIPV | MCG_STATUS_EIPV, true },
+        { MCI_STATUS_VAL | MCI_STATUS_OVER | MCI_STATUS_AR, MCG_STATUS_RIPV | MCG_STATUS_EIPV,
+          true },
         { MCI_STATUS_UC | MCI_STATUS_PCC | MCI_STATUS_OVER, MCG_STATUS_RIPV, true },
         { 0, 0, false },
         { 0, MCG_STATUS_EIPV, false },
@@ -64,7 +66,8 @@ static void damaged_context_on_amd(void **state)
         for (unsigned amd = 0; amd < 2; amd++) {
             set_up(state);
             machine_set_cpuid(0x80000000, 0, (struct cpuid_regs){ .eax = CPUID_EXT_AMD });
-            machine_set_cpuid(CPUID_EXT_AMD, 0, (struct cpuid_regs){ .ecx = amd ? CPUID_8_1_ECX_SVM : 0 });
+            machine_set_cpuid(CPUID_EXT_AMD, 0,
+                              (struct cpuid_regs){ .ecx = amd ? CPUID_8_1_ECX_SVM : 0 });
             machine_set_msr(MSR_IA32_MCG_STATUS, MCG_STATUS_RIPV | (eipv ? MCG_STATUS_EIPV : 0));
             machine_set_msr(MSR_AMD_SMCA_FIRST + 16 * 33 + 1, bad);
             assert_int_equal(mc_survivable(), !amd && !eipv);

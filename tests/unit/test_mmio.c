@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* hyp_mmio: which instructions reach the device, what the hypapp is asked, what is left in registers. */
+/* hyp_mmio: which instructions reach the device, what the hypapp is asked, what is left in
+ * registers. */
 #include "guest_stub.h"
 
 #include <debug/log.h>
@@ -49,7 +50,8 @@ static int setup(void **state)
 
 static void touch(uint64_t at, unsigned access)
 {
-    const struct exit e = { .kind = EXIT_NESTED_FAULT, .fault = { .addr = gpa(at), .access = access } };
+    const struct exit e = { .kind = EXIT_NESTED_FAULT,
+                            .fault = { .addr = gpa(at), .access = access } };
     const struct region *r = region_find(REGION_MEMORY, at, 1, access);
 
     asks = 0;
@@ -62,7 +64,8 @@ static void ranges(void **state)
 {
     (void)state;
     assert_int_equal(hyp_mmio(gpa(DEVICE), PAGE_SIZE, ACCESS_READ, fn), -1);
-    assert_int_equal(hyp_mmio(gpa(DEVICE), PAGE_SIZE, ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, fn), -1);
+    assert_int_equal(hyp_mmio(gpa(DEVICE), PAGE_SIZE, ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, fn),
+                     -1);
     assert_int_equal(hyp_mmio(gpa(DEVICE), PAGE_SIZE, ACCESS_WRITE, NULL), -1);
     assert_int_equal(hyp_mmio(gpa(DEVICE + 8), PAGE_SIZE, ACCESS_WRITE, fn), -1);
     assert_int_equal(hyp_mmio(gpa(DEVICE), 100, ACCESS_WRITE, fn), -1);
@@ -96,7 +99,8 @@ static void loads(void **state)
         v.regs.gpr[GPR_RAX] = 0x1111111111111111;
         use(cases[i].code, cases[i].len);
         touch(DEVICE + cases[i].at, ACCESS_READ);
-        assert_true(asks == 1 && !seen[0].write && seen[0].size == cases[i].size && seen[0].value == 0);
+        assert_true(asks == 1 && !seen[0].write && seen[0].size == cases[i].size
+                    && seen[0].value == 0);
         assert_int_equal(seen[0].at.a, DEVICE + cases[i].at);
         if (v.regs.gpr[GPR_RAX] != cases[i].gives) {
             fail_msg("case %u: %#llx", i, (unsigned long long)v.regs.gpr[GPR_RAX]);
@@ -137,7 +141,8 @@ static void stores(void **state)
     answer = HYP_CORE;
     USE(0x80, 0x0b, 0x0a); /* OR byte: a read, then a write */
     touch(DEVICE + 0x20, ACCESS_WRITE | ACCESS_READ);
-    assert_true(asks == 2 && !seen[0].write && seen[1].write && seen[1].value == 0x5f && device[0][0x20] == 0x5f);
+    assert_true(asks == 2 && !seen[0].write && seen[1].write && seen[1].value == 0x5f
+                && device[0][0x20] == 0x5f);
     USE(0x87, 0x03); /* XCHG */
     touch(DEVICE + 0x10, ACCESS_WRITE);
     assert_int_equal(v.regs.gpr[GPR_RAX], 0xaabbccdd);
@@ -165,7 +170,8 @@ static void strings(void **state)
     v.regs.gpr[GPR_RDI] = 0x5ffe;
     v.regs.gpr[GPR_RCX] = 2;
     touch(DEVICE, ACCESS_READ);
-    assert_true(agains == 1 && v.regs.gpr[GPR_RCX] == 1 && v.regs.gpr[GPR_RDI] == 0x6002 && v.regs.gpr[GPR_RSI] == 0x7004);
+    assert_true(agains == 1 && v.regs.gpr[GPR_RCX] == 1 && v.regs.gpr[GPR_RDI] == 0x6002
+                && v.regs.gpr[GPR_RSI] == 0x7004);
     assert_memory_equal(ram + 0xffe, device[0], 4);
     USE(0xf3, 0xa5);
     touch(DEVICE + 4, ACCESS_READ);
@@ -174,7 +180,8 @@ static void strings(void **state)
     v.regs.gpr[GPR_RSI] = 0x6002;
     USE(0xa4);
     touch(DEVICE + 0x30, ACCESS_WRITE);
-    assert_true(skips == 1 && seen[0].write && device[0][0x30] == 0x84 && v.regs.gpr[GPR_RSI] == 0x6003);
+    assert_true(skips == 1 && seen[0].write && device[0][0x30] == 0x84
+                && v.regs.gpr[GPR_RSI] == 0x6003);
     v.regs.gpr[GPR_RAX] = 0x1234;
     USE(0x66, 0xab); /* STOSW */
     touch(DEVICE + 0x40, ACCESS_WRITE);

@@ -43,7 +43,8 @@ static unsigned agains;
 static void end_shadow(struct vcpu *cpu) { (void)cpu; agains++; }
 
 static struct virt_ops ops = {
-    .name = "none", .state_msr_read = state_read, .state_msr_write = state_write, .end_shadow = end_shadow,
+    .name = "none", .state_msr_read = state_read, .state_msr_write = state_write,
+    .end_shadow = end_shadow,
 };
 const struct virt_ops *virt = &ops;
 
@@ -233,7 +234,8 @@ static void mitigations_stay_on(void **state)
         assert_false(wrmsr(both[i].msr, 0)); /* a CPU without it */
         for (unsigned bit = 0; bit < 64; bit++) {
             machine_set_msr(both[i].msr, 0x5ULL << 40);
-            assert_int_equal(wrmsr(both[i].msr, 0x5ULL << 40 ^ 1ULL << bit), both[i].bits >> bit & 1);
+            assert_int_equal(wrmsr(both[i].msr, 0x5ULL << 40 ^ 1ULL << bit),
+                             both[i].bits >> bit & 1);
             machine_set_msr(both[i].msr, ~0ULL);
             assert_false(wrmsr(both[i].msr, ~(1ULL << bit)));
             assert_true(wrmsr(both[i].msr, ~0ULL));

@@ -429,8 +429,9 @@ static void refuses_bad_ranges(void **state)
     assert_int_equal(nested_init(&t, &npt_like, &source, 4), -1);
 }
 
-/* Rights of pieces, split as they need it and merged whenever that can be: the model has one record per page. Tables
- * that come out of a merge are used no more, and of those that were there before none comes out. */
+/* Rights of pieces, split as they need it and merged whenever that can be: the model has one record
+ * per page. Tables that come out of a merge are used no more, and of those that were there before
+ * none comes out. */
 static bool gone[POOL_MAX];
 
 static unsigned merge_all(struct nested_table *t, uint64_t g)
@@ -491,9 +492,11 @@ static void rights_by_pieces(const struct nested_format *fmt, uint64_t seed)
     }
     const unsigned at_first = pool_used;
     for (unsigned round = 0; round < 3000; round++) {
-        unsigned piece = (unsigned)unit_below(&seed, 3) * 512 + (unsigned)unit_below(&seed, round % 2 ? 3 : 512);
+        unsigned piece = (unsigned)unit_below(&seed, 3) * 512
+            + (unsigned)unit_below(&seed, round % 2 ? 3 : 512);
         unsigned first = unit_below(&seed, 2) ? 0 : (unsigned)unit_below(&seed, 512);
-        unsigned count = unit_below(&seed, 2) ? 512 - first : 1 + (unsigned)unit_below(&seed, 512 - first);
+        unsigned count = unit_below(&seed, 2) ? 512 - first
+            : 1 + (unsigned)unit_below(&seed, 512 - first);
 
         protect_piece(&t, piece * 512 + first, count, all[unit_below(&seed, ARRAY_SIZE(all))]);
         merged += merge_all(&t, BASE + piece * 512 * PAGE_SIZE);
@@ -545,7 +548,8 @@ static void merges_only_what_it_split(void **state)
     assert_int_equal(nested_split(&t, gpa(MIB(2)), 2, ACCESS_EXEC), 0);
     assert_true(nested_lookup(&t, gpa(MIB(3)), &leaf) && leaf.level == 1 && leaf.rights == RWX);
 
-    assert_int_equal(nested_protect(&t, gpa(GIB(1)), PAGE_SIZE, ACCESS_READ), -1); /* a large leaf */
+    /* a large leaf */
+    assert_int_equal(nested_protect(&t, gpa(GIB(1)), PAGE_SIZE, ACCESS_READ), -1);
     assert_int_equal(nested_protect(&t, gpa(GIB(3)), PAGE_SIZE, ACCESS_READ), -1); /* nothing */
     pool_limit = pool_used;
     assert_int_equal(nested_split(&t, gpa(GIB(1)), 3, 0), -1);

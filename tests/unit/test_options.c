@@ -16,7 +16,8 @@ static bool set_more(const char *value)
 }
 
 /* A hypapp's. */
-static const struct option_more more[] = { { "more", "y to yes", set_more }, { "flag", "", set_more }, { 0 } };
+static const struct option_more more[] = { { "more", "y to yes", set_more },
+                                           { "flag", "", set_more }, { 0 } };
 
 static void parse(const char *s)
 {
@@ -115,13 +116,16 @@ static void keeps_at_most_eight_bad_words(void **state)
 static void says_why_not(void **state)
 {
     static const struct { const char *word, *said; } cases[] = {
-        { "palmem=2000", "its values: 1 to 1000 MiB" }, { "palmem=abc", "its values: 1 to 1000 MiB" },
+        { "palmem=2000", "its values: 1 to 1000 MiB" },
+        { "palmem=abc", "its values: 1 to 1000 MiB" },
         { "palmem", "it needs a value: 1 to 1000 MiB" }, { "more=0", "its values: y to yes" },
-        { "cpus=1000", "its values: 1 to 256" }, { "com=ffff", "its values: off, or 1 to fff8, hexadecimal" },
+        { "cpus=1000", "its values: 1 to 256" },
+        { "com=ffff", "its values: off, or 1 to fff8, hexadecimal" },
         { "more", "it needs a value: y to yes" }, { "flag=y", "it takes no value" },
         { "quiet=1", "it takes no value" }, { "frob=1", "there is no such option" },
         { "frob", "there is no such option" },
-        { "palmem=00000000000000000000000000000000000000000000000000000000000000016", "it is too long" },
+        { "palmem=00000000000000000000000000000000000000000000000000000000000000016",
+          "it is too long" },
     };
     char said[64];
 
@@ -134,7 +138,8 @@ static void says_why_not(void **state)
     }
 }
 
-/* Words that aren't the core's are the hypapp's; the boot stage, which has none, takes them for unknown. */
+/* Words that aren't the core's are the hypapp's; the boot stage, which has none, takes them for
+ * unknown. */
 static void asks_the_hypapp(void **state)
 {
     (void)state;

@@ -105,7 +105,8 @@ static void given_back_by_the_budget(void **state)
     give_back(s);
 }
 
-/* An OS chooses the frames behind a section: were the hash known to it, then all to the same place. */
+/* An OS chooses the frames behind a section: were the hash known to it, then all to the same
+ * place. */
 static void chosen_pages(void **state)
 {
     struct tv_pageset *s = new_set(MANY);

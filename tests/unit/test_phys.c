@@ -126,7 +126,8 @@ static const struct {
     { "vmx/inst-00406e3-skylake.txt", 0, 0, 39 },
     { GENOA, MSR_AMD_SYSCFG, 0, 48 },
     { GENOA, MSR_AMD_SYSCFG, BIT(23), 46 },                    /* C-bit 51, 6 bits less */
-    { MILAN, MSR_AMD_SYSCFG, BIT(23) | 0x740000, 43 },         /* C-bit 51 above the width, 5 less */
+    /* C-bit 51 above the width, 5 less */
+    { MILAN, MSR_AMD_SYSCFG, BIT(23) | 0x740000, 43 },
     { MILAN, MSR_AMD_SYSCFG, 0x740000, 48 },
     { "svm/inst-0860f01-k17-renoir.txt", MSR_AMD_SYSCFG, BIT(23), 44 }, /* C-bit 47, 4 less */
     { "svm/inst-0a70f41-k19-phoenix-03.txt", MSR_AMD_SYSCFG, BIT(23), 46 },
@@ -218,8 +219,10 @@ static void no_second_name(void **state)
         assert_int_equal(start(machines[i].name, GIB(16)), 0);
         has_one_name(width);
         assert_int_equal(guest_phys_ops.maxphyaddr, width);
-        assert_int_equal(cpuid_guest_view(hw_cpuid, CPUID_ADDRESS_SIZES, 0, &guest).eax & 0xff, width);
-        assert_false(cpuid_guest_view(hw_cpuid, CPUID_EXT_FEATURES, 0, &guest).ecx & CPUID_7_0_ECX_TME);
+        assert_int_equal(cpuid_guest_view(hw_cpuid, CPUID_ADDRESS_SIZES, 0, &guest).eax & 0xff,
+                         width);
+        assert_false(cpuid_guest_view(hw_cpuid, CPUID_EXT_FEATURES, 0,
+                                      &guest).ecx & CPUID_7_0_ECX_TME);
         if (machines[i].msr == MSR_AMD_SYSCFG) {
             assert_int_equal(cpuid_guest_view(hw_cpuid, CPUID_SEV, 0, &guest).eax, 0);
         }
@@ -228,7 +231,8 @@ static void no_second_name(void **state)
         assert_int_equal(start(machines[i].name, BIT(width) + PAGE_SIZE), -1);
         assert_non_null(strstr(fake_log, "RAM up to"));
     }
-    printf("%zu machines: no address bit above the width is mapped or shown\n", ARRAY_SIZE(machines));
+    printf("%zu machines: no address bit above the width is mapped or shown\n",
+           ARRAY_SIZE(machines));
 }
 
 /* Where RAM may be plugged in is RAM; where it can't be it isn't, whatever the SRAT says. */
@@ -290,8 +294,10 @@ static void page_tables(void)
     set(0x1000, 0, 0x2000 | PTE_P | PTE_RW | PTE_US | PTE_A);
     set(0x2000, 0, 0x3000 | PTE_P | PTE_RW | PTE_US | PTE_A);
     set(0x3000, 0, 0x4000 | PTE_P | PTE_RW | PTE_US | PTE_A);
-    fake_paging = (struct guest_paging){ .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr3 = 0x1000, .cr4 = CR4_PAE,
-                                         .efer = EFER_LMA | EFER_LME | EFER_NXE, .mode = MODE_LONG64 };
+    fake_paging = (struct guest_paging){ .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr3 = 0x1000,
+                                         .cr4 = CR4_PAE,
+                                         .efer = EFER_LMA | EFER_LME | EFER_NXE,
+                                         .mode = MODE_LONG64 };
     guest_phys_ops.map = small_ram;
     memset(guest_phys_ops.window, 0, sizeof(guest_phys_ops.window));
 }
@@ -319,7 +325,8 @@ static void faults_as_hardware(void **state)
     uint64_t seen;
     memcpy(&seen, ram + 0x4000 + 8 * 5, 8);
     assert_int_equal(seen, entry | PTE_US); /* and no dirty bit */
-    set(0x4000, 5, 0x5000 | PTE_P | PTE_RW | PTE_US | PTE_A); /* another CPU has changed it meanwhile */
+    /* another CPU has changed it meanwhile */
+    set(0x4000, 5, 0x5000 | PTE_P | PTE_RW | PTE_US | PTE_A);
     fault(BASE | BIT(46), ACCESS_READ, false, &linear);
     assert_true(gps == 1 && pfs == 0);
     fault(BASE | BIT(46), ACCESS_READ, false, &odd);
@@ -330,8 +337,8 @@ static void faults_as_hardware(void **state)
     guest_phys_ops = was;
 }
 
-/* The firmware's map may end in reserved memory at 1 TiB (AMD's, for HyperTransport): without leaves of
- * 1 GiB that alone would take more tables than a small machine has. */
+/* The firmware's map may end in reserved memory at 1 TiB (AMD's, for HyperTransport): without
+ * leaves of 1 GiB that alone would take more tables than a small machine has. */
 static void reserved_memory_takes_no_tables(void **state)
 {
     (void)state;
@@ -349,8 +356,8 @@ static void reserved_memory_takes_no_tables(void **state)
 }
 
 /* The CPU refuses an entry of ours: whatever the address, the instruction isn't done again. */
-/* PALs have all pages that there are. Devices in new regions can be reached all the same, and code in new places
- * runs, as many of either as pages are kept for; neither takes the other's. */
+/* PALs have all pages that there are. Devices in new regions can be reached all the same, and code
+ * in new places runs, as many of either as pages are kept for; neither takes the other's. */
 static void full_pool(bool leaves_1g, bool split, uint64_t step, const char *name)
 {
     const uint64_t top = MIB(256);
@@ -367,7 +374,8 @@ static void full_pool(bool leaves_1g, bool split, uint64_t step, const char *nam
             assert_true(guest_phys_make_executable(gpa(at)));
         }
     }
-    for (uint64_t at = GIB(512); devices < 64 && guest_phys_map_device(gpa(at + 0x1234)); at += step) {
+    for (uint64_t at = GIB(512); devices < 64 && guest_phys_map_device(gpa(at + 0x1234));
+         at += step) {
         devices++;
         assert_true(guest_phys_map_device(gpa(at)));
     }
@@ -401,11 +409,28 @@ static void reserved_never_loops(void **state)
     }
 }
 
-/* A right that was taken away is the hypapp's business; one that is there again is nobody's. Memory that is none of
- * the guest's RAM has no rights to take. */
+/* What isn't whole pages of the guest's RAM, or no right that tables have. */
+static void refused_rights(uint64_t page, unsigned rx)
+{
+    const struct { uint64_t first, pages; unsigned rights; } row[] = {
+        { page + 8, 1, rx }, { page, 0, rx }, { page, ~0ULL, rx }, { page, 1ULL << 52, rx },
+        { page, 1, ACCESS_WRITE }, { page, 1, rx | ACCESS_USER }, { BASE, 1, rx },
+        { BASE - PAGE_SIZE, 2, rx }, { low_page, 1, rx }, { 0xfee00000, 1, rx },
+        { MIB(128), 1, rx },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+        assert_int_equal(hyp_rights(&v, gpa(row[i].first), row[i].pages, row[i].rights),
+                         HYP_RIGHTS_REFUSED);
+    }
+}
+
+/* A right that was taken away is the hypapp's business; one that is there again is nobody's. Memory
+ * that is none of the guest's RAM has no rights to take. */
 static void rights_of_pages(void **state)
 {
-    const enum hyp_answer refused[] = { HYP_CORE, HYP_REFUSE }, left[] = { HYP_DONE, HYP_AGAIN, HYP_SWITCHED };
+    const enum hyp_answer refused[] = { HYP_CORE, HYP_REFUSE },
+        left[] = { HYP_DONE, HYP_AGAIN, HYP_SWITCHED };
     const uint64_t page = MIB(40) + 0x7000;
     const unsigned rx = ACCESS_READ | ACCESS_EXEC, rwx = rx | ACCESS_WRITE;
 
@@ -442,24 +467,13 @@ static void rights_of_pages(void **state)
         assert_int_equal(hyp_rights(&v, gpa(page), 1, rwx), HYP_RIGHTS_DONE);
         fault(page, ACCESS_WRITE, false, NULL); /* another CPU remembered it */
         assert_true(gps == 0 && asked == 6);
-
-        assert_int_equal(hyp_rights(&v, gpa(page + 8), 1, rx), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(page), 0, rx), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(page), ~0ULL, rx), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(page), 1ULL << 52, rx), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(page), 1, ACCESS_WRITE), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(page), 1, rx | ACCESS_USER), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(BASE), 1, rx), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(BASE - PAGE_SIZE), 2, rx), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(low_page), 1, rx), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(0xfee00000), 1, rx), HYP_RIGHTS_REFUSED);
-        assert_int_equal(hyp_rights(&v, gpa(MIB(128)), 1, rx), HYP_RIGHTS_REFUSED);
+        refused_rights(page, rx);
     }
     fake_split = false;
 }
 
-/* The low page is the protected range's, and a page of which some bytes are guarded is read-only; all
- * around them is as it was, executable too where large leaves are not. */
+/* The low page is the protected range's, and a page of which some bytes are guarded is read-only;
+ * all around them is as it was, executable too where large leaves are not. */
 static void single_pages(void **state)
 {
     const uint64_t page = MIB(200) + 0x5000; /* in the device memory of start() */
@@ -471,7 +485,8 @@ static void single_pages(void **state)
         load(ALDER);
         machine_set_msr(MSR_IA32_TME_ACTIVATE, 0);
         assert_int_equal(start(ALDER, MIB(128)), 0);
-        assert_true(guest_phys_protected(gpa(low_page)) && guest_phys_protected(gpa(low_page + 0xfff)));
+        assert_true(guest_phys_protected(gpa(low_page))
+                    && guest_phys_protected(gpa(low_page + 0xfff)));
         assert_false(guest_phys_protected(gpa(low_page - 1)));
         assert_null(guest_phys_ops.map(gpa(low_page), 1));
         assert_non_null(guest_phys_ops.map(gpa(low_page - 1), 1));
@@ -480,9 +495,11 @@ static void single_pages(void **state)
         assert_int_equal(guest_phys_write_protect(gpa(page)), 0);
         assert_true(nested_lookup(&guest_nested, gpa(page), &leaf));
         assert_true(leaf.h.a == page && leaf.rights == (ACCESS_READ | ACCESS_EXEC));
-        const uint64_t around[] = { low_page - 1, low_page + PAGE_SIZE, page - 1, page + PAGE_SIZE };
+        const uint64_t around[] = { low_page - 1, low_page + PAGE_SIZE, page - 1,
+                                    page + PAGE_SIZE };
         for (size_t i = 0; i < ARRAY_SIZE(around); i++) {
-            assert_true(nested_lookup(&guest_nested, gpa(around[i]), &leaf) && leaf.h.a == around[i]);
+            assert_true(nested_lookup(&guest_nested, gpa(around[i]), &leaf)
+                        && leaf.h.a == around[i]);
             assert_int_equal(leaf.rights, ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC);
         }
         assert_int_equal(guest_phys_write_protect(gpa(MIB(100))), -1); /* RAM */

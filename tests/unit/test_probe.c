@@ -107,9 +107,11 @@ static void reads_lines(void **state)
     (void)state;
     assert_int_equal(parse("# x\n\n \t\ncpuid 1 0 2 3 4 5\nmsr 480 fedcba9876543210\r\n"
                            "absent 491 derived\nabsent 492\ne820 0 9ffff 1\ne820 F0000 fffff 2\n"
-                           "mtrr default write-back\nmtrr deftype c06\nmtrr fixed c0000 c3fff reserved\n"
+                           "mtrr default write-back\nmtrr deftype c06\nmtrr fixed "
+                           "c0000 c3fff reserved\n"
                            "mtrr var 0 0 f80000000 write-back\nmtrr var 10 disabled\n"
-                           "mtrr range 0 ffff uncachable\nmtrr uc-start c0000000\nacpi RSDP f0000 24\n"
+                           "mtrr range 0 ffff uncachable\nmtrr uc-start "
+                           "c0000000\nacpi RSDP f0000 24\n"
                            "acpi SSDT ffff88015a94d400 223"), 0);
     assert_null(wrong);
     assert_true(machine.cpuids == 1 && machine.msrs == 3 && machine.mems == 2 && !machine.efi);
@@ -135,16 +137,22 @@ static void lines_of_no_record(void **state)
         "msr 0x480 0xfedcba9876543210", "msr 480 0x1", "msr 480", "msr 480 1 2", "msr 480 1 # no",
         "msr 480 0000000000000000000001", "msr 480 10000000000000000", "msr 480 -1", "msr 480 +1",
         "msr 480 1g", "msr 480 1.", "msr 000000480 1", "msr 100000000 1", "MSR 480 1", "msr480 1",
-        "cpuid 0x1 0 0 0 0 0", "cpuid 1 0 0 0 0", "cpuid 1 0 0 0 0 0 0", "cpuid 1 0 0 0 0 123456789",
-        "cpuid 1 0 0,0,0,0", "cpuid 1 0 0 0 0 0x", "cpuid", "absent", "absent 0x491", "absent 491 seen",
+        "cpuid 0x1 0 0 0 0 0", "cpuid 1 0 0 0 0", "cpuid 1 0 0 0 0 0 0",
+        "cpuid 1 0 0 0 0 123456789",
+        "cpuid 1 0 0,0,0,0", "cpuid 1 0 0 0 0 0x", "cpuid", "absent", "absent 0x491",
+        "absent 491 seen",
         "absent 491 derived too", "absent derived", "e820 ffff 0 1", "e820 0x0 0x9ffff 1",
         "e820 0 9ffff", "e820 0 9ffff usable", "e820 0 9ffff 0x1", "e820 0 9ffff 1 2",
         "e820 0 9ffff a", "e820 0 9ffff 4294967296", "e820 0 ffffffffffffffff 1",
         "e820 0 10000000000000 1", "e820 0 0000000000000000009fff 1", "e820", "e820 hello",
-        "mtrr", "mtrr default", "mtrr default wb", "mtrr deftype 0x6", "mtrr fixed 0 100000 write-back",
-        "mtrr fixed 9 0 write-back", "mtrr var x disabled", "mtrr var 0 enabled", "mtrr var 0 0 write-back",
-        "mtrr range 1000 fff write-back", "mtrr uc-start", "mtrr hello", "acpi RSDP", "acpi RSDP 0xf 24",
-        "acpi RSD f0000 24", "acpi RSDPX f0000 24", "acpi RSDP f0000 24 1", "boot: EFI", "#", "0x10",
+        "mtrr", "mtrr default", "mtrr default wb", "mtrr deftype 0x6",
+        "mtrr fixed 0 100000 write-back",
+        "mtrr fixed 9 0 write-back", "mtrr var x disabled", "mtrr var 0 enabled",
+        "mtrr var 0 0 write-back",
+        "mtrr range 1000 fff write-back", "mtrr uc-start", "mtrr hello", "acpi RSDP",
+        "acpi RSDP 0xf 24",
+        "acpi RSD f0000 24", "acpi RSDPX f0000 24", "acpi RSDP f0000 24 1", "boot: EFI", "#",
+        "0x10",
     };
     char text[200];
 
@@ -183,7 +191,8 @@ static const char *map_of(unsigned n, unsigned step)
 
     for (unsigned i = 0; i < n; i++) {
         unsigned start = 0x100000 + i * step;
-        at += (size_t)snprintf(text + at, sizeof(text) - at, "e820 %x %x 1\n", start, start + 0xfff);
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "e820 %x %x 1\n", start,
+                               start + 0xfff);
     }
     return text;
 }

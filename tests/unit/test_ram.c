@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which addresses are RAM: the map's usable ones, and where RAM may be plugged in but nothing else is. */
+/* Which addresses are RAM: the map's usable ones, and where RAM may be plugged in but nothing else
+ * is. */
 #include "unit.h"
 
 #include <guest/ram.h>
@@ -36,9 +37,11 @@ static void as_the_map_says(void **state)
     (void)state;
     build(NULL, 0);
     assert_int_equal(ram.boot, ram.count);
-    assert_true(ram.piece[0].start == GIB(4) && ram.piece[1].start == MIB(1)); /* the largest first */
+    /* the largest first */
+    assert_true(ram.piece[0].start == GIB(4) && ram.piece[1].start == MIB(1));
     assert_true(has(0) && has(0x9e000) && has(MIB(512) - PAGE_SIZE) && has(GIB(6) - PAGE_SIZE));
-    assert_false(has(0x9f000) || has(0xa0000) || has(MIB(512)) || has(0xe0000000) || has(0xfee00000));
+    assert_false(has(0x9f000) || has(0xa0000) || has(MIB(512)) || has(0xe0000000)
+                 || has(0xfee00000));
     assert_false(has(GIB(6)) || has(GIB(7)) || has(GIB(10)));
     assert_false(ram_has(&ram, MIB(512) - PAGE_SIZE, PAGE_SIZE + 1));
     assert_false(ram_has(&ram, MIB(512) - PAGE_SIZE, UINT64_MAX));
@@ -56,7 +59,8 @@ static void and_where_it_may_be_plugged_in(void **state)
     assert_true(has(GIB(6) + MIB(2))); /* whole 2 MiB pages */
     assert_false(has(GIB(6)) || has(GIB(6) + MIB(1)) || has(GIB(10)) || has(LIMIT));
     assert_false(has(0x9f000) || has(0xa0000) || has(0xf0000) || has(MIB(512)) || has(MIB(600))
-                 || has(0xe0000000) || has(0xfec00000) || has(0xfee00000) || has(GIB(4) - PAGE_SIZE));
+                 || has(0xe0000000) || has(0xfec00000) || has(0xfee00000)
+                 || has(GIB(4) - PAGE_SIZE));
     assert_true(has(MIB(100)) && has(GIB(5)));
     assert_int_equal(ram.boot, 3);
     assert_int_equal(ram_bytes(&ram), 0x9f000 + MIB(511) + GIB(2)); /* what there is at boot */
@@ -64,7 +68,8 @@ static void and_where_it_may_be_plugged_in(void **state)
 
 static void as_qemu_says(void **state)
 {
-    static const struct acpi_range dimms[] = { { GIB(7), GIB(7) + MIB(512) }, { GIB(20), GIB(21) + 5 } };
+    static const struct acpi_range dimms[] = { { GIB(7), GIB(7) + MIB(512) },
+                                               { GIB(20), GIB(21) + 5 } };
 
     (void)state;
     build(dimms, 2);
@@ -83,7 +88,8 @@ static void a_full_list(void **state)
         islands[i] = (struct boot_mem){ GIB(4) + i * GIB(2), GIB(1), BOOT_MEM_USABLE, 0 };
     }
     for (unsigned i = 0; i < ACPI_HOTPLUG_MAX; i++) {
-        ranges[i] = (struct acpi_range){ GIB(4), GIB(4096) }; /* each has 128 gaps: more than there is room for */
+        /* each has 128 gaps: more than there is room for */
+        ranges[i] = (struct acpi_range){ GIB(4), GIB(4096) };
     }
     ram_build(islands, BOOT_MEM_MAX, ranges, ACPI_HOTPLUG_MAX, LIMIT, &ram);
     assert_int_equal(ram.boot, BOOT_MEM_MAX);

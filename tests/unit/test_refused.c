@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A guest state that the CPU refuses: mended, or a fault for the guest; without end: its shutdown. */
+/* A guest state that the CPU refuses: mended, or a fault for the guest; without end: its
+ * shutdown. */
 #include "unit.h"
 
 #include <setjmp.h>
@@ -28,7 +29,12 @@ static void guest_event(struct vcpu *cpu, enum hyp_event what)
 }
 const struct hypapp hypapp = { .name = "test", .guest_event = guest_event };
 void exit_skip(struct vcpu *cpu, unsigned len) { (void)cpu, (void)len; fail(); }
-void stop_and_reset(const char *why) { (void)why; assert_int_equal(resets_told, 1); longjmp(stopped, 1); }
+void stop_and_reset(const char *why)
+{
+    (void)why;
+    assert_int_equal(resets_told, 1);
+    longjmp(stopped, 1);
+}
 
 /* As guest_loop has it: each exit is noted before it is handled. */
 static void refuse(bool ran)

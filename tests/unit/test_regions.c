@@ -21,7 +21,8 @@ static void memory_is_whole_pages_of_one_handler(void **state)
 {
     (void)state;
     assert_int_equal(add(REGION_MEMORY, 0xfee00000, 0x100000, ACCESS_WRITE, one), 0);
-    assert_int_equal(add(REGION_MEMORY, 0xfee00000, 0x100000, ACCESS_WRITE, one), 0); /* it is there */
+    /* it is there */
+    assert_int_equal(add(REGION_MEMORY, 0xfee00000, 0x100000, ACCESS_WRITE, one), 0);
     assert_int_equal(add(REGION_MEMORY, 0xfee00000, 0x100000, ACCESS_WRITE, two), -1);
     assert_int_equal(add(REGION_MEMORY, 0xfee00000, 0x100000, RW, one), -1);
     assert_int_equal(add(REGION_MEMORY, 0xfeefffff, 2, ACCESS_WRITE, one), -1);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest/rights.c and guest/flush.c against a model: CPUs whose TLBs and caches of paging structures forget
- * nothing unless they are told to, in every state that a CPU of ours can be in, with calls under way on several
- * at once. After DONE no CPU may use a right that was taken away, nor a table that was given back to the pool;
- * when all rights are given back the tables are as they were at boot, and so is the pool.
+ * guest/rights.c and guest/flush.c against a model: CPUs whose TLBs and caches of paging structures
+ * forget nothing unless they are told to, in every state that a CPU of ours can be in, with calls
+ * under way on several at once. After DONE no CPU may use a right that was taken away, nor a table
+ * that was given back to the pool; when all rights are given back the tables are as they were at
+ * boot, and so is the pool.
  */
 #include "unit.h"
 
@@ -34,7 +35,10 @@ uint64_t host_map_ram(uint64_t start, uint64_t end) { return end > start ? end :
 static const uint64_t spot[SPOTS] = { MIB(16), MIB(96), GIB(1) - MIB(4), GIB(2) - MIB(8) };
 #define PAGES (SPOTS * SPOT_PAGES)
 
-static uint64_t address(unsigned page) { return spot[page / SPOT_PAGES] + page % SPOT_PAGES * PAGE_SIZE; }
+static uint64_t address(unsigned page)
+{
+    return spot[page / SPOT_PAGES] + page % SPOT_PAGES * PAGE_SIZE;
+}
 
 static uint8_t promised[PAGES];  /* what the last call that is DONE gave */
 static uint8_t busy[PAGES];      /* calls under way */
@@ -169,7 +173,8 @@ static enum hyp_rights_answer call(struct cpu *c)
     if (a == HYP_RIGHTS_AGAIN) {
         return a;
     }
-    assert_true(a == HYP_RIGHTS_DONE || (a == HYP_RIGHTS_NO_MEMORY && flush_generation() - changed < 2));
+    assert_true(a == HYP_RIGHTS_DONE
+                || (a == HYP_RIGHTS_NO_MEMORY && flush_generation() - changed < 2));
     for (unsigned i = 0; i < c->pages; i++) {
         unsigned page = c->first + i;
         busy[page]--;
@@ -182,7 +187,7 @@ static enum hyp_rights_answer call(struct cpu *c)
     return a;
 }
 
-/* --- a CPU's next step ------------------------------------------------------------------------- */
+/* --- a CPU's next step ---------------------------------------------------- */
 
 static void in_guest(struct cpu *c)
 {
@@ -293,7 +298,8 @@ static enum hyp_rights_answer finish(struct cpu *c)
             return a;
         }
         for (unsigned i = 0; i < vcpu_count; i++) {
-            cpus[i].where = cpus[i].where == PARKED || cpus[i].where == WAITING ? cpus[i].where : CORE;
+            cpus[i].where = cpus[i].where == PARKED || cpus[i].where == WAITING ? cpus[i].where
+                : CORE;
             if (&cpus[i] != c) {
                 step(&cpus[i]);
             } else {
@@ -334,7 +340,8 @@ static uint64_t sum(uint64_t table, unsigned level)
     for (unsigned i = 0; i < 512; i++) {
         uint64_t e = ((const uint64_t *)core_va(hpa(table)))[i];
         bool leaf = level == 1 || virt->nested->is_leaf(e, level);
-        h = h * 0x100000001b3ULL ^ (leaf || !virt->nested->present(e) ? e : sum(virt->nested->addr(e).a, level - 1));
+        h = h * 0x100000001b3ULL ^ (leaf || !virt->nested->present(e) ? e
+                                    : sum(virt->nested->addr(e).a, level - 1));
     }
     return h;
 }
@@ -387,9 +394,10 @@ static void *whole_ram(gpa_t g, size_t len)
     return g.a < TOP && len <= TOP - g.a ? (void *)(uintptr_t)(GIB(1024) + g.a) : NULL;
 }
 
-/* --- single CPUs ------------------------------------------------------------------------------------- */
+/* --- single CPUs ---------------------------------------------------------- */
 
-static enum hyp_rights_answer until_done(unsigned cpu, uint64_t at, uint64_t pages, unsigned rights, unsigned max)
+static enum hyp_rights_answer until_done(unsigned cpu, uint64_t at, uint64_t pages, unsigned rights,
+                                         unsigned max)
 {
     enum hyp_rights_answer a = HYP_RIGHTS_AGAIN;
 
@@ -402,25 +410,29 @@ static enum hyp_rights_answer until_done(unsigned cpu, uint64_t at, uint64_t pag
     return a;
 }
 
-/* Without pages for all tables that it needs a call changes nothing, whichever is the one that is missing. */
+/* Without pages for all tables that it needs a call changes nothing, whichever is the one that is
+ * missing. */
 static void without_memory_nothing_changes(void **state)
 {
     static const struct { uint64_t at, size; } range[] = {
-        { MIB(16) + PAGE_SIZE, PAGE_SIZE }, { MIB(16) + PAGE_SIZE, MIB(40) }, { GIB(1) - PAGE_SIZE, MIB(2) },
+        { MIB(16) + PAGE_SIZE, PAGE_SIZE }, { MIB(16) + PAGE_SIZE, MIB(40) },
+        { GIB(1) - PAGE_SIZE, MIB(2) },
         { GIB(1) - MIB(200), MIB(1224) - PAGE_SIZE },
     };
     unsigned failed = 0;
 
     (void)state;
     for (unsigned n = 0; n < 6 * ARRAY_SIZE(range) * 5; n++) {
-        const unsigned kind = n % 6, r = n / 6 % ARRAY_SIZE(range), pages = n / 6 / ARRAY_SIZE(range);
+        const unsigned kind = n % 6, r = n / 6 % ARRAY_SIZE(range),
+            pages = n / 6 / ARRAY_SIZE(range);
 
         begin(kind >= 2, kind & 1, kind >= 4, MIB(8) / PAGE_SIZE);
         vcpu_count = 2;
         const uint64_t was = sum(guest_nested.root.a, 4);
         const size_t used = fake_pool_used, total = fake_pool_total;
         fake_pool_total = used + pages;
-        enum hyp_rights_answer a = until_done(0, range[r].at, range[r].size / PAGE_SIZE, ACCESS_READ, 10000);
+        enum hyp_rights_answer a = until_done(0, range[r].at, range[r].size / PAGE_SIZE,
+                                              ACCESS_READ, 10000);
         if (a == HYP_RIGHTS_NO_MEMORY) {
             assert_true(sum(guest_nested.root.a, 4) == was);
             assert_int_equal(fake_pool_used - fake_freed_count, used);
@@ -440,7 +452,8 @@ static void without_memory_nothing_changes(void **state)
     printf("%u calls without memory for their tables changed nothing\n", failed);
 }
 
-/* Who was last gives way to who came meanwhile; and who doesn't come back is waited for no longer than that. */
+/* Who was last gives way to who came meanwhile; and who doesn't come back is waited for no longer
+ * than that. */
 static void turns(void **state)
 {
     (void)state;
@@ -459,7 +472,8 @@ static void turns(void **state)
     assert_int_equal(until_done(0, MIB(16), 1, RWX, 3), HYP_RIGHTS_DONE);
 
     for (unsigned i = 0; i < 3; i++) { /* a large call, begun and left */
-        assert_int_equal(hyp_rights(&cpus[0].v, gpa(MIB(128)), 50000 + i, ACCESS_READ), HYP_RIGHTS_AGAIN);
+        assert_int_equal(hyp_rights(&cpus[0].v, gpa(MIB(128)), 50000 + i, ACCESS_READ),
+                         HYP_RIGHTS_AGAIN);
     }
     assert_int_equal(until_done(1, MIB(128) + PAGE_SIZE, 3, RWX, 2000), HYP_RIGHTS_DONE);
     assert_in_range(tries, 200, 1000);
@@ -470,7 +484,8 @@ static void turns(void **state)
     assert_int_equal(until_done(1, MIB(512), 300, ACCESS_READ, 2000), HYP_RIGHTS_DONE);
 }
 
-/* RAM that was plugged in and not yet touched has rights to take, too; where none can be, there are none. */
+/* RAM that was plugged in and not yet touched has rights to take, too; where none can be, there are
+ * none. */
 static void ram_that_was_plugged_in(void **state)
 {
     struct nested_leaf leaf;
@@ -483,18 +498,21 @@ static void ram_that_was_plugged_in(void **state)
         vcpu_count = 1;
         assert_false(nested_lookup(&guest_nested, gpa(GIB(601)), &leaf));
         assert_int_equal(until_done(0, GIB(601), 3, ACCESS_READ, 5), HYP_RIGHTS_DONE);
-        assert_true(nested_lookup(&guest_nested, gpa(GIB(601)), &leaf) && leaf.rights == ACCESS_READ);
-        assert_true(nested_lookup(&guest_nested, gpa(GIB(601) + 3 * PAGE_SIZE), &leaf) && leaf.rights == RWX);
+        assert_true(nested_lookup(&guest_nested, gpa(GIB(601)), &leaf)
+                    && leaf.rights == ACCESS_READ);
+        assert_true(nested_lookup(&guest_nested, gpa(GIB(601) + 3 * PAGE_SIZE), &leaf)
+                    && leaf.rights == RWX);
         assert_int_equal(until_done(0, GIB(601), 3, RWX, 5), HYP_RIGHTS_DONE);
         assert_true(nested_lookup(&guest_nested, gpa(GIB(601)), &leaf) && leaf.level == 3);
         assert_int_equal(until_done(0, GIB(604), 1, ACCESS_READ, 5), HYP_RIGHTS_REFUSED);
-        assert_int_equal(until_done(0, GIB(604) - PAGE_SIZE, 2, ACCESS_READ, 5), HYP_RIGHTS_REFUSED);
+        assert_int_equal(until_done(0, GIB(604) - PAGE_SIZE, 2, ACCESS_READ, 5),
+                         HYP_RIGHTS_REFUSED);
     }
     acpi.hotplug_count = 0;
 }
 
-/* Execution by the user's addresses alone, where the CPU has it and the hypapp has asked: in the entry, for faults, and for
- * the core's own fetches. */
+/* Execution by the user's addresses alone, where the CPU has it and the hypapp has asked: in the
+ * entry, for faults, and for the core's own fetches. */
 static void execution_by_the_user(void **state)
 {
     const uint64_t page = MIB(40);
@@ -514,12 +532,14 @@ static void execution_by_the_user(void **state)
         fake_has_mbec = true;
         assert_int_equal(hyp_user_exec(), intel ? 0 : -1); /* GMET isn't supported */
     }
-    assert_int_equal(hyp_rights(v, gpa(page), 1, data | ACCESS_EXEC_USER | ACCESS_EXEC), HYP_RIGHTS_REFUSED);
+    assert_int_equal(hyp_rights(v, gpa(page), 1, data | ACCESS_EXEC_USER | ACCESS_EXEC),
+                     HYP_RIGHTS_REFUSED);
     assert_int_equal(hyp_rights(v, gpa(page), 1, ACCESS_EXEC_USER), HYP_RIGHTS_REFUSED);
     const uint64_t was = sum(guest_nested.root.a, 4);
     assert_int_equal(until_done(0, page, 2000, data | ACCESS_EXEC_USER, 20), HYP_RIGHTS_DONE);
     cpus[0].root = guest_nested.root.a;
-    assert_int_equal(walk(&cpus[0], page, &table) & (7 | BIT(10)), 3 | BIT(10)); /* SDM vol. 3, table 29-3 */
+    /* SDM vol. 3, table 29-3 */
+    assert_int_equal(walk(&cpus[0], page, &table) & (7 | BIT(10)), 3 | BIT(10));
     assert_int_equal(walk(&cpus[0], page - PAGE_SIZE, &table) & (7 | BIT(10)), 7 | BIT(10));
     fake_paging = (struct guest_paging){ .cpl = 0 };
     assert_int_equal(guest_rights_fault(v, gpa(page), ACCESS_EXEC), RIGHTS_TAKEN);
@@ -528,7 +548,8 @@ static void execution_by_the_user(void **state)
     assert_int_equal(guest_rights_fault(v, gpa(page), ACCESS_EXEC), RIGHTS_GIVEN);
     void *(*const map)(gpa_t, size_t) = guest_phys_ops.map;
     guest_phys_ops.map = whole_ram;
-    assert_int_equal(guest_walk(&guest_phys_ops, &p, gva(page), ACCESS_EXEC, &w), WALK_OK); /* no paging */
+    /* no paging */
+    assert_int_equal(guest_walk(&guest_phys_ops, &p, gva(page), ACCESS_EXEC, &w), WALK_OK);
     assert_int_equal(until_done(0, page, 2000, data, 20), HYP_RIGHTS_DONE);
     assert_int_equal(guest_rights_fault(v, gpa(page), ACCESS_EXEC), RIGHTS_TAKEN);
     assert_int_equal(guest_walk(&guest_phys_ops, &p, gva(page), ACCESS_EXEC, &w), WALK_NOT_RAM);

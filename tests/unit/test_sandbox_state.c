@@ -54,9 +54,10 @@ uint64_t vmx_fixed_cr(const struct vmx_caps *c, unsigned cr, uint64_t value)
 
 bool hw_vmread(uint64_t which, uint64_t *value)
 {
-    *value = which == VMCS_GUEST_ES_SEL ? selector[SEG_ES] : which == VMCS_GUEST_DS_SEL ? selector[SEG_DS]
-             : which == VMCS_GUEST_FS_SEL ? selector[SEG_FS] : which == VMCS_GUEST_GS_SEL ? selector[SEG_GS]
-             : field[which];
+    *value = which == VMCS_GUEST_ES_SEL ? selector[SEG_ES]
+        : which == VMCS_GUEST_DS_SEL ? selector[SEG_DS]
+        : which == VMCS_GUEST_FS_SEL ? selector[SEG_FS]
+        : which == VMCS_GUEST_GS_SEL ? selector[SEG_GS] : field[which];
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The PAL library, as far as it needs no hypervisor: what it puts into the structure, and its calls, of
- * functions that are no PALs. */
+/* The PAL library, as far as it needs no hypervisor: what it puts into the structure, and its
+ * calls, of functions that are no PALs. */
 #include "unit.h"
 
 #include "pal_sdk/include/pal/module.h"
@@ -113,7 +113,8 @@ static void test_conventions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sections), cmocka_unit_test(test_layout), cmocka_unit_test(test_conventions),
+        cmocka_unit_test(test_sections), cmocka_unit_test(test_layout),
+            cmocka_unit_test(test_conventions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,8 @@ static void xmm_around_block(const uint8_t before[16][16], uint8_t after[16][16]
         DO(13) DO(14) DO(15)
 #define LOAD(n) "movups 16 * " #n "(%[before]), %%xmm" #n "\n\t"
 #define STORE(n) "movups %%xmm" #n ", 16 * " #n "(%[after])\n\t"
-    __asm__ volatile(EACH(LOAD) "lea -128(%%rsp), %%rsp\n\tcall hw_sha256_blocks\n\tlea 128(%%rsp), %%rsp\n\t"
+    __asm__ volatile(EACH(LOAD) "lea -128(%%rsp), %%rsp\n\tcall hw_sha256_blocks\n\tlea "
+                                "128(%%rsp), %%rsp\n\t"
         EACH(STORE)
         : "+D"(rdi), "+S"(rsi), "+d"(rdx)
         : [before] "r"(before), [after] "r"(after)

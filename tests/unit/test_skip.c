@@ -25,8 +25,8 @@ const struct virt_ops *virt = &ops;
 struct guest_phys_ops guest_phys_ops;
 
 /* No instruction is looked for here. */
-enum walk_result guest_walk(const struct guest_phys_ops *m, const struct guest_paging *p, gva_t va, unsigned access,
-                            struct walk *w)
+enum walk_result guest_walk(const struct guest_phys_ops *m, const struct guest_paging *p, gva_t va,
+                            unsigned access, struct walk *w)
 {
     (void)m, (void)p, (void)va, (void)access, (void)w;
     abort();

@@ -61,7 +61,8 @@ static struct acpi_sleep of_bytes(const void *aml, size_t n)
     return search();
 }
 
-#define BYTES(...) of_bytes((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+#define BYTES(...) \
+    of_bytes((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
 #define S(n) '_', 'S', n, '_'
 
 static void check(struct acpi_sleep got, const uint8_t a[6], unsigned known, unsigned unclear)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which of the CPUs that the MADT lists are taken; and what a refusal recommends is followed here. */
+/* Which of the CPUs that the MADT lists are taken; and what a refusal recommends is followed
+ * here. */
 #include "unit.h"
 
 #include <cpu/cpu.h>
@@ -97,8 +98,13 @@ uint64_t host_stack_top(uint64_t stacks, unsigned which) { return stacks + which
 uint64_t low_page = 0x9d000;
 uint64_t host_cr3(void) { return 0; }
 uint64_t host_trampoline_cr3(void) { return 0; }
-void *host_phys(uint64_t addr, uint64_t len) { (void)addr; assert_int_equal(len, PAGE_SIZE); return low; }
-const char *cpu_lacks(struct cpuid_regs (*cpuid)(uint32_t, uint32_t)) 
+void *host_phys(uint64_t addr, uint64_t len)
+{
+    (void)addr;
+    assert_int_equal(len, PAGE_SIZE);
+    return low;
+}
+const char *cpu_lacks(struct cpuid_regs (*cpuid)(uint32_t, uint32_t))
 {
     (void)cpuid;
     return poor != 0 ? "NX" : NULL; /* asked by CPUs that wake only */
@@ -227,7 +233,8 @@ static void what_a_cpu_lacks_is_named(void **state)
     list(2, 0);
     assert_int_equal(take(""), 0);
     assert_int_equal(smp_start(NULL), -1);
-    assert_string_equal(error, "cannot start: CPU with APIC id 1 lacks NX (cpus=1 would leave it out)");
+    assert_string_equal(error,
+                        "cannot start: CPU with APIC id 1 lacks NX (cpus=1 would leave it out)");
 }
 
 int main(void)

@@ -512,7 +512,8 @@ static void *map_low(gpa_t at, size_t len) { return machine_phys(at.a, len); }
 static void pdptes_are_loaded_or_refused(void **state)
 {
     static const struct { uint64_t pdpte; bool good; } cases[] = {
-        { 0x5001, true }, { 0x5019, true }, { 0x1e6, true }, { ~1ULL, true }, /* not present: anything */
+        /* not present: anything */
+        { 0x5001, true }, { 0x5019, true }, { 0x1e6, true }, { ~1ULL, true },
         { 0x5003, false }, { 0x5005, false }, { 0x5021, false }, { 0x5101, false },
         { 1ULL << 36 | 1, false }, { 1ULL << 63 | 1, false },
     };
@@ -532,7 +533,8 @@ static void pdptes_are_loaded_or_refused(void **state)
         table[0] = table[1] = table[2] = table[3] = 0x6001;
         table[i % 4] = cases[i / 4].pdpte;
         assert_int_equal(vmx_set_cr(&v, 4, CR4_PAE), cases[i / 4].good);
-        assert_int_equal(field[VMCS_GUEST_PDPTE0 + i % 4 * 2], cases[i / 4].good ? cases[i / 4].pdpte : 0);
+        assert_int_equal(field[VMCS_GUEST_PDPTE0 + i % 4 * 2],
+                         cases[i / 4].good ? cases[i / 4].pdpte : 0);
         assert_int_equal(field[VMCS_GUEST_CR4] & CR4_PAE, cases[i / 4].good ? CR4_PAE : 0);
     }
     field[VMCS_GUEST_EFER] = EFER_LME | EFER_LMA; /* long mode has none */
@@ -540,11 +542,12 @@ static void pdptes_are_loaded_or_refused(void **state)
     guest_phys_ops.map = NULL;
 }
 
-/* A task switch by software loads all of it into the VMCS (SDM vol. 3, 8.3): usable segments and others, TS,
- * no local breakpoints, NMIs blocked or not. */
+/* A task switch by software loads all of it into the VMCS (SDM vol. 3, 8.3): usable segments and
+ * others, TS, no local breakpoints, NMIs blocked or not. */
 static void a_new_task(void **state)
 {
-    struct task_state t = { .regs = { .rip = 0x7000, .rflags = RFLAGS_ONE | RFLAGS_NT }, .nmi = 1, .debug = true };
+    struct task_state t = { .regs = { .rip = 0x7000, .rflags = RFLAGS_ONE | RFLAGS_NT }, .nmi = 1,
+                            .debug = true };
 
     (void)state;
     v.vendor = &vmx_cpu;
@@ -555,7 +558,8 @@ static void a_new_task(void **state)
     field[VMCS_GUEST_PENDING_DEBUG] = PENDING_DEBUG_BS;
     field[VMCS_GUEST_ACTIVITY] = ACTIVITY_HLT;
     field[VMCS_GUEST_CS_AR] = field[VMCS_GUEST_SS_AR] = 0xc0f3;
-    t.seg[SEG_CS] = (struct segment){ 0x28, 0, 0, 0 }; /* couldn't be loaded: as it was, and its ring */
+    /* couldn't be loaded: as it was, and its ring */
+    t.seg[SEG_CS] = (struct segment){ 0x28, 0, 0, 0 };
     t.seg[SEG_SS] = (struct segment){ 0x3b, 0xcf3, 0xffffffff, 0 };
     t.seg[SEG_TR] = (struct segment){ 0x68, SEG_ATTR_TSS_BUSY, 103, 0x5000 };
     vmx_load_task(&v, &t);

@@ -154,8 +154,13 @@ static void guest_event(struct vcpu *v, enum hyp_event what)
     power_offs_told += what == HYP_POWER_OFF;
 }
 
-const struct hypapp hypapp = { .name = "test", .sandbox_exit = sandbox_exit, .guest_event = guest_event };
-void exit_string_io(struct vcpu *v, const struct exit *e, hyp_io_fn *fn) { (void)v, (void)e, (void)fn; fail(); }
+const struct hypapp hypapp = { .name = "test", .sandbox_exit = sandbox_exit,
+                               .guest_event = guest_event };
+void exit_string_io(struct vcpu *v, const struct exit *e, hyp_io_fn *fn)
+{
+    (void)v, (void)e, (void)fn;
+    fail();
+}
 
 /* --- what is not asked for here ------------------------------------------------------ */
 
@@ -183,7 +188,8 @@ void ipi_take_signals(struct vcpu *v) { (void)v; }
 void exit_skip(struct vcpu *v, unsigned len) { v->regs.rip += len; }
 #define OTHER(name) void name(struct vcpu *v, const struct exit *e) { (void)v; (void)e; fail(); }
 OTHER(exit_cpuid) OTHER(exit_rdmsr) OTHER(exit_wrmsr) OTHER(exit_nested_fault) OTHER(exit_hypercall)
-OTHER(exit_table) OTHER(exit_exception) OTHER(exit_cr_write) OTHER(exit_xsetbv) OTHER(exit_entry_failed) OTHER(task_switch)
+OTHER(exit_table) OTHER(exit_exception) OTHER(exit_cr_write) OTHER(exit_xsetbv)
+OTHER(exit_entry_failed) OTHER(task_switch)
 
 void exit_nmi(struct vcpu *v)
 {
@@ -200,7 +206,8 @@ void exit_nmi_window(struct vcpu *v) { (void)v; }
 static int setup(void **state)
 {
     struct acpi_info acpi = { .pm1a_cnt = PM1, .has_reset_reg = true, .reset_space = 1,
-                              .reset_addr = RESET_REG, .reset_value = 7, .sleep = { .a = { [5] = 1 } } };
+                              .reset_addr = RESET_REG, .reset_value = 7,
+                              .sleep = { .a = { [5] = 1 } } };
 
     (void)state;
     machine_reset(0);

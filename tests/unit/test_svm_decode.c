@@ -55,14 +55,38 @@ void svm_sandbox_leave(struct vcpu *v) { (void)v; }
 void svm_sandbox_forget(struct vcpu *v, uint64_t tag) { (void)v, (void)tag; }
 void svm_set_state(struct vcpu *v, const struct vcpu_state *s) { (void)v, (void)s; }
 void svm_get_paging(struct vcpu *v, struct guest_paging *p) { (void)v, (void)p; }
-void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s) { (void)v, (void)i, (void)s; }
-bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value) { (void)v, (void)msr, (void)value; return false; }
-bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value) { (void)v, (void)msr, (void)value; return false; }
-bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value) { (void)v, (void)cr, (void)value; return true; }
+void svm_get_segment(struct vcpu *v, enum segment_index i, struct segment *s)
+{
+    (void)v, (void)i, (void)s;
+}
+bool svm_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    (void)v, (void)msr, (void)value;
+    return false;
+}
+bool svm_state_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    (void)v, (void)msr, (void)value;
+    return false;
+}
+bool svm_set_cr(struct vcpu *v, unsigned cr, uint64_t value)
+{
+    (void)v, (void)cr, (void)value;
+    return true;
+}
 bool svm_set_cr3(struct vcpu *v, uint64_t value) { (void)v, (void)value; return true; }
-void svm_get_table(struct vcpu *v, enum table_register i, uint64_t *base, uint32_t *limit) { (void)v, (void)i, (void)base, (void)limit; }
-void svm_set_table(struct vcpu *v, enum table_register i, uint64_t base, uint32_t limit) { (void)v, (void)i, (void)base, (void)limit; }
-void svm_set_segment(struct vcpu *v, enum segment_index i, const struct segment *s) { (void)v, (void)i, (void)s; }
+void svm_get_table(struct vcpu *v, enum table_register i, uint64_t *base, uint32_t *limit)
+{
+    (void)v, (void)i, (void)base, (void)limit;
+}
+void svm_set_table(struct vcpu *v, enum table_register i, uint64_t base, uint32_t limit)
+{
+    (void)v, (void)i, (void)base, (void)limit;
+}
+void svm_set_segment(struct vcpu *v, enum segment_index i, const struct segment *s)
+{
+    (void)v, (void)i, (void)s;
+}
 uint64_t svm_get_cr(struct vcpu *v, unsigned cr) { (void)v, (void)cr; return 0; }
 
 /* virt/svm/entry.S: the guest runs and exits, as `at_exit` says. */
@@ -93,8 +117,8 @@ void svm_enter(struct vcpu_regs *regs, struct exit *e, const struct vmcb *vmcb, 
 }
 
 struct guest_phys_ops guest_phys_ops;
-enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
-                            unsigned access, struct walk *out)
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                            gva_t va, unsigned access, struct walk *out)
 {
     (void)phys, (void)p, (void)va, (void)access, (void)out;
     return WALK_FAULT;
@@ -144,8 +168,8 @@ static struct exit exit_with(uint64_t code, uint64_t info1, uint64_t info2)
     return e;
 }
 
-/* The OS's next entry flushes, by its ASID where the CPU can, however often a sandbox runs before; and once more
- * after a VMRUN that was refused, which may not have. */
+/* The OS's next entry flushes, by its ASID where the CPU can, however often a sandbox runs before;
+ * and once more after a VMRUN that was refused, which may not have. */
 static void a_flush_reaches_the_os(void **state)
 {
     (void)state;
@@ -185,7 +209,8 @@ static void events_that_never_end_are_intercepted(void **state)
     for (uint64_t bit = SVM_I1_NMI; bit <= SVM_I1_INIT; bit <<= 1) {
         assert_true(c->intercept1 & bit);
     }
-    assert_true(c->intercept1 & SVM_I1_MSR && c->intercept1 & SVM_I1_IOIO && c->intercept1 & SVM_I1_SHUTDOWN);
+    assert_true(c->intercept1 & SVM_I1_MSR && c->intercept1 & SVM_I1_IOIO
+                && c->intercept1 & SVM_I1_SHUTDOWN);
     assert_true(c->intercept2 & SVM_I2_VMRUN); /* else the entry fails */
     assert_true(machine.msr[0].value & EFER_SVME);
     assert_int_equal(c->np_enable, 1);
@@ -209,7 +234,8 @@ static void db_and_ac_reach_the_core_whole(void **state)
     }
     /* While one was being delivered: it is made again at the next entry, and once. */
     svm(&v)->os->cr0 = CR0_PE; /* in real mode it would have no error code */
-    at_exit.exit_int_info = SVM_EVENT_VALID | SVM_EVENT_HAS_ERROR | EVENT_EXCEPTION << 8 | EXC_PF | 6ULL << 32;
+    at_exit.exit_int_info = SVM_EVENT_VALID | SVM_EVENT_HAS_ERROR | EVENT_EXCEPTION << 8 | EXC_PF
+        | 6ULL << 32;
     (void)exit_with(SVM_EXIT_NPF, 0, 0x7000);
     assert_int_equal(at_entry.event_inj, 0);
     const uint64_t again = at_exit.exit_int_info;
@@ -221,8 +247,8 @@ static void db_and_ac_reach_the_core_whole(void **state)
     assert_int_equal(at_entry.event_inj, 0);
 }
 
-/* Where VM_CR.R_INIT is, an INIT in the core is #SX: in the guest or a sandbox both are an INIT, and
- * one that was intercepted is still there until the core has taken it. */
+/* Where VM_CR.R_INIT is, an INIT in the core is #SX: in the guest or a sandbox both are an INIT,
+ * and one that was intercepted is still there until the core has taken it. */
 static void init_is_redirected(void **state)
 {
     (void)state;
@@ -271,8 +297,10 @@ static void simple_exits(void **state)
         { SVM_EXIT_CLGI, EXIT_HIDDEN_INSN }, { SVM_EXIT_SKINIT, EXIT_HIDDEN_INSN },
         { ~0ULL, EXIT_ENTRY_FAILED }, { 0xffffffff, EXIT_ENTRY_FAILED },
         { SVM_EXIT_HLT, EXIT_UNKNOWN }, { 0x6a, EXIT_TABLE }, { 0x6b, EXIT_TABLE },
-        { 0x6c, EXIT_TABLE }, { 0x6d, EXIT_TABLE }, { 0x69, EXIT_UNKNOWN }, { 0x66, EXIT_UNKNOWN }, { SVM_EXIT_TASK_SWITCH, EXIT_UNKNOWN }, { 0, EXIT_UNKNOWN },
-        { 0x401, EXIT_UNKNOWN }, { 0x1000, EXIT_UNKNOWN }, { 1ULL << 32 | SVM_EXIT_CPUID, EXIT_UNKNOWN },
+        { 0x6c, EXIT_TABLE }, { 0x6d, EXIT_TABLE }, { 0x69, EXIT_UNKNOWN }, { 0x66, EXIT_UNKNOWN },
+        { SVM_EXIT_TASK_SWITCH, EXIT_UNKNOWN }, { 0, EXIT_UNKNOWN },
+        { 0x401, EXIT_UNKNOWN }, { 0x1000, EXIT_UNKNOWN },
+        { 1ULL << 32 | SVM_EXIT_CPUID, EXIT_UNKNOWN },
     };
 
     (void)state;
@@ -299,21 +327,25 @@ static void fields(void **state)
     e = exit_with(SVM_EXIT_MSR, 1, 0);
     assert_true(e.kind == EXIT_WRMSR && e.msr.index == 0xc0000080);
     e = exit_with(SVM_EXIT_IOIO, 0xcf9ULL << 16 | BIT(4), 0x1002);
-    assert_true(e.kind == EXIT_IO && e.io.port == 0xcf9 && e.io.size == 1 && !e.io.in && !e.io.string && !e.io.rep);
+    assert_true(e.kind == EXIT_IO && e.io.port == 0xcf9 && e.io.size == 1 && !e.io.in
+                && !e.io.string && !e.io.rep);
     assert_int_equal(e.io.next_rip, 0x1002);
     e = exit_with(SVM_EXIT_IOIO, 0x64ULL << 16 | BIT(5) | BIT(3) | BIT(2) | 1, 0);
     assert_true(e.io.port == 0x64 && e.io.size == 2 && e.io.in && e.io.string && e.io.rep);
     assert_int_equal(exit_with(SVM_EXIT_IOIO, BIT(6), 0).io.size, 4);
     for (unsigned i = 0; i < 8; i++) { /* by EXITINFO1's bits 1 and 4 */
-        e = exit_with(SVM_EXIT_NPF, (i & 1 ? PF_WRITE : 0) | (i & 2 ? PF_FETCH : 0) | BIT(32), 0xfee00300);
+        e = exit_with(SVM_EXIT_NPF, (i & 1 ? PF_WRITE : 0) | (i & 2 ? PF_FETCH : 0) | BIT(32),
+                      0xfee00300);
         assert_int_equal(e.kind, EXIT_NESTED_FAULT);
         assert_int_equal(e.fault.addr.a, 0xfee00300);
-        assert_int_equal(e.fault.access, i & 3 ? (i & 1 ? ACCESS_WRITE : 0) | (i & 2 ? ACCESS_EXEC : 0) : ACCESS_READ);
+        assert_int_equal(e.fault.access, i & 3 ? (i & 1 ? ACCESS_WRITE : 0)
+                         | (i & 2 ? ACCESS_EXEC : 0) : ACCESS_READ);
         assert_int_equal(e.fault.has_linear, i >> 1 & 1); /* that of a fetch is RIP */
         assert_false(e.fault.reserved);
         assert_true(exit_with(SVM_EXIT_NPF, i | PF_RSVD | BIT(32), 0xfee00300).fault.reserved);
     }
-    assert_true(v.regs.rflags & RFLAGS_RF); /* the access is tried again, its code breakpoint isn't */
+    /* the access is tried again, its code breakpoint isn't */
+    assert_true(v.regs.rflags & RFLAGS_RF);
     v.regs.rflags = RFLAGS_ONE;
     at_exit.exit_int_info = SVM_EVENT_VALID | EVENT_INTR << 8 | 0x30;
     (void)exit_with(SVM_EXIT_NPF, 0, 0xfee00300);
@@ -322,7 +354,8 @@ static void fields(void **state)
     at_exit.exit_int_info = 0;
     for (unsigned cr = 0; cr < 16; cr++) {
         e = exit_with(SVM_EXIT_CR_WRITE0 + cr, BIT(63) | (15 - cr), 0);
-        assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == cr && e.cr.decoded && e.cr.gpr == 15 - cr);
+        assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == cr && e.cr.decoded
+                    && e.cr.gpr == 15 - cr);
         assert_false(exit_with(SVM_EXIT_CR_WRITE0 + cr, 3, 0).cr.decoded);
     }
 }
@@ -331,7 +364,12 @@ static void fields(void **state)
  * certain on every CPU, else once it was refused. Nothing else changes. */
 static void illegal_states_are_mended(void **state)
 {
-    static const struct { size_t at; uint64_t clear, set; const char *rule; bool at_once; } rules[] = {
+    static const struct {
+        size_t at;
+        uint64_t clear, set;
+        const char *rule;
+        bool at_once;
+    } rules[] = {
 #define REG(r) offsetof(struct vmcb, r)
         { REG(cr0), 0, 1ULL << 32, "CR0 has bits", true }, { REG(cr0), 0, CR0_NW, "CR0.NW", true },
         { REG(dr6), 0, 1ULL << 40, "DR6", true }, { REG(dr7), 0, 1ULL << 63, "DR7", true },

@@ -35,8 +35,8 @@ void svm_get_paging(struct vcpu *c, struct guest_paging *p)
     *p = (struct guest_paging){ .cr0 = CR0_PE, .cpl = 3 };
 }
 
-enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
-                            unsigned access, struct walk *out)
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                            gva_t va, unsigned access, struct walk *out)
 {
     assert_ptr_equal(phys, &guest_phys_ops);
     assert_int_equal(p->cpl, 0);
@@ -136,7 +136,8 @@ static void blocked_until_the_iret_has_run(void **state)
     assert_true(svm_nmi_ready(&v));
 }
 
-/* An instruction carried out by software: single-stepped it traps, stepped by branches it doesn't. */
+/* An instruction carried out by software: single-stepped it traps, stepped by branches it
+ * doesn't. */
 static void a_step_is_due_but_not_with_btf(void **state)
 {
     (void)state;
@@ -169,11 +170,14 @@ static void a_shadow_ends_without_a_step(void **state)
     assert_false(svm_event_queued(&v));
 }
 
-/* The handler of an NMI that came through a task gate: its IRET switches tasks, and the CPU saves our TF
- * in the TSS that it leaves, of 32 or 16 bits. The guest's own stays there. */
+/* The handler of an NMI that came through a task gate: its IRET switches tasks, and the CPU saves
+ * our TF in the TSS that it leaves, of 32 or 16 bits. The guest's own stays there. */
 static void a_task_switch_leaves_no_tf(void **state)
 {
-    static const struct { uint16_t attr; unsigned at; } kinds[] = { { 0x8b, 0x25 }, { 0x83, 0x11 } };
+    static const struct {
+        uint16_t attr;
+        unsigned at;
+    } kinds[] = { { 0x8b, 0x25 }, { 0x83, 0x11 } };
 
     (void)state;
     for (unsigned i = 0; i < 2 * ARRAY_SIZE(kinds) * 3; i++) {
@@ -181,7 +185,8 @@ static void a_task_switch_leaves_no_tf(void **state)
         unsigned at = kinds[i / 2 % 2].at, how = i / 4;
 
         guest_with(tf, CR0_PE, 0);
-        os.tr = (struct vmcb_segment){ .selector = 0x28, .attrib = kinds[i / 2 % 2].attr, .base = TSS };
+        os.tr = (struct vmcb_segment){ .selector = 0x28, .attrib = kinds[i / 2 % 2].attr,
+                                       .base = TSS };
         os.intercept_exceptions = 1u << EXC_DB;
         cpu.nmi = how == 2 ? NMI_OPEN : NMI_IN_HANDLER;
         memset(tss, 0xff, sizeof(tss));
@@ -239,7 +244,8 @@ static void vnmi_needs_no_step(void **state)
     svm_load_event(&v);
     assert_int_equal(os.event_inj & 0xff, 0x30);
     assert_false(stepping());
-    os.exit_int_info = SVM_EVENT_VALID | EVENT_NMI << 8 | EXC_NMI; /* its delivery was interrupted */
+    /* its delivery was interrupted */
+    os.exit_int_info = SVM_EVENT_VALID | EVENT_NMI << 8 | EXC_NMI;
     svm_save_event(&v);
     assert_int_equal(os.v_intr, SVM_V_NMI_ENABLE | SVM_V_NMI);
     svm_load_event(&v);
@@ -286,7 +292,8 @@ static void an_interrupted_delivery_is_made_again(void **state)
 {
     const uint64_t again[] = {
         event_of(EVENT_INTR, 0x20), event_of(EVENT_INTR, 0xff), event_of(EVENT_NMI, EXC_NMI),
-        event_of(EVENT_EXCEPTION, EXC_DB), event_of(EVENT_EXCEPTION, EXC_DE), event_of(EVENT_EXCEPTION, EXC_UD),
+        event_of(EVENT_EXCEPTION, EXC_DB), event_of(EVENT_EXCEPTION, EXC_DE),
+            event_of(EVENT_EXCEPTION, EXC_UD),
         event_of(EVENT_EXCEPTION, EXC_AC) | SVM_EVENT_HAS_ERROR,
         event_of(EVENT_EXCEPTION, EXC_DF) | SVM_EVENT_HAS_ERROR,
         event_of(EVENT_EXCEPTION, EXC_PF) | SVM_EVENT_HAS_ERROR | 0xdULL << 32,

@@ -8,7 +8,8 @@
 static enum hyp_answer answer;
 static unsigned asks;
 static struct { enum hyp_table which; uint64_t base; uint32_t limit; } asked;
-static enum hyp_answer table_write(struct vcpu *cpu, enum hyp_table which, uint64_t base, uint32_t limit)
+static enum hyp_answer table_write(struct vcpu *cpu, enum hyp_table which, uint64_t base,
+                                   uint32_t limit)
 {
     (void)cpu;
     asks++;
@@ -50,7 +51,8 @@ static bool done(void)
 /* On VMX all of them exit where one was asked for. */
 static void others_are_carried_out(void **state)
 {
-    static const uint8_t in_ram[10] = { 0x34, 0x12, 0x00, 0x10, 0x32, 0x54, 0x00, 0x80, 0xff, 0xff };
+    static const uint8_t in_ram[10] = { 0x34, 0x12, 0x00, 0x10, 0x32, 0x54, 0x00, 0x80, 0xff,
+                                        0xff };
 
     (void)state;
     assert_int_equal(asked_add_tables(1u << HYP_GDT), 0);
@@ -65,15 +67,18 @@ static void others_are_carried_out(void **state)
 
 static void pointers(void **state)
 {
-    static const uint8_t in_ram[10] = { 0x34, 0x12, 0x00, 0x10, 0x32, 0x54, 0x00, 0x80, 0xff, 0xff };
+    static const uint8_t in_ram[10] = { 0x34, 0x12, 0x00, 0x10, 0x32, 0x54, 0x00, 0x80, 0xff,
+                                        0xff };
 
     (void)state;
     memcpy(ram + 0xffa, in_ram, sizeof(in_ram)); /* across pages */
     v.regs.gpr[GPR_RBX] = 0x5ffa;
     USE(0x0f, 0x01, 0x1b); /* LIDT [RBX] */
     assert_true(done() && asks == 1 && v.regs.rip == 0x1003);
-    assert_true(asked.which == HYP_IDT && asked.base == 0xffff800054321000 && asked.limit == 0x1234);
-    assert_true(tables[TABLE_IDTR].base == 0xffff800054321000 && tables[TABLE_IDTR].limit == 0x1234);
+    assert_true(asked.which == HYP_IDT && asked.base == 0xffff800054321000
+                && asked.limit == 0x1234);
+    assert_true(tables[TABLE_IDTR].base == 0xffff800054321000
+                && tables[TABLE_IDTR].limit == 0x1234);
     ram[0x1003] = 0x12; /* a base that isn't canonical */
     USE(0x0f, 0x01, 0x1b);
     assert_true(!done() && gps == 1 && asks == 0);
@@ -93,10 +98,12 @@ static void pointers(void **state)
     assert_true(!done() && faults == 1 && asks == 0);
     /* 32- and 16-bit operands */
     guest = (struct guest_paging){ .mode = MODE_PROT32, .cr0 = CR0_PE };
-    segments[SEG_DS] = (struct segment){ .attr = SEG_ATTR_DATA32, .limit = 0xffffffff, .base = 0x1000 };
+    segments[SEG_DS] = (struct segment){ .attr = SEG_ATTR_DATA32, .limit = 0xffffffff,
+                                         .base = 0x1000 };
     v.regs.gpr[GPR_RBX] = 0x4ffa;
     USE(0x0f, 0x01, 0x13);
-    assert_true(done() && tables[TABLE_GDTR].base == 0x54321000 && tables[TABLE_GDTR].limit == 0x1234);
+    assert_true(done() && tables[TABLE_GDTR].base == 0x54321000
+                && tables[TABLE_GDTR].limit == 0x1234);
     USE(0x66, 0x0f, 0x01, 0x13);
     assert_true(done() && tables[TABLE_GDTR].base == 0x321000);
     segments[SEG_DS].limit = 0x4ffe;
@@ -115,7 +122,8 @@ static void stores(void **state)
     guest.cpl = 3; /* without UMIP anybody may */
     USE(0x0f, 0x01, 0x0b); /* SIDT [RBX] */
     assert_true(done() && asks == 0);
-    assert_memory_equal(ram + 0xff8, ((uint8_t[]){ 0xff, 0x0f, 0, 0, 0, 0, 0, 0xfe, 0xff, 0xff }), 10);
+    assert_memory_equal(ram + 0xff8, ((uint8_t[]){ 0xff, 0x0f, 0, 0, 0, 0, 0, 0xfe, 0xff, 0xff }),
+                        10);
     read_only = true;
     USE(0x0f, 0x01, 0x03); /* SGDT */
     assert_true(!done() && faults == 1 && ram[0xff8] == 0xff);
@@ -159,12 +167,14 @@ static void selectors(void **state)
     descriptor(0x40, 0x89, 0xfffffe0000003000, 0x4087);
     assert_true(load_ax(LTR, 0x40) && asked.which == HYP_TR && asked.base == 0x40);
     assert_int_equal(segments[SEG_TR].base, 0xfffffe0000003000);
-    assert_true(segments[SEG_TR].limit == 0x4087 && segments[SEG_TR].attr == 0x8b && ram[0x1045] == 0x8b);
+    assert_true(segments[SEG_TR].limit == 0x4087 && segments[SEG_TR].attr == 0x8b
+                && ram[0x1045] == 0x8b);
     assert_false(load_ax(LTR, 0x40)); /* busy by now */
     assert_true(injected.vector == EXC_GP && injected.error == 0x40 && asks == 0);
     assert_true(!load_ax(LTR, 3) && gps == 1);
     assert_true(!load_ax(LTR, 0x44) && injected.vector == EXC_GP && injected.error == 0x44);
-    assert_true(!load_ax(LTR, 0xf8) && injected.vector == EXC_GP && injected.error == 0xf8); /* 16 bytes don't fit */
+    /* 16 bytes don't fit */
+    assert_true(!load_ax(LTR, 0xf8) && injected.vector == EXC_GP && injected.error == 0xf8);
     descriptor(0x50, 0x09, 0x3000, 0x67);
     assert_true(!load_ax(LTR, 0x50) && injected.vector == EXC_NP && injected.error == 0x50);
     descriptor(0x50, 0x81, 0x3000, 0x67);
@@ -178,7 +188,8 @@ static void selectors(void **state)
     assert_true(load_ax(LLDT, 0) && segments[SEG_LDTR].attr == 0);
     descriptor(0x70, 0x89, 0x3000, 0x67);
     answer = HYP_REFUSE;
-    assert_true(!load_ax(LTR, 0x70) && gps == 1 && ram[0x1075] == 0x89 && segments[SEG_TR].selector == 0x40);
+    assert_true(!load_ax(LTR, 0x70) && gps == 1 && ram[0x1075] == 0x89
+                && segments[SEG_TR].selector == 0x40);
     answer = HYP_DONE;
     assert_true(load_ax(LTR, 0x70) && ram[0x1075] == 0x89);
     answer = HYP_CORE;
@@ -188,7 +199,8 @@ static void selectors(void **state)
     /* outside long mode: 8 bytes, and 16-bit TSSs */
     guest = (struct guest_paging){ .mode = MODE_PROT32, .cr0 = CR0_PE };
     descriptor(0x80, 0x81, 0x12345678, 0x2b);
-    assert_true(load_ax(LTR, 0x80) && segments[SEG_TR].base == 0x12345678 && segments[SEG_TR].attr == 0x83);
+    assert_true(load_ax(LTR, 0x80) && segments[SEG_TR].base == 0x12345678
+                && segments[SEG_TR].attr == 0x83);
     descriptor(0xf8, 0x82, 0x5000, 0xff);
     assert_true(load_ax(LLDT, 0xf8) && segments[SEG_LDTR].limit == 0xff);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Task switches against SDM vol. 3, chapter 8, in guest memory made of data: what is saved and loaded
- * for CALL, JMP, IRET and events, of 32 and 16 bits; each check of table 8-1 with its fault, before
- * the point of no return with nothing changed.
+ * Task switches against SDM vol. 3, chapter 8, in guest memory made of data: what is saved and
+ * loaded for CALL, JMP, IRET and events, of 32 and 16 bits; each check of table 8-1 with its fault,
+ * before the point of no return with nothing changed.
  */
 #include "unit.h"
 
@@ -37,12 +37,33 @@ static bool bad_pdptes;
 
 static void *map(gpa_t at, size_t len) { return machine_phys(at.a, len); }
 static void get_paging(struct vcpu *c, struct guest_paging *p) { (void)c; *p = paging; }
-static void get_segment(struct vcpu *c, enum segment_index i, struct segment *s) { (void)c; *s = seg[i]; }
-static void get_table(struct vcpu *c, enum table_register w, uint64_t *base, uint32_t *limit) { (void)c; assert_int_equal(w, TABLE_GDTR); *base = GDT; *limit = gdt_limit; }
-static void load_task(struct vcpu *c, const struct task_state *t) { c->regs = t->regs; got = *t; loads++; }
+static void get_segment(struct vcpu *c, enum segment_index i, struct segment *s)
+{
+    (void)c;
+    *s = seg[i];
+}
+static void get_table(struct vcpu *c, enum table_register w, uint64_t *base, uint32_t *limit)
+{
+    (void)c;
+    assert_int_equal(w, TABLE_GDTR);
+    *base = GDT;
+    *limit = gdt_limit;
+}
+static void load_task(struct vcpu *c, const struct task_state *t)
+{
+    c->regs = t->regs;
+    got = *t;
+    loads++;
+}
 static void event_done(struct vcpu *c) { (void)c; dones++; }
 static void set_cr2(struct vcpu *c, uint64_t value) { (void)c; cr2 = value; }
-static bool set_cr3(struct vcpu *c, uint64_t value) { (void)c; cr3 = value; cr3s++; return !bad_pdptes; }
+static bool set_cr3(struct vcpu *c, uint64_t value)
+{
+    (void)c;
+    cr3 = value;
+    cr3s++;
+    return !bad_pdptes;
+}
 static bool inject(struct vcpu *c, const struct event *ev)
 {
     (void)c;
@@ -52,7 +73,8 @@ static bool inject(struct vcpu *c, const struct event *ev)
 }
 
 static const struct virt_ops ops = {
-    .get_paging = get_paging, .get_segment = get_segment, .get_table = get_table, .load_task = load_task,
+    .get_paging = get_paging, .get_segment = get_segment, .get_table = get_table,
+    .load_task = load_task,
     .event_done = event_done, .set_cr2 = set_cr2, .set_cr3 = set_cr3, .inject = inject,
 };
 const struct virt_ops *virt = &ops;
@@ -60,13 +82,14 @@ const struct virt_ops *virt = &ops;
 static uint32_t *word(uint32_t at) { return machine_phys(at, 4); }
 static uint16_t *half(uint32_t at) { return machine_phys(at, 2); }
 
-static void descriptor(uint32_t table, unsigned selector, uint32_t base, uint32_t limit, uint16_t attr)
+static void descriptor(uint32_t table, unsigned selector, uint32_t base, uint32_t limit,
+                       uint16_t attr)
 {
     uint32_t at = table + (selector & 0xfff8);
 
     *word(at) = base << 16 | (limit & 0xffff);
-    *word(at + 4) = (base & 0xff000000) | (base >> 16 & 0xff) | (limit & 0xf0000) | (attr & 0xffu) << 8
-        | (attr & 0xf00u) << 12;
+    *word(at + 4) = (base & 0xff000000) | (base >> 16 & 0xff) | (limit & 0xf0000)
+        | (attr & 0xffu) << 8 | (attr & 0xf00u) << 12;
 }
 
 static unsigned type_of(unsigned selector) { return *word(GDT + selector + 4) >> 8 & 15; }
@@ -111,7 +134,8 @@ static void up(bool old_is_32, bool is_32)
     descriptor(GDT, CONFORM, 0, 0xfffff, 0xc9e);
     descriptor(LDT, LOCAL, 0x123000, 0x7ff, 0x4f2);
     memset(seg, 0, sizeof(seg));
-    seg[SEG_TR] = (struct segment){ OLD_SEL, old_is_32 ? 0x8b : 0x83, old_is_32 ? 0x67 : 0x2b, OLD };
+    seg[SEG_TR] = (struct segment){ OLD_SEL, old_is_32 ? 0x8b : 0x83, old_is_32 ? 0x67 : 0x2b,
+                                    OLD };
     seg[SEG_CS].selector = CODE0;
     seg[SEG_SS].selector = seg[SEG_DS].selector = seg[SEG_ES].selector = DATA0;
     v = (struct vcpu){ .regs = { .rip = 0x401000, .rflags = RFLAGS_ONE | RFLAGS_NT | RFLAGS_IF } };
@@ -149,7 +173,8 @@ static void assert_loaded(uint16_t selector, enum segment_index i, uint16_t attr
     assert_int_equal(got.seg[i].base, base);
 }
 
-/* The old task, saved; the new one, as up() made it; busy bits, NT and link by the source (table 8-2). */
+/* The old task, saved; the new one, as up() made it; busy bits, NT and link by the source (table
+ * 8-2). */
 static void every_way(void **state)
 {
     (void)state;
@@ -168,7 +193,8 @@ static void every_way(void **state)
         task_switch(&v, &e);
         assert_true(loads == 1 && injections == 0 && dones == 1);
         assert_int_equal(field(OLD, old_is_32, 0), (0x401000 + e.insn_len) & mask);
-        assert_int_equal(field(OLD, old_is_32, 1), RFLAGS_ONE | RFLAGS_IF | (source == TASK_IRET ? 0 : RFLAGS_NT));
+        assert_int_equal(field(OLD, old_is_32, 1),
+                         RFLAGS_ONE | RFLAGS_IF | (source == TASK_IRET ? 0 : RFLAGS_NT));
         for (unsigned r = 0; r < 8; r++) {
             assert_int_equal(field(OLD, old_is_32, 2 + r), (0x11110000u + r) & mask);
             assert_int_equal(v.regs.gpr[r], r == GPR_RSP ? STACK : 0x2220u + r);
@@ -220,7 +246,11 @@ static void refused(const struct exit *e, unsigned vector, uint32_t error)
 
 static void faults_of_the_old_task(void **state)
 {
-    static const struct { uint16_t selector, attr; uint32_t limit; uint8_t vector, back; } cases[] = {
+    static const struct {
+        uint16_t selector, attr;
+        uint32_t limit;
+        uint8_t vector, back;
+    } cases[] = {
         { 0, 0x89, 0x67, EXC_GP, EXC_TS }, { NEW_SEL | 4, 0x89, 0x67, EXC_GP, EXC_TS },
         { 0x58, 0x89, 0x67, EXC_GP, EXC_TS }, { CODE0, 0x89, 0x67, EXC_GP, EXC_TS },
         { LDT_SEL, 0x89, 0x67, EXC_GP, EXC_TS }, { NEW_SEL, 0x8b, 0x67, EXC_GP, 0 },
@@ -253,15 +283,18 @@ static void faults_of_the_old_task(void **state)
     refused(&soft, EXC_NP, NEW_SEL);
 }
 
-/* Behind the point of no return: the new task's registers, and its fault; the event waits for that. */
+/* Behind the point of no return: the new task's registers, and its fault; the event waits for
+ * that. */
 static void faults_of_the_new_task(void **state)
 {
     enum { ES = 10, CS, SS, DS, FS, GS };
     static const struct { unsigned field, selector; uint8_t vector; } cases[] = {
         { CS, 3, EXC_TS }, { CS, DATA3, EXC_TS }, { CS, 0x5b, EXC_TS }, { CS, CODE0 | 3, EXC_TS },
-        { CS, LDT_SEL | 3, EXC_TS }, { SS, 0, EXC_TS }, { SS, CODE3, EXC_TS }, { SS, DATA0, EXC_TS },
+        { CS, LDT_SEL | 3, EXC_TS }, { SS, 0, EXC_TS }, { SS, CODE3, EXC_TS },
+        { SS, DATA0, EXC_TS },
         { SS, READ0 | 3, EXC_TS }, { SS, DATA3 & ~3u, EXC_TS }, { SS, ABSENT | 3, EXC_SS },
-        { DS, ABSENT | 3, EXC_NP }, { ES, DATA0, EXC_TS }, { DS, NEW_SEL, EXC_TS }, { GS, 0x63, EXC_TS },
+        { DS, ABSENT | 3, EXC_NP }, { ES, DATA0, EXC_TS }, { DS, NEW_SEL, EXC_TS },
+        { GS, 0x63, EXC_TS },
         { FS, LDT_SEL, EXC_TS }, { FS, 0x17, EXC_TS },
     };
 
@@ -278,7 +311,8 @@ static void faults_of_the_new_task(void **state)
         assert_int_equal(type_of(NEW_SEL) & 2, 2);
     }
     static const struct { uint16_t selector, attr; } ldts[] = {
-        { LDT_SEL | 4, 0x82 }, { 0x58, 0x82 }, { LDT_SEL, 0x02 }, { LDT_SEL, 0x92 }, { CODE0, 0x82 },
+        { LDT_SEL | 4, 0x82 }, { 0x58, 0x82 }, { LDT_SEL, 0x02 }, { LDT_SEL, 0x92 },
+        { CODE0, 0x82 },
     };
     for (unsigned i = 0; i < ARRAY_SIZE(ldts); i++) {
         const struct exit e = by(TASK_CALL);
@@ -297,7 +331,8 @@ static void segments_of_other_kinds(void **state)
     const struct exit e = by(TASK_JMP);
 
     (void)state;
-    up(true, true); /* of the LDT; null; conforming code to read; code of a lower ring, conforming */
+    /* of the LDT; null; conforming code to read; code of a lower ring, conforming */
+    up(true, true);
     set_field(10, LOCAL);
     set_field(13, 3);
     set_field(14, CONFORM | 3);
@@ -393,7 +428,8 @@ static void paged(void)
     }
 }
 
-/* All memory is reached by the guest's page tables: one page after the other absent or read-only. */
+/* All memory is reached by the guest's page tables: one page after the other absent or
+ * read-only. */
 static void with_paging(void **state)
 {
     static const struct { uint32_t page, error; bool before; } touched[] = {

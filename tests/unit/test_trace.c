@@ -35,7 +35,8 @@ static const struct kind kinds[] = {
     { "PAE", { .cr0 = CR0_PE | CR0_PG, .cr3 = 0x1020, .cr4 = CR4_PAE, .efer = EFER_NXE, .cpl = 3,
                .mode = MODE_PROT32 },
       0x80560abc, 3, 8, { 4 + 2, 2, 352 }, { 0, PTE_PS, 0 } },
-    { "32-bit", { .cr0 = CR0_PE | CR0_PG, .cr3 = 0x1000, .cr4 = CR4_PSE, .cpl = 3, .mode = MODE_PROT32 },
+    { "32-bit", { .cr0 = CR0_PE | CR0_PG, .cr3 = 0x1000, .cr4 = CR4_PSE, .cpl = 3,
+                  .mode = MODE_PROT32 },
       0x80560abc, 2, 4, { 513, 352 }, { PTE_PS, 0 } },
 };
 

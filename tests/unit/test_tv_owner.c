@@ -178,7 +178,7 @@ static void test_away_is_not_gone(void **state)
 {
     (void)state;
     for (unsigned levels = 2; levels <= 4; levels++) {
-        for (const struct absence *a = absences[levels - 2]; a->what != NULL; a++) {
+        for (const struct absence *a = absences[levels - 2]; a->what; a++) {
             struct tv_slot *s;
             try_absence(levels, a);
             s = registry_get_index(0, TV_IN(TV_LIVE));

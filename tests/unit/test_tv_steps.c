@@ -192,7 +192,7 @@ static struct tv_slot *in_the_way(void)
 {
     for (unsigned i = 0; i < TV_SLOTS; i++) {
         struct tv_slot *s = registry_get_index(i, TV_IN(TV_REGISTERING));
-        if (s != NULL) {
+        if (s) {
             bool found = slot_refs(atomic_load(&s->life)) == 2;
             registry_put(s);
             if (found) {

@@ -222,7 +222,10 @@ static void fixed_bits(void **state)
 
 #define EPT_VPID MSR_IA32_VMX_EPT_VPID_CAP
 
-static uint64_t *cap(struct vmx_caps *c, uint32_t msr) { return &c->value[msr - MSR_IA32_VMX_BASIC]; }
+static uint64_t *cap(struct vmx_caps *c, uint32_t msr)
+{
+    return &c->value[msr - MSR_IA32_VMX_BASIC];
+}
 
 static bool takes_vpid(const struct vmx_caps *c, enum vmx_use use)
 {

@@ -159,7 +159,8 @@ static void is_mended(const char *rule)
     vmx_common.caps = caps;
     set(VMCS_ENTRY_INTR_INFO, 0);
     v = (struct vcpu){ .vendor = &cpu,
-                       .regs = { .rip = read_field(VMCS_GUEST_RIP), .rflags = read_field(VMCS_GUEST_RFLAGS) } };
+                       .regs = { .rip = read_field(VMCS_GUEST_RIP),
+                                 .rflags = read_field(VMCS_GUEST_RFLAGS) } };
     const char *found = broken(), *first = vmx_legalise(&v);
     assert_ptr_equal(first, found);
     set(VMCS_GUEST_RIP, v.regs.rip); /* as an entry does */
@@ -392,7 +393,8 @@ static void faults_in_controls(void **state)
 {
     const uint32_t error = INTR_INFO_ERROR;
     const struct fault faults[] = {
-        { VMCS_PIN_CONTROLS, 0, "doesn't allow" }, { VMCS_PROC2_CONTROLS, 1u << 31, "doesn't allow" },
+        { VMCS_PIN_CONTROLS, 0, "doesn't allow" },
+        { VMCS_PROC2_CONTROLS, 1u << 31, "doesn't allow" },
         { VMCS_PIN_CONTROLS, 0x16 | BIT(PIN_VIRTUAL_NMIS), "virtual NMIs" },
         { VMCS_PROC2_CONTROLS, BIT(PROC2_UNRESTRICTED), "without EPT" },
         { VMCS_IO_BITMAP_A, 0x2001, "bitmap A" }, { VMCS_IO_BITMAP_B, 1ull << 36, "bitmap B" },
@@ -443,9 +445,12 @@ static void faults_in_host(void **state)
         { VMCS_EXIT_CONTROLS, 0, "64-bit" }, { VMCS_HOST_PAT, 3, "PAT" },
         { VMCS_HOST_EFER, EFER_LMA, "EFER" }, { VMCS_HOST_EFER, EFER_LME, "EFER" },
         { VMCS_HOST_EFER, EFER_LME | EFER_LMA | EFER_SVME, "EFER" },
-        { VMCS_HOST_FS_BASE, 1ull << 50, "canonical" }, { VMCS_HOST_GS_BASE, 1ull << 50, "canonical" },
-        { VMCS_HOST_TR_BASE, 1ull << 50, "canonical" }, { VMCS_HOST_GDTR_BASE, 1ull << 50, "canonical" },
-        { VMCS_HOST_IDTR_BASE, 1ull << 50, "canonical" }, { VMCS_HOST_RIP, 1ull << 50, "canonical" },
+        { VMCS_HOST_FS_BASE, 1ull << 50, "canonical" },
+        { VMCS_HOST_GS_BASE, 1ull << 50, "canonical" },
+        { VMCS_HOST_TR_BASE, 1ull << 50, "canonical" },
+        { VMCS_HOST_GDTR_BASE, 1ull << 50, "canonical" },
+        { VMCS_HOST_IDTR_BASE, 1ull << 50, "canonical" },
+        { VMCS_HOST_RIP, 1ull << 50, "canonical" },
         { VMCS_HOST_SYSENTER_ESP, 1ull << 50, "canonical" },
         { VMCS_HOST_SYSENTER_EIP, 1ull << 50, "canonical" },
         { VMCS_HOST_ES_SEL, 3, "selector" }, { VMCS_HOST_CS_SEL, 11, "selector" },

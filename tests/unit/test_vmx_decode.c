@@ -72,7 +72,8 @@ static void simple_exits(void **state)
 {
     static const struct { uint32_t reason; enum exit_kind kind; unsigned len; } plain[] = {
         { VMX_EXIT_CPUID, EXIT_CPUID, 3 }, { VMX_EXIT_INVD, EXIT_INVD, 3 },
-        { VMX_EXIT_VMCALL, EXIT_HYPERCALL, 3 }, { VMX_EXIT_GDTR_IDTR, EXIT_TABLE, 3 }, { VMX_EXIT_LDTR_TR, EXIT_TABLE, 3 }, { VMX_EXIT_XSETBV, EXIT_XSETBV, 3 },
+        { VMX_EXIT_VMCALL, EXIT_HYPERCALL, 3 }, { VMX_EXIT_GDTR_IDTR, EXIT_TABLE, 3 },
+        { VMX_EXIT_LDTR_TR, EXIT_TABLE, 3 }, { VMX_EXIT_XSETBV, EXIT_XSETBV, 3 },
         { VMX_EXIT_GETSEC, EXIT_HIDDEN_INSN, 3 }, { VMX_EXIT_VMCLEAR, EXIT_HIDDEN_INSN, 3 },
         { VMX_EXIT_VMLAUNCH, EXIT_HIDDEN_INSN, 3 }, { VMX_EXIT_VMPTRLD, EXIT_HIDDEN_INSN, 3 },
         { VMX_EXIT_VMPTRST, EXIT_HIDDEN_INSN, 3 }, { VMX_EXIT_VMREAD, EXIT_HIDDEN_INSN, 3 },
@@ -117,7 +118,8 @@ static void fields(void **state)
     e = decode(VMX_EXIT_WRMSR, 0);
     assert_true(e.kind == EXIT_WRMSR && e.msr.index == 0xc0000080);
     e = decode(VMX_EXIT_IO, 0xcf9ULL << 16);
-    assert_true(e.kind == EXIT_IO && e.io.port == 0xcf9 && e.io.size == 1 && !e.io.in && !e.io.string && !e.io.rep);
+    assert_true(e.kind == EXIT_IO && e.io.port == 0xcf9 && e.io.size == 1 && !e.io.in
+                && !e.io.string && !e.io.rep);
     assert_true(e.io.next_rip == 0 && e.insn_len == 3);
     e = decode(VMX_EXIT_IO, 0x64ULL << 16 | 1 | BIT(3) | BIT(4) | BIT(5));
     assert_true(e.io.port == 0x64 && e.io.size == 2 && e.io.in && e.io.string && e.io.rep);
@@ -127,22 +129,27 @@ static void fields(void **state)
     for (unsigned i = 0; i < 8; i++) {
         e = decode(VMX_EXIT_EPT_VIOLATION, i | 0x780);
         assert_true(e.kind == EXIT_NESTED_FAULT && e.fault.addr.a == 0xfee00300 && e.insn_len == 0);
-        assert_int_equal(e.fault.access, i & 6 ? (i & 2 ? ACCESS_WRITE : 0) | (i & 4 ? ACCESS_EXEC : 0) : ACCESS_READ);
-        assert_true(!e.fault.reserved && e.fault.has_linear && e.fault.linear == 0xffffc90000300008);
+        assert_int_equal(e.fault.access, i & 6 ? (i & 2 ? ACCESS_WRITE : 0)
+                         | (i & 4 ? ACCESS_EXEC : 0) : ACCESS_READ);
+        assert_true(!e.fault.reserved && e.fault.has_linear
+                    && e.fault.linear == 0xffffc90000300008);
         assert_false(decode(VMX_EXIT_EPT_VIOLATION, i | 0x700).fault.has_linear);
     }
     e = decode(VMX_EXIT_EPT_MISCONFIG, ~0ULL); /* which has no qualification */
     assert_true(e.kind == EXIT_NESTED_FAULT && e.fault.reserved && e.fault.addr.a == 0xfee00300);
     assert_true(!e.fault.has_linear && e.fault.access == ACCESS_READ && e.insn_len == 0);
     e = decode(VMX_EXIT_CR_ACCESS, 4 | 13 << 8);
-    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 4 && e.cr.gpr == 13 && e.cr.decoded && e.insn_len == 3);
+    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 4 && e.cr.gpr == 13 && e.cr.decoded
+                && e.insn_len == 3);
     assert_int_equal(e.cr.how, CR_MOV);
     e = decode(VMX_EXIT_CR_ACCESS, 9 << 8);
-    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 0 && e.cr.gpr == 9 && e.cr.how == CR_MOV && e.cr.decoded);
+    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 0 && e.cr.gpr == 9 && e.cr.how == CR_MOV
+                && e.cr.decoded);
     e = decode(VMX_EXIT_CR_ACCESS, 3 | 15 << 8);
     assert_true(e.cr.cr == 3 && e.cr.gpr == 15 && e.cr.how == CR_MOV);
     e = decode(VMX_EXIT_CR_ACCESS, 2 << 4);
-    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 0 && e.cr.how == CR_CLTS && e.cr.decoded && e.insn_len == 3);
+    assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 0 && e.cr.how == CR_CLTS && e.cr.decoded
+                && e.insn_len == 3);
     e = decode(VMX_EXIT_CR_ACCESS, 3 << 4 | 0xfffaULL << 16);
     assert_true(e.cr.cr == 0 && e.cr.how == CR_LMSW && e.cr.source == 0xfffa && e.cr.decoded);
     v.in_sandbox = true; /* a PAL's is for common code to judge */
@@ -158,7 +165,8 @@ static void start_up(void **state)
     start();
     atomic_store(&v.waiting, true);
     e = decode(VMX_EXIT_SIPI, 0x1234567800000099ULL);
-    assert_true(e.kind == EXIT_SIPI && e.sipi.vector == 0x99 && cpu.after_sipi && !atomic_load(&v.waiting));
+    assert_true(e.kind == EXIT_SIPI && e.sipi.vector == 0x99 && cpu.after_sipi
+                && !atomic_load(&v.waiting));
     assert_false(cpu.smi_bit_stuck);
     vmcs[VMCS_GUEST_INTERRUPTIBILITY] = BLOCKED_BY_SMI;
     (void)decode(VMX_EXIT_SIPI, 0);
@@ -188,8 +196,9 @@ static void exceptions_of_a_pal(void **state)
     assert_true(e.exception.addr == 0 && !cpu.queued.full);
 }
 
-/* It comes as a failed entry where the CPU was still loading the guest: nothing has run, and nothing
- * is wrong with the guest (SDM vol. 3, 27.9). It is judged as one in the core; a PAL is put away. */
+/* It comes as a failed entry where the CPU was still loading the guest: nothing has run, and
+ * nothing is wrong with the guest (SDM vol. 3, 27.9). It is judged as one in the core; a PAL is put
+ * away. */
 static void a_machine_check_at_an_entry(void **state)
 {
     struct exit e;
@@ -212,9 +221,16 @@ static void a_machine_check_at_an_entry(void **state)
 /* What led to a task switch, and whose length counts (SDM vol. 3, 26.4.2, 28.2.5). */
 static void task_switches(void **state)
 {
-    static const struct { uint32_t type; uint8_t vector; bool error, external, nmi; unsigned len; } events[] = {
-        { INTR_TYPE_EXTERNAL, 0x30, false, true, false, 0 }, { INTR_TYPE_NMI, EXC_NMI, false, true, true, 0 },
-        { INTR_TYPE_HARDWARE, EXC_PF, true, true, false, 0 }, { INTR_TYPE_SOFT_INT, 0x80, false, false, false, 2 },
+    static const struct {
+        uint32_t type;
+        uint8_t vector;
+        bool error, external, nmi;
+        unsigned len;
+    } events[] = {
+        { INTR_TYPE_EXTERNAL, 0x30, false, true, false, 0 },
+        { INTR_TYPE_NMI, EXC_NMI, false, true, true, 0 },
+        { INTR_TYPE_HARDWARE, EXC_PF, true, true, false, 0 },
+        { INTR_TYPE_SOFT_INT, 0x80, false, false, false, 2 },
         { INTR_TYPE_SOFT_EXC, EXC_BP, false, false, false, 2 },
     };
 
@@ -223,16 +239,19 @@ static void task_switches(void **state)
         start();
         vmcs[VMCS_EXIT_INSN_LEN] = 7;
         struct exit e = decode(VMX_EXIT_TASK_SWITCH, (uint64_t)source << 30 | 0x48);
-        assert_true(e.kind == EXIT_TASK_SWITCH && e.task.source == source && e.task.selector == 0x48);
+        assert_true(e.kind == EXIT_TASK_SWITCH && e.task.source == source
+                    && e.task.selector == 0x48);
         assert_true(!e.task.external && !e.task.nmi && !e.task.has_error && e.insn_len == 7);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(events); i++) {
         start();
         vmcs[VMCS_EXIT_INSN_LEN] = 2;
-        vmcs[VMCS_IDT_INFO] = info(events[i].type, events[i].vector, events[i].error ? INTR_INFO_ERROR : 0);
+        vmcs[VMCS_IDT_INFO] = info(events[i].type, events[i].vector,
+                                   events[i].error ? INTR_INFO_ERROR : 0);
         vmcs[VMCS_IDT_ERROR_CODE] = 0x1234;
         struct exit e = decode(VMX_EXIT_TASK_SWITCH, 3ULL << 30 | 0x50);
-        assert_true(e.kind == EXIT_TASK_SWITCH && e.task.source == TASK_EVENT && e.task.selector == 0x50);
+        assert_true(e.kind == EXIT_TASK_SWITCH && e.task.source == TASK_EVENT
+                    && e.task.selector == 0x50);
         assert_true(e.task.external == events[i].external && e.task.nmi == events[i].nmi);
         assert_int_equal(e.insn_len, events[i].len);
         assert_int_equal(e.task.has_error, events[i].error);
@@ -303,7 +322,8 @@ static void nmis(void **state)
 static void an_interrupted_delivery_is_made_again(void **state)
 {
     static const struct { unsigned type, vector; uint64_t more; } again[] = {
-        { INTR_TYPE_EXTERNAL, 0x30, 0 }, { INTR_TYPE_NMI, EXC_NMI, 0 }, { INTR_TYPE_HARDWARE, EXC_DE, 0 },
+        { INTR_TYPE_EXTERNAL, 0x30, 0 }, { INTR_TYPE_NMI, EXC_NMI, 0 },
+        { INTR_TYPE_HARDWARE, EXC_DE, 0 },
         { INTR_TYPE_HARDWARE, EXC_PF, INTR_INFO_ERROR }, { INTR_TYPE_SOFT_INT, 0x80, 0 },
         { INTR_TYPE_PRIV_SOFT, EXC_DB, 0 }, { INTR_TYPE_SOFT_EXC, EXC_BP, 0 },
     };
@@ -321,7 +341,8 @@ static void an_interrupted_delivery_is_made_again(void **state)
         assert_int_equal(vmcs[VMCS_ENTRY_INTR_INFO], vmcs[VMCS_IDT_INFO]);
         assert_int_equal(vmcs[VMCS_ENTRY_ERROR_CODE], again[i].more ? 0xfff8 : 0);
         assert_int_equal(vmcs[VMCS_ENTRY_INSN_LEN], again[i].type >= INTR_TYPE_SOFT_INT ? 3 : 0);
-        assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], again[i].type == INTR_TYPE_NMI ? 0 : BLOCKED_BY_NMI);
+        assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY],
+                         again[i].type == INTR_TYPE_NMI ? 0 : BLOCKED_BY_NMI);
         start();
         v.in_sandbox = true;
         vmcs[VMCS_IDT_INFO] = info(again[i].type, again[i].vector, again[i].more);

@@ -7,7 +7,8 @@
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
 
-static uint64_t blocked, pending, debugctl, qualification; /* fields of the VMCS; all others are 0 */
+/* fields of the VMCS; all others are 0 */
+static uint64_t blocked, pending, debugctl, qualification;
 static struct vmx_cpu cpu;
 static struct vcpu v;
 

@@ -109,14 +109,47 @@ void vmx_get_segment(struct vcpu *c, enum segment_index i, struct segment *s)
     (void)i;
     (void)s;
 }
-bool vmx_state_msr_read(struct vcpu *c, uint32_t msr, uint64_t *x) { (void)c; (void)x; return !msr; }
-bool vmx_state_msr_write(struct vcpu *c, uint32_t msr, uint64_t x) { (void)c; (void)x; return !msr; }
-void vmx_get_table(struct vcpu *c, enum table_register w, uint64_t *b, uint32_t *l) { (void)c; (void)w; (void)b; (void)l; }
-void vmx_set_table(struct vcpu *c, enum table_register w, uint64_t b, uint32_t l) { (void)c; (void)w; (void)b; (void)l; }
-void vmx_set_segment(struct vcpu *c, enum segment_index i, const struct segment *s) { (void)c; (void)i; (void)s; }
+bool vmx_state_msr_read(struct vcpu *c, uint32_t msr, uint64_t *x)
+{
+    (void)c;
+    (void)x;
+    return !msr;
+}
+bool vmx_state_msr_write(struct vcpu *c, uint32_t msr, uint64_t x)
+{
+    (void)c;
+    (void)x;
+    return !msr;
+}
+void vmx_get_table(struct vcpu *c, enum table_register w, uint64_t *b, uint32_t *l)
+{
+    (void)c;
+    (void)w;
+    (void)b;
+    (void)l;
+}
+void vmx_set_table(struct vcpu *c, enum table_register w, uint64_t b, uint32_t l)
+{
+    (void)c;
+    (void)w;
+    (void)b;
+    (void)l;
+}
+void vmx_set_segment(struct vcpu *c, enum segment_index i, const struct segment *s)
+{
+    (void)c;
+    (void)i;
+    (void)s;
+}
 bool vmx_set_cr3(struct vcpu *c, uint64_t x) { (void)c; (void)x; return true; }
 void vmx_load_task(struct vcpu *c, const struct task_state *t) { (void)c; (void)t; }
-bool vmx_set_cr(struct vcpu *c, unsigned cr, uint64_t x) { (void)c; (void)cr; (void)x; return true; }
+bool vmx_set_cr(struct vcpu *c, unsigned cr, uint64_t x)
+{
+    (void)c;
+    (void)cr;
+    (void)x;
+    return true;
+}
 uint64_t vmx_get_cr(struct vcpu *c, unsigned cr) { (void)c; (void)cr; return 0; }
 void vmx_sandbox_init(struct vcpu *c) { (void)c; }
 void vmx_sandbox_enter(struct vcpu *c, const struct sandbox *sb) { (void)c; (void)sb; }
@@ -125,8 +158,8 @@ void vmx_sandbox_forget(struct vcpu *c, uint64_t tag) { (void)c; (void)tag; }
 
 /* --- every recorded machine ------------------------------------------------------------- */
 
-/* Dumps of the notes have no CPUID, and most have few MSRs: those that exist by the manual's rules are
- * added. Bochs' CPUID shows
+/* Dumps of the notes have no CPUID, and most have few MSRs: those that exist by the manual's rules
+ * are added. Bochs' CPUID shows
  * counters without their MSRs. */
 static bool load(const char *path)
 {
@@ -145,7 +178,8 @@ static bool load(const char *path)
         machine_set_cpuid(CPUID_BASIC, 0, (struct cpuid_regs){ .eax = 1 });
         machine_set_cpuid(CPUID_FEATURES, 0, (struct cpuid_regs){ .ecx = CPUID_1_ECX_VMX });
     }
-    if ((hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX) && !machine_msr(MSR_IA32_FEATURE_CONTROL)) {
+    if ((hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX)
+        && !machine_msr(MSR_IA32_FEATURE_CONTROL)) {
         machine_set_msr(MSR_IA32_FEATURE_CONTROL, FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
     }
     if (hw_cpuid(CPUID_EXTENDED, 0).eax >= CPUID_SVM
@@ -180,7 +214,8 @@ static void bring_up(const char *name)
         with_user_exec++;
         assert_true(vmx_common.os.word[VMX_PROC2] >> PROC2_EXEC_BY_MODE & 1);
         assert_null(vmx_ops.probe());
-        *machine_msr(MSR_IA32_VMX_PROCBASED_CTLS2) &= ~BIT(32 + PROC2_EXEC_BY_MODE); /* another kind of CPU */
+        /* another kind of CPU */
+        *machine_msr(MSR_IA32_VMX_PROCBASED_CTLS2) &= ~BIT(32 + PROC2_EXEC_BY_MODE);
         assert_non_null(strstr(vmx_ops.probe(), "mode-based"));
         vmx_common.os.word[VMX_PROC2] &= ~(1u << PROC2_EXEC_BY_MODE);
     }
@@ -228,7 +263,12 @@ static void every_machine(void **state)
 
 /* --- exits ------------------------------------------------------------------------------ */
 
-static struct { uint32_t reason; uint64_t qualification, rip; uint64_t ticks; uint32_t blocked; } next;
+static struct {
+    uint32_t reason;
+    uint64_t qualification, rip;
+    uint64_t ticks;
+    uint32_t blocked;
+} next;
 
 static bool last_launched;
 
@@ -291,8 +331,8 @@ static void failed_launch(void **state)
     assert_true(last_launched);
 }
 
-/* A refused entry has delivered nothing: the event waits, and isn't left in the VMCS, where the entry
- * after a repair would find it (27.8). */
+/* A refused entry has delivered nothing: the event waits, and isn't left in the VMCS, where the
+ * entry after a repair would find it (27.8). */
 static void a_refused_entry_keeps_the_event(void **state)
 {
     static const struct event interrupt = { .vector = 0x30, .type = EVENT_INTR };
@@ -300,15 +340,17 @@ static void a_refused_entry_keeps_the_event(void **state)
     (void)state;
     start();
     assert_true(vmx_ops.inject(&v, &interrupt));
-    assert_int_equal(run(VMX_EXIT_BAD_GUEST_STATE | VMX_ENTRY_FAILED, 0x1000, 0x1000, 100).kind, EXIT_ENTRY_FAILED);
+    assert_int_equal(run(VMX_EXIT_BAD_GUEST_STATE | VMX_ENTRY_FAILED, 0x1000, 0x1000, 100).kind,
+                     EXIT_ENTRY_FAILED);
     assert_int_equal(value[VMCS_ENTRY_INTR_INFO], 0);
     assert_true(vmx_ops.event_queued(&v));
     run(VMX_EXIT_CPUID, 0x1000, 0x1002, 100);
     assert_false(vmx_ops.event_queued(&v));
 }
 
-/* The root that the OS is in is flushed before it is entered, once; a sandbox's entry flushes nothing of it; and a root
- * that comes back is flushed, for what the CPU remembers of it may be old. */
+/* The root that the OS is in is flushed before it is entered, once; a sandbox's entry flushes
+ * nothing of it; and a root that comes back is flushed, for what the CPU remembers of it may be
+ * old. */
 static void a_flush_reaches_the_os(void **state)
 {
     (void)state;

@@ -26,7 +26,8 @@ static bool written[FIELDS];
 static struct vcpu v;
 static struct vmx_cpu vmx_cpu;
 static uint64_t gdt[5];
-static const struct sandbox sb = { .nested_root = { MIB(1) }, .cr3 = { MIB(2) }, .tag = 7, .mode = SANDBOX_64 };
+static const struct sandbox sb = { .nested_root = { MIB(1) }, .cr3 = { MIB(2) }, .tag = 7,
+                                   .mode = SANDBOX_64 };
 
 void panic(const char *fmt, ...)
 {
@@ -84,7 +85,8 @@ static bool is_guest_state(uint32_t encoding) { return (encoding >> 10 & 3) == 2
 /* The general registers are written at each entry (virt/vmx/entry.S). */
 static bool is_register(uint32_t encoding)
 {
-    return encoding == VMCS_GUEST_RSP || encoding == VMCS_GUEST_RIP || encoding == VMCS_GUEST_RFLAGS;
+    return encoding == VMCS_GUEST_RSP || encoding == VMCS_GUEST_RIP
+        || encoding == VMCS_GUEST_RFLAGS;
 }
 
 static unsigned check_fields(const char *machine_name)
@@ -95,7 +97,8 @@ static unsigned check_fields(const char *machine_name)
     if (is_guest_state(encoding) && !is_register(encoding) && (exists)) { \
         checked++; \
         if (!written[encoding]) { \
-            fail_msg("%s: %s is loaded at an entry and nobody has written it", machine_name, #name); \
+            fail_msg("%s: %s is loaded at an entry and nobody has written it", machine_name, \
+                     #name); \
         } \
     }
 #include <x86/vmcs_fields.def>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waits by the TSC, and its rate by clocks of which any may stand still, run wrong, or be absent. */
+/* Waits by the TSC, and its rate by clocks of which any may stand still, run wrong, or be
+ * absent. */
 #include "unit.h"
 
 #include <cpu/rate.h>
@@ -37,7 +38,10 @@ static void pass(void)
     }
 }
 
-static uint64_t at(uint64_t hz) { return m.ns / 1000 * hz / 1000000 + m.ns % 1000 * hz / 1000000000; }
+static uint64_t at(uint64_t hz)
+{
+    return m.ns / 1000 * hz / 1000000 + m.ns % 1000 * hz / 1000000000;
+}
 
 
 uint64_t hw_rdtsc(void)
@@ -249,7 +253,8 @@ static void an_smi_meanwhile(void **state)
         m.smi_ns = when / 170000 % 2 ? 50000000 : 3000000;
         assert_rate(2900000, 100);
     }
-    for (unsigned n = 1; n < 20; n++) { /* between the PM timer's first edge and the TSC, among others */
+    /* between the PM timer's first edge and the TSC, among others */
+    for (unsigned n = 1; n < 20; n++) {
         setup(NULL);
         m.pit_hz = 0;
         m.smi_before = n;
@@ -266,7 +271,8 @@ static void waits(void **state)
         for (unsigned us = 1; us < 100000; us = us * 3 + 1) {
             uint64_t before = m.ns;
             wait_us(us);
-            assert_in_range(m.ns - before, us * 1000ULL - 200, (measured ? 1020ULL : 3500ULL) * us + 2000);
+            assert_in_range(m.ns - before, us * 1000ULL - 200, (measured ? 1020ULL : 3500ULL) * us
+                            + 2000);
         }
         rate_measure(PM_PORT, hpet);
     }

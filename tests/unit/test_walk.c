@@ -637,20 +637,22 @@ static unsigned rights_of(gpa_t page)
     return page.a < sizeof(ram) ? page_rights[page.a >> PAGE_SHIFT] : 7;
 }
 
-/* A walk of a page whose tables' entries lie at `entry`, with every right of every page taken away in turn, and
- * accessed and dirty bits there or not. Nothing is written where that may not be. */
-static void judged_walks(const struct guest_paging *p, const uint64_t *entry, unsigned levels, unsigned width,
-                         uint64_t page)
+/* A walk of a page whose tables' entries lie at `entry`, with every right of every page taken away
+ * in turn, and accessed and dirty bits there or not. Nothing is written where that may not be. */
+static void judged_walks(const struct guest_paging *p, const uint64_t *entry, unsigned levels,
+                         unsigned width, uint64_t page)
 {
-    const unsigned kinds[] = { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC, 0, ACCESS_READ | ACCESS_NO_AD,
-                               ACCESS_WRITE | ACCESS_NO_AD };
+    const unsigned kinds[] = { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC, 0,
+                               ACCESS_READ | ACCESS_NO_AD, ACCESS_WRITE | ACCESS_NO_AD };
 
     for (unsigned n = 0; n < (levels + 1) * 8 * 2 * ARRAY_SIZE(kinds); n++) {
-        unsigned level = n % (levels + 1), rights = n / (levels + 1) % 8, access = kinds[n / (levels + 1) / 16];
+        unsigned level = n % (levels + 1), rights = n / (levels + 1) % 8,
+            access = kinds[n / (levels + 1) / 16];
         bool marked = n / (levels + 1) / 8 % 2, table = level < levels;
         uint64_t at = table ? entry[level] : page;
         bool sets = !(access & ACCESS_NO_AD) && !marked;
-        unsigned need = ACCESS_READ | (table ? (sets ? ACCESS_WRITE : 0) : access & (ACCESS_WRITE | ACCESS_EXEC));
+        unsigned need = ACCESS_READ
+            | (table ? (sets ? ACCESS_WRITE : 0) : access & (ACCESS_WRITE | ACCESS_EXEC));
         struct walk w;
 
         for (unsigned i = 0; i < levels; i++) {
@@ -665,7 +667,8 @@ static void judged_walks(const struct guest_paging *p, const uint64_t *entry, un
         uint64_t before = get64(at & ~7ULL);
         enum walk_result r = guest_walk(&phys, p, gva(0x123), access, &w);
         assert_int_equal(r, need & ~rights ? WALK_NOT_RAM : WALK_OK);
-        assert_true(r == WALK_OK ? w.gpa.a == page + 0x123 : w.gpa.a == (table ? at : page + 0x123));
+        assert_true(r == WALK_OK ? w.gpa.a == page + 0x123
+                    : w.gpa.a == (table ? at : page + 0x123));
         if (table && !(rights & ACCESS_WRITE)) {
             assert_true(get64(at & ~7ULL) == before);
         }
@@ -695,7 +698,8 @@ static void rights_taken_away(void **state)
     judged_walks(&narrow, two, 2, 4, 0x9000);
 }
 
-/* Where a page may be executed by the user's addresses alone, its own U/S bits say which those are. */
+/* Where a page may be executed by the user's addresses alone, its own U/S bits say which those
+ * are. */
 static void execution_by_user_addresses(void **state)
 {
     (void)state;
@@ -743,7 +747,7 @@ static void memos_of_judged_pages(void **state)
         }
         walk_remember(&phys, &p, gva(0), 0, &m);
         bool used = (page >= 1 && page <= 4) || page == 9;
-        assert_true(used ? m.bytes == NULL : m.bytes == ram + 0x9000);
+        assert_true(used ? !m.bytes : m.bytes == ram + 0x9000);
     }
 }
 

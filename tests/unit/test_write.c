@@ -24,10 +24,13 @@ static const struct {
     uint8_t code[12];
     struct insn_write w; /* but for what the code says: lengths */
 } cases[] = {
-    { 64, 4, { 0xf0, 0x0f, 0xb1, 0x17 }, { .op = WRITE_CMPXCHG, .size = 4, .lock = true, .reg = 2 } },
-    { 64, 5, { 0xf0, 0x4c, 0x0f, 0xb1, 0x0f }, { .op = WRITE_CMPXCHG, .size = 8, .lock = true, .reg = 9 } },
+    { 64, 4, { 0xf0, 0x0f, 0xb1, 0x17 },
+      { .op = WRITE_CMPXCHG, .size = 4, .lock = true, .reg = 2 } },
+    { 64, 5, { 0xf0, 0x4c, 0x0f, 0xb1, 0x0f },
+      { .op = WRITE_CMPXCHG, .size = 8, .lock = true, .reg = 9 } },
     { 64, 3, { 0x89, 0x42, 0x0c }, { .op = WRITE_MOV, .size = 4, .reg = 0 } },
-    { 64, 8, { 0x48, 0xc7, 0x42, 0x18, 0, 0, 0, 0 }, { .op = WRITE_MOV, .size = 8, .has_imm = true } },
+    { 64, 8, { 0x48, 0xc7, 0x42, 0x18, 0, 0, 0, 0 },
+      { .op = WRITE_MOV, .size = 8, .has_imm = true } },
     { 32, 6, { 0x89, 0x15, 0x0c, 0, 0xfe, 0x1f }, { .op = WRITE_MOV, .size = 4, .reg = 2 } },
     { 32, 2, { 0x88, 0x20 }, { .op = WRITE_MOV, .size = 1, .reg = 0, .shift = 8 } },
     { 64, 3, { 0x40, 0x88, 0x20 }, { .op = WRITE_MOV, .size = 1, .reg = 4 } },
@@ -38,8 +41,9 @@ static const struct {
     { 64, 2, { 0xf3, 0xaa }, { .op = WRITE_STOS, .size = 1, .rep = true } },
     { 64, 5, { 0xf0, 0x0f, 0xba, 0x2f, 0x1f }, { .op = WRITE_BTS, .size = 4, .lock = true,
                                                  .has_imm = true, .imm = 0x1f } },
-    { 64, 4, { 0xf0, 0x83, 0x27, 0xfd }, { .op = WRITE_AND, .size = 4, .lock = true, .has_imm = true,
-                                           .imm = ~2ULL } },
+    { 64, 4, { 0xf0, 0x83, 0x27, 0xfd },
+      { .op = WRITE_AND, .size = 4, .lock = true, .has_imm = true,
+        .imm = ~2ULL } },
     { 64, 6, { 0x66, 0x81, 0x4f, 0x10, 0x34, 0x12 }, { .op = WRITE_OR, .size = 2, .has_imm = true,
                                                        .imm = 0x1234 } },
     { 64, 4, { 0xf0, 0x0f, 0xc7, 0x0f }, { .op = WRITE_CMPXCHG8B, .size = 8, .lock = true } },
@@ -111,14 +115,16 @@ static const struct {
     enum insn_write_op op;
     uint64_t (*native[4])(uint64_t, uint64_t, uint64_t *);
 } natives[] = {
-    ROW(WRITE_ADD, add), ROW(WRITE_OR, or), ROW(WRITE_ADC, adc), ROW(WRITE_SBB, sbb), ROW(WRITE_AND, and),
+    ROW(WRITE_ADD, add), ROW(WRITE_OR, or), ROW(WRITE_ADC, adc), ROW(WRITE_SBB, sbb),
+        ROW(WRITE_AND, and),
     ROW(WRITE_SUB, sub), ROW(WRITE_XOR, xor), ROW(WRITE_INC, inc), ROW(WRITE_DEC, dec),
     ROW(WRITE_NOT, not), ROW(WRITE_NEG, neg), ROW(WRITE_XADD, add),
 };
 
 static void results_are_the_cpus(void **state)
 {
-    static const uint64_t edges[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0x7fffffff, 0x80000000,
+    static const uint64_t edges[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0x7fffffff,
+                                      0x80000000,
                                       0x7fffffffffffffffULL, 0x8000000000000000ULL, ~0ULL };
     uint64_t random = 99;
 
@@ -137,7 +143,8 @@ static void results_are_the_cpus(void **state)
             shown &= ~0x10ULL; /* AF is undefined */
         }
         if (got != want || ((f ^ g) & shown)) {
-            fail_msg("op %u size %u of %llx and %llx: %llx flags %llx, not %llx flags %llx", natives[k].op,
+            fail_msg("op %u size %u of %llx and %llx: %llx flags %llx, not %llx flags %llx",
+                     natives[k].op,
                      1u << s, (unsigned long long)a, (unsigned long long)b, (unsigned long long)got,
                      (unsigned long long)g, (unsigned long long)want, (unsigned long long)f);
         }
@@ -154,7 +161,8 @@ static uint8_t page[PAGE_SIZE] __attribute__((aligned(4096))), ram[PAGE_SIZE];
 static uint8_t code[INSN_MAX];
 static unsigned code_len, faults, skipped;
 static bool protects;
-static unsigned write_backs, vectors_written; /* of all caches; those that found our vector in the page */
+/* of all caches; those that found our vector in the page */
+static unsigned write_backs, vectors_written;
 const struct virt_ops *virt;
 
 static const char *said = "";
@@ -182,8 +190,8 @@ unsigned exit_fetch(struct vcpu *w, uint8_t *buf, struct guest_paging *p)
 }
 
 /* Linear addresses below 4096 are RAM. */
-enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
-                            unsigned access, struct walk *out)
+enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                            gva_t va, unsigned access, struct walk *out)
 {
     (void)phys, (void)p;
     assert_int_equal(access, ACCESS_READ);
@@ -203,7 +211,8 @@ int region_add(enum region_space space, const struct region *r)
 
 static void store(uint64_t at)
 {
-    const struct exit e = { .kind = EXIT_NESTED_FAULT, .fault = { .addr = gpa(at), .access = ACCESS_WRITE } };
+    const struct exit e = { .kind = EXIT_NESTED_FAULT,
+                            .fault = { .addr = gpa(at), .access = ACCESS_WRITE } };
 
     exit_guarded_write(&v, &e);
 }
@@ -246,9 +255,12 @@ static uint32_t word_at(unsigned off)
 static void guarded_bytes_stay(void **state)
 {
     static const uint8_t forms[][5] = {
-        { 0x88, 0x0b }, { 0x66, 0x89, 0x0b }, { 0x89, 0x0b }, { 0x48, 0x89, 0x0b }, { 0xf0, 0x48, 0x09, 0x0b },
-        { 0x87, 0x0b }, { 0xf0, 0x0f, 0xc1, 0x0b }, { 0xf0, 0x0f, 0xb1, 0x0b }, { 0xf0, 0x0f, 0xc7, 0x0b },
-        { 0xf0, 0xff, 0x03 }, { 0x48, 0xf7, 0x13 }, { 0x48, 0xab }, { 0x48, 0xa5 }, { 0xc6, 0x03, 0x77 },
+        { 0x88, 0x0b }, { 0x66, 0x89, 0x0b }, { 0x89, 0x0b }, { 0x48, 0x89, 0x0b },
+        { 0xf0, 0x48, 0x09, 0x0b },
+        { 0x87, 0x0b }, { 0xf0, 0x0f, 0xc1, 0x0b }, { 0xf0, 0x0f, 0xb1, 0x0b },
+        { 0xf0, 0x0f, 0xc7, 0x0b },
+        { 0xf0, 0xff, 0x03 }, { 0x48, 0xf7, 0x13 }, { 0x48, 0xab }, { 0x48, 0xa5 },
+        { 0xc6, 0x03, 0x77 },
     };
     uint8_t before[PAGE_SIZE];
     uint64_t random = 7;
@@ -363,7 +375,8 @@ static void a_machine_that_cannot_be_guarded_says_so(void **state)
     assert_int_equal(regions, 1);
 }
 
-/* An entry of ours with an address above the CPU's width, or with what runs into the next page, is none. */
+/* An entry of ours with an address above the CPU's width, or with what runs into the next page, is
+ * none. */
 static void a_facs_that_cannot_be_there(void **state)
 {
     static const uint64_t at[] = {

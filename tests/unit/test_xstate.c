@@ -31,9 +31,11 @@ static void start(bool amd, bool saves_pointers, bool xsave)
 {
     machine_reset(0);
     machine.x87_pointers_stay = amd && !saves_pointers;
-    machine_set_cpuid(CPUID_FEATURES, 0, (struct cpuid_regs){ .ecx = xsave ? CPUID_1_ECX_XSAVE : 0 });
+    machine_set_cpuid(CPUID_FEATURES, 0,
+                      (struct cpuid_regs){ .ecx = xsave ? CPUID_1_ECX_XSAVE : 0 });
     machine_set_cpuid(CPUID_XSTATE, 0, (struct cpuid_regs){ .eax = 7, .ebx = 832, .ecx = 832 });
-    machine_set_cpuid(CPUID_EXTENDED, 0, (struct cpuid_regs){ .eax = amd ? CPUID_SVM : 0x80000008 });
+    machine_set_cpuid(CPUID_EXTENDED, 0,
+                      (struct cpuid_regs){ .eax = amd ? CPUID_SVM : 0x80000008 });
     machine_set_cpuid(CPUID_EXT_AMD, 0, (struct cpuid_regs){ .ecx = amd ? CPUID_8_1_ECX_SVM : 0 });
     machine_set_cpuid(CPUID_ADDRESS_SIZES, 0,
                       (struct cpuid_regs){ .ebx = saves_pointers ? CPUID_8_8_EBX_XSAVEERPTR : 0 });

@@ -315,7 +315,7 @@ bool leaves(void (*other_cpu)(void))
 {
     struct tv_slot *s = registry_get(CR3 >> PAGE_SHIFT, pal_entry, TV_IN(TV_LEAVING), NULL);
 
-    if (s == NULL) {
+    if (!s) {
         fake.on_access = other_cpu;
         return false;
     }

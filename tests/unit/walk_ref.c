@@ -170,14 +170,23 @@ static enum walk_result not_ram(struct walk *out, uint64_t at)
     return WALK_NOT_RAM;
 }
 
+static const struct level *top_of(enum mode m)
+{
+    return m == BITS32 ? levels32 : m == PAE ? levels_pae : m == LONG5 ? levels64 : levels64 + 1;
+}
+
+static uint64_t root_of(enum mode m, uint64_t cr3)
+{
+    return m == BITS32 ? field(cr3, 31, 12) << 12
+        : m == PAE ? field(cr3, 31, 5) << 5 : field(cr3, 51, 12) << 12;
+}
+
 static enum walk_result translate(enum mode m, const struct guest_phys_ops *phys,
                                   const struct guest_paging *p, uint64_t va, unsigned access,
                                   struct walk *out)
 {
-    const struct level *l = m == BITS32 ? levels32 : m == PAE ? levels_pae
-                          : m == LONG5 ? levels64 : levels64 + 1;
-    uint64_t table = m == BITS32 ? field(p->cr3, 31, 12) << 12
-                   : m == PAE ? field(p->cr3, 31, 5) << 5 : field(p->cr3, 51, 12) << 12;
+    const struct level *l = top_of(m);
+    uint64_t table = root_of(m, p->cr3);
     bool user_access = (access & ACCESS_USER) || p->cpl == 3;
     bool rw = true, us = true, nx = false;
 
@@ -204,9 +213,7 @@ static enum walk_result translate(enum mode m, const struct guest_phys_ops *phys
             nx = nx || (m != BITS32 && bit(e, 63));
         }
         if (!leaf) {
-            if (!l->pae_pdpte) {
-                set(entry, l->entry_bytes, e | 1u << 5);
-            }
+            set(entry, l->entry_bytes, l->pae_pdpte ? e : e | 1u << 5);
             table = field(e, m == BITS32 ? 31 : 51, 12) << 12;
             continue;
         }
@@ -214,15 +221,14 @@ static enum walk_result translate(enum mode m, const struct guest_phys_ops *phys
         if (pk || !permitted(p, access, user_access, rw, us, nx)) {
             return fault(out, p, access, user_access, PF_PRESENT | (pk ? PF_PK : 0));
         }
+        out->rights = ACCESS_READ | (rw ? ACCESS_WRITE : 0) | (nx ? 0 : ACCESS_EXEC)
+            | (us ? ACCESS_USER : 0);
         out->gpa = gpa(leaf_base(m, l, e) + field(va, l->shift - 1, 0));
-        out->rights = ACCESS_READ | (rw ? ACCESS_WRITE : 0) | (nx ? 0 : ACCESS_EXEC) |
-                      (us ? ACCESS_USER : 0);
         out->ptr = phys->map(out->gpa, 1);
-        if (!out->ptr) {
-            return WALK_NOT_RAM;
+        if (out->ptr) {
+            set(entry, l->entry_bytes, e | 1u << 5 | (access & ACCESS_WRITE ? 1u << 6 : 0));
         }
-        set(entry, l->entry_bytes, e | 1u << 5 | (access & ACCESS_WRITE ? 1u << 6 : 0));
-        return WALK_OK;
+        return out->ptr ? WALK_OK : WALK_NOT_RAM;
     }
 }
 

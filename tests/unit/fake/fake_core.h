@@ -24,11 +24,13 @@ struct fake_core {
     /* the guest */
     struct hyp_caller caller;       /* what hyp_caller tells */
     struct segment segment;         /* CS, SS, DS ... of the guest */
-    uint64_t fs_base, gs_base;      /* the bases of those two: which thread it is; 0: as the others' */
+    /* the bases of those two: which thread it is; 0: as the others' */
+    uint64_t fs_base, gs_base;
     enum fake_injection injected;   /* since fake_clear() */
     struct gm_fault fault;          /* of FAKE_PF */
     uint64_t injected_rip;
-    bool trace_set;                 /* what gm_trace tells: `trace`, not what follows from the maps */
+    /* what gm_trace tells: `trace`, not what follows from the maps */
+    bool trace_set;
     struct trace trace;
     bool other_kernel;              /* gm_same_kernel says no */
     uint64_t keyed;                 /* this page, at that address, has protection key 1; 0: none */

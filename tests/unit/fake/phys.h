@@ -54,7 +54,8 @@ static bool fake_is_free[FAKE_POOL_MAX];
 
 void *pool_alloc(void)
 {
-    void *p = fake_freed_count > 0 ? fake_pool + fake_freed[--fake_freed_count] * PAGE_SIZE : pool_boot_pages(1);
+    void *p = fake_freed_count > 0 ? fake_pool + fake_freed[--fake_freed_count] * PAGE_SIZE
+        : pool_boot_pages(1);
 
     if (p) {
         fake_is_free[((uint8_t *)p - fake_pool) / PAGE_SIZE] = false;
@@ -85,7 +86,10 @@ void pool_reserve(size_t n)
     fake_pool_kept = n;
 }
 size_t pool_total(void) { return fake_pool_total; }
-hpa_t core_hpa(const void *va) { return hpa(fake_pool_base + (uint64_t)((const uint8_t *)va - fake_pool)); }
+hpa_t core_hpa(const void *va)
+{
+    return hpa(fake_pool_base + (uint64_t)((const uint8_t *)va - fake_pool));
+}
 void *core_va(hpa_t h) { return fake_pool + (h.a - fake_pool_base); }
 bool ipi_traps_icr(void) { return !fake_intel; }
 bool hw_invept(uint64_t type, uint64_t eptp) { return (type | eptp) != 0; }
@@ -134,10 +138,12 @@ static void fake_flush_nested(struct vcpu *v)
 }
 
 static const struct virt_ops fake_vendors[] = {
-    { .name = "AMD", .nested = &npt_format, .max_leaf_level = fake_max_level, .get_paging = fake_get_paging,
+    { .name = "AMD", .nested = &npt_format, .max_leaf_level = fake_max_level,
+      .get_paging = fake_get_paging,
       .flush_nested = fake_flush_nested },
     { .name = "Intel", .nested = &ept_format, .max_leaf_level = fake_max_level,
-      .split_exec = fake_split_exec, .user_exec = fake_user_exec, .get_paging = fake_get_paging, .flush_nested = fake_flush_nested },
+      .split_exec = fake_split_exec, .user_exec = fake_user_exec, .get_paging = fake_get_paging,
+      .flush_nested = fake_flush_nested },
 };
 const struct virt_ops *virt;
 
