@@ -465,9 +465,11 @@ static inline uint64_t large_at(uint64_t leaf, uint64_t va)
     return (leaf & PTE_ADDR & ~(PAGE_SIZE_2M - 1)) | (va & (PAGE_SIZE_2M - 1));
 }
 
-/* Four levels to a 4K or 2M page. False if the full walk must decide. */
-static inline bool short_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
-                              uint64_t va, unsigned access, struct walk *out)
+/* Four levels to a 4K or 2M page. False if the full walk must decide. `anywhere`: in smaller pieces of
+ * RAM too, which takes a call. */
+static inline __attribute__((always_inline))
+bool short_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                              uint64_t va, unsigned access, bool anywhere, struct walk *out)
 {
     struct descent d = { .all = ~0ULL, .any = 0, .last = p->cr3 };
     uint64_t at;
@@ -493,6 +495,10 @@ static inline bool short_walk(const struct guest_phys_ops *phys, const struct gu
     out->rights = ACCESS_READ | (unsigned)(d.all & PTE_RW) | (unsigned)(d.all & PTE_US) << 1 |
                   (unsigned)(~d.any >> 63) << 2;
     out->canonical = true;
+    if (anywhere && !phys->rights) {
+        out->ptr = phys->map(gpa(at), 1);
+        return out->ptr != NULL;
+    }
     return find(phys, at, &out->ptr);
 }
 
@@ -508,26 +514,38 @@ static inline bool usual(const struct guest_paging *p, uint64_t va)
            && is_canonical(va, 48);
 }
 
+/* Apart from guest_walk, which saves no registers. */
+__attribute__((noinline))
+static enum walk_result other_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
+                                   uint64_t va, unsigned access, struct walk *out)
+{
+    if (usual(p, va) && short_walk(phys, p, va, access, true, out)) {
+        return WALK_OK;
+    }
+    return full_walk(phys, p, va, access, out);
+}
+
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                             gva_t va, unsigned access, struct walk *out)
 {
     if (p->cpl == 3) {
         access |= ACCESS_USER;
     }
-    if (likely(usual(p, va.a) && short_walk(phys, p, va.a, access, out))) {
+    if (likely(usual(p, va.a) && short_walk(phys, p, va.a, access, false, out))) {
         return WALK_OK;
     }
-    return full_walk(phys, p, va.a, access, out);
+    return other_walk(phys, p, va.a, access, out);
 }
 
 /* For a memo: it may be made while rights are judged, and shows what can be read. */
 static bool find_readable(const struct guest_phys_ops *phys, uint64_t at, void **p)
 {
-    if (likely(!phys->rights)) {
-        return find(phys, at, p);
+    if (likely(!phys->rights) && likely(find(phys, at, p))) {
+        return true;
     }
     *p = phys->map(gpa(at), 1);
-    return *p != NULL && (phys->rights(gpa(at & ~PAGE_MASK)) & ACCESS_READ);
+    return *p != NULL
+        && (!phys->rights || (phys->rights(gpa(at & ~PAGE_MASK)) & ACCESS_READ));
 }
 
 void walk_remember(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
