@@ -16,7 +16,7 @@ static atomic_flag busy;        /* guards the text, the sites, and what stands b
 static struct range { uint64_t va, pages; gpa_t gpa; } range[RANGES];
 static struct range *const idt = &range[LOCKDOWN_K_IDT_PAGE];
 static uint64_t token, cr3_clear;
-static unsigned next;           /* range to lock, or to give back */
+static unsigned next, data_rights;   /* range to lock or give back; rights where no text is */
 static atomic_uint_fast64_t refused[LOCKDOWN_KIND_COUNT], patches;
 static struct { uint32_t index; uint64_t value; } pinned[] = {
     { MSR_EFER, 0 }, { MSR_STAR, 0 }, { MSR_LSTAR, 0 }, { MSR_CSTAR, 0 }, { MSR_SFMASK, 0 },
@@ -118,8 +118,9 @@ static enum hc_result lock(struct vcpu *v, enum lockdown_error *error)
         log_line("lockdown: %s", state == LOCKED ? "locked" : "could not lock");
         return HC_DONE;
     }
-    enum hyp_rights_answer a = hyp_rights(v, range[next].gpa, range[next].pages,
-        ACCESS_READ | ACCESS_EXEC | (state == UNDOING ? ACCESS_WRITE : 0));
+    unsigned rights = state == UNDOING ? ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC
+        : next == LOCKDOWN_TEXT ? ACCESS_READ | ACCESS_EXEC : data_rights;
+    enum hyp_rights_answer a = hyp_rights(v, range[next].gpa, range[next].pages, rights);
     bool bad = state == LOCKING && a != HYP_RIGHTS_DONE && a != HYP_RIGHTS_AGAIN;
     state = bad ? UNDOING : state;
     next = bad ? 0 : next + (a != HYP_RIGHTS_AGAIN);
@@ -281,6 +282,7 @@ static int lockdown_init(void)
     for (unsigned i = 0; i < ARRAY_SIZE(pinned); i++) {
         bad |= hyp_msr_range(pinned[i].index, pinned[i].index, ACCESS_WRITE);
     }
+    data_rights = ACCESS_READ | (hyp_user_exec() == 0 ? ACCESS_EXEC_USER : ACCESS_EXEC);
     hyp_random(&token, sizeof(token));
     log_line("lockdown: %s", bad ? "no memory, or the core can't watch it all" : "not locked yet");
     return bad;

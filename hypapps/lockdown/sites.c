@@ -4,9 +4,7 @@
 #include <util/string.h>
 
 #define INT3 0xcc
-#define CALL 0xe8   /* rel32 (SDM vol. 2, CALL and JMP) */
-#define JMP  0xe9   /* rel32; EB: rel8 */
-#define ANY5 (1u << LOCKDOWN_JUMP5 | 1u << LOCKDOWN_CALL | 1u << LOCKDOWN_STATIC)
+#define JMP  0xe9   /* rel32, as E8, CALL; EB: rel8 (SDM vol. 2, CALL and JMP) */
 
 struct lockdown_site *site_page[SITE_PAGES];
 atomic_uint site_count;
@@ -15,7 +13,7 @@ atomic_uint site_count;
  * A static call without a function is RET, or clears EAX, which has two spellings. */
 static const struct { unsigned kinds; uint8_t bytes[SITE_MAX_LEN]; } patterns[] = {
     { 1u << LOCKDOWN_JUMP2, { 0x66, 0x90 } },
-    { ANY5, { 0x0f, 0x1f, 0x44, 0x00, 0x00 } },
+    { ~(1u << LOCKDOWN_JUMP2), { 0x0f, 0x1f, 0x44, 0x00, 0x00 } },
     { 1u << LOCKDOWN_STATIC, { 0xc3, INT3, INT3, INT3, INT3 } },
     { 1u << LOCKDOWN_STATIC, { 0x2e, 0x2e, 0x2e, 0x31, 0xc0 } },
     { 1u << LOCKDOWN_STATIC, { 0x66, 0x66, 0x48, 0x31, 0xc0 } },
@@ -37,7 +35,7 @@ static bool allows_whole(const struct site *s, const uint8_t *b, uint64_t text_s
     if (near || s->kind == LOCKDOWN_JUMP5) {
         return b[0] == (near ? 0xeb : JMP) && to == s->target;
     }
-    return to < text_size && (b[0] == CALL || (b[0] == JMP && s->kind == LOCKDOWN_STATIC));
+    return to < text_size && (b[0] == 0xe8 || (b[0] == JMP && s->kind == LOCKDOWN_STATIC));
 }
 
 bool site_allows(const struct site *s, const uint8_t *bytes, uint64_t text_size)

@@ -161,6 +161,7 @@ int hyp_msr_range(uint32_t first, uint32_t last, unsigned access)
 {
     return msr_at(first) && first == last && access == ACCESS_WRITE ? 0 : -1;
 }
+int hyp_user_exec(void) { return 0; }
 int hyp_trap_tables(unsigned tables) { return tables == 1u << HYP_IDT ? 0 : -1; }
 void hyp_random(void *out, size_t len) { memset(out, 0x5a, len); }
 
@@ -236,8 +237,9 @@ static unsigned writable(void)
     unsigned n = 0;
 
     for (unsigned i = 0; i < PAGES; i++) {
+        unsigned exec = i < 8 ? ACCESS_EXEC : ACCESS_EXEC_USER; /* text, and what isn't */
         n += rights[i] == (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC);
-        assert_true(rights[i] == (ACCESS_READ | ACCESS_EXEC) || (rights[i] & ACCESS_WRITE));
+        assert_true(rights[i] == (ACCESS_READ | exec) || (rights[i] & ACCESS_WRITE));
     }
     return n;
 }
@@ -451,7 +453,7 @@ static void test_writes(void **state)
         }
         assert_memory_equal(ram, before, sizeof(ram));
     }
-    struct exit e = { .fault = { .addr = gpa(GPA(TEXT)), .access = ACCESS_EXEC } };
+    struct exit e = { .fault = { .addr = gpa(GPA(RODATA)), .access = ACCESS_EXEC } };
     assert_int_equal(hypapp.fault(&cpu[0], &e), HYP_REFUSE);
     assert_int_equal(refused(LOCKDOWN_K_EXEC), 1);
 }
