@@ -66,6 +66,7 @@ class Plan:
         def work(row):
             row.step("documents name what exists", [["tools/doc-check"]], SOURCE)
             row.step("no include goes up a floor, or in a circle", [["tools/layer-check"]], SOURCE)
+            row.step("lines and functions are as STYLE.md says", [["tools/style-check"]], SOURCE)
             if "build" in self.smoke:
                 self.builds.make(row, "gcc -O2")
                 return
@@ -164,7 +165,7 @@ class Plan:
     def steps(self, groups):
         """How many progress lines there will be."""
         shared = 0 if set(groups) <= {"unit", "model"} else 1  # the build gcc -O2
-        own = {"build": 1 if "build" in self.smoke else 7, "unit": 4, "vmx": len(self.vmx()),
+        own = {"build": 3 if "build" in self.smoke else 10, "unit": 4, "vmx": len(self.vmx()),
                "pal": 5}
         if self.chosen("unit"):
             own["unit"] = 2 * len({name.startswith("fuzz") for name in self.chosen("unit")})

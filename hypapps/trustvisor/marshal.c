@@ -453,7 +453,8 @@ enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
                                const struct hyp_caller *c, struct vcpu_regs *regs,
                                struct gm_fault *f)
 {
-    enum gm_result r = pal->image.convention == XMHF_SYSV        ? take_sysv_registers(act, c, regs, f)
+    enum gm_result r = pal->image.convention == XMHF_SYSV
+        ? take_sysv_registers(act, c, regs, f)
                        : pal->image.convention == XMHF_MICROSOFT ? take_ms(act, c, regs, f)
                                                                  : take_cdecl(act, c, regs, f);
 

@@ -98,7 +98,8 @@
 #define EPT_EXEC       (1ULL << 2)
 #define EPT_TYPE_SHIFT 3
 #define EPT_LARGE      (1ULL << 7)
-#define EPT_USER_EXEC  (1ULL << 10) /* with PROC2_EXEC_BY_MODE; bit 2 is ring 0's, 1's and 2's then */
+/* with PROC2_EXEC_BY_MODE; bit 2 is ring 0's, 1's and 2's then */
+#define EPT_USER_EXEC  (1ULL << 10)
 #define EPT_ADDR       0x000ffffffffff000ULL
 #define EPTP_WALK_4    (3ULL << 3)
 

@@ -33,7 +33,10 @@ static inline gva_t gva(uint64_t a) { return (gva_t){ a }; }
 
 /* `align` is a power of two. align_up wraps to 0 at the top of the space. */
 static inline uint64_t align_down(uint64_t x, uint64_t align) { return x & ~(align - 1); }
-static inline uint64_t align_up(uint64_t x, uint64_t align) { return (x + align - 1) & ~(align - 1); }
+static inline uint64_t align_up(uint64_t x, uint64_t align)
+{
+    return (x + align - 1) & ~(align - 1);
+}
 
 /* Is `va` the sign extension of its low `bits` bits: an address of 48-bit paging, or 57-bit? */
 static inline bool is_canonical(uint64_t va, unsigned bits)

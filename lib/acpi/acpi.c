@@ -217,7 +217,8 @@ static uint64_t entry_of(acpi_mapper map, const struct root *root, size_t i)
     return !p ? 0 : root->width == 8 ? le64(p) : le32(p);
 }
 
-/* Address of the first table with `signature`, 0 if there is none. Firmware leaves entries empty. */
+/* Address of the first table with `signature`, 0 if there is none. Firmware leaves entries
+ * empty. */
 static uint64_t find_in(acpi_mapper map, const struct root *root, const char *signature)
 {
     for (size_t i = 0; i < root->count; i++) {
@@ -426,7 +427,8 @@ static int read_fadt(acpi_mapper map, const struct root *root, uint64_t addr,
         out->reset_addr = le64(p + FADT_RESET_REG + GAS_ADDRESS);
         out->reset_value = p[FADT_RESET_VALUE];
     }
-    read_sleep(map, root, fadt_address(p, length, FADT_DSDT, FADT_X_DSDT), out); /* `p` is gone now */
+    /* `p` is gone now */
+    read_sleep(map, root, fadt_address(p, length, FADT_DSDT, FADT_X_DSDT), out);
     return 0;
 }
 

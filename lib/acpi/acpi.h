@@ -49,8 +49,10 @@ struct acpi_info {
     struct acpi_sleep sleep;          /* what SLP_TYP means */
     uint64_t facs[2];                 /* where the FADT says the FACS is, 32- and 64-bit field; 0:
                                          absent, or the same */
-    unsigned hotplug_count;           /* where RAM may be plugged in, and nothing else is: what the */
-    struct acpi_range hotplug[ACPI_HOTPLUG_MAX]; /* SRAT says is enabled and hot-pluggable */
+    /* where RAM may be plugged in, and nothing else is: what the SRAT says is enabled and
+     * hot-pluggable */
+    unsigned hotplug_count;
+    struct acpi_range hotplug[ACPI_HOTPLUG_MAX];
     bool has_reset_reg;
     uint8_t reset_space;              /* address space id: 0 memory, 1 I/O, 2 PCI config */
     uint64_t reset_addr;
@@ -62,7 +64,8 @@ struct acpi_info {
 uint64_t acpi_find_rsdp(acpi_mapper map);
 
 /* Read everything above. 0, or -1 with `*why` set (a constant string). A missing FADT
- * is no error; one that can't be read, and a MADT that isn't there or can't be read to its end, are. */
+ * is no error; one that can't be read, and a MADT that isn't there or can't be read to its end,
+ * are. */
 int acpi_read(acpi_mapper map, uint64_t rsdp, struct acpi_info *out, const char **why);
 
 /* A warning's text, for `w` below ACPI_WARNING_COUNT. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Plain loads from memory: the MOV forms that drivers use on their devices (SDM vol. 2; APM vol. 3). */
+/* Plain loads from memory: the MOV forms that drivers use on their devices (SDM vol. 2; APM vol.
+ * 3). */
 #ifndef XMHF_INSN_LOAD_H
 #define XMHF_INSN_LOAD_H
 
@@ -14,8 +15,8 @@ struct insn_load {
     uint8_t shift;         /* 8: AH, CH, DH, BH */
 };
 
-/* MOV r,r/m (8A, 8B), MOV eAX,moffs (A0, A1), MOVZX, MOVSX, MOVSXD. False for anything else, a register
- * as source, or if truncated. */
+/* MOV r,r/m (8A, 8B), MOV eAX,moffs (A0, A1), MOVZX, MOVSX, MOVSXD. False for anything else, a
+ * register as source, or if truncated. */
 bool insn_decode_load(const uint8_t *buf, size_t n, unsigned bits, struct insn_load *out);
 
 #endif

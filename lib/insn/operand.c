@@ -57,7 +57,8 @@ static void operand32(const uint8_t *buf, unsigned len, const struct prefixes *p
     o->disp = displacement(buf + before, len - before);
 }
 
-/* The operand whose ModRM byte is buf[0]. Bytes taken by ModRM, SIB and displacement; 0 if cut off. */
+/* The operand whose ModRM byte is buf[0]. Bytes taken by ModRM, SIB and displacement; 0 if cut
+ * off. */
 static unsigned modrm_operand(const uint8_t *buf, size_t n, const struct prefixes *p, unsigned bits,
                               struct insn_operand *o)
 {

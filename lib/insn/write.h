@@ -12,8 +12,8 @@
 enum insn_write_op {
     /* in the order of the opcode's bits */
     WRITE_ADD, WRITE_OR, WRITE_ADC, WRITE_SBB, WRITE_AND, WRITE_SUB, WRITE_XOR,
-    WRITE_MOV, WRITE_XCHG, WRITE_INC, WRITE_DEC, WRITE_NOT, WRITE_NEG, WRITE_BTS, WRITE_BTR, WRITE_BTC,
-    WRITE_XADD, WRITE_CMPXCHG, WRITE_CMPXCHG8B, WRITE_MOVS, WRITE_STOS,
+    WRITE_MOV, WRITE_XCHG, WRITE_INC, WRITE_DEC, WRITE_NOT, WRITE_NEG, WRITE_BTS, WRITE_BTR,
+    WRITE_BTC, WRITE_XADD, WRITE_CMPXCHG, WRITE_CMPXCHG8B, WRITE_MOVS, WRITE_STOS,
 };
 
 struct insn_write {
@@ -34,8 +34,8 @@ bool insn_decode_write(const uint8_t *buf, size_t n, unsigned bits, struct insn_
 
 /*
  * What `old` in memory becomes by ADD to XADD, with `src` the source operand; a bit's number counts
- * modulo the operand's size. Sets `*flags` (RFLAGS) as the instruction does. CMPXCHG's comparison is
- * SUB with `old` the accumulator.
+ * modulo the operand's size. Sets `*flags` (RFLAGS) as the instruction does. CMPXCHG's comparison
+ * is SUB with `old` the accumulator.
  */
 uint64_t insn_write_result(enum insn_write_op op, unsigned size, uint64_t old, uint64_t src,
                            uint64_t *flags);

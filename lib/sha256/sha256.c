@@ -48,7 +48,8 @@ static void put_big_endian(uint8_t *out, uint64_t value, size_t bytes)
 void sha256_final(struct sha256 *h, uint8_t out[SHA256_SIZE])
 {
     const size_t have = h->length % SHA256_BLOCK;
-    const size_t zeros = (have < 56 ? 56 : 120) - have; /* the first "zero" is the bit behind the end */
+    /* the first "zero" is the bit behind the end */
+    const size_t zeros = (have < 56 ? 56 : 120) - have;
     uint8_t end[72] = { 0x80 };
 
     put_big_endian(end + zeros, h->length * 8, 8);

@@ -246,7 +246,8 @@ inline collect()
 #define TAKE_FREE(i, no) \
     atomic { \
         TOUCH; n = i; \
-        if :: act[n] == FREE -> act[n] = RUNNING; of_call[n] = 0; OWN; goto entered :: else -> goto no fi \
+        if :: act[n] == FREE -> act[n] = RUNNING; of_call[n] = 0; OWN; goto entered \
+        :: else -> goto no fi \
     }
 
 inline stub_entry()

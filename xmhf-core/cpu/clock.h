@@ -11,8 +11,8 @@
  */
 uint64_t clock_now(void);
 
-/* Ticks since `then`, which clock_now showed on any CPU. 0 if that CPU's clock is ahead of this one's:
- * the difference is no more than skew, and as unsigned it would be nearly all of 2^64. */
+/* Ticks since `then`, which clock_now showed on any CPU. 0 if that CPU's clock is ahead of this
+ * one's: the difference is no more than skew, and as unsigned it would be nearly all of 2^64. */
 static inline uint64_t clock_since(uint64_t then)
 {
     int64_t passed = (int64_t)(clock_now() - then);

@@ -15,8 +15,9 @@ static uint32_t bank_status(unsigned bank)
                                : MSR_AMD_SMCA_FIRST + 16 * bank + 1;
 }
 
-/* Intel's bit 55 is "action required" (SDM vol. 3, 16.6.2): where errors are told to all CPUs, it was met by
- * those with EIPV set. AMD's is "task context corrupt" (APM vol. 2, 9.3.2.1): whoever met it, its RIP alone is good. */
+/* Intel's bit 55 is "action required" (SDM vol. 3, 16.6.2): where errors are told to all CPUs, it
+ * was met by those with EIPV set. AMD's is "task context corrupt" (APM vol. 2, 9.3.2.1): whoever
+ * met it, its RIP alone is good. */
 static bool bank_survivable(uint64_t status, uint64_t global, bool amd)
 {
     if (!(status & MCI_STATUS_VAL) || !(status & MCI_STATUS_UC)) {

@@ -7,9 +7,9 @@
 #include <xmhf/types.h>
 
 /*
- * May the interrupted code go on, with what its CPU's registers say now? False if the CPU doesn't say
- * that it may, if an uncorrected error has damaged its state or was overwritten by another, or if the
- * interrupted code is what met it. Reads MSRs only; in any context.
+ * May the interrupted code go on, with what its CPU's registers say now? False if the CPU doesn't
+ * say that it may, if an uncorrected error has damaged its state or was overwritten by another, or
+ * if the interrupted code is what met it. Reads MSRs only; in any context.
  */
 bool mc_survivable(void);
 

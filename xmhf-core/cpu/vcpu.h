@@ -90,7 +90,8 @@ struct vcpu {
 
     struct vcpu_ap ap;                 /* INIT/SIPI state; its `pending` is (any) */
     atomic_uint requests;              /* (any) REQ_* */
-    _Atomic uint64_t flushed;          /* (any reads) the generation of nested tables that it has seen */
+    /* (any reads) the generation of nested tables that it has seen */
+    _Atomic uint64_t flushed;
     atomic_uint kicks;                 /* (any) NMIs we sent to this CPU and it hasn't seen */
     atomic_uint guest_nmis;            /* (any) guest NMIs to deliver */
     atomic_uint nmis_seen;             /* NMIs taken by this CPU's host handler */
@@ -100,14 +101,16 @@ struct vcpu {
     uint64_t nmi_rip, nmi_rsp;         /* of our own code, when it took its last NMI */
     atomic_bool stopped;               /* (any) has obeyed REQ_STOP */
     atomic_bool online;                /* (any) runs the hypervisor */
-    atomic_bool apic_off;              /* (any) the guest has turned its APIC off (guest/apic_mode.h) */
+    /* (any) the guest has turned its APIC off (guest/apic_mode.h) */
+    atomic_bool apic_off;
     atomic_bool waiting;               /* (any) in the hardware's wait-for-SIPI: takes no NMI */
 
     struct code_page {                 /* the last code page that an exit was decoded in */
         uint64_t cr3, page;            /* CR3 and linear address >> 12 */
         const uint8_t *bytes;          /* guest RAM, never anything else; NULL: empty */
     } code;
-    struct walk_memo store_code;       /* the page of the last store to the APIC page: virt/fast_path.h */
+    /* the page of the last store to the APIC page: virt/fast_path.h */
+    struct walk_memo store_code;
     struct cpuid_memo {                /* answers that the OS got: virt/fast_path.h */
         uint32_t leaf, question;       /* its question: the leaf, and cpuid_question() */
         struct cpuid_regs raw, answer; /* what the CPU said, and what the OS saw */

@@ -25,7 +25,8 @@ void crash_places(const struct boot_mem *map, unsigned count, const struct boot_
     }
     top = top > GIB(4) ? GIB(4) : top;
     place[0] = place[1] = 0;
-    (void)e820_find_high(map, count, PAGE_SIZE, PAGE_SIZE, LOW_FLOOR, LOW_LIMIT, NULL, 0, &place[0]);
+    (void)e820_find_high(map, count, PAGE_SIZE, PAGE_SIZE, LOW_FLOOR, LOW_LIMIT, NULL, 0,
+                         &place[0]);
     if (top > HIGH_LIMIT + MIB(1)) {
         (void)e820_find_high(map, count, PAGE_SIZE, PAGE_SIZE, MIB(1), top - HIGH_LIMIT,
                              protected, 1, &place[1]); /* below it, if it is large */
@@ -49,7 +50,8 @@ bool crash_valid(const struct crash_record *r)
     return r->magic == CRASH_MAGIC && r->version == CRASH_VERSION && r->size == sizeof(*r)
         && r->stack_count <= CRASH_STACK && r->exit_count <= CRASH_EXITS
         && r->other_count <= CRASH_OTHERS
-        && r->text[CRASH_TEXT - 1] == 0 && r->virt[CRASH_VIRT - 1] == 0 && r->checksum == checksum(r);
+        && r->text[CRASH_TEXT - 1] == 0 && r->virt[CRASH_VIRT - 1] == 0
+            && r->checksum == checksum(r);
 }
 
 void crash_seal(struct crash_record *r)

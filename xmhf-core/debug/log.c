@@ -103,7 +103,8 @@ static void emit(const char *line, size_t n, bool error)
 static void vlog(bool error, const char *fmt, va_list ap)
 {
     char line[256];
-    int n = guest_started ? fmt_snprintf(line, sizeof(line), "[xmhf cpu%u guest] ", this_vcpu()->index)
+    int n = guest_started
+        ? fmt_snprintf(line, sizeof(line), "[xmhf cpu%u guest] ", this_vcpu()->index)
                           : fmt_snprintf(line, sizeof(line), "[xmhf] ");
 
     n += fmt_vsnprintf(line + n, sizeof(line) - 2 - (size_t)n, fmt, ap);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Exits for XSETBV and for writes of control registers: of CR4 where a hidden feature's bit exists, of
- * CR0 and CR3 as far as the hypapp asked, and CR0's bits that VMX fixes. */
+/* Exits for XSETBV and for writes of control registers: of CR4 where a hidden feature's bit exists,
+ * of CR0 and CR3 as far as the hypapp asked, and CR0's bits that VMX fixes. */
 #include <cpu/width.h>
 #include <exit/answer.h>
 #include <exit/dispatch.h>
@@ -99,7 +99,8 @@ static bool valid(struct vcpu *v, const struct cr_write *w)
     }
 }
 
-/* False: the PAE page-directory pointers that it would load have reserved bits, and nothing has changed. */
+/* False: the PAE page-directory pointers that it would load have reserved bits, and nothing has
+ * changed. */
 static bool load(struct vcpu *v, const struct cr_write *w)
 {
     return w->cr == 3 ? virt->set_cr3(v, w->value)

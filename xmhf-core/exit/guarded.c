@@ -38,7 +38,8 @@ static uint64_t load(const struct operand *o)
 #define SWAP(type) \
     { \
         type expected = (type)*old; \
-        bool same = __atomic_compare_exchange_n((type *)(void *)o->p, &expected, (type)value, false, \
+        bool same = __atomic_compare_exchange_n((type *)(void *)o->p, &expected, (type)value, \
+                                                false, \
                                                 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
         *old = expected; \
         return same; \
@@ -145,7 +146,8 @@ static void add_to(struct vcpu *v, const struct insn_write *w, unsigned reg, uin
 static bool string_source(struct vcpu *v, const struct insn_write *w, const struct guest_paging *p,
                           uint64_t *value)
 {
-    uint64_t at = segment_linear(v, p, segment_of(w->segment, SEG_DS), index_register(v, w, GPR_RSI));
+    uint64_t at = segment_linear(v, p, segment_of(w->segment, SEG_DS),
+                                 index_register(v, w, GPR_RSI));
 
     *value = 0;
     for (unsigned i = 0; i < w->size; i++) {

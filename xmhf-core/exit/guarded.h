@@ -6,8 +6,8 @@
 #include <cpu/vcpu.h>
 #include <virt/exit.h>
 
-/* EXIT_NESTED_FAULT: the instruction at RIP writes to a page with guarded bytes (guest/facs.h). It is
- * carried out but for those, or the guest gets a fault: #GP(0) and a log line if it is none that
+/* EXIT_NESTED_FAULT: the instruction at RIP writes to a page with guarded bytes (guest/facs.h). It
+ * is carried out but for those, or the guest gets a fault: #GP(0) and a log line if it is none that
  * insn/write.h knows. */
 void exit_guarded_write(struct vcpu *v, const struct exit *e);
 

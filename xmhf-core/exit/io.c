@@ -15,7 +15,8 @@
 #include <smp/stop.h>
 #include <virt/virt.h>
 
-static struct spinlock out_lock = SPINLOCK_INIT; /* what the policy was told is what the ports get */
+/* what the policy was told is what the ports get */
+static struct spinlock out_lock = SPINLOCK_INIT;
 
 static void smi_open(void)
 {
@@ -154,7 +155,8 @@ static void single_io(struct vcpu *v, const struct exit *e, hyp_io_fn *fn)
     enum hyp_answer a;
 
     if (!io.in) {
-        io.value = (uint32_t)(v->regs.gpr[GPR_RAX] & (io.size == 4 ? ~0u : (1u << 8 * io.size) - 1));
+        io.value = (uint32_t)(v->regs.gpr[GPR_RAX] & (io.size == 4 ? ~0u
+                                                      : (1u << 8 * io.size) - 1));
     }
     a = fn ? fn(v, &io) : HYP_CORE;
     if (a == HYP_CORE) {

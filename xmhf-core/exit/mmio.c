@@ -31,7 +31,8 @@ static void mmio(struct vcpu *v, const struct exit *e);
 int hyp_mmio(gpa_t base, uint64_t size, unsigned access, hyp_mmio_fn *fn)
 {
     const bool reads = access & ACCESS_READ;
-    const struct region r = { base.a, size, ACCESS_WRITE | (reads ? ACCESS_READ | ACCESS_EXEC : 0u), mmio };
+    const struct region r = { base.a, size, ACCESS_WRITE | (reads ? ACCESS_READ | ACCESS_EXEC : 0u),
+                              mmio };
 
     if (!fn || !(access & ACCESS_WRITE) || (access & ~(unsigned)(ACCESS_READ | ACCESS_WRITE))
         || size / PAGE_SIZE > MMIO_PAGES - page_count) {
@@ -69,7 +70,8 @@ static const struct mmio_page *find_page(gpa_t g)
 /* One access of its size to the device, as the guest's own would be. */
 static uint64_t device_read(volatile uint8_t *p, unsigned size)
 {
-    return size == 1 ? *p : size == 2 ? AS(uint16_t, p) : size == 4 ? AS(uint32_t, p) : AS(uint64_t, p);
+    return size == 1 ? *p : size == 2 ? AS(uint16_t, p) : size == 4 ? AS(uint32_t, p)
+        : AS(uint64_t, p);
 }
 
 static void device_write(volatile uint8_t *p, unsigned size, uint64_t value)
@@ -104,7 +106,8 @@ static uint64_t cut(uint64_t value, unsigned size)
     return size == 8 ? value : value & ((1ULL << (8 * size)) - 1);
 }
 
-static void set_register(struct vcpu *v, unsigned reg, unsigned shift, unsigned size, uint64_t value)
+static void set_register(struct vcpu *v, unsigned reg, unsigned shift, unsigned size,
+                         uint64_t value)
 {
     uint64_t *r = &v->regs.gpr[reg], mask = (size == 1 ? 0xffULL : 0xffffULL) << shift;
 
@@ -185,10 +188,12 @@ static void string_step(struct vcpu *v, const struct insn_write *w)
 static enum hyp_answer string(struct vcpu *v, gpa_t at, struct string_mmio *s)
 {
     const struct insn_write *w = s->w;
-    struct hyp_mmio m = { .at = at, .size = w->size, .write = !s->reads, .value = v->regs.gpr[GPR_RAX] };
+    struct hyp_mmio m = { .at = at, .size = w->size, .write = !s->reads,
+                          .value = v->regs.gpr[GPR_RAX] };
 
     if (!string_find(v, s) || (s->reads && !linear_reach(v, s->p, s->to, w->size, ACCESS_WRITE))
-        || (!s->reads && w->op == WRITE_MOVS && !linear_read(v, s->p, s->from, &m.value, w->size))) {
+        || (!s->reads && w->op == WRITE_MOVS
+            && !linear_read(v, s->p, s->from, &m.value, w->size))) {
         return HYP_SWITCHED;
     }
     m.value = m.write ? cut(m.value, w->size) : 0;
@@ -225,7 +230,8 @@ static void mmio(struct vcpu *v, const struct exit *e)
     unsigned n;
 
     if ((e->fault.access & ACCESS_EXEC) || virt->event_queued(v)) {
-        hyp_inject_gp(v); /* no place for code, nor for the stack of an event that was being delivered */
+        /* no place for code, nor for the stack of an event that was being delivered */
+        hyp_inject_gp(v);
         return;
     }
     if ((n = exit_fetch(v, buf, &p)) == 0) {

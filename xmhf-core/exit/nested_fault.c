@@ -10,10 +10,10 @@
 #include <virt/virt.h>
 
 /*
- * An address above the width that CPUID shows. Where our width is the CPU's it finds such bits itself
- * and gives #PF with RSVD; so do we if we know the linear address, which AMD's CPUs tell of fetches
- * only. Otherwise, and for tables that CR3 or an entry places there, it is #GP(0). The instruction is
- * not done again, so nothing loops.
+ * An address above the width that CPUID shows. Where our width is the CPU's it finds such bits
+ * itself and gives #PF with RSVD; so do we if we know the linear address, which AMD's CPUs tell of
+ * fetches only. Otherwise, and for tables that CR3 or an entry places there, it is #GP(0). The
+ * instruction is not done again, so nothing loops.
  */
 static void no_such_address(struct vcpu *v, const struct exit *e)
 {
@@ -33,8 +33,8 @@ static void no_such_address(struct vcpu *v, const struct exit *e)
     hyp_inject_gp(v);
 }
 
-/* True if the fault was one of rights: taken away by the hypapp, who knows why and what to do about it, or given back
- * by another CPU meanwhile. */
+/* True if the fault was one of rights: taken away by the hypapp, who knows why and what to do about
+ * it, or given back by another CPU meanwhile. */
 static bool about_rights(struct vcpu *v, const struct exit *e)
 {
     enum rights_fault rights = guest_rights_fault(v, e->fault.addr, e->fault.access);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's memory as its own instructions reach it: addresses by segments and registers, accesses
- * with the rights that its CPL gives. */
+/* The guest's memory as its own instructions reach it: addresses by segments and registers,
+ * accesses with the rights that its CPL gives. */
 #ifndef XMHF_EXIT_OPERAND_H
 #define XMHF_EXIT_OPERAND_H
 
@@ -8,8 +8,9 @@
 #include <insn/operand.h>
 
 /*
- * The linear address of `size` bytes at `offset` in `seg`. False: its limit, its type or a bit above
- * the canonical ones forbid `access` (ACCESS_READ or WRITE), and #GP(0), or for SS #SS(0), is queued.
+ * The linear address of `size` bytes at `offset` in `seg`. False: its limit, its type or a bit
+ * above the canonical ones forbid `access` (ACCESS_READ or WRITE), and #GP(0), or for SS #SS(0), is
+ * queued.
  */
 bool linear_address(struct vcpu *v, const struct guest_paging *p, enum segment_index seg,
                     uint64_t offset, unsigned size, unsigned access, uint64_t *linear);
@@ -26,8 +27,9 @@ uint64_t index_register(const struct vcpu *v, unsigned reg, unsigned bits);
 void index_add(uint64_t *reg, unsigned bits, uint64_t delta);
 
 /*
- * Copy `len` bytes from or to the guest, across pages; of a write all pages are looked at first. False:
- * a #PF is queued, or #GP(0) where there is no RAM (and for reads no BIOS), and nothing is written.
+ * Copy `len` bytes from or to the guest, across pages; of a write all pages are looked at first.
+ * False: a #PF is queued, or #GP(0) where there is no RAM (and for reads no BIOS), and nothing is
+ * written.
  */
 bool linear_read(struct vcpu *v, const struct guest_paging *p, uint64_t at, void *to, size_t len);
 bool linear_write(struct vcpu *v, const struct guest_paging *p, uint64_t at, const void *from,

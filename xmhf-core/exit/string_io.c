@@ -37,8 +37,8 @@ static bool find(struct vcpu *v, const struct exit *e, struct string_io *s)
     s->address_bits = insn_address_bits(bits, s->prefixes.addrsize);
     const enum segment_index seg = e->io.in ? SEG_ES : segment_of(s->prefixes.segment, SEG_DS);
     return linear_address(v, &s->p, seg,
-                          index_register(v, e->io.in ? GPR_RDI : GPR_RSI, s->address_bits), e->io.size,
-                          e->io.in ? ACCESS_WRITE : ACCESS_READ, &s->at);
+                          index_register(v, e->io.in ? GPR_RDI : GPR_RSI, s->address_bits),
+                          e->io.size, e->io.in ? ACCESS_WRITE : ACCESS_READ, &s->at);
 }
 
 /* One element is done. */

@@ -31,8 +31,8 @@ static void fault(struct vcpu *v, uint8_t vector, uint32_t error)
     virt->inject(v, &e);
 }
 
-/* 0F 00 /0 SLDT, /1 STR, /2 LLDT, /3 LTR; 0F 01 /0 SGDT, /1 SIDT, /2 LGDT, /3 LIDT. False: a fault is
- * queued, or it is another instruction by now: #GP. */
+/* 0F 00 /0 SLDT, /1 STR, /2 LLDT, /3 LTR; 0F 01 /0 SGDT, /1 SIDT, /2 LGDT, /3 LIDT. False: a fault
+ * is queued, or it is another instruction by now: #GP. */
 static bool decode(struct table_insn *t)
 {
     uint8_t buf[INSN_MAX];
@@ -164,7 +164,8 @@ static bool right_type(const struct table_insn *t, const struct segment *s)
     return type == 9 || (type == 1 && !(t->p.efer & EFER_LMA));
 }
 
-/* The TSS is busy from now on, in its descriptor too, where it is set as the CPU does it: locked. */
+/* The TSS is busy from now on, in its descriptor too, where it is set as the CPU does it:
+ * locked. */
 static bool mark_busy(struct table_insn *t, struct segment *s, uint64_t at)
 {
     if (!linear_set_bits(t->v, &t->p, at + 5, TSS_BUSY)) {

@@ -56,8 +56,8 @@ static void turn(struct vcpu *v, bool off)
 
 /*
  * Does the hardware's APIC come back when it is turned off and on? Intel's CPUs that can be locked
- * in x2APIC mode say whether they are (SDM vol. 4, IA32_XAPIC_DISABLE_STATUS), older ones don't; AMD's come back
- * (APM vol. 2, 16.9). Emulators and other hypervisors: some never turn it on again.
+ * in x2APIC mode say whether they are (SDM vol. 4, IA32_XAPIC_DISABLE_STATUS), older ones don't;
+ * AMD's come back (APM vol. 2, 16.9). Emulators and other hypervisors: some never turn it on again.
  */
 static bool comes_back(void)
 {

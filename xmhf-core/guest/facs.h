@@ -10,8 +10,9 @@
 
 #include <acpi/acpi.h>
 
-/* Boot CPU, after guest_phys_init and low_page_fill: set the vectors to `vector`, guard them, and write
- * all caches back, with the code there. NULL if the machine can't wake up elsewhere now, else why it can. */
+/* Boot CPU, after guest_phys_init and low_page_fill: set the vectors to `vector`, guard them, and
+ * write all caches back, with the code there. NULL if the machine can't wake up elsewhere now, else
+ * why it can. */
 const char *facs_guard(const struct acpi_info *acpi, uint32_t vector);
 
 /* The page of the i-th FACS; false: there are no more. Two may share one. */

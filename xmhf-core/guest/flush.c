@@ -20,8 +20,8 @@ void flush_take(struct vcpu *v)
     atomic_store(&v->flushed, seen);
 }
 
-/* A CPU that is stopped runs nothing any more. One in the hardware's wait-for-SIPI takes no kick, and looks at its
- * requests before it runs anything else. */
+/* A CPU that is stopped runs nothing any more. One in the hardware's wait-for-SIPI takes no kick,
+ * and looks at its requests before it runs anything else. */
 static bool has_seen(struct vcpu *t, uint64_t which)
 {
     return atomic_load(&t->flushed) >= which || !atomic_load(&t->online)

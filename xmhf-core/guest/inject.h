@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults for the guest: queued for the next entry of the calling CPU, at the current instruction. */
+/* Faults for the guest: queued for the next entry of the calling CPU, at the current
+ * instruction. */
 #ifndef XMHF_GUEST_INJECT_H
 #define XMHF_GUEST_INJECT_H
 
@@ -16,8 +17,8 @@ struct gm_fault {
 void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f);
 void hyp_inject_gp(struct vcpu *v);    /* #GP(0) at the current instruction */
 void hyp_inject_ud(struct vcpu *v);
-/* A machine check that met a sandbox on this CPU: the guest's #MC before its next entry, or its shutdown if
- * it takes none. */
+/* A machine check that met a sandbox on this CPU: the guest's #MC before its next entry, or its
+ * shutdown if it takes none. */
 void hyp_post_mc(struct vcpu *v);
 
 #endif

@@ -23,8 +23,8 @@ void ipi_forget_ids(struct vcpu *v);
  * runs guest code again, or waits for its SIPI in the guest (!ipi_traps_icr()). */
 void ipi_take_signals(struct vcpu *v);
 
-/* `told` is called on each CPU that takes an INIT, before anything of it is reset. Boot CPU, once, before
- * the guest starts. */
+/* `told` is called on each CPU that takes an INIT, before anything of it is reset. Boot CPU, once,
+ * before the guest starts. */
 void ipi_on_init(void (*told)(struct vcpu *v));
 
 #endif

@@ -37,7 +37,8 @@ static int build_map(const struct boot_info *bi)
     }
     for (unsigned i = 0; i < CRASH_COPIES; i++) {
         if (crash_place[i]
-            && (n = e820_reserve(guest_map, (unsigned)n, BOOT_MEM_MAX, crash_place[i], PAGE_SIZE)) < 0) {
+            && (n = e820_reserve(guest_map, (unsigned)n, BOOT_MEM_MAX, crash_place[i], PAGE_SIZE))
+            < 0) {
             return -1;
         }
     }
@@ -66,8 +67,8 @@ void guest_map_add_ram(const struct acpi_info *acpi)
             log_line("no tables for RAM to be plugged in from 0x%llx on", (unsigned long long)end);
             ram.piece[i].end = end;
         }
-        log_line("RAM may be plugged in: %llu MiB at 0x%llx", (unsigned long long)(end - start) >> 20,
-                 (unsigned long long)start);
+        log_line("RAM may be plugged in: %llu MiB at 0x%llx",
+                 (unsigned long long)(end - start) >> 20, (unsigned long long)start);
     }
 }
 
@@ -85,7 +86,8 @@ static bool take_width(const struct boot_info *bi)
     }
     maxphys_limit = 1ULL << bits;
     if (top > maxphys_limit) {
-        log_error("cannot start: RAM up to 0x%llx, but addresses have %u bits, and memory encryption's",
+        log_error("cannot start: RAM up to 0x%llx, but addresses have %u bits, and "
+                  "memory encryption's",
                   (unsigned long long)top, bits);
         return false;
     }

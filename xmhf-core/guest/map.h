@@ -11,7 +11,8 @@
  * line: the launch is refused. */
 int guest_map_init(const struct boot_info *bi);
 
-/* Boot CPU, then: what is RAM, and where it may be plugged in; from now on guest_phys_ops find it. */
+/* Boot CPU, then: what is RAM, and where it may be plugged in; from now on guest_phys_ops find
+ * it. */
 void guest_map_add_ram(const struct acpi_info *acpi);
 
 /* The guest's RAM for the core (guest/walk.h). */
@@ -21,8 +22,8 @@ extern struct guest_phys_ops guest_phys_ops;
 extern struct boot_mem guest_map[BOOT_MEM_MAX];
 extern unsigned guest_map_count;
 
-/* From now on `rights` says what the guest may do with each page of its RAM: see guest/walk.h. Any CPU; others
- * obey from their next exit on. */
+/* From now on `rights` says what the guest may do with each page of its RAM: see guest/walk.h. Any
+ * CPU; others obey from their next exit on. */
 void guest_map_judge(unsigned (*rights)(gpa_t));
 
 uint64_t guest_map_limit(void);     /* the first address that is too wide for the guest */

@@ -20,14 +20,16 @@ static struct spinlock map_lock = SPINLOCK_INIT; /* a try-lock: guards guest_nes
 
 static atomic_uint tables_since_boot;
 
-/* Pages kept for tables that the guest's own running needs after boot, which PALs can't have: what one use
- * takes isn't taken from the other. Under map_lock. */
+/* Pages kept for tables that the guest's own running needs after boot, which PALs can't have: what
+ * one use takes isn't taken from the other. Under map_lock. */
 enum use { FOR_DEVICES, FOR_CODE, USES, FOR_RIGHTS = USES };
 static unsigned kept[USES];
 static enum use use;              /* what tables are wanted for now */
 
-#define DEVICE_TABLES 64u   /* so many GiB of devices, or 512 GiB each with 1 GiB leaves, above what is mapped at boot */
-#define CODE_BESIDE   16u   /* code in so many pieces of 2 MiB besides: of firmware, at the ends of RAM */
+/* so many GiB of devices, or 512 GiB each with 1 GiB leaves, above what is mapped at boot */
+#define DEVICE_TABLES 64u
+/* code in so many pieces of 2 MiB besides: of firmware, at the ends of RAM */
+#define CODE_BESIDE   16u
 
 static hpa_t alloc_table(void *ctx)
 {
@@ -43,7 +45,8 @@ static hpa_t alloc_table(void *ctx)
         kept[use]--;
         return core_hpa(p);
     }
-    atomic_fetch_add(&tables_since_boot, 1); /* first, or free pages would seem to go for a moment */
+    /* first, or free pages would seem to go for a moment */
+    atomic_fetch_add(&tables_since_boot, 1);
     p = pool_boot_pages(1);
     if (!p) {
         atomic_fetch_sub(&tables_since_boot, 1);
@@ -58,7 +61,8 @@ unsigned guest_phys_tables(void)
 
 static const struct page_source table_source = { .alloc = alloc_table, .va = core_va };
 
-#define GUEST_LEVELS 4 /* EPTP_WALK_4, and what CR4.LA57 = 0 gives the core and its NPT (APM vol. 2, 15.25.3) */
+/* EPTP_WALK_4, and what CR4.LA57 = 0 gives the core and its NPT (APM vol. 2, 15.25.3) */
+#define GUEST_LEVELS 4
 
 #define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 
@@ -169,17 +173,20 @@ int guest_phys_write_protect(gpa_t g)
     return guest_phys_device_rights(g, ACCESS_READ | ACCESS_EXEC);
 }
 
-/* At most so many: where large leaves aren't executable a table for each 2 MiB of RAM, and one for each GiB
- * if that was one leaf. RAM that may be plugged in isn't counted: an SRAT names 1 TiB where there is none. */
+/* At most so many: where large leaves aren't executable a table for each 2 MiB of RAM, and one for
+ * each GiB if that was one leaf. RAM that may be plugged in isn't counted: an SRAT names 1 TiB
+ * where there is none. */
 static uint64_t tables_for_code(void)
 {
     const uint64_t bytes = guest_map_ram_bytes();
 
-    return !split_exec ? 0 : bytes / PAGE_SIZE_2M + (max_level == 3 ? bytes / PAGE_SIZE_1G : 0) + CODE_BESIDE;
+    return !split_exec ? 0 : bytes / PAGE_SIZE_2M + (max_level == 3 ? bytes / PAGE_SIZE_1G : 0)
+        + CODE_BESIDE;
 }
 
-/* PALs must not take what the guest needs to reach its devices, and to run code in new places. The boot stage made
- * room for that (boot/common/place.c:boot_tables); where it could not, PALs keep three eighths. */
+/* PALs must not take what the guest needs to reach its devices, and to run code in new places. The
+ * boot stage made room for that (boot/common/place.c:boot_tables); where it could not, PALs keep
+ * three eighths. */
 static void reserve_tables(void)
 {
     const size_t all = pool_total(), most = all / 2;
@@ -188,14 +195,16 @@ static void reserve_tables(void)
     kept[FOR_DEVICES] = (unsigned)(all / 8 < DEVICE_TABLES ? all / 8 : DEVICE_TABLES);
     kept[FOR_CODE] = (unsigned)(code < most ? code : most);
     if (code > most) {
-        log_line("tables for code are kept for %zu MiB of RAM only: a larger palmem= would help", most * 2);
+        log_line("tables for code are kept for %zu MiB of RAM only: a larger palmem= would help",
+                 most * 2);
     }
     pool_reserve(kept[FOR_DEVICES] + kept[FOR_CODE]);
 }
 
 /* --- a CPU whose APIC is off ------------------------------------------------------------- */
 
-static hpa_t off_pages[GUEST_LEVELS + 1]; /* the tables of its own tree, and the memory at APIC_PAGE */
+/* the tables of its own tree, and the memory at APIC_PAGE */
+static hpa_t off_pages[GUEST_LEVELS + 1];
 static atomic_bool off_used;
 static _Atomic uint64_t changes; /* of the tables after boot */
 
@@ -212,7 +221,8 @@ static int off_init(void)
     return 0;
 }
 
-/* After each change of the tables. Its entries are written whole, so other CPUs may use it meanwhile. */
+/* After each change of the tables. Its entries are written whole, so other CPUs may use it
+ * meanwhile. */
 static void off_follow(void)
 {
     if (atomic_load(&off_used)) {
@@ -221,8 +231,9 @@ static void off_follow(void)
 }
 
 /*
- * Without the lock, which others may hold for long. Who changes the tables meanwhile counts that before it follows
- * itself: either we see the count and do it once more, or that one comes after us.
+ * Without the lock, which others may hold for long. Who changes the tables meanwhile counts that
+ * before it follows itself: either we see the count and do it once more, or that one comes after
+ * us.
  */
 hpa_t guest_phys_root(bool apic_off)
 {
@@ -322,7 +333,8 @@ bool guest_phys_make_executable(gpa_t g)
 
 /* --- rights --------------------------------------------------------------------------------- */
 
-/* Where large leaves aren't executable, those that are large have all rights: guest_phys_protect makes others small. */
+/* Where large leaves aren't executable, those that are large have all rights: guest_phys_protect
+ * makes others small. */
 static unsigned rights_of(const struct nested_leaf *leaf)
 {
     return leaf->rights | (split_exec && leaf->level > 1 ? ACCESS_EXEC : 0);

@@ -25,39 +25,43 @@ bool guest_phys_make_executable(gpa_t g);
 unsigned guest_phys_tables(void);
 
 /*
- * Make the page at `g`, which is not RAM that the guest uses as such, read-only for the guest: its writes
- * exit as EXIT_NESTED_FAULT. Boot only, after guest_phys_init. 0, or -1 (out of pages, protected, RAM).
+ * Make the page at `g`, which is not RAM that the guest uses as such, read-only for the guest: its
+ * writes exit as EXIT_NESTED_FAULT. Boot only, after guest_phys_init. 0, or -1 (out of pages,
+ * protected, RAM).
  */
 int guest_phys_write_protect(gpa_t g);
 
 /*
- * Take rights of the page at `g` of a device away, which is not RAM: only `rights` are left, READ and
- * EXEC or none. The guest's other accesses exit as EXIT_NESTED_FAULT. Boot only, as above. 0, or -1
- * (out of pages, protected, RAM, the APIC's page, wider than addresses are).
+ * Take rights of the page at `g` of a device away, which is not RAM: only `rights` are left, READ
+ * and EXEC or none. The guest's other accesses exit as EXIT_NESTED_FAULT. Boot only, as above. 0,
+ * or -1 (out of pages, protected, RAM, the APIC's page, wider than addresses are).
  */
 int guest_phys_device_rights(gpa_t g, unsigned rights);
 
 /*
- * The root of the nested tables for a CPU whose guest has turned its APIC off: all is as in the others' tables,
- * but that the APIC's page is memory, one page for all such CPUs. False: the tables of the others. Any CPU, no lock.
+ * The root of the nested tables for a CPU whose guest has turned its APIC off: all is as in the
+ * others' tables, but that the APIC's page is memory, one page for all such CPUs. False: the tables
+ * of the others. Any CPU, no lock.
  */
 hpa_t guest_phys_root(bool apic_off);
 
-/* --- for guest/rights.c: the tables after boot. All but the first two, under the lock --------------- */
+/* --- for guest/rights.c: the tables after boot. All but the first two, under the lock  */
 
-/* The rights that the guest has at `g`, which isn't kept from it. Any CPU; for the moment only without the lock. */
+/* The rights that the guest has at `g`, which isn't kept from it. Any CPU; for the moment only
+ * without the lock. */
 unsigned guest_phys_rights(gpa_t g);
 /* A try-lock: false, another CPU has it, for up to 200,000 instructions. */
 bool guest_phys_lock(void);
 void guest_phys_unlock(void);
 
-/* Make the tables such that guest_phys_protect can't fail: [g, g+size) is RAM in one 2 MiB-aligned piece. No right
- * changes. 0, or -1 when out of pages. */
+/* Make the tables such that guest_phys_protect can't fail: [g, g+size) is RAM in one 2 MiB-aligned
+ * piece. No right changes. 0, or -1 when out of pages. */
 int guest_phys_split(gpa_t g, uint64_t size, unsigned rights);
-/* Give it `rights`. The number of entries that changed; -1, and nothing has changed: the tables aren't so (any more). */
+/* Give it `rights`. The number of entries that changed; -1, and nothing has changed: the tables
+ * aren't so (any more). */
 int guest_phys_protect(gpa_t g, uint64_t size, unsigned rights);
-/* If what lies below the entry of `level` (2 or 3) for `g` is all alike, make it one leaf again. True: `page` of the
- * pool was its table, and is to be freed once all CPUs have flushed. */
+/* If what lies below the entry of `level` (2 or 3) for `g` is all alike, make it one leaf again.
+ * True: `page` of the pool was its table, and is to be freed once all CPUs have flushed. */
 bool guest_phys_merge(gpa_t g, unsigned level, hpa_t *page);
 /* After changes, and before other CPUs are asked to flush: the second tree follows. */
 void guest_phys_changed(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rights of pages. A call changes what it can in one step; the next one goes on. When all is changed
- * every other CPU is asked to flush (guest/flush.h), and calls are answered AGAIN until all have.
+ * Rights of pages. A call changes what it can in one step; the next one goes on. When all is
+ * changed every other CPU is asked to flush (guest/flush.h), and calls are answered AGAIN until all
+ * have.
  */
 #include <guest/flush.h>
 #include <guest/phys.h>
@@ -11,8 +12,8 @@
 
 #define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 
-/* In instructions, about: of one step, of looking at a piece of at most 2 MiB, and of each page that changes. The
- * second tree of tables (guest/phys.c) may take 70,000 more. */
+/* In instructions, about: of one step, of looking at a piece of at most 2 MiB, and of each page
+ * that changes. The second tree of tables (guest/phys.c) may take 70,000 more. */
 #define STEP_COST  100000u
 #define PIECE_COST 1500u
 #define PAGE_COST  25u
@@ -21,7 +22,8 @@
 #define STALE 256u    /* calls of others after which one that isn't continued is given up */
 #define DYING 64u     /* tables that some CPU may still walk */
 
-/* Split first, which may fail; then set; then wait for flushes. UNDO merges what was split for nothing. */
+/* Split first, which may fail; then set; then wait for flushes. UNDO merges what was split for
+ * nothing. */
 enum phase { SPLIT, SET, UNDO, WAIT };
 
 /* A call that isn't finished. All under guest_phys_lock. */
@@ -40,7 +42,7 @@ static uint64_t now;                      /* counts calls */
 static struct { hpa_t page; uint64_t generation; } dying[DYING];
 static unsigned dying_count;
 
-/* --- turns ---------------------------------------------------------------------------------------- */
+/* --- turns ---------------------------------------------------------------- */
 
 static _Atomic uint64_t waiters;          /* CPUs, by index, that found the lock taken */
 static atomic_uint last_turn;             /* whose it was, index + 1 */
@@ -62,7 +64,7 @@ static bool take_turn(const struct vcpu *v)
     return true;
 }
 
-/* --- one step ---------------------------------------------------------------------------------------- */
+/* --- one step ------------------------------------------------------------- */
 
 /* All CPUs have seen `which`. */
 static void free_dead(uint64_t which)
@@ -187,7 +189,7 @@ static enum hyp_rights_answer go_on(struct vcpu *v, struct job *j)
     return j->answer;
 }
 
-/* --- calls ------------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------- */
 
 static struct job *find_job(uint64_t first, uint64_t end, unsigned rights)
 {
@@ -207,8 +209,8 @@ static struct job *find_job(uint64_t first, uint64_t end, unsigned rights)
     return oldest;
 }
 
-/* One that began before wants other rights for some of the pages: after it, or the two could undo each other's work
- * for ever. */
+/* One that began before wants other rights for some of the pages: after it, or the two could undo
+ * each other's work for ever. */
 static bool must_wait(const struct job *self)
 {
     for (unsigned i = 0; i < JOBS; i++) {

@@ -9,30 +9,35 @@
 
 enum hyp_rights_answer {
     HYP_RIGHTS_DONE,      /* the pages have these rights, and no CPU remembers others */
-    HYP_RIGHTS_AGAIN,     /* more is to be done, or other CPUs haven't answered yet: call again with the same
-                             arguments (return HC_AGAIN) */
-    HYP_RIGHTS_REFUSED,   /* no pages, not all of them the guest's RAM, or no such rights: nothing has changed */
-    HYP_RIGHTS_NO_MEMORY, /* no page for a table: this call has changed nothing, but earlier ones for the same
-                             range may have; who gives up sets the rights back */
+    /* more is to be done, or other CPUs haven't answered yet: call again with the same arguments
+     * (return HC_AGAIN) */
+    HYP_RIGHTS_AGAIN,
+    /* no pages, not all of them the guest's RAM, or no such rights: nothing has changed */
+    HYP_RIGHTS_REFUSED,
+    /* no page for a table: this call has changed nothing, but earlier ones for the same range may
+     * have; who gives up sets the rights back */
+    HYP_RIGHTS_NO_MEMORY,
 };
 
 /*
- * For a hypapp's `init` alone: from now on ACCESS_EXEC_USER may be given instead of ACCESS_EXEC, so that the guest's
- * kernel executes a page neither by its own addresses nor, with CR4.SMEP, by the user's. 0, or -1: this CPU can't. Intel's
- * can that have mode-based execute control for EPT; AMD's with GMET could, which isn't supported.
+ * For a hypapp's `init` alone: from now on ACCESS_EXEC_USER may be given instead of ACCESS_EXEC, so
+ * that the guest's kernel executes a page neither by its own addresses nor, with CR4.SMEP, by the
+ * user's. 0, or -1: this CPU can't. Intel's can that have mode-based execute control for EPT; AMD's
+ * with GMET could, which isn't supported.
  */
 int hyp_user_exec(void);
 
 /*
- * Give the `pages` pages from `first` (4 KiB aligned) exactly `rights`: a mask of ACCESS_READ, WRITE and EXEC (or EXEC_USER),
- * READ whenever one of the others is in it. For pages whose rights are taken away the guest's accesses exit as
- * EXIT_NESTED_FAULT (guest_rights_fault), and the core refuses what it would do there for the guest: see
- * guest/walk.h. Devices are refused: their rights are taken by rows of policy/regions.h, before the guest starts.
+ * Give the `pages` pages from `first` (4 KiB aligned) exactly `rights`: a mask of ACCESS_READ,
+ * WRITE and EXEC (or EXEC_USER), READ whenever one of the others is in it. For pages whose rights
+ * are taken away the guest's accesses exit as EXIT_NESTED_FAULT (guest_rights_fault), and the core
+ * refuses what it would do there for the guest: see guest/walk.h. Devices are refused: their rights
+ * are taken by rows of policy/regions.h, before the guest starts.
  *
- * Bounded work per call, so a long range takes several; so does the wait for other CPUs, which look at their
- * requests between exits. Any CPU, from its exit path, `v` its own vCPU. The continuation may come on another
- * CPU. A call for some of the same pages with other rights begins when the earlier one is through, or hasn't been
- * continued for 256 calls.
+ * Bounded work per call, so a long range takes several; so does the wait for other CPUs, which look
+ * at their requests between exits. Any CPU, from its exit path, `v` its own vCPU. The continuation
+ * may come on another CPU. A call for some of the same pages with other rights begins when the
+ * earlier one is through, or hasn't been continued for 256 calls.
  */
 enum hyp_rights_answer hyp_rights(struct vcpu *v, gpa_t first, uint64_t pages, unsigned rights);
 

@@ -30,7 +30,8 @@ struct task {
     uint64_t gdt_base;
     uint32_t gdt_limit;
     uint32_t ext;                   /* EXT, or 0 */
-    bool nested, leaves;            /* the new task returns to the old; the old one isn't busy any more */
+    /* the new task returns to the old; the old one isn't busy any more */
+    bool nested, leaves;
     struct segment old;             /* TR */
     struct descriptor tss;          /* the new one */
     bool is_32;                     /* the new TSS has 32 bits */
@@ -327,7 +328,8 @@ static bool check_stack(struct task *t, const struct segment *s, unsigned cpl)
     return (dpl_of(s) == cpl && (s->selector & 3u) == cpl) || fail(t, EXC_TS, s->selector);
 }
 
-/* CS and SS are loaded together, so that the ring is one of both at any time; SS is looked at first. */
+/* CS and SS are loaded together, so that the ring is one of both at any time; SS is looked at
+ * first. */
 static bool load_code_and_stack(struct task *t, struct task_state *n)
 {
     const uint16_t cs = n->seg[SEG_CS].selector, ss = n->seg[SEG_SS].selector;

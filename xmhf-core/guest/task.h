@@ -7,9 +7,9 @@
 #include <virt/exit.h>
 
 /*
- * The task switch that exited (SDM vol. 3, 8.3, 26.4.2): `e` is an EXIT_TASK_SWITCH of the OS on the
- * calling CPU. The guest goes on in the new task; or a fault is queued, in the old task where the
- * switch can't begin, which then has changed nothing, else in the new one. Memory is read and
+ * The task switch that exited (SDM vol. 3, 8.3, 26.4.2): `e` is an EXIT_TASK_SWITCH of the OS on
+ * the calling CPU. The guest goes on in the new task; or a fault is queued, in the old task where
+ * the switch can't begin, which then has changed nothing, else in the new one. Memory is read and
  * written by the guest's own page tables, as the CPU does. Bounded: some 300 bytes.
  * notes/task-switches.md.
  */

@@ -23,7 +23,8 @@ struct trace {
     uint64_t entry[TRACE_LEVELS_MAX];    /* those; 0 behind */
 };
 
-/* The entries on the way to `va` by the tables of `p`, which has paging on, of 2 levels (32-bit), 3 (PAE) or
+/* The entries on the way to `va` by the tables of `p`, which has paging on, of 2 levels (32-bit), 3
+ * (PAE) or
  * 4. Reads only. */
 void guest_trace(const struct guest_phys_ops *phys, const struct guest_paging *p, gva_t va,
                  struct trace *t);

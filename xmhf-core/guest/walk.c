@@ -33,7 +33,8 @@ struct state {
     unsigned access;      /* ACCESS_*, with ACCESS_USER settled */
     unsigned retries;
     uint64_t fixed;       /* the entry being looked at, + 1, if it mustn't be written; else 0 */
-    uint64_t denied;      /* an entry, + 1, in which a bit should have been set, and wasn't; else 0 */
+    /* an entry, + 1, in which a bit should have been set, and wasn't; else 0 */
+    uint64_t denied;
 };
 
 /* SDM vol. 3, 4.7; APM vol. 2, 8.4.2. */
@@ -436,7 +437,8 @@ static inline bool step(const struct guest_phys_ops *phys, uint64_t va, unsigned
  * there is no RAM at such addresses.
  */
 #define PLAIN(access) { \
-    PTE_P | PTE_A | ((access) & ACCESS_WRITE ? PTE_RW : 0) | ((access) & ACCESS_USER ? PTE_US : 0), \
+    PTE_P | PTE_A | ((access) & ACCESS_WRITE ? PTE_RW : 0) \
+        | ((access) & ACCESS_USER ? PTE_US : 0), \
     (access) & ACCESS_EXEC ? PTE_NX : 0, (access) & ACCESS_WRITE ? PTE_D : 0 }
 static const struct { uint64_t need, forbid, dirty; } plain_rules[16] = {
     PLAIN(0), PLAIN(1), PLAIN(2), PLAIN(3), PLAIN(4), PLAIN(5), PLAIN(6), PLAIN(7),
@@ -465,8 +467,8 @@ static inline uint64_t large_at(uint64_t leaf, uint64_t va)
     return (leaf & PTE_ADDR & ~(PAGE_SIZE_2M - 1)) | (va & (PAGE_SIZE_2M - 1));
 }
 
-/* Four levels to a 4K or 2M page. False if the full walk must decide. `anywhere`: in smaller pieces of
- * RAM too, which takes a call. */
+/* Four levels to a 4K or 2M page. False if the full walk must decide. `anywhere`: in smaller pieces
+ * of RAM too, which takes a call. */
 static inline __attribute__((always_inline))
 bool short_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                               uint64_t va, unsigned access, bool anywhere, struct walk *out)

@@ -46,9 +46,10 @@ struct guest_phys_ops {
      * would have: what lies there is found without `map`. Size 0: no such piece. */
     struct { uint64_t start, size; } window[2];
     uint64_t base;
-    /* NULL: all RAM can be read, written and executed. Else the rights (ACCESS_*) of a page of RAM, less those that
-     * the hypapp has taken away: tables need READ, and WRITE where a bit is set in them; the page what the access
-     * needs, READ at least (EXEC_USER will do by a user's address). There is no window then. */
+    /* NULL: all RAM can be read, written and executed. Else the rights (ACCESS_*) of a page of RAM,
+     * less those that the hypapp has taken away: tables need READ, and WRITE where a bit is set in
+     * them; the page what the access needs, READ at least (EXEC_USER will do by a user's address).
+     * There is no window then. */
     unsigned (*rights)(gpa_t page);
     uint8_t maxphyaddr;   /* of the CPU, 32..52: higher address bits are reserved */
     bool page1g;          /* CPUID 8000_0001:EDX[26] as the guest sees it */

@@ -123,8 +123,9 @@ safe_fault:
     .text
 
     /*
-     * void hw_stop(const atomic_bool *wiped, void (*then)(void)): the stack is being wiped meanwhile, so nothing is
-     * on it until that is over. Then an NMI may come, and an SMI for which firmware wants all CPUs.
+     * void hw_stop(const atomic_bool *wiped, void (*then)(void)): the stack is being wiped
+     * meanwhile, so nothing is on it until that is over. Then an NMI may come, and an SMI for which
+     * firmware wants all CPUs.
      */
     .globl hw_stop
 hw_stop:

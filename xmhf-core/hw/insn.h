@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Single machine instructions for the core. Inline assembly stands in xmhf-core/hw/ only; host unit tests put tests/unit/fake before xmhf-core in the include path
- * and get hw/insn.h from there.
+ * Single machine instructions for the core. Inline assembly stands in xmhf-core/hw/ only; host unit
+ * tests put tests/unit/fake before xmhf-core in the include path and get hw/insn.h from there.
  */
 #ifndef XMHF_HW_INSN_H
 #define XMHF_HW_INSN_H
@@ -97,9 +97,18 @@ static inline uint32_t hw_in32(uint16_t port)
     __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
     return v;
 }
-static inline void hw_out8(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" :: "a"(v), "Nd"(port)); }
-static inline void hw_out16(uint16_t port, uint16_t v) { __asm__ volatile("outw %0, %1" :: "a"(v), "Nd"(port)); }
-static inline void hw_out32(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" :: "a"(v), "Nd"(port)); }
+static inline void hw_out8(uint16_t port, uint8_t v)
+{
+    __asm__ volatile("outb %0, %1" :: "a"(v), "Nd"(port));
+}
+static inline void hw_out16(uint16_t port, uint16_t v)
+{
+    __asm__ volatile("outw %0, %1" :: "a"(v), "Nd"(port));
+}
+static inline void hw_out32(uint16_t port, uint32_t v)
+{
+    __asm__ volatile("outl %0, %1" :: "a"(v), "Nd"(port));
+}
 
 static inline uint64_t hw_xgetbv(void)
 {
@@ -126,7 +135,10 @@ static inline void hw_xrstor(const void *area, uint64_t mask)
     __asm__ volatile("xrstor64 (%0)" :: "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
                      : "memory");
 }
-static inline void hw_fxsave(void *area) { __asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory"); }
+static inline void hw_fxsave(void *area)
+{
+    __asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory");
+}
 /* Make the CPU's pointers to the last x87 instruction and its operand ours, so that those of the
  * other side are gone. */
 static inline void hw_x87_forget(void)
@@ -135,7 +147,10 @@ static inline void hw_x87_forget(void)
 
     __asm__ volatile("fnclex; emms; fildl %0" :: "m"(zero));
 }
-static inline void hw_fxrstor(const void *area) { __asm__ volatile("fxrstor64 (%0)" :: "r"(area) : "memory"); }
+static inline void hw_fxrstor(const void *area)
+{
+    __asm__ volatile("fxrstor64 (%0)" :: "r"(area) : "memory");
+}
 
 /* The guest's PKRU; CR4.PKE of the core must be set, so read it only if the guest has PKE. */
 static inline uint32_t hw_rdpkru(void)

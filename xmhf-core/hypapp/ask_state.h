@@ -5,7 +5,8 @@
 
 #include <xmhf/boot_info.h>
 
-/* Take the hypapp's module out of the list of modules, whichever place it has there. Boot CPU, once. */
+/* Take the hypapp's module out of the list of modules, whichever place it has there. Boot CPU,
+ * once. */
 void hyp_module_take(struct boot_info *bi);
 
 /* The guest is about to start: hyp_module gives nothing any more. */

@@ -42,8 +42,8 @@ enum hyp_event {
 
 struct hypapp {
     const char *name;
-    /* Boot CPU, before the guest starts; the services of hypapp/ask.h are for here. 0, or -1 with a log
-     * line: launch is refused. */
+    /* Boot CPU, before the guest starts; the services of hypapp/ask.h are for here. 0, or -1 with a
+     * log line: launch is refused. */
     int (*init)(void);
     /* Words of the command line that are the hypapp's; the last one has no name. May be NULL. Their
      * setters run on the boot CPU, before `init`. */
@@ -60,15 +60,16 @@ struct hypapp {
      * HYP_DONE what was read. */
     enum hyp_answer (*msr)(struct vcpu *v, uint32_t index, bool write, uint64_t *value);
     /* A write of CR0, CR3 or CR4, that hyp_cr_bits asked for and the CPU would accept, whichever
-     * instruction. `*value` is all of the register; with HYP_CORE a changed one that the CPU wouldn't
-     * accept is #GP(0). */
+     * instruction. `*value` is all of the register; with HYP_CORE a changed one that the CPU
+     * wouldn't accept is #GP(0). */
     enum hyp_answer (*cr_write)(struct vcpu *v, unsigned cr, uint64_t *value);
-    /* After hyp_trap_tables: what LGDT or LIDT is to load; of LLDT and LTR the selector, in `base`, and
-     * no limit. */
+    /* After hyp_trap_tables: what LGDT or LIDT is to load; of LLDT and LTR the selector, in `base`,
+     * and no limit. */
     enum hyp_answer (*table_write)(struct vcpu *v, enum hyp_table which, uint64_t base,
                                    uint32_t limit);
-    /* The guest has used a right of a page that hyp_rights took away. HYP_CORE and HYP_REFUSE are both
-     * #GP(0), HYP_DONE and HYP_SWITCHED both leave everything as it is (hyp_store_done has moved RIP). */
+    /* The guest has used a right of a page that hyp_rights took away. HYP_CORE and HYP_REFUSE are
+     * both #GP(0), HYP_DONE and HYP_SWITCHED both leave everything as it is (hyp_store_done has
+     * moved RIP). */
     enum hyp_answer (*fault)(struct vcpu *v, const struct exit *e);
     /* What is about to happen to this CPU, or by this CPU to the machine; in the latter case
      * others may still run. It can't be helped any more. */

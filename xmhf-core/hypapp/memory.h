@@ -64,9 +64,9 @@ enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, vo
                        gpa_t *g, struct gm_fault *f);
 
 /*
- * The same as the guest's kernel would: ring 0's rights whoever `c` is, SMEP and SMAP put aside, and no bit set in any
- * table. gm_translate gives the GPA of the byte at `va` and, if not NULL, the effective rights of its page
- * (ACCESS_*).
+ * The same as the guest's kernel would: ring 0's rights whoever `c` is, SMEP and SMAP put aside,
+ * and no bit set in any table. gm_translate gives the GPA of the byte at `va` and, if not NULL, the
+ * effective rights of its page (ACCESS_*).
  */
 enum gm_result gm_translate(const struct hyp_caller *c, gva_t va, unsigned access, gpa_t *g,
                             unsigned *rights, struct gm_fault *f);
@@ -74,9 +74,9 @@ enum gm_result gm_read_kernel(const struct hyp_caller *c, gva_t from, void *to, 
                               struct gm_fault *f);
 
 /*
- * Guest-physical memory, for the hypapp's own use: whatever rights its pages have. GM_OK, or GM_NOT_RAM where not
- * all of it is the guest's RAM, and nothing has been copied. A write of 1, 2, 4 or 8 bytes to a multiple of its
- * length is one store, as other CPUs see it.
+ * Guest-physical memory, for the hypapp's own use: whatever rights its pages have. GM_OK, or
+ * GM_NOT_RAM where not all of it is the guest's RAM, and nothing has been copied. A write of 1, 2,
+ * 4 or 8 bytes to a multiple of its length is one store, as other CPUs see it.
  */
 enum gm_result gp_read(gpa_t from, void *to, size_t len);
 enum gm_result gp_write(gpa_t to, const void *from, size_t len);
@@ -84,11 +84,11 @@ enum gm_result gp_write(gpa_t to, const void *from, size_t len);
 /* --- stores that fault (hypapp/store.c) ------------------------------------- */
 
 /*
- * What the instruction at RIP, whose write has faulted (hypapp.fault), stores: MOV, or MOVS and STOS
- * forwards, with REP as many elements as fit in here. False: another instruction, or one that can't
- * be read. The bytes of a string are consecutive in guest-physical memory. Of a MOV `gpa` is where
- * the CPU says that it faulted: one that crosses pages may have begun before, or reach into a next
- * page of which nothing is known here.
+ * What the instruction at RIP, whose write has faulted (hypapp.fault), stores: MOV, or MOVS and
+ * STOS forwards, with REP as many elements as fit in here. False: another instruction, or one that
+ * can't be read. The bytes of a string are consecutive in guest-physical memory. Of a MOV `gpa` is
+ * where the CPU says that it faulted: one that crosses pages may have begun before, or reach into a
+ * next page of which nothing is known here.
  */
 struct hyp_store {
     gpa_t gpa;

@@ -12,7 +12,8 @@ static bool is_hypapps(const struct boot_module *m)
     static const char word[] = "hypapp";
     const size_t len = sizeof(word) - 1;
 
-    return strncmp(m->cmdline, word, len) == 0 && (m->cmdline[len] == '\0' || m->cmdline[len] == ' ');
+    return strncmp(m->cmdline, word, len) == 0
+        && (m->cmdline[len] == '\0' || m->cmdline[len] == ' ');
 }
 
 void hyp_module_take(struct boot_info *bi)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Services for hypapps: isolated ring-3 contexts that run instead of the OS, and their nested tables. */
+/* Services for hypapps: isolated ring-3 contexts that run instead of the OS, and their nested
+ * tables. */
 #ifndef XMHF_HYPAPP_SANDBOX_H
 #define XMHF_HYPAPP_SANDBOX_H
 
@@ -20,9 +21,9 @@ void xstate_init(void *area);
 
 /*
  * Switch this CPU to the sandbox: the OS's FPU state goes to the CPU's own area; `regs`
- * (which may be &v->regs) become v->regs (RFLAGS is forced to IF|reserved plus the arithmetic flags and DF in
- * regs->rflags); FPU state is loaded from `xstate`. What the OS's general registers are to
- * be afterwards is the hypapp's business: it keeps what it wants to give back.
+ * (which may be &v->regs) become v->regs (RFLAGS is forced to IF|reserved plus the arithmetic flags
+ * and DF in regs->rflags); FPU state is loaded from `xstate`. What the OS's general registers are
+ * to be afterwards is the hypapp's business: it keeps what it wants to give back.
  */
 void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_regs *regs,
                    const void *xstate);
@@ -32,8 +33,8 @@ void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_r
  * sandbox value stays in any register.
  */
 void sandbox_leave(struct vcpu *v, struct vcpu_regs *regs, void *xstate);
-/* The same, but v->regs keep the sandbox's general registers and RIP: for a hypapp that sets every one
- * of them before it returns. FPU state goes to `xstate`, or nowhere if that is NULL. */
+/* The same, but v->regs keep the sandbox's general registers and RIP: for a hypapp that sets every
+ * one of them before it returns. FPU state goes to `xstate`, or nowhere if that is NULL. */
 void sandbox_leave_registers(struct vcpu *v, void *xstate);
 
 /* A new, never used sandbox tag. */

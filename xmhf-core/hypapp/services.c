@@ -60,7 +60,8 @@ void hyp_random(void *out, size_t len)
 
 struct hyp_sha256 hyp_sha256(void)
 {
-    /* The extensions are used with SSSE3 and SSE2, which every CPU with them has (SDM vol. 1, 12.5). */
+    /* The extensions are used with SSSE3 and SSE2, which every CPU with them has (SDM vol. 1,
+     * 12.5). */
     if (hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_EXT_FEATURES
         && (hw_cpuid(CPUID_EXT_FEATURES, 0).ebx & CPUID_7_0_EBX_SHA)) {
         return (struct hyp_sha256){ hw_sha256_blocks, 180 };

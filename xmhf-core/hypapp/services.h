@@ -30,8 +30,8 @@ static inline void hyp_get_gdtr(struct vcpu *v, uint64_t *base, uint32_t *limit)
     virt->get_table(v, TABLE_GDTR, base, limit);
 }
 
-/* What the OS has in an MSR that passes to it or that the VMCB or VMCS holds, EFER among them: as it
- * reads it, whatever the policy makes of others. False: there is none. */
+/* What the OS has in an MSR that passes to it or that the VMCB or VMCS holds, EFER among them: as
+ * it reads it, whatever the policy makes of others. False: there is none. */
 bool hyp_msr_value(struct vcpu *v, uint32_t index, uint64_t *value);
 
 /* After RIP was moved to other code: no STI or MOV-SS shadow is left. */

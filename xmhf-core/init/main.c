@@ -70,7 +70,8 @@ static void check_cpu(void)
     }
 }
 
-/* The HPET's registers, or NULL. Firmware's word: not where RAM is, nor beyond what every CPU has. */
+/* The HPET's registers, or NULL. Firmware's word: not where RAM is, nor beyond what every CPU
+ * has. */
 static volatile void *map_hpet(void)
 {
     const struct boot_mem at = { .start = acpi.hpet, .size = 0x400 };
@@ -89,9 +90,11 @@ static void read_acpi(void)
     if (info.rsdp == 0) {
         info.rsdp = acpi_find_rsdp(host_map_firmware);
     }
-    if (info.rsdp == 0) { /* nor did the loader have a copy: multiboot 1 can't say that this is UEFI */
-        log_error("cannot start: no ACPI root pointer (RSDP) where a BIOS has it; if the machine was "
-                  "started by UEFI firmware: that is not supported yet, start by BIOS (legacy, CSM)");
+    /* nor did the loader have a copy: multiboot 1 can't say that this is UEFI */
+    if (info.rsdp == 0) {
+        log_error("cannot start: no ACPI root pointer (RSDP) where a BIOS has it; if the machine "
+                  "was started by UEFI firmware: that is not supported yet, start by BIOS "
+                  "(legacy, CSM)");
         launch_refuse();
     }
     if (acpi_read(host_map_firmware, info.rsdp, &acpi, &why) != 0) {
@@ -112,7 +115,8 @@ static void read_acpi(void)
     rate_measure(acpi.pm_timer, map_hpet());
     io_policy_init(&acpi);
     if (acpi.sleep.unclear) {
-        log_line("ACPI: not all of \\_S1_ to \\_S5_ is understood (0x%x): unknown types count as sleep",
+        log_line("ACPI: not all of \\_S1_ to \\_S5_ is understood (0x%x): unknown "
+                 "types count as sleep",
                  acpi.sleep.unclear);
     }
 }
@@ -135,7 +139,8 @@ static int cpu_bring_up(struct vcpu *v)
     }
     if (virt->cpu_init(v) != 0 || sandbox_cpu_init(v) != 0
         || (hypapp.cpu_init && hypapp.cpu_init(v) != 0)) {
-        log_error("cannot start: CPU with APIC id %u can't be set up; %zu pages of our memory are free",
+        log_error("cannot start: CPU with APIC id %u can't be set up; %zu pages of "
+                  "our memory are free",
                   v->apic_id, pool_free_count());
         return -1;
     }
@@ -227,7 +232,8 @@ void core_main(const struct boot_info *from)
     log_options();
     check_cpu();
     host_map_init(&info);
-    screen_init(&info.screen, host_phys(info.screen.base, 2u * info.screen.columns * info.screen.rows));
+    screen_init(&info.screen,
+                host_phys(info.screen.base, 2u * info.screen.columns * info.screen.rows));
     stop_init(hypapp.wipe);
     crash_init(&info);
     apic_init(host_map_mmio(APIC_PAGE));

@@ -70,8 +70,8 @@ volatile void *host_map_mmio(uint64_t addr);
  * for each range. */
 uint64_t host_map_ram(uint64_t start, uint64_t end);
 
-/* The page at `addr` (4 KiB aligned), which is memory: in the direct map, or mapped now, cached. Boot
- * only. */
+/* The page at `addr` (4 KiB aligned), which is memory: in the direct map, or mapped now, cached.
+ * Boot only. */
 void *host_map_page(uint64_t addr);
 
 /* Any physical memory that is in the direct map (RAM or ACPI), or NULL. */

@@ -41,7 +41,8 @@ static bool is_own_table(const struct nested_table *t, uint64_t entry, unsigned 
 }
 
 /* Entry `i` of what lies below `entry` of `level`: of its table, or a part of its leaf. */
-static uint64_t entry_below(const struct nested_table *t, uint64_t entry, unsigned level, unsigned i)
+static uint64_t entry_below(const struct nested_table *t, uint64_t entry, unsigned level,
+                            unsigned i)
 {
     const struct nested_format *fmt = t->fmt;
 
@@ -55,8 +56,8 @@ static uint64_t entry_below(const struct nested_table *t, uint64_t entry, unsign
     return ((const uint64_t *)t->src->va(fmt->addr(entry)))[i];
 }
 
-/* Fill `table` with leaves of the level below that say what `leaf` said. In every format they differ in the address
- * alone, which begins at bit 12. */
+/* Fill `table` with leaves of the level below that say what `leaf` said. In every format they
+ * differ in the address alone, which begins at bit 12. */
 static void split_leaf(const struct nested_table *t, uint64_t leaf, unsigned level,
                        uint64_t *table)
 {
@@ -94,7 +95,8 @@ static uint64_t *own_table(struct nested_table *t, uint64_t *slot, unsigned leve
 int nested_init(struct nested_table *t, const struct nested_format *fmt,
                 const struct page_source *src, unsigned levels)
 {
-    *t = (struct nested_table){ .fmt = fmt, .src = src, .levels = levels, .root = src->alloc(src->ctx) };
+    *t = (struct nested_table){ .fmt = fmt, .src = src, .levels = levels,
+                                .root = src->alloc(src->ctx) };
     return t->root.a != 0 ? 0 : -1;
 }
 
@@ -235,7 +237,8 @@ static uint64_t *entry_at(const struct nested_table *t, uint64_t g, unsigned lev
 static uint64_t with_rights(const struct nested_table *t, uint64_t leaf, unsigned rights,
                             unsigned level)
 {
-    return t->fmt->leaf(t->fmt->addr(leaf), rights, t->fmt->type ? t->fmt->type(leaf) : MT_WB, level);
+    return t->fmt->leaf(t->fmt->addr(leaf), rights, t->fmt->type ? t->fmt->type(leaf) : MT_WB,
+                        level);
 }
 
 int nested_split(struct nested_table *t, gpa_t g, unsigned level, unsigned more)
@@ -269,7 +272,8 @@ int nested_protect(struct nested_table *t, gpa_t g, uint64_t size, unsigned righ
         return -1;
     }
     for (uint64_t i = 0; i < size / span(level); i++) {
-        bool next = i != 0 && slot[i] == old + span(level); /* most are as the one before, but for the address */
+        /* most are as the one before, but for the address */
+        bool next = i != 0 && slot[i] == old + span(level);
         old = slot[i];
         new = next ? new + span(level) : with_rights(t, old, rights, level);
         changed += new != old;

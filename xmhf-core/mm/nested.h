@@ -12,9 +12,10 @@
 enum mem_type { MT_UC = 0, MT_WC = 1, MT_WT = 4, MT_WP = 5, MT_WB = 6 };
 
 struct nested_format {
-    /* A leaf for the page at `h` with rights ACCESS_READ|WRITE|EXEC, or EXEC_USER where it can; `level` 1 = 4K,
-     * 2 = 2M, 3 = 1G. NPT ignores `type` (the MTRRs apply to it by hardware). Without any
-     * right it is absent for the CPU, and NESTED_HELD: it still says which page it was. */
+    /* A leaf for the page at `h` with rights ACCESS_READ|WRITE|EXEC, or EXEC_USER where it can;
+     * `level` 1 = 4K, 2 = 2M, 3 = 1G. NPT ignores `type` (the MTRRs apply to it by hardware).
+     * Without any right it is absent for the CPU, and NESTED_HELD: it still says which page it
+     * was. */
     uint64_t (*leaf)(hpa_t h, unsigned rights, enum mem_type type, unsigned level);
     /* An entry of `level` (2..5) that points to a table of the level below, with all rights. */
     uint64_t (*table)(hpa_t h, unsigned level);
@@ -26,9 +27,10 @@ struct nested_format {
     enum mem_type (*type)(uint64_t entry);
 };
 
-/* Bits of ours, which every CPU ignores (APM vol. 2, 5.4: 58:52 are available; SDM vol. 3, tables 29-2 to
- * 29-7: 56:52 are ignored, and all of an entry without rights). */
-#define NESTED_SPLIT BIT(52) /* an entry to a table that nested_split made: it may become one leaf again */
+/* Bits of ours, which every CPU ignores (APM vol. 2, 5.4: 58:52 are available; SDM vol. 3, tables
+ * 29-2 to 29-7: 56:52 are ignored, and all of an entry without rights). */
+/* an entry to a table that nested_split made: it may become one leaf again */
+#define NESTED_SPLIT BIT(52)
 #define NESTED_HELD  BIT(53) /* a leaf without rights */
 
 extern const struct nested_format npt_format; /* virt/svm/npt.c: APM vol. 2, 15.25 */
@@ -77,32 +79,34 @@ int nested_map(struct nested_table *t, gpa_t g, hpa_t h, uint64_t size, unsigned
 int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page);
 
 /*
- * A second tree that is as `t`, but for one page: `g` (4 KiB aligned) shows `h`, with all rights, WB.
- * `pages`: t->levels table pages of this tree alone, its root first; every other table is `t`'s. Done
- * anew after each change of `t`: entries are written whole, and an older one says less than `t` at
- * most, so other CPUs may use either tree meanwhile, and no lock is needed.
+ * A second tree that is as `t`, but for one page: `g` (4 KiB aligned) shows `h`, with all rights,
+ * WB. `pages`: t->levels table pages of this tree alone, its root first; every other table is
+ * `t`'s. Done anew after each change of `t`: entries are written whole, and an older one says less
+ * than `t` at most, so other CPUs may use either tree meanwhile, and no lock is needed.
  */
 void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t *pages);
 
 struct nested_leaf { hpa_t h; unsigned rights; unsigned level; };
 
 /*
- * If `g` lies in a leaf of `level` (2 or 3) make it a table of 512 leaves, each with its rights and those in
- * `more`. 0 (also if there is no such leaf), or -1 when out of pages, with nothing changed.
+ * If `g` lies in a leaf of `level` (2 or 3) make it a table of 512 leaves, each with its rights and
+ * those in `more`. 0 (also if there is no such leaf), or -1 when out of pages, with nothing
+ * changed.
  */
 int nested_split(struct nested_table *t, gpa_t g, unsigned level, unsigned more);
 
 /*
- * Give [g, g+size) `rights`; addresses and types stay. It is one 2 MiB-aligned leaf, or lies in one table of 4 KiB
- * leaves that are all mapped. The number of entries that are different now, or -1 where it is neither, with nothing
- * changed.
+ * Give [g, g+size) `rights`; addresses and types stay. It is one 2 MiB-aligned leaf, or lies in one
+ * table of 4 KiB leaves that are all mapped. The number of entries that are different now, or -1
+ * where it is neither, with nothing changed.
  */
 int nested_protect(struct nested_table *t, gpa_t g, uint64_t size, unsigned rights);
 
 /*
- * If the entry of `level` (2 or 3) for `g` leads to a table that nested_split made, and all 512 leaves there have
- * rights `small` and are one piece of memory of one type, make it one leaf with rights `large`. True: `page` was
- * the table, and CPUs may still use it until all have flushed. False: nothing has changed.
+ * If the entry of `level` (2 or 3) for `g` leads to a table that nested_split made, and all 512
+ * leaves there have rights `small` and are one piece of memory of one type, make it one leaf with
+ * rights `large`. True: `page` was the table, and CPUs may still use it until all have flushed.
+ * False: nothing has changed.
  */
 bool nested_merge(struct nested_table *t, gpa_t g, unsigned level, unsigned small, unsigned large,
                   hpa_t *page);

@@ -6,7 +6,8 @@
 #include <smp/spinlock.h>
 #include <xmhf/core_image.h>
 
-static struct spinlock lock = SPINLOCK_INIT; /* guards free_list, free_pages, reserved, fresh, top */
+/* guards free_list, free_pages, reserved, fresh, top */
+static struct spinlock lock = SPINLOCK_INIT;
 static uint64_t *free_list;   /* freed pages, linked by their first word */
 static uint64_t fresh;        /* VA: pages from here to `top` were never used */
 static uint64_t top;
@@ -122,7 +123,8 @@ void *pool_boot_need(size_t n)
     void *p = pool_boot_pages(n);
 
     if (!p) {
-        log_error("cannot start: our memory (palmem=) is too small for this machine's tables and CPUs");
+        log_error("cannot start: our memory (palmem=) is too small for this machine's "
+                  "tables and CPUs");
         launch_refuse();
     }
     return p;

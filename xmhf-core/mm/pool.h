@@ -26,8 +26,8 @@ void *core_va(hpa_t h);
 /* `base_hpa`: the protected range. The bytes [first, end) from it become the pool; they must
  * be zero and whole pages. Boot CPU, once. */
 void pool_init(uint64_t base_hpa, uint64_t first, uint64_t end);
-/* Consecutive, zeroed pages, taken from the top and never given back; after boot one at a time, from
- * wherever one is free. */
+/* Consecutive, zeroed pages, taken from the top and never given back; after boot one at a time,
+ * from wherever one is free. */
 void *pool_boot_pages(size_t n);
 /* The same, for what a start can't do without: if they aren't there the launch is refused. */
 void *pool_boot_need(size_t n);

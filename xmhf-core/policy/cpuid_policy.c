@@ -128,7 +128,8 @@ static const struct hide extended[][RULES] = {
     EXTENDED(CPUID_SVM) = HIDE_LEAF,
     EXTENDED(CPUID_IBS) = HIDE_LEAF,
     EXTENDED(CPUID_LWP) = HIDE_LEAF,
-    EXTENDED(CPUID_SEV) = HIDE_LEAF,    /* SME and SEV: cpuid_policy_width; SYSCFG can't be written */
+    /* SME and SEV: cpuid_policy_width; SYSCFG can't be written */
+    EXTENDED(CPUID_SEV) = HIDE_LEAF,
     EXTENDED(CPUID_QOS_AMD) = {{ SUB(0), {
         .ebx = ~BIT(1) & ALL,           /* only the bandwidth's MSRs are in the table */
     } }},

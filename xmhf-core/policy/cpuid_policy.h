@@ -36,8 +36,8 @@ enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
  * the guest starts; for a few features only. */
 void cpuid_policy_hide(uint32_t leaf, uint32_t sub, enum cpuid_reg reg, uint32_t mask);
 
-/* Show this width of physical addresses (leaf 8000_0008), which memory encryption's bits are not part
- * of. Boot CPU, before the guest starts. */
+/* Show this width of physical addresses (leaf 8000_0008), which memory encryption's bits are not
+ * part of. Boot CPU, before the guest starts. */
 void cpuid_policy_width(unsigned bits);
 
 /* CR4 bits that belong to hidden features: the guest may not set them. */

@@ -21,8 +21,8 @@ bool cr4_valid(uint64_t value, const struct guest_paging *p, uint64_t visible);
 bool cr0_valid(uint64_t value, const struct guest_paging *p, bool cs_long);
 uint64_t cr0_taken(uint64_t value);
 
-/* CR3 as the guest wants it: false = #GP. `beyond`: the bits that no address has. PAE's page-directory
- * pointers are not looked at. */
+/* CR3 as the guest wants it: false = #GP. `beyond`: the bits that no address has. PAE's
+ * page-directory pointers are not looked at. */
 bool cr3_valid(uint64_t value, const struct guest_paging *p, uint64_t beyond);
 
 /* May the guest set XCR0 to `value`? `supported`: CPUID leaf 0xD's mask as the guest

@@ -29,8 +29,8 @@ int low_page_choose(const struct boot_info *bi, const uint64_t *avoid, unsigned 
             taken[n++] = (struct boot_mem){ .start = avoid[i], .size = PAGE_SIZE };
         }
     }
-    if (!e820_find_high(bi->mem, bi->mem_count, PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, LOW_LIMIT, taken, n,
-                        &low_page)) {
+    if (!e820_find_high(bi->mem, bi->mem_count, PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, LOW_LIMIT, taken,
+                        n, &low_page)) {
         log_error("cannot start: no free page below 640 KiB to start CPUs from");
         return -1;
     }

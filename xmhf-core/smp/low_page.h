@@ -15,8 +15,8 @@ extern uint64_t low_page; /* physical; 0 until it is chosen */
  * with a log line. */
 int low_page_choose(const struct boot_info *bi, const uint64_t *avoid, unsigned avoid_count);
 
-/* Put the code there that runs after a sleep: wipes the protected range, says so on the UART at port
- * `com` (0: none), and resets. After host_map_init. */
+/* Put the code there that runs after a sleep: wipes the protected range, says so on the UART at
+ * port `com` (0: none), and resets. After host_map_init. */
 void low_page_fill(const struct boot_info *bi, uint16_t com);
 
 /* Where firmware is to jump then, in real mode: a multiple of 16 (ACPI 6.5, 5.2.10). */

@@ -55,7 +55,8 @@ static void leave_out(const struct acpi_cpu *c, unsigned limit, unsigned count)
         return;
     }
     if (out_of_reach(c)) {
-        log_line("CPU with APIC id %u is left out and stays dead: xAPIC mode can't reach it", c->apic_id);
+        log_line("CPU with APIC id %u is left out and stays dead: xAPIC mode can't reach it",
+                 c->apic_id);
     } else {
         log_line("cpus=%u: CPU with APIC id %u is left out and stays dead", limit, c->apic_id);
     }

@@ -107,7 +107,8 @@ static void after_wipe(void)
 
 void stop_self(void)
 {
-    /* A reset drops what only this CPU's caches hold (SDM vol. 3, table 10-1; APM vol. 2, 7.6.2). */
+    /* A reset drops what only this CPU's caches hold (SDM vol. 3, table 10-1; APM vol. 2,
+     * 7.6.2). */
     hw_wbinvd();
     atomic_store(&this_vcpu()->stopped, true);
     hw_stop(&wiped, after_wipe);

@@ -16,8 +16,8 @@ void stop_other_cpus(void);
 /* Called by a CPU that finds REQ_STOP, or isn't the one elected: writes its caches back, says that
  * it has stopped, and never returns. */
 _Noreturn void stop_self(void);
-/* Zero every page of the pool and the hypapp's keys, in memory and not in the caches only. All other CPUs
- * are stopped. */
+/* Zero every page of the pool and the hypapp's keys, in memory and not in the caches only. All
+ * other CPUs are stopped. */
 void stop_wipe(void);
 /* Write the caches back and reset the machine now: CF9, then 0x64, then a triple fault. */
 _Noreturn void stop_reset(void);

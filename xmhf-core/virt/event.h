@@ -38,14 +38,15 @@ static inline bool event_makes_triple_fault(const struct event *first, const str
         && (event_contributory(second->vector) || second->vector == EXC_PF);
 }
 
-/* Must the frame of this event have RFLAGS.RF set? That of a fault must, or a code breakpoint at the
- * instruction would be met again when it is tried again (SDM vol. 3, 18.3.1.1; APM vol. 2, 3.1.6).
- * The CPU pushes what an entry loads (SDM vol. 3, 27.6.1). A #DB is a trap, or of a code breakpoint,
- * whose handler has to set RF itself; #BP and #OF are traps, #DF and #MC aborts: for these RF stays as
- * the exit left it, which is 1 in the middle of a repeated string instruction. */
+/* Must the frame of this event have RFLAGS.RF set? That of a fault must, or a code breakpoint at
+ * the instruction would be met again when it is tried again (SDM vol. 3, 18.3.1.1; APM vol. 2,
+ * 3.1.6). The CPU pushes what an entry loads (SDM vol. 3, 27.6.1). A #DB is a trap, or of a code
+ * breakpoint, whose handler has to set RF itself; #BP and #OF are traps, #DF and #MC aborts: for
+ * these RF stays as the exit left it, which is 1 in the middle of a repeated string instruction. */
 static inline bool event_sets_rf(const struct event *ev)
 {
-    const uint32_t others = 1u << EXC_DB | 1u << EXC_NMI | 1u << EXC_BP | 1u << EXC_OF | 1u << EXC_DF
+    const uint32_t others = 1u << EXC_DB | 1u << EXC_NMI | 1u << EXC_BP | 1u << EXC_OF
+        | 1u << EXC_DF
         | 1u << EXC_MC;
 
     return ev->type == EVENT_EXCEPTION && ev->vector < 32 && !(others >> ev->vector & 1);

@@ -53,7 +53,8 @@ struct exit {
         struct {
             uint16_t selector;                             /* of the new TSS */
             uint8_t source;                                /* enum task_source */
-            bool external;                                 /* by an event that no instruction asked for */
+            /* by an event that no instruction asked for */
+            bool external;
             bool nmi;
             bool has_error;
             uint32_t error;                                /* of that event */

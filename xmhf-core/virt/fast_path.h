@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fast path: exits that a back end ends by itself. CPUID with a question that was asked before (a C
- * library asks some dozens of times whenever a program starts), and on AMD the stores to the APIC
- * page that every interrupt makes. The back end's entry.S calls its fast function right after the
- * exit, while most of the guest's registers are still in the CPU; if that says no, the exit takes
- * the usual way, and nothing has changed (notes/decisions/fast-cpuid.md).
+ * The fast path: exits that a back end ends by itself. CPUID with a question that was asked before
+ * (a C library asks some dozens of times whenever a program starts), and on AMD the stores to the
+ * APIC page that every interrupt makes. The back end's entry.S calls its fast function right after
+ * the exit, while most of the guest's registers are still in the CPU; if that says no, the exit
+ * takes the usual way, and nothing has changed (notes/decisions/fast-cpuid.md).
  *
  * An answer depends on the question, on what the CPU says now, on three bits of the guest's
  * CR4 and on XCR0. The first three are looked at each time; a new XCR0 forgets everything
  * (cpuid_forget).
  *
- * All on the calling CPU's own vCPU. On AMD with the guest's GS base: what is called finds no this_vcpu().
+ * All on the calling CPU's own vCPU. On AMD with the guest's GS base: what is called finds no
+ * this_vcpu().
  */
 #ifndef XMHF_VIRT_FAST_PATH_H
 #define XMHF_VIRT_FAST_PATH_H
@@ -93,19 +94,20 @@ FAST_INLINE const struct cpuid_regs *cpuid_again(struct vcpu *v, uint32_t leaf, 
         ? &m->answer : NULL;
 }
 
-/* What the OS is told about the question in v->regs: its RAX, RBX, RCX and RDX become the answer, which
- * is kept for the next time if that would be the same. `cr4`: the OS's (exit/cpuid.c). */
+/* What the OS is told about the question in v->regs: its RAX, RBX, RCX and RDX become the answer,
+ * which is kept for the next time if that would be the same. `cr4`: the OS's (exit/cpuid.c). */
 void cpuid_answer(struct vcpu *v, uint64_t cr4);
 
 /* The bytes at `rip`, if it is 64-bit code (`code64`) and `len` of them lie in the code page that
- * an exit was decoded in last; else NULL. The guest may have remapped that page meanwhile; if the old
- * one has the same instruction there, only the guest's own next RIP can be wrong. */
+ * an exit was decoded in last; else NULL. The guest may have remapped that page meanwhile; if the
+ * old one has the same instruction there, only the guest's own next RIP can be wrong. */
 FAST_INLINE const uint8_t *known_code(const struct code_page *code, bool code64, uint64_t cr3,
                                       uint64_t rip, size_t len)
 {
     size_t offset = rip & PAGE_MASK;
 
-    return code64 && ((code->page ^ rip >> PAGE_SHIFT) | (code->cr3 ^ cr3)) == 0 && code->bytes != NULL
+    return code64 && ((code->page ^ rip >> PAGE_SHIFT) | (code->cr3 ^ cr3)) == 0
+        && code->bytes != NULL
             && offset + len <= PAGE_SIZE
         ? code->bytes + offset : NULL;
 }
@@ -130,7 +132,8 @@ FAST_INLINE bool fast_store(const uint8_t *b, struct fast_store *st)
     i += mod == 1 ? 1 : mod == 2 || base == 5 ? 4 : 0;
     st->imm = opcode == 0xc7;
     st->reg = (uint8_t)((modrm >> 3 & 7) | (rex & 4) << 1);
-    st->value = b[i] | (uint32_t)b[i + 1] << 8 | (uint32_t)b[i + 2] << 16 | (uint32_t)b[i + 3] << 24;
+    st->value = b[i] | (uint32_t)b[i + 1] << 8 | (uint32_t)b[i + 2] << 16
+        | (uint32_t)b[i + 3] << 24;
     st->len = st->imm ? i + 4 : i;
     return true;
 }
@@ -143,8 +146,8 @@ FAST_INLINE bool fast_apic_register(unsigned offset, uint32_t value)
         || offset == APIC_INITIAL_COUNT || (offset == APIC_ICR && !(value & ICR_DELIVERY_BITS));
 }
 
-/* May RIP simply move from `rip` to `next`? Not without more thought: single-stepping, RFLAGS.RF to be
- * cleared, a RIP that may have to wrap. */
+/* May RIP simply move from `rip` to `next`? Not without more thought: single-stepping, RFLAGS.RF to
+ * be cleared, a RIP that may have to wrap. */
 FAST_INLINE bool fast_moves(uint64_t rip, uint64_t next, uint64_t rflags)
 {
     return ((rflags & (RFLAGS_TF | RFLAGS_RF)) | (rip ^ next) >> 32) == 0;

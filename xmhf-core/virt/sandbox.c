@@ -8,9 +8,9 @@
 #define DATA { SANDBOX_DATA_SELECTOR, SEG_ATTR_DATA32 | SEG_ATTR_DPL, 0xffffffff, 0 }
 
 /*
- * EFER.SCE = 0: SYSCALL is #UD. Without CR4.MCE a machine check would shut the machine down (SDM vol.
- * 3, 6.15; APM vol. 2, 8.2.18). PAT: everything is write-back, whatever the page tables say. No LDT,
- * GDT or IDT: what needs one exits. The TSS has no room for an I/O bitmap.
+ * EFER.SCE = 0: SYSCALL is #UD. Without CR4.MCE a machine check would shut the machine down (SDM
+ * vol. 3, 6.15; APM vol. 2, 8.2.18). PAT: everything is write-back, whatever the page tables say.
+ * No LDT, GDT or IDT: what needs one exits. The TSS has no room for an I/O bitmap.
  */
 #define STATE(code) { \
     .seg = { \

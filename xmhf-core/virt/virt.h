@@ -13,8 +13,8 @@
 #include <virt/sandbox.h>
 #include <virt/state.h>
 
-/* What a task switch loads. Segments without SEG_ATTR_P are unusable; those of CS and SS stay as they
- * are then, and only their selectors change. */
+/* What a task switch loads. Segments without SEG_ATTR_P are unusable; those of CS and SS stay as
+ * they are then, and only their selectors change. */
 struct task_state {
     struct vcpu_regs regs;
     struct segment seg[SEG_COUNT];
@@ -47,15 +47,15 @@ struct virt_ops {
     int (*cpu_init)(struct vcpu *v);
     /* The OS's nested tables on this CPU, from its next entry on. Not while in a sandbox. */
     void (*set_root)(struct vcpu *v, hpa_t nested_root);
-    /* What this CPU remembers of the OS's nested tables is forgotten before the OS runs again, however often
-     * sandboxes run before. */
+    /* What this CPU remembers of the OS's nested tables is forgotten before the OS runs again,
+     * however often sandboxes run before. */
     void (*flush_nested)(struct vcpu *v);
     /* The largest leaf of the nested tables: 2 (2M) or 3 (1G). NULL: 3. After probe. */
     unsigned (*max_leaf_level)(void);
     /* Leaves above 4K must not be executable on this CPU (CVE-2018-12207). NULL: they may. */
     bool (*split_exec)(void);
-    /* Boot CPU, before cpu_init: nested leaves may be executable in ring 3 alone. False: this CPU can't. NULL: the
-     * back end can't. */
+    /* Boot CPU, before cpu_init: nested leaves may be executable in ring 3 alone. False: this CPU
+     * can't. NULL: the back end can't. */
     bool (*user_exec)(void);
     /* Load a complete state (boot, INIT). */
     void (*set_state)(struct vcpu *v, const struct vcpu_state *s);

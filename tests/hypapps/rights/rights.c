@@ -52,4 +52,5 @@ static enum hc_result hypercall(struct vcpu *v, uint32_t cmd)
     }
 }
 
-const struct hypapp hypapp = { .name = "rights", .init = init, .hypercall = hypercall, .fault = fault };
+const struct hypapp hypapp = { .name = "rights", .init = init, .hypercall = hypercall,
+                               .fault = fault };

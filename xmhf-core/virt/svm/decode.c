@@ -51,8 +51,8 @@ static void decode_exception(const struct vmcb *c, struct exit *e)
     e->exception.addr = c->exit_info2;
 }
 
-/* With decode assists EXITINFO1 has the register of a MOV, and nothing of CLTS and LMSW (APM vol. 2,
- * 15.33.1). */
+/* With decode assists EXITINFO1 has the register of a MOV, and nothing of CLTS and LMSW (APM vol.
+ * 2, 15.33.1). */
 static void decode_cr(const struct vmcb *c, struct exit *e)
 {
     e->kind = EXIT_CR_WRITE;

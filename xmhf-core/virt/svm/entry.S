@@ -9,8 +9,8 @@
  * Loads and stores all general registers but RAX and RSP, which live in the VMCB. Goes on in
  * svm_exited(regs, e), which returns to the caller.
  *
- * After an exit the registers that C functions may change are stored first: those that they keep are
- * still the guest's when virt/svm/fast_path.c ends the exit by itself.
+ * After an exit the registers that C functions may change are stored first: those that they keep
+ * are still the guest's when virt/svm/fast_path.c ends the exit by itself.
  */
 #include <hw/registers.inc>
 #include <hw/window.inc>

@@ -8,8 +8,8 @@
 #include <x86/cpu.h>
 #include <x86/msr.h>
 
-/* With vNMI the CPU latches the NMI, delivers it when it can, and blocks the next until IRET (APM vol.
- * 2, 15.21.10). */
+/* With vNMI the CPU latches the NMI, delivers it when it can, and blocks the next until IRET (APM
+ * vol. 2, 15.21.10). */
 bool svm_inject(struct vcpu *v, const struct event *ev)
 {
     if (ev->type == EVENT_NMI && svm_has_vnmi()) {

@@ -74,7 +74,8 @@ void svm_new_cpuid(struct vcpu_regs *regs)
     exit_note(v, EXIT_CPUID, SVM_EXIT_CPUID);
     cpuid_answer(v, c->cr4);
     c->rax = regs->gpr[GPR_RAX];
-    c->rip += svm_features.edx & CPUID_8_A_EDX_NRIPS ? svm_insn_len(c) : 2; /* cpuid_length said so */
+    /* cpuid_length said so */
+    c->rip += svm_features.edx & CPUID_8_A_EDX_NRIPS ? svm_insn_len(c) : 2;
     /* The hypapp may have asked for something that the run loop does: this NMI exits at once. */
     if (atomic_load_explicit(&v->requests, memory_order_relaxed) | s->queued.full | s->flush_os) {
         kick(v);
@@ -136,7 +137,8 @@ unsigned svm_fast_store(struct vcpu_regs *regs)
     uint64_t next = c->rip + st.len;
     uint32_t value = st.imm ? st.value : (uint32_t)(st.reg == GPR_RAX ? c->rax : st.reg == GPR_RSP
                                                     ? c->rsp : regs->gpr[st.reg]);
-    if (!fast_moves(c->rip, next, c->rflags) || !fast_apic_register(offset, value) || atomic_load(&v->apic_off)
+    if (!fast_moves(c->rip, next, c->rflags) || !fast_apic_register(offset, value)
+        || atomic_load(&v->apic_off)
         || (hw_rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD)) {
         return FAST_NO;
     }

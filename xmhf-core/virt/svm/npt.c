@@ -26,7 +26,8 @@ static hpa_t npt_addr(uint64_t e) { return hpa(e & PTE_ADDR); }
 
 static unsigned npt_rights(uint64_t e)
 {
-    return e & PTE_P ? ACCESS_READ | (e & PTE_RW ? ACCESS_WRITE : 0) | (e & PTE_NX ? 0 : ACCESS_EXEC)
+    return e & PTE_P ? ACCESS_READ | (e & PTE_RW ? ACCESS_WRITE : 0)
+        | (e & PTE_NX ? 0 : ACCESS_EXEC)
                      : 0;
 }
 

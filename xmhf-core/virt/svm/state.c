@@ -42,7 +42,8 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
     s->flush_os = true;
 }
 
-/* Without VM: long mode doesn't have it (APM vol. 2, 1.2.4), and asks first, for it is the usual one. */
+/* Without VM: long mode doesn't have it (APM vol. 2, 1.2.4), and asks first, for it is the usual
+ * one. */
 static inline enum cpu_mode mode_of(const struct vmcb *c, bool vm86)
 {
     if ((c->efer & EFER_LMA) && (c->cs.attrib & SEG_ATTR_L)) {

@@ -11,8 +11,9 @@
 #include <x86/cpu.h>
 
 /* All faults. They are intercepted before anything is saved (APM vol. 2, 15.12). */
-#define FAULTS (1u << EXC_DE | 1u << EXC_BR | 1u << EXC_UD | 1u << EXC_NM | 1u << EXC_TS | 1u << EXC_NP \
-                | 1u << EXC_SS | 1u << EXC_GP | 1u << EXC_PF | 1u << EXC_MF | 1u << EXC_AC | 1u << EXC_XM)
+#define FAULTS (1u << EXC_DE | 1u << EXC_BR | 1u << EXC_UD | 1u << EXC_NM | 1u << EXC_TS \
+                | 1u << EXC_NP | 1u << EXC_SS | 1u << EXC_GP | 1u << EXC_PF | 1u << EXC_MF \
+                | 1u << EXC_AC | 1u << EXC_XM)
 
 /* Offset of bits 15:8 of the saved flags in a TSS, TF is bit 0 of them (APM vol. 2, 12.2.5). */
 #define TSS32_FLAGS 0x25

@@ -124,8 +124,8 @@ static void set_intercepts(struct vmcb *c)
 }
 
 /*
- * With VM_CR.R_INIT an INIT that isn't intercepted raises #SX instead of resetting the CPU (APM vol.
- * 2, 15.28, 15.30.1): one that a device sends while the core runs. Emulators ignore the bit.
+ * With VM_CR.R_INIT an INIT that isn't intercepted raises #SX instead of resetting the CPU (APM
+ * vol. 2, 15.28, 15.30.1): one that a device sends while the core runs. Emulators ignore the bit.
  */
 static bool redirect_init(void)
 {
@@ -190,15 +190,16 @@ static void flush_nested(struct vcpu *v)
     svm(v)->step_flags = NULL;
 }
 
-/* All entries of the ASID, nested ones too, or without that feature of all ASIDs (APM vol. 2, 15.16). */
+/* All entries of the ASID, nested ones too, or without that feature of all ASIDs (APM vol. 2,
+ * 15.16). */
 static uint8_t flush_control(void)
 {
     return svm_features.edx & CPUID_8_A_EDX_FLUSH_BY_ASID ? SVM_TLB_FLUSH_ASID : SVM_TLB_FLUSH_ALL;
 }
 
 /* Did the guest run before the CPU said that its state is refused? A CPU says that of an entry
- * only; QEMU also of instructions. An event that wasn't delivered is queued again. `v->regs` are the
- * registers of the entry, the VMCB has those of the exit. */
+ * only; QEMU also of instructions. An event that wasn't delivered is queued again. `v->regs` are
+ * the registers of the entry, the VMCB has those of the exit. */
 static bool svm_ran(struct vcpu *v, const struct vmcb *c)
 {
     struct svm_cpu *s = svm(v);
@@ -327,7 +328,8 @@ static void take_interrupts(struct vcpu *v)
     hw_clgi();
 }
 
-/* GIF = 0 holds SMIs back, and one that an I/O trap makes is lost (APM vol. 2, 15.17). IF stays 0. */
+/* GIF = 0 holds SMIs back, and one that an I/O trap makes is lost (APM vol. 2, 15.17). IF stays
+ * 0. */
 static void smi_open(void) { hw_stgi(); }
 static void smi_close(void) { hw_clgi(); }
 

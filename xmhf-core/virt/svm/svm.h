@@ -76,10 +76,10 @@ FAST_INLINE bool svm_high_bits(const struct vmcb *c)
     return (c->cr0 | c->dr6 | c->dr7) >> 32;
 }
 
-/* Would VMRUN refuse this state, whatever the CPU? (APM vol. 2, 15.5.1.) Looked at before each entry,
- * for what a refused VMRUN leaves in the VMCB isn't said: with some of these QEMU leaves the core's
- * own state there. First what a kernel in 64-bit mode, or its programs, have: protected mode, CR0.NW
- * and CS.D clear, PAE: with that no rule is broken, whether it is long mode or not. */
+/* Would VMRUN refuse this state, whatever the CPU? (APM vol. 2, 15.5.1.) Looked at before each
+ * entry, for what a refused VMRUN leaves in the VMCB isn't said: with some of these QEMU leaves the
+ * core's own state there. First what a kernel in 64-bit mode, or its programs, have: protected
+ * mode, CR0.NW and CS.D clear, PAE: with that no rule is broken, whether it is long mode or not. */
 FAST_INLINE bool svm_illegal(const struct vmcb *c)
 {
     const uint16_t both = SEG_ATTR_L | SEG_ATTR_DB;
@@ -108,9 +108,10 @@ static inline unsigned svm_simple_kind(uint64_t code)
 }
 
 /* fast_path.c. Called by svm_enter at a CPUID, with the registers that C functions may change, and
- * RBX, in `regs`, RAX and RSP in the VMCB, and the others as the guest has them; segments that VMLOAD
- * loads, GS among them, are the guest's. FAST_DONE: the answer is in their places, and the guest can
- * be entered again. FAST_NEW: svm_new_cpuid knows the answer. Otherwise nothing has changed. */
+ * RBX, in `regs`, RAX and RSP in the VMCB, and the others as the guest has them; segments that
+ * VMLOAD loads, GS among them, are the guest's. FAST_DONE: the answer is in their places, and the
+ * guest can be entered again. FAST_NEW: svm_new_cpuid knows the answer. Otherwise nothing has
+ * changed. */
 unsigned svm_fast_cpuid(struct vcpu_regs *regs);
 /* The answer to a question that svm_fast_cpuid hasn't got, with the host's segments loaded. */
 void svm_new_cpuid(struct vcpu_regs *regs);
@@ -140,8 +141,8 @@ void svm_sandbox_enter(struct vcpu *v, const struct sandbox *sb);
 void svm_sandbox_leave(struct vcpu *v);
 void svm_sandbox_forget(struct vcpu *v, uint64_t tag);
 /* DEBUGCTL was written for the OS: unless all its bits are 0, each entry looks at it from now on. A
- * CPU sets none of them by itself, and a guest by WRMSR only, which exits. Bochs' AMD CPU has SVM and
- * not this MSR. */
+ * CPU sets none of them by itself, and a guest by WRMSR only, which exits. Bochs' AMD CPU has SVM
+ * and not this MSR. */
 static inline void svm_debugctl_changes(struct svm_cpu *s)
 {
     uint64_t now;

@@ -214,7 +214,8 @@ static const char *check_tables_and_rip(const struct state *s)
 {
     bool code64 = s->ia32e && (s->read(VMCS_GUEST_CS_AR) & AR_L);
 
-    if (!check_canonical(s->read(VMCS_GUEST_GDTR_BASE)) || !check_canonical(s->read(VMCS_GUEST_IDTR_BASE))
+    if (!check_canonical(s->read(VMCS_GUEST_GDTR_BASE))
+        || !check_canonical(s->read(VMCS_GUEST_IDTR_BASE))
         || s->read(VMCS_GUEST_GDTR_LIMIT) > 0xffff || s->read(VMCS_GUEST_IDTR_LIMIT) > 0xffff) {
         return "GDTR or IDTR";
     }

@@ -3,14 +3,15 @@
  * The world switch: enters the guest or a sandbox by VMLAUNCH or VMRESUME, and takes its exit (SDM
  * vol. 3, chapters 27 and 28).
  *
- * void vmx_enter(struct vcpu_regs *regs, struct exit *e, const atomic_uint *nmis_seen, bool launched)
+ * void vmx_enter(struct vcpu_regs *regs, struct exit *e, const atomic_uint *nmis_seen,
+ *                bool launched)
  * Loads and stores all general registers but RSP, which is in the VMCS. Goes on in
  * vmx_exited(regs, e, how), which returns to the caller. `how`: 0 after an exit, 1 if an NMI came
  * before the entry (nothing was entered), 2 if the instruction failed, 3 if an NMI came before the
  * entry that ends the fast path (virt/fast_path.h).
  *
- * After an exit the registers that C functions may change are stored first: those that they keep are
- * still the guest's when virt/vmx/fast_path.c ends the exit by itself.
+ * After an exit the registers that C functions may change are stored first: those that they keep
+ * are still the guest's when virt/vmx/fast_path.c ends the exit by itself.
  *
  * An NMI that the core takes between the look at *nmis_seen and the entry would go unnoticed
  * until the next exit: it is made to return to where the entry is given up. The same for the fast

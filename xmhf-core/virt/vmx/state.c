@@ -276,8 +276,10 @@ uint64_t vmx_get_cr(struct vcpu *v, unsigned cr)
 void vmx_get_table(struct vcpu *v, enum table_register which, uint64_t *base, uint32_t *limit)
 {
     (void)v;
-    *base = vmcs_read(which == TABLE_GDTR ? VMCS_GUEST_GDTR_BASE : VMCS_GUEST_IDTR_BASE);
-    *limit = (uint32_t)vmcs_read(which == TABLE_GDTR ? VMCS_GUEST_GDTR_LIMIT : VMCS_GUEST_IDTR_LIMIT);
+    const bool gdtr = which == TABLE_GDTR;
+
+    *base = vmcs_read(gdtr ? VMCS_GUEST_GDTR_BASE : VMCS_GUEST_IDTR_BASE);
+    *limit = (uint32_t)vmcs_read(gdtr ? VMCS_GUEST_GDTR_LIMIT : VMCS_GUEST_IDTR_LIMIT);
 }
 
 void vmx_set_table(struct vcpu *v, enum table_register which, uint64_t base, uint32_t limit)
@@ -321,8 +323,8 @@ static void load_task_segments(const struct task_state *t)
     }
 }
 
-/* NMIs are blocked from the task switch of one to the next IRET (6.7.1). Nothing is pending in the new
- * task, and no shadow: an event or an instruction has ended it. */
+/* NMIs are blocked from the task switch of one to the next IRET (6.7.1). Nothing is pending in the
+ * new task, and no shadow: an event or an instruction has ended it. */
 void vmx_load_task(struct vcpu *v, const struct task_state *t)
 {
     uint64_t blocked = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKED_SHADOWS;
@@ -332,7 +334,8 @@ void vmx_load_task(struct vcpu *v, const struct task_state *t)
     vmcs_write(VMCS_GUEST_CR0, vmcs_read(VMCS_GUEST_CR0) | CR0_TS);
     vmcs_write(VMCS_CR0_SHADOW, vmcs_read(VMCS_CR0_SHADOW) | CR0_TS);
     vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_LOCAL);
-    blocked = t->nmi > 0 ? blocked | BLOCKED_BY_NMI : t->nmi < 0 ? blocked & ~(uint64_t)BLOCKED_BY_NMI : blocked;
+    blocked = t->nmi > 0 ? blocked | BLOCKED_BY_NMI : t->nmi < 0
+        ? blocked & ~(uint64_t)BLOCKED_BY_NMI : blocked;
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     vmcs_write(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);

@@ -167,8 +167,8 @@ static bool turn_on(uint64_t region)
     return hw_vmxon(region);
 }
 
-/* What is cached of guest-physical addresses is tagged with the EPTP (29.4.2), but of this root it may be from
- * long ago. */
+/* What is cached of guest-physical addresses is tagged with the EPTP (29.4.2), but of this root it
+ * may be from long ago. */
 static void set_root(struct vcpu *v, hpa_t nested_root)
 {
     vmcs_write(VMCS_EPTP, vmx_eptp(nested_root));
@@ -324,7 +324,8 @@ static void decode_flagged(struct vcpu *v, struct vmx_cpu *s, uint32_t reason, s
     }
 }
 
-/* After an exit, or what came instead of one: vmx_enter goes on here. `how`: see virt/vmx/entry.S. */
+/* After an exit, or what came instead of one: vmx_enter goes on here. `how`: see
+ * virt/vmx/entry.S. */
 void vmx_exited(struct vcpu_regs *regs, struct exit *e, unsigned how)
 {
     struct vcpu *v = vcpu_of(regs);
@@ -336,7 +337,8 @@ void vmx_exited(struct vcpu_regs *regs, struct exit *e, unsigned how)
     }
     read_registers(v);
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
-    s->launched[v->in_sandbox] |= !(reason & VMX_ENTRY_FAILED); /* a failed VMLAUNCH: not yet (27.8) */
+    /* a failed VMLAUNCH: not yet (27.8) */
+    s->launched[v->in_sandbox] |= !(reason & VMX_ENTRY_FAILED);
     if (s->any_flag) {
         decode_flagged(v, s, reason, e);
     } else {

@@ -42,7 +42,8 @@ struct vmx_common {
     struct vmx_caps caps;
     struct vmx_controls os, sandbox;
     uint64_t cr0_mask, cr4_mask;  /* bits that the guest sees from the shadow */
-    uint64_t cr4_hidden;          /* those that it can't set; of the others the CPU has the guest's */
+    /* those that it can't set; of the others the CPU has the guest's */
+    uint64_t cr4_hidden;
     uint64_t os_eptp;
     hpa_t msr_bitmap, io_bitmap;
     bool perf_global;             /* IA32_PERF_GLOBAL_CTRL exists */
@@ -59,9 +60,10 @@ void vmx_flush_vpid(uint16_t vpid);
 void vmx_flush_ept(uint64_t eptp);
 uint64_t vmx_eptp(hpa_t root);
 
-/* fast_path.c. Called by vmx_exit at a CPUID, with the registers that C functions may change, and RBX,
- * in `regs`, and the others as the guest has them. FAST_DONE: its answer is in `regs`, and the guest
- * can be entered again. FAST_NEW: vmx_new_cpuid knows the answer. Otherwise nothing has changed. */
+/* fast_path.c. Called by vmx_exit at a CPUID, with the registers that C functions may change, and
+ * RBX, in `regs`, and the others as the guest has them. FAST_DONE: its answer is in `regs`, and the
+ * guest can be entered again. FAST_NEW: vmx_new_cpuid knows the answer. Otherwise nothing has
+ * changed. */
 unsigned vmx_fast_cpuid(struct vcpu_regs *regs);
 void vmx_new_cpuid(struct vcpu_regs *regs);
 
