@@ -91,8 +91,7 @@ static void decode_task(struct exit *e)
     e->insn_len = !by_event || soft ? (unsigned)vmcs_read(VMCS_EXIT_INSN_LEN) : 0;
 }
 
-/* Exits of an instruction about which there is no more to know than its length. */
-static const uint8_t plain_insn[] = {
+const uint8_t vmx_plain_kinds[VMX_PLAIN_KINDS] = {
     [VMX_EXIT_CPUID] = EXIT_CPUID,
     [VMX_EXIT_INVD] = EXIT_INVD,
     [VMX_EXIT_VMCALL] = EXIT_HYPERCALL,
@@ -166,12 +165,10 @@ static void decode_other(uint32_t reason, const struct vcpu *v, struct exit *e)
 /* No event is being delivered when an instruction exits (28.2.4). */
 bool vmx_decode(uint32_t reason, const struct vcpu *v, struct exit *e)
 {
-    e->raw = reason;
-    if (reason < ARRAY_SIZE(plain_insn) && plain_insn[reason] != EXIT_NONE) {
-        e->kind = plain_insn[reason];
-        e->insn_len = (unsigned)vmcs_read(VMCS_EXIT_INSN_LEN);
+    if (vmx_decode_plain(reason, e)) {
         return true;
     }
+    e->raw = reason;
     decode_other(reason, v, e);
     return false;
 }

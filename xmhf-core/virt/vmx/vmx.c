@@ -341,7 +341,7 @@ void vmx_exited(struct vcpu_regs *regs, struct exit *e, unsigned how)
     s->launched[v->in_sandbox] |= !(reason & VMX_ENTRY_FAILED);
     if (s->any_flag) {
         decode_flagged(v, s, reason, e);
-    } else {
+    } else if (!vmx_decode_plain(reason, e)) {
         vmx_take_exit(v, reason, e);
     }
 }

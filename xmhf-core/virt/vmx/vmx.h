@@ -71,6 +71,22 @@ void vmx_new_cpuid(struct vcpu_regs *regs);
 bool vmx_ept_1g(void);
 bool vmx_split_exec(void);
 
+/* The kind of an exit of an instruction about which there is no more to know than its length; EXIT_NONE
+ * for the others. */
+#define VMX_PLAIN_KINDS (VMX_EXIT_PCONFIG + 1)
+extern const uint8_t vmx_plain_kinds[VMX_PLAIN_KINDS];
+/* Is it one? Then it is decoded. */
+static inline bool vmx_decode_plain(uint32_t reason, struct exit *e)
+{
+    if (reason >= VMX_PLAIN_KINDS || vmx_plain_kinds[reason] == EXIT_NONE) {
+        return false;
+    }
+    e->raw = reason;
+    e->kind = (enum exit_kind)vmx_plain_kinds[reason];
+    e->insn_len = (unsigned)vmcs_read(VMCS_EXIT_INSN_LEN);
+    return true;
+}
+
 /* decode.c: the exit of the current VMCS in the neutral form; nothing else changes. True: of an
  * instruction, and there is nothing for act.c to do. */
 bool vmx_decode(uint32_t reason, const struct vcpu *v, struct exit *e);
