@@ -16,7 +16,7 @@
 
 #define MMIO_PAGES 64u /* of all regions together */
 
-/* Pages and who is asked; in no order. */
+/* The pages that were asked for, in no order, with who is asked about each. */
 static struct mmio_page {
     uint64_t base;
     volatile uint8_t *device;
@@ -26,8 +26,8 @@ static unsigned page_count;
 
 static void mmio(struct vcpu *v, const struct exit *e);
 
-/* Nothing is changed before all is known to fit, but for what running out of table pages leaves:
- * then the launch is refused anyway. */
+/* All is known to fit before anything is changed. If table pages run out in the middle what was
+ * done stays, but then the launch is refused. */
 int hyp_mmio(gpa_t base, uint64_t size, unsigned access, hyp_mmio_fn *fn)
 {
     const bool reads = access & ACCESS_READ;
@@ -67,7 +67,7 @@ static const struct mmio_page *find_page(gpa_t g)
 
 #define AS(type, p) (*(volatile type *)(volatile void *)(p))
 
-/* One access of its size to the device, as the guest's own would be. */
+/* Read from the device by one access of `size`, as the guest's own would be. */
 static uint64_t device_read(volatile uint8_t *p, unsigned size)
 {
     return size == 1 ? *p : size == 2 ? AS(uint16_t, p) : size == 4 ? AS(uint32_t, p)
@@ -84,7 +84,8 @@ static void device_write(volatile uint8_t *p, unsigned size, uint64_t value)
     }
 }
 
-/* Ask, and do what is the core's. HYP_DONE: `m->value` is what a read gave. */
+/* Ask the hypapp, and carry out what it leaves to the core. With HYP_DONE `m->value` is what a
+ * read gave. */
 static enum hyp_answer access(struct vcpu *v, struct hyp_mmio *m)
 {
     const struct mmio_page *p = find_page(m->at);
@@ -127,7 +128,8 @@ static enum hyp_answer load(struct vcpu *v, gpa_t at, const struct insn_load *l)
     return a;
 }
 
-/* A read, if there is one, and a write. Registers and flags change when both are done. */
+/* An instruction that writes, and may read first. Registers and flags change when both accesses
+ * are done. */
 static enum hyp_answer store(struct vcpu *v, gpa_t at, const struct insn_write *w)
 {
     uint64_t src = cut(w->has_imm ? w->imm : v->regs.gpr[w->reg] >> w->shift, w->size);
@@ -158,7 +160,7 @@ struct string_mmio {
     bool reads;              /* the device is the source, of MOVS */
 };
 
-/* Where the element lies. False: a fault is queued. */
+/* Find where the string instruction's element lies. False: a fault is queued. */
 static bool string_find(struct vcpu *v, struct string_mmio *s)
 {
     const struct insn_write *w = s->w;
@@ -184,7 +186,7 @@ static void string_step(struct vcpu *v, const struct insn_write *w)
     }
 }
 
-/* One element; with more to come the instruction runs again. */
+/* Do one element of a string instruction. If more are to come the instruction runs again. */
 static enum hyp_answer string(struct vcpu *v, gpa_t at, struct string_mmio *s)
 {
     const struct insn_write *w = s->w;

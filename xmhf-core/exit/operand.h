@@ -22,25 +22,28 @@ uint64_t operand_offset(const struct vcpu *v, const struct insn_operand *o, unsi
 bool operand_address(struct vcpu *v, const struct guest_paging *p, const struct insn_operand *o,
                      unsigned len, unsigned size, unsigned access, uint64_t *linear);
 
-/* RSI, RDI or RCX as a string instruction with addresses of `bits` uses it; and adding to it. */
+/* Read RSI, RDI or RCX as a string instruction with addresses of `bits` uses it, and add to it
+ * so. */
 uint64_t index_register(const struct vcpu *v, unsigned reg, unsigned bits);
 void index_add(uint64_t *reg, unsigned bits, uint64_t delta);
 
 /*
- * Copy `len` bytes from or to the guest, across pages; of a write all pages are looked at first.
- * False: a #PF is queued, or #GP(0) where there is no RAM (and for reads no BIOS), and nothing is
- * written.
+ * Copy `len` bytes from the guest or to it, across pages. Before a write all pages are looked at.
+ * False: nothing is written, and a fault is queued: #PF, or #GP(0) where there is no RAM (a read
+ * may also be of the BIOS).
  */
 bool linear_read(struct vcpu *v, const struct guest_paging *p, uint64_t at, void *to, size_t len);
 bool linear_write(struct vcpu *v, const struct guest_paging *p, uint64_t at, const void *from,
                   size_t len);
 
-/* Set `bits` of the byte at `at`, locked. False: as above. */
+/* Set `bits` of the byte at `at` by a locked access. False: a fault is queued, as by
+ * linear_write. */
 bool linear_set_bits(struct vcpu *v, const struct guest_paging *p, uint64_t at, uint8_t bits);
 
 bool linear_canonical(uint64_t a, const struct guest_paging *p);
 
-/* Can all of [at, at+len), at most two pages, be reached for `access`? False: as above. */
+/* Can all of [at, at+len), in at most two pages, be reached for `access`? False: a fault is
+ * queued, as by linear_write. */
 bool linear_reach(struct vcpu *v, const struct guest_paging *p, uint64_t at, size_t len,
                   unsigned access);
 

@@ -47,7 +47,8 @@ static unsigned dying_count;
 static _Atomic uint64_t waiters;          /* CPUs, by index, that found the lock taken */
 static atomic_uint last_turn;             /* whose it was, index + 1 */
 
-/* Who was last lets those go first that came meanwhile, once. */
+/* Take the lock. Not if this CPU had it last and others have found it taken since: those go first,
+ * once. False: not taken, try again. */
 static bool take_turn(const struct vcpu *v)
 {
     const uint64_t mine = BIT(v->index);
@@ -66,7 +67,7 @@ static bool take_turn(const struct vcpu *v)
 
 /* --- one step ------------------------------------------------------------- */
 
-/* All CPUs have seen `which`. */
+/* All CPUs have seen generation `which`: free the tables that none of them walks any more. */
 static void free_dead(uint64_t which)
 {
     unsigned left = 0;
@@ -120,7 +121,7 @@ static void next_phase(struct job *j, enum phase phase)
     j->at = j->first;
 }
 
-/* Split what begins at `at`, and goes to j->at. */
+/* Split [at, j->at) where the new rights need it. */
 static void split(struct job *j, uint64_t at)
 {
     if (guest_phys_split(gpa(at), j->at - at, j->rights) != 0) {
@@ -131,7 +132,8 @@ static void split(struct job *j, uint64_t at)
     }
 }
 
-/* The same for SET and UNDO. True if CPUs may remember otherwise. */
+/* Give [at, j->at) its rights (SET), or only merge it again (UNDO). True: CPUs may remember other
+ * rights. */
 static bool set(struct job *j, uint64_t at)
 {
     int n = j->phase == SET ? guest_phys_protect(gpa(at), j->at - at, j->rights) : 0;
@@ -209,8 +211,8 @@ static struct job *find_job(uint64_t first, uint64_t end, unsigned rights)
     return oldest;
 }
 
-/* One that began before wants other rights for some of the pages: after it, or the two could undo
- * each other's work for ever. */
+/* Must this call wait for one that began before it and wants other rights for some of the pages?
+ * Else the two could undo each other's work for ever. */
 static bool must_wait(const struct job *self)
 {
     for (unsigned i = 0; i < JOBS; i++) {
@@ -266,7 +268,8 @@ enum hyp_rights_answer hyp_rights(struct vcpu *v, gpa_t first, uint64_t pages, u
     return answer;
 }
 
-/* By which kind of address it was no CPU tells for sure: ring 3 has the user's only. */
+/* Which of `rights` count for an access now. No CPU tells for sure by which kind of address, the
+ * user's or the kernel's, code was fetched; but ring 3 has only the user's. */
 static unsigned rights_now(struct vcpu *v, unsigned rights)
 {
     struct guest_paging p = { 0 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the guest's instructions mean by its mode and its segments. */
+/* Code sizes and segments: what an instruction of the guest's means by an offset. */
 #ifndef XMHF_GUEST_SEGMENT_H
 #define XMHF_GUEST_SEGMENT_H
 
@@ -12,7 +12,7 @@ static inline unsigned code_bits(enum cpu_mode m)
     return m == MODE_LONG64 ? 64 : m == MODE_PROT32 ? 32 : 16;
 }
 
-/* The segment of an override's prefix byte; without one (0) `usual`. */
+/* The segment that an override's prefix byte names; `usual` if there is no override (0). */
 enum segment_index segment_of(uint8_t prefix, enum segment_index usual);
 
 /* The linear address of `offset` in `seg`, which has gone through the CPU: neither limit nor rights

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Set-up of hypapp/module.c; for init only. */
+/* Set-up of the hypapp's boot module (hypapp/module.c); for init only. */
 #ifndef XMHF_HYPAPP_ASK_STATE_H
 #define XMHF_HYPAPP_ASK_STATE_H
 

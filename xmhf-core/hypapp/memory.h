@@ -64,9 +64,9 @@ enum gm_result gm_page(const struct hyp_caller *c, gva_t va, unsigned access, vo
                        gpa_t *g, struct gm_fault *f);
 
 /*
- * The same as the guest's kernel would: ring 0's rights whoever `c` is, SMEP and SMAP put aside,
- * and no bit set in any table. gm_translate gives the GPA of the byte at `va` and, if not NULL, the
- * effective rights of its page (ACCESS_*).
+ * Translate and read as the guest's kernel would: with ring 0's rights whoever `c` is, SMEP and
+ * SMAP put aside, and no bit set in any table. gm_translate gives the GPA of the byte at `va` and,
+ * if not NULL, the effective rights of its page (ACCESS_*).
  */
 enum gm_result gm_translate(const struct hyp_caller *c, gva_t va, unsigned access, gpa_t *g,
                             unsigned *rights, struct gm_fault *f);
