@@ -63,15 +63,16 @@ enum boot_start {
 
 /*
  * The log of what firmware has measured into the TPM (TCG PC Client Platform Firmware Profile
- * 1.05, 10): by SHA-1 alone (10.1), or by a digest for each bank (10.2). No front end has one yet:
- * nothing measures what a multiboot loader starts under a BIOS. Under UEFI, events after the log
- * was first asked for are in the final events' table as well (TCG EFI Protocol 1.0, 7).
+ * 1.05, 10): by SHA-1 alone (10.2.1), or by a digest for each bank (10.2.2). Multiboot tells of
+ * none; under a BIOS with a TPM the core finds it by the ACPI tables, as an OS does. Under UEFI,
+ * events after the log was first asked for are in the final events' table as well (TCG EFI Protocol
+ * 1.0, 7). Nothing reads the events yet.
  */
 enum boot_log_format { BOOT_LOG_NONE, BOOT_LOG_SHA1, BOOT_LOG_AGILE };
 
 struct boot_event_log {
     uint64_t base;       /* of the first event */
-    uint64_t size;       /* to the last event's end; firmware's word: check when reading */
+    uint64_t size;       /* of events, or with room behind them; firmware's word */
     uint64_t final_base; /* of the final events' table; 0: there is none */
     uint32_t format;     /* enum boot_log_format; NONE: the rest is 0 */
     uint32_t truncated;  /* not 0: the firmware had no room for all events */

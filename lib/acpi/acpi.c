@@ -69,6 +69,18 @@
 #define HPET_ADDRESS       40 /* a GAS */
 #define HPET_SIZE          56
 
+/* TCG ACPI Specification 1.4: TPM2 (8.3; with a log from revision 4 on) and a client's TCPA (7.3). */
+#define TPM2_LOG_SIZE      64 /* 4 bytes, then 8 of the address */
+#define TCPA_CLASS         36 /* 0: a client */
+#define TCPA_LOG_SIZE      38
+
+/* TCG PC Client Platform Firmware Profile 1.05, 10.2.1: the head of an event by SHA-1. The first one
+ * of a log in the other form is one that says so (10.4.5.1), the "03" as digits. */
+#define EVENT_TYPE         4
+#define EVENT_DATA         32
+#define EVENT_NO_ACTION    3
+static const char agile[] = "Spec ID Event03"; /* with its NUL */
+
 static int fail(const char **why, const char *text)
 {
     *why = text;
@@ -492,6 +504,29 @@ static void read_hpet(acpi_mapper map, uint64_t addr, struct acpi_info *out)
     }
 }
 
+/* Where the firmware's event log is, by the size and the address at `field` of that table. */
+static void read_log(acpi_mapper map, uint64_t addr, const char *signature, size_t field,
+                     struct boot_event_log *log)
+{
+    size_t length = 0;
+    bool wrong = false;
+    const uint8_t *p = get_table(map, addr, signature, &length, &wrong);
+
+    if (!p || wrong || length < field + 12
+        || (field == TCPA_LOG_SIZE && le16(p + TCPA_CLASS) != 0)) {
+        return;
+    }
+    uint64_t size = le32(p + field), base = le64(p + field + 4);
+    const uint8_t *event = base && size >= EVENT_DATA + sizeof(agile) && base + size > base
+        ? map(base, EVENT_DATA + sizeof(agile)) : NULL;
+    if (event) {
+        bool second = le32(event + EVENT_TYPE) == EVENT_NO_ACTION
+            && memcmp(event + EVENT_DATA, agile, sizeof(agile)) == 0;
+        *log = (struct boot_event_log){ .base = base, .size = size,
+                                        .format = second ? BOOT_LOG_AGILE : BOOT_LOG_SHA1 };
+    }
+}
+
 int acpi_read(acpi_mapper map, uint64_t rsdp_addr, struct acpi_info *out, const char **why)
 {
     uint8_t rsdp[RSDP_SIZE2];
@@ -514,6 +549,8 @@ int acpi_read(acpi_mapper map, uint64_t rsdp_addr, struct acpi_info *out, const 
     }
     read_srat(map, find_table(map, roots, "SRAT"), out);
     read_hpet(map, find_table(map, roots, "HPET"), out);
+    read_log(map, find_table(map, roots, "TCPA"), "TCPA", TCPA_LOG_SIZE, &out->log);
+    read_log(map, find_table(map, roots, "TPM2"), "TPM2", TPM2_LOG_SIZE, &out->log);
     /* XSDT and RSDT mostly list the same definition blocks. Those of the XSDT count, if there is
      * one: it is what every OS uses. */
     return fadt != 0 ? read_fadt(map, &roots[roots[0].count != 0 ? 0 : 1], fadt, out, why) : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The few ACPI tables the core needs: RSDP, RSDT/XSDT, MADT, FADT, SRAT, HPET, and of DSDT
+ * The few ACPI tables the core needs: RSDP, RSDT/XSDT, MADT, FADT, SRAT, HPET, TPM2, TCPA, and of DSDT
  * and SSDTs the sleep states (ACPI 6.5, chapter 5). All input is hostile: every length is checked,
  * nothing is trusted.
  */
@@ -8,7 +8,7 @@
 #define XMHF_ACPI_H
 
 #include <acpi/sleep.h>
-#include <xmhf/types.h>
+#include <xmhf/boot_info.h>
 
 /* Maps [addr, addr+len) of physical memory for reading, or NULL if it can't. A pointer is valid
  * until the next call. The tables may lie anywhere: real firmware has them in memory that its map
@@ -46,6 +46,7 @@ struct acpi_info {
     uint16_t pm1a_evt, pm1b_evt;      /* status register; I/O ports, 0 if absent */
     uint16_t pm_timer;                /* I/O port, 0 if absent */
     uint64_t hpet;                    /* registers in memory, 0 if absent */
+    struct boot_event_log log;        /* by TPM2, or TCPA: a BIOS has no other way to tell */
     struct acpi_sleep sleep;          /* what SLP_TYP means */
     uint64_t facs[2];                 /* where the FADT says the FACS is, 32- and 64-bit field; 0:
                                          absent, or the same */

@@ -605,6 +605,70 @@ static void finds_the_hpet(void **state)
     assert_true(info.hpet == 0);
 }
 
+/* A log of one event at 180000h, told by that table. */
+static void put_log(const char *table, size_t length, size_t field)
+{
+    enum { TABLE = 0x160000, LOG = 0x180000 };
+
+    memset(&mem[TABLE], 0, 0x100);
+    memset(&mem[LOG], 0, 0x100);
+    memcpy(&mem[TABLE], table, 4);
+    put(TABLE + field, 0x10000, 4);
+    put(TABLE + field + 4, LOG, 8);
+    put(XSDT + 36, TABLE, 8);
+    seal(XSDT, 60);
+    seal(TABLE, length);
+    put(LOG + 4, 3, 4); /* EV_NO_ACTION */
+    put(LOG + 28, 16, 4);
+    memcpy(&mem[LOG + 32], "Spec ID Event03", 16);
+}
+
+static void assert_log(uint32_t format)
+{
+    assert_int_equal(read_all(), 0);
+    assert_int_equal(info.log.format, format);
+    assert_int_equal(info.log.base, format == BOOT_LOG_NONE ? 0 : 0x180000);
+    assert_int_equal(info.log.size, format == BOOT_LOG_NONE ? 0 : 0x10000);
+    assert_int_equal(info.log.final_base, 0);
+}
+
+/* The firmware's event log, by either table, in either form; without a whole table there is none. */
+static void finds_the_event_log(void **state)
+{
+    static const struct { const char *table; size_t length, field; } rows[] = {
+        { "TPM2", 76, 64 }, { "TCPA", 50, 38 },
+    };
+
+    (void)state;
+    assert_log(BOOT_LOG_NONE);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        put_log(rows[i].table, rows[i].length, rows[i].field);
+        assert_log(BOOT_LOG_AGILE);
+        mem[0x180000 + 46] = '2'; /* "Spec ID Event02" */
+        assert_log(BOOT_LOG_SHA1);
+        mem[0x180000 + 46] = '3';
+        mem[0x180000 + 4] = 8; /* another kind of event, whose data is anything */
+        assert_log(BOOT_LOG_SHA1);
+        seal(0x160000, rows[i].length - 1); /* as TPM2 was before it told of a log */
+        assert_log(BOOT_LOG_NONE);
+        put_log(rows[i].table, rows[i].length, rows[i].field);
+        mem[0x160000 + 9]++; /* its sum */
+        assert_log(BOOT_LOG_NONE);
+        for (unsigned bad = 0; bad < 4; bad++) {
+            put_log(rows[i].table, rows[i].length, rows[i].field);
+            put(0x160000 + rows[i].field + (bad < 3 ? 4 : 0),
+                bad == 0 ? 0 : bad == 1 ? UINT64_MAX - 100 : bad == 2 ? MEM_SIZE - 10u : 47,
+                bad < 3 ? 8 : 4); /* nowhere, wraps, no memory there, shorter than an event */
+            seal(0x160000, rows[i].length);
+            assert_log(BOOT_LOG_NONE);
+        }
+    }
+    put_log("TCPA", 50, 38);
+    mem[0x160000 + 36] = 1; /* a server's, which has other fields */
+    seal(0x160000, 50);
+    assert_log(BOOT_LOG_NONE);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 /* A definition block at `at` with \_S5_ of that type, and a checksum that is wrong. */
@@ -696,6 +760,7 @@ int main(void)
         TEST(takes_the_reset_register_only_if_supported),
         TEST(survives_bad_addresses_and_lengths),
         TEST(finds_the_hpet),
+        TEST(finds_the_event_log),
         TEST(finds_where_ram_may_be_plugged_in),
         TEST(survives_random_damage),
     };

@@ -83,6 +83,19 @@ static volatile void *map_hpet(void)
     return host_map_mmio(at.start);
 }
 
+/* Of what the firmware has measured: the front end's word, or else the ACPI tables'. */
+static void take_event_log(void)
+{
+    if (info.log.format == BOOT_LOG_NONE) {
+        info.log = acpi.log;
+    }
+    if (info.log.format != BOOT_LOG_NONE) {
+        log_line("TPM: the firmware's event log is at 0x%llx, %llu KiB, %s",
+                 (unsigned long long)info.log.base, (unsigned long long)info.log.size >> 10,
+                 info.log.format == BOOT_LOG_AGILE ? "a digest for each bank" : "SHA-1 only");
+    }
+}
+
 static void read_acpi(void)
 {
     const char *why = "";
@@ -112,6 +125,7 @@ static void read_acpi(void)
         log_error("cannot start: the local APIC isn't at 0xfee00000");
         launch_refuse();
     }
+    take_event_log();
     rate_measure(acpi.pm_timer, map_hpet());
     io_policy_init(&acpi);
     if (acpi.sleep.unclear) {
