@@ -21,6 +21,7 @@ ROWS = (
     (r"xmhf-core/virt/svm/", {"build", "unit", "guests", "svm"}),
     (r"xmhf-core/virt/vmx/", {"build", "unit", "vmx", "models"}),
     (r"hypapps/helloworld/", {"build", "svm", "vmx"}),
+    (r"tests/hypapps/", {"guests", "vmx"}),
     (r"(hypapps/lockdown/|tools/lockdown-ctl)", {"build", "unit", "svm", "vmx"}),
     (r"(hypapps|xmhf-core|boot|lib|include)/",
      {"build", "unit", "model", "guests", "svm", "vmx", "models"}),

@@ -42,13 +42,13 @@ def masked(seed):
     return bytes(byte ^ 0x5A for byte in secret(seed)).hex()
 
 
-def compile_program(name, scratch):
-    """A static program from tests/programs, for the guest."""
+def compile_program(name, scratch, folder=PROGRAMS):
+    """A static program from tests/programs or another folder, for the guest."""
     program = pathlib.Path(scratch) / name
     if not program.exists():
         base.run([os.environ.get("CC", "gcc"), "-O2", "-static", "-Wall", "-Wextra", "-Werror",
                   "-I", SOURCE / "include", "-I", SOURCE / "xmhf-core", "-o", program,
-                  PROGRAMS / f"{name}.c"], f"compile {name}")
+                  folder / f"{name}.c"], f"compile {name}")
     return program
 
 

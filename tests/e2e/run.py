@@ -436,8 +436,9 @@ def test_helloworld(machines):
     for command in ([SOURCE / "configure", "--with-hypapp=helloworld", "MINGW64=no"],
                     ["make", f"-j{os.cpu_count() or 1}", "xmhf.elf"]):
         base.run(command, "build the hypervisor with helloworld", cwd=build)
-    run = machines.run(["countcpuid", "1000"], "--image", build / "xmhf.elf",
-                       adds=[machines.compile("countcpuid")]).ended_well()
+    count = compile_program("count", machines.scratch, SOURCE / "hypapps/helloworld/program")
+    run = machines.run(["sh", "-c", "count && countcpuid 1000"], "--image", build / "xmhf.elf",
+                       adds=[machines.compile("countcpuid"), count]).ended_well()
     run.logged(r"^\[xmhf[^\]]*\] helloworld: hypercall 0x110 ")
     return f"under helloworld: {run.text().strip()}"
 

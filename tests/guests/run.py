@@ -88,8 +88,15 @@ def hypapp_build(name, args):
 
 def options(test, args):
     """The hypervisor's options: those that the test's arguments hold, and the user's."""
-    found = re.search(r"(?:^| )(palmem=\S+)", test.arguments)
-    return f"{found.group(1) if found else ''} {args.hv_append}".strip()
+    found = re.findall(r"(?:^| )((?:palmem|testapp)=\S+)", test.arguments)
+    return f"{' '.join(found)} {args.hv_append}".strip()
+
+
+def write_module(folder):
+    """A boot module for the hypapp."""
+    path = folder / "module.bin"
+    path.write_bytes(b"testmodul")
+    return path
 
 
 def command(test, args, folder, hypervisor):
@@ -115,7 +122,11 @@ def command_vmx(test, args, folder, hypervisor, guest, words):
         files.append(("xmhf.elf", hypapp_build(hypapp(test), args) / "xmhf.elf"))
         words += f" longest={EXIT_MAX}"
         # Multiboot 2 would have a copy of the RSDP at 1 MiB, where the guest is linked to run.
-        commands = diskimage.hypervisor((("guest.bin", words),),
+        modules = ()
+        if hypapp(test):
+            files.append(("module.bin", write_module(folder)))
+            modules = (("module.bin", "hypapp"),)
+        commands = diskimage.hypervisor((("guest.bin", words), *modules),
                                         f"{icr_option(test)} measure {options(test, args)}", "1")
     diskimage.make(folder / bochs.DISK, files, commands)
     # Tiny guests survive any #GP, so the bare one takes them too.
@@ -132,8 +143,10 @@ def command_svm(test, args, folder, hypervisor, guest, words):
     if not hypervisor:
         return [*line, "-kernel", "guest.bin", "-append", words]
     (folder / "xmhf.elf").symlink_to(hypapp_build(hypapp(test), args) / "xmhf.elf")
-    return [*line, "-kernel", "xmhf.elf", "-append", options(test, args),
-            "-initrd", f"guest.bin {words}".replace(",", ",,")]
+    modules = f"guest.bin {words}".replace(",", ",,")
+    if hypapp(test):
+        modules += f",{write_module(folder).name} hypapp"
+    return [*line, "-kernel", "xmhf.elf", "-append", options(test, args), "-initrd", modules]
 
 
 def read_log(folder):
@@ -239,6 +252,8 @@ def run_test(test, args):
             return bad(guest), f"{guest.verdict}: {guest.text}", guest.log
         if not WIPED.search(guest.log):
             return "not ok", "the machine reset, but the hypervisor hadn't wiped", guest.log
+        if hypapp(test) == "testapp" and "testapp: event 1" not in guest.log:
+            return "not ok", "the hypapp didn't hear of the reset", guest.log
         return "ok", f"{guest.text}: wiped, then reset", guest.log
     if guest.verdict != "PASS":
         return bad(guest), guest.text, guest.log
