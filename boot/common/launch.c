@@ -5,11 +5,9 @@
 #include <boot/common/launch.h>
 #include <boot/common/place.h>
 #include <facts/options.h>
-#include <hw/insn.h>
+#include <hw/errata.h>
 #include <util/string.h>
 #include <x86/cpuid.h>
-#include <x86/msr.h>
-#include <x86/vmx.h>
 #include <xmhf/core_image.h>
 
 extern const uint8_t payload_start[], payload_end[];
@@ -39,15 +37,16 @@ static void map_high(uint64_t *pml4, uint64_t base, uint64_t size)
     hw_write_cr3((uintptr_t)pml4);
 }
 
-/* Will the core make only small pages executable (virt/vmx/ept.c:vmx_split_exec)? */
+static bool read_msr(uint32_t msr, uint64_t *value)
+{
+    *value = hw_rdmsr(msr);
+    return true;
+}
+
+/* Will the core make only small pages executable (virt_ops.split_exec)? */
 static bool splits_pages(void)
 {
-    if (!(hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX)) {
-        return false;
-    }
-    return hw_cpuid(CPUID_BASIC, 0).eax < CPUID_EXT_FEATURES
-        || !(hw_cpuid(CPUID_EXT_FEATURES, 0).edx & CPUID_7_0_EDX_ARCH_CAP)
-        || !(hw_rdmsr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_PSCHANGE_MC_NO);
+    return (hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_VMX) && hw_page_size_fault(read_msr);
 }
 
 static void place(struct boot_info *bi, const struct core_image *core,

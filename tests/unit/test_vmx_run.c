@@ -553,6 +553,29 @@ static void nothing_that_nobody_asked_for(void **state)
     assert_int_equal(vmx_ops.init(hpa(MIB(1))), -1); /* a CPU that can't */
 }
 
+/* CVE-2018-12207: only a CPU that says so has large executable pages. */
+static void large_pages_that_may_execute(void **state)
+{
+    static const struct { uint32_t last, edx; bool there; uint64_t arch; bool split; } rows[] = {
+        { 6, ~0u, true, ~0ULL, true },                      /* no such leaf */
+        { 7, ~CPUID_7_0_EDX_ARCH_CAP, true, ~0ULL, true },
+        { 7, CPUID_7_0_EDX_ARCH_CAP, true, ~BIT(6), true },
+        { 7, CPUID_7_0_EDX_ARCH_CAP, true, BIT(6), false },
+        { 7, CPUID_7_0_EDX_ARCH_CAP, false, 0, true },      /* CPUID shows what isn't there */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        machine_reset(0);
+        machine_set_cpuid(0, 0, (struct cpuid_regs){ .eax = rows[i].last });
+        machine_set_cpuid(7, 0, (struct cpuid_regs){ .edx = rows[i].edx });
+        if (rows[i].there) {
+            machine_set_msr(MSR_IA32_ARCH_CAPABILITIES, rows[i].arch);
+        }
+        assert_int_equal(vmx_ops.split_exec(), rows[i].split);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -565,6 +588,7 @@ int main(void)
         cmocka_unit_test(stale_init),
         cmocka_unit_test(real_init),
         cmocka_unit_test(ept_misconfiguration),
+        cmocka_unit_test(large_pages_that_may_execute),
         cmocka_unit_test(nothing_that_nobody_asked_for),
     };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The EPT entry format (SDM vol. 3, 29.3.2), and forgetting cached translations (29.4.3). */
+#include <hw/errata.h>
 #include <hw/insn.h>
 #include <xmhf/access.h>
 #include <virt/vmx/vmx.h>
@@ -54,20 +55,9 @@ bool vmx_ept_1g(void)
     return ept_cap() & EPT_CAP_1G;
 }
 
-/*
- * CVE-2018-12207: a guest that changes a page's size under an instruction fetch stops the
- * machine with a machine check, unless large EPT pages aren't executable. CPUs that say so
- * in IA32_ARCH_CAPABILITIES don't have the fault; the others are taken to have it.
- */
 bool vmx_split_exec(void)
 {
-    uint64_t arch = 0;
-
-    if (hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_EXT_FEATURES
-        && (hw_cpuid(CPUID_EXT_FEATURES, 0).edx & CPUID_7_0_EDX_ARCH_CAP)) {
-        hw_rdmsr_safe(MSR_IA32_ARCH_CAPABILITIES, &arch);
-    }
-    return !(arch & ARCH_CAP_PSCHANGE_MC_NO);
+    return hw_page_size_fault(hw_rdmsr_safe);
 }
 
 uint64_t vmx_eptp(hpa_t root)
