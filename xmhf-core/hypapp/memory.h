@@ -100,7 +100,7 @@ struct hyp_store {
     uint64_t count;          /* elements of a string; 0: it is none */
 };
 bool hyp_store(struct vcpu *v, const struct exit *e, struct hyp_store *out);
-/* It is carried out: RIP moves on, and the registers of a string. */
+/* The store has been carried out: move RIP behind it, and the registers of a string on. */
 void hyp_store_done(struct vcpu *v, const struct hyp_store *s);
 
 /* What the tables of an address space, which was remembered, hold now (guest/trace.h). Paging is

@@ -33,8 +33,8 @@ void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_r
  * sandbox value stays in any register.
  */
 void sandbox_leave(struct vcpu *v, struct vcpu_regs *regs, void *xstate);
-/* The same, but v->regs keep the sandbox's general registers and RIP: for a hypapp that sets every
- * one of them before it returns. FPU state goes to `xstate`, or nowhere if that is NULL. */
+/* sandbox_leave for a hypapp that sets every register itself before it returns: v->regs keep the
+ * sandbox's general registers and RIP. FPU state goes to `xstate`, or nowhere if that is NULL. */
 void sandbox_leave_registers(struct vcpu *v, void *xstate);
 
 /* A new, never used sandbox tag. */

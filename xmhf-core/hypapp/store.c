@@ -7,7 +7,7 @@
 #include <util/string.h>
 #include <x86/cpu.h>
 
-/* A register as addresses of so many bits have it. */
+/* What of `value` an address of `bits` bits has. */
 static uint64_t cut(uint64_t value, unsigned bits)
 {
     return bits == 64 ? value : value & ((1ull << bits) - 1);
@@ -31,7 +31,7 @@ static bool decode(struct vcpu *v, const struct hyp_caller *c, struct insn_write
     return insn_decode_write(code, n, code_bits(c->paging.mode), w);
 }
 
-/* With the guest's own rights, and nothing set in its tables. */
+/* Walk to `va` with the guest's own rights; nothing is set in its tables. */
 static bool walk(const struct hyp_caller *c, uint64_t va, unsigned access, struct walk *w)
 {
     return guest_walk(&guest_phys_ops, &c->paging, gva(va), access | ACCESS_NO_AD, w) == WALK_OK;

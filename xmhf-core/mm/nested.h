@@ -14,7 +14,7 @@ enum mem_type { MT_UC = 0, MT_WC = 1, MT_WT = 4, MT_WP = 5, MT_WB = 6 };
 struct nested_format {
     /* A leaf for the page at `h` with rights ACCESS_READ|WRITE|EXEC, or EXEC_USER where it can;
      * `level` 1 = 4K, 2 = 2M, 3 = 1G. NPT ignores `type` (the MTRRs apply to it by hardware).
-     * Without any right it is absent for the CPU, and NESTED_HELD: it still says which page it
+     * Without any right it is absent for the CPU, and NESTED_NO_RIGHTS: it still says which page it
      * was. */
     uint64_t (*leaf)(hpa_t h, unsigned rights, enum mem_type type, unsigned level);
     /* An entry of `level` (2..5) that points to a table of the level below, with all rights. */
@@ -31,7 +31,7 @@ struct nested_format {
  * 29-2 to 29-7: 56:52 are ignored, and all of an entry without rights). */
 /* an entry to a table that nested_split made: it may become one leaf again */
 #define NESTED_SPLIT BIT(52)
-#define NESTED_HELD  BIT(53) /* a leaf without rights */
+#define NESTED_NO_RIGHTS BIT(53) /* a leaf without rights */
 
 extern const struct nested_format npt_format; /* virt/svm/npt.c: APM vol. 2, 15.25 */
 extern const struct nested_format ept_format; /* virt/vmx/ept.c: SDM vol. 3, 29.3 */

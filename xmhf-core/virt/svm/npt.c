@@ -8,7 +8,7 @@ static uint64_t npt_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned 
 {
     (void)type; /* the MTRRs and the guest's PAT decide (APM vol. 2, 15.25.8) */
     if (!rights) {
-        return h.a | NESTED_HELD | (level > 1 ? PTE_PS : 0);
+        return h.a | NESTED_NO_RIGHTS | (level > 1 ? PTE_PS : 0);
     }
     return h.a | PTE_P | PTE_US | PTE_A | PTE_D | (level > 1 ? PTE_PS : 0)
         | (rights & ACCESS_WRITE ? PTE_RW : 0) | (rights & ACCESS_EXEC ? 0 : PTE_NX);
@@ -20,7 +20,7 @@ static uint64_t npt_table(hpa_t h, unsigned level)
     return h.a | PTE_P | PTE_RW | PTE_US | PTE_A;
 }
 
-static bool npt_present(uint64_t e) { return e & (PTE_P | NESTED_HELD); }
+static bool npt_present(uint64_t e) { return e & (PTE_P | NESTED_NO_RIGHTS); }
 static bool npt_is_leaf(uint64_t e, unsigned level) { return level == 1 || (e & PTE_PS); }
 static hpa_t npt_addr(uint64_t e) { return hpa(e & PTE_ADDR); }
 

@@ -12,7 +12,7 @@ static uint64_t ept_leaf(hpa_t h, unsigned rights, enum mem_type type, unsigned 
     uint64_t leaf = h.a | (uint64_t)type << EPT_TYPE_SHIFT | (level > 1 ? EPT_LARGE : 0);
 
     if (!rights) {
-        return leaf | NESTED_HELD;
+        return leaf | NESTED_NO_RIGHTS;
     }
     return leaf | EPT_READ
         | (rights & ACCESS_WRITE ? EPT_WRITE : 0) | (rights & ACCESS_EXEC ? EPT_EXEC : 0)
@@ -27,7 +27,7 @@ static uint64_t ept_table(hpa_t h, unsigned level)
 
 static bool ept_present(uint64_t e)
 {
-    return e & (EPT_READ | EPT_WRITE | EPT_EXEC | NESTED_HELD);
+    return e & (EPT_READ | EPT_WRITE | EPT_EXEC | NESTED_NO_RIGHTS);
 }
 
 static bool ept_is_leaf(uint64_t e, unsigned level) { return level == 1 || (e & EPT_LARGE); }
