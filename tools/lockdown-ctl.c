@@ -332,14 +332,27 @@ static void tell_sites(void)
     }
 }
 
-static void disable_modules(void)
+/* Write to a switch of the kernel. False: it isn't there. */
+static bool set(const char *path, char value)
 {
-    int f = open("/proc/sys/kernel/modules_disabled", O_WRONLY | O_CLOEXEC);
+    int f = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = f >= 0 && write(f, &value, 1) == 1;
 
-    if (f < 0 || write(f, "1\n", 2) != 2) {
-        die("kernel.modules_disabled: %s", strerror(errno));
+    if (!ok && errno != ENOENT) {
+        die("%s: %s", path, strerror(errno));
     }
-    close(f);
+    if (f >= 0) {
+        close(f);
+    }
+    return ok;
+}
+
+/* ftrace and kprobes have the kernel write to its text what is refused, which it takes for a bug of
+ * its own and doesn't survive. Root can turn them on again. */
+static void disable_patching(void)
+{
+    set("/proc/sys/kernel/ftrace_enabled", '0');
+    set("/sys/kernel/debug/kprobes/enabled", '0');
 }
 
 static int lock(bool modules)
@@ -355,9 +368,10 @@ static int lock(bool modules)
     read_symbols();
     open_kcore();
     find_sites();
-    if (!modules) {
-        disable_modules();
+    if (!modules && !set("/proc/sys/kernel/modules_disabled", '1')) {
+        die("this kernel can't disable modules: --keep-modules");
     }
+    disable_patching();
     call(LOCKDOWN_BEGIN, kernel_has_pti() ? PTI_BIT : 0, 0);
     tell_range(LOCKDOWN_TEXT, symbol[TEXT], text_end());
     tell_range(LOCKDOWN_RODATA, symbol[RODATA], (symbol[ERODATA] + PAGE - 1) & ~(PAGE - 1));
@@ -419,7 +433,8 @@ static int usage(FILE *to, int result)
           "  lock     lock the kernel's text and read-only data, CR0.WP, CR4.SMEP, SMAP, UMIP,\n"
           "           EFER.NXE, IDT and the entries of system calls, until the machine is reset.\n"
           "           As root, when all modules are loaded: no more can be, by\n"
-          "           kernel.modules_disabled, unless --keep-modules is given\n"
+          "           kernel.modules_disabled, unless --keep-modules is given. Turns off\n"
+          "           kernel.ftrace_enabled and kprobes, which would patch more than may be\n"
           "  status   is it locked, and what was refused, by kind\n"
           "  list     what lock would tell the hypervisor, which needn't be there; as root\n", to);
     return result;

@@ -35,6 +35,7 @@ mkdir -p t; must mount -t tracefs t t
 must echo 1 >t/events/sched/sched_switch/enable; sleep 1
 must echo 0 >t/events/sched/sched_switch/enable
 echo "trace $(grep -c sched_switch: t/trace)"
+must echo function >t/current_tracer; must echo nop >t/current_tracer
 echo 0 >/sys/devices/system/cpu/cpu1/online; must echo 1 >/sys/devices/system/cpu/cpu1/online
 i=0; while [ $i -lt 50 ]; do (true); taskset 2 true; i=$((i+1)); done
 echo "works $(nproc) $(($(complaints) - old))"
