@@ -14,12 +14,12 @@ enum mem_type { MT_UC = 0, MT_WC = 1, MT_WT = 4, MT_WP = 5, MT_WB = 6 };
 struct nested_format {
     /* A leaf for the page at `h` with rights ACCESS_READ|WRITE|EXEC, or EXEC_USER where it can;
      * `level` 1 = 4K, 2 = 2M, 3 = 1G. NPT ignores `type` (the MTRRs apply to it by hardware).
-     * Without any right it is absent for the CPU, and NESTED_NO_RIGHTS: it still says which page it
-     * was. */
+     * Without any right it has NESTED_NO_RIGHTS: absent for the CPU, but it still says which page
+     * it is for. */
     uint64_t (*leaf)(hpa_t h, unsigned rights, enum mem_type type, unsigned level);
     /* An entry of `level` (2..5) that points to a table of the level below, with all rights. */
     uint64_t (*table)(hpa_t h, unsigned level);
-    bool (*present)(uint64_t entry);    /* or held */
+    bool (*present)(uint64_t entry);    /* or a leaf without rights */
     bool (*is_leaf)(uint64_t entry, unsigned level);
     hpa_t (*addr)(uint64_t entry);      /* of the page or table */
     unsigned (*rights)(uint64_t entry); /* ACCESS_* of the entry */
@@ -29,7 +29,7 @@ struct nested_format {
 
 /* Bits of ours, which every CPU ignores (APM vol. 2, 5.4: 58:52 are available; SDM vol. 3, tables
  * 29-2 to 29-7: 56:52 are ignored, and all of an entry without rights). */
-/* an entry to a table that nested_split made: it may become one leaf again */
+/* An entry to a table that nested_split made: it may become one leaf again. */
 #define NESTED_SPLIT BIT(52)
 #define NESTED_NO_RIGHTS BIT(53) /* a leaf without rights */
 
