@@ -762,6 +762,31 @@ class Layers(Tool):
                           "xmhf-core/hypapp/hypapp.h"])
 
 
+class Style(Tool):
+    """style-check on one file."""
+
+    def wrong(self, text):
+        path = self.folder / "x.c"
+        path.write_text("/* SPDX-License-Identifier: MIT */\n" + text, encoding="utf-8")
+        status, output = self.run_tool(SOURCE / "tools" / "style-check", path)
+        found = re.findall(rf"^{re.escape(str(path))}:(\d+): (.*)", output, re.M)
+        self.assertEqual(status, 1 if found else 0, output)
+        return found
+
+    def test_lines(self):
+        self.assertEqual(self.wrong("x" * 100 + "\n"), [])
+        self.assertEqual(self.wrong("x" * 101 + "\n"), [("2", "101 columns, more than 100")])
+        self.assertEqual(self.wrong("x \n\ty\n"), [("2", "blanks at the end"), ("3", "a tab")])
+        self.assertEqual(self.wrong("x\u00e9\n"), [("2", "not ASCII")])
+        self.assertEqual([line for line, _ in self.wrong("x\n\n")], ["3"])
+
+    def test_functions(self):
+        for lines, wrong in ((46, []), (47, [("4", "f has 51 lines, more than 50")])):
+            body = "    x();\n" * lines
+            text = f"\nint y;\nstatic void f(int a,\n              int b)\n{{\n{body}}}\n"
+            self.assertEqual(self.wrong(text), wrong)
+
+
 class AptSources(unittest.TestCase):
     def test_lines(self):
         text = ("# deb http://a.example/debian old main\n"
