@@ -185,27 +185,3 @@ bool insn_decode_store(const uint8_t *buf, size_t n, unsigned bits, struct insn_
     out->len += taken;
     return taken != 0 && out->len <= n;
 }
-
-bool insn_decode_mov_cr(const uint8_t *buf, size_t n, unsigned bits, struct insn_mov_cr *out)
-{
-    struct prefixes p;
-    const uint8_t *op;
-
-    if (n > INSN_MAX) {
-        n = INSN_MAX;
-    }
-    if (!insn_prefixes(buf, n, bits, &p) || n - p.len < 3) {
-        return false;
-    }
-    op = buf + p.len;
-    if (op[0] != 0x0f || (op[1] != 0x20 && op[1] != 0x22)) {
-        return false;
-    }
-    /* The mod field is ignored. LOCK is AMD's other way to name CR8 (APM vol. 3, MOV CRn);
-     * elsewhere it is #UD and never exits. */
-    out->len = p.len + 3;
-    out->to_cr = op[1] == 0x22;
-    out->cr = (uint8_t)(((op[2] >> 3) & 7u) | (p.rex & REX_R) << 1 | (p.lock ? 8u : 0u));
-    out->gpr = (uint8_t)((op[2] & 7u) | (p.rex & REX_B) << 3);
-    return true;
-}

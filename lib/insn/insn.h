@@ -37,14 +37,4 @@ struct insn_store {
  * MOV moffs,eAX (A2, A3). False for anything else, for LOCK/REP, or if truncated. */
 bool insn_decode_store(const uint8_t *buf, size_t n, unsigned bits, struct insn_store *out);
 
-struct insn_mov_cr {
-    unsigned len;
-    uint8_t cr;            /* 0..15 */
-    uint8_t gpr;           /* enum gpr order */
-    bool to_cr;            /* true: MOV CRn,reg; false: MOV reg,CRn */
-};
-
-/* Decode 0F 20 / 0F 22. False for anything else. */
-bool insn_decode_mov_cr(const uint8_t *buf, size_t n, unsigned bits, struct insn_mov_cr *out);
-
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The small decoder against a second one, written by the opcode map, on any bytes. */
 #include <insn/insn.h>
+#include <insn/load.h>
+#include <insn/operand.h>
 #include <insn/write.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +10,8 @@
 #define CHECK(cond) do { if (!(cond)) { abort(); } } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct mov_cr { unsigned len; uint8_t cr, gpr; bool to_cr; };
 
 /* A reader that knows when it ran out. */
 struct in { const uint8_t *p; size_t left; bool out; unsigned used; };
@@ -153,7 +157,7 @@ static unsigned ref_length(const uint8_t *data, size_t n, unsigned bits, const u
     return in.used;
 }
 
-static bool ref_mov_cr(const uint8_t *data, size_t n, unsigned bits, struct insn_mov_cr *out)
+static bool ref_mov_cr(const uint8_t *data, size_t n, unsigned bits, struct mov_cr *out)
 {
     struct in in = { .p = data, .left = n };
     struct ref r = ref_start(&in, bits);
@@ -169,11 +173,21 @@ static bool ref_mov_cr(const uint8_t *data, size_t n, unsigned bits, struct insn
     return true;
 }
 
+/* MOV to or from a control register, by insn_decode_system. */
+static bool decode_mov_cr(const uint8_t *buf, size_t n, unsigned bits, struct mov_cr *out)
+{
+    struct insn_system i;
+    bool ok = insn_decode_system(buf, n, bits, &i) && i.opcode >= 0x20;
+
+    *out = (struct mov_cr){ i.len, i.field, i.rm.reg, i.opcode == 0x22 };
+    return ok;
+}
+
 static void check(const uint8_t *code, size_t n, unsigned bits)
 {
     static const uint8_t ops[][3] = { { 0x0f, 0xa2 }, { 0x0f, 0x30 }, { 0x0f, 0x01, 0xc1 } };
     struct insn_store s, t;
-    struct insn_mov_cr m, k;
+    struct mov_cr m, k;
     struct insn_write w;
     bool ok = insn_decode_store(code, n, bits, &s);
 
@@ -191,11 +205,16 @@ static void check(const uint8_t *code, size_t n, unsigned bits)
         CHECK(w.has_imm == (s.src == INSN_SRC_IMM)
               && (!w.has_imm || ((w.imm ^ s.imm) << (64 - 8 * w.size)) == 0));
     }
-    ok = insn_decode_mov_cr(code, n, bits, &m);
+    ok = decode_mov_cr(code, n, bits, &m);
     CHECK(ok == ref_mov_cr(code, n, bits, &k));
     if (ok) {
         CHECK(m.len == k.len && m.cr == k.cr && m.gpr == k.gpr && m.to_cr == k.to_cr);
     }
+    struct insn_load l;
+    CHECK(!insn_decode_load(code, n, bits, &l)
+          || (l.len <= n && l.len <= INSN_MAX && l.reg < 16 && (l.size & (l.size - 1)) == 0 && l.size <= l.to_size));
+    struct insn_system y;
+    CHECK(!insn_decode_system(code, n, bits, &y) || (y.len <= n && y.len <= INSN_MAX && y.rm.reg < 16));
     for (unsigned i = 0; i < 3; i++) {
         size_t oplen = i == 2 ? 3 : 2;
         CHECK(insn_length_of(code, n, bits, ops[i], oplen) ==

@@ -4,6 +4,8 @@
 #include "unit.h"
 
 #include <insn/insn.h>
+#include <insn/load.h>
+#include <insn/operand.h>
 
 static const uint8_t op_cpuid[] = { 0x0f, 0xa2 };
 static const uint8_t op_wrmsr[] = { 0x0f, 0x30 };
@@ -197,9 +199,21 @@ static void store_refused(void **state)
 
 /* --- MOV CRn ---------------------------------------------------------------------- */
 
+struct mov_cr { unsigned len; uint8_t cr, gpr; bool to_cr; };
+
+/* MOV to or from a control register, by insn_decode_system. */
+static bool decode_mov_cr(const uint8_t *buf, size_t n, unsigned bits, struct mov_cr *out)
+{
+    struct insn_system i;
+    bool ok = insn_decode_system(buf, n, bits, &i) && i.opcode >= 0x20;
+
+    *out = (struct mov_cr){ i.len, i.field, i.rm.reg, i.opcode == 0x22 };
+    return ok;
+}
+
 static void mov_cr(void **state)
 {
-    struct insn_mov_cr m;
+    struct mov_cr m;
 
     (void)state;
     for (unsigned modrm = 0; modrm < 256; modrm++) {
@@ -209,25 +223,25 @@ static void mov_cr(void **state)
             unsigned n = rex == 0x3f ? 3 : 4;
             unsigned bits = rex == 0x3f ? 0 : rex & 0xfu;
 
-            assert_true(insn_decode_mov_cr(p, n, 64, &m));
+            assert_true(decode_mov_cr(p, n, 64, &m));
             assert_true(m.to_cr);
             assert_int_equal(m.len, n);
             assert_int_equal(m.cr, modrm / 8 % 8 + (bits & 4 ? 8 : 0));
             assert_int_equal(m.gpr, modrm % 8 + (bits & 1 ? 8 : 0));
-            assert_false(insn_decode_mov_cr(p, n - 1, 64, &m));
+            assert_false(decode_mov_cr(p, n - 1, 64, &m));
         }
     }
-    assert_true(insn_decode_mov_cr(BYTES(0x0f, 0x20, 0xe0), 32, &m)); /* mov %cr4,%eax */
+    assert_true(decode_mov_cr(BYTES(0x0f, 0x20, 0xe0), 32, &m)); /* mov %cr4,%eax */
     assert_false(m.to_cr);
     assert_int_equal(m.cr, 4);
     assert_int_equal(m.gpr, 0);
-    assert_true(insn_decode_mov_cr(BYTES(0xf0, 0x0f, 0x20, 0xc0), 32, &m)); /* AMD's CR8 */
+    assert_true(decode_mov_cr(BYTES(0xf0, 0x0f, 0x20, 0xc0), 32, &m)); /* AMD's CR8 */
     assert_int_equal(m.cr, 8);
-    assert_true(insn_decode_mov_cr(BYTES(0x66, 0x0f, 0x22, 0xc0), 16, &m)); /* mov %eax,%cr0 */
+    assert_true(decode_mov_cr(BYTES(0x66, 0x0f, 0x22, 0xc0), 16, &m)); /* mov %eax,%cr0 */
     assert_int_equal(m.len, 4);
-    assert_false(insn_decode_mov_cr(BYTES(0x0f, 0x21, 0xc0), 64, &m)); /* MOV from DR */
-    assert_false(insn_decode_mov_cr(BYTES(0x0f, 0x01, 0xf0), 64, &m)); /* LMSW */
-    assert_false(insn_decode_mov_cr(BYTES(0x40, 0x0f, 0x22, 0xc0), 32, &m)); /* INC */
+    assert_false(decode_mov_cr(BYTES(0x0f, 0x21, 0xc0), 64, &m)); /* MOV from DR */
+    assert_false(decode_mov_cr(BYTES(0x0f, 0x01, 0xf0), 64, &m)); /* LMSW */
+    assert_false(decode_mov_cr(BYTES(0x40, 0x0f, 0x22, 0xc0), 32, &m)); /* INC */
 }
 
 /* --- random bytes ------------------------------------------------------------------ */
@@ -248,7 +262,7 @@ static void random_bytes(void **state)
         unsigned n = (unsigned)unit_below(&seed, 19), bits = 16u << unit_below(&seed, 3);
         uint8_t longer[32], *code;
         struct insn_store s, t;
-        struct insn_mov_cr m;
+        struct mov_cr m;
         unsigned len;
 
         for (unsigned i = 0; i < sizeof(longer); i++) {
@@ -266,12 +280,54 @@ static void random_bytes(void **state)
             assert_int_equal(s.reg, t.reg);
             assert_true(s.imm == t.imm);
         }
-        if (insn_decode_mov_cr(code, n, bits, &m)) {
+        if (decode_mov_cr(code, n, bits, &m)) {
             assert_true(m.len >= 3 && m.len <= n && m.cr < 16 && m.gpr < 16);
         }
         free(code);
     }
     assert_true(decoded > 10000);
+}
+
+/* Memory operands of each form (SDM vol. 2, tables 2-1 to 2-3). */
+static void operands(void **state)
+{
+    static const struct { uint8_t code[9]; unsigned n, bits; struct insn_operand o; } cases[] = {
+        { { 0x0f, 0x01, 0x10 }, 3, 64, { .base = 0, .index = INSN_NO_REG, .scale = 1, .address_bits = 64 } },
+        { { 0x41, 0x0f, 0x01, 0x50, 0xf0 }, 5, 64,
+          { .base = 8, .index = INSN_NO_REG, .scale = 1, .address_bits = 64, .disp = -16 } },
+        { { 0x0f, 0x01, 0x15, 0x78, 0x56, 0x34, 0x12 }, 7, 64,
+          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .rip = true, .address_bits = 64, .disp = 0x12345678 } },
+        { { 0x0f, 0x01, 0x15, 0x78, 0x56, 0x34, 0x12 }, 7, 32,
+          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .address_bits = 32, .disp = 0x12345678 } },
+        { { 0x43, 0x0f, 0x01, 0x54, 0xa5, 0x08 }, 6, 64, /* [r13 + r12 * 4 + 8] */
+          { .base = 13, .index = 12, .scale = 4, .address_bits = 64, .disp = 8 } },
+        { { 0x0f, 0x01, 0x14, 0x24 }, 4, 64, /* [rsp] */
+          { .base = 4, .index = INSN_NO_REG, .scale = 1, .stack = true, .address_bits = 64 } },
+        { { 0x64, 0x0f, 0x01, 0x14, 0x25, 0x10, 0, 0, 0 }, 9, 64, /* fs:[0x10] */
+          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .segment = 0x64, .address_bits = 64, .disp = 16 } },
+        { { 0x0f, 0x01, 0x12 }, 3, 16, /* [bp + si] */
+          { .base = 5, .index = 6, .scale = 1, .stack = true, .address_bits = 16 } },
+        { { 0x0f, 0x01, 0x16, 0x34, 0x12 }, 5, 16,
+          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .address_bits = 16, .disp = 0x1234 } },
+        { { 0x67, 0x0f, 0x01, 0x55, 0x04 }, 5, 16, /* [ebp + 4] */
+          { .base = 5, .index = INSN_NO_REG, .scale = 1, .stack = true, .address_bits = 32, .disp = 4 } },
+    };
+    struct insn_system i;
+
+    (void)state;
+    for (unsigned c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        const struct insn_operand *o = &cases[c].o;
+
+        assert_true(insn_decode_system(cases[c].code, cases[c].n, cases[c].bits, &i));
+        assert_true(i.len == cases[c].n && (i.field & 7) == 2 && !i.rm.is_reg);
+        assert_true(i.rm.base == o->base && i.rm.index == o->index && i.rm.scale == o->scale && i.rm.rip == o->rip);
+        assert_true(i.rm.disp == o->disp && i.rm.stack == o->stack && i.rm.segment == o->segment);
+        assert_int_equal(i.rm.address_bits, o->address_bits);
+        for (unsigned n = 0; n < cases[c].n; n++) {
+            assert_false(insn_decode_system(cases[c].code, n, cases[c].bits, &i));
+        }
+    }
+    assert_false(insn_decode_system(BYTES(0xf0, 0x0f, 0x01, 0x10), 64, &i)); /* LOCK */
 }
 
 int main(void)
@@ -282,6 +338,7 @@ int main(void)
         cmocka_unit_test(store_known),
         cmocka_unit_test(store_refused),
         cmocka_unit_test(mov_cr),
+        cmocka_unit_test(operands),
         cmocka_unit_test(random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,7 @@ static void loads(void **state)
         { { 0x48, 0x0f, 0xbe, 0x03 }, 4, 3, 1, 0xffffffffffffff83 },
         { { 0x0f, 0xbf, 0x03 }, 3, 2, 2, 0xffff8382 },
         { { 0x48, 0x63, 0x03 }, 3, 0, 4, 0xffffffff83828180 },   /* MOVSXD */
+        { { 0x66, 0x63, 0x03 }, 3, 0, 2, 0x1111111111118180 },   /* of 16 bits */
     };
 
     (void)state;
