@@ -680,6 +680,11 @@ static void the_hypapp_is_asked(void **state)
     guest.cr4 |= CR4_PCIDE;
     assert_true(write_cr(3, 0x2000 | BIT(63), true));
     assert_true(asks == 1 && asked_value == 0x2000 && guest.cr3 == 0x2000);
+    uint64_t task_cr3 = 0x3000; /* a task switch's */
+    assert_true(exit_task_cr3(&v, &task_cr3) && asked_value == 0x3000);
+    answer = HYP_REFUSE;
+    assert_false(exit_task_cr3(&v, &task_cr3));
+    answer = HYP_CORE;
     asked_close();
     assert_int_equal(hyp_cr_bits(0, CR0_PG), -1);
     assert_int_equal(asked_cr(0), CR0_WP);

@@ -160,11 +160,39 @@ static void a_flush_during_the_wait(void **state)
     }
 }
 
+static unsigned told;
+static void tell(struct vcpu *c)
+{
+    assert_ptr_equal(c, &v);
+    assert_int_equal(started, 0);
+    told++;
+}
+
+/* The hypapp hears of each INIT before anything is reset, and of nothing else. */
+static void an_init_is_told(void **state)
+{
+    (void)state;
+    ipi_on_init(tell);
+    for (unsigned init = 0; init < 2; init++) {
+        memset(&v, 0, sizeof(v));
+        v.index = 1;
+        ap_init(&v.ap, init ? AP_RUNNING : AP_WAIT_SIPI);
+        if (init) {
+            ap_post_init(&v.ap);
+        }
+        told = parks = started = 0;
+        ipi_take_signals(&v);
+        assert_int_equal(told, init);
+        assert_int_equal(started, 1);
+    }
+    ipi_on_init(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kick_before_the_wait), cmocka_unit_test(a_stop_during_the_start),
-        cmocka_unit_test(a_flush_during_the_wait),
+        cmocka_unit_test(a_flush_during_the_wait), cmocka_unit_test(an_init_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -486,6 +486,40 @@ static void a_stack_that_faults_leaves_code_alone(void **state)
     assert_true(!got.seg[SEG_CS].attr && !got.seg[SEG_SS].attr);
 }
 
+static uint64_t asked_about;
+static bool may;
+static bool may_load(struct vcpu *c, uint64_t *value)
+{
+    assert_ptr_equal(c, &v);
+    asked_about = *value;
+    return may;
+}
+
+/* Who wants to know of CR3 is asked first; what is refused is the new task's #GP. */
+static void cr3_is_asked_about(void **state)
+{
+    const struct exit e = by(TASK_EVENT);
+
+    (void)state;
+    task_on_cr3(may_load);
+    for (unsigned i = 0; i < 2; i++) {
+        up(true, true);
+        paged();
+        may = i == 0;
+        asked_about = 0;
+        task_switch(&v, &e);
+        assert_int_equal(asked_about, PD);
+        assert_int_equal(cr3s, may);
+        assert_int_equal(loads, 1);
+        if (may) {
+            assert_int_equal(injections, 0);
+        } else {
+            assert_fault(EXC_GP, 1);
+        }
+    }
+    task_on_cr3(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +531,7 @@ int main(void)
         cmocka_unit_test(the_debug_trap),
         cmocka_unit_test(nmis_are_blocked),
         cmocka_unit_test(with_paging),
+        cmocka_unit_test(cr3_is_asked_about),
         cmocka_unit_test(a_stack_that_faults_leaves_code_alone),
     };
 

@@ -134,6 +134,11 @@ void exit_cr_write(struct vcpu *v, const struct exit *e)
     (void)exit_answered(v, a, w.len);
 }
 
+bool exit_task_cr3(struct vcpu *v, uint64_t *value)
+{
+    return !asked_cr(3) || !hypapp.cr_write || hypapp.cr_write(v, 3, value) != HYP_REFUSE;
+}
+
 void exit_xsetbv(struct vcpu *v, const struct exit *e)
 {
     static const uint8_t opcode[] = { 0x0f, 0x01, 0xd1 };

@@ -22,6 +22,8 @@ void exit_hypercall(struct vcpu *v, const struct exit *e);
 void exit_exception(struct vcpu *v, const struct exit *e);
 void exit_cr_write(struct vcpu *v, const struct exit *e);
 void exit_table(struct vcpu *v, const struct exit *e);
+/* For guest/task.h: may a task switch load this CR3? */
+bool exit_task_cr3(struct vcpu *v, uint64_t *value);
 void exit_xsetbv(struct vcpu *v, const struct exit *e);
 void exit_entry_failed(struct vcpu *v, const struct exit *e);
 void exit_nmi(struct vcpu *v);

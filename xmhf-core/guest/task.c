@@ -439,6 +439,22 @@ static bool push_error(struct task *t, const struct exit *e, struct task_state *
     return true;
 }
 
+static bool (*may_load_cr3)(struct vcpu *v, uint64_t *value);
+
+void task_on_cr3(bool (*may)(struct vcpu *v, uint64_t *value))
+{
+    may_load_cr3 = may;
+}
+
+static bool load_cr3(struct task *t, uint64_t value)
+{
+    if ((may_load_cr3 && !may_load_cr3(t->v, &value)) || !virt->set_cr3(t->v, value)) {
+        return false;
+    }
+    t->p.cr3 = value;
+    return true;
+}
+
 /* Behind the point of no return: what fails here is a fault of the new task. */
 static bool enter(struct task *t, const struct exit *e, struct task_state *n)
 {
@@ -448,8 +464,7 @@ static bool enter(struct task *t, const struct exit *e, struct task_state *n)
     read_image(t, n);
     n->nmi = e->task.source == TASK_IRET ? -1 : e->task.nmi ? 1 : 0;
     if (paging) {
-        good = virt->set_cr3(t->v, word_at(t, TSS32_CR3)) || fail(t, EXC_GP, 0);
-        t->p.cr3 = good ? word_at(t, TSS32_CR3) : t->p.cr3;
+        good = load_cr3(t, word_at(t, TSS32_CR3)) || fail(t, EXC_GP, 0);
     }
     good = good && load_segments(t, n) && push_error(t, e, n);
     virt->load_task(t->v, n);

@@ -15,4 +15,8 @@
  */
 void task_switch(struct vcpu *v, const struct exit *e);
 
+/* `may` is asked about each CR3 that a task switch loads, and may change it; false: #GP in the new
+ * task. Boot CPU, once, before the guest starts. */
+void task_on_cr3(bool (*may)(struct vcpu *v, uint64_t *value));
+
 #endif

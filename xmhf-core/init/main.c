@@ -19,6 +19,7 @@
 #include <guest/facs.h>
 #include <guest/ipi.h>
 #include <guest/phys.h>
+#include <guest/task.h>
 #include <hw/apic.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
@@ -213,6 +214,7 @@ static void main_on_stack(void *arg)
     guard_sleep();
     exit_msr_init();
     ipi_on_init(exit_init_event);
+    task_on_cr3(exit_task_cr3);
     atomic_store(&v->online, true);
     if (smp_start(ap_run) != 0) {
         launch_refuse();
