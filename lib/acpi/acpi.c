@@ -69,13 +69,14 @@
 #define HPET_ADDRESS       40 /* a GAS */
 #define HPET_SIZE          56
 
-/* TCG ACPI Specification 1.4: TPM2 (8.3; with a log from revision 4 on) and a client's TCPA (7.3). */
+/* TCG ACPI Specification 1.4: TPM2 (8.3; with a log from revision 4 on) and a client's TCPA
+ * (7.3). */
 #define TPM2_LOG_SIZE      64 /* 4 bytes, then 8 of the address */
 #define TCPA_CLASS         36 /* 0: a client */
 #define TCPA_LOG_SIZE      38
 
-/* TCG PC Client Platform Firmware Profile 1.05, 10.2.1: the head of an event by SHA-1. The first one
- * of a log in the other form is one that says so (10.4.5.1), the "03" as digits. */
+/* TCG PC Client Platform Firmware Profile 1.05, 10.2.1: the head of an event by SHA-1. The first
+ * one of a log in the other form is one that says so (10.4.5.1), the "03" as digits. */
 #define EVENT_TYPE         4
 #define EVENT_DATA         32
 #define EVENT_NO_ACTION    3

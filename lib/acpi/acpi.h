@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The few ACPI tables the core needs: RSDP, RSDT/XSDT, MADT, FADT, SRAT, HPET, TPM2, TCPA, and of DSDT
- * and SSDTs the sleep states (ACPI 6.5, chapter 5). All input is hostile: every length is checked,
- * nothing is trusted.
+ * The few ACPI tables the core needs: RSDP, RSDT/XSDT, MADT, FADT, SRAT, HPET, TPM2, TCPA, and of
+ * DSDT and SSDTs the sleep states (ACPI 6.5, chapter 5). All input is hostile: every length is
+ * checked, nothing is trusted.
  */
 #ifndef XMHF_ACPI_H
 #define XMHF_ACPI_H

@@ -32,7 +32,8 @@ static bool with_modrm(const uint8_t *buf, size_t n, unsigned bits, const struct
                                              insn_address_bits(bits, p->addrsize));
     const bool high = r->narrow && p->rex == 0 && reg >= 4;
     out->to_size = r->narrow ? 1 : out->to_size;
-    out->size = r->size && r->size < out->to_size ? r->size : out->to_size; /* 66 63: MOVSXD of 16 bits */
+    /* 66 63: MOVSXD of 16 bits */
+    out->size = r->size && r->size < out->to_size ? r->size : out->to_size;
     out->sign = r->sign;
     out->reg = (uint8_t)(high ? reg - 4 : reg | (p->rex & REX_R) << 1);
     out->shift = high ? 8 : 0;

@@ -106,7 +106,8 @@ bool insn_decode_system(const uint8_t *buf, size_t n, unsigned bits, struct insn
         taken = p.lock ? 0 : modrm_operand(buf + out->len, n - out->len, &p, bits, &out->rm);
         break;
     case 0x20:
-    case 0x22: /* the mod field is ignored; LOCK is AMD's other way to name CR8 (APM vol. 3, MOV CRn) */
+    /* the mod field is ignored; LOCK is AMD's other way to name CR8 (APM vol. 3, MOV CRn) */
+    case 0x22:
         taken = out->len < n;
         out->rm.is_reg = true;
         out->rm.reg = (uint8_t)((modrm & 7) | (p.rex & REX_B) << 3);

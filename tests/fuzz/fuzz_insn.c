@@ -212,9 +212,11 @@ static void check(const uint8_t *code, size_t n, unsigned bits)
     }
     struct insn_load l;
     CHECK(!insn_decode_load(code, n, bits, &l)
-          || (l.len <= n && l.len <= INSN_MAX && l.reg < 16 && (l.size & (l.size - 1)) == 0 && l.size <= l.to_size));
+          || (l.len <= n && l.len <= INSN_MAX && l.reg < 16 && (l.size & (l.size - 1)) == 0
+              && l.size <= l.to_size));
     struct insn_system y;
-    CHECK(!insn_decode_system(code, n, bits, &y) || (y.len <= n && y.len <= INSN_MAX && y.rm.reg < 16));
+    CHECK(!insn_decode_system(code, n, bits, &y)
+          || (y.len <= n && y.len <= INSN_MAX && y.rm.reg < 16));
     for (unsigned i = 0; i < 3; i++) {
         size_t oplen = i == 2 ? 3 : 2;
         CHECK(insn_length_of(code, n, bits, ops[i], oplen) ==

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Under the test hypapp (tests/hypapps/testapp): each callback and each service of the hypapp interface. */
+/* Under the test hypapp (tests/hypapps/testapp): each callback and each service of the hypapp
+ * interface. */
 #include <policy/answer.h>
 #include <xmhf/access.h>
 #include "guest.h"
@@ -13,7 +14,8 @@ static uint64_t call(uint64_t op, uint64_t a, uint64_t b, uint64_t c)
     uint64_t rax = TESTAPP_HC;
     unsigned vector = hypercall(&rax, op, a, b, c);
 
-    CHECK(vector == VECTOR_DONE, "the hypapp's service %llu: vector %u", (unsigned long long)op, vector);
+    CHECK(vector == VECTOR_DONE, "the hypapp's service %llu: vector %u", (unsigned long long)op,
+          vector);
     return rax;
 }
 
@@ -28,7 +30,8 @@ static uint64_t last(unsigned channel, unsigned which) { return call(TA_LAST, ch
 #define WANT(what, got, want) do { \
         uint64_t got_ = (got), want_ = (want); \
         checks++; \
-        CHECK(got_ == want_, "%s: %llx, not %llx", what, (unsigned long long)got_, (unsigned long long)want_); \
+        CHECK(got_ == want_, "%s: %llx, not %llx", what, (unsigned long long)got_, \
+              (unsigned long long)want_); \
     } while (0)
 
 /* Asked exactly so often since the last set(). */
@@ -278,7 +281,8 @@ static void services(void)
     WANT("info", info(TESTAPP_INFO), TESTAPP_MAGIC);
     WANT("testapp=", call(TA_OPTION, 0, 0, 0), 77);
     WANT("the module's size", call(TA_MODULE, 0, 0, 0), 9);
-    WANT("its bytes", call(TA_MODULE, 1, 0, 0), 't' + 'e' + 's' + 't' + 'm' + 'o' + 'd' + 'u' + 'l');
+    WANT("its bytes", call(TA_MODULE, 1, 0, 0), 't' + 'e' + 's' + 't' + 'm' + 'o' + 'd' + 'u'
+         + 'l');
     WANT("cpu_init", call(TA_CPUS, 0, 0, 0), cpu_total());
     *(uint64_t *)(void *)(page + 8) = 0x1122334455667788;
     WANT("gm_read_kernel", call(TA_KERNEL, (uintptr_t)page + 8, 0, 0), 0x1122334455667788);

@@ -632,7 +632,8 @@ static void assert_log(uint32_t format)
     assert_int_equal(info.log.final_base, 0);
 }
 
-/* The firmware's event log, by either table, in either form; without a whole table there is none. */
+/* The firmware's event log, by either table, in either form; without a whole table there is
+ * none. */
 static void finds_the_event_log(void **state)
 {
     static const struct { const char *table; size_t length, field; } rows[] = {

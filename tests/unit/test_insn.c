@@ -292,25 +292,31 @@ static void random_bytes(void **state)
 static void operands(void **state)
 {
     static const struct { uint8_t code[9]; unsigned n, bits; struct insn_operand o; } cases[] = {
-        { { 0x0f, 0x01, 0x10 }, 3, 64, { .base = 0, .index = INSN_NO_REG, .scale = 1, .address_bits = 64 } },
+        { { 0x0f, 0x01, 0x10 }, 3, 64,
+          { .base = 0, .index = INSN_NO_REG, .scale = 1, .address_bits = 64 } },
         { { 0x41, 0x0f, 0x01, 0x50, 0xf0 }, 5, 64,
           { .base = 8, .index = INSN_NO_REG, .scale = 1, .address_bits = 64, .disp = -16 } },
         { { 0x0f, 0x01, 0x15, 0x78, 0x56, 0x34, 0x12 }, 7, 64,
-          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .rip = true, .address_bits = 64, .disp = 0x12345678 } },
+          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .rip = true, .address_bits = 64,
+            .disp = 0x12345678 } },
         { { 0x0f, 0x01, 0x15, 0x78, 0x56, 0x34, 0x12 }, 7, 32,
-          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .address_bits = 32, .disp = 0x12345678 } },
+          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .address_bits = 32,
+            .disp = 0x12345678 } },
         { { 0x43, 0x0f, 0x01, 0x54, 0xa5, 0x08 }, 6, 64, /* [r13 + r12 * 4 + 8] */
           { .base = 13, .index = 12, .scale = 4, .address_bits = 64, .disp = 8 } },
         { { 0x0f, 0x01, 0x14, 0x24 }, 4, 64, /* [rsp] */
           { .base = 4, .index = INSN_NO_REG, .scale = 1, .stack = true, .address_bits = 64 } },
         { { 0x64, 0x0f, 0x01, 0x14, 0x25, 0x10, 0, 0, 0 }, 9, 64, /* fs:[0x10] */
-          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .segment = 0x64, .address_bits = 64, .disp = 16 } },
+          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .segment = 0x64,
+            .address_bits = 64, .disp = 16 } },
         { { 0x0f, 0x01, 0x12 }, 3, 16, /* [bp + si] */
           { .base = 5, .index = 6, .scale = 1, .stack = true, .address_bits = 16 } },
         { { 0x0f, 0x01, 0x16, 0x34, 0x12 }, 5, 16,
-          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .address_bits = 16, .disp = 0x1234 } },
+          { .base = INSN_NO_REG, .index = INSN_NO_REG, .scale = 1, .address_bits = 16,
+            .disp = 0x1234 } },
         { { 0x67, 0x0f, 0x01, 0x55, 0x04 }, 5, 16, /* [ebp + 4] */
-          { .base = 5, .index = INSN_NO_REG, .scale = 1, .stack = true, .address_bits = 32, .disp = 4 } },
+          { .base = 5, .index = INSN_NO_REG, .scale = 1, .stack = true, .address_bits = 32,
+            .disp = 4 } },
     };
     struct insn_system i;
 
@@ -320,7 +326,8 @@ static void operands(void **state)
 
         assert_true(insn_decode_system(cases[c].code, cases[c].n, cases[c].bits, &i));
         assert_true(i.len == cases[c].n && (i.field & 7) == 2 && !i.rm.is_reg);
-        assert_true(i.rm.base == o->base && i.rm.index == o->index && i.rm.scale == o->scale && i.rm.rip == o->rip);
+        assert_true(i.rm.base == o->base && i.rm.index == o->index && i.rm.scale == o->scale
+                    && i.rm.rip == o->rip);
         assert_true(i.rm.disp == o->disp && i.rm.stack == o->stack && i.rm.segment == o->segment);
         assert_int_equal(i.rm.address_bits, o->address_bits);
         for (unsigned n = 0; n < cases[c].n; n++) {

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <xmhf/hypercall.h>
 
-/* VMMCALL on AMD, VMCALL on Intel: EAX is the command in, RAX the result. Without the hypervisor, or
- * with another hypapp, it's an invalid instruction. */
+/* VMMCALL on AMD, VMCALL on Intel: EAX is the command in, RAX the result. Without the hypervisor,
+ * or with another hypapp, it's an invalid instruction. */
 static uint64_t cpuids_so_far(void)
 {
     uint64_t rax = XMHF_HC_HELLO;
@@ -28,7 +28,7 @@ int main(void)
     (void)a, (void)b, (void)c, (void)d;
     uint64_t after = cpuids_so_far();
 
-    printf("helloworld has counted %llu CPUIDs, and %llu a moment later\n", (unsigned long long)before,
-           (unsigned long long)after);
+    printf("helloworld has counted %llu CPUIDs, and %llu a moment later\n",
+           (unsigned long long)before, (unsigned long long)after);
     return after > before ? 0 : 1;
 }

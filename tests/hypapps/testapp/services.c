@@ -6,7 +6,7 @@
 #include <util/string.h>
 #include <x86/cpu.h>
 
-/* --- a sandbox ---------------------------------------------------------------------------------- */
+/* --- a sandbox ------------------------------------------------------------ */
 
 enum { N_L4, N_L3, N_L2, N_L1, G_L4, G_L3, G_L2, G_L1, CODE, PAGES };
 
@@ -81,7 +81,7 @@ void testapp_sandbox_exit(struct vcpu *v, const struct exit *e)
     }
 }
 
-/* --- the rest ----------------------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------- */
 
 static uint64_t swap(uint64_t at, uint64_t value)
 {
@@ -119,7 +119,8 @@ static uint64_t take_and_give(void)
 
 static uint64_t hash_is_right(void)
 {
-    static const uint8_t start[] = { 0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea }; /* FIPS 180-2, B.1 */
+    /* FIPS 180-2, B.1 */
+    static const uint8_t start[] = { 0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea };
     struct sha256 s;
     uint8_t out[32];
 

@@ -7,7 +7,10 @@
 #include <x86/cpu.h>
 #include <x86/msr.h>
 
-static struct { _Atomic unsigned answer; _Atomic uint64_t value, count, last[3]; } channel[TA_CHANNELS];
+static struct {
+    _Atomic unsigned answer;
+    _Atomic uint64_t value, count, last[3];
+} channel[TA_CHANNELS];
 static _Atomic unsigned on_fault, cpus, cpuids;
 static unsigned option;
 static uint64_t module_size, module_sum;
@@ -29,7 +32,8 @@ static uint64_t replace(unsigned c, uint64_t value)
 static enum hyp_answer io(struct vcpu *v, struct hyp_io *a)
 {
     (void)v;
-    enum hyp_answer r = asked(TA_IO, a->port | (uint64_t)a->size << 16 | (uint64_t)a->in << 24, a->value, 0);
+    enum hyp_answer r = asked(TA_IO, a->port | (uint64_t)a->size << 16 | (uint64_t)a->in << 24,
+                              a->value, 0);
 
     a->value = (uint32_t)replace(TA_IO, a->value);
     return r;
@@ -62,7 +66,8 @@ static enum hyp_answer cr_write(struct vcpu *v, unsigned cr, uint64_t *value)
     return r;
 }
 
-static enum hyp_answer table_write(struct vcpu *v, enum hyp_table which, uint64_t base, uint32_t limit)
+static enum hyp_answer table_write(struct vcpu *v, enum hyp_table which, uint64_t base,
+                                   uint32_t limit)
 {
     (void)v;
     return asked(TA_TABLE, which, base, limit);

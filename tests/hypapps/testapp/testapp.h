@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests/guests/hypapp.c asks of the test hypapp: one hypercall, RCX says what, the result is RAX. */
+/* What tests/guests/hypapp.c asks of the test hypapp: one hypercall, RCX says what, the result is
+ * RAX. */
 #ifndef TESTAPP_H
 #define TESTAPP_H
 
 #define TESTAPP_HC       0x300u
-#define TESTAPP_INFO     0x7000u     /* an item of XMHF_HC_INFO that it answers with TESTAPP_MAGIC */
+/* an item of XMHF_HC_INFO that it answers with TESTAPP_MAGIC */
+#define TESTAPP_INFO     0x7000u
 #define TESTAPP_CPUID    0x40000100u /* a leaf whose EAX it answers likewise, and EBX is a count */
 #define TESTAPP_MAGIC    0x7e57a990u
 #define TESTAPP_MSR      0x12345678u /* which no CPU has */
@@ -14,7 +16,9 @@
 enum { TA_IO, TA_MMIO, TA_MSR, TA_CR, TA_TABLE, TA_FAULT, TA_EVENT, TA_CHANNELS };
 
 enum {
-    TA_SET,       /* RDX: channel; RSI: answer (enum hyp_answer, in its order); RDI: value in place of the guest's */
+    /* RDX: channel; RSI: answer (enum hyp_answer, in its order); RDI: value in place of the
+     * guest's */
+    TA_SET,
     TA_COUNT,     /* RDX: channel; how often it was asked since the last TA_COUNT */
     TA_LAST,      /* RDX: channel, RSI: 0 what, 1 value, 2 more */
     TA_OPTION,    /* of the word testapp=N */

@@ -71,8 +71,8 @@ void vmx_new_cpuid(struct vcpu_regs *regs);
 bool vmx_ept_1g(void);
 bool vmx_split_exec(void);
 
-/* The kind of an exit of an instruction about which there is no more to know than its length; EXIT_NONE
- * for the others. */
+/* The kind of an exit of an instruction about which there is no more to know than its length;
+ * EXIT_NONE for the others. */
 #define VMX_PLAIN_KINDS (VMX_EXIT_PCONFIG + 1)
 extern const uint8_t vmx_plain_kinds[VMX_PLAIN_KINDS];
 /* Is it one? Then it is decoded. */
