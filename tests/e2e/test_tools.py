@@ -780,6 +780,11 @@ class Style(Tool):
         self.assertEqual(self.wrong("x\u00e9\n"), [("2", "not ASCII")])
         self.assertEqual([line for line, _ in self.wrong("x\n\n")], ["3"])
 
+    def test_dialect(self):
+        found = self.wrong("if (a ||\n    b) {\nif (p == NULL) {\n"
+                           "if (a\n    && (p = f()) == NULL) {\n")
+        self.assertEqual([line for line, _ in found], ["2", "4"])
+
     def test_functions(self):
         for lines, wrong in ((46, []), (47, [("4", "f has 51 lines, more than 50")])):
             body = "    x();\n" * lines
