@@ -34,4 +34,20 @@ struct insn_system {
 /* False for anything else, or if it is cut off. */
 bool insn_decode_system(const uint8_t *buf, size_t n, unsigned bits, struct insn_system *out);
 
+/* The low `bits` (1 to 64) of a value, as operands and addresses of that size have it. */
+static inline uint64_t insn_low(uint64_t value, unsigned bits)
+{
+    return bits == 64 ? value : value & ((1ULL << bits) - 1);
+}
+
+/* A result of `size` bytes for a general register, at bit `shift` (8: AH to BH). One of 4 bytes has
+ * zeros above; a shorter one leaves what is around it (SDM vol. 1, 3.4.1.1). */
+static inline void insn_set_register(uint64_t *reg, unsigned shift, unsigned size, uint64_t value)
+{
+    const uint64_t mask = (size == 1 ? 0xffULL : 0xffffULL) << shift;
+
+    *reg = size == 8 ? value : size == 4 ? (uint32_t)value
+         : (*reg & ~mask) | (value << shift & mask);
+}
+
 #endif

@@ -3,6 +3,7 @@
  * ones as one locked access, because SMM and other CPUs use the same memory. */
 #include <exit/dispatch.h>
 #include <exit/guarded.h>
+#include <exit/operand.h>
 #include <debug/log.h>
 #include <guest/facs.h>
 #include <guest/inject.h>
@@ -19,11 +20,6 @@ struct operand {
     unsigned size;
     uint8_t keep; /* bit n: byte n is guarded */
 };
-
-static uint64_t cut(uint64_t value, unsigned size)
-{
-    return size == 8 ? value : value & ((1ULL << (8 * size)) - 1);
-}
 
 static uint64_t load(const struct operand *o)
 {
@@ -64,7 +60,7 @@ static uint64_t merge(const struct operand *o, uint64_t old, uint64_t value)
         uint64_t byte = 0xffULL << (8 * i);
         value = o->keep >> i & 1 ? (value & ~byte) | (old & byte) : value;
     }
-    return cut(value, o->size);
+    return insn_low(value, 8 * o->size);
 }
 
 /* A plain store that isn't aligned isn't one access on any CPU, so it may be done byte by byte. */
@@ -75,14 +71,6 @@ static void store_bytes(const struct operand *o, uint64_t value)
             *(volatile uint8_t *)(o->p + i) = (uint8_t)(value >> (8 * i));
         }
     }
-}
-
-static void set_register(struct vcpu *v, unsigned reg, unsigned shift, unsigned size,
-                         uint64_t value)
-{
-    uint64_t *r = &v->regs.gpr[reg], mask = (size == 1 ? 0xffULL : 0xffffULL) << shift;
-
-    *r = size == 8 ? value : size == 4 ? (uint32_t)value : (*r & ~mask) | (value << shift & mask);
 }
 
 static void exchange(struct vcpu *v, const struct insn_write *w, const struct operand *o,
@@ -96,20 +84,20 @@ static void exchange(struct vcpu *v, const struct insn_write *w, const struct op
     } while (!swap(o, &old, merge(o, old, value)));
     v->regs.rflags = flags;
     if (w->op == WRITE_XCHG || w->op == WRITE_XADD) {
-        set_register(v, w->reg, w->shift, o->size, old);
+        insn_set_register(&v->regs.gpr[w->reg], w->shift, o->size, old);
     }
 }
 
 /* CMPXCHG, by which operating systems take the global lock in the FACS. */
 static void compare(struct vcpu *v, const struct operand *o, uint64_t src)
 {
-    uint64_t acc = cut(v->regs.gpr[GPR_RAX], o->size), old = load(o);
+    uint64_t acc = insn_low(v->regs.gpr[GPR_RAX], 8 * o->size), old = load(o);
 
     while (!swap(o, &old, old == acc ? merge(o, old, src) : old)) {
     }
     (void)insn_write_result(WRITE_SUB, o->size, acc, old, &v->regs.rflags);
     if (old != acc) {
-        set_register(v, GPR_RAX, 0, o->size, old);
+        insn_set_register(&v->regs.gpr[GPR_RAX], 0, o->size, old);
     }
 }
 
@@ -132,22 +120,12 @@ static void compare8(struct vcpu *v, const struct operand *o)
 
 /* --- strings -------------------------------------------------------------------------- */
 
-static uint64_t index_register(const struct vcpu *v, const struct insn_write *w, unsigned reg)
-{
-    return cut(v->regs.gpr[reg], w->address_bits / 8u);
-}
-
-static void add_to(struct vcpu *v, const struct insn_write *w, unsigned reg, uint64_t delta)
-{
-    set_register(v, reg, 0, w->address_bits / 8u, v->regs.gpr[reg] + delta);
-}
-
 /* What MOVS reads. False: it isn't all in the guest's RAM. */
 static bool string_source(struct vcpu *v, const struct insn_write *w, const struct guest_paging *p,
                           uint64_t *value)
 {
     uint64_t at = segment_linear(v, p, segment_of(w->segment, SEG_DS),
-                                 index_register(v, w, GPR_RSI));
+                                 index_register(v, GPR_RSI, w->address_bits));
 
     *value = 0;
     for (unsigned i = 0; i < w->size; i++) {
@@ -167,21 +145,21 @@ static bool string_store(struct vcpu *v, const struct insn_write *w, const struc
 {
     uint64_t delta = v->regs.rflags & RFLAGS_DF ? 0 - (uint64_t)o->size : o->size;
     uint64_t value = v->regs.gpr[GPR_RAX];
-    uint64_t to = segment_linear(v, p, SEG_ES, index_register(v, w, GPR_RDI));
+    uint64_t to = segment_linear(v, p, SEG_ES, index_register(v, GPR_RDI, w->address_bits));
 
     if ((to & PAGE_MASK) != (g.a & PAGE_MASK)
         || (w->op == WRITE_MOVS && !string_source(v, w, p, &value))) {
         return false;
     }
     store_bytes(o, value);
-    add_to(v, w, GPR_RDI, delta);
+    index_add(&v->regs.gpr[GPR_RDI], w->address_bits, delta);
     if (w->op == WRITE_MOVS) {
-        add_to(v, w, GPR_RSI, delta);
+        index_add(&v->regs.gpr[GPR_RSI], w->address_bits, delta);
     }
     if (w->rep) {
-        add_to(v, w, GPR_RCX, ~0ULL);
+        index_add(&v->regs.gpr[GPR_RCX], w->address_bits, ~0ULL);
     }
-    if (!w->rep || index_register(v, w, GPR_RCX) == 0) {
+    if (!w->rep || index_register(v, GPR_RCX, w->address_bits) == 0) {
         exit_skip(v, w->len);
     }
     return true;
@@ -193,7 +171,7 @@ static bool carry_out(struct vcpu *v, const struct insn_write *w, const struct g
                       gpa_t g)
 {
     struct operand o = { .size = w->size };
-    uint64_t src = cut(w->has_imm ? w->imm : v->regs.gpr[w->reg] >> w->shift, w->size);
+    uint64_t src = insn_low(w->has_imm ? w->imm : v->regs.gpr[w->reg] >> w->shift, 8u * w->size);
 
     if ((g.a & PAGE_MASK) + w->size > PAGE_SIZE || !(o.p = facs_bytes(g, w->size, &o.keep))) {
         return false;

@@ -102,19 +102,6 @@ static enum hyp_answer access(struct vcpu *v, struct hyp_mmio *m)
     return HYP_DONE;
 }
 
-static uint64_t cut(uint64_t value, unsigned size)
-{
-    return size == 8 ? value : value & ((1ULL << (8 * size)) - 1);
-}
-
-static void set_register(struct vcpu *v, unsigned reg, unsigned shift, unsigned size,
-                         uint64_t value)
-{
-    uint64_t *r = &v->regs.gpr[reg], mask = (size == 1 ? 0xffULL : 0xffffULL) << shift;
-
-    *r = size == 8 ? value : size == 4 ? (uint32_t)value : (*r & ~mask) | (value << shift & mask);
-}
-
 static enum hyp_answer load(struct vcpu *v, gpa_t at, const struct insn_load *l)
 {
     struct hyp_mmio m = { .at = at, .size = l->size };
@@ -122,8 +109,9 @@ static enum hyp_answer load(struct vcpu *v, gpa_t at, const struct insn_load *l)
     unsigned up = 64 - 8u * l->size;
 
     if (a == HYP_DONE) {
-        m.value = l->sign ? (uint64_t)((int64_t)(m.value << up) >> up) : cut(m.value, l->size);
-        set_register(v, l->reg, l->shift, l->to_size, m.value);
+        m.value = l->sign ? (uint64_t)((int64_t)(m.value << up) >> up)
+                          : insn_low(m.value, 8u * l->size);
+        insn_set_register(&v->regs.gpr[l->reg], l->shift, l->to_size, m.value);
     }
     return a;
 }
@@ -132,7 +120,8 @@ static enum hyp_answer load(struct vcpu *v, gpa_t at, const struct insn_load *l)
  * are done. */
 static enum hyp_answer store(struct vcpu *v, gpa_t at, const struct insn_write *w)
 {
-    uint64_t src = cut(w->has_imm ? w->imm : v->regs.gpr[w->reg] >> w->shift, w->size);
+    const unsigned bits = 8u * w->size;
+    uint64_t src = insn_low(w->has_imm ? w->imm : v->regs.gpr[w->reg] >> w->shift, bits);
     struct hyp_mmio m = { .at = at, .size = w->size };
     uint64_t flags = v->regs.rflags;
     enum hyp_answer a = w->op == WRITE_MOV ? HYP_DONE : access(v, &m);
@@ -140,14 +129,14 @@ static enum hyp_answer store(struct vcpu *v, gpa_t at, const struct insn_write *
     if (a != HYP_DONE) {
         return a;
     }
-    const uint64_t old = cut(m.value, w->size);
+    const uint64_t old = insn_low(m.value, bits);
     m.write = true;
-    m.value = cut(insn_write_result(w->op, w->size, old, src, &flags), w->size);
+    m.value = insn_low(insn_write_result(w->op, w->size, old, src, &flags), bits);
     a = access(v, &m);
     if (a == HYP_DONE) {
         v->regs.rflags = flags;
         if (w->op == WRITE_XCHG || w->op == WRITE_XADD) {
-            set_register(v, w->reg, w->shift, w->size, old);
+            insn_set_register(&v->regs.gpr[w->reg], w->shift, w->size, old);
         }
     }
     return a;
@@ -198,7 +187,7 @@ static enum hyp_answer string(struct vcpu *v, gpa_t at, struct string_mmio *s)
             && !linear_read(v, s->p, s->from, &m.value, w->size))) {
         return HYP_SWITCHED;
     }
-    m.value = m.write ? cut(m.value, w->size) : 0;
+    m.value = m.write ? insn_low(m.value, 8u * w->size) : 0;
     enum hyp_answer a = access(v, &m);
     if (a != HYP_DONE) {
         return a;

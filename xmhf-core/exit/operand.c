@@ -164,16 +164,3 @@ bool linear_set_bits(struct vcpu *v, const struct guest_paging *p, uint64_t at, 
     }
     return byte;
 }
-
-uint64_t index_register(const struct vcpu *v, unsigned reg, unsigned bits)
-{
-    return v->regs.gpr[reg] & (bits == 64 ? ~0ULL : (1ULL << bits) - 1);
-}
-
-/* A 32-bit result has zeros above; a 16-bit one leaves what is above (SDM vol. 1, 3.4.1.1). */
-void index_add(uint64_t *reg, unsigned bits, uint64_t delta)
-{
-    uint64_t sum = *reg + delta;
-
-    *reg = bits == 64 ? sum : bits == 32 ? (uint32_t)sum : (*reg & ~0xffffULL) | (sum & 0xffff);
-}

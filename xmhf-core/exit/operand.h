@@ -24,8 +24,15 @@ bool operand_address(struct vcpu *v, const struct guest_paging *p, const struct 
 
 /* Read RSI, RDI or RCX as a string instruction with addresses of `bits` uses it, and add to it
  * so. */
-uint64_t index_register(const struct vcpu *v, unsigned reg, unsigned bits);
-void index_add(uint64_t *reg, unsigned bits, uint64_t delta);
+static inline uint64_t index_register(const struct vcpu *v, unsigned reg, unsigned bits)
+{
+    return insn_low(v->regs.gpr[reg], bits);
+}
+
+static inline void index_add(uint64_t *reg, unsigned bits, uint64_t delta)
+{
+    insn_set_register(reg, 0, bits / 8, *reg + delta);
+}
 
 /*
  * Copy `len` bytes from the guest or to it, across pages. Before a write all pages are looked at.

@@ -3,15 +3,10 @@
 #include <guest/map.h>
 #include <guest/segment.h>
 #include <hypapp/hypapp.h>
+#include <insn/operand.h>
 #include <insn/write.h>
 #include <util/string.h>
 #include <x86/cpu.h>
-
-/* What of `value` an address of `bits` bits has. */
-static uint64_t cut(uint64_t value, unsigned bits)
-{
-    return bits == 64 ? value : value & ((1ull << bits) - 1);
-}
 
 /* The CPU has fetched it, so the right to do so isn't asked for. */
 static bool decode(struct vcpu *v, const struct hyp_caller *c, struct insn_write *w)
@@ -66,11 +61,12 @@ static uint64_t room_at(const struct hyp_caller *c, uint64_t to, gpa_t g, uint64
 static bool string(struct vcpu *v, const struct hyp_caller *c, const struct insn_write *w,
                    struct hyp_store *out)
 {
-    uint64_t to = segment_linear(v, &c->paging, SEG_ES, cut(v->regs.gpr[GPR_RDI], w->address_bits));
+    uint64_t to = segment_linear(v, &c->paging, SEG_ES,
+                                 insn_low(v->regs.gpr[GPR_RDI], w->address_bits));
     uint64_t from = segment_linear(v, &c->paging, segment_of(w->segment, SEG_DS),
-                           cut(v->regs.gpr[GPR_RSI], w->address_bits));
+                           insn_low(v->regs.gpr[GPR_RSI], w->address_bits));
     uint64_t fit = room_at(c, to, out->gpa, sizeof(out->bytes)) / w->size;
-    uint64_t count = w->rep ? cut(v->regs.gpr[GPR_RCX], w->address_bits) : 1;
+    uint64_t count = w->rep ? insn_low(v->regs.gpr[GPR_RCX], w->address_bits) : 1;
 
     count = count < fit ? count : fit;
     if (count == 0 || (v->regs.rflags & RFLAGS_DF) || ((to ^ out->gpa.a) & PAGE_MASK)) {
@@ -123,7 +119,7 @@ void hyp_store_done(struct vcpu *v, const struct hyp_store *s)
         advance(v, s, GPR_RSI, s->movs ? s->len : 0);
         advance(v, s, GPR_RCX, s->rep ? 0 - s->count : 0);
     }
-    if (s->rep && cut(v->regs.gpr[GPR_RCX], s->address_bits) != 0) {
+    if (s->rep && insn_low(v->regs.gpr[GPR_RCX], s->address_bits) != 0) {
         return; /* it runs again for the rest */
     }
     virt->get_paging(v, &p);
