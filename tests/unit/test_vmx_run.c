@@ -19,6 +19,7 @@
 #include <hw/cpu.h>
 #include <mm/pool.h>
 #include <policy/asked.h>
+#include <policy/msr_policy.h>
 #include <virt/svm/caps.h>
 #include <virt/vmx/vmx.h>
 #include <x86/cpu.h>
@@ -513,6 +514,20 @@ static unsigned more_msrs(const uint8_t *before, unsigned *at)
     return n;
 }
 
+/* Reads of the low and of the high range, then writes. */
+static void bitmap_is_the_policy(const uint8_t *msrs)
+{
+    for (uint32_t i = 0; i < 0x4000; i++) {
+        const uint32_t msr = i < 0x2000 ? i : 0xc0000000 + i - 0x2000;
+
+        assert_int_equal(msrs[i / 8] >> (i % 8) & 1, msr_read_action(msr) != MSR_PASS);
+        if (msr != MSR_X2APIC_ICR) {
+            assert_int_equal(msrs[0x800 + i / 8] >> (i % 8) & 1,
+                             msr_write_action(msr) != MSR_PASS);
+        }
+    }
+}
+
 /* Nothing is intercepted for a hypapp that asks for nothing; and then just that. */
 static void nothing_that_nobody_asked_for(void **state)
 {
@@ -525,6 +540,7 @@ static void nothing_that_nobody_asked_for(void **state)
     }
     coffee_lake();
     memcpy(msrs, (void *)(uintptr_t)vmx_common.msr_bitmap.a, sizeof(msrs));
+    bitmap_is_the_policy(msrs);
     const uint32_t proc = vmx_common.os.word[VMX_PROC], proc2 = vmx_common.os.word[VMX_PROC2];
     const uint64_t cr0 = value[VMCS_CR0_MASK], cr4 = value[VMCS_CR4_MASK];
     assert_int_equal(proc >> 15 & 3, 0);  /* CR3 accesses */
