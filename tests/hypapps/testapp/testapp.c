@@ -174,7 +174,8 @@ static int init(void)
         | hyp_msr_range(MSR_STAR, MSR_SFMASK, ACCESS_READ | ACCESS_WRITE)
         | hyp_msr_range(TESTAPP_MSR, TESTAPP_MSR, ACCESS_READ | ACCESS_WRITE)
         | hyp_cr_bits(0, CR0_WP | CR0_TS) | hyp_cr_bits(4, CR4_PGE) | hyp_cr_bits(3, ~0ULL)
-        | hyp_trap_tables() | testapp_sandbox_init();
+        | hyp_trap_tables(1u << HYP_GDT | 1u << HYP_IDT | 1u << HYP_LDT | 1u << HYP_TR)
+        | testapp_sandbox_init();
 }
 
 static void wipe(void)
