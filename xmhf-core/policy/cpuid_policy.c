@@ -204,7 +204,7 @@ static struct cpuid_regs hide(struct cpuid_regs r, uint32_t leaf, uint32_t sub)
     const struct hide *h = rules_of(leaf);
 
     for (unsigned i = 0; h && i < RULES && h->subs != 0; i++, h++) {
-        if (h->subs == SUB(sub) || h->subs == ANY_SUB) {
+        if (h->subs == ANY_SUB || h->subs == SUB(sub)) {
             r.eax &= ~h->bits.eax;
             r.ebx &= ~h->bits.ebx;
             r.ecx &= ~h->bits.ecx;
