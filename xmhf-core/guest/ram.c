@@ -12,10 +12,10 @@ static void add(struct ram_map *m, uint64_t start, uint64_t end, uint64_t align)
     }
 }
 
-/* The two largest pieces first: look-ups mostly end there. */
-static void sort_two(struct ram_map *m)
+/* The three largest pieces first: look-ups end there, by windows (guest/walk.h). */
+static void sort_three(struct ram_map *m)
 {
-    for (unsigned k = 0; k < 2 && k < m->count; k++) {
+    for (unsigned k = 0; k < 3 && k < m->count; k++) {
         for (unsigned i = k + 1; i < m->count; i++) {
             if (m->piece[i].end - m->piece[i].start > m->piece[k].end - m->piece[k].start) {
                 __typeof__(m->piece[0]) t = m->piece[k];
@@ -54,7 +54,7 @@ void ram_build(const struct boot_mem *map, unsigned count, const struct acpi_ran
             add(out, map[i].start, map[i].start + map[i].size, PAGE_SIZE);
         }
     }
-    sort_two(out);
+    sort_three(out);
     out->boot = out->count;
     for (unsigned i = 0; i < hotplug_count; i++) {
         uint64_t start = hotplug[i].start > GIB(4) ? hotplug[i].start : GIB(4);

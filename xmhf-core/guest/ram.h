@@ -10,7 +10,7 @@
 #define RAM_MAX (BOOT_MEM_MAX + 2 * ACPI_HOTPLUG_MAX)
 
 struct ram_map {
-    unsigned boot;  /* piece[0..boot) are of the map, the two largest first */
+    unsigned boot;  /* piece[0..boot) are of the map, the three largest first */
     unsigned count; /* and [boot..count) may be plugged in */
     struct { uint64_t start, end; } piece[RAM_MAX]; /* whole pages, not empty */
 };

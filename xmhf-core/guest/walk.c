@@ -406,7 +406,8 @@ static inline bool find(const struct guest_phys_ops *phys, uint64_t at, void **p
 {
     *p = (void *)(uintptr_t)(phys->base + at);
     return likely(at - phys->window[0].start < phys->window[0].size)
-           || at - phys->window[1].start < phys->window[1].size;
+           || at - phys->window[1].start < phys->window[1].size
+           || at - phys->window[2].start < phys->window[2].size;
 }
 
 /* The entry is read, and judged at the end: until then nothing is written. */

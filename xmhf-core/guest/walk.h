@@ -44,7 +44,7 @@ struct guest_phys_ops {
     void *(*map)(gpa_t gpa, size_t len);
     /* The largest pieces of RAM, whole pages, and the core address that guest-physical 0
      * would have: what lies there is found without `map`. Size 0: no such piece. */
-    struct { uint64_t start, size; } window[2];
+    struct { uint64_t start, size; } window[3];
     uint64_t base;
     /* NULL: all RAM can be read, written and executed. Else the rights (ACCESS_*) of a page of RAM,
      * less those that the hypapp has taken away: tables need READ, and WRITE where a bit is set in

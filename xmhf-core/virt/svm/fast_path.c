@@ -19,7 +19,7 @@ FAST_INLINE bool is_code64(const struct vmcb *c)
 /* Something besides the instruction waits for this exit or for the next entry. */
 FAST_INLINE bool more_to_do(const struct vmcb *c)
 {
-    return (c->interrupt_shadow & SVM_SHADOW) || c->event_inj || c->tlb_control || svm_illegal(c);
+    return (c->interrupt_shadow & SVM_SHADOW) || (c->event_inj | c->tlb_control) || svm_illegal(c);
 }
 
 struct opcode { uint16_t bytes; } __attribute__((packed, may_alias));
