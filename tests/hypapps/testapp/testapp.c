@@ -78,7 +78,7 @@ static enum hyp_answer fault(struct vcpu *v, const struct exit *e)
     struct hyp_store st;
 
     (void)asked(TA_FAULT, e->fault.addr.a, e->fault.access, 0);
-    switch (on_fault) {
+    switch (atomic_load(&on_fault)) {
     case FAULT_CARRY_OUT:
     case FAULT_SKIP:
         if (!hyp_store(v, e, &st)
