@@ -400,7 +400,9 @@ static void park_waits_in_the_guest(void **state)
     assert_false(vmx_ops.event_queued(&v));
     assert_false(vmx_ops.nmi_ready(&v));
     assert_true(atomic_load(&v.waiting));
+    irets = 0;
     struct exit e = sipi(0x9a);
+    assert_int_equal(irets, 1); /* kicks come again */
     assert_int_equal(value[VMCS_ENTRY_INTR_INFO], 0);
     assert_false(value[VMCS_PROC_CONTROLS] >> PROC_NMI_WINDOW & 1);
     assert_int_equal(e.kind, EXIT_SIPI);

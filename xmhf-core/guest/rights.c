@@ -14,7 +14,7 @@
 
 /* In instructions, about: of one step, of looking at a piece of at most 2 MiB, and of each page
  * that changes. The second tree of tables (guest/phys.c) may take 70,000 more. */
-#define STEP_COST  100000u
+#define STEP_COST  60000u
 #define PIECE_COST 1500u
 #define PAGE_COST  25u
 

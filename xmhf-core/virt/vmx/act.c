@@ -52,6 +52,7 @@ static void sipi(struct vcpu *v)
     vmx(v)->after_sipi = true;
     atomic_store(&v->waiting, false);
     vmx(v)->smi_bit_stuck = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_SMI;
+    hw_iret(); /* an emulator (Bochs 2.7) leaves NMIs blocked behind the wait: no kick would come */
 }
 
 /* Out of line, so that the usual exits save no registers for it. */
