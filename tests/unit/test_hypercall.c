@@ -24,7 +24,8 @@ unsigned vcpu_count;
 
 static enum hc_result hypercall(struct vcpu *v, uint32_t cmd) { (void)v, (void)cmd; return answer; }
 void hyp_inject_gp(struct vcpu *cpu) { (void)cpu; fail_msg("#GP"); }
-const struct hypapp hypapp = { .name = "fake", .hypercall = hypercall };
+static struct hypapp fake = { .name = "fake", .hypercall = hypercall };
+extern const struct hypapp hypapp __attribute__((alias("fake")));
 
 static void get_paging(struct vcpu *v, struct guest_paging *p)
 {
@@ -105,6 +106,16 @@ static void other_answers(void **state)
     assert_int_equal(uds, 1);
 }
 
+/* A hypapp that has no hypercalls: the guest gets what it gets for one that nobody knows. */
+static void no_hypercalls(void **state)
+{
+    (void)state;
+    fake.hypercall = NULL;
+    assert_int_equal(rip_after(HC_DONE), RIP);
+    assert_int_equal(uds, 1);
+    fake.hypercall = hypercall;
+}
+
 /* RIP after an exception with these bytes at RIP; other_insn: what the vendor takes for a
  * hypercall. */
 static uint64_t after_exception(uint8_t vector, const uint8_t *other_insn, const uint8_t *bytes,
@@ -157,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(interrupts_come_between_tries),
         cmocka_unit_test(other_answers),
+        cmocka_unit_test(no_hypercalls),
         cmocka_unit_test(the_other_vendors_instruction),
     };
 

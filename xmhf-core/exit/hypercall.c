@@ -82,7 +82,7 @@ void exit_hypercall(struct vcpu *v, const struct exit *e)
     if (cmd == XMHF_HC_PANIC && core_options()->testpanic) {
         testpanic(v->regs.gpr[GPR_RCX]);
     }
-    switch (hypapp.hypercall(v, cmd)) {
+    switch (hypapp.hypercall ? hypapp.hypercall(v, cmd) : HC_UNKNOWN) {
     case HC_SWITCHED:
         return;
     case HC_DONE:

@@ -40,19 +40,20 @@ enum hyp_event {
     HYP_POWER_OFF,  /* S4 or S5 */
 };
 
+/* All but the name may be NULL; who enters sandboxes needs sandbox_exit. */
 struct hypapp {
     const char *name;
     /* Boot CPU, before the guest starts; the services of hypapp/ask.h are for here. 0, or -1 with a
      * log line: launch is refused. */
     int (*init)(void);
-    /* Words of the command line that are the hypapp's; the last one has no name. May be NULL. Their
-     * setters run on the boot CPU, before `init`. */
+    /* Words of the command line that are the hypapp's; the last one has no name. Their setters run
+     * on the boot CPU, before `init`. */
     const struct option_more *options;
-    /* Each CPU, before it enters the guest. May be NULL. 0 or -1. */
+    /* Each CPU, before it enters the guest. 0 or -1. */
     int (*cpu_init)(struct vcpu *v);
     /* May change what CPUID tells (`r` has the policy's answer). Runs for the OS and for
      * the sandbox (v->in_sandbox). True: ask at every CPUID with this leaf and subleaf.
-     * False: the core may give the OS the same answer again without asking. May be NULL. */
+     * False: the core may give the OS the same answer again without asking. */
     bool (*cpuid)(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r);
     /* A hypercall of the OS (any ring and mode; check with hyp_caller). `cmd` is EAX. */
     enum hc_result (*hypercall)(struct vcpu *v, uint32_t cmd);
@@ -82,7 +83,7 @@ struct hypapp {
     /* Answer an XMHF_HC_INFO item that the core doesn't know; false if unknown too. */
     bool (*info)(struct vcpu *v, uint32_t which, uint64_t *value);
     /* Before a reset or in a panic, all other CPUs stopped: wipe secrets kept outside
-     * the page pool (the core wipes the pool itself). No locks. May be NULL. */
+     * the page pool (the core wipes the pool itself). No locks. */
     void (*wipe)(void);
 };
 

@@ -207,8 +207,9 @@ static void main_on_stack(void *arg)
         launch_refuse();
     }
     /* What the hypapp asks for to be intercepted, the vendor's bitmaps are made of. */
-    if (guest_phys_init(&info, &acpi) != 0 || sandbox_init() != 0 || hypapp.init() != 0
-        || virt->init(guest_nested.root) != 0 || cpu_bring_up(v) != 0) {
+    if (guest_phys_init(&info, &acpi) != 0 || sandbox_init() != 0
+        || (hypapp.init && hypapp.init() != 0) || virt->init(guest_nested.root) != 0
+        || cpu_bring_up(v) != 0) {
         launch_refuse();
     }
     guard_sleep();
