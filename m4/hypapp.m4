@@ -20,6 +20,10 @@ AS_IF([test $hypapp_known = no], [
         [AC_MSG_ERROR([no C files in $hypapp_folder: a hypapp's are directly in the folder that --with-hypapp names])])
     AS_IF([grep -q 'struct hypapp hypapp' "$hypapp_folder"/*.c], [],
         [AC_MSG_ERROR([no C file in $hypapp_folder has "const struct hypapp hypapp = { ... };": see notes/hypapps.md])])
+    AS_IF([ls "$hypapp_folder"/*.c | sed 's|.*/||' | grep -q '@<:@^A-Za-z0-9_.+-@:>@'],
+        [AC_MSG_ERROR([a C file in $hypapp_folder has a name that make can't have: letters, digits and _.+- only])])
+    # Objects of another folder's files would be taken for this one's if they are newer.
+    AS_IF([test "`readlink hypapp-source`" = "$hypapp_folder"], [], [rm -rf hypapp-outside])
     AS_IF([rm -f hypapp-source && ln -s "$hypapp_folder" hypapp-source], [],
         [AC_MSG_ERROR([can't make the link "hypapp-source" in this folder: move away what is there])])
 ])

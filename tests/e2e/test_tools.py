@@ -660,6 +660,42 @@ class EveryTool(Tool):
         self.assertIn("s a directory", self.run_tool(program, self.folder)[1])
 
 
+class HypappOutside(Tool):
+    """configure --with-hypapp=DIR; the folder's path has a blank."""
+
+    def configure(self, folder):
+        return self.run_tool(SOURCE / "configure", f"--with-hypapp={folder}", "MINGW64=no",
+                             limit=300)
+
+    def test_folders_that_are_none(self):
+        empty = self.folder / "no hypapp"
+        empty.mkdir()
+        for folder, words in ((self.folder / "absent", "or a folder with the C files"),
+                              (empty, "no C files in"), ("yes", "needs a value")):
+            status, text = self.configure(folder)
+            self.assertNotEqual(status, 0, text)
+            self.assertIn(words, text)
+        (empty / "a name.c").write_text("const struct hypapp hypapp = { 0 };\n", encoding="ascii")
+        self.assertIn("a name that make can't have", self.configure(empty)[1])
+
+    def test_another_folder(self):
+        """Files of the same name, older than the objects of the first folder's."""
+        for name in ("first", "second"):
+            (self.folder / name).mkdir()
+            (self.folder / name / "x.c").write_text(
+                "#include <hypapp/hypapp.h>\n"
+                f"const struct hypapp hypapp = {{ .name = \"{name}\" }};\n", encoding="ascii")
+        os.utime(self.folder / "second" / "x.c", (0, 0))
+        for name in ("first", "second", "second"):
+            status, text = self.configure(self.folder / name)
+            self.assertEqual(status, 0, text)
+            status, text = self.run_tool("make", "-s", "hypapp-outside/x.o", limit=300)
+            self.assertEqual(status, 0, text)
+            made = (self.folder / "hypapp-outside" / "x.o").read_bytes()
+            self.assertIn(name.encode(), made)
+            self.assertNotIn(str(self.folder).encode(), made)
+
+
 class Names(Tool):
     """doc-check on a file's comments."""
 
