@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers PALs, in steps: room, copy in, measure, recheck, overwrite. Up to TV_ATOMIC_PAGES
- * the whole copy happens in one exit, and so do recheck and overwrite: an error or a
- * fault before has changed nothing. A larger PAL is overwritten in steps once all its
- * pages were seen writable.
+ * The hypercall that registers a PAL: begins, goes on by steps (register_phases.c), and ends. Up to
+ * TV_ATOMIC_PAGES the whole copy happens in one exit, and so do recheck and overwrite: an error or
+ * a fault before has changed nothing. A larger PAL is overwritten in steps once all its pages were
+ * seen writable.
  *
  * Between steps the caller's RDX holds a random token, so that the hypercall executed
  * again is told from a new one; RDX gets its value back at the end.

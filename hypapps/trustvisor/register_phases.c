@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a registration does: makes room, copies in, measures, looks again, overwrites; in steps. */
+/* The work of a registration, phase by phase: room, copy in, measure, recheck, overwrite. */
 #include "register_phases.h"
 #include "collect.h"
 #include "owner.h"

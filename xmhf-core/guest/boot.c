@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading the guest that the boot modules hold: a Linux bzImage and its initrd. */
+/* Chooses how the guest starts, by a table of the ways there are, and loads it: a Linux bzImage and
+ * its initrd, from the boot modules. */
 #include <debug/log.h>
 #include <guest/boot.h>
 #include <guest/int15.h>
