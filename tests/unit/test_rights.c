@@ -256,6 +256,7 @@ static void step(struct cpu *c)
 }
 
 static struct acpi_info acpi;
+static uint64_t odd_page;       /* has a memory type of its own */
 
 static void begin(bool intel, bool leaves_1g, bool split, size_t pool)
 {
@@ -269,6 +270,12 @@ static void begin(bool intel, bool leaves_1g, bool split, size_t pool)
     snprintf(part, sizeof(part), "tests/vectors/%s", intel ? INTEL : AMD);
     machine_load(unit_source(path, sizeof(path), part));
     machine_set_msr(intel ? MSR_IA32_TME_ACTIVATE : MSR_AMD_SYSCFG, 0);
+    if (odd_page) {
+        machine_set_msr(MSR_IA32_MTRRCAP, 1);
+        machine_set_msr(MSR_IA32_MTRR_DEF_TYPE, MT_WB | BIT(11));
+        machine_set_msr(MSR_IA32_MTRR_PHYSBASE0, odd_page | MT_WT);
+        machine_set_msr(MSR_IA32_MTRR_PHYSMASK0, (BIT(46) - PAGE_SIZE) | BIT(11));
+    }
     fake_1g = leaves_1g;
     fake_split = split;
     fake_phys_reset(intel, BASE, pool);
@@ -511,6 +518,34 @@ static void ram_that_was_plugged_in(void **state)
     acpi.hotplug_count = 0;
 }
 
+/* A GiB that is mapped when it is touched, but there were tables for its beginning alone: what is
+ * mapped stays as it is when the rest follows. */
+static void what_is_mapped_stays(void **state)
+{
+    struct nested_leaf leaf;
+
+    (void)state;
+    acpi.hotplug_count = 1;
+    acpi.hotplug[0] = (struct acpi_range){ GIB(600), GIB(604) };
+    odd_page = GIB(601) + MIB(4);
+    begin(true, true, false, MIB(8) / PAGE_SIZE);
+    vcpu_count = 1;
+    const size_t total = fake_pool_total, kept = fake_pool_kept;
+    fake_pool_kept = 0; /* a table for these 512 GiB and one for the GiB, none for the page's */
+    fake_pool_total = fake_pool_used + 2;
+    assert_int_equal(until_done(0, GIB(601), 3, ACCESS_READ, 5), HYP_RIGHTS_NO_MEMORY);
+    fake_pool_total = total;
+    fake_pool_kept = kept;
+    assert_true(nested_lookup(&guest_nested, gpa(GIB(601)), &leaf) && leaf.rights == RWX);
+    assert_int_equal(until_done(0, GIB(601), 3, ACCESS_READ, 5), HYP_RIGHTS_DONE);
+    assert_true(guest_phys_map_device(gpa(GIB(601) + MIB(8))));
+    assert_true(nested_lookup(&guest_nested, gpa(odd_page), &leaf) && leaf.level == 1);
+    assert_true(nested_lookup(&guest_nested, gpa(GIB(602) - 1), &leaf) && leaf.rights == RWX);
+    assert_true(nested_lookup(&guest_nested, gpa(GIB(601)), &leaf) && leaf.rights == ACCESS_READ);
+    acpi.hotplug_count = 0;
+    odd_page = 0;
+}
+
 /* Execution by the user's addresses alone, where the CPU has it and the hypapp has asked: in the
  * entry, for faults, and for the core's own fetches. */
 static void execution_by_the_user(void **state)
@@ -567,6 +602,7 @@ int main(void)
         cmocka_unit_test(execution_by_the_user),
         cmocka_unit_test(turns),
         cmocka_unit_test(ram_that_was_plugged_in),
+        cmocka_unit_test(what_is_mapped_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,14 +78,20 @@ static bool one_type(uint64_t at, uint64_t size, enum mem_type *type)
     return !virt->nested->type || mtrr_uniform(&mtrr, at, size, type);
 }
 
-/* Identity map [start, end) with the types of the MTRRs, in the largest leaves that these and
- * the alignment allow. */
+/* Identity map what is absent of [start, end) with the types of the MTRRs, in the largest leaves
+ * that these and the alignment allow. What is there stays: an earlier try may have run out of
+ * tables on its way, and rights of what it mapped may have been taken since. */
 static int map_typed(uint64_t start, uint64_t end)
 {
+    struct nested_leaf leaf;
     enum mem_type type;
 
     while (start < end) {
-        unsigned level = max_level;
+        if (nested_lookup(&guest_nested, gpa(start), &leaf)) {
+            start = align_down(start, leaf_size(leaf.level)) + leaf_size(leaf.level);
+            continue;
+        }
+        unsigned level = leaf.level < max_level ? leaf.level : max_level;
         while (level > 1 && ((start & (leaf_size(level) - 1)) || end - start < leaf_size(level)
                              || !one_type(start, leaf_size(level), &type))) {
             level--;

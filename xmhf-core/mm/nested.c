@@ -309,19 +309,20 @@ bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *ou
 {
     uint64_t *table = t->src->va(t->root);
 
+    out->level = t->levels;
     if (g.a >= BIT(gpa_bits(t))) {
         return false;
     }
     for (unsigned level = t->levels; level >= 1; level--) {
         uint64_t entry = *slot_of(table, level, g.a);
 
+        out->level = level;
         if (!t->fmt->present(entry)) {
             return false;
         }
         if (is_leaf(t, entry, level)) {
             out->h = hpa(t->fmt->addr(entry).a + (g.a & (span(level) - 1)));
             out->rights = t->fmt->rights(entry); /* entries to tables have all */
-            out->level = level;
             return true;
         }
         table = t->src->va(t->fmt->addr(entry));

@@ -111,7 +111,8 @@ int nested_protect(struct nested_table *t, gpa_t g, uint64_t size, unsigned righ
 bool nested_merge(struct nested_table *t, gpa_t g, unsigned level, unsigned small, unsigned large,
                   hpa_t *page);
 
-/* Look up `g`. False if not mapped. `h` has the offset of `g` added. */
+/* Look up `g`. `h` has the offset of `g` added. False if not mapped: `level` is that of the entry
+ * that is absent, the rest isn't set. */
 bool nested_lookup(const struct nested_table *t, gpa_t g, struct nested_leaf *out);
 
 #endif
