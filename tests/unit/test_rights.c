@@ -491,6 +491,24 @@ static void turns(void **state)
     assert_int_equal(until_done(1, MIB(512), 300, ACCESS_READ, 2000), HYP_RIGHTS_DONE);
 }
 
+/* Another CPU faults between the very first change of rights and its generation. */
+static void the_first_change(void **state)
+{
+    struct vcpu *v = &cpus[1].v;
+
+    (void)state;
+    begin(true, true, false, MIB(8) / PAGE_SIZE);
+    assert_true(flush_generation() == 0); /* this test comes first */
+    assert_int_equal(guest_rights_fault(v, gpa(MIB(16)), ACCESS_WRITE), RIGHTS_WHOLE);
+    guest_map_judge(guest_phys_rights);   /* as hyp_rights does */
+    assert_true(guest_phys_lock());
+    assert_int_equal(guest_phys_split(gpa(MIB(16)), PAGE_SIZE, ACCESS_READ), 0);
+    assert_int_equal(guest_phys_protect(gpa(MIB(16)), PAGE_SIZE, ACCESS_READ), 1);
+    const enum rights_fault f = guest_rights_fault(v, gpa(MIB(16)), ACCESS_WRITE);
+    guest_phys_unlock();
+    assert_int_equal(f, RIGHTS_TAKEN);
+}
+
 /* RAM that was plugged in and not yet touched has rights to take, too; where none can be, there are
  * none. */
 static void ram_that_was_plugged_in(void **state)
@@ -596,6 +614,7 @@ static void execution_by_the_user(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_change),
         cmocka_unit_test(no_right_is_used_after_it_is_away),
         cmocka_unit_test(a_deaf_tlb_is_noticed),
         cmocka_unit_test(without_memory_nothing_changes),

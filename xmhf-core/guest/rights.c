@@ -285,7 +285,9 @@ enum rights_fault guest_rights_fault(struct vcpu *v, gpa_t g, unsigned access)
     const gpa_t page = gpa(align_down(g.a, PAGE_SIZE));
     struct nested_leaf leaf;
 
-    if (flush_generation() == 0 || !guest_phys_ops.map(page, PAGE_SIZE)
+    /* set before the first right is taken; a generation is made only behind that */
+    if (!__atomic_load_n(&guest_phys_ops.rights, __ATOMIC_SEQ_CST)
+        || !guest_phys_ops.map(page, PAGE_SIZE)
         || !nested_lookup(&guest_nested, page, &leaf)) {
         return RIGHTS_WHOLE;
     }
