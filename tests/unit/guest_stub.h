@@ -12,7 +12,6 @@
 #include <guest/inject.h>
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
-#include <mm/host_map.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 
@@ -30,7 +29,12 @@ static void *ram_map(gpa_t g, size_t len)
     return g.a >= 0x5000 && g.a + len <= 0x7000 ? ram + (g.a - 0x5000) : NULL;
 }
 struct guest_phys_ops guest_phys_ops = { .map = ram_map };
-void *host_phys(uint64_t at, uint64_t len) { (void)at; (void)len; return NULL; }
+void *guest_phys_firmware(const struct walk *w, unsigned right)
+{
+    (void)w;
+    (void)right;
+    return NULL;
+}
 
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                             gva_t va, unsigned access, struct walk *out)

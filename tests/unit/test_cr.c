@@ -184,7 +184,12 @@ const struct virt_ops *virt = &ops;
 /* The guest's memory is one page, at linear and guest-physical 0x5000. */
 static uint8_t page[PAGE_SIZE];
 struct guest_phys_ops guest_phys_ops;
-void *host_phys(uint64_t at, uint64_t len) { (void)at; (void)len; return NULL; }
+void *guest_phys_firmware(const struct walk *w, unsigned right)
+{
+    (void)w;
+    (void)right;
+    return NULL;
+}
 void hyp_inject_fault(struct vcpu *cpu, const struct gm_fault *f) { (void)cpu; (void)f; events++; }
 
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,

@@ -7,7 +7,6 @@
 #include <exit/dispatch.h>
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
-#include <mm/host_map.h>
 #include <policy/asked.h>
 #include <policy/io_policy.h>
 #include <smp/stop.h>
@@ -25,7 +24,12 @@ static uint64_t fault_at;
 static uint8_t ram[2 * PAGE_SIZE];
 static bool read_only;
 struct guest_phys_ops guest_phys_ops;
-void *host_phys(uint64_t at, uint64_t len) { (void)at; (void)len; return NULL; }
+void *guest_phys_firmware(const struct walk *w, unsigned right)
+{
+    (void)w;
+    (void)right;
+    return NULL;
+}
 
 enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct guest_paging *p,
                             gva_t va, unsigned access, struct walk *out)

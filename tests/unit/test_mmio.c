@@ -5,6 +5,7 @@
 
 #include <debug/log.h>
 #include <insn/load.h>
+#include <mm/host_map.h>
 #include <policy/regions.h>
 
 const struct hypapp hypapp = { .name = "test" };

@@ -6,6 +6,7 @@
 #include <cpu/vcpus.h>
 #include <cpu/width.h>
 #include <exit/dispatch.h>
+#include <exit/operand.h>
 #include <fake/machine.h>
 #include <fake/phys.h>
 #include <hw/insn.h>
@@ -25,11 +26,16 @@ static struct vcpu v;
 static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
 static unsigned gps, pfs;
 static struct gm_fault told;
+static uint8_t below_1m[MIB(1)];
 
 struct vcpu *vcpus[CPU_MAX];
 unsigned vcpu_count;
 void kick(struct vcpu *w) { (void)w; fail(); }
 
+void *host_phys(uint64_t at, uint64_t len)
+{
+    return at + len <= sizeof(below_1m) ? below_1m + at : NULL;
+}
 uint64_t host_map_ram(uint64_t start, uint64_t end) { return end > start ? end : start; }
 
 /* --- what exit/nested_fault.c calls ------------------------------------------------------- */
@@ -337,6 +343,42 @@ static void faults_as_hardware(void **state)
     guest_phys_ops = was;
 }
 
+/* What the core reads for the guest is what the guest could read itself: of the low page it sees
+ * zeros, and an entry in the BIOS isn't the operand. */
+static void reads_for_the_guest(void **state)
+{
+    struct guest_phys_ops was;
+    uint8_t bytes[4] = { 0 };
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        load(i ? GENOA : BROADWELL_EP);
+        assert_int_equal(start(i ? GENOA : BROADWELL_EP, GIB(1)), 0);
+        was = guest_phys_ops;
+        page_tables();
+        memset(below_1m, 0x5a, sizeof(below_1m));
+        struct guest_paging p = { 0 }; /* no paging: linear is physical */
+        gps = 0;
+        assert_true(linear_read(&v, &p, 0xf0ffe, bytes, 4) && gps == 0);
+        assert_memory_equal(bytes, "ZZZZ", 4);
+        assert_false(linear_read(&v, &p, low_page + 8, bytes, 4));
+        assert_false(linear_read(&v, &p, low_page - 2, bytes, 4) && gps == 2);
+        assert_int_equal(guest_phys_device_rights(gpa(0xb8000), ACCESS_READ | ACCESS_EXEC), 0);
+        assert_int_equal(guest_phys_device_rights(gpa(0xb9000), 0), 0);
+        assert_true(linear_read(&v, &p, 0xb8000, bytes, 4));
+        assert_false(linear_read(&v, &p, 0xb9000, bytes, 4));
+        const struct walk code = { .gpa = gpa(0xf0123), .beside_ram = true };
+        assert_ptr_equal(guest_phys_firmware(&code, ACCESS_EXEC), below_1m + 0xf0123);
+        /* the BIOS, and a table there */
+        fake_paging.cpl = 0;
+        set(0x4000, 5, 0xf0000 | PTE_P | PTE_RW | PTE_A);
+        assert_true(linear_read(&v, &fake_paging, 0x5008, bytes, 4));
+        fake_paging.cr3 = 0xf0000;
+        assert_false(linear_read(&v, &fake_paging, 0x5008, bytes, 4));
+        guest_phys_ops = was;
+    }
+}
+
 /* The firmware's map may end in reserved memory at 1 TiB (AMD's, for HyperTransport): without
  * leaves of 1 GiB that alone would take more tables than a small machine has. */
 static void reserved_memory_takes_no_tables(void **state)
@@ -519,6 +561,7 @@ int main(void)
         cmocka_unit_test(plugged_in),
         cmocka_unit_test(empty_sockets_take_no_pages),
         cmocka_unit_test(faults_as_hardware),
+        cmocka_unit_test(reads_for_the_guest),
         cmocka_unit_test(reserved_never_loops),
         cmocka_unit_test(reserved_memory_takes_no_tables),
         cmocka_unit_test(a_full_pool_takes_nothing_from_the_os),

@@ -5,7 +5,6 @@
 #include <exit/dispatch.h>
 #include <guest/phys.h>
 #include <hypapp/hypapp.h>
-#include <mm/host_map.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
 
@@ -31,7 +30,7 @@ enum walk_result guest_walk(const struct guest_phys_ops *m, const struct guest_p
     (void)m, (void)p, (void)va, (void)access, (void)w;
     abort();
 }
-void *host_phys(uint64_t at, size_t n) { (void)at, (void)n; abort(); }
+void *guest_phys_firmware(const struct walk *w, unsigned r) { (void)w, (void)r; abort(); }
 void hyp_inject_fault(struct vcpu *v, const struct gm_fault *f) { (void)v, (void)f; abort(); }
 void hyp_inject_gp(struct vcpu *v) { (void)v; abort(); }
 

@@ -261,7 +261,7 @@ static void tables_outside_ram(void **state)
             put64(level * PAGE_SIZE + IDX(VA, shift[level - 1]), HOLE * PAGE_SIZE | URW);
         }
         assert_int_equal(guest_walk(&phys, &p, gva(VA), ACCESS_WRITE, &w), WALK_NOT_RAM);
-        assert_true(w.gpa.a >> PAGE_SHIFT == HOLE);
+        assert_true(w.gpa.a >> PAGE_SHIFT == HOLE && w.beside_ram == (level == 4));
         if (level == 4) { /* no page: its accessed and dirty bits stay as they were */
             assert_true(get64(0x4000 + IDX(VA, 12)) == (HOLE * PAGE_SIZE | URW));
         }
@@ -321,6 +321,9 @@ static void compare_once(const struct guest_paging *p, uint64_t va, unsigned acc
         assert_int_equal(w.error, r.error);
     } else {
         assert_true(w.gpa.a == r.gpa.a);
+    }
+    if (want == WALK_NOT_RAM) {
+        assert_int_equal(w.beside_ram, r.beside_ram);
     }
     if (want == WALK_OK) {
         assert_int_equal(w.rights, r.rights);
@@ -668,7 +671,7 @@ static void judged_walks(const struct guest_paging *p, const uint64_t *entry, un
         enum walk_result r = guest_walk(&phys, p, gva(0x123), access, &w);
         assert_int_equal(r, need & ~rights ? WALK_NOT_RAM : WALK_OK);
         assert_true(r == WALK_OK ? w.gpa.a == page + 0x123
-                    : w.gpa.a == (table ? at : page + 0x123));
+                    : w.gpa.a == (table ? at : page + 0x123) && !w.beside_ram);
         if (table && !(rights & ACCESS_WRITE)) {
             assert_true(get64(at & ~7ULL) == before);
         }

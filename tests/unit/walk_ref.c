@@ -167,6 +167,7 @@ static uint64_t get(const void *entry, unsigned bytes)
 static enum walk_result not_ram(struct walk *out, uint64_t at)
 {
     out->gpa = gpa(at);
+    out->beside_ram = false;
     return WALK_NOT_RAM;
 }
 
@@ -225,6 +226,7 @@ static enum walk_result translate(enum mode m, const struct guest_phys_ops *phys
             | (us ? ACCESS_USER : 0);
         out->gpa = gpa(leaf_base(m, l, e) + field(va, l->shift - 1, 0));
         out->ptr = phys->map(out->gpa, 1);
+        out->beside_ram = !out->ptr;
         if (out->ptr) {
             set(entry, l->entry_bytes, e | 1u << 5 | (access & ACCESS_WRITE ? 1u << 6 : 0));
         }
@@ -254,5 +256,6 @@ enum walk_result ref_walk(const struct guest_phys_ops *phys, const struct guest_
     out->gpa = gpa(va);
     out->rights = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC | ACCESS_USER;
     out->ptr = phys->map(out->gpa, 1);
+    out->beside_ram = !out->ptr;
     return out->ptr ? WALK_OK : WALK_NOT_RAM;
 }

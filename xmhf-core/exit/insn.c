@@ -5,7 +5,6 @@
 #include <guest/segment.h>
 #include <hypapp/hypapp.h>
 #include <insn/insn.h>
-#include <mm/host_map.h>
 #include <util/string.h>
 #include <virt/fast_path.h>
 #include <virt/virt.h>
@@ -32,7 +31,7 @@ unsigned exit_fetch(struct vcpu *v, uint8_t *buf, struct guest_paging *p)
     unsigned first = (unsigned)(PAGE_SIZE - (va & PAGE_MASK));
     unsigned n = first < INSN_MAX ? first : INSN_MAX;
     const uint8_t *page = r == WALK_OK ? guest_phys_ops.map(w.gpa, n)
-                        : w.gpa.a < MIB(1) ? host_phys(w.gpa.a, n) /* the BIOS */ : NULL;
+                        : guest_phys_firmware(&w, ACCESS_EXEC);
     if (!page) {
         hyp_inject_gp(v); /* code in device memory: not supported */
         return 0;

@@ -3,7 +3,6 @@
 #include <exit/operand.h>
 #include <guest/inject.h>
 #include <guest/phys.h>
-#include <mm/host_map.h>
 #include <util/string.h>
 #include <virt/virt.h>
 #include <x86/cpu.h>
@@ -93,8 +92,8 @@ static uint8_t *reach(struct vcpu *v, const struct guest_paging *p, uint64_t at,
     }
     if (r == WALK_OK) {
         byte = w.ptr;
-    } else if (access == ACCESS_READ && w.gpa.a < MIB(1)) {
-        byte = host_phys(w.gpa.a, *room); /* the BIOS */
+    } else if (access == ACCESS_READ) {
+        byte = guest_phys_firmware(&w, ACCESS_READ);
     }
     if (!byte) {
         hyp_inject_gp(v); /* tables and buffers in device memory: not supported */

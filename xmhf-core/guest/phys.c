@@ -5,6 +5,7 @@
 #include <guest/ipi.h>
 #include <guest/phys.h>
 #include <hw/apic.h>
+#include <mm/host_map.h>
 #include <mm/mtrr.h>
 #include <mm/pool.h>
 #include <smp/low_page.h>
@@ -351,6 +352,15 @@ unsigned guest_phys_rights(gpa_t g)
     struct nested_leaf leaf;
 
     return nested_lookup(&guest_nested, g, &leaf) ? rights_of(&leaf) : RWX;
+}
+
+void *guest_phys_firmware(const struct walk *w, unsigned right)
+{
+    struct nested_leaf leaf;
+
+    return w->beside_ram && w->gpa.a < MIB(1) && nested_lookup(&guest_nested, w->gpa, &leaf)
+        && leaf.h.a == w->gpa.a && (rights_of(&leaf) & right)
+        ? host_phys(w->gpa.a, PAGE_SIZE - (w->gpa.a & PAGE_MASK)) : NULL;
 }
 
 /* RAM that was plugged in may not have been touched yet: it is mapped as when that happens. */

@@ -57,6 +57,14 @@ static enum walk_result fault(struct state *s, uint32_t error)
 static enum walk_result not_ram(struct state *s, uint64_t at)
 {
     s->out->gpa = gpa(at);
+    s->out->beside_ram = false;
+    return WALK_NOT_RAM;
+}
+
+/* `finish` has found no such page. */
+static enum walk_result no_page(struct state *s)
+{
+    s->out->beside_ram = !s->out->ptr;
     return WALK_NOT_RAM;
 }
 
@@ -209,7 +217,7 @@ static enum walk_result leaf64(struct state *s, void *entry, uint64_t *e, unsign
         return fault(s, PF_PRESENT | (pk ? PF_PK : 0));
     }
     if (unlikely(!finish(s, (*e & PTE_ADDR & ~offset) | (s->va & offset), acc))) {
-        return WALK_NOT_RAM;
+        return no_page(s);
     }
     *again = !set_bits64(s, entry, e, leaf_bits(s));
     return WALK_OK;
@@ -290,7 +298,7 @@ static enum walk_result leaf32(struct state *s, void *entry, uint32_t *e, uint64
         return fault(s, PF_PRESENT);
     }
     if (!finish(s, at, acc)) {
-        return WALK_NOT_RAM;
+        return no_page(s);
     }
     *again = !set_bits32(s, entry, e, (uint32_t)leaf_bits(s));
     return WALK_OK;
@@ -374,7 +382,7 @@ static enum walk_result walk_in_mode(struct state *s)
         return WALK_FAULT;
     }
     if (!(s->p->cr0 & CR0_PG)) {
-        return finish(s, s->va, s->acc) ? WALK_OK : WALK_NOT_RAM;
+        return finish(s, s->va, s->acc) ? WALK_OK : no_page(s);
     }
     if (s->p->cr4 & CR4_PAE) {
         s->rsvd |= 0x7ff0000000000000ULL; /* bits 62:52 (SDM vol. 3, tables 4-8 to 4-11) */

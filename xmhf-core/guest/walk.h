@@ -35,6 +35,7 @@ struct walk {
     unsigned rights;      /* effective ACCESS_READ|WRITE|EXEC|USER over all levels */
     uint32_t error;       /* #PF error code on WALK_FAULT */
     bool canonical;       /* false: the address isn't canonical: #GP, not #PF */
+    bool beside_ram;      /* on WALK_NOT_RAM: `gpa` is the byte asked for, and it isn't RAM */
 };
 
 /* How the walker reaches guest RAM; a fake in the unit tests. */
