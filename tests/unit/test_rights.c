@@ -13,8 +13,13 @@
 #include <fake/phys.h>
 #include <guest/flush.h>
 #include <guest/rights.h>
+#include <hw/apic.h>
 #include <hw/insn.h>
+#include <pthread.h>
+#include <signal.h>
 #include <smp/stop.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <x86/msr.h>
 
 #define CPUS  4u
@@ -257,13 +262,14 @@ static void step(struct cpu *c)
 }
 
 static struct acpi_info acpi;
+static uint64_t ram_top = TOP;
 static uint64_t odd_page;       /* has a memory type of its own */
 
 static void begin(bool intel, bool leaves_1g, bool split, size_t pool)
 {
     const struct boot_info info = {
         .protected_base = BASE, .protected_size = MIB(16), .mem_count = 1,
-        .mem = { { .start = 0, .size = TOP, .type = BOOT_MEM_USABLE } },
+        .mem = { { .start = 0, .size = ram_top, .type = BOOT_MEM_USABLE } },
     };
     char part[300], path[4096];
 
@@ -537,6 +543,89 @@ static void ram_that_was_plugged_in(void **state)
     acpi.hotplug_count = 0;
 }
 
+/* --- two CPUs in the second tree ------------------------------------------ */
+
+static void *late_table, *next_table; /* of the second tree: the first stores there are delayed */
+static pthread_t other_cpu;
+static unsigned delays;
+static bool came_back;
+
+static void *take_right(void *arg)
+{
+    (void)hyp_rights(&cpus[0].v, gpa(GIB(3)), 1, ACCESS_READ);
+    return arg;
+}
+
+/* Between the load of an entry and its store: the other CPU does its whole step, but for what it
+ * has to wait for. */
+static void first_store(void)
+{
+    const uint64_t before = flush_generation();
+
+    mprotect(late_table, PAGE_SIZE, PROT_READ | PROT_WRITE);
+    pthread_create(&other_cpu, NULL, take_right, NULL);
+    for (unsigned n = 0; flush_generation() == before && n < 300; n++) {
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+    came_back = flush_generation() != before; /* that is to be seen */
+    mprotect(next_table, PAGE_SIZE, PROT_READ);
+}
+
+/* Behind it: a CPU that was asked to forget the right doesn't find it again. */
+static void delayed(int sig)
+{
+    uint64_t table;
+
+    (void)sig;
+    switch (delays++) {
+    case 0:
+        first_store();
+        break;
+    case 1:
+        mprotect(next_table, PAGE_SIZE, PROT_READ | PROT_WRITE);
+        came_back = came_back
+            && virt->nested->rights(walk(&cpus[1], GIB(3), &table)) != ACCESS_READ;
+        break;
+    default:
+        abort();
+    }
+}
+
+static uint64_t *table_below(const uint64_t *table, unsigned i)
+{
+    return core_va(virt->nested->addr(table[i]));
+}
+
+/* One turns its APIC off while another takes rights: what the one has read before the other's
+ * change isn't written behind it. */
+static void a_late_store_brings_no_right_back(void **state)
+{
+    const struct sigaction on = { .sa_handler = delayed };
+    struct sigaction was;
+    struct nested_leaf leaf;
+    uint64_t table;
+
+    (void)state;
+    ram_top = GIB(3) + MIB(4); /* the first entry of the APIC's GiB is RAM */
+    begin(false, true, false, MIB(8) / PAGE_SIZE);
+    ram_top = TOP;
+    vcpu_count = 2;
+    cpus[1].root = guest_phys_root(true).a;
+    late_table = table_below(table_below(core_va(hpa(cpus[1].root)), 0), 3);
+    next_table = table_below(late_table, APIC_PAGE / PAGE_SIZE_2M % 512);
+    delays = 0;
+    came_back = false;
+    assert_int_equal(sigaction(SIGSEGV, &on, &was), 0);
+    assert_int_equal(mprotect(late_table, PAGE_SIZE, PROT_READ), 0);
+    (void)guest_phys_root(true);
+    sigaction(SIGSEGV, &was, NULL);
+    assert_int_equal(delays, 2);
+    assert_false(came_back);
+    assert_int_equal(pthread_join(other_cpu, NULL), 0);
+    assert_true(nested_lookup(&guest_nested, gpa(GIB(3)), &leaf) && leaf.rights == ACCESS_READ);
+    assert_int_equal(virt->nested->rights(walk(&cpus[1], GIB(3), &table)), ACCESS_READ);
+}
+
 /* A GiB that is mapped when it is touched, but there were tables for its beginning alone: what is
  * mapped stays as it is when the rest follows. */
 static void what_is_mapped_stays(void **state)
@@ -623,6 +712,7 @@ int main(void)
         cmocka_unit_test(turns),
         cmocka_unit_test(ram_that_was_plugged_in),
         cmocka_unit_test(what_is_mapped_stays),
+        cmocka_unit_test(a_late_store_brings_no_right_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

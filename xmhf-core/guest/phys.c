@@ -212,8 +212,9 @@ static void reserve_tables(void)
 
 /* the tables of its own tree, and the memory at APIC_PAGE */
 static hpa_t off_pages[GUEST_LEVELS + 1];
-static atomic_bool off_used;
-static _Atomic uint64_t changes; /* of the tables after boot */
+/* Guards that tree, of which a copy that begins later says more. Inside map_lock. */
+static struct spinlock off_lock = SPINLOCK_INIT;
+static bool off_used;             /* some CPU has asked for it; under off_lock */
 
 static int off_init(void)
 {
@@ -224,34 +225,26 @@ static int off_init(void)
         }
         off_pages[i] = core_hpa(page);
     }
-    atomic_store(&off_used, false);
+    off_used = false;
     return 0;
 }
 
-/* After each change of the tables. Its entries are written whole, so other CPUs may use it
- * meanwhile. */
-static void off_follow(void)
+/* After each change of the tables, and for each CPU that begins to use it, which waits for no
+ * change: one that is under way follows itself, behind us. */
+static void off_follow(bool begins)
 {
-    if (atomic_load(&off_used)) {
+    spin_lock(&off_lock);
+    off_used |= begins;
+    if (off_used) {
         nested_variant(&guest_nested, gpa(APIC_PAGE), off_pages[GUEST_LEVELS], off_pages);
     }
+    spin_unlock(&off_lock);
 }
 
-/*
- * Without the lock, which others may hold for long. Who changes the tables meanwhile counts that
- * before it follows itself: either we see the count and do it once more, or that one comes after
- * us.
- */
 hpa_t guest_phys_root(bool apic_off)
 {
-    uint64_t count = 0;
-
     if (apic_off) {
-        atomic_store(&off_used, true);
-        do {
-            count = atomic_load(&changes);
-            off_follow();
-        } while (count != atomic_load(&changes));
+        off_follow(true);
     }
     return apic_off ? off_pages[0] : guest_nested.root;
 }
@@ -284,11 +277,7 @@ int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
 bool guest_phys_lock(void) { return spin_trylock(&map_lock); }
 void guest_phys_unlock(void) { spin_unlock(&map_lock); }
 
-void guest_phys_changed(void)
-{
-    atomic_fetch_add(&changes, 1);
-    off_follow();
-}
+void guest_phys_changed(void) { off_follow(false); }
 
 bool guest_phys_map_device(gpa_t g)
 {

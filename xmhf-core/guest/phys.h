@@ -49,7 +49,7 @@ int guest_phys_device_rights(gpa_t g, unsigned rights);
 /*
  * The root of the nested tables for a CPU whose guest has turned its APIC off: all is as in the
  * others' tables, but that the APIC's page is memory, one page for all such CPUs. False: the tables
- * of the others. Any CPU, no lock.
+ * of the others. Any CPU, without guest_phys_lock; one's turn comes after 64 such copies at most.
  */
 hpa_t guest_phys_root(bool apic_off);
 

@@ -13,7 +13,7 @@
 #define RWX (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 
 /* In instructions, about: of one step, of looking at a piece of at most 2 MiB, and of each page
- * that changes. The second tree of tables (guest/phys.c) may take 70,000 more. */
+ * that changes. The second tree of tables (guest/phys.c) may take 20,000 more. */
 #define STEP_COST  60000u
 #define PIECE_COST 1500u
 #define PAGE_COST  25u

@@ -201,6 +201,23 @@ int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page
     return 0;
 }
 
+/* Make `table`, of `level`, what lies below `entry` of the level above, but for its entry `own`. */
+static void copy_below(const struct nested_table *t, uint64_t entry, unsigned level,
+                       uint64_t *table, unsigned own)
+{
+    const bool leaf = level < t->levels && is_leaf(t, entry, level + 1);
+    const uint64_t *from = !leaf && t->fmt->present(entry) ? t->src->va(t->fmt->addr(entry)) : NULL;
+    const uint64_t first = leaf ? entry_below(t, entry, level + 1, 0) : 0;
+
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if (i != own) {
+            uint64_t e = from ? __atomic_load_n(&from[i], __ATOMIC_RELAXED)
+                : leaf ? first + i * span(level) : 0;
+            __atomic_store_n(&table[i], e, __ATOMIC_RELAXED);
+        }
+    }
+}
+
 void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t *pages)
 {
     uint64_t entry = t->fmt->table(t->root, t->levels + 1);
@@ -209,11 +226,7 @@ void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t 
         uint64_t *table = t->src->va(pages[t->levels - level]);
         const unsigned own = (unsigned)(slot_of(table, level, g.a) - table);
 
-        for (unsigned i = 0; i < ENTRIES; i++) {
-            if (i != own) {
-                table[i] = entry_below(t, entry, level + 1, i);
-            }
-        }
+        copy_below(t, entry, level, table, own);
         table[own] = level > 1 ? t->fmt->table(pages[t->levels - level + 1], level)
             : t->fmt->leaf(h, ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC, MT_WB, 1);
         entry = entry_below(t, entry, level + 1, own);

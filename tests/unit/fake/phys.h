@@ -151,7 +151,7 @@ const struct virt_ops *virt;
 static void fake_phys_reset(bool intel, uint64_t base, size_t pages)
 {
     if (!fake_pool) {
-        fake_pool = malloc(FAKE_POOL_MAX * PAGE_SIZE);
+        fake_pool = aligned_alloc(PAGE_SIZE, FAKE_POOL_MAX * PAGE_SIZE);
     }
     assert_true(fake_pool && pages <= FAKE_POOL_MAX);
     fake_pool_base = base;
