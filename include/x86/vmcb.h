@@ -166,6 +166,8 @@ _Static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "APM vol. 2, appendix 
 #define SVM_EVENT_HAS_ERROR BIT(11)
 #define SVM_EVENT_VALID     BIT(31)
 
+#define NPF_FINAL BIT(32) /* EXITINFO1: no access to a page table (APM vol. 2, 15.25.6) */
+
 /* Exit codes (APM vol. 2, appendix C): X(name, number); CR_WRITE0 and EXCEPTION0 begin a range. */
 #define SVM_EXIT_CODES(X) \
     X(CR_WRITE0, 0x010) X(EXCEPTION0, 0x040) X(INTR, 0x060) X(NMI, 0x061) X(SMI, 0x062) \

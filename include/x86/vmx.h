@@ -149,6 +149,7 @@
 #define EPT_QUAL_WRITE         (1ULL << 1)
 #define EPT_QUAL_FETCH         (1ULL << 2)
 #define EPT_QUAL_LINEAR        (1ULL << 7)  /* the field guest-linear address is valid */
+#define EPT_QUAL_FINAL         (1ULL << 8)  /* if so: no access to a paging structure */
 #define EPT_QUAL_NMI_UNBLOCK   (1ULL << 12)
 
 #define VMX_ENTRY_FAILED       (1u << 31) /* in the exit reason */

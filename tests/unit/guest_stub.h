@@ -67,8 +67,6 @@ static bool inject(struct vcpu *cpu, const struct event *e)
     faults++;
     return true;
 }
-static bool queued;
-static bool event_queued(struct vcpu *cpu) { (void)cpu; return queued; }
 static void end_shadow(struct vcpu *cpu) { (void)cpu; agains++; }
 static void get_paging(struct vcpu *cpu, struct guest_paging *p) { (void)cpu; *p = guest; }
 static void get_segment(struct vcpu *cpu, enum segment_index i, struct segment *s)
@@ -97,7 +95,6 @@ static const struct virt_ops ops = {
     .get_paging = get_paging, .get_segment = get_segment, .set_segment = set_segment,
     .get_table = get_table,
     .set_table = set_table, .inject = inject, .end_shadow = end_shadow,
-    .event_queued = event_queued,
 };
 const struct virt_ops *virt = &ops;
 

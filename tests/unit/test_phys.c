@@ -12,6 +12,7 @@
 #include <hw/insn.h>
 #include <hypapp/hypapp.h>
 #include <mm/host_map.h>
+#include <policy/regions.h>
 #include <smp/stop.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
@@ -451,6 +452,38 @@ static void reserved_never_loops(void **state)
     }
 }
 
+static unsigned handled;
+static void handle(struct vcpu *w, const struct exit *e)
+{
+    (void)w;
+    (void)e;
+    handled++;
+}
+
+/* Who takes the instruction at RIP apart isn't called for an access that isn't its own. */
+static void handlers_see_operands_only(void **state)
+{
+    static const struct region device = { GIB(3), PAGE_SIZE, ACCESS_READ | ACCESS_WRITE, handle };
+    struct exit e = { .kind = EXIT_NESTED_FAULT,
+                      .fault = { .addr = gpa(GIB(3) + 8), .access = ACCESS_WRITE } };
+
+    (void)state;
+    load(GENOA);
+    assert_int_equal(start(GENOA, GIB(1)), 0);
+    assert_int_equal(region_add(REGION_MEMORY, &device), 0);
+    gps = 0;
+    exit_nested_fault(&v, &e);
+    assert_true(handled == 1 && gps == 0);
+    e.fault.walk = true;
+    exit_nested_fault(&v, &e);
+    assert_true(handled == 1 && gps == 1);
+    e.fault.walk = false;
+    fake_queued = true; /* the stack of an event */
+    exit_nested_fault(&v, &e);
+    assert_true(handled == 1 && gps == 2);
+    fake_queued = false;
+}
+
 /* What isn't whole pages of the guest's RAM, or no right that tables have. */
 static void refused_rights(uint64_t page, unsigned rx)
 {
@@ -556,6 +589,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(widths),
         cmocka_unit_test(no_second_name),
+        cmocka_unit_test(handlers_see_operands_only),
         cmocka_unit_test(rights_of_pages),
         cmocka_unit_test(single_pages),
         cmocka_unit_test(plugged_in),

@@ -63,6 +63,9 @@ static void get_segment(struct vcpu *v, enum segment_index i, struct segment *s)
     *s = (struct segment){ .base = i == SEG_GS ? 0x100 : i == SEG_CS ? 0 : 0x10 };
 }
 
+static bool walked, queued;
+static bool event_queued(struct vcpu *v) { (void)v; return queued; }
+
 static void clear_shadow(struct vcpu *v)
 {
     (void)v;
@@ -70,13 +73,13 @@ static void clear_shadow(struct vcpu *v)
 }
 
 static const struct virt_ops ops = { .get_paging = get_paging, .get_segment = get_segment,
-                                     .clear_shadow = clear_shadow };
+                                     .clear_shadow = clear_shadow, .event_queued = event_queued };
 const struct virt_ops *virt = &ops;
 
 static bool run(enum cpu_mode mode, const char *code, unsigned len, uint64_t g,
                 struct hyp_store *out)
 {
-    const struct exit e = { .fault = { .addr = gpa(g), .access = ACCESS_WRITE } };
+    const struct exit e = { .fault = { .addr = gpa(g), .access = ACCESS_WRITE, .walk = walked } };
 
     memset(ram, 0x90, sizeof(ram));
     memcpy(ram + cpu.regs.rip, code, len);
@@ -159,6 +162,22 @@ static void test_not(void **state)
     assert_false(run(MODE_LONG64, "\xf3\xa4", 2, TO, &s));
     absent = CODE / PAGE_SIZE;
     assert_false(run(MODE_LONG64, "\xf3\xa4", 2, TO, &s));
+}
+
+/* The CPU's own stores, to a table that it walks or to an event's stack, are not those of what is
+ * at RIP. */
+static void test_not_the_operand(void **state)
+{
+    struct hyp_store s;
+
+    (void)state;
+    walked = true;
+    assert_false(run(MODE_LONG64, "\x89\x0f", 2, TO, &s));
+    walked = false;
+    queued = true;
+    assert_false(run(MODE_LONG64, "\x89\x0f", 2, TO, &s));
+    queued = false;
+    assert_true(run(MODE_LONG64, "\x89\x0f", 2, TO, &s));
 }
 
 /* Code at a page's end, with the next one there or not. */
@@ -250,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_mov, setup), cmocka_unit_test_setup(test_not, setup),
+        cmocka_unit_test_setup(test_not_the_operand, setup),
         cmocka_unit_test_setup(test_page_end, setup), cmocka_unit_test_setup(test_string, setup),
         cmocka_unit_test_setup(test_string_pages, setup),
     };

@@ -341,7 +341,8 @@ static void fields(void **state)
         assert_int_equal(e.fault.access, i & 3 ? (i & 1 ? ACCESS_WRITE : 0)
                          | (i & 2 ? ACCESS_EXEC : 0) : ACCESS_READ);
         assert_int_equal(e.fault.has_linear, i >> 1 & 1); /* that of a fetch is RIP */
-        assert_false(e.fault.reserved);
+        assert_true(!e.fault.reserved && !e.fault.walk);
+        assert_true(exit_with(SVM_EXIT_NPF, i | BIT(33), 0xfee00300).fault.walk);
         assert_true(exit_with(SVM_EXIT_NPF, i | PF_RSVD | BIT(32), 0xfee00300).fault.reserved);
     }
     /* the access is tried again, its code breakpoint isn't */

@@ -133,7 +133,10 @@ static void fields(void **state)
                          | (i & 4 ? ACCESS_EXEC : 0) : ACCESS_READ);
         assert_true(!e.fault.reserved && e.fault.has_linear
                     && e.fault.linear == 0xffffc90000300008);
-        assert_false(decode(VMX_EXIT_EPT_VIOLATION, i | 0x700).fault.has_linear);
+        assert_false(e.fault.walk);
+        e = decode(VMX_EXIT_EPT_VIOLATION, i | 0x700);
+        assert_true(!e.fault.has_linear && e.fault.walk);
+        assert_true(decode(VMX_EXIT_EPT_VIOLATION, i | 0x680).fault.walk);
     }
     e = decode(VMX_EXIT_EPT_MISCONFIG, ~0ULL); /* which has no qualification */
     assert_true(e.kind == EXIT_NESTED_FAULT && e.fault.reserved && e.fault.addr.a == 0xfee00300);

@@ -11,7 +11,6 @@
 #include <insn/write.h>
 #include <mm/host_map.h>
 #include <policy/regions.h>
-#include <virt/virt.h>
 #include <x86/cpu.h>
 
 #define MMIO_PAGES 64u /* of all regions together */
@@ -220,9 +219,8 @@ static void mmio(struct vcpu *v, const struct exit *e)
     struct insn_write w;
     unsigned n;
 
-    if ((e->fault.access & ACCESS_EXEC) || virt->event_queued(v)) {
-        /* no place for code, nor for the stack of an event that was being delivered */
-        hyp_inject_gp(v);
+    if (e->fault.access & ACCESS_EXEC) {
+        hyp_inject_gp(v); /* no place for code */
         return;
     }
     if ((n = exit_fetch(v, buf, &p)) == 0) {

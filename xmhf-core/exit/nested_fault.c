@@ -49,6 +49,13 @@ static bool about_rights(struct vcpu *v, const struct exit *e)
     return rights != RIGHTS_WHOLE;
 }
 
+/* Not a page table's, nor for the delivery of an event: handlers look at the instruction at RIP,
+ * which has nothing to do with those. */
+static bool of_operand(struct vcpu *v, const struct exit *e)
+{
+    return !e->fault.walk && !virt->event_queued(v);
+}
+
 void exit_nested_fault(struct vcpu *v, const struct exit *e)
 {
     gpa_t g = e->fault.addr;
@@ -59,6 +66,8 @@ void exit_nested_fault(struct vcpu *v, const struct exit *e)
     }
     if (e->fault.reserved || guest_phys_beyond(g)) {
         no_such_address(v, e);
+    } else if (r && !of_operand(v, e)) {
+        hyp_inject_gp(v);
     } else if (r) {
         r->handle(v, e);
     } else if (about_rights(v, e)) {

@@ -28,7 +28,8 @@ uint32_t hyp_port_in(struct vcpu *v, uint16_t port, unsigned size);
  * most in all calls together. `access`: ACCESS_WRITE, or ACCESS_READ | ACCESS_WRITE (no CPU lets a
  * page be written that can't be read). An instruction that reads and writes is two accesses, in
  * this order. Those that the core can't take apart (SIMD, x87, pushes, CMPXCHG, across pages) get
- * #GP(0) and a log line; a fetch gets #GP(0).
+ * #GP(0) and a log line; a fetch, a page walk and the
+ * delivery of an event get #GP(0).
  */
 int hyp_mmio(gpa_t base, uint64_t size, unsigned access, hyp_mmio_fn *fn);
 

@@ -88,6 +88,9 @@ bool hyp_store(struct vcpu *v, const struct exit *e, struct hyp_store *out)
     struct hyp_caller c;
     struct insn_write w;
 
+    if (e->fault.walk || virt->event_queued(v)) {
+        return false; /* the address isn't the operand's of what is at RIP */
+    }
     hyp_caller(v, &c);
     if (!decode(v, &c, &w)) {
         return false;

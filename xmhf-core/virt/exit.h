@@ -31,6 +31,9 @@ struct exit {
         struct {
             gpa_t addr;
             unsigned access;                               /* ACCESS_* */
+            bool walk;                                     /* the CPU's own access to one of the
+                                                              guest's page tables, or for none of
+                                                              the instruction's operands */
             bool reserved;                                 /* our entry for it has bits that the CPU
                                                               doesn't know, whoever set them */
             bool has_linear;

@@ -130,6 +130,9 @@ static void fake_get_paging(struct vcpu *v, struct guest_paging *p)
     *p = fake_paging;
 }
 
+static bool fake_queued;
+static bool fake_event_queued(struct vcpu *v) { (void)v; return fake_queued; }
+
 static void fake_flush_nested(struct vcpu *v)
 {
     if (fake_flush) {
@@ -140,9 +143,11 @@ static void fake_flush_nested(struct vcpu *v)
 static const struct virt_ops fake_vendors[] = {
     { .name = "AMD", .nested = &npt_format, .max_leaf_level = fake_max_level,
       .get_paging = fake_get_paging,
+      .event_queued = fake_event_queued,
       .flush_nested = fake_flush_nested },
     { .name = "Intel", .nested = &ept_format, .max_leaf_level = fake_max_level,
       .split_exec = fake_split_exec, .user_exec = fake_user_exec, .get_paging = fake_get_paging,
+      .event_queued = fake_event_queued,
       .flush_nested = fake_flush_nested },
 };
 const struct virt_ops *virt;

@@ -29,6 +29,7 @@ static void decode_npf(const struct vmcb *c, struct exit *e)
     if (!e->fault.access) {
         e->fault.access = ACCESS_READ;
     }
+    e->fault.walk = !(i & NPF_FINAL);
     e->fault.reserved = i & PF_RSVD;
     /* The linear address of data isn't told. */
     e->fault.has_linear = (i & PF_FETCH) && !(c->exit_int_info & SVM_EVENT_VALID);

@@ -111,7 +111,7 @@ FAST_INLINE bool copy_code(const struct vcpu *v, const struct vmcb *c, uint64_t 
 /* A store of the guest's to the xAPIC's page, and nothing else? Then which register. */
 FAST_INLINE bool apic_store(const struct vmcb *c, unsigned *offset)
 {
-    const uint64_t final = BIT(32), wanted = final | PF_WRITE; /* EXITINFO1: 15.25.6 */
+    const uint64_t wanted = NPF_FINAL | PF_WRITE;
 
     *offset = (unsigned)(c->exit_info2 & PAGE_MASK);
     return c->exit_info2 >> PAGE_SHIFT == APIC_PAGE >> PAGE_SHIFT && !(*offset & 15)

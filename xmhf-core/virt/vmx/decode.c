@@ -28,6 +28,7 @@ static void decode_ept(struct exit *e)
         e->fault.access = ACCESS_READ;
     }
     e->fault.reserved = false;
+    e->fault.walk = (q & (EPT_QUAL_LINEAR | EPT_QUAL_FINAL)) != (EPT_QUAL_LINEAR | EPT_QUAL_FINAL);
     e->fault.has_linear = q & EPT_QUAL_LINEAR;
     e->fault.linear = e->fault.has_linear ? vmcs_read(VMCS_GUEST_LINEAR) : 0;
 }
@@ -40,6 +41,7 @@ static void decode_misconfiguration(struct exit *e)
     e->fault.addr = gpa(vmcs_read(VMCS_GUEST_PHYSICAL));
     e->fault.access = ACCESS_READ;
     e->fault.reserved = true;
+    e->fault.walk = false; /* not told */
     e->fault.has_linear = false;
 }
 
