@@ -9,17 +9,18 @@
 
 #define CR4_PINNED (CR4_SMEP | CR4_SMAP | CR4_UMIP)
 #define GATE_SIZE  16u   /* of a 64-bit IDT (SDM vol. 3, 6.14.1) */
+#define UNFINISHED (-1)  /* or an enum lockdown_error: what an operation gives */
 #define RANGES     3u    /* numbered as the refusals of writes to them: text, rodata, IDT */
 
 static _Atomic enum { OPEN, LOCKING, UNDOING, LOCKED } state;
 static atomic_flag busy;        /* guards the text, the sites, and what stands below */
 static struct range { uint64_t va, pages; gpa_t gpa; } range[RANGES];
 static struct range *const idt = &range[LOCKDOWN_K_IDT_PAGE];
-static uint64_t token, cr3_clear;
+static uint64_t token, cr3_clear, protections;   /* the last one: bits_on at the lock */
 static unsigned next, data_rights;   /* range to lock or give back; rights where no text is */
 static atomic_uint_fast64_t refused[LOCKDOWN_KIND_COUNT], patches;
 static struct { uint32_t index; uint64_t value; } pinned[] = {
-    { MSR_EFER, 0 }, { MSR_STAR, 0 }, { MSR_LSTAR, 0 }, { MSR_CSTAR, 0 }, { MSR_SFMASK, 0 },
+    { MSR_STAR, 0 }, { MSR_LSTAR, 0 }, { MSR_CSTAR, 0 }, { MSR_SFMASK, 0 },
     { MSR_IA32_SYSENTER_CS, 0 }, { MSR_IA32_SYSENTER_EIP, 0 },
 };
 static uint32_t idt_limit;
@@ -46,23 +47,14 @@ static struct hyp_caller kernel(struct vcpu *v)
     return c;
 }
 
-/* Is `va` a page of the kernel's RAM? */
-static bool find(struct vcpu *v, uint64_t va, gpa_t *g)
-{
-    const struct hyp_caller c = kernel(v);
-    struct gm_fault f;
-
-    return va % PAGE_SIZE == 0 && gm_translate(&c, gva(va), ACCESS_READ, g, NULL, &f) == GM_OK;
-}
-
 static enum lockdown_error add_range(struct vcpu *v, uint64_t va, uint64_t pages, uint64_t kind)
 {
-    if (kind > LOCKDOWN_RODATA || pages == 0 || pages > LOCKDOWN_RANGE_MAX) {
-        return LOCKDOWN_E_BAD;
-    }
+    const struct hyp_caller c = kernel(v);
     struct range r = range[kind];
+    struct gm_fault f;
+
     for (gpa_t g; pages > 0; pages--, va += PAGE_SIZE, r.pages++) {
-        if (!find(v, va, &g)) {
+        if (va % PAGE_SIZE || gm_translate(&c, gva(va), ACCESS_READ, &g, NULL, &f) != GM_OK) {
             return LOCKDOWN_E_NOT_RAM;
         }
         r = r.pages ? r : (struct range){ .va = va, .gpa = g };
@@ -90,33 +82,44 @@ static enum lockdown_error add_sites(struct vcpu *v, uint64_t from, uint64_t n)
     return LOCKDOWN_E_OK;
 }
 
+/* Those of the pinned bits that are on. CR0 and CR4 have none in common; EFER's is 32 higher. */
+static uint64_t bits_on(struct vcpu *v)
+{
+    const struct guest_paging p = kernel(v).paging;
+
+    return (p.cr0 & CR0_WP) | (p.cr4 & CR4_PINNED) | (p.efer & EFER_NXE) << 32;
+}
+
 static enum lockdown_error pin(struct vcpu *v)
 {
+    uint64_t va;
+
     if (range[LOCKDOWN_TEXT].pages == 0 || range[LOCKDOWN_RODATA].pages == 0) {
         return LOCKDOWN_E_BAD;
     }
-    hyp_get_idtr(v, &idt->va, &idt_limit);
-    idt->pages = idt_limit < PAGE_SIZE && find(v, idt->va, &idt->gpa);
+    hyp_get_idtr(v, &va, &idt_limit);
     for (unsigned i = 0; i < ARRAY_SIZE(pinned); i++) {
         hyp_msr_value(v, pinned[i].index, &pinned[i].value);
     }
-    return idt->pages ? LOCKDOWN_E_OK : LOCKDOWN_E_BAD_IDT;
+    protections = bits_on(v);
+    idt->pages = 0;
+    return idt_limit < PAGE_SIZE && add_range(v, va, 1, LOCKDOWN_K_IDT_PAGE) == LOCKDOWN_E_OK
+        ? LOCKDOWN_E_OK : LOCKDOWN_E_BAD_IDT;
 }
 
 /* One step. A range that can't be locked is told when all have their rights back. */
-static enum hc_result lock(struct vcpu *v, enum lockdown_error *error)
+static int lock(struct vcpu *v)
 {
     if (state == OPEN) {
+        enum lockdown_error error = pin(v);
         next = 0;
-        *error = pin(v);
-        state = *error == LOCKDOWN_E_OK ? LOCKING : OPEN;
-        return state == LOCKING ? HC_AGAIN : HC_DONE;
+        state = error == LOCKDOWN_E_OK ? LOCKING : OPEN;
+        return state == LOCKING ? UNFINISHED : (int)error;
     }
     if (next == RANGES) {
-        *error = state == LOCKING ? LOCKDOWN_E_OK : LOCKDOWN_E_NO_RIGHTS;
         state = state == LOCKING ? LOCKED : OPEN;
         log_line("lockdown: %s", state == LOCKED ? "locked" : "could not lock");
-        return HC_DONE;
+        return state == LOCKED ? LOCKDOWN_E_OK : LOCKDOWN_E_NO_RIGHTS;
     }
     unsigned rights = state == UNDOING ? ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC
         : next == LOCKDOWN_TEXT ? ACCESS_READ | ACCESS_EXEC : data_rights;
@@ -124,47 +127,50 @@ static enum hc_result lock(struct vcpu *v, enum lockdown_error *error)
     bool bad = state == LOCKING && a != HYP_RIGHTS_DONE && a != HYP_RIGHTS_AGAIN;
     state = bad ? UNDOING : state;
     next = bad ? 0 : next + (a != HYP_RIGHTS_AGAIN);
-    return HC_AGAIN;
+    return UNFINISHED;
 }
 
-static enum hc_result operate(struct vcpu *v, uint64_t op, enum lockdown_error *error)
+static int operate(struct vcpu *v, uint64_t op)
 {
     uint64_t rdx = v->regs.gpr[GPR_RDX], rsi = v->regs.gpr[GPR_RSI];
+    uint64_t pages = rsi >> PAGE_SHIFT, kind = rsi % PAGE_SIZE;
 
-    *error = LOCKDOWN_E_OK;
     if (state == LOCKED || (state != OPEN && op != LOCKDOWN_LOCK)) {
-        *error = LOCKDOWN_E_LOCKED;
-    } else if (op == LOCKDOWN_BEGIN) {
+        return LOCKDOWN_E_LOCKED;
+    }
+    switch (op) {
+    case LOCKDOWN_BEGIN:
         site_count = 0;
         memset(range, 0, sizeof(range));
         cr3_clear = rdx;
-    } else if (op == LOCKDOWN_RANGE) {
-        *error = add_range(v, rdx, rsi >> PAGE_SHIFT, rsi % PAGE_SIZE);
-    } else if (op == LOCKDOWN_SITES) {
-        *error = add_sites(v, rdx, rsi);
-    } else if (op == LOCKDOWN_LOCK) {
-        return lock(v, error);
-    } else {
-        *error = LOCKDOWN_E_BAD;
+        return LOCKDOWN_E_OK;
+    case LOCKDOWN_RANGE:
+        return kind > LOCKDOWN_RODATA || pages == 0 || pages > LOCKDOWN_RANGE_MAX
+            ? LOCKDOWN_E_BAD : add_range(v, rdx, pages, kind);
+    case LOCKDOWN_SITES: return add_sites(v, rdx, rsi);
+    case LOCKDOWN_LOCK: return lock(v);
+    default: return LOCKDOWN_E_BAD;
     }
-    return HC_DONE;
 }
 
 static enum hc_result on_hypercall(struct vcpu *v, uint32_t cmd)
 {
-    enum lockdown_error error = LOCKDOWN_E_NOT_ALLOWED;
     const struct hyp_caller c = kernel(v);
-    enum hc_result result = HC_DONE;
+    int error = LOCKDOWN_E_NOT_ALLOWED;
 
-    if (cmd != XMHF_HC_LOCKDOWN || atomic_flag_test_and_set(&busy)) {
-        return cmd != XMHF_HC_LOCKDOWN ? HC_UNKNOWN : HC_AGAIN;
+    if (cmd != XMHF_HC_LOCKDOWN) {
+        return HC_UNKNOWN;
     }
+    /* Only who may call takes `busy`, which patches wait for. */
     if (c.paging.mode == MODE_LONG64 && (c.paging.cpl == 0 || v->regs.gpr[GPR_RDI] == token)) {
-        result = operate(v, v->regs.gpr[GPR_RCX], &error);
+        if (atomic_flag_test_and_set(&busy)) {
+            return HC_AGAIN;
+        }
+        error = operate(v, v->regs.gpr[GPR_RCX]);
+        atomic_flag_clear(&busy);
     }
-    atomic_flag_clear(&busy);
-    v->regs.gpr[GPR_RAX] = result == HC_DONE ? error : v->regs.gpr[GPR_RAX];
-    return result;
+    v->regs.gpr[GPR_RAX] = error == UNFINISHED ? v->regs.gpr[GPR_RAX] : (unsigned)error;
+    return error == UNFINISHED ? HC_AGAIN : HC_DONE;
 }
 
 static enum hyp_answer on_port(struct vcpu *v, struct hyp_io *io)
@@ -216,8 +222,8 @@ static enum hyp_answer on_fault(struct vcpu *v, const struct exit *e)
     return HYP_DONE;
 }
 
-/* Has this CPU the pinned IDT? One that comes out of a reset hasn't, and sets itself up first. */
-static bool held(struct vcpu *v)
+/* Has this CPU the pinned IDT? One that comes out of an INIT hasn't, and sets itself up first. */
+static bool is_pinned(struct vcpu *v)
 {
     uint64_t base;
     uint32_t limit;
@@ -227,37 +233,46 @@ static bool held(struct vcpu *v)
                                || (emptied[v->index] && limit < GATE_SIZE - 1));
 }
 
+/* Judge a write that clears some of what bits_on tells. */
+static enum hyp_answer keep_bits(struct vcpu *v, unsigned kind, uint64_t cleared)
+{
+    return (bits_on(v) & cleared) && is_pinned(v) ? refuse(kind) : HYP_CORE;
+}
+
 static enum hyp_answer on_cr_write(struct vcpu *v, unsigned cr, uint64_t *value)
 {
-    const struct hyp_caller c = kernel(v);
-    uint64_t now = cr == 0 ? c.paging.cr0 & CR0_WP : c.paging.cr4 & CR4_PINNED;
-
-    return !(now & ~*value) || !held(v) ? HYP_CORE
-        : refuse(cr == 0 ? LOCKDOWN_K_CR0 : LOCKDOWN_K_CR4);
+    return cr == 0 ? keep_bits(v, LOCKDOWN_K_CR0, CR0_WP & ~*value)
+        : keep_bits(v, LOCKDOWN_K_CR4, CR4_PINNED & ~*value);
 }
 
+/* The entries of system calls outlast an INIT (SDM vol. 3, table 10-1; APM vol. 2, table 14-1), and
+ * kernels write the same on each CPU: they are pinned whichever IDT it has. */
 static enum hyp_answer on_msr(struct vcpu *v, uint32_t index, bool write, uint64_t *value)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(pinned) && write && held(v); i++) {
-        uint64_t bits = index == MSR_EFER ? EFER_NXE : ~0ull;
-        if (pinned[i].index == index && ((*value ^ pinned[i].value) & bits)) {
-            return refuse(index == MSR_EFER ? LOCKDOWN_K_EFER : LOCKDOWN_K_SYSCALL);
+    for (unsigned i = 0; i < ARRAY_SIZE(pinned) && write && state == LOCKED; i++) {
+        if (pinned[i].index == index && *value != pinned[i].value) {
+            return refuse(LOCKDOWN_K_SYSCALL);
         }
     }
-    return HYP_CORE;
+    return write && index == MSR_EFER ? keep_bits(v, LOCKDOWN_K_EFER, (EFER_NXE & ~*value) << 32)
+        : HYP_CORE;
 }
 
-/* A table without a gate is let through: the next exception ends the machine, as kernels do that
- * have no other way to. What is loaded after it is judged as if the pinned one were there still. */
+/* A table without a gate is let through: the next exception ends the machine, as some kernels do.
+ * What follows is judged as if the pinned one were there still. Who loads that one must have the
+ * protections on: from then on they can't be cleared. */
 static enum hyp_answer on_table_write(struct vcpu *v, enum hyp_table which, uint64_t base,
                                       uint32_t limit)
 {
-    bool other = base != idt->va || limit != idt_limit, was = held(v);
+    bool other = base != idt->va || limit != idt_limit, was = is_pinned(v);
 
-    if (which == HYP_IDT && was && other && limit >= GATE_SIZE - 1) {
+    if (which != HYP_IDT || state != LOCKED) {
+        return HYP_CORE;
+    }
+    if (other ? was && limit >= GATE_SIZE - 1 : (protections & ~bits_on(v)) != 0) {
         return refuse(LOCKDOWN_K_IDTR);
     }
-    emptied[v->index] = which == HYP_IDT ? was && other : emptied[v->index];
+    emptied[v->index] = was && other;
     return HYP_CORE;
 }
 
@@ -277,11 +292,10 @@ static int lockdown_init(void)
 {
     int bad = hyp_ports(LOCKDOWN_PORT, 8, on_port) | hyp_cr_bits(0, CR0_WP)
         | hyp_cr_bits(4, CR4_PINNED) | hyp_trap_tables(1u << HYP_IDT)
+        | hyp_msr_range(MSR_EFER, MSR_SFMASK, ACCESS_WRITE)   /* with those of SYSCALL */
+        | hyp_msr_range(MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, ACCESS_WRITE)
         | -!pool_alloc_many((void **)site_page, SITE_PAGES);
 
-    for (unsigned i = 0; i < ARRAY_SIZE(pinned); i++) {
-        bad |= hyp_msr_range(pinned[i].index, pinned[i].index, ACCESS_WRITE);
-    }
     data_rights = ACCESS_READ | (hyp_user_exec() == 0 ? ACCESS_EXEC_USER : ACCESS_EXEC);
     hyp_random(&token, sizeof(token));
     log_line("lockdown: %s", bad ? "no memory, or the core can't watch it all" : "not locked yet");

@@ -19,59 +19,45 @@ static const struct { unsigned kinds; uint8_t bytes[SITE_MAX_LEN]; } patterns[] 
     { 1u << LOCKDOWN_STATIC, { 0x66, 0x66, 0x48, 0x31, 0xc0 } },
 };
 
-/* Whole, as a site is while nobody patches it. */
-static bool allows_whole(const struct site *s, const uint8_t *b, uint64_t text_size)
+bool site_allows(const struct site *s, const uint8_t *b, uint64_t text_size)
 {
-    const bool near = s->kind == LOCKDOWN_JUMP2;
+    const bool near = s->kind == LOCKDOWN_JUMP2, int3 = b[0] == INT3; /* for any first byte */
     uint32_t to = (uint32_t)(int8_t)b[1];
 
     for (unsigned i = 0; i < ARRAY_SIZE(patterns); i++) {
-        if ((patterns[i].kinds >> s->kind & 1) && memcmp(b, patterns[i].bytes, site_len(s)) == 0) {
+        if ((patterns[i].kinds >> s->kind & 1)
+            && memcmp(b + int3, patterns[i].bytes + int3, site_len(s) - int3) == 0) {
             return true;
         }
     }
     memcpy(&to, b + 1, near ? 0 : sizeof(to));
     to += s->at + site_len(s);
     if (near || s->kind == LOCKDOWN_JUMP5) {
-        return b[0] == (near ? 0xeb : JMP) && to == s->target;
+        return (int3 || b[0] == (near ? 0xeb : JMP)) && to == s->target;
     }
-    return to < text_size && (b[0] == 0xe8 || (b[0] == JMP && s->kind == LOCKDOWN_STATIC));
+    return to < text_size && (int3 || b[0] == 0xe8 || (b[0] == JMP && s->kind == LOCKDOWN_STATIC));
 }
 
-bool site_allows(const struct site *s, const uint8_t *bytes, uint64_t text_size)
+static struct site site(uint32_t i)
 {
-    uint8_t b[SITE_MAX_LEN];
+    const struct lockdown_site *p = &site_page[i / LOCKDOWN_SITES_PAGE][i % LOCKDOWN_SITES_PAGE];
 
-    memcpy(b, bytes, site_len(s));
-    for (unsigned first = 0; first < 256; first++) {
-        b[0] = (uint8_t)first;
-        if ((bytes[0] == first || bytes[0] == INT3) && allows_whole(s, b, text_size)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const struct lockdown_site *site(uint32_t i)
-{
-    return &site_page[i / LOCKDOWN_SITES_PAGE][i % LOCKDOWN_SITES_PAGE];
+    return (struct site){ p->at % (1u << LOCKDOWN_AT_BITS), p->target, p->at >> LOCKDOWN_AT_BITS };
 }
 
 bool sites_find(uint64_t at, struct site *s)
 {
-    const uint32_t mask = (1u << LOCKDOWN_AT_BITS) - 1;
     uint32_t low = 0, high = site_count;   /* below `low` are those that begin at or before `at` */
 
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        bool before = (site(mid)->at & mask) <= at;
+        bool before = site(mid).at <= at;
         low = before ? mid + 1 : low;
         high = before ? high : mid;
     }
     if (low == 0) {
         return false;
     }
-    *s = (struct site){ site(low - 1)->at & mask, site(low - 1)->target,
-                        site(low - 1)->at >> LOCKDOWN_AT_BITS };
+    *s = site(low - 1);
     return at - s->at < site_len(s);
 }

@@ -17,7 +17,7 @@ static inline unsigned site_len(const struct site *s)
 
 /* May the site hold these site_len bytes, patched or while text_poke patches it: INT3, and the rest
  * of what may stand there? CALL and JMP may lead to offsets below `text_size`. */
-bool site_allows(const struct site *s, const uint8_t *bytes, uint64_t text_size);
+bool site_allows(const struct site *s, const uint8_t *b, uint64_t text_size);
 
 /* All sites, in ascending order: pages of LOCKDOWN_SITES_PAGE. */
 #define SITE_PAGES 256u

@@ -68,7 +68,7 @@ enum lockdown_error {
     X(CR0, "CR0: WP cleared") \
     X(CR4, "CR4: SMEP, SMAP or UMIP cleared") \
     X(EFER, "EFER: NXE cleared") \
-    X(IDTR, "IDTR: another table") \
+    X(IDTR, "IDTR: another table, or this one with protections off") \
     X(SYSCALL, "MSRs of SYSCALL and SYSENTER: another entry") \
     X(EXEC, "ring 0: execution outside of kernel text")
 enum lockdown_kind {

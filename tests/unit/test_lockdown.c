@@ -29,7 +29,8 @@ static struct { uint32_t index; uint64_t value; } msr[] = {
 static struct { uint64_t base; uint32_t limit; } idtr[2];
 static hyp_io_fn *port_fn;
 static unsigned again, refuse_at, no_memory_at, rights_calls;   /* of hyp_rights */
-static bool scattered;
+static unsigned watched;                /* of `msr`, by hyp_msr_range */
+static bool scattered, stranger_calls;  /* the latter: while gm_read_kernel runs */
 static struct hyp_store store;          /* what the instruction writes; no length: unknown */
 static unsigned stores_done;
 static char log_text[300];
@@ -62,6 +63,11 @@ enum gm_result gm_read_kernel(const struct hyp_caller *c, gva_t from, void *to, 
     (void)f;
     if (from.a != BUFFER) {
         return GM_FAULT;
+    }
+    if (stranger_calls) {
+        cpu[1].regs.gpr[GPR_RDI] = 0;
+        assert_int_equal(hypapp.hypercall(&cpu[1], XMHF_HC_LOCKDOWN), HC_DONE);
+        assert_int_equal(cpu[1].regs.gpr[GPR_RAX], LOCKDOWN_E_NOT_ALLOWED);
     }
     memcpy(to, buffer, len);
     return GM_OK;
@@ -159,7 +165,10 @@ int hyp_ports(uint16_t first, uint32_t count, hyp_io_fn *fn)
 int hyp_cr_bits(unsigned cr, uint64_t bits) { return bits && (cr == 0 || cr == 4) ? 0 : -1; }
 int hyp_msr_range(uint32_t first, uint32_t last, unsigned access)
 {
-    return msr_at(first) && first == last && access == ACCESS_WRITE ? 0 : -1;
+    for (uint32_t i = first; i <= last && access == ACCESS_WRITE; i++) {
+        watched += msr_at(i) != NULL;
+    }
+    return access == ACCESS_WRITE ? 0 : -1;
 }
 int hyp_user_exec(void) { return 0; }
 int hyp_trap_tables(unsigned tables) { return tables == 1u << HYP_IDT ? 0 : -1; }
@@ -254,7 +263,8 @@ static int setup(void **state)
     idtr[0].base = idtr[1].base = IDT;
     idtr[0].limit = idtr[1].limit = LIMIT;
     caller = (struct hyp_caller){ .paging = { .cpl = 3, .mode = MODE_LONG64, .cr3 = 0x1000,
-                                              .cr0 = CR0_WP, .cr4 = CR4_SMEP | CR4_UMIP } };
+                                              .cr0 = CR0_WP, .cr4 = CR4_SMEP | CR4_UMIP,
+                                              .efer = *msr_at(MSR_EFER) } };
     return 0;
 }
 
@@ -266,6 +276,7 @@ static void test_who(void **state)
 
     (void)state;
     assert_int_equal(hypapp.init(), 0);
+    assert_int_equal(watched, sizeof(msr) / sizeof(msr[0]));
     assert_int_equal(hypapp.hypercall(&cpu[0], XMHF_HC_HELLO), HC_UNKNOWN);
     assert_int_equal(call_with(0, LOCKDOWN_BEGIN, 0, 0), LOCKDOWN_E_NOT_ALLOWED);
     assert_int_equal(call_with(0, LOCKDOWN_LOCK, 0, 0), LOCKDOWN_E_NOT_ALLOWED);
@@ -282,6 +293,16 @@ static void test_who(void **state)
     caller.paging.mode = MODE_LONG64;
     caller.paging.cpl = 0;
     assert_int_equal(call_with(0, LOCKDOWN_BEGIN, 0, 0), LOCKDOWN_E_OK);
+}
+
+/* Who may not call neither waits for the data that patches need, nor lets them wait. */
+static void test_stranger(void **state)
+{
+    (void)state;
+    assert_int_equal(call(LOCKDOWN_BEGIN, 0x1000, 0), LOCKDOWN_E_OK);
+    stranger_calls = true;
+    assert_int_equal(call(LOCKDOWN_SITES, BUFFER, 1), LOCKDOWN_E_OK);
+    stranger_calls = false;
 }
 
 static void test_bad(void **state)
@@ -493,10 +514,12 @@ static void test_msrs(void **state)
         assert_int_equal(hypapp.msr(&cpu[0], msr[i].index, false, &other), HYP_CORE);
         assert_int_equal(hypapp.msr(&cpu[0], msr[i].index, true, &other), HYP_REFUSE);
         assert_int_equal(refused(kind), count + 1);
-        idtr[1].base = 0; /* this CPU has been reset, and sets itself up */
-        assert_int_equal(hypapp.msr(&cpu[1], msr[i].index, true, &other), HYP_CORE);
-        idtr[1].base = IDT;
         assert_int_equal(hypapp.msr(&cpu[1], msr[i].index, true, &other), HYP_REFUSE);
+        idtr[1].base = 0; /* an INIT: it sets itself up, but the others outlast that */
+        assert_int_equal(hypapp.msr(&cpu[1], msr[i].index, true, &other),
+                         msr[i].index == MSR_EFER ? HYP_CORE : HYP_REFUSE);
+        assert_int_equal(hypapp.msr(&cpu[1], msr[i].index, true, &same), HYP_CORE);
+        idtr[1].base = IDT;
     }
     uint64_t more = *msr_at(MSR_EFER) & ~EFER_SCE;
     assert_int_equal(hypapp.msr(&cpu[0], MSR_EFER, true, &more), HYP_CORE);
@@ -538,15 +561,46 @@ static void test_idtr(void **state)
     assert_int_equal(lidt(1, BUFFER, LIMIT), HYP_REFUSE);
 }
 
+/* A CPU after an INIT gets the pinned IDT only with what was on at the lock. */
+static void test_init(void **state)
+{
+    const struct guest_paging good = caller.paging;
+    const struct { uint64_t cr0, cr4, efer; } lacks[] = {
+        { CR0_WP, 0, 0 }, { 0, CR4_SMEP, 0 }, { 0, CR4_UMIP, 0 }, { 0, 0, EFER_NXE },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++) {
+        uint64_t count = refused(LOCKDOWN_K_IDTR);
+        caller.paging.cr0 &= ~lacks[i].cr0;
+        caller.paging.cr4 &= ~lacks[i].cr4;
+        caller.paging.efer &= ~lacks[i].efer;
+        idtr[1].base = 0;
+        idtr[1].limit = 0xffff;
+        assert_int_equal(lidt(1, BUFFER, LIMIT), HYP_CORE);
+        assert_int_equal(lidt(1, IDT, LIMIT), HYP_REFUSE);
+        assert_int_equal(lidt(1, 0, 0), HYP_CORE);
+        assert_int_equal(lidt(1, IDT, LIMIT), HYP_REFUSE);
+        assert_int_equal(refused(LOCKDOWN_K_IDTR), count + 2);
+        caller.paging = good;
+        caller.paging.cr4 |= CR4_SMAP; /* more than at the lock */
+        assert_int_equal(lidt(1, IDT, LIMIT), HYP_CORE);
+        assert_int_equal(lidt(1, BUFFER, LIMIT), HYP_REFUSE);
+        caller.paging = good;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_who, setup), cmocka_unit_test_setup(test_bad, setup),
+        cmocka_unit_test_setup(test_stranger, setup),
         cmocka_unit_test_setup(test_open, setup), cmocka_unit_test_setup(test_fails, setup),
         cmocka_unit_test_setup(test_full, setup),
         cmocka_unit_test_setup(test_lock, setup), /* from here on it is locked */
         cmocka_unit_test(test_writes), cmocka_unit_test(test_registers),
-        cmocka_unit_test(test_msrs), cmocka_unit_test(test_idtr),
+        cmocka_unit_test(test_msrs), cmocka_unit_test_setup(test_idtr, setup),
+        cmocka_unit_test_setup(test_init, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
