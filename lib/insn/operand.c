@@ -85,6 +85,18 @@ static unsigned modrm_operand(const uint8_t *buf, size_t n, const struct prefixe
     return len;
 }
 
+bool insn_memory_operand(const uint8_t *buf, size_t n, unsigned bits, struct insn_operand *out)
+{
+    struct prefixes p;
+
+    n = n > INSN_MAX ? INSN_MAX : n;
+    if (!insn_prefixes(buf, n, bits, &p) || n - p.len < 2) {
+        return false;
+    }
+    const unsigned at = p.len + (buf[p.len] == 0x0f ? 2 : 1);
+    return modrm_operand(buf + at, n - at, &p, bits, out) != 0 && !out->is_reg;
+}
+
 bool insn_decode_system(const uint8_t *buf, size_t n, unsigned bits, struct insn_system *out)
 {
     struct prefixes p;

@@ -20,6 +20,7 @@ static struct guest_paging guest;
 static uint8_t code[16], ram[2 * PAGE_SIZE];
 static unsigned code_size, skips, gps, faults, agains;
 static bool read_only;
+static uint64_t mapped_page; /* device memory at linear 0x8000, if any */
 static struct event injected;
 static struct segment segments[SEG_COUNT];
 static struct { uint64_t base; uint32_t limit; } tables[2];
@@ -42,6 +43,10 @@ enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct gues
     (void)phys;
     (void)p;
     *out = (struct walk){ .gpa = gpa(va.a), .canonical = true };
+    if (mapped_page != 0 && va.a >> PAGE_SHIFT == 0x8 && !(read_only && (access & ACCESS_WRITE))) {
+        out->gpa = gpa(mapped_page | (va.a & PAGE_MASK));
+        return WALK_NOT_RAM;
+    }
     if (va.a < 0x5000 || va.a >= 0x7000 || (read_only && (access & ACCESS_WRITE))) {
         return WALK_FAULT;
     }
@@ -108,6 +113,7 @@ static void guest_reset(void)
     memset(tables, 0, sizeof(tables));
     memset(ram, 0, sizeof(ram));
     read_only = false;
+    mapped_page = 0;
 }
 
 static void use(const uint8_t *bytes, unsigned n)

@@ -190,11 +190,43 @@ static void strings(void **state)
     assert_true(faults == 1 && asks == 0 && v.regs.gpr[GPR_RDI] == 0x5000);
 }
 
+/* What the CPU has asked the guest's tables for is done, and nothing else: another CPU may have
+ * changed the instruction, or its operand's page. */
+static void another_access_than_faulted(void **state)
+{
+    (void)state;
+    v.regs.gpr[GPR_RBX] = 0x8010;
+    USE(0x89, 0x03); /* a store, where a load faulted */
+    touch(DEVICE + 0x10, ACCESS_READ);
+    assert_true(agains == 1 && asks == 0 && device[0][0x10] == 0);
+    USE(0xaa);       /* STOSB likewise */
+    touch(DEVICE + 0x10, ACCESS_READ);
+    assert_true(agains == 1 && asks == 0);
+    USE(0x8b, 0x03);
+    touch(DEVICE + 0x10, ACCESS_WRITE);
+    assert_true(agains == 1 && asks == 0);
+    mapped_page = DEVICE;
+    USE(0x83, 0x03, 0x01); /* ADD, which may fault at its read */
+    touch(DEVICE + 0x10, ACCESS_READ);
+    assert_true(skips == 1 && asks == 2 && device[0][0x10] == 1);
+    USE(0x0f, 0xc1, 0x03); /* XADD */
+    touch(DEVICE + 0x10, ACCESS_READ);
+    assert_true(skips == 1 && asks == 2);
+    USE(0x83, 0x03, 0x01);
+    touch(DEVICE + 0x20, ACCESS_READ); /* elsewhere by now */
+    assert_true(agains == 1 && asks == 0 && device[0][0x20] == 0);
+    read_only = true;
+    USE(0x83, 0x03, 0x01);
+    touch(DEVICE + 0x10, ACCESS_READ);
+    assert_true(faults == 1 && asks == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(ranges, setup), cmocka_unit_test_setup(loads, setup),
         cmocka_unit_test_setup(stores, setup), cmocka_unit_test_setup(strings, setup),
+        cmocka_unit_test_setup(another_access_than_faulted, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,8 +210,46 @@ static bool is_string(const struct insn_write *w)
     return w->op == WRITE_MOVS || w->op == WRITE_STOS;
 }
 
+/* Does the operand lie at `at`, and may the guest write there? HYP_AGAIN: elsewhere by now.
+ * HYP_SWITCHED: a fault is queued. */
+static enum hyp_answer writable(struct vcpu *v, gpa_t at, const uint8_t *buf, unsigned n,
+                                const struct guest_paging *p, const struct insn_write *w)
+{
+    struct insn_operand o;
+    struct walk to;
+    uint64_t linear;
+
+    if (!insn_memory_operand(buf, n, code_bits(p->mode), &o)) {
+        return HYP_REFUSE;
+    }
+    if (!operand_address(v, p, &o, w->len, w->size, ACCESS_WRITE, &linear)) {
+        return HYP_SWITCHED;
+    }
+    if (guest_walk(&guest_phys_ops, p, gva(linear), ACCESS_WRITE, &to) == WALK_FAULT) {
+        const struct gm_fault f = { gva(linear), to.error, to.canonical };
+        hyp_inject_fault(v, &f);
+        return HYP_SWITCHED;
+    }
+    return to.gpa.a == at.a ? HYP_DONE : HYP_AGAIN;
+}
+
+/* The CPU has asked the guest's tables for the access that it tells of, and for no other: another
+ * CPU may have put another instruction in the place of the one that faulted. One that writes after
+ * it has read may fault at its read. */
+static enum hyp_answer write(struct vcpu *v, const struct exit *e, const uint8_t *buf, unsigned n,
+                             const struct guest_paging *p, const struct insn_write *w)
+{
+    enum hyp_answer a = HYP_DONE;
+
+    if (!(e->fault.access & ACCESS_WRITE)) {
+        a = w->op == WRITE_MOV ? HYP_AGAIN : writable(v, e->fault.addr, buf, n, p, w);
+    }
+    return a == HYP_DONE ? store(v, e->fault.addr, w) : a;
+}
+
 static void mmio(struct vcpu *v, const struct exit *e)
 {
+    const bool writes = e->fault.access & ACCESS_WRITE;
     const gpa_t at = e->fault.addr;
     uint8_t buf[INSN_MAX];
     struct guest_paging p;
@@ -228,14 +266,14 @@ static void mmio(struct vcpu *v, const struct exit *e)
     }
     const unsigned bits = code_bits(p.mode), room = (unsigned)(PAGE_SIZE - (at.a & PAGE_MASK));
     if (insn_decode_load(buf, n, bits, &l) && l.size <= room) {
-        (void)exit_answered(v, load(v, at, &l), l.len);
+        (void)exit_answered(v, writes ? HYP_AGAIN : load(v, at, &l), l.len);
     } else if (insn_decode_write(buf, n, bits, &w) && w.size <= room && is_string(&w)) {
-        struct string_mmio s = { .w = &w, .p = &p,
-                                 .reads = !(e->fault.access & ACCESS_WRITE) && w.op == WRITE_MOVS };
-        (void)exit_answered(v, string(v, at, &s), w.len);
+        struct string_mmio s = { .w = &w, .p = &p, .reads = !writes };
+        const bool other = !writes && w.op == WRITE_STOS;
+        (void)exit_answered(v, other ? HYP_AGAIN : string(v, at, &s), w.len);
     } else if (insn_decode_write(buf, n, bits, &w) && w.size <= room && w.op != WRITE_CMPXCHG
                && w.op != WRITE_CMPXCHG8B) {
-        (void)exit_answered(v, store(v, at, &w), w.len);
+        (void)exit_answered(v, write(v, e, buf, n, &p, &w), w.len);
     } else {
         unsupported(v, buf, n);
     }
