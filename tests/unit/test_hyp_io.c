@@ -249,6 +249,24 @@ static void strings_in(void **state)
     assert_true(gps == 1 && asks[0] == 0);
 }
 
+/* REP with a count of 0 touches nothing, by the count's own width. */
+static void strings_of_no_elements(void **state)
+{
+    (void)state;
+    USE(0xf3, 0x6d);
+    v.regs.gpr[GPR_RDI] = 0x5000;
+    io(0x80, 4, true, true);
+    assert_true(skips == 1 && v.regs.rip == 0x1002 && v.regs.gpr[GPR_RCX] == 0
+                && v.regs.gpr[GPR_RDI] == 0x5000);
+    USE(0x67, 0xf3, 0x6e);
+    v.regs.gpr[GPR_RCX] = 1ull << 32;
+    v.regs.gpr[GPR_RSI] = 0x9000; /* not there */
+    io(0x80, 1, false, true);
+    assert_true(skips == 1 && v.regs.gpr[GPR_RCX] == 1ull << 32 && v.regs.gpr[GPR_RSI] == 0x9000);
+    assert_int_equal(asks[0], 0);
+    assert_int_equal(machine.out_count, 0);
+}
+
 static void strings_out(void **state)
 {
     (void)state;
@@ -294,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup(bad_ranges, setup), cmocka_unit_test_setup(each_answer, setup),
         cmocka_unit_test_setup(who_is_asked, setup), cmocka_unit_test_setup(strings_in, setup),
         cmocka_unit_test_setup(strings_out, setup),
+        cmocka_unit_test_setup(strings_of_no_elements, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,10 +15,11 @@ struct string_io {
     struct guest_paging p;
     struct prefixes prefixes;
     unsigned len, address_bits;
-    uint64_t at;             /* linear address of the element */
+    enum segment_index seg;  /* of the element */
+    uint64_t at;             /* its linear address */
 };
 
-/* The instruction at RIP and where its element lies. False: a fault is queued. */
+/* The instruction at RIP. False: a fault is queued. */
 static bool find(struct vcpu *v, const struct exit *e, struct string_io *s)
 {
     uint8_t buf[INSN_MAX];
@@ -35,10 +36,20 @@ static bool find(struct vcpu *v, const struct exit *e, struct string_io *s)
     }
     s->len = s->prefixes.len + 1;
     s->address_bits = insn_address_bits(bits, s->prefixes.addrsize);
-    const enum segment_index seg = e->io.in ? SEG_ES : segment_of(s->prefixes.segment, SEG_DS);
-    return linear_address(v, &s->p, seg,
-                          index_register(v, e->io.in ? GPR_RDI : GPR_RSI, s->address_bits),
-                          e->io.size, e->io.in ? ACCESS_WRITE : ACCESS_READ, &s->at);
+    s->seg = e->io.in ? SEG_ES : segment_of(s->prefixes.segment, SEG_DS);
+    return true;
+}
+
+/* Where the element lies, and of OUTS what it is. False: a fault is queued; it comes before the
+ * access to the port. */
+static bool reach(struct vcpu *v, const struct exit *e, struct string_io *s, uint32_t *value)
+{
+    const unsigned access = e->io.in ? ACCESS_WRITE : ACCESS_READ;
+    const uint64_t index = index_register(v, e->io.in ? GPR_RDI : GPR_RSI, s->address_bits);
+
+    return linear_address(v, &s->p, s->seg, index, e->io.size, access, &s->at)
+        && (e->io.in ? linear_reach(v, &s->p, s->at, e->io.size, access)
+            : linear_read(v, &s->p, s->at, value, e->io.size));
 }
 
 /* One element is done. */
@@ -63,10 +74,15 @@ void exit_string_io(struct vcpu *v, const struct exit *e, hyp_io_fn *fn)
     struct hyp_io io = { .port = e->io.port, .size = e->io.size, .in = e->io.in };
     struct string_io s;
 
-    /* A fault comes before the access. */
-    if (!find(v, e, &s)
-        || !(io.in ? linear_reach(v, &s.p, s.at, io.size, ACCESS_WRITE)
-             : linear_read(v, &s.p, s.at, &io.value, io.size))) {
+    if (!find(v, e, &s)) {
+        return;
+    }
+    /* Nothing to do; an emulator (QEMU 7.2) exits before it looks. */
+    if (s.prefixes.rep && index_register(v, GPR_RCX, s.address_bits) == 0) {
+        exit_skip(v, s.len);
+        return;
+    }
+    if (!reach(v, e, &s, &io.value)) {
         return;
     }
     enum hyp_answer a = fn(v, &io);
