@@ -527,9 +527,19 @@ static void rights_of_pages(void **state)
         }
         for (unsigned i = 0; i < 3; i++) {
             answer = left[i];
+            fake_shadows_ended = 0;
             fault(page + 8, ACCESS_READ | ACCESS_WRITE, false, NULL);
             assert_true(gps == 0 && asked == 3 + i);
+            /* interrupts come between the tries, in the shadow of MOV SS too */
+            assert_int_equal(fake_shadows_ended, answer == HYP_AGAIN);
         }
+        answer = HYP_AGAIN;
+        fake_queued = true; /* which comes first anyway */
+        fake_shadows_ended = 0;
+        fault(page + 8, ACCESS_WRITE, false, NULL);
+        assert_true(gps == 0 && fake_shadows_ended == 0);
+        fake_queued = false;
+        asked = 5;
         fault(page + 8, ACCESS_READ, false, NULL);
         fault(page + 8, ACCESS_EXEC, false, NULL);
         fault(page - 8, ACCESS_WRITE, false, NULL);

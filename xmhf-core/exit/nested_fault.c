@@ -45,6 +45,8 @@ static bool about_rights(struct vcpu *v, const struct exit *e)
     }
     if (a == HYP_CORE || a == HYP_REFUSE) {
         hyp_inject_gp(v);
+    } else if (a == HYP_AGAIN && !virt->event_queued(v)) {
+        virt->end_shadow(v); /* as exit_again: what is waited for may need an interrupt */
     }
     return rights != RIGHTS_WHOLE;
 }

@@ -70,7 +70,7 @@ struct hypapp {
                                    uint32_t limit);
     /* The guest has used a right of a page that hyp_rights took away. HYP_CORE and HYP_REFUSE are
      * both #GP(0), HYP_DONE and HYP_SWITCHED both leave everything as it is (hyp_store_done has
-     * moved RIP). */
+     * moved RIP), HYP_AGAIN but for the shadow of MOV SS or STI. */
     enum hyp_answer (*fault)(struct vcpu *v, const struct exit *e);
     /* What is about to happen to this CPU, or by this CPU to the machine; in the latter case
      * others may still run. It can't be helped any more. */

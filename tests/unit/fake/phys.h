@@ -130,6 +130,8 @@ static void fake_get_paging(struct vcpu *v, struct guest_paging *p)
     *p = fake_paging;
 }
 
+static unsigned fake_shadows_ended;
+static void fake_end_shadow(struct vcpu *v) { (void)v; fake_shadows_ended++; }
 static bool fake_queued;
 static bool fake_event_queued(struct vcpu *v) { (void)v; return fake_queued; }
 
@@ -143,11 +145,11 @@ static void fake_flush_nested(struct vcpu *v)
 static const struct virt_ops fake_vendors[] = {
     { .name = "AMD", .nested = &npt_format, .max_leaf_level = fake_max_level,
       .get_paging = fake_get_paging,
-      .event_queued = fake_event_queued,
+      .event_queued = fake_event_queued, .end_shadow = fake_end_shadow,
       .flush_nested = fake_flush_nested },
     { .name = "Intel", .nested = &ept_format, .max_leaf_level = fake_max_level,
       .split_exec = fake_split_exec, .user_exec = fake_user_exec, .get_paging = fake_get_paging,
-      .event_queued = fake_event_queued,
+      .event_queued = fake_event_queued, .end_shadow = fake_end_shadow,
       .flush_nested = fake_flush_nested },
 };
 const struct virt_ops *virt;
