@@ -192,7 +192,7 @@ def boot_and_use(machines, cpus, hypervisor=True):
 def boot_all(machines, cpus, control):
     """Linux boots as it does bare, PALs work in it, and the hypervisor's counts make sense."""
     bare, guest = set(), None
-    for _ in range(3 if control else 1):  # a busy host causes warnings of its own
+    for _ in range(5 if control else 1):  # a busy host causes warnings of its own
         bare |= warnings(boot_and_use(machines, cpus, False).text()) if control else set()
         run = boot_and_use(machines, cpus)
         seen = run.text().split()
