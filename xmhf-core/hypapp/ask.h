@@ -37,9 +37,10 @@ int hyp_mmio(gpa_t base, uint64_t size, unsigned access, hyp_mmio_fn *fn);
  * [first, last]. Before the policy looks: what is denied is asked about too. */
 int hyp_msr_range(uint32_t first, uint32_t last, unsigned access);
 
-/* hypapp.cr_write is asked at each write of CR0 or CR4 that changes one of `bits`; of CR3 at each.
- * `cr`: 0, 3, 4. More bits are added to those asked for before. Of a task switch that the core
- * carries out (Intel) only HYP_REFUSE counts, #GP in the new task; all else is HYP_CORE. */
+/* hypapp.cr_write is asked at each write of CR0 or CR4 that changes one of `bits`; of CR3 at each,
+ * but for hardware task switches on AMD: these load CR3 (and set CR0.TS) without an exit. `cr`: 0,
+ * 3, 4. More bits are added to those asked for before. Of a task switch that the core carries out
+ * (Intel) only HYP_REFUSE counts, #GP in the new task; all else is HYP_CORE. */
 int hyp_cr_bits(unsigned cr, uint64_t bits);
 
 /* hypapp.table_write is asked at each LGDT, LIDT, LLDT or LTR of those whose bit is set in
