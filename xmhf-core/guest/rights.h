@@ -34,6 +34,10 @@ int hyp_user_exec(void);
  * refuses what it would do there for the guest: see guest/walk.h. Devices are refused: their rights
  * are taken by rows of policy/regions.h, before the guest starts.
  *
+ * On AMD a page of page tables must keep its write right: the CPU's walk counts as a write there
+ * (APM vol. 2, 15.25.6), so each access by way of it would be a fault. DMA isn't bound by any of
+ * it.
+ *
  * Bounded work per call, so a long range takes several; so does the wait for other CPUs, which look
  * at their requests between exits. Any CPU, from its exit path, `v` its own vCPU. The continuation
  * may come on another CPU. A call for some of the same pages with other rights begins when the

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Services for hypapps: who calls, and the guest's memory. */
+/* Services for hypapps: who calls, and the guest's memory. Rights of its pages, and what they don't
+ * bind: guest/rights.h. */
 #ifndef XMHF_HYPAPP_MEMORY_H
 #define XMHF_HYPAPP_MEMORY_H
 
