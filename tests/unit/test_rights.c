@@ -654,6 +654,22 @@ static void what_is_mapped_stays(void **state)
     odd_page = 0;
 }
 
+/* Where leaves in use must keep their sizes no right is taken, and no table changes. */
+static void sizes_that_stay(void **state)
+{
+    (void)state;
+    fake_keep = true;
+    begin(false, true, false, MIB(8) / PAGE_SIZE);
+    fake_keep = false;
+    vcpu_count = 1;
+    const uint64_t was = sum(guest_nested.root.a, 4);
+    assert_int_equal(hyp_rights(&cpus[0].v, gpa(MIB(16)), 1, ACCESS_READ), HYP_RIGHTS_REFUSED);
+    assert_int_equal(hyp_rights(&cpus[0].v, gpa(GIB(1)), GIB(1) / PAGE_SIZE, 0),
+                     HYP_RIGHTS_REFUSED);
+    assert_int_equal(until_done(0, MIB(16), 1, RWX, 5), HYP_RIGHTS_DONE);
+    assert_true(sum(guest_nested.root.a, 4) == was);
+}
+
 /* Execution by the user's addresses alone, where the CPU has it and the hypapp has asked: in the
  * entry, for faults, and for the core's own fetches. */
 static void execution_by_the_user(void **state)
@@ -712,6 +728,7 @@ int main(void)
         cmocka_unit_test(turns),
         cmocka_unit_test(ram_that_was_plugged_in),
         cmocka_unit_test(what_is_mapped_stays),
+        cmocka_unit_test(sizes_that_stay),
         cmocka_unit_test(a_late_store_brings_no_right_back),
     };
 

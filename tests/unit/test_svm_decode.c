@@ -285,6 +285,23 @@ static void leaves(void **state)
     assert_int_equal(svm_ops.max_leaf_level(), 3);
 }
 
+/* Erratum 383 is family 10h's alone. */
+static void sizes_of_leaves(void **state)
+{
+    static const struct { uint32_t eax; bool keeps; } cpu[] = {
+        { 0x00100f21, true }, { 0x00100fa0, true }, { 0x00040f33, false }, { 0x00300f10, false },
+        { 0x00a10f11, false }, { 0x00b00f21, false }, { 0x00100621, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cpu); i++) {
+        machine_reset(0);
+        machine_set_cpuid(CPUID_BASIC, 0, (struct cpuid_regs){ .eax = 1 });
+        machine_set_cpuid(CPUID_FEATURES, 0, (struct cpuid_regs){ .eax = cpu[i].eax });
+        assert_int_equal(svm_ops.keeps_sizes(), cpu[i].keeps);
+    }
+}
+
 static void simple_exits(void **state)
 {
     static const struct { uint64_t code; enum exit_kind kind; } plain[] = {
@@ -576,7 +593,8 @@ int main(void)
         cmocka_unit_test(a_flush_reaches_the_os),
         cmocka_unit_test(events_that_never_end_are_intercepted),
         cmocka_unit_test(db_and_ac_reach_the_core_whole),
-        cmocka_unit_test(leaves), cmocka_unit_test(init_is_redirected),
+        cmocka_unit_test(leaves),
+        cmocka_unit_test(sizes_of_leaves), cmocka_unit_test(init_is_redirected),
         cmocka_unit_test(simple_exits),
         cmocka_unit_test(illegal_states_are_mended),
         cmocka_unit_test(refused_entries_keep_their_event),

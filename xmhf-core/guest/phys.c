@@ -17,6 +17,7 @@ struct nested_table guest_nested;
 static struct mtrr mtrr;          /* for formats that have memory types */
 static unsigned max_level;        /* of the nested tables' leaves */
 static bool split_exec;           /* large leaves aren't executable */
+static bool keeps_sizes;          /* leaves stay as they are once the guest runs */
 static struct spinlock map_lock = SPINLOCK_INIT; /* a try-lock: guards guest_nested after boot */
 
 static atomic_uint tables_since_boot;
@@ -124,6 +125,7 @@ static void choose_leaves(void)
 {
     max_level = virt->max_leaf_level ? virt->max_leaf_level() : 3;
     split_exec = virt->split_exec && virt->split_exec();
+    keeps_sizes = virt->keeps_sizes && virt->keeps_sizes();
     if (virt->nested->type) {
         mtrr_read(&mtrr);
     }
@@ -351,6 +353,8 @@ void *guest_phys_firmware(const struct walk *w, unsigned right)
         && leaf.h.a == w->gpa.a && (rights_of(&leaf) & right)
         ? host_phys(w->gpa.a, PAGE_SIZE - (w->gpa.a & PAGE_MASK)) : NULL;
 }
+
+bool guest_phys_can_split(void) { return !keeps_sizes; }
 
 /* RAM that was plugged in may not have been touched yet: it is mapped as when that happens. */
 static bool look_up(gpa_t g, struct nested_leaf *leaf)

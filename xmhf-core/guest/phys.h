@@ -53,14 +53,17 @@ int guest_phys_device_rights(gpa_t g, unsigned rights);
  */
 hpa_t guest_phys_root(bool apic_off);
 
-/* --- for guest/rights.c: the tables after boot. All but the first two, under the lock  */
+/* --- for guest/rights.c: the tables after boot. Under the lock, where nothing else is said */
 
 /* The rights that the guest has at `g`, which isn't kept from it. Any CPU; for the moment only
  * without the lock. */
 unsigned guest_phys_rights(gpa_t g);
-/* A try-lock: false, another CPU has it, for up to 200,000 instructions. */
+/* A try-lock, any CPU: false, another CPU has it, for up to 200,000 instructions. */
 bool guest_phys_lock(void);
 void guest_phys_unlock(void);
+
+/* False: no leaf may be split or merged on this machine, so no right be taken. Any CPU. */
+bool guest_phys_can_split(void);
 
 /* Make the tables such that guest_phys_protect can't fail: [g, g+size) is RAM in one 2 MiB-aligned
  * piece. No right changes. 0, or -1 when out of pages. */

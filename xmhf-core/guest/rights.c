@@ -248,6 +248,7 @@ static bool acceptable_rights(unsigned rights)
 static bool acceptable(gpa_t first, uint64_t pages, unsigned rights)
 {
     return !(first.a & PAGE_MASK) && pages != 0 && pages < BIT(40) && acceptable_rights(rights)
+        && (rights == RWX || guest_phys_can_split())
         && guest_phys_ops.map(first, (size_t)(pages * PAGE_SIZE));
 }
 

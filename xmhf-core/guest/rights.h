@@ -12,7 +12,8 @@ enum hyp_rights_answer {
     /* more is to be done, or other CPUs haven't answered yet: call again with the same arguments
      * (return HC_AGAIN) */
     HYP_RIGHTS_AGAIN,
-    /* no pages, not all of them the guest's RAM, or no such rights: nothing has changed */
+    /* no pages, not all of them the guest's RAM, or no such rights; or the CPU is one of AMD's
+     * family 10h, on which no right can be taken (erratum 383): nothing has changed */
     HYP_RIGHTS_REFUSED,
     /* no page for a table: this call has changed nothing, but earlier ones for the same range may
      * have; who gives up sets the rights back */

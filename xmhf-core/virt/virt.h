@@ -54,6 +54,9 @@ struct virt_ops {
     unsigned (*max_leaf_level)(void);
     /* Leaves above 4K must not be executable on this CPU (CVE-2018-12207). NULL: they may. */
     bool (*split_exec)(void);
+    /* A translation that is used must not become larger or smaller on this CPU (AMD's erratum 383).
+     * NULL: it may. */
+    bool (*keeps_sizes)(void);
     /* Boot CPU, before cpu_init: nested leaves may be executable in ring 3 alone. False: this CPU
      * can't. NULL: the back end can't. */
     bool (*user_exec)(void);

@@ -121,7 +121,8 @@ void panic(const char *fmt, ...)
 
 static unsigned fake_max_level(void) { return fake_1g ? 3 : 2; }
 static bool fake_split_exec(void) { return fake_split; }
-static bool fake_has_mbec;
+static bool fake_has_mbec, fake_keep;
+static bool fake_keeps_sizes(void) { return fake_keep; }
 static bool fake_user_exec(void) { return fake_has_mbec; }
 
 static void fake_get_paging(struct vcpu *v, struct guest_paging *p)
@@ -144,7 +145,7 @@ static void fake_flush_nested(struct vcpu *v)
 
 static const struct virt_ops fake_vendors[] = {
     { .name = "AMD", .nested = &npt_format, .max_leaf_level = fake_max_level,
-      .get_paging = fake_get_paging,
+      .keeps_sizes = fake_keeps_sizes, .get_paging = fake_get_paging,
       .event_queued = fake_event_queued, .end_shadow = fake_end_shadow,
       .flush_nested = fake_flush_nested },
     { .name = "Intel", .nested = &ept_format, .max_leaf_level = fake_max_level,

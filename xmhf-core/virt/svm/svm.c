@@ -342,6 +342,15 @@ static unsigned max_leaf_level(void)
     return hw_cpuid(CPUID_EXT_AMD, 0).edx & CPUID_8_1_EDX_PAGE1G ? 3 : 2;
 }
 
+/* Family 10h: a machine check where one address has entries of two sizes in the TLB (Revision Guide
+ * for AMD Family 10h Processors, 41322, erratum 383). Not asked by OSVW, which firmware fills. */
+static bool keeps_sizes(void)
+{
+    const uint32_t eax = hw_cpuid(CPUID_FEATURES, 0).eax; /* APM vol. 3, appendix E.3.2 */
+
+    return (eax >> 8 & 0xf) == 0xf && (eax >> 20 & 0xff) == 1;
+}
+
 static const uint8_t vmcall[] = { 0x0f, 0x01, 0xc1 };
 
 const struct virt_ops svm_ops = {
@@ -352,7 +361,7 @@ const struct virt_ops svm_ops = {
     .traps_icr = traps_icr,
     .apic_returns = true,
     .probe = probe, .init = init, .cpu_init = cpu_init,
-    .max_leaf_level = max_leaf_level,
+    .max_leaf_level = max_leaf_level, .keeps_sizes = keeps_sizes,
     .set_root = set_root, .flush_nested = flush_nested, .set_state = svm_set_state, .run = run,
     .get_paging = svm_get_paging, .get_segment = svm_get_segment,
     .inject = svm_inject, .event_queued = svm_event_queued,
