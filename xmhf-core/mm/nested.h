@@ -81,9 +81,9 @@ int nested_decoy(struct nested_table *t, gpa_t g, uint64_t size, hpa_t zero_page
 /*
  * A second tree that is as `t`, but for one page: `g` (4 KiB aligned) shows `h`, with all rights,
  * WB. `pages`: t->levels table pages of this tree alone, its root first; every other table is
- * `t`'s. Done anew after each change of `t`, and by one CPU at a time: what was read before a change
- * must not be written behind it. Entries are written whole, so other CPUs may use either tree, and
- * one may change `t`, meanwhile.
+ * `t`'s. Done anew after each change of `t`, and by one CPU at a time: what was read before a
+ * change must not be written behind it. Entries are written whole, so other CPUs may use either
+ * tree, and one may change `t`, meanwhile.
  */
 void nested_variant(const struct nested_table *t, gpa_t g, hpa_t h, const hpa_t *pages);
 
