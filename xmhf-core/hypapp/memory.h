@@ -87,9 +87,10 @@ enum gm_result gp_write(gpa_t to, const void *from, size_t len);
 /*
  * What the instruction at RIP, whose write has faulted (hypapp.fault), stores: MOV, or MOVS and
  * STOS forwards, with REP as many elements as fit in here. False: another instruction, or one that
- * can't be read, or the fault was a page walk's or an event delivery's. The bytes of a string are consecutive in guest-physical memory. Of a MOV `gpa` is
- * where the CPU says that it faulted: one that crosses pages may have begun before, or reach into a
- * next page of which nothing is known here.
+ * can't be read, or the fault was a page walk's or an event delivery's. The bytes of a string are
+ * consecutive in guest-physical memory. Of a MOV `gpa` is where the CPU says that it faulted: one
+ * that crosses pages may have begun before, or reach into a next page of which nothing is known
+ * here.
  */
 struct hyp_store {
     gpa_t gpa;
