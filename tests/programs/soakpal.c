@@ -23,7 +23,7 @@
 
 /* Of all workers that had the same place, one after the other. */
 struct counts {
-    atomic_ulong registered, calls, unregistered, deaths, left, lost, no_memory, paged_out, wrong;
+    atomic_ulong registered, calls, unregistered, deaths, left, lost, no_memory, paged_out, beside, wrong;
 };
 static struct counts *all;   /* shared, one for each place, then the parent's own */
 static struct counts *counts; /* this process' */
@@ -91,6 +91,9 @@ static bool begin(struct pal *p, const void *entry, uint64_t pages)
     }
     if (error == TV_NO_MEMORY) {
         counts->no_memory++;
+    } else if (error == TV_OVERLAP) {
+        counts->beside++; /* of a killed process whose CR3 this one has, and which had a PAL where
+                             a page of this one is swapped out (notes/pal-lifecycle.md) */
     } else {
         wrong(pal_error_name(error));
     }
@@ -291,16 +294,17 @@ static int report(unsigned n)
         sum.lost += all[i].lost;
         sum.no_memory += all[i].no_memory;
         sum.paged_out += all[i].paged_out;
+        sum.beside += all[i].beside;
         sum.wrong += all[i].wrong;
         open += i < WORKERS_MAX ? held[i] : 0;
     }
     printf("registered %lu calls %lu unregistered %lu deaths %lu left %lu lost %lu killed %lu "
-           "held %lu no_memory %lu paged_out %lu wrong %lu\n",
+           "held %lu no_memory %lu paged_out %lu beside %lu wrong %lu\n",
            sum.registered, sum.calls, sum.unregistered, sum.deaths, sum.left, sum.lost, killed,
-           open, sum.no_memory, sum.paged_out, sum.wrong);
+           open, sum.no_memory, sum.paged_out, sum.beside, sum.wrong);
     bool exact = sum.registered == sum.unregistered + sum.deaths + sum.left + sum.lost + open
         && killed <= asked + n; /* more: somebody else kills, the kernel without memory */
-    return exact && sum.wrong == 0 ? 0 : 1;
+    return exact && sum.wrong == 0 && sum.beside <= 1 + sum.registered / 1000 ? 0 : 1;
 }
 
 static int run(unsigned seconds, unsigned n)
