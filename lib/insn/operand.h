@@ -34,8 +34,8 @@ struct insn_system {
 /* False for anything else, or if it is cut off. */
 bool insn_decode_system(const uint8_t *buf, size_t n, unsigned bits, struct insn_system *out);
 
-/* The memory operand of an instruction of one or two opcode bytes and a ModRM byte, whichever it is.
- * False: a register, or it is cut off. */
+/* The memory operand of an instruction of one or two opcode bytes and a ModRM byte, whichever it
+ * is. False: a register, or it is cut off. */
 bool insn_memory_operand(const uint8_t *buf, size_t n, unsigned bits, struct insn_operand *out);
 
 /* The low `bits` (1 to 64) of a value, as operands and addresses of that size have it. */

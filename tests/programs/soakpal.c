@@ -23,7 +23,8 @@
 
 /* Of all workers that had the same place, one after the other. */
 struct counts {
-    atomic_ulong registered, calls, unregistered, deaths, left, lost, no_memory, paged_out, beside, wrong;
+    atomic_ulong registered, calls, unregistered, deaths, left, lost, no_memory, paged_out, beside;
+    atomic_ulong wrong;
 };
 static struct counts *all;   /* shared, one for each place, then the parent's own */
 static struct counts *counts; /* this process' */

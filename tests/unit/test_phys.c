@@ -500,12 +500,38 @@ static void refused_rights(uint64_t page, unsigned rx)
     }
 }
 
+/* What becomes of a store to `page`, whose right to write is taken, by each of the answers. */
+static void each_answer(uint64_t page)
+{
+    const enum hyp_answer refused[] = { HYP_CORE, HYP_REFUSE },
+        left[] = { HYP_DONE, HYP_AGAIN, HYP_SWITCHED };
+
+    asked = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        answer = refused[i];
+        fault(page + 8, ACCESS_WRITE, false, NULL);
+        assert_true(gps == 1 && asked == 1 + i);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        answer = left[i];
+        fake_shadows_ended = 0;
+        fault(page + 8, ACCESS_READ | ACCESS_WRITE, false, NULL);
+        assert_true(gps == 0 && asked == 3 + i);
+        /* interrupts come between the tries, in the shadow of MOV SS too */
+        assert_int_equal(fake_shadows_ended, answer == HYP_AGAIN);
+    }
+    answer = HYP_AGAIN;
+    fake_queued = true; /* which comes first anyway */
+    fake_shadows_ended = 0;
+    fault(page + 8, ACCESS_WRITE, false, NULL);
+    assert_true(gps == 0 && fake_shadows_ended == 0);
+    fake_queued = false;
+}
+
 /* A right that was taken away is the hypapp's business; one that is there again is nobody's. Memory
  * that is none of the guest's RAM has no rights to take. */
 static void rights_of_pages(void **state)
 {
-    const enum hyp_answer refused[] = { HYP_CORE, HYP_REFUSE },
-        left[] = { HYP_DONE, HYP_AGAIN, HYP_SWITCHED };
     const uint64_t page = MIB(40) + 0x7000;
     const unsigned rx = ACCESS_READ | ACCESS_EXEC, rwx = rx | ACCESS_WRITE;
 
@@ -519,26 +545,7 @@ static void rights_of_pages(void **state)
         machine_set_msr(kind ? MSR_IA32_TME_ACTIVATE : MSR_AMD_SYSCFG, 0);
         assert_int_equal(start(kind ? ALDER : GENOA, MIB(128)), 0);
         assert_int_equal(hyp_rights(&v, gpa(page), 1, rx), HYP_RIGHTS_DONE);
-        asked = 0;
-        for (unsigned i = 0; i < 2; i++) {
-            answer = refused[i];
-            fault(page + 8, ACCESS_WRITE, false, NULL);
-            assert_true(gps == 1 && asked == 1 + i);
-        }
-        for (unsigned i = 0; i < 3; i++) {
-            answer = left[i];
-            fake_shadows_ended = 0;
-            fault(page + 8, ACCESS_READ | ACCESS_WRITE, false, NULL);
-            assert_true(gps == 0 && asked == 3 + i);
-            /* interrupts come between the tries, in the shadow of MOV SS too */
-            assert_int_equal(fake_shadows_ended, answer == HYP_AGAIN);
-        }
-        answer = HYP_AGAIN;
-        fake_queued = true; /* which comes first anyway */
-        fake_shadows_ended = 0;
-        fault(page + 8, ACCESS_WRITE, false, NULL);
-        assert_true(gps == 0 && fake_shadows_ended == 0);
-        fake_queued = false;
+        each_answer(page);
         asked = 5;
         fault(page + 8, ACCESS_READ, false, NULL);
         fault(page + 8, ACCESS_EXEC, false, NULL);

@@ -141,6 +141,14 @@ static void fields(void **state)
     e = decode(VMX_EXIT_EPT_MISCONFIG, ~0ULL); /* which has no qualification */
     assert_true(e.kind == EXIT_NESTED_FAULT && e.fault.reserved && e.fault.addr.a == 0xfee00300);
     assert_true(!e.fault.has_linear && e.fault.access == ACCESS_READ && e.insn_len == 0);
+}
+
+static void writes_of_cr(void **state)
+{
+    struct exit e;
+
+    (void)state;
+    start();
     e = decode(VMX_EXIT_CR_ACCESS, 4 | 13 << 8);
     assert_true(e.kind == EXIT_CR_WRITE && e.cr.cr == 4 && e.cr.gpr == 13 && e.cr.decoded
                 && e.insn_len == 3);
@@ -359,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(simple_exits),
         cmocka_unit_test(fields),
+        cmocka_unit_test(writes_of_cr),
         cmocka_unit_test(start_up),
         cmocka_unit_test(exceptions_of_a_pal),
         cmocka_unit_test(a_machine_check_at_an_entry),

@@ -192,8 +192,7 @@ static enum walk_result translate(enum mode m, const struct guest_phys_ops *phys
     bool rw = true, us = true, nx = false;
 
     for (;; l++) {
-        uint64_t index = field(va, l->shift + l->index_bits - 1, l->shift);
-        uint64_t at = table + index * l->entry_bytes, e;
+        uint64_t at = table + field(va, l->shift + l->index_bits - 1, l->shift) * l->entry_bytes, e;
         void *entry = phys->map(gpa(at), l->entry_bytes);
         bool leaf, pk;
 

@@ -23,8 +23,8 @@ bool guest_phys_make_executable(gpa_t g);
 /*
  * The firmware's code and data below 1 MiB, where a walk for `right` has ended in WALK_NOT_RAM: the
  * core reads there for the guest what the guest could read itself. A pointer, to read, that is
- * good to the page's end, or NULL: that isn't it, or the guest sees something else there (the low page), or
- * hasn't the right. Any CPU, no lock.
+ * good to the page's end, or NULL: that isn't it, or the guest sees something else there (the low
+ * page), or hasn't the right. Any CPU, no lock.
  */
 void *guest_phys_firmware(const struct walk *w, unsigned right);
 
