@@ -717,6 +717,99 @@ static void execution_by_the_user(void **state)
     guest_phys_ops.map = map;
 }
 
+/* --- all RAM but some pages ------------------------------------------------ */
+
+static const uint64_t kept[] = { 0, MIB(40), MIB(40) + PAGE_SIZE, GIB(1), GIB(2) - PAGE_SIZE };
+static unsigned walk_calls;
+
+static bool is_kept(const void *arg, gpa_t page)
+{
+    assert_true(arg == kept);
+    for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
+        if (kept[i] == page.a) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum hyp_rights_answer walk_all(unsigned rights)
+{
+    struct hyp_rights_walk w = { 0 };
+    enum hyp_rights_answer a = HYP_RIGHTS_AGAIN;
+
+    for (walk_calls = 0; walk_calls < 100000 && a == HYP_RIGHTS_AGAIN; walk_calls++) {
+        a = hyp_rights_all(&cpus[walk_calls % vcpu_count].v, &w, is_kept, kept, rights);
+        for (unsigned i = 0; i < vcpu_count; i++) {
+            take_up(&cpus[i]);
+        }
+    }
+    return a;
+}
+
+static unsigned rights_at(uint64_t g, unsigned *level)
+{
+    struct nested_leaf leaf;
+
+    assert_true(nested_lookup(&guest_nested, gpa(g), &leaf));
+    *level = leaf.level;
+    return leaf.rights;
+}
+
+/* Any page of RAM but those kept has the rights; the protected range has none of the two. */
+static void check_all(unsigned rights)
+{
+    unsigned level;
+
+    for (uint64_t g = 0; g < ram_top; g += PAGE_SIZE) {
+        if (guest_phys_ops.map(gpa(g), PAGE_SIZE)) {
+            assert_int_equal(rights_at(g, &level), is_kept(kept, gpa(g)) ? RWX : rights);
+        }
+    }
+}
+
+/* On four CPUs, each in its turn: all RAM, but five pages; large leaves stay where there is one
+ * answer; back again all is as it was. Without memory the pages before it have changed, and the
+ * walk back needs none. */
+static void all_ram_but_some_pages(void **state)
+{
+    const unsigned user = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC_USER;
+    unsigned level, failed = 0;
+
+    (void)state;
+    fake_has_mbec = true;
+    begin(true, true, false, MIB(8) / PAGE_SIZE);
+    vcpu_count = CPUS;
+    assert_int_equal(hyp_user_exec(), 0);
+    const uint64_t was = sum(guest_nested.root.a, 4);
+    const size_t used = fake_pool_used - fake_freed_count, total = fake_pool_total;
+    for (unsigned pages = 0; pages < 20; pages++) {
+        fake_pool_total = fake_pool_used + pages;
+        enum hyp_rights_answer a = walk_all(user);
+        if (a == HYP_RIGHTS_DONE) {
+            check_all(user);
+            break;
+        }
+        assert_int_equal(a, HYP_RIGHTS_NO_MEMORY);
+        failed++;
+        assert_int_equal(walk_all(RWX), HYP_RIGHTS_DONE);
+        assert_true(sum(guest_nested.root.a, 4) == was);
+        assert_int_equal(fake_pool_used - fake_freed_count, used);
+    }
+    assert_in_range(failed, 3, 19);
+    fake_pool_total = total;
+    assert_int_equal(walk_all(user), HYP_RIGHTS_DONE);
+    check_all(user);
+    (void)rights_at(MIB(512), &level);
+    assert_int_equal(level, 2);      /* its 1 GiB has other pages */
+    (void)rights_at(GIB(2) + MIB(4), &level);
+    assert_int_equal(level, 3);
+    fake_pool_total = fake_pool_used;
+    assert_int_equal(walk_all(RWX), HYP_RIGHTS_DONE);
+    assert_true(sum(guest_nested.root.a, 4) == was);
+    fake_pool_total = total;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -725,6 +818,7 @@ int main(void)
         cmocka_unit_test(a_deaf_tlb_is_noticed),
         cmocka_unit_test(without_memory_nothing_changes),
         cmocka_unit_test(execution_by_the_user),
+        cmocka_unit_test(all_ram_but_some_pages),
         cmocka_unit_test(turns),
         cmocka_unit_test(ram_that_was_plugged_in),
         cmocka_unit_test(what_is_mapped_stays),

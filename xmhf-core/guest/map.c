@@ -119,6 +119,13 @@ void guest_map_judge(unsigned (*rights)(gpa_t))
     }
 }
 
+bool guest_map_ram(unsigned i, uint64_t *start, uint64_t *end)
+{
+    *start = i < ram.boot ? ram.piece[i].start : 0;
+    *end = i < ram.boot ? ram.piece[i].end : 0;
+    return i < ram.boot;
+}
+
 uint64_t guest_map_limit(void) { return maxphys_limit; }
 uint64_t guest_map_ram_end(void) { return e820_usable_end(guest_map, guest_map_count); }
 uint64_t guest_map_ram_bytes(void) { return ram_bytes(&ram); }

@@ -26,6 +26,10 @@ extern unsigned guest_map_count;
  * CPU; others obey from their next exit on. */
 void guest_map_judge(unsigned (*rights)(gpa_t));
 
+/* The i-th piece of the guest's RAM that is there at boot, once it is added: whole pages, in no
+ * order. False: there are no more. */
+bool guest_map_ram(unsigned i, uint64_t *start, uint64_t *end);
+
 uint64_t guest_map_limit(void);     /* the first address that is too wide for the guest */
 uint64_t guest_map_ram_end(void);   /* of RAM that is there at boot */
 uint64_t guest_map_ram_bytes(void); /* of the same, once it is added */

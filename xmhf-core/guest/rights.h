@@ -46,6 +46,24 @@ int hyp_user_exec(void);
  */
 enum hyp_rights_answer hyp_rights(struct vcpu *v, gpa_t first, uint64_t pages, unsigned rights);
 
+/*
+ * hyp_rights for all of the guest's RAM that is there at boot, but for the pages of which `keeps`
+ * says true, told `arg`; what may be plugged in later isn't touched. `w` is zero at the first call
+ * and remembers how far it is; the caller guards it, calls again with the same arguments while the
+ * answer is AGAIN, and `keeps` says the same each time. Pages in a row are one call of hyp_rights,
+ * so large leaves stay. At another answer than DONE the pages before have the new rights, and those
+ * of one row may: who gives up walks again, from a zero `w`, with the rights that were before.
+ */
+typedef bool hyp_keeps_fn(const void *arg, gpa_t page);
+struct hyp_rights_walk {
+    unsigned piece;          /* of guest_map_ram */
+    uint64_t first, at;      /* the row, so far */
+    bool ended;              /* its rights are to be set */
+};
+enum hyp_rights_answer hyp_rights_all(struct vcpu *v, struct hyp_rights_walk *w,
+                                      hyp_keeps_fn *keeps, const void *arg,
+                                      unsigned rights);
+
 /* What a nested fault of `access` at `g` is to rights that were taken away. */
 enum rights_fault {
     RIGHTS_WHOLE,   /* nothing: no right of that page was taken away */

@@ -17,6 +17,8 @@
 #include <facts/options.h>
 #include <hypapp/ask.h>
 #include <hypapp/memory.h>
+#include <hypapp/page_set.h>
+#include <hypapp/rights_plan.h>
 #include <hypapp/sandbox.h>
 #include <hypapp/services.h>
 #include <mm/pool.h>
