@@ -12,18 +12,19 @@
 #define UNFINISHED (-1)  /* or an enum lockdown_error: what an operation gives */
 #define RANGES     3u    /* numbered as the refusals of writes to them: text, rodata, IDT */
 
-static _Atomic enum { OPEN, LOCKING, UNDOING, LOCKED } state;
+static _Atomic enum { OPEN, LOCKING, LOCKED } state;
 static atomic_flag busy;        /* guards the text, the sites, and what stands below */
-static struct range { uint64_t va, pages; gpa_t gpa; } range[RANGES];
+static struct range { uint64_t va, pages; gpa_t gpa; } range[RANGES + 1];
 static struct range *const idt = &range[LOCKDOWN_K_IDT_PAGE];
 static uint64_t token, cr3_clear, protections;   /* the last one: bits_on at the lock */
-static unsigned next, data_rights;   /* range to lock or give back; rights where no text is */
+static struct page_set code;                     /* what ring 0 may execute besides the text */
+static struct hyp_rights_plan plan;
 static atomic_uint_fast64_t refused[LOCKDOWN_KIND_COUNT], patches;
 static struct { uint32_t index; uint64_t value; } pinned[] = {
     { MSR_STAR, 0 }, { MSR_LSTAR, 0 }, { MSR_CSTAR, 0 }, { MSR_SFMASK, 0 },
     { MSR_IA32_SYSENTER_CS, 0 }, { MSR_IA32_SYSENTER_EIP, 0 },
 };
-static uint32_t idt_limit;
+static uint32_t idt_limit, data_rights;   /* the latter: where no text is */
 static bool emptied[CPU_MAX];   /* the pinned IDT was replaced by one without gates */
 
 static enum hyp_answer refuse(unsigned kind)
@@ -57,7 +58,10 @@ static enum lockdown_error add_range(struct vcpu *v, uint64_t va, uint64_t pages
         if (va % PAGE_SIZE || gm_translate(&c, gva(va), ACCESS_READ, &g, NULL, &f) != GM_OK) {
             return LOCKDOWN_E_NOT_RAM;
         }
-        r = r.pages ? r : (struct range){ .va = va, .gpa = g };
+        if (kind == LOCKDOWN_CODE && !page_set_add(&code, g)) {
+            return LOCKDOWN_E_FULL;
+        }
+        r = r.pages && kind != LOCKDOWN_CODE ? r : (struct range){ .va = va, .gpa = g };
         if (va != r.va + r.pages * PAGE_SIZE || g.a != r.gpa.a + r.pages * PAGE_SIZE) {
             return LOCKDOWN_E_SCATTERED;
         }
@@ -90,12 +94,13 @@ static uint64_t bits_on(struct vcpu *v)
     return (p.cr0 & CR0_WP) | (p.cr4 & CR4_PINNED) | (p.efer & EFER_NXE) << 32;
 }
 
-static enum lockdown_error pin(struct vcpu *v)
+static int pin(struct vcpu *v, bool exec)
 {
+    const bool told = range[LOCKDOWN_TEXT].pages && range[LOCKDOWN_RODATA].pages;
     uint64_t va;
 
-    if (range[LOCKDOWN_TEXT].pages == 0 || range[LOCKDOWN_RODATA].pages == 0) {
-        return LOCKDOWN_E_BAD;
+    if (!told || (exec && !(data_rights & ACCESS_EXEC_USER))) {
+        return told ? LOCKDOWN_E_NO_EXEC : LOCKDOWN_E_BAD;
     }
     hyp_get_idtr(v, &va, &idt_limit);
     for (unsigned i = 0; i < ARRAY_SIZE(pinned); i++) {
@@ -103,31 +108,29 @@ static enum lockdown_error pin(struct vcpu *v)
     }
     protections = bits_on(v);
     idt->pages = 0;
-    return idt_limit < PAGE_SIZE && add_range(v, va, 1, LOCKDOWN_K_IDT_PAGE) == LOCKDOWN_E_OK
-        ? LOCKDOWN_E_OK : LOCKDOWN_E_BAD_IDT;
+    if (idt_limit >= PAGE_SIZE || add_range(v, va, 1, LOCKDOWN_K_IDT_PAGE) != LOCKDOWN_E_OK) {
+        return LOCKDOWN_E_BAD_IDT;
+    }
+    plan_begin(&plan, exec ? &code : NULL, ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC_USER);
+    for (struct range *r = range; r <= idt; r++) {
+        plan_add(&plan, r->gpa, r->pages, r > range ? data_rights : ACCESS_READ | ACCESS_EXEC);
+    }
+    state = LOCKING;
+    return UNFINISHED;
 }
 
 /* One step. A range that can't be locked is told when all have their rights back. */
-static int lock(struct vcpu *v)
+static int lock(struct vcpu *v, bool exec)
 {
     if (state == OPEN) {
-        enum lockdown_error error = pin(v);
-        next = 0;
-        state = error == LOCKDOWN_E_OK ? LOCKING : OPEN;
-        return state == LOCKING ? UNFINISHED : (int)error;
+        return pin(v, exec);
     }
-    if (next == RANGES) {
-        state = state == LOCKING ? LOCKED : OPEN;
+    enum hyp_rights_answer a = hyp_rights_plan(v, &plan);
+    if (a != HYP_RIGHTS_AGAIN) {
+        state = a == HYP_RIGHTS_DONE ? LOCKED : OPEN;
         log_line("lockdown: %s", state == LOCKED ? "locked" : "could not lock");
-        return state == LOCKED ? LOCKDOWN_E_OK : LOCKDOWN_E_NO_RIGHTS;
     }
-    unsigned rights = state == UNDOING ? ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC
-        : next == LOCKDOWN_TEXT ? ACCESS_READ | ACCESS_EXEC : data_rights;
-    enum hyp_rights_answer a = hyp_rights(v, range[next].gpa, range[next].pages, rights);
-    bool bad = state == LOCKING && a != HYP_RIGHTS_DONE && a != HYP_RIGHTS_AGAIN;
-    state = bad ? UNDOING : state;
-    next = bad ? 0 : next + (a != HYP_RIGHTS_AGAIN);
-    return UNFINISHED;
+    return state == LOCKING ? UNFINISHED : state == LOCKED ? LOCKDOWN_E_OK : LOCKDOWN_E_NO_RIGHTS;
 }
 
 static int operate(struct vcpu *v, uint64_t op)
@@ -142,13 +145,14 @@ static int operate(struct vcpu *v, uint64_t op)
     case LOCKDOWN_BEGIN:
         site_count = 0;
         memset(range, 0, sizeof(range));
+        page_set_clear(&code);
         cr3_clear = rdx;
         return LOCKDOWN_E_OK;
     case LOCKDOWN_RANGE:
-        return kind > LOCKDOWN_RODATA || pages == 0 || pages > LOCKDOWN_RANGE_MAX
-            ? LOCKDOWN_E_BAD : add_range(v, rdx, pages, kind);
+        return kind > LOCKDOWN_CODE || kind == LOCKDOWN_K_IDT_PAGE || pages == 0
+            || pages > LOCKDOWN_RANGE_MAX ? LOCKDOWN_E_BAD : add_range(v, rdx, pages, kind);
     case LOCKDOWN_SITES: return add_sites(v, rdx, rsi);
-    case LOCKDOWN_LOCK: return lock(v);
+    case LOCKDOWN_LOCK: return lock(v, rdx != 0);
     default: return LOCKDOWN_E_BAD;
     }
 }
@@ -202,11 +206,8 @@ static enum hyp_answer on_fault(struct vcpu *v, const struct exit *e)
 {
     bool write = e->fault.access & ACCESS_WRITE, done = false;
     struct hyp_store st;
-    unsigned kind = 0;
+    unsigned kind = plan_row(&plan, e->fault.addr);
 
-    while (kind < RANGES && e->fault.addr.a - range[kind].gpa.a >= range[kind].pages * PAGE_SIZE) {
-        kind++;
-    }
     if (write && kind == LOCKDOWN_TEXT && hyp_store(v, e, &st)) {
         if (atomic_flag_test_and_set(&busy)) {
             return HYP_AGAIN;
@@ -259,8 +260,7 @@ static enum hyp_answer on_msr(struct vcpu *v, uint32_t index, bool write, uint64
 }
 
 /* A table without a gate is let through: the next exception ends the machine, as some kernels do.
- * What follows is judged as if the pinned one were there still. Who loads that one must have the
- * protections on: from then on they can't be cleared. */
+ * What follows is judged as if the pinned one were there. Who loads that has the protections on. */
 static enum hyp_answer on_table_write(struct vcpu *v, enum hyp_table which, uint64_t base,
                                       uint32_t limit)
 {
@@ -279,7 +279,8 @@ static enum hyp_answer on_table_write(struct vcpu *v, enum hyp_table which, uint
 static bool on_info(struct vcpu *v, uint32_t which, uint64_t *value)
 {
     const uint64_t told[LOCKDOWN_INFO_REFUSED] = {
-        state == LOCKED, range[0].pages + range[1].pages + idt->pages, site_count, patches };
+        state == LOCKED, range[0].pages + range[1].pages + idt->pages, site_count, patches,
+        data_rights & ACCESS_EXEC_USER ? 1 : 0, code.count };
     uint32_t i = which - XMHF_INFO_LOCKDOWN;
     bool ours = i < LOCKDOWN_INFO_REFUSED + LOCKDOWN_KIND_COUNT;
 
@@ -294,7 +295,7 @@ static int lockdown_init(void)
         | hyp_cr_bits(4, CR4_PINNED) | hyp_trap_tables(1u << HYP_IDT)
         | hyp_msr_range(MSR_EFER, MSR_SFMASK, ACCESS_WRITE)   /* with those of SYSCALL */
         | hyp_msr_range(MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, ACCESS_WRITE)
-        | -!pool_alloc_many((void **)site_page, SITE_PAGES);
+        | -!pool_alloc_many((void **)site_page, SITE_PAGES) | -!page_set_init(&code);
 
     data_rights = ACCESS_READ | (hyp_user_exec() == 0 ? ACCESS_EXEC_USER : ACCESS_EXEC);
     hyp_random(&token, sizeof(token));

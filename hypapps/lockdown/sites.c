@@ -55,9 +55,8 @@ bool sites_find(uint64_t at, struct site *s)
         low = before ? mid + 1 : low;
         high = before ? high : mid;
     }
-    if (low == 0) {
-        return false;
+    if (low > 0) {
+        *s = site(low - 1);
     }
-    *s = site(low - 1);
-    return at - s->at < site_len(s);
+    return low > 0 && at - s->at < site_len(s);
 }

@@ -22,16 +22,19 @@ enum lockdown_op {
      * (Linux' page table isolation: bit 12; else 0). */
     LOCKDOWN_BEGIN,
     /* The next pages of a range. RDX: address of the first. RSI: number of pages << 12 | enum
-     * lockdown_range. A range is contiguous in the kernel's addresses and in memory. */
+     * lockdown_range. A range is contiguous in the kernel's addresses and in memory, but for CODE,
+     * which may be anything; of that, what comes before the first bad page is added. */
     LOCKDOWN_RANGE,
     /* The next sites, in ascending order over all calls. RDX: where they are. RSI: how many; but
      * in the last call LOCKDOWN_SITES_PAGE. */
     LOCKDOWN_SITES,
-    /* Lock, from now on until the machine is reset. */
+    /* Lock, from now on until the machine is reset. RDX: not 0: ring 0 executes no RAM that was
+     * there at boot but TEXT and CODE; 0: it may. */
     LOCKDOWN_LOCK,
 };
 
-enum lockdown_range { LOCKDOWN_TEXT, LOCKDOWN_RODATA };
+/* CODE: other pages that ring 0 may go on to execute; all rights to them stay. */
+enum lockdown_range { LOCKDOWN_TEXT, LOCKDOWN_RODATA, LOCKDOWN_CODE = 3 };
 
 /* A site is a place where the kernel patches its own text; its kind says what may stand there.
  * JUMP2 and JUMP5: a jump label, the NOP or the JMP to `target`. CALL: an entry of ftrace, the NOP
@@ -51,9 +54,10 @@ struct lockdown_site {
     X(BAD, "no such operation, or bad arguments") \
     X(NOT_RAM, "a page isn't there, or is no memory of the guest") \
     X(SCATTERED, "the pages aren't contiguous") \
-    X(FULL, "too many sites") \
+    X(FULL, "too many sites, or pages of code") \
     X(NO_RIGHTS, "the pages' rights can't be taken, for lack of memory or for what they are") \
-    X(BAD_IDT, "the interrupt descriptor table isn't alone in one page")
+    X(BAD_IDT, "the interrupt descriptor table isn't alone in one page") \
+    X(NO_EXEC, "this CPU, or the hypervisor on it, can't take execution from ring 0 alone")
 enum lockdown_error {
 #define X(name, sentence) LOCKDOWN_E_##name,
     LOCKDOWN_ERRORS(X)
@@ -84,6 +88,8 @@ enum lockdown_info {
     LOCKDOWN_INFO_PAGES,             /* pages that are, or will be, locked */
     LOCKDOWN_INFO_SITES,
     LOCKDOWN_INFO_PATCHES,           /* stores to sites that were let through */
+    LOCKDOWN_INFO_CAN_EXEC,          /* 1: LOCK can take execution */
+    LOCKDOWN_INFO_CODE,              /* pages of CODE that were told */
     LOCKDOWN_INFO_REFUSED,           /* + enum lockdown_kind */
 };
 

@@ -75,11 +75,12 @@ enum gm_result gm_read_kernel(const struct hyp_caller *c, gva_t from, void *to, 
 
 bool pool_alloc_many(void **out, size_t n)
 {
-    static uint8_t pool[256][PAGE_SIZE];
+    static uint8_t pool[3 * (256 + 64) + 64][PAGE_SIZE];
+    static size_t used;
 
-    assert_int_equal(n, 256);
+    assert_true(used + n <= sizeof(pool) / PAGE_SIZE);
     for (size_t i = 0; i < n; i++) {
-        out[i] = pool[i];
+        out[i] = pool[used++];
     }
     return true;
 }
@@ -92,13 +93,22 @@ enum hyp_rights_answer hyp_rights(struct vcpu *v, gpa_t first, uint64_t pages, u
         again--;
         return HYP_RIGHTS_AGAIN;
     }
-    if (!(r & ACCESS_WRITE) && (rights_calls == refuse_at || rights_calls == no_memory_at)) {
+    if (r != (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
+        && (rights_calls == refuse_at || rights_calls == no_memory_at)) {
         return rights_calls == refuse_at ? HYP_RIGHTS_REFUSED : HYP_RIGHTS_NO_MEMORY;
     }
     for (uint64_t i = 0; i < pages; i++) {
         rights[(first.a - GPA(VA)) / PAGE_SIZE + i] = r;
     }
     return HYP_RIGHTS_DONE;
+}
+
+/* All of it is the guest's RAM, in two pieces. */
+bool guest_map_ram(unsigned i, uint64_t *start, uint64_t *end)
+{
+    *start = GPA(VA) + (i == 0 ? 8 * PAGE_SIZE : 0);
+    *end = i == 0 ? GPA(VA) + PAGES * PAGE_SIZE : GPA(VA) + 8 * PAGE_SIZE;
+    return i < 2;
 }
 
 enum gm_result gp_read(gpa_t from, void *to, size_t len)
@@ -170,7 +180,8 @@ int hyp_msr_range(uint32_t first, uint32_t last, unsigned access)
     }
     return access == ACCESS_WRITE ? 0 : -1;
 }
-int hyp_user_exec(void) { return 0; }
+static int no_user_exec;
+int hyp_user_exec(void) { return no_user_exec; }
 int hyp_trap_tables(unsigned tables) { return tables == 1u << HYP_IDT ? 0 : -1; }
 void hyp_random(void *out, size_t len) { memset(out, 0x5a, len); }
 
@@ -241,13 +252,25 @@ static void tell(void)
     memcpy(ram + 0x200, "\x0f\x1f\x44\x00\x00", 5);
 }
 
+/* Pages that ring 0 may execute, but ring 3 all. */
+static unsigned executable(void)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < PAGES; i++) {
+        n += (rights[i] & ACCESS_EXEC) != 0;
+        assert_true(rights[i] & (ACCESS_EXEC | ACCESS_EXEC_USER));
+    }
+    return n;
+}
+
 static unsigned writable(void)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < PAGES; i++) {
         unsigned exec = i < 8 ? ACCESS_EXEC : ACCESS_EXEC_USER; /* text, and what isn't */
-        n += rights[i] == (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC);
+        n += (rights[i] & ACCESS_WRITE) != 0;
         assert_true(rights[i] == (ACCESS_READ | exec) || (rights[i] & ACCESS_WRITE));
     }
     return n;
@@ -379,6 +402,79 @@ static void test_fails(void **state)
     }
 }
 
+/* Text, and two pages of code; the second call's two pages are one more, and one again. */
+static void tell_code(void)
+{
+    tell();
+    assert_int_equal(call(LOCKDOWN_RANGE, VA + 14 * PAGE_SIZE, 1 << 12 | LOCKDOWN_CODE),
+                     LOCKDOWN_E_OK);
+    assert_int_equal(call(LOCKDOWN_RANGE, VA + 14 * PAGE_SIZE, 2 << 12 | LOCKDOWN_CODE),
+                     LOCKDOWN_E_OK);
+    assert_int_equal(info(LOCKDOWN_INFO_CODE), 2);
+}
+
+/* The same where execution is to be taken too: three calls for what is locked, then one each for
+ * the pages 10 to 11 and 13. */
+static void test_exec_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(info(LOCKDOWN_INFO_CAN_EXEC), 1);
+    assert_int_equal(call(LOCKDOWN_RANGE, ABSENT, 1 << 12 | LOCKDOWN_CODE), LOCKDOWN_E_NOT_RAM);
+    for (unsigned n = 1; n <= 5; n++) {
+        for (unsigned memory = 0; memory < 2; memory++) {
+            tell_code();
+            rights_calls = 0;
+            refuse_at = memory ? 0 : n;
+            no_memory_at = memory ? n : 0;
+            assert_int_equal(call(LOCKDOWN_LOCK, 1, 0), LOCKDOWN_E_NO_RIGHTS);
+            assert_true(rights_calls > n);
+            assert_int_equal(writable(), PAGES);
+            assert_int_equal(executable(), PAGES);
+            assert_int_equal(info(LOCKDOWN_INFO_STATE), 0);
+        }
+    }
+    refuse_at = no_memory_at = 0;
+}
+
+/* A CPU that can't tell ring 0's execution: an error, and nothing changed. */
+static void test_no_exec(void **state)
+{
+    (void)state;
+    no_user_exec = -1;
+    assert_int_equal(hypapp.init(), 0);
+    tell_code();
+    rights_calls = 0;
+    assert_int_equal(info(LOCKDOWN_INFO_CAN_EXEC), 0);
+    assert_int_equal(call(LOCKDOWN_LOCK, 1, 0), LOCKDOWN_E_NO_EXEC);
+    assert_int_equal(rights_calls, 0);
+    assert_int_equal(info(LOCKDOWN_INFO_STATE), 0);
+    assert_int_equal(executable(), PAGES);
+    no_user_exec = 0;
+    assert_int_equal(hypapp.init(), 0);
+}
+
+/* A set takes as many pages as it says, each once; neighbours that are none of it aren't in it. */
+static void test_page_set(void **state)
+{
+    struct page_set s;
+
+    (void)state;
+    assert_true(page_set_init(&s));
+    for (unsigned i = 0; i < PAGE_SET_MAX; i++) { /* some meet at the same slot */
+        assert_true(page_set_add(&s, gpa(i * 0x7fc000ull)));
+        assert_true(page_set_add(&s, gpa(i * 0x7fc000ull + 5)));
+    }
+    assert_int_equal(s.count, PAGE_SET_MAX);
+    assert_false(page_set_add(&s, gpa(PAGE_SIZE)));
+    assert_true(page_set_add(&s, gpa(0)));
+    for (unsigned i = 0; i < PAGE_SET_MAX; i++) {
+        assert_true(page_set_has(&s, gpa(i * 0x7fc000ull)));
+        assert_false(page_set_has(&s, gpa(i * 0x7fc000ull + PAGE_SIZE)));
+    }
+    page_set_clear(&s);
+    assert_false(page_set_has(&s, gpa(0)));
+}
+
 /* All that there is room for, then no more. */
 static void test_full(void **state)
 {
@@ -405,9 +501,13 @@ static void test_lock(void **state)
     struct hyp_io io = { .port = LOCKDOWN_PORT, .size = 4, .in = true };
 
     (void)state;
-    tell();
+    tell_code();
     again = 5;
-    assert_int_equal(call(LOCKDOWN_LOCK, 0, 0), LOCKDOWN_E_OK);
+    assert_int_equal(call(LOCKDOWN_LOCK, 1, 0), LOCKDOWN_E_OK);
+    assert_int_equal(executable(), 8 + 2);
+    for (unsigned i = 0; i < PAGES; i++) { /* text and code */
+        assert_int_equal(rights[i] & ACCESS_EXEC, i < 8 || i >= 14 ? ACCESS_EXEC : 0);
+    }
     assert_int_equal(info(LOCKDOWN_INFO_STATE), 1);
     assert_int_equal(info(LOCKDOWN_INFO_SITES), 2);
     assert_int_equal(info(LOCKDOWN_INFO_PAGES), 11);
@@ -474,9 +574,18 @@ static void test_writes(void **state)
         }
         assert_memory_equal(ram, before, sizeof(ram));
     }
+}
+
+static void test_executes(void **state)
+{
     struct exit e = { .fault = { .addr = gpa(GPA(RODATA)), .access = ACCESS_EXEC } };
+
+    (void)state;
     assert_int_equal(hypapp.fault(&cpu[0], &e), HYP_REFUSE);
     assert_int_equal(refused(LOCKDOWN_K_EXEC), 1);
+    e.fault.addr = gpa(GPA(VA + 13 * PAGE_SIZE)); /* nowhere in particular */
+    assert_int_equal(hypapp.fault(&cpu[0], &e), HYP_REFUSE);
+    assert_int_equal(refused(LOCKDOWN_K_EXEC), 2);
 }
 
 static void test_registers(void **state)
@@ -596,9 +705,11 @@ int main(void)
         cmocka_unit_test_setup(test_who, setup), cmocka_unit_test_setup(test_bad, setup),
         cmocka_unit_test_setup(test_stranger, setup),
         cmocka_unit_test_setup(test_open, setup), cmocka_unit_test_setup(test_fails, setup),
-        cmocka_unit_test_setup(test_full, setup),
+        cmocka_unit_test_setup(test_exec_fails, setup), cmocka_unit_test(test_page_set),
+        cmocka_unit_test_setup(test_no_exec, setup), cmocka_unit_test_setup(test_full, setup),
         cmocka_unit_test_setup(test_lock, setup), /* from here on it is locked */
-        cmocka_unit_test(test_writes), cmocka_unit_test(test_registers),
+        cmocka_unit_test(test_writes), cmocka_unit_test(test_executes),
+        cmocka_unit_test(test_registers),
         cmocka_unit_test(test_msrs), cmocka_unit_test_setup(test_idtr, setup),
         cmocka_unit_test_setup(test_init, setup),
     };
