@@ -19,6 +19,7 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define SITES_MAX 131072u
 #define TRAMPOLINES_MAX 16384u
+#define CODE_MAX  65536u
 #define PTI_BIT   (1ull << 12)   /* Linux: clear in the CR3 that has the kernel mapped */
 
 static _Noreturn void die(const char *fmt, ...)
@@ -59,12 +60,12 @@ static void need_hypervisor(void)
 /* --- the kernel's symbols and memory ----------------------------------------------- */
 
 enum symbol { TEXT, ETEXT, RODATA, ERODATA, JUMP, EJUMP, CALLS, ECALLS, FTRACE_PAGES, FTRACE_CALL,
-              FTRACE_REGS_CALL, SYMBOLS };
+              FTRACE_REGS_CALL, TOP_TABLE, DIRECT_MAP, SYMBOLS };
 static const char *const symbol_name[SYMBOLS] = {
     "_text", "_etext", "__start_rodata", "__end_rodata",
     "__start___jump_table", "__stop___jump_table", /* from here on a kernel may have none */
     "__start_static_call_sites", "__stop_static_call_sites",
-    "ftrace_pages_start", "ftrace_call", "ftrace_regs_call",
+    "ftrace_pages_start", "ftrace_call", "ftrace_regs_call", "init_top_pgt", "page_offset_base",
 };
 static uint64_t symbol[SYMBOLS];
 static struct lockdown_site site[SITES_MAX];
@@ -277,6 +278,79 @@ static void find_sites(void)
     sites = n;
 }
 
+/* Of /proc/cpuinfo; Linux leaves out what it doesn't use. */
+static bool cpu_flag(const char *word)
+{
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    char line[8192];
+    bool found = false;
+
+    while (f && !found && fgets(line, sizeof(line), f)) {
+        found = strncmp(line, "flags", 5) == 0 && strstr(line, word);
+    }
+    if (f) {
+        fclose(f);
+    }
+    return found;
+}
+
+/* --- what ring 0 executes besides the text --------------------------------------------- */
+
+/* Entries of page tables: SDM vol. 3, 4.5. */
+#define PRESENT 1ull
+#define USER    4ull
+#define LARGE   0x80ull
+#define NX      (1ull << 63)
+#define TABLE   0x000ffffffffff000ull
+
+static uint64_t code[CODE_MAX];  /* addresses of pages */
+static unsigned codes;
+
+static void add_code(uint64_t at, uint64_t end)
+{
+    for (; at < end; at += PAGE) {
+        if (at >= symbol[TEXT] && at < text_end()) {
+            continue;
+        }
+        if (codes == CODE_MAX) {
+            die("ring 0 can execute more than %u pages besides the text", CODE_MAX);
+        }
+        code[codes++] = at;
+    }
+}
+
+/* The executable pages below a table of `level`, whose first entry is for the address `base`; of
+ * the top one only the kernel's half. */
+static void walk(uint64_t table, unsigned level, uint64_t base, bool top)
+{
+    const uint64_t size = 1ull << (12 + 9 * (level - 1));
+    uint64_t entry[512], direct;
+
+    kernel_read(symbol[DIRECT_MAP], &direct, sizeof(direct));
+    kernel_read(table, entry, sizeof(entry));
+    for (unsigned i = top ? 256 : 0; i < 512; i++) {
+        const uint64_t e = entry[i], at = base + i * size;
+        if (!(e & PRESENT) || (e & NX)) {
+            continue;
+        }
+        if (level > 1 && !(e & LARGE)) {
+            walk(direct + (e & TABLE), level - 1, at, false);
+        } else if (!(e & USER)) { /* SMEP keeps ring 0 from the others */
+            add_code(at, at + size);
+        }
+    }
+}
+
+static void find_code(void)
+{
+    const unsigned levels = cpu_flag(" la57 ") ? 5 : 4;
+
+    if (!symbol[TOP_TABLE] || !symbol[DIRECT_MAP]) {
+        die("/proc/kallsyms doesn't tell init_top_pgt and page_offset_base");
+    }
+    walk(symbol[TOP_TABLE], levels, levels == 5 ? 0 - (1ull << 57) : 0 - (1ull << 48), true);
+}
+
 /* --- locking ----------------------------------------------------------------------------- */
 
 static uint64_t token;
@@ -286,33 +360,27 @@ static uint64_t told(unsigned item)
     return pal_info(XMHF_INFO_LOCKDOWN + item);
 }
 
-static void call(enum lockdown_op op, uint64_t a, uint64_t b)
+static uint64_t try_call(enum lockdown_op op, uint64_t a, uint64_t b)
+{
+    return pal_hypercall(XMHF_HC_LOCKDOWN, op, a, b, token);
+}
+
+static void need(uint64_t e)
 {
     static const char *const sentence[] = {
 #define X(name, text) text,
         LOCKDOWN_ERRORS(X)
 #undef X
     };
-    uint64_t e = pal_hypercall(XMHF_HC_LOCKDOWN, op, a, b, token);
 
     if (e != LOCKDOWN_E_OK) {
         die("refused: %s", e < ARRAY_SIZE(sentence) ? sentence[e] : "no known reason");
     }
 }
 
-static bool kernel_has_pti(void)
+static void call(enum lockdown_op op, uint64_t a, uint64_t b)
 {
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    char line[8192];
-    bool found = false;
-
-    while (f && !found && fgets(line, sizeof(line), f)) {
-        found = strncmp(line, "flags", 5) == 0 && strstr(line, " pti ");
-    }
-    if (f) {
-        fclose(f);
-    }
-    return found;
+    need(try_call(op, a, b));
 }
 
 static void tell_range(enum lockdown_range kind, uint64_t from, uint64_t end)
@@ -321,6 +389,15 @@ static void tell_range(enum lockdown_range kind, uint64_t from, uint64_t end)
         uint64_t pages = (end - at) / PAGE;
         pages = pages > LOCKDOWN_RANGE_MAX ? LOCKDOWN_RANGE_MAX : pages;
         call(LOCKDOWN_RANGE, at, pages << 12 | kind);
+    }
+}
+
+/* What is no RAM stays executable without being told. */
+static void tell_code(void)
+{
+    for (unsigned i = 0; i < codes; i++) {
+        uint64_t e = try_call(LOCKDOWN_RANGE, code[i], 1 << 12 | LOCKDOWN_CODE);
+        need(e == LOCKDOWN_E_NOT_RAM ? LOCKDOWN_E_OK : e);
     }
 }
 
@@ -355,11 +432,14 @@ static void disable_patching(void)
     set("/sys/kernel/debug/kprobes/enabled", '0');
 }
 
-static int lock(bool modules)
+static int lock(bool modules, bool exec)
 {
     need_hypervisor();
     if (told(LOCKDOWN_INFO_STATE)) {
         die("it is locked already");
+    }
+    if (exec && !told(LOCKDOWN_INFO_CAN_EXEC)) {
+        need(LOCKDOWN_E_NO_EXEC);
     }
     if (ioperm(LOCKDOWN_PORT, 8, 1) != 0) {
         die("no access to port 0x%x: %s (it takes root)", LOCKDOWN_PORT, strerror(errno));
@@ -372,12 +452,19 @@ static int lock(bool modules)
         die("this kernel can't disable modules: --keep-modules");
     }
     disable_patching();
-    call(LOCKDOWN_BEGIN, kernel_has_pti() ? PTI_BIT : 0, 0);
+    if (exec) {
+        find_code();
+    }
+    call(LOCKDOWN_BEGIN, cpu_flag(" pti ") ? PTI_BIT : 0, 0);
     tell_range(LOCKDOWN_TEXT, symbol[TEXT], text_end());
     tell_range(LOCKDOWN_RODATA, symbol[RODATA], (symbol[ERODATA] + PAGE - 1) & ~(PAGE - 1));
     tell_sites();
-    call(LOCKDOWN_LOCK, 0, 0);
+    tell_code();
+    call(LOCKDOWN_LOCK, exec, 0);
     printf("locked: %u sites can be patched, %u were left out\n", sites, left_out);
+    if (exec) {
+        printf("ring 0 executes its text and %" PRIu64 " other pages\n", told(LOCKDOWN_INFO_CODE));
+    }
     return 0;
 }
 
@@ -391,6 +478,7 @@ static int list(void)
     read_symbols();
     open_kcore();
     find_sites();
+    find_code();
     for (unsigned i = 0; i < sites; i++) {
         count[site[i].at >> LOCKDOWN_AT_BITS]++;
     }
@@ -400,6 +488,7 @@ static int list(void)
         printf("%9u  %s\n", count[i], name[i]);
     }
     printf("%9u  left out: not what a site holds\n", left_out);
+    printf("%9u  pages that ring 0 can execute besides the text\n", codes);
     return 0;
 }
 
@@ -425,7 +514,7 @@ static int status(void)
 
 static int usage(FILE *to, int result)
 {
-    fputs("usage: lockdown-ctl lock [--keep-modules]\n"
+    fputs("usage: lockdown-ctl lock [--keep-modules] [--exec]\n"
           "       lockdown-ctl status\n"
           "       lockdown-ctl list\n"
           "       lockdown-ctl --help\n\n"
@@ -435,6 +524,10 @@ static int usage(FILE *to, int result)
           "           As root, when all modules are loaded: no more can be, by\n"
           "           kernel.modules_disabled, unless --keep-modules is given. Turns off\n"
           "           kernel.ftrace_enabled and kprobes, which would patch more than may be\n"
+          "           --exec: on CPUs with mode-based execute control (Intel's MBEC) ring 0 also\n"
+          "           executes no other memory than it can now. Then new BPF programs, seccomp\n"
+          "           filters (so sandboxed services that start later), ftrace's trampolines and\n"
+          "           modules stop the kernel's thread that runs them, or the kernel\n"
           "  status   is it locked, and what was refused, by kind\n"
           "  list     what lock would tell the hypervisor, which needn't be there; as root\n", to);
     return result;
@@ -443,13 +536,17 @@ static int usage(FILE *to, int result)
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";
-    bool keep = argc == 3 && strcmp(argv[2], "--keep-modules") == 0;
+    bool keep = false, exec = false;
 
+    for (int i = 2; i < argc; i++) {
+        keep = keep || strcmp(argv[i], "--keep-modules") == 0;
+        exec = exec || strcmp(argv[i], "--exec") == 0;
+    }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         return usage(stdout, 0);
     }
-    if (strcmp(word, "lock") == 0 && (argc == 2 || keep)) {
-        return lock(keep);
+    if (strcmp(word, "lock") == 0 && argc == 2 + keep + exec) {
+        return lock(keep, exec);
     }
     if (strcmp(word, "status") == 0 && argc == 2) {
         return status();
