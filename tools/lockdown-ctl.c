@@ -305,6 +305,7 @@ static bool cpu_flag(const char *word)
 
 static uint64_t code[CODE_MAX];  /* addresses of pages */
 static unsigned codes;
+static uint64_t direct_map;      /* where the kernel has physical address 0 */
 
 static void add_code(uint64_t at, uint64_t end)
 {
@@ -324,9 +325,8 @@ static void add_code(uint64_t at, uint64_t end)
 static void walk(uint64_t table, unsigned level, uint64_t base, bool top)
 {
     const uint64_t size = 1ull << (12 + 9 * (level - 1));
-    uint64_t entry[512], direct;
+    uint64_t entry[512];
 
-    kernel_read(symbol[DIRECT_MAP], &direct, sizeof(direct));
     kernel_read(table, entry, sizeof(entry));
     for (unsigned i = top ? 256 : 0; i < 512; i++) {
         const uint64_t e = entry[i], at = base + i * size;
@@ -334,7 +334,7 @@ static void walk(uint64_t table, unsigned level, uint64_t base, bool top)
             continue;
         }
         if (level > 1 && !(e & LARGE)) {
-            walk(direct + (e & TABLE), level - 1, at, false);
+            walk(direct_map + (e & TABLE), level - 1, at, false);
         } else if (!(e & USER)) { /* SMEP keeps ring 0 from the others */
             add_code(at, at + size);
         }
@@ -348,6 +348,7 @@ static void find_code(void)
     if (!symbol[TOP_TABLE] || !symbol[DIRECT_MAP]) {
         die("/proc/kallsyms doesn't tell init_top_pgt and page_offset_base");
     }
+    kernel_read(symbol[DIRECT_MAP], &direct_map, sizeof(direct_map));
     walk(symbol[TOP_TABLE], levels, levels == 5 ? 0 - (1ull << 57) : 0 - (1ull << 48), true);
 }
 
