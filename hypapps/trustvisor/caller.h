@@ -14,7 +14,7 @@
 static inline uint64_t tv_owner(const struct guest_paging *p)
 {
     if (p->efer & EFER_LMA) {
-        return (p->cr3 & 0x000ffffffffff000ULL) >> PAGE_SHIFT;
+        return (p->cr3 & CR3_ADDR) >> PAGE_SHIFT;
     }
     return p->cr4 & CR4_PAE ? BIT(40) | (p->cr3 & 0xffffffe0) >> 5
                             : BIT(41) | (p->cr3 & 0xfffff000) >> PAGE_SHIFT;
