@@ -398,7 +398,6 @@ static void reserved_memory_takes_no_tables(void **state)
     assert_int_equal(gps, 0);
 }
 
-/* The CPU refuses an entry of ours: whatever the address, the instruction isn't done again. */
 /* PALs have all pages that there are. Devices in new regions can be reached all the same, and code
  * in new places runs, as many of either as pages are kept for; neither takes the other's. */
 static void full_pool(bool leaves_1g, bool split, uint64_t step, const char *name)
@@ -436,6 +435,7 @@ static void a_full_pool_takes_nothing_from_the_os(void **state)
     full_pool(false, false, GIB(1), BROADWELL_EP);
 }
 
+/* The CPU refuses an entry of ours: whatever the address, the instruction isn't done again. */
 static void reserved_never_loops(void **state)
 {
     (void)state;

@@ -27,7 +27,6 @@ static void test_interrupt_and_resume(void **state)
     expect_no_pal_left();
 }
 
-/* A debugger steps the thread, or no longer: as it was at the resume stub, not as at the call. */
 /* A machine check is the OS's, as an interrupt is: no fault of the PAL's. */
 static void test_machine_check(void **state)
 {
@@ -47,6 +46,7 @@ static void test_machine_check(void **state)
     expect_returned(4);
 }
 
+/* A debugger steps the thread, or no longer: as it was at the resume stub, not as at the call. */
 static void test_steps(void **state)
 {
     uint64_t token[2];
