@@ -25,6 +25,11 @@
 #define XMHF_HC_PAL_STATS      0x104u /* RCX: struct xmhf_pal_stats to fill; RSI: its size;
                                          RDI: first entry of a PAL of this process */
 #define XMHF_HC_PAL_INTERRUPTED 0x105u /* inside a PAL: how often this call was interrupted */
+#define XMHF_HC_IMAGE_REGISTER   0x106u /* RCX: struct xmhf_image (xmhf/image.h); RDI: its stubs */
+#define XMHF_HC_IMAGE_UNREGISTER 0x107u /* RCX: its stubs */
+#define XMHF_HC_OCALL       0x108u /* inside a PAL: struct xmhf_ocall */
+#define XMHF_HC_RANDOM      0x109u /* inside a PAL: XMHF_RANDOM_MAX */
+#define XMHF_HC_PAL_READ    0x10au /* of a debug PAL of this process: RCX: the request */
 #define XMHF_HC_HELLO       0x110u /* helloworld: RAX = number of CPUID exits so far */
 #define XMHF_HC_LOCKDOWN    0x111u /* lockdown: xmhf/lockdown.h */
 

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A PAL as an image of its own: what registration version 2 takes, what an image file holds, and
+ * what the identity of such a PAL is made of. All three are one layout, little-endian, without
+ * gaps:
+ *
+ *   magic                      XMHF_IMAGE_MAGIC, 8 bytes
+ *   struct xmhf_image          in a file `stubs` is 0
+ *   struct xmhf_image_section  sections times, lowest address first; in a file `source` is 0
+ *   struct xmhf_image_param    params times: those of the first entry, of the second, ...
+ *   struct xmhf_image_entry    entries times
+ *   contents                   of each section that has some, in order: pages x 4096 bytes
+ *
+ * The identity is SHA-256 of exactly these bytes, as they are in the file: the hypervisor hashes
+ * the sections as it copied them, and the structure with `stubs` and `source` as 0. Behind them a
+ * file has notes (struct xmhf_image_notes), which nobody measures.
+ *
+ * A section has two addresses: the PAL's own, where the image is linked, the same in every process;
+ * and the caller's, where the bytes come from and zeros go. CODE, RODATA and DATA have contents.
+ * BSS, STACK and PARAM begin as zeros: they have no source, and nothing of them is hashed but that
+ * they are there. Between any two sections at least one page stays unmapped.
+ *
+ * The stubs lie in one page of the caller's, which is no section: entry number i is called at
+ * XMHF_IMAGE_STUB(stubs, i). The page's last bytes are the resume stub and the nonce.
+ */
+#ifndef XMHF_IMAGE_H
+#define XMHF_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <xmhf/trustvisor.h>
+
+#define XMHF_IMAGE_MAGIC   "XMHFPAL\3" /* the last byte is the version of this encoding */
+#define XMHF_IMAGE_MAGIC_SIZE 8u
+#define XMHF_IMAGE_VERSION 2u
+
+#define XMHF_IMAGE_SECTIONS     64u
+#define XMHF_IMAGE_ENTRIES      64u
+#define XMHF_IMAGE_ENTRY_PARAMS 32u   /* of one entry */
+#define XMHF_IMAGE_PARAMS       256u  /* of all entries */
+#define XMHF_IMAGE_STACKS       30u   /* each has a STACK and a PARAM section, and four others
+                                         are CODE, RODATA, DATA and BSS */
+#define XMHF_IMAGE_STUB_SIZE    16u   /* bytes from one entry's stub to the next one's */
+#define XMHF_IMAGE_STUB(stubs, i) ((stubs) + (uint64_t)(i) * XMHF_IMAGE_STUB_SIZE)
+
+/* Section types are those of the module interface, and: */
+#define XMHF_SECTION_BSS 17u  /* zeros that the PAL can write */
+
+/* Parameter types are INTEGER and POINTER, and: */
+#define XMHF_PARAM_OCALL 3u   /* where an ocall is told: a struct xmhf_ocall with `size` bytes of
+                                 data behind it, in the caller's memory. The PAL gets 0 for it. At
+                                 most one of an entry */
+
+#define XMHF_IMAGE_DEBUG  1u  /* may be read by its process (XMHF_HC_PAL_READ) */
+
+struct xmhf_image {
+    uint32_t size;        /* bytes of this structure and the three lists */
+    uint32_t version;     /* XMHF_IMAGE_VERSION */
+    uint32_t mode;        /* enum pal_id_mode: bits of the PAL's code; today the caller's */
+    uint32_t convention;  /* enum xmhf_convention */
+    uint32_t flags;       /* XMHF_IMAGE_*, or 0 */
+    uint32_t stacks;      /* calls at the same time */
+    uint32_t sections, params, entries;  /* how many */
+    uint32_t reserved;    /* 0 */
+    uint64_t budget;      /* TSC ticks that one call may run; 0: no limit */
+    uint64_t stubs;       /* GVA of the caller's page of stubs */
+};
+
+struct xmhf_image_section {
+    uint32_t type;
+    uint32_t pages;       /* of 4 KiB */
+    uint64_t address;     /* the PAL's own, 4 KiB aligned */
+    uint64_t source;      /* GVA in the caller, 4 KiB aligned; 0 without contents */
+};
+
+struct xmhf_image_param {
+    uint32_t type;        /* enum tv_param_type, or XMHF_PARAM_OCALL */
+    uint32_t direction;   /* enum xmhf_direction; INTEGER: XMHF_IN, OCALL: XMHF_INOUT */
+    uint32_t size;        /* bytes, at most; INTEGER: 0 */
+    uint16_t counted_by;  /* 0: always `size` bytes. Else 1 + number, in this entry, of the INTEGER
+                             that counts what the POINTER points to */
+    uint16_t unit;        /* bytes of each counted thing; without counted_by 0 */
+};
+
+struct xmhf_image_entry {
+    uint64_t address;     /* the PAL's own, in CODE */
+    uint32_t params;      /* so many of params[], behind the entry before */
+    uint32_t reserved;    /* 0 */
+};
+
+_Static_assert(sizeof(struct xmhf_image) == 56, "our ABI");
+_Static_assert(offsetof(struct xmhf_image, budget) == 40, "our ABI");
+_Static_assert(sizeof(struct xmhf_image_section) == 24, "our ABI");
+_Static_assert(sizeof(struct xmhf_image_param) == 16, "our ABI");
+_Static_assert(sizeof(struct xmhf_image_entry) == 16, "our ABI");
+
+#define XMHF_IMAGE_SIZE(sections, params, entries) \
+    (sizeof(struct xmhf_image) + (sections) * sizeof(struct xmhf_image_section) + \
+     (params) * sizeof(struct xmhf_image_param) + (entries) * sizeof(struct xmhf_image_entry))
+
+/*
+ * How a call of such a PAL ends: as with the module interface (XMHF_STATUS_*), and:
+ * after a death RAX is the address that a page fault touched (without XMHF_IMAGE_DEBUG only its
+ * page), else 0.
+ */
+#define XMHF_STATUS_BAD_COUNT 0x81u /* not begun: a count says more than is declared */
+#define XMHF_STATUS_OCALL     0x82u /* the PAL waits for an answer; the OCALL argument tells */
+
+/*
+ * An ocall: a PAL asks its own program to do something. Inside the PAL: XMHF_HC_OCALL with
+ * RCX = function's number, RDX = address of a buffer in its writable sections, RSI = bytes of the
+ * request there, RDI = bytes that fit the buffer; RAX = bytes of the answer there, or
+ * -enum tv_error, as a signed word.
+ * The caller sees its call return with XMHF_STATUS_OCALL, writes the answer into the same place,
+ * and calls the resume stub with the token in the registers of an interrupted call (RAX, RDX; with
+ * 32 bits EAX, EDX, ECX, EBX). That returns as the first call would have. Until then the
+ * activation stays taken, and the thread's other calls of this PAL end with XMHF_STATUS_BUSY.
+ */
+struct xmhf_ocall {
+    uint64_t token[2];
+    uint32_t function;
+    uint32_t bytes;       /* of the data behind: of the request, then of the answer */
+};
+_Static_assert(sizeof(struct xmhf_ocall) == 24, "our ABI");
+
+/* Inside a PAL, XMHF_HC_RANDOM: RCX = address in its writable sections, RDX = bytes, at most
+ * XMHF_RANDOM_MAX; RAX = TV_OK, or TV_NO_ENTROPY, and then nothing is written. */
+#define XMHF_RANDOM_MAX 256u
+
+/* Notes in a file: what tools and the host's library want to know, and nobody measures. */
+#define XMHF_NOTES_MAGIC "XMHFNOTE"
+struct xmhf_image_notes {
+    uint8_t magic[8];
+    uint32_t size;        /* bytes, with the strings */
+    uint32_t ocalls;      /* functions that the PAL may call */
+    uint64_t gate;        /* the PAL's own address of the one hypercall instruction of libpal-rt,
+                             which native mode replaces; 0: none */
+    /* Then strings, each ended by a zero byte: the name of the image, of each entry, each ocall. */
+};
+_Static_assert(sizeof(struct xmhf_image_notes) == 24, "our ABI");
+
+#endif
