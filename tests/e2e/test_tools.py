@@ -29,7 +29,7 @@ import choose  # noqa: E402
 import harness  # noqa: E402
 import run as guests_run  # noqa: E402
 from xmhftools import (aptsources, base, bench, binaries, cpio, debian,  # noqa: E402
-                       grubimage, inputs, programs, wine)
+                       grubimage, inputs, programs, rootimage, wine)
 
 
 class Splitter(unittest.TestCase):
@@ -280,7 +280,7 @@ class Advice(unittest.TestCase):
     """What an error tells one to install is what the tree itself installs."""
 
     # Packages that every Debian has.
-    ESSENTIAL = {"apt", "dpkg", "util-linux"}
+    ESSENTIAL = {"apt", "coreutils", "dpkg", "tar", "util-linux"}
 
     def test_packages(self):
         known = {line.strip() for line in (SOURCE / "tools/packages.txt").read_text().splitlines()}
@@ -544,6 +544,78 @@ class Programs(Tool):
                 for read in (binaries.elf, binaries.pe, binaries.describe):
                     read(bytes(bad))
                     read(b"MZ" + bytes(bad)[2:])
+
+
+class Roots(Tool):
+    """mkroot and xmhf-run --root, without packages."""
+
+    def root_image(self, arch):
+        path = self.folder / f"{arch} image"
+        with open(path, "wb") as handle:
+            handle.truncate(1 << 20)
+        base.run([base.need("mke2fs", "e2fsprogs"), "-q", "-t", "ext4", "-L", f"xmhf-root-{arch}",
+                  path], "make a file system")
+        return path
+
+    def mkroot(self, *words):
+        return self.run_tool("env", f"XMHF_CACHE={self.folder / 'cache'}",
+                             SOURCE / "tools" / "mkroot", *words)
+
+    def test_images(self):
+        good = self.root_image("amd64")
+        self.assertEqual(rootimage.architecture(good), "amd64")
+        for path, words in ((self.folder / "no", "there is no file"), (self.folder, "a folder"),
+                            (self.folder / "kernel", "a Linux kernel"),
+                            ("/dev/null", "no plain file")):
+            self.refused([words, "--root"], "--root", path)
+        self.refused(["brings no modules"], "--root", good)
+        self.refused(["one of the two"], "--root", good, "--wine", "64")
+        for kernel in ("686", "686-pae"):
+            self.refused(["--arch i386"], "--kernel", kernel, "--root", good)
+
+    def test_names(self):
+        for name in ("a b", "x;y", "../x", "A", "x", "xy-", "", "xy=1", "x/sid", "./x.deb"):
+            status, text = self.mkroot("--", name)
+            self.assertEqual((status, f"{name!r} is no name of a Debian package" in text),
+                             (1, True), text)
+        for name in ("g++", "libc6", "dash", "0ad", "libstdc++6", "linux-image-6.1.0-57-amd64"):
+            rootimage.check_names([name])
+
+    def test_each_list_has_its_image(self):
+        paths = {rootimage.path_of(*words) for words in (
+            (["a"], "amd64", None), (["a", "b"], "amd64", None), (["a"], "i386", None),
+            (["a"], "amd64", 5))}
+        self.assertEqual(len(paths), 4)
+        self.assertEqual(rootimage.path_of(["b", "a", "b"], "amd64", None),
+                         rootimage.path_of(["a", "b"], "amd64", None))
+
+    def test_apt_fails(self):
+        for script, words in (("echo 'E: Unable to locate package xy' >&2; exit 100", "locate"),
+                              ("echo \"'u' xy_1_all.deb 5 \"", "apt downloaded no xy_1_all.deb"),
+                              ("echo \"'u' xy_1_all.deb 5 \"; case \"$*\" in *download*) echo "
+                               "No space left on device; exit 1;; esac", "a disk is full")):
+            apt = self.folder / "bin" / "apt-get"
+            apt.write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
+            apt.chmod(0o755)
+            status, text = self.mkroot("xy")
+            self.assertEqual((status, words in text), (1, True), text)
+            self.assertEqual(list((self.folder / "cache").glob("**/*.img")), [])
+
+    def test_interrupted(self):
+        apt = self.folder / "bin" / "apt-get"
+        apt.write_text(f"#!/bin/sh\ntouch '{self.folder}/began'\nexec sleep 60\n",
+                       encoding="ascii")
+        apt.chmod(0o755)
+        process = subprocess.Popen([SOURCE / "tools" / "mkroot", "xy"], start_new_session=True,
+                                   env={**self.environment(), "XMHF_CACHE": str(self.folder / "c")},
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        end = time.monotonic() + 60
+        while not (self.folder / "began").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        text = process.communicate(timeout=60)[0].decode()
+        self.assertEqual((process.returncode, text), (130, ""))
+        self.assertEqual([path.name for path in (self.folder / "c").iterdir()], ["fetch.lock"])
 
 
 class EveryTool(Tool):

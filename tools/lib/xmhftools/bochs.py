@@ -22,6 +22,10 @@ HYPERVISOR_OPTIONS = "trap-icr"
 LINUX_ARGUMENTS = "mitigations=off nokaslr mce=off vdso32=0 nohz=off highres=off"
 
 DISK = "disk.img"
+ROOT_IMAGE = "root.img"  # in the machine's folder
+ROOT_MODULES = ("ata_piix", "sd_mod", "crc32c_generic", "ext4")  # for a guest of Debian's
+# A change goes into a file beside the image that is gone with the machine.
+_ROOT = f'ata0-slave: type=disk, mode=volatile, path="{ROOT_IMAGE}", model="xmhf-root"\n'
 CPUS_MAX, MEMORY_MAX = 8, 3072  # MiB; Bochs 2.7 with more ends at once
 
 _CONFIG = """\
@@ -32,7 +36,7 @@ romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, mode=flat, path="{disk}"
-boot: disk
+{root}boot: disk
 clock: sync=none, time0=1700000000
 log: bochs.log
 panic: action=fatal
@@ -66,6 +70,7 @@ def start(folder, model, bare, cpus, mem, agent_port=None):
             raise ToolError(f"Bochs' {name} is missing: run  apt-get install {package}")
     (folder / "bochsrc").write_text(
         _CONFIG.format(model=cpu_option(model, bare), cpus=cpus, mem=mem, disk=DISK,
+                       root=_ROOT if (folder / ROOT_IMAGE).exists() else "",
                        com2=f"mode=socket-server, dev=localhost:{agent_port}" if agent_port else
                        "mode=file, dev=output"),
         encoding="ascii")
@@ -101,6 +106,8 @@ def _commands(args, files):
 
 def command(args, files, folder, agent_port=None):
     """Write the disk and the configuration into the folder; return the command line (see start)."""
+    if getattr(args, "root", None):
+        (folder / ROOT_IMAGE).symlink_to(args.root)
     contents = [("vmlinuz", files.kernel)]
     if (folder / "initrd.gz").exists():
         contents.append(("initrd.gz", folder / "initrd.gz"))

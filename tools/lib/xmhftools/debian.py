@@ -59,7 +59,7 @@ def _private_options():
     return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
 
 
-def _apt_options(arch, refresh):
+def apt_options(arch, refresh):
     """Options that make apt see packages of this architecture."""
     # The download folder is ours and private; apt's own user could not write there.
     options = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
@@ -106,8 +106,8 @@ def _download(package, options, into):
 @contextlib.contextmanager
 def downloaded(package, arch):
     """A package's .deb for as long as it is wanted; only what is made of it stays."""
-    with locked("fetch"), _scratch() as scratch:
-        yield _fetch(package, _apt_options(arch, False), scratch)
+    with locked("fetch"), scratch_folder() as scratch:
+        yield _fetch(package, apt_options(arch, False), scratch)
 
 
 def _publish(tree, target):
@@ -122,7 +122,7 @@ def _publish(tree, target):
         os.rename(tree, target)
 
 
-def _scratch():
+def scratch_folder():
     """A temporary folder in the cache, on the file system of the final place."""
     cache_root().mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(dir=cache_root(), prefix=".fetch-")
@@ -130,10 +130,10 @@ def _scratch():
 
 def _build_kernel(flavour, update):
     meta, arch = KERNELS[flavour]
-    options = _apt_options(arch, update)
+    options = apt_options(arch, update)
     package = _real_package(meta, options)
     version = package[len("linux-image-"):]
-    with _scratch() as scratch:
+    with scratch_folder() as scratch:
         tree = _download(package, options, scratch)
         boot = tree / "boot"
         for name in ("vmlinuz", "System.map", "config"):
@@ -160,14 +160,14 @@ def kernel_dir(flavour, update=False):
 def _build_headers(flavour):
     arch = KERNELS[flavour][1]
     version = (kernel_dir(flavour) / "version").read_text(encoding="ascii").strip()
-    options = _apt_options(arch, False)
+    options = apt_options(arch, False)
     text = run([need("apt-cache", "apt"), *options, "show", "--no-all-versions",
                 f"linux-headers-{version}"],
                f"find linux-headers-{version} (fetch-kernel --update gets a kernel of today)")
     depends = re.search(r"^Depends: (.*)$", text, re.M).group(1)
     packages = re.findall(r"(linux-headers-\S+-common|linux-kbuild-\S+)", depends)
     target = cache_root() / "headers" / flavour
-    with _scratch() as scratch:
+    with scratch_folder() as scratch:
         for package in (f"linux-headers-{version}", *packages):
             tree = _download(package, options, scratch)
         # Debian's makefile includes the common one by its installed, absolute place.
@@ -196,9 +196,9 @@ def package_dir(package):
     """Folder with the files of a Debian package, which is not installed."""
     target = cache_root() / "packages" / package
     if not target.exists():
-        with locked("fetch"), _scratch() as scratch:
+        with locked("fetch"), scratch_folder() as scratch:
             if not target.exists():
-                _publish(_download(package, _apt_options("amd64", False), scratch), target)
+                _publish(_download(package, apt_options("amd64", False), scratch), target)
     return target
 
 
@@ -208,7 +208,7 @@ def busybox(arch):
         return pathlib.Path(need("busybox", "busybox-static"))
     target = cache_root() / "busybox-i386"
     if not (target / "bin" / "busybox").exists():
-        with locked("fetch"), _scratch() as scratch:
+        with locked("fetch"), scratch_folder() as scratch:
             if not (target / "bin" / "busybox").exists():
-                _publish(_download("busybox-static", _apt_options(arch, False), scratch), target)
+                _publish(_download("busybox-static", apt_options(arch, False), scratch), target)
     return target / "bin" / "busybox"

@@ -77,8 +77,10 @@ def _module_files(kernel, names):
     return [base / path for path in order]
 
 
-def _extra(command, marker, adds, kernel, modules):
+def _extra(command, marker, adds, kernel, modules, root):
     archive = cpio.Archive()
+    if root:
+        archive.file("/xmhf/root", b"")
     for text in adds:
         archive.copy(*split_add(text))
     listing = []
@@ -88,17 +90,20 @@ def _extra(command, marker, adds, kernel, modules):
     if listing:
         archive.file("/xmhf/modules", "".join(listing).encode())
     if command:
-        archive.file("/xmhf/run", f"exec {shlex.join(command)}\n".encode())
+        archive.file("/xmhf/run", f"cd {ADD_FOLDER} || cd /\nexec {shlex.join(command)}\n".encode())
         archive.file("/xmhf/marker", marker.encode())
     return archive.finish()
 
 
-def make(arch, command=(), marker="end", adds=(), kernel=None, modules=(), wine_bits=None):
-    """The initramfs as bytes; with no command the guest starts a shell on ttyS0."""
-    programs.check(adds, command, wine_bits)
+def make(arch, command=(), marker="end", adds=(), kernel=None, modules=(), wine_bits=None,
+         root=False):
+    """The initramfs as bytes; with no command the guest starts a shell on ttyS0. With `root` the
+    command runs in what is on the disk "xmhf-root"."""
+    programs.check(adds, command, wine_bits, root)
     parts = [_base(arch)]
     if wine_bits:
         parts.append(wine.archive(wine_bits))
-    parts.append(gzip.compress(_extra(command, marker, adds, kernel, modules), 1, mtime=0))
+    parts.append(gzip.compress(_extra(command, marker, adds, kernel, modules, root),
+                               1, mtime=0))
     # The kernel takes archives one after another, each on a 4-byte boundary.
     return b"".join(part + b"\0" * (-len(part) % 4) for part in parts)

@@ -12,6 +12,9 @@ CPU_MODEL = "EPYC"
 # SMAP and MONITOR are left out because TCG gets them wrong; VGIF it can do.
 CPU_FLAGS = "+svm,+vgif,-smap,-monitor"
 
+ROOT_IMAGE = "root.img"  # in the machine's folder
+ROOT_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")  # for a guest of Debian's
+
 
 def cpu_option(model):
     """QEMU's -cpu value; a model with flags of its own is taken as it is."""
@@ -44,6 +47,9 @@ def _machine(args):
             "-serial", "file:serial.log", "-serial", "file:output"]
     if args.qmp:
         line += ["-qmp", f"unix:{args.qmp},server=on,wait=off"]
+    if getattr(args, "root", None):  # what the guest writes is gone with the machine
+        line += ["-drive", f"file={ROOT_IMAGE},format=raw,if=none,id=xmhf-root,snapshot=on",
+                 "-device", "virtio-blk-pci,drive=xmhf-root,serial=xmhf-root"]
     return line + list(args.qemu_arg)
 
 
@@ -71,4 +77,6 @@ def _boot(args, files, folder):
 
 def command(args, files, folder):
     """The emulator's command line, to be run in the folder."""
+    if getattr(args, "root", None):
+        (folder / ROOT_IMAGE).symlink_to(args.root)
     return _machine(args) + _boot(args, files, folder)
