@@ -93,23 +93,35 @@ AC_SUBST([ASM_DEBUG])
 AC_SUBST([FREESTANDING], ["-ffreestanding -nostdinc -isystem $xmhf_inc"])
 ])
 
-# XMHF_BEARSSL
-# BearSSL's source tree: given, or fetched (and cached) from Debian. Sets BEARSSL_DIR.
-AC_DEFUN([XMHF_BEARSSL], [
-AC_ARG_WITH([bearssl],
-    [AS_HELP_STRING([--with-bearssl=DIR], [BearSSL's source tree (default: fetched from Debian with apt)])],
-    [BEARSSL_DIR=$withval],
-    [AC_MSG_NOTICE([no --with-bearssl=DIR: asking tools/fetch-bearssl])
-     BEARSSL_DIR=`$PYTHON "$srcdir/tools/fetch-bearssl"` ||
-        AC_MSG_ERROR([no BearSSL: see the message above, or give --with-bearssl=DIR])])
-AS_IF([test -f "$BEARSSL_DIR/src/hash/sha2small.c"], [],
-    [AC_MSG_ERROR(["$BEARSSL_DIR" is not BearSSL's source tree: it has no src/hash/sha2small.c])])
-BEARSSL_DIR=`cd "$BEARSSL_DIR" && pwd`
-case $BEARSSL_DIR in
+# XMHF_SOURCE(NAME, name, VARIABLE, file)
+# The source tree of a library: given, or fetched (and cached) from Debian. `file` is one that it has.
+# Sets VARIABLE.
+AC_DEFUN([XMHF_SOURCE], [
+AC_ARG_WITH([$2],
+    [AS_HELP_STRING([--with-$2=DIR], [source tree of $1 (default: fetched from Debian with apt)])],
+    [$3=$withval],
+    [AC_MSG_NOTICE([no --with-$2=DIR: asking tools/fetch-source])
+     $3=`$PYTHON "$srcdir/tools/fetch-source" $2` ||
+        AC_MSG_ERROR([no $1: see the message above, or give --with-$2=DIR])])
+AS_IF([test -f "$$3/$4"], [],
+    [AC_MSG_ERROR(["$$3" is not the source tree of $1: it has no $4])])
+$3=`cd "$$3" && pwd`
+case $$3 in
 *[[\\\"\@%:@\$\&\'\`\ \	]]*) # not for make: by a link
-    rm -f bearssl-link
-    ln -s "$BEARSSL_DIR" bearssl-link || AC_MSG_ERROR([the link bearssl-link can't be made in `pwd`])
-    BEARSSL_DIR=bearssl-link ;;
+    rm -f $2-link
+    ln -s "$$3" $2-link || AC_MSG_ERROR([the link $2-link can't be made in `pwd`])
+    $3=$2-link ;;
 esac
-AC_SUBST([BEARSSL_DIR])
+AC_SUBST([$3])
 ])
+
+# XMHF_BEARSSL
+# Sets BEARSSL_DIR.
+AC_DEFUN([XMHF_BEARSSL],
+[XMHF_SOURCE([BearSSL], [bearssl], [BEARSSL_DIR], [src/hash/sha2small.c])])
+
+# XMHF_LIBSODIUM
+# Sets LIBSODIUM_DIR.
+AC_DEFUN([XMHF_LIBSODIUM],
+[XMHF_SOURCE([libsodium], [libsodium], [LIBSODIUM_DIR],
+    [src/libsodium/crypto_sign/ed25519/ref10/sign.c])])

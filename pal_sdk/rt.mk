@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# Rules of libpal-rt (pal_sdk/rt.am has its lists). One set of them for each kind of image.
+
+rt_elf64_cc = $(CC)
+rt_elf32_cc = $(CC) -m32
+rt_pe64_cc = $(MINGW64)
+rt_pe32_cc = $(MINGW32)
+rt_elf64_flags = -DHAVE_TI_MODE
+rt_elf32_flags =
+rt_pe64_flags = -DHAVE_TI_MODE
+rt_pe32_flags =
+
+# $(1): kind of image. The compiler's own headers come behind ours.
+define rt_rules
+rt_$(1)_include := $$(shell if $$(rt_$(1)_cc) --version | grep -q clang; \
+	then echo `$$(rt_$(1)_cc) -print-resource-dir`/include; \
+	else $$(rt_$(1)_cc) -print-file-name=include; fi)
+rt_$(1)_compile = $$(rt_$(1)_cc) $$(rt_includes) -isystem $$(rt_$(1)_include) $$(rt_cflags) \
+	$$(rt_$(1)_flags) -MMD -MP
+rt_$(1)_objects := $$(rt_sources:%=pal_sdk/rt/$(1)/%.o) $$(rt_assembly:%=pal_sdk/rt/$(1)/%.o) \
+	$$(rt_bearssl:%=pal_sdk/rt/$(1)/bearssl/%.o) $$(rt_sodium:%=pal_sdk/rt/$(1)/sodium/%.o)
+
+$$(rt_bearssl:%=pal_sdk/rt/$(1)/bearssl/%.o): pal_sdk/rt/$(1)/bearssl/%.o: \
+	$$(BEARSSL_DIR)/src/%.c
+	@$$(MKDIR_P) $$(@D)
+	$$(AM_V_CC)$$(rt_$(1)_compile) $$(rt_bearssl_flags) -w -c -o $$@ $$<
+$$(rt_sodium:%=pal_sdk/rt/$(1)/sodium/%.o): pal_sdk/rt/$(1)/sodium/%.o: \
+	$$(LIBSODIUM_DIR)/src/libsodium/%.c
+	@$$(MKDIR_P) $$(@D)
+	$$(AM_V_CC)$$(rt_$(1)_compile) $$(rt_sodium_flags) -c -o $$@ $$<
+pal_sdk/rt/$(1)/ed25519.o: rt_extra = $$(rt_sodium_includes) -DSODIUM_STATIC
+pal_sdk/rt/$(1)/seeder.o: rt_extra = $$(rt_bearssl_flags)
+$$(rt_sources:%=pal_sdk/rt/$(1)/%.o): pal_sdk/rt/$(1)/%.o: $$(srcdir)/pal_sdk/rt/%.c
+	@$$(MKDIR_P) $$(@D)
+	$$(AM_V_CC)$$(rt_$(1)_compile) $$(rt_warnings) $$(rt_extra) -c -o $$@ $$<
+$$(rt_assembly:%=pal_sdk/rt/$(1)/%.o): pal_sdk/rt/$(1)/%.o: $$(srcdir)/pal_sdk/rt/%.S
+	@$$(MKDIR_P) $$(@D)
+	$$(AM_V_CC)$$(rt_$(1)_compile) -c -o $$@ $$<
+libpal-rt-$(1).a: $$(rt_$(1)_objects)
+	@rm -f $$@
+	$$(AM_V_GEN)$$(AR) crD $$@ $$(rt_$(1)_objects) && $$(RANLIB) -D $$@
+
+-include $$(rt_$(1)_objects:%.o=%.d)
+endef
+$(foreach target,$(rt_targets),$(eval $(call rt_rules,$(target))))
