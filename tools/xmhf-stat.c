@@ -37,6 +37,29 @@ static bool hypervisor_there(void)
     return memcmp(&r[1], XMHF_CPUID_SIGNATURE, 12) == 0;
 }
 
+/* Names of the sources in `mask`. */
+static void print_sources(uint64_t mask)
+{
+    static const char *const name[] = { "RDSEED", "RDRAND", "timing", "input" };
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (mask >> i & 1) {
+            printf(" %s", name[i]);
+        }
+    }
+}
+
+static void print_random(void)
+{
+    uint64_t r = pal_info(XMHF_INFO_RANDOM);
+
+    printf("random         ");
+    print_sources(r);
+    printf("%s%s", r & XMHF_RANDOM_SEEDED ? "" : " no entropy", r >> 8 & 0xff ? "; failed:" : "");
+    print_sources(r >> 8 & 0xff);
+    printf("\n");
+}
+
 static void print_machine(void)
 {
     uint64_t version = pal_info(XMHF_INFO_VERSION);
@@ -45,6 +68,7 @@ static void print_machine(void)
     printf("CPUs            %" PRIu64 "\n", pal_info(XMHF_INFO_CPUS));
     printf("DMA protection  %s\n", pal_info(XMHF_INFO_DMA_PROTECTION) ? "on" : "off");
     printf("protected       %" PRIu64 " KiB\n", pal_info(XMHF_INFO_PROTECTED_SIZE) >> 10);
+    print_random();
     printf("PAL pool        %" PRIu64 " of %" PRIu64 " pages free\n", pal_info(XMHF_INFO_POOL_FREE),
            pal_info(XMHF_INFO_POOL_TOTAL));
     printf("boot            %" PRIu64 " TSC ticks from our first instruction to the guest's\n",

@@ -298,8 +298,9 @@ static int lockdown_init(void)
         | -!pool_alloc_many((void **)site_page, SITE_PAGES) | -!page_set_init(&code);
 
     data_rights = ACCESS_READ | (hyp_user_exec() == 0 ? ACCESS_EXEC_USER : ACCESS_EXEC);
-    hyp_random(&token, sizeof(token));
-    log_line("lockdown: %s", bad ? "no memory, or the core can't watch it all" : "not locked yet");
+    bad |= -!hyp_random(&token, sizeof(token));
+    log_line("lockdown: %s", bad ? "no memory, no random numbers, or the core can't watch it all"
+                                 : "not locked yet");
     return bad;
 }
 

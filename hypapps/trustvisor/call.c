@@ -90,7 +90,8 @@ static void wait_for_token(struct vcpu *v, struct tv_slot *s, struct tv_activati
     const struct thread me = thread_of(v);
     uint64_t token[2];
 
-    hyp_random(token, sizeof(token));
+    hyp_random_refresh();
+    ASSERT(hyp_random(token, sizeof(token))); /* no PAL is registered without entropy */
     token[0] += token[0] == 0; /* 0 means that no token is out */
     thread_waits(v, s->pal, act, token);
     act->token_high = token[1];

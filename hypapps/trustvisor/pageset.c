@@ -9,7 +9,9 @@ bool pageset_init(struct tv_pageset *s, uint32_t n)
 {
     s->part = NULL;
     s->mask = PAGESET_SMALL - 1;
-    hyp_random(&s->factor, sizeof(s->factor));
+    if (!hyp_random(&s->factor, sizeof(s->factor))) {
+        return false;
+    }
     s->factor |= 1;
     if (n <= PAGESET_SMALL / 2) {
         return true; /* it was zero at first, and is used once */

@@ -15,7 +15,8 @@ struct tv_pageset {
     uint64_t small[PAGESET_SMALL]; /* enough for up to half as many pages */
 };
 
-/* Room for `n` pages (at most 65536). False: out of memory, nothing taken. */
+/* Room for `n` pages (at most 65536). False: out of memory, or no entropy; nothing
+ * taken. */
 bool pageset_init(struct tv_pageset *s, uint32_t n);
 /* Put `page` in under `number` (< 2^24). If it is in already nothing changes. Returns its
  * entry; the caller compares pageset_number(). */

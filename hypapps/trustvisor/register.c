@@ -186,8 +186,11 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     pal->owner.pkru = 0; /* a thread's, and of this moment */
     pal->reg.rdx = v->regs.gpr[GPR_RDX];
     pal->reg.last_step = clock_now();
-    hyp_random(&pal->reg.token, pal->image.word); /* as much as RDX, or EDX, holds */
-    hyp_random(pal->nonce, sizeof(pal->nonce));
+    if (!hyp_random(&pal->reg.token, pal->image.word) /* as much as RDX, or EDX, holds */
+        || !hyp_random(pal->nonce, sizeof(pal->nonce))) {
+        memory_free(pal);
+        return tv_done(v, TV_NO_ENTROPY);
+    }
     stubs_place(pal);
     answer = registry_add(pal, tv_owner(&c->paging), &other);
     spent = pal->reg.compared * COST_COMPARE + pal->reg.beside * COST_BESIDE;
@@ -204,7 +207,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
 /* A control page, after looking for room if need be. NULL: `*r` is what to do. */
 static struct tv_pal *new_pal(struct vcpu *v, bool module, enum hc_result *r)
 {
-    enum room room = collect_room(v, 3);
+    enum room room = hyp_random_refresh() ? ROOM_AGAIN : collect_room(v, 3);
     struct tv_pal *pal = room == ROOM_FOUND ? memory_new(module) : NULL;
 
     if (!pal) {

@@ -55,12 +55,20 @@ enum xmhf_info {
                                     32-bit code, which sees no more than EAX); 0 if none */
     XMHF_INFO_BOOT_TICKS = 8,    /* TSC ticks from our first instruction to guest start */
     XMHF_INFO_HASH_TICKS = 9,    /* TrustVisor: TSC ticks spent hashing PALs, all CPUs */
+    XMHF_INFO_RANDOM = 10,       /* sources of random numbers: XMHF_RANDOM_* */
     XMHF_INFO_EXITS = 0x1000,    /* + enum exit_kind: exits of that kind, all CPUs;
                                     + (cpu + 1) << 16: of CPU number cpu only */
     XMHF_INFO_LONGEST = 0x3000,  /* + kind as above: TSC ticks from such an exit to the next
                                     entry, the most so far; 0 without the option measure */
     XMHF_INFO_LOCKDOWN = 0x5000, /* lockdown: + enum lockdown_info */
 };
+
+/* What XMHF_INFO_RANDOM tells: sources that work, and shifted by 8 those that have failed. */
+#define XMHF_RANDOM_RDSEED 1u
+#define XMHF_RANDOM_RDRAND 2u
+#define XMHF_RANDOM_TIMING 4u
+#define XMHF_RANDOM_INPUT  8u         /* another one's bytes: a TPM's, once there is one */
+#define XMHF_RANDOM_SEEDED (1u << 16) /* there is entropy; else: TV_NO_ENTROPY */
 
 /* CPUID leaf by which programs of the public ABI detect TrustVisor. */
 #define TV_CPUID_LEAF        0x7a567254u

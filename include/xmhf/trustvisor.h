@@ -97,7 +97,8 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(BAD_ENTRIES,    30, "1 to 16 entries, different multiples of 16 in one page of CODE, not " \
                           "in its last 32 bytes, with declared parameters") \
     X(QUOTA_PAGES,    31, "this process has too much memory in PALs") \
-    X(QUOTA_ALL,      32, "the hypervisor has no slot for another PAL")
+    X(QUOTA_ALL,      32, "the hypervisor has no slot for another PAL") \
+    X(NO_ENTROPY,     33, "the hypervisor has no source of random numbers that works")
 
 enum tv_error {
 #define X(name, number, sentence) TV_##name = (number),

@@ -23,6 +23,7 @@ says which model must do what.
 Model = collections.namedtuple("Model", "name cpus result feature")
 MEMORY = 128   # MiB
 SECONDS = 120
+RANDOM = re.compile(r"^\[xmhf\] (random: .*(?:RD|timing).*?)\r?$", re.M)
 FATAL = re.compile(r"PANIC|>>PANIC<<|crash:")
 
 
@@ -55,6 +56,8 @@ def up(model, text):
         return verdict.group(0) if verdict else "no verdict"
     if not re.search(rf"^\[xmhf[^\]]*\] up on {model.cpus} CPU", text, re.M):
         return f"the hypervisor isn't on {model.cpus} CPUs"
+    if not RANDOM.search(text):
+        return "the log doesn't name a source of random numbers"
     return None
 
 
@@ -89,7 +92,7 @@ def run_model(model, args, known):
         return "not ok", problem or FATAL.search(text).group(0), text
     if model.result == "refused":
         return "ok", f"refused in one line, for it lacks {model.feature}", text
-    return "ok", run.VERDICT.search(text).group(2), text
+    return "ok", f"{run.VERDICT.search(text).group(2)}; {RANDOM.search(text).group(1)}", text
 
 
 def parse():

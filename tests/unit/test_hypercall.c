@@ -44,6 +44,7 @@ uint64_t exit_count(enum exit_kind kind) { (void)kind; return 0; }
 uint64_t exit_longest(enum exit_kind kind) { (void)kind; return 0; }
 uint64_t core_protected_size(void) { return 0; }
 uint64_t core_boot_ticks(void) { return 0; }
+uint64_t random_status(void) { return 0; }
 bool core_dma_protection(void) { return false; }
 size_t pool_total(void) { return 0; }
 size_t pool_free_count(void) { return 0; }

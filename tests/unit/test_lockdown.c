@@ -183,7 +183,7 @@ int hyp_msr_range(uint32_t first, uint32_t last, unsigned access)
 static int no_user_exec;
 int hyp_user_exec(void) { return no_user_exec; }
 int hyp_trap_tables(unsigned tables) { return tables == 1u << HYP_IDT ? 0 : -1; }
-void hyp_random(void *out, size_t len) { memset(out, 0x5a, len); }
+bool random_bytes(void *out, size_t len) { return memset(out, 0x5a, len); }
 
 void log_line(const char *fmt, ...)
 {

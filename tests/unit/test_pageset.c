@@ -31,11 +31,12 @@ void pool_free_dirty(void *page)
     free(page);
 }
 
-void hyp_random(void *out, size_t len)
+bool random_bytes(void *out, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         ((uint8_t *)out)[i] = (uint8_t)(unit_random(&seed) >> 24);
     }
+    return true;
 }
 
 static struct tv_pageset *new_set(uint32_t n)

@@ -121,6 +121,9 @@ void apic_send_nmi_others(void)
     strangers_hit++;
 }
 
+static unsigned random_wipes;
+void random_wipe(void) { random_wipes++; }
+
 void pool_wipe(void)
 {
     assert_true(atomic_load(&cpus[1].stopped));
@@ -227,7 +230,7 @@ static int setup(void **state)
     inits_let = 0;
     kicked_at = 9;
     resets_told = power_offs_told = 0;
-    wipes = wiped_at = app_wipes = records = record_at = stacks_wiped = 0;
+    random_wipes = wipes = wiped_at = app_wipes = records = record_at = stacks_wiped = 0;
     stop_init(app_wipe);
     io_policy_init(&acpi);
     assert_int_equal(exit_io_init(), 0);
@@ -240,6 +243,7 @@ static void check_end(unsigned first, unsigned ways)
 {
     assert_int_equal(wipes, ways);
     assert_int_equal(app_wipes, ways);
+    assert_int_equal(random_wipes, ways);
     assert_true(machine.out_count > first);
     for (unsigned i = first; i < machine.out_count; i++) {
         assert_true(machine.out[i].wbinvds > wiped_at);

@@ -40,6 +40,23 @@ static void test_unregister_gives_code_back(void **state)
     assert_int_equal(unreg(), TV_NOT_FOUND);
 }
 
+/* No PAL without random numbers; and an old key of them is renewed in an exit of its own. */
+static void test_no_entropy(void **state)
+{
+    (void)state;
+    layout(2, 1, 1, 1);
+    fake.no_entropy = true;
+    assert_int_equal(reg(), TV_NO_ENTROPY);
+    expect_no_pal_left();
+    assert_true(filled(fake_at(CR3, BASE), 0, PAGE_SIZE, 0));
+    fake.no_entropy = false;
+    fake.refresh_due = true;
+    assert_int_equal(hypapp.hypercall(&v, TV_HC_REG), HC_AGAIN);
+    assert_false(fake.refresh_due);
+    expect_no_pal_left();
+    assert_int_equal(reg(), TV_OK);
+}
+
 static void test_xstate_of_any_size(void **state)
 {
     static const size_t size[] = { 512, 832, 2696, 4096 };
@@ -443,7 +460,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_register_leaves_stubs_and_zeros), TEST(test_unregister_gives_code_back),
-        TEST(test_xstate_of_any_size), TEST(test_pal_sees_its_sections_only),
+        TEST(test_no_entropy), TEST(test_xstate_of_any_size), TEST(test_pal_sees_its_sections_only),
         TEST(test_address_spaces), TEST(test_entry_places), TEST(test_dead_entry_places),
         TEST(test_errors_change_nothing), TEST(test_foreign_pages_fault),
         TEST(test_bad_descriptors), TEST(test_only_ring3), TEST(test_absent_pages),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Hypercalls: the hypapp first, then XMHF_HC_INFO; and exceptions, of which a #UD may be one. */
+#include <cpu/random.h>
 #include <cpu/vcpus.h>
 #include <debug/testpanic.h>
 #include <exit/answer.h>
@@ -42,6 +43,7 @@ static bool core_info(uint64_t which, uint64_t *value)
     case XMHF_INFO_PROTECTED_SIZE: *value = core_protected_size(); return true;
     case XMHF_INFO_DMA_PROTECTION: *value = core_dma_protection(); return true;
     case XMHF_INFO_BOOT_TICKS: *value = core_boot_ticks(); return true;
+    case XMHF_INFO_RANDOM: *value = random_status(); return true;
     default: break;
     }
     return exit_info(which, value);

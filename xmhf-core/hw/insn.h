@@ -168,6 +168,14 @@ static inline bool hw_rdrand(uint64_t *v)
     return ok;
 }
 
+/* RDSEED; false if it had nothing just now. Only where CPUID.7.0:EBX[18]. */
+static inline bool hw_rdseed(uint64_t *v)
+{
+    bool ok;
+    __asm__ volatile("rdseed %0" : "=r"(*v), "=@ccc"(ok));
+    return ok;
+}
+
 /* Uncached 32-bit MMIO. */
 static inline uint32_t hw_mmio_read32(const volatile void *p)
 {

@@ -4,6 +4,7 @@
 #define XMHF_HYPAPP_SERVICES_H
 
 #include <cpu/clock.h>    /* ticks that the guest can't move: clock_now, clock_since */
+#include <cpu/random.h>   /* of these: RANDOM_REFRESH_COST */
 #include <guest/inject.h>
 #include <hw/insn.h>      /* of these: hw_fill64, hw_copy64, hw_pause, hw_rdtsc */
 #include <sha256/sha256.h>
@@ -59,8 +60,13 @@ struct hyp_sha256 hyp_sha256(void);
 
 /* --- misc -------------------------------------------------------------------- */
 
-/* Random bytes from RDRAND/RDSEED mixed with the TSC (notes/random.md says how much they
- * are worth). */
-void hyp_random(void *out, size_t len);
+/* `n` random bytes, good for keys. False: there is no entropy (notes/random.md), which doesn't
+ * change while the guest runs, and nothing is written. */
+__attribute__((warn_unused_result))
+static inline bool hyp_random(void *out, size_t n) { return random_bytes(out, n); }
+
+/* To be called now and then, where there is time for RANDOM_REFRESH_COST instructions, by who draws
+ * random bytes: keeps this CPU's key fresh. True: it has taken so many. */
+static inline bool hyp_random_refresh(void) { return random_refresh(); }
 
 #endif

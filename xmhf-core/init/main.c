@@ -4,6 +4,7 @@
 #include <cpu/clock.h>
 #include <cpu/cpu.h>
 #include <cpu/needs.h>
+#include <cpu/random.h>
 #include <cpu/rate.h>
 #include <cpu/vcpus.h>
 #include <cpu/width.h>
@@ -152,6 +153,7 @@ static int cpu_bring_up(struct vcpu *v)
         log_error("cannot start: CPU with APIC id %u: missing %s", v->apic_id, missing);
         return -1;
     }
+    random_cpu_init();
     if (virt->cpu_init(v) != 0 || sandbox_cpu_init(v) != 0
         || (hypapp.cpu_init && hypapp.cpu_init(v) != 0)) {
         log_error("cannot start: CPU with APIC id %u can't be set up; %zu pages of "
@@ -202,6 +204,7 @@ static void main_on_stack(void *arg)
         launch_refuse();
     }
     facts_vendor(virt->name);
+    random_init(hyp_sha256().blocks, acpi.pm_timer);
     if (exit_apic_page_init() != 0 || exit_io_init() != 0) {
         log_error("cannot start: no room in the table of ports and device memory");
         launch_refuse();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Kicks, and stopping the world for a reset or a panic. */
+#include <cpu/random.h>
 #include <cpu/vcpus.h>
 #include <debug/log.h>
 #include <debug/log_state.h>
@@ -122,6 +123,7 @@ void stop_wipe(void)
             memset(&vcpus[i]->regs, 0, sizeof(vcpus[i]->regs));
         }
     }
+    random_wipe();
     if (wipe_more) {
         wipe_more();
     }

@@ -164,7 +164,7 @@ enum hc_result testapp_service(struct vcpu *v, uint64_t op, uint64_t a, uint64_t
     case TA_PORT: *rax = hyp_port_in(v, (uint16_t)a, 1); break;
     case TA_POOL: *rax = take_and_give(); break;
     case TA_SHA: *rax = hash_is_right(); break;
-    case TA_RANDOM: hyp_random(rax, sizeof(*rax)); break;
+    case TA_RANDOM: return hyp_random(rax, sizeof(*rax)) ? HC_DONE : HC_UNKNOWN;
     case TA_SEGMENT:
         hyp_get_segment(v, SEG_CS, &cs);
         *rax = cs.selector;

@@ -400,11 +400,20 @@ struct hyp_sha256 hyp_sha256(void)
     return (struct hyp_sha256){ sha256_blocks, HYP_SHA256_COST_MAX };
 }
 
-void hyp_random(void *out, size_t len)
+bool random_bytes(void *out, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; !fake.no_entropy && i < len; i++) {
         ((uint8_t *)out)[i] = (uint8_t)(unit_random(&random_state) >> 24);
     }
+    return !fake.no_entropy;
+}
+
+bool random_refresh(void)
+{
+    bool due = fake.refresh_due;
+
+    fake.refresh_due = false;
+    return due;
 }
 
 /* --- virt_ops ------------------------------------------------------------------- */

@@ -42,6 +42,7 @@ struct fake_core {
     unsigned pool_fail_at;          /* make this allocation fail (counted from 1; 0: none) */
     unsigned pool_allocs;
     void (*on_free)(void);          /* what another CPU does when the next page is given back */
+    bool no_entropy, refresh_due;   /* random_bytes has none; random_refresh has work, once */
     /* the sandbox */
     const struct sandbox *sandbox;  /* entered now, or NULL */
     struct sandbox entered;         /* copy of the last one */

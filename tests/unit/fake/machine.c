@@ -288,13 +288,28 @@ void hw_wbinvd(void)
 }
 
 void hw_hlt(void) { machine.halts++; }
-uint64_t hw_rdtsc(void) { return machine.tsc += 100; }
 
-bool hw_rdrand(uint64_t *v)
+uint64_t hw_rdtsc(void)
 {
-    *v = unit_random(&machine.random);
+    return machine.tsc += 100 + (machine.jitter ? unit_below(&machine.random, machine.jitter) : 0);
+}
+
+static bool random_word(enum machine_noise how, uint64_t *v)
+{
+    const unsigned nth = machine.noise_words++;
+
+    switch (machine.noise_until != 0 && nth >= machine.noise_until ? NOISE_STUCK : how) {
+    case NOISE_STUCK: *v = machine.stuck_at; break;
+    case NOISE_UNEVEN: *v = nth % 64 + 1; break;
+    case NOISE_SELDOM: *v = unit_random(&machine.random); return *v % 8 == 0;
+    case NOISE_EMPTY: *v = 0; return false;
+    default: *v = unit_random(&machine.random); break;
+    }
     return true;
 }
+
+bool hw_rdrand(uint64_t *v) { return random_word(machine.rdrand, v); }
+bool hw_rdseed(uint64_t *v) { return random_word(machine.rdseed, v); }
 
 void hw_fill64(void *dst, uint64_t value, size_t n)
 {

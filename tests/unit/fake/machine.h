@@ -25,12 +25,26 @@ struct machine_out {
     bool gif;
 };
 
+/* How RDRAND or RDSEED behaves. */
+enum machine_noise {
+    NOISE_GOOD,
+    NOISE_STUCK,                    /* always `stuck_at`, with success */
+    NOISE_UNEVEN,                   /* 64 values, one after the other */
+    NOISE_SELDOM,                   /* mostly nothing */
+    NOISE_EMPTY,                    /* never anything */
+};
+
 struct machine {
     bool intel;                      /* leaves out of range show the highest basic leaf */
     unsigned cpuid_count, msr_count;
     struct machine_cpuid cpuid[MACHINE_CPUID_MAX];
     struct machine_msr msr[MACHINE_MSR_MAX];
     uint64_t cr0, cr2, cr3, cr4, dr6, xcr0, tsc, random;
+    uint64_t jitter;                 /* the TSC goes on by 100, and less than so many more */
+    enum machine_noise rdrand, rdseed;
+    uint64_t stuck_at;
+    unsigned noise_until;            /* after so many words all is stuck; 0: never */
+    unsigned noise_words;            /* so far */
     uint32_t tsc_msr;                /* a write to this MSR sets `tsc`; 0: none */
     uint32_t pkru;
     uint8_t xstate[MACHINE_XSTATE];  /* the FPU and SIMD registers */

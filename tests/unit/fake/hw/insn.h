@@ -46,6 +46,7 @@ void hw_fxrstor(const void *area);
 void hw_x87_forget(void);
 uint32_t hw_rdpkru(void);
 bool hw_rdrand(uint64_t *v);
+bool hw_rdseed(uint64_t *v);
 uint32_t hw_mmio_read32(const volatile void *p);
 void hw_mmio_write32(volatile void *p, uint32_t v);
 void hw_fill64(void *dst, uint64_t value, size_t n);
