@@ -9,6 +9,7 @@
 #include "collect.h"
 #include "death.h"
 #include "marshal.h"
+#include "own.h"
 #include "registry.h"
 #include "stubs.h"
 #include "thread.h"
@@ -500,7 +501,8 @@ static void machine_check(struct vcpu *v, struct tv_slot *s, struct tv_activatio
 }
 
 /* A hypercall of the PAL itself. */
-static void inside(struct vcpu *v, const struct tv_activation *act, const struct exit *e)
+static void inside(struct vcpu *v, const struct tv_pal *pal, const struct tv_activation *act,
+                   const struct exit *e)
 {
     uint32_t cmd = (uint32_t)v->regs.gpr[GPR_RAX];
     uint64_t answer = tv_is_public(cmd) ? TV_NOT_SUPPORTED : TV_UNKNOWN_COMMAND;
@@ -512,6 +514,8 @@ static void inside(struct vcpu *v, const struct tv_activation *act, const struct
         answer = TV_IN_PAL;
     } else if (cmd == XMHF_HC_PAL_INTERRUPTED) {
         answer = act->interruptions;
+    } else if (cmd == XMHF_HC_RANDOM) {
+        answer = own_random(pal, &v->regs);
     }
     v->regs.gpr[GPR_RAX] = answer;
     v->regs.rip += e->insn_len != 0 ? e->insn_len : TV_STUB_LEN;
@@ -525,7 +529,7 @@ static void other_exit(struct vcpu *v, struct tv_slot *s, struct tv_activation *
     count(&act->others);
     switch (e->kind) {
     case EXIT_HYPERCALL:
-        inside(v, act, e);
+        inside(v, s->pal, act, e);
         break;
     case EXIT_NONE:
         break;

@@ -123,8 +123,9 @@ struct xmhf_ocall {
 };
 _Static_assert(sizeof(struct xmhf_ocall) == 24, "our ABI");
 
-/* Inside a PAL, XMHF_HC_RANDOM: RCX = address in its writable sections, RDX = bytes, at most
- * XMHF_RANDOM_MAX; RAX = TV_OK, or TV_NO_ENTROPY, and then nothing is written. */
+/* Inside any PAL, of public ABI and module interface too, XMHF_HC_RANDOM: RCX = address in its
+ * writable sections, RDX = bytes, at most XMHF_RANDOM_MAX; RAX = TV_OK, or TV_NO_ENTROPY,
+ * TV_TOO_LONG or TV_BAD_ADDRESS, and then nothing is written. */
 #define XMHF_RANDOM_MAX 256u
 
 /* Notes in a file: what tools and the host's library want to know, and nobody measures. */

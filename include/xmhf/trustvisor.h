@@ -98,7 +98,9 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
                           "in its last 32 bytes, with declared parameters") \
     X(QUOTA_PAGES,    31, "this process has too much memory in PALs") \
     X(QUOTA_ALL,      32, "the hypervisor has no slot for another PAL") \
-    X(NO_ENTROPY,     33, "the hypervisor has no source of random numbers that works")
+    X(NO_ENTROPY,     33, "the hypervisor has no source of random numbers that works") \
+    X(BAD_ADDRESS,    42, "not all of it is in the PAL's own writable sections") \
+    X(TOO_LONG,       43, "more bytes than the limit of this hypercall, or than fit")
 
 enum tv_error {
 #define X(name, number, sentence) TV_##name = (number),
