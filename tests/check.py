@@ -25,6 +25,7 @@ GROUPS = {
     "guests": "tiny bare-metal guests under the hypervisor",
     "svm": "end to end on an emulated AMD machine: Linux, PALs, attacks",
     "vmx": "tiny guests and end to end on an emulated Intel machine (Bochs)",
+    "sdk": "PALs by the SDK, ELF and PE: usual mistakes, leaks, examples, in native mode",
     "models": "every CPU model of Bochs that has VMX, and one with SVM",
     "pal": "all of PALs: model, tiny guests, Linux on both machines (only if it is named)",
 }
@@ -121,6 +122,14 @@ class Plan:
                 row.runner(name, [*argv, *self.extra], self.env)
         return work
 
+    def sdk(self):
+        """The mistakes and the examples; with --all in guests too, as the e2e tests have them."""
+        def work(row):
+            if self.builds.make(row, "gcc -O2"):
+                row.runner("sdk", ["tests/sdk/run.py", "--build", self.builds.main, *self.extra,
+                                   *self.chosen("sdk")], self.env)
+        return [work]
+
     def guests(self):
         return [self.machine("guests", "tests/guests/run.py", *self.chosen("guests"))]
 
@@ -158,7 +167,7 @@ class Plan:
     def jobs(self, groups):
         """All jobs, the longest first, so that the rows end at about the same time. What make has
         to do in the main build folder comes before: two makes in one folder disturb each other."""
-        order = ("vmx", "svm", "pal", "build", "unit", "model", "guests", "models")
+        order = ("vmx", "svm", "pal", "build", "sdk", "unit", "model", "guests", "models")
         return [Job(name, work) for name in order if name in groups
                 for work in getattr(self, name)()]
 

@@ -4,8 +4,9 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * usage: memsearch [--pid PID] [--kcore] [--devmem MIB] MASKED-HEX
+ * usage: memsearch [--pid PID] [--kcore] [--devmem MIB] MASKED-HEX | key:KEY
  *   MASKED-HEX  the secret with every byte XORed with 0x5a
+ *   key:KEY     any word of the leak test's pattern with this key (tests/sdk/mistakes/leak.h)
  *   --kcore     all RAM the kernel knows, through /proc/kcore
  *   --pid PID   the memory of a process, by /proc/PID/mem and process_vm_readv
  *   --devmem M  the first M MiB of physical addresses, where the kernel allows,
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "../sdk/mistakes/leak.h"
 
 #define MASK 0x5a
 #define MAX_SECRET 64
@@ -39,6 +41,8 @@ typedef Elf32_Phdr phdr_t;
 
 static uint8_t masked[MAX_SECRET];
 static size_t secret_len;
+static uint32_t pattern_key;
+static int by_pattern;  /* look for words of the pattern with that key, not for one secret */
 /*
  * The bytes kept from the page before, then the page: a secret may lie across.
  * One page only: with more, this very window could be read after the secret has
@@ -63,22 +67,40 @@ static int matches(const uint8_t *at)
     return 1;
 }
 
+static void found(struct search *s, uint64_t address, const uint8_t *at)
+{
+    if (s->found++ < MAX_SHOWN)
+        printf("%s: FOUND at 0x%llx\n", s->name,
+               (unsigned long long)(s->shown + address - s->kept + (uint64_t)(at - window)));
+}
+
+static void scan_pattern(struct search *s, uint64_t address, const uint8_t *end)
+{
+    uint64_t word;
+
+    for (const uint8_t *at = window; end - at >= (long)sizeof(word); at++) {
+        memcpy(&word, at, sizeof(word));
+        if (leak_is(word, pattern_key))
+            found(s, address, at);
+    }
+}
+
 static void scan(struct search *s, uint64_t address, size_t len)
 {
     const uint8_t *end = window + s->kept + len;
     const uint8_t *at = window;
     int first = masked[0] ^ MASK; /* a single byte gives nothing away */
 
+    if (by_pattern) {
+        scan_pattern(s, address, end);
+        return;
+    }
     while ((size_t)(end - at) >= secret_len) {
         at = memchr(at, first, (size_t)(end - at) - secret_len + 1);
         if (!at)
             return;
-        if (matches(at)) {
-            if (s->found++ < MAX_SHOWN)
-                printf("%s: FOUND at 0x%llx\n", s->name,
-                       (unsigned long long)(s->shown + address - s->kept
-                                            + (uint64_t)(at - window)));
-        }
+        if (matches(at))
+            found(s, address, at);
         at++;
     }
 }
@@ -253,8 +275,9 @@ static int search_devmem(uint64_t limit)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: memsearch [--kcore] [--pid PID] [--devmem MIB] MASKED-HEX\n"
-            "MASKED-HEX is the secret, 8 to %d bytes, each XORed with 0x%x\n",
+    fprintf(stderr, "usage: memsearch [--kcore] [--pid PID] [--devmem MIB] MASKED-HEX | key:KEY\n"
+            "MASKED-HEX is the secret, 8 to %d bytes, each XORed with 0x%x; KEY is the leak "
+            "test's\n",
             MAX_SECRET, MASK);
     exit(2);
 }
@@ -263,6 +286,12 @@ static void parse_secret(const char *hex)
 {
     unsigned byte;
 
+    if (strncmp(hex, "key:", 4) == 0) {
+        by_pattern = 1;
+        pattern_key = (uint32_t)strtoul(hex + 4, NULL, 0);
+        secret_len = sizeof(uint64_t);
+        return;
+    }
     while (secret_len < MAX_SECRET && sscanf(hex + 2 * secret_len, "%2x", &byte) == 1)
         masked[secret_len++] = (uint8_t)byte;
     if (secret_len < 8 || strlen(hex) != 2 * secret_len)

@@ -1,0 +1,196 @@
+"""Images by the SDK under the hypervisor: the usual mistakes, leaks, deaths, fork.
+
+SPDX-License-Identifier: MIT
+
+What is built, and what must happen, is in tests/sdk; tests/sdk/run.py does the same in native mode.
+"""
+import concurrent.futures
+import os
+import re
+import sys
+
+from common import SOURCE, Skipped, check
+import pals
+
+sys.path.insert(0, str(SOURCE / "tests" / "sdk"))
+import images  # noqa: E402
+import mistakes  # noqa: E402
+from mistakes import Build  # noqa: E402
+
+LIMIT = 1200  # seconds, several times what an idle host takes
+# With every change some of them: what is decided at run time, and by the hypervisor.
+SOME = ("alloca_100000", "asm_constant", "const_table", "eleven_parameters", "global",
+        "past_the_count", "pointer_as_integer", "recursion", "setjmp", "sse_spill",
+        "stack_protector", "thirty_two_parameters", "write_const", "wrong_unit")
+FORMS = (("elf64", "gcc"), ("pe64", "mingw"), ("elf32", "gcc"), ("pe32", "mingw"))
+
+
+def program(machines, name):
+    """A program of tests/sdk as built, for the guest."""
+    path = machines.build / "tests" / "sdk" / name
+    if not path.exists():
+        raise Skipped(f"there is no {path}")
+    return path
+
+
+def build_images(machines, wanted, builds):
+    """Build them, each in all these ways: [(mistake, build, file)] of those that aren't refused."""
+    folder = machines.scratch / "images"
+    folder.mkdir(exist_ok=True)
+    bench = images.Bench(machines.build, folder)
+
+    def one(pair):
+        mistake, build = pair
+        status, said, image = bench.compile(mistake, build)
+        try:
+            there = mistakes.check_build(mistake, build, status, said)
+        except mistakes.Bad as problem:
+            check(False, f"{mistake.name}, {build}: {problem}")
+        image.with_name(image.name + ".elf").unlink(missing_ok=True)
+        return (mistake, build, image) if there else None
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = pool.map(one, [(mistake, build) for mistake in wanted for build in builds])
+        return [found for found in done if found]
+
+
+def quoted(words):
+    return " ".join(f"'{word}'" for word in words)
+
+
+def script_of(built, runner):
+    """The guest's commands: each image in a process of its own."""
+    lines = []
+    for mistake, build, image in built:
+        calls = [call for _, call in mistake.calls(build)]
+        lines.append(f"echo @@ {image.stem}; {runner(build)} {images.KEY} images/{image.name} "
+                     f"{quoted(calls)}; echo @@ end $?")
+    return "\n".join(lines)
+
+
+def judge(run, built):
+    """What each image did, against what its source says."""
+    text = run.text().replace("\r\n", "\n")
+    parts = dict(re.findall(r"^@@ (\S+)\n(.*?)^@@ end", text, re.M | re.S))
+    problems = []
+    for mistake, build, image in built:
+        try:
+            mistakes.check_run(mistake, build, parts.get(image.stem, ""), False)
+        except mistakes.Bad as problem:
+            problems.append(f"{mistake.name}, {build}: {problem}")
+    check(not problems, f"{len(problems)} of {len(built)}:\n  " + "\n  ".join(problems[:10]))
+    return len(built)
+
+
+def run_mistakes(machines, names, builds, *options):
+    """Build and run mistakes in one guest; then look for the pattern in the guest's memory."""
+    known = images.sources()
+    wanted = [known[name] for name in names or known
+              if known[name].path.parent.name == "mistakes"]
+    built = build_images(machines, wanted, builds)
+    commands = machines.scratch / "sdk.sh"
+    commands.write_text(script_of(built, lambda build: "sdk_run" if build.bits == 64
+                                  else "sdk_run32") + "\nmemsearch --kcore key:" + images.KEY
+                        + "; echo kcore $?\n", encoding="ascii")
+    runners = {program(machines, "sdk_run" if build.bits == 64 else "sdk_run32")
+               for build in builds}
+    run = machines.run(["sh", "sdk.sh"], "--timeout", str(LIMIT), "--one-core", *options,
+                       adds=[commands, machines.scratch / "images", machines.compile("memsearch"),
+                             *sorted(runners)]).ended_well()
+    count = judge(run, built)
+    check("kcore 1\n" in run.text(), f"the guest's memory:\n{run.text()[-500:]}")
+    return (f"{count} images of {len(wanted)} mistakes: right results, deaths that say why; no "
+            "word of their pattern in the process or in the guest's memory")
+
+
+def ways(levels):
+    return [Build(form, compiler, level) for form, compiler in FORMS for level in levels]
+
+
+def test_sdk(machines):
+    """Some of the usual mistakes, ELF and PE, 64 and 32 bits, under the hypervisor."""
+    return run_mistakes(machines, SOME, ways(["-O2"]))
+
+
+def test_sdk_all(machines):
+    """All of the usual mistakes, by gcc, clang and MinGW, -O0 and -O2."""
+    return run_mistakes(machines, None, images.Bench(machines.build, machines.scratch).builds())
+
+
+def test_sdk_leak(machines):
+    """While a PAL has the pattern, root doesn't find a word of it; natively the search does."""
+    return leak(machines, "", True) + "; " + leak(machines, "_native", False)
+
+
+def leak(machines, kind, hypervisor):
+    known = images.sources()
+    built = build_images(machines, [known["const_table"]], [Build("elf64", "gcc", "-O2")])
+    name = f"sdk_run{kind}"
+    script = (f"mkfifo p; {name} {images.KEY} --hold images/{built[0][2].name} <p >o & pid=$!; "
+              "exec 4>p; until grep -q ready o; do usleep 50000; done; "
+              f"memsearch --kcore key:{images.KEY}; echo kernel $?; "
+              f"memsearch --pid $pid key:{images.KEY}; echo process $?; echo >&4; wait $pid; "
+              "cat o; "
+              f"memsearch --kcore key:{images.KEY}; echo after $?")
+    run = machines.run(["sh", "-c", script], hypervisor=hypervisor,
+                       adds=[machines.scratch / "images", program(machines, name),
+                             machines.compile("memsearch")]).ended_well()
+    status = 1 if hypervisor else 0  # of memsearch: 1 is "not found"
+    for line in (f"kernel {status}", f"process {status}", "kept 4096"):
+        check(f"{line}\n" in run.text(), f"no \"{line}\" in:\n{run.text()}")
+    check(not hypervisor or "after 1\n" in run.text(), f"afterwards:\n{run.text()}")
+    return ("neither kcore nor the process had a word of 8 pages of a PAL's" if hypervisor
+            else "native mode had them in both")
+
+
+def test_sdk_control(machines):
+    """Without the hypervisor opening an image fails with a sentence, and without a signal."""
+    known = images.sources()
+    built = build_images(machines, [known["const_table"]], ways(["-O2"])[::2])
+    script = script_of(built, lambda build: "sdk_run" if build.bits == 64 else "sdk_run32")
+    run = machines.run(["sh", "-c", script], hypervisor=False,
+                       adds=[machines.scratch / "images", program(machines, "sdk_run"),
+                             program(machines, "sdk_run32")]).ended_well()
+    said = re.findall(r"^open 1 text=(.*)$", run.text(), re.M)
+    check(len(said) == len(built) and all("hypervisor" in text for text in said), run.text())
+    check(run.text().count("@@ end 0\n") == len(built), run.text())
+    return f"{len(built)} images: \"{said[0]}\""
+
+
+def test_sdk_fork(machines):
+    """A child, a grandchild, a process with a recycled CR3 doesn't have its parent's image."""
+    built = build_images(machines, [images.sources()["const_table"]], ways(["-O2"])[::2])
+    script = "\n".join(f"echo @@ {name}; {name} images/{image.name}; echo @@ end $?"
+                       for name, (_, _, image) in zip(("sdk_fork", "sdk_fork32"), built))
+    run = machines.run(["sh", "-c", script], "--one-core",
+                       adds=[machines.scratch / "images", program(machines, "sdk_fork"),
+                             program(machines, "sdk_fork32")]).ended_well()
+    made = sum(pals.counted(output, name)
+               for name, output, _ in pals.parts_of(run, ("sdk_fork", "sdk_fork32")))
+    return f"{made} checks, 64 and 32 bits"
+
+
+def identity(machines, image):
+    """What pal-lint says of an image file."""
+    status, said = images.run([machines.build / "pal_sdk" / "tools" / "pal-lint", image])
+    found = re.search(r"\b([0-9a-f]{64})\b", said)
+    check(status == 0 and found, f"pal-lint {image}: {said}")
+    return found.group(1)
+
+
+def test_sdk_identity(machines):
+    """pal-lint's identity is the hypervisor's; registers after a call hold nothing of the PAL's."""
+    # The System V convention and cdecl, which the program calls by.
+    built = build_images(machines, [images.sources()["const_table"]], ways(["-O2"])[::2])
+    script = "\n".join(
+        f"echo @@ {name}; {name} {images.KEY} images/{image.name} {identity(machines, image)}; "
+        "echo @@ end $?" for name, (_, _, image) in zip(("pal_image", "pal_image32"), built))
+    run = machines.run(["sh", "-c", script], "--one-core",
+                       adds=[machines.scratch / "images", machines.pal_test("pal_image"),
+                             machines.pal_test("pal_image32")]).ended_well()
+    made = sum(pals.counted(output, name)
+               for name, output, _ in pals.parts_of(run, ("pal_image", "pal_image32")))
+    return f"{made} checks, 64 and 32 bits"
+
+
+BASIC = (test_sdk, test_sdk_leak, test_sdk_control, test_sdk_fork, test_sdk_identity)
+MORE = (test_sdk_all,)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* MISTAKE alloca: what fits the stack works, what doesn't is a death, never another section. */
+/* WORKS 40: 39 */
+/* WORKS 3000: 55 */
+/* DIES 20000: vector=14 stack */
+#include "mistake_interface.h"
+#include <string.h>
+
+static uint8_t zeros[64 * 4096]; /* there is something to hit */
+
+uint32_t run(uint32_t n, const uint8_t in[64], uint8_t out[64])
+{
+    volatile uint8_t *room = (volatile uint8_t *)__builtin_alloca(n);
+
+    (void)out;
+    for (uint32_t i = 0; i < n; i++) {
+        room[i] = in[i & 63];
+    }
+    return room[n - 1] + zeros[n];
+}

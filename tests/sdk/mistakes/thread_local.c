@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* MISTAKE __thread: a PAL has no thread of its own. */
+/* REFUSED: counter thread */
+#include "mistake_interface.h"
+
+static __thread uint32_t counter; /* HERE */
+
+uint32_t run(uint32_t n, const uint8_t in[64], uint8_t out[64])
+{
+    (void)in;
+    (void)out;
+    counter += n;
+    return counter;
+}
