@@ -12,6 +12,7 @@
 #define CONST_ENTRY (CODE_ENTRY | BIT(63))
 
 #define RETURN_PAGE_LOW 0x1000ULL
+#define RETURN_PAGE_DISTANCE (16 * PAGE_SIZE)
 
 enum { NESTED_L4, NESTED_L3, NESTED_L2 };
 
@@ -166,12 +167,32 @@ static bool is_free_at(const struct tv_image *im, uint64_t va)
     return !tv_section_at(im, va);
 }
 
+/* For an image, whose sections ascend: above the last one, at some distance from what may be
+ * overrun; else in the first gap that has an unmapped page on both sides of it. */
+static uint64_t return_page_apart(const struct tv_image *im)
+{
+    const struct tv_section *last = &im->sections[im->section_count - 1];
+    uint64_t va = tv_section_end(last) + RETURN_PAGE_DISTANCE;
+
+    if (va >> 21 == (tv_section_end(last) - 1) >> 21) {
+        return va;
+    }
+    va = RETURN_PAGE_LOW;
+    for (uint32_t i = 0; i < im->section_count && im->sections[i].start < va + 2 * PAGE_SIZE; i++) {
+        va = tv_section_end(&im->sections[i]) + PAGE_SIZE;
+    }
+    return va;
+}
+
 /* Where the return page goes: behind a section in the same 2 MiB, so that it takes no tables of
  * its own; else a low one. Not behind CODE: code that runs off its end is to die. */
 static uint64_t return_page_choose(const struct tv_image *im)
 {
     uint64_t va = RETURN_PAGE_LOW;
 
+    if (im->image) {
+        return return_page_apart(im);
+    }
     for (uint32_t i = 0; i < im->section_count; i++) {
         uint64_t end = tv_section_end(&im->sections[i]);
         if (!tv_is_code(im->sections[i].type) && end % PAGE_SIZE_2M != 0

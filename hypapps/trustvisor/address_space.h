@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The address space of one PAL: frames of the protected range, 4-level page tables that
- * show the sections at the caller's own virtual addresses, and nested tables for a small
- * guest-physical space that starts at 0:
+ * The address space of one PAL: frames of the protected range, 4-level page tables that show the
+ * sections at their own virtual addresses (without an image those are the caller's), and nested
+ * tables for a small guest-physical space that starts at 0:
  *
  *   page 0                the return page, one frame shared by all PALs
  *   pages 1 .. pages      the sections, in order

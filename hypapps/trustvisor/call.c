@@ -120,7 +120,7 @@ static void end_dead(struct vcpu *v, struct tv_slot *s, struct tv_activation *ac
 
     if (pal->image.module) {
         thread_returns(v, pal, act, 0);
-        death_status(pal, &v->regs.gpr[GPR_RCX], &v->regs.gpr[GPR_RDX]);
+        death_status(pal, v->regs.gpr);
     } else {
         thread_at_call(v, pal, act);
         hyp_inject_gp(v);
@@ -130,14 +130,20 @@ static void end_dead(struct vcpu *v, struct tv_slot *s, struct tv_activation *ac
     death_reap(v, TV_ATOMIC_PAGES);
 }
 
-static void die(struct vcpu *v, struct tv_slot *s, struct tv_activation *act, enum tv_death why,
-                unsigned vector)
+/* `address`: that a page fault touched; else 0. */
+static void die_at(struct vcpu *v, struct tv_slot *s, struct tv_activation *act, enum tv_death why,
+                   unsigned vector, uint64_t address)
 {
-    uint64_t rip = v->regs.rip;
+    const struct death_cause cause = { why, vector, v->regs.rip, address };
 
     sandbox_leave(v, NULL, NULL);
-    death_of(s, why, vector, rip);
+    death_of(s, &cause);
     end_dead(v, s, act);
+}
+
+static void die(struct vcpu *v, struct tv_slot *s, struct tv_activation *act, enum tv_death why)
+{
+    die_at(v, s, act, why, 0, 0);
 }
 
 static enum marshal_answer copy_out(struct vcpu *v, struct tv_slot *s,
@@ -226,10 +232,19 @@ static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, struct tv_activa
 __attribute__((noinline))
 static enum hc_result owner_gone(struct vcpu *v, struct tv_slot *s)
 {
-    death_of(s, TV_DEATH_OWNER_GONE, 0, 0);
+    death_of(s, &(struct death_cause){ .why = TV_DEATH_OWNER_GONE });
     registry_put(s);
     death_reap(v, TV_ATOMIC_PAGES);
     hyp_inject_ud(v);
+    return HC_SWITCHED;
+}
+
+/* Return at once: an argument counts too much. */
+static enum hc_result return_bad_count(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+{
+    thread_returns(v, s->pal, act, 0);
+    v->regs.gpr[GPR_RCX] = XMHF_STATUS_BAD_COUNT;
+    release(v, s, act);
     return HC_SWITCHED;
 }
 
@@ -250,6 +265,9 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
     if (m == MARSHAL_FAULT) {
         release(v, s, act);
         return tv_fault(v, &f);
+    }
+    if (m == MARSHAL_BAD_COUNT) {
+        return return_bad_count(v, s, act);
     }
     if (m != MARSHAL_OK) {
         return refuse(v, s, act, hyp_inject_gp);
@@ -401,11 +419,16 @@ static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
     }
 }
 
-/* The entry whose stub is at `rip`, or NULL. */
+/* The entry whose stub is at `rip`, in the page of the stubs, or NULL. */
 static const struct tv_entry *entry_at(const struct tv_image *im, uint64_t rip)
 {
     uint32_t i = 0;
 
+    if (im->image) {
+        i = (uint32_t)(rip & PAGE_MASK);
+        return i % XMHF_IMAGE_STUB_SIZE == 0 && i / XMHF_IMAGE_STUB_SIZE < im->entry_count
+                   ? &im->entries[i / XMHF_IMAGE_STUB_SIZE] : NULL;
+    }
     do {
         if (im->entries[i].va == rip) {
             return &im->entries[i];
@@ -485,7 +508,7 @@ static void interrupted(struct vcpu *v, struct tv_slot *s, struct tv_activation 
     act->interruptions++;
     count(&act->interrupted);
     if (spent(s->pal, act)) {
-        die(v, s, act, TV_DEATH_BUDGET, 0);
+        die(v, s, act, TV_DEATH_BUDGET);
     } else {
         set_aside(v, s, act);
     }
@@ -510,7 +533,8 @@ static void inside(struct vcpu *v, const struct tv_pal *pal, const struct tv_act
     if (cmd == TV_HC_TEST) {
         answer = TV_OK;
     } else if (cmd == TV_HC_REG || cmd == TV_HC_UNREG
-        || (cmd >= XMHF_HC_MODULE_REGISTER && cmd <= XMHF_HC_PAL_STATS)) {
+        || (cmd >= XMHF_HC_MODULE_REGISTER && cmd <= XMHF_HC_PAL_STATS)
+        || cmd == XMHF_HC_IMAGE_REGISTER || cmd == XMHF_HC_IMAGE_UNREGISTER) {
         answer = TV_IN_PAL;
     } else if (cmd == XMHF_HC_PAL_INTERRUPTED) {
         answer = act->interruptions;
@@ -545,16 +569,17 @@ static void other_exit(struct vcpu *v, struct tv_slot *s, struct tv_activation *
         if (e->exception.vector == EXC_MC) {
             machine_check(v, s, act);
         } else {
-            die(v, s, act, TV_DEATH_EXCEPTION, e->exception.vector);
+            die_at(v, s, act, TV_DEATH_EXCEPTION, e->exception.vector,
+                   e->exception.vector == EXC_PF ? e->exception.addr : 0);
         }
         break;
     case EXIT_NESTED_FAULT:
     case EXIT_SHUTDOWN:
     case EXIT_ENTRY_FAILED:
-        die(v, s, act, TV_DEATH_ESCAPE, 0);
+        die(v, s, act, TV_DEATH_ESCAPE);
         break;
     default: /* some instruction is intercepted in the sandbox only: INT n, IRET ... */
-        die(v, s, act, TV_DEATH_FORBIDDEN, 0);
+        die(v, s, act, TV_DEATH_FORBIDDEN);
         break;
     }
 }

@@ -71,8 +71,8 @@ static enum tv_error check_params(const struct tv_pal_params *p, struct tv_image
             return TV_BAD_PARAM_TYPE;
         }
         *out = (struct tv_param){
-            .type = (uint8_t)in->type, .direction = XMHF_IN, .size = in->size,
-            .offset = (uint32_t)at,
+            .type = in->type & 0xf, .direction = XMHF_IN, .size = in->size,
+            .offset = at & 0xffffff,
         };
         if (in->type == TV_PARAM_POINTER) {
             if (in->size > TV_AREA_MAX / im->word) {
@@ -103,7 +103,7 @@ enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_para
         e = check_params(p, im);
     }
     if (e == TV_OK) {
-        im->entries[0] = (struct tv_entry){ entry, 0, im->param_count };
+        im->entries[0] = (struct tv_entry){ entry, 0, (uint16_t)im->param_count, 0 };
         im->entry_count = 1;
     }
     return e;

@@ -3,8 +3,6 @@
 #include "check_module.h"
 #include <xmhf/measurement.h>
 
-#define DATA_ALIGN 16u  /* of each POINTER's data in the PARAM section */
-
 static enum tv_error check_header(const struct xmhf_module *d, bool is_64)
 {
     if (!tv_known_struct(d)) {
@@ -68,11 +66,11 @@ static enum tv_error check_params(const struct xmhf_module *d, struct tv_image *
             return e;
         }
         im->params[i] = (struct tv_param){
-            in->size, (uint32_t)*end, (uint32_t)in->size, (uint8_t)in->type,
-            (uint8_t)in->direction,
+            .size = in->size, .bytes = (uint32_t)in->size, .offset = *end & 0xffffff,
+            .type = in->type & 0xf, .direction = in->direction & 0xf,
         };
         im->has_data = im->has_data || in->size != 0;
-        *end = align_up(*end + in->size, DATA_ALIGN);
+        *end = align_up(*end + in->size, TV_DATA_ALIGN);
     }
     im->param_count = d->params;
     return *end > TV_AREA_MAX ? TV_PARAMS_TOO_BIG : TV_OK;
@@ -138,7 +136,9 @@ static enum tv_error check_entries(const struct xmhf_module *d, uint64_t entry, 
         if (!entry_good(d, i, im)) {
             return TV_BAD_ENTRIES;
         }
-        im->entries[i] = (struct tv_entry){ e->address, e->first_param, e->params };
+        im->entries[i] = (struct tv_entry){
+            e->address, (uint16_t)e->first_param, (uint16_t)e->params, 0,
+        };
     }
     im->entry_count = d->entries;
     im->entry = im->entries[0].va;

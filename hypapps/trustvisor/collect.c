@@ -27,7 +27,10 @@ static bool goes_on_overwriting(struct vcpu *v, const struct tv_pal *pal)
     if (!tv_overwrites(pal)) {
         return false;
     }
-    frame = space_frame(&pal->space, tv_entry_page(&pal->image));
+    if (pal->image.image) {
+        return owner_look(v, pal, at, pal->module->kept, KEPT) != OWNER_GONE;
+    }
+    frame = space_frame(&pal->space, tv_stub_page(&pal->image));
     return owner_look(v, pal, at, frame + (at & PAGE_MASK), KEPT) != OWNER_GONE;
 }
 
@@ -67,7 +70,7 @@ static bool end_without_owner(struct vcpu *v, struct tv_slot *s, bool patient)
         atomic_flag_clear(&s->pal->stepping);
         return false;
     }
-    death_of(s, TV_DEATH_OWNER_GONE, 0, 0);
+    death_of(s, &(struct death_cause){ .why = TV_DEATH_OWNER_GONE });
     return true;
 }
 

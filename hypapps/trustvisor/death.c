@@ -22,7 +22,7 @@ static const char *const death_text[] = {
 static const char *const section_name[] = {
     [TV_SECTION_CODE] = "CODE", [TV_SECTION_DATA] = "DATA", [TV_SECTION_PARAM] = "PARAM",
     [TV_SECTION_STACK] = "STACK", [TV_SECTION_SHARED_CODE] = "SHARED_CODE",
-    [XMHF_SECTION_RODATA] = "RODATA",
+    [XMHF_SECTION_RODATA] = "RODATA", [XMHF_SECTION_BSS] = "BSS",
 };
 
 /* --- records -------------------------------------------------------------------- */
@@ -34,22 +34,30 @@ static struct record *record_of(uint64_t owner)
 
 /* Why and where: enum tv_death in bits 7:0, vector in 15:8, section in 23:16, offset of the
  * instruction there in 63:32. */
-static uint64_t death_word(const struct tv_pal *pal, enum tv_death why, unsigned vector,
-                           uint64_t rip)
+static uint64_t death_word(const struct tv_pal *pal, const struct death_cause *d)
 {
-    const struct tv_section *sec = tv_section_at(&pal->image, rip);
+    const struct tv_section *sec = tv_section_at(&pal->image, d->rip);
     uint64_t at = !sec ? XMHF_NO_SECTION
-                              : (uint64_t)(sec - pal->image.sections) | (rip - sec->start) << 16;
+                              : (uint64_t)(sec - pal->image.sections) | (d->rip - sec->start) << 16;
 
-    return (uint64_t)why | (uint64_t)(vector & 0xff) << 8 | at << 16;
+    return (uint64_t)d->why | (uint64_t)(d->vector & 0xff) << 8 | at << 16;
 }
 
-void death_status(const struct tv_pal *pal, uint64_t *rcx, uint64_t *rdx)
+/* What is told of an address that the PAL touched: of an image its page, of a debug image all. With
+ * the module interface nothing, as ever. */
+static uint64_t told(const struct tv_image *im, uint64_t address)
+{
+    return !im->image ? 0
+           : im->flags & XMHF_IMAGE_DEBUG ? address : align_down(address, PAGE_SIZE);
+}
+
+void death_status(const struct tv_pal *pal, uint64_t gpr[16])
 {
     uint64_t word = atomic_load(&pal->death);
 
-    *rcx = (uint32_t)word;
-    *rdx = word >> 32;
+    gpr[GPR_RAX] = atomic_load(&pal->death_address);
+    gpr[GPR_RCX] = (uint32_t)word;
+    gpr[GPR_RDX] = word >> 32;
 }
 
 void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st)
@@ -112,18 +120,18 @@ bool death_last_stats(uint64_t owner, uint64_t entry, struct xmhf_pal_stats *st)
 }
 
 /* Where, without an address: a production PAL tells no more. */
-static void log_death(const struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t rip)
+static void log_death(const struct tv_slot *s, const struct death_cause *d)
 {
-    const struct tv_section *sec = tv_section_at(&s->pal->image, rip);
+    const struct tv_section *sec = tv_section_at(&s->pal->image, d->rip);
 
-    if (why == TV_DEATH_OWNER_GONE) {
-        log_line("PAL %u ended: %s", registry_index(s), death_text[why]);
+    if (d->why == TV_DEATH_OWNER_GONE) {
+        log_line("PAL %u ended: %s", registry_index(s), death_text[d->why]);
     } else if (!sec) {
         log_line("PAL %u died: %s, vector %u, outside its sections", registry_index(s),
-                 death_text[why], vector);
+                 death_text[d->why], d->vector);
     } else {
-        log_line("PAL %u died: %s, vector %u, at %s+0x%llx", registry_index(s), death_text[why],
-                 vector, section_name[sec->type], (unsigned long long)(rip - sec->start));
+        log_line("PAL %u died: %s, vector %u, at %s+0x%llx", registry_index(s), death_text[d->why],
+                 d->vector, section_name[sec->type], (unsigned long long)(d->rip - sec->start));
     }
 }
 
@@ -157,17 +165,23 @@ bool death_claim(struct tv_pal *pal, bool *running)
     return true;
 }
 
-void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t rip)
+void death_of(struct tv_slot *s, const struct death_cause *d)
 {
+    struct tv_pal *pal = s->pal;
     uint64_t none = 0;
 
     /* The cause comes first: other CPUs tell it to their callers as soon as they see the PAL
      * dying. */
-    if (atomic_compare_exchange_strong(&s->pal->death, &none,
-                                       death_word(s->pal, why, vector, rip))
-        && registry_kill(s)) {
-        record(s->pal, s->owner);
-        log_death(s, why, vector, rip);
+    if (!atomic_compare_exchange_strong(&pal->death, &none, death_word(pal, d))) {
+        while (slot_state(atomic_load(&s->life)) != TV_DYING) { /* who was first is about to */
+            hw_pause();
+        }
+        return;
+    }
+    atomic_store(&pal->death_address, told(&pal->image, d->address));
+    if (registry_kill(s)) {
+        record(pal, s->owner);
+        log_death(s, d);
     }
 }
 

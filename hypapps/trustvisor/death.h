@@ -8,10 +8,12 @@
 /* Close the PAL to calls, for good. Otherwise nothing has changed: false, and `*running` tells
  * whether a CPU runs it, or another CPU is closing it just now. */
 bool death_claim(struct tv_pal *pal, bool *running);
+/* Where and why a PAL died. `address`: that a page fault touched; else 0. */
+struct death_cause { enum tv_death why; unsigned vector; uint64_t rip, address; };
 /* Record and log why, kill; the caller holds a reference and owns an activation. */
-void death_of(struct tv_slot *s, enum tv_death why, unsigned vector, uint64_t rip);
-/* What a caller is told of it, in RCX and RDX: XMHF_STATUS_*. */
-void death_status(const struct tv_pal *pal, uint64_t *rcx, uint64_t *rdx);
+void death_of(struct tv_slot *s, const struct death_cause *cause);
+/* What a caller is told of it, in RAX, RCX and RDX: XMHF_STATUS_*. */
+void death_status(const struct tv_pal *pal, uint64_t gpr[16]);
 /* The last death of a PAL of this process, as XMHF_INFO_LAST_DEATH gives it. */
 uint64_t death_last(uint64_t owner);
 /* Statistics of a PAL; the caller holds a reference. */

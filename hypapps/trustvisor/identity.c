@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hashes what a PAL is, in the encoding of include/xmhf/measurement.h; pure. */
+/* Hashes what a PAL is, in the encodings of include/xmhf/measurement.h and image.h; pure. */
 #include "identity.h"
 #include <util/string.h>
 
@@ -47,6 +47,85 @@ static void add_params(struct sha256 *ctx, const struct tv_image *im)
         sha256_update(ctx, &enc, sizeof(enc));
     }
 }
+
+/* --- of an image ------------------------------------------------------------------ */
+
+static void add_image_section(struct sha256 *ctx, const struct tv_section *s)
+{
+    struct xmhf_image_section enc = { .type = s->type, .pages = s->pages, .address = s->start };
+
+    sha256_update(ctx, &enc, sizeof(enc));
+}
+
+static void add_image_param(struct sha256 *ctx, const struct tv_param *p)
+{
+    struct xmhf_image_param enc = {
+        .type = p->type, .direction = p->direction, .size = p->most,
+        .counted_by = p->counted_by, .unit = p->unit,
+    };
+
+    sha256_update(ctx, &enc, sizeof(enc));
+}
+
+static void add_image_entry(struct sha256 *ctx, const struct tv_entry *e)
+{
+    struct xmhf_image_entry enc = { .address = e->va, .params = e->params };
+
+    sha256_update(ctx, &enc, sizeof(enc));
+}
+
+static uint32_t items(const struct tv_image *im)
+{
+    return im->section_count + im->param_count + im->entry_count;
+}
+
+uint32_t tv_identity_parts(const struct tv_image *im)
+{
+    return 1 + (items(im) + TV_IDENTITY_LINES - 1) / TV_IDENTITY_LINES;
+}
+
+static void add_image_head(struct sha256 *ctx, const struct tv_image *im)
+{
+    struct xmhf_image enc = {
+        .size = (uint32_t)XMHF_IMAGE_SIZE(im->section_count, im->param_count, im->entry_count),
+        .version = XMHF_IMAGE_VERSION,
+        .mode = im->mode,
+        .convention = im->convention,
+        .flags = im->flags,
+        .stacks = im->stacks,
+        .sections = im->section_count,
+        .params = im->param_count,
+        .entries = im->entry_count,
+        .budget = im->budget,
+    };
+
+    sha256_update(ctx, XMHF_IMAGE_MAGIC, XMHF_IMAGE_MAGIC_SIZE);
+    sha256_update(ctx, &enc, sizeof(enc));
+}
+
+void tv_identity_part(struct sha256 *ctx, sha256_blocks_fn *blocks, const struct tv_image *im,
+                      uint32_t part)
+{
+    const uint32_t params = im->section_count, entries = params + im->param_count;
+
+    if (part == 0) {
+        sha256_init(ctx, blocks);
+        add_image_head(ctx, im);
+        return;
+    }
+    for (uint32_t i = (part - 1) * TV_IDENTITY_LINES; i < part * TV_IDENTITY_LINES
+         && i < items(im); i++) {
+        if (i < params) {
+            add_image_section(ctx, &im->sections[i]);
+        } else if (i < entries) {
+            add_image_param(ctx, &im->params[i - params]);
+        } else {
+            add_image_entry(ctx, &im->entries[i - entries]);
+        }
+    }
+}
+
+/* --- of the others ---------------------------------------------------------------- */
 
 void tv_identity_begin(struct sha256 *ctx, sha256_blocks_fn *blocks, const struct tv_image *im)
 {

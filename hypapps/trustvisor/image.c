@@ -11,26 +11,25 @@ void tv_image_begin(struct tv_image *im, bool is_64)
     };
 }
 
-/* Count the section behind the last one, and find its place among them. False: it overlaps one.
- * Only its neighbours can: to compare it with all of 64 took a third of what an exit may. */
-static bool put_in_order(struct tv_image *im)
+/* Only its neighbours can overlap it: to compare it with all of 64 took a third of what an exit
+ * may. */
+bool tv_image_source(struct tv_image *im, uint32_t index)
 {
-    const uint32_t fresh = im->section_count;
     const struct tv_section *s = im->sections;
-    uint32_t place = fresh;
+    uint32_t place = im->sources;
 
-    while (place > 0 && s[im->order[place - 1]].start > s[fresh].start) {
+    while (place > 0 && s[im->order[place - 1]].source > s[index].source) {
         place--;
     }
-    if ((place > 0 && tv_section_end(&s[im->order[place - 1]]) > s[fresh].start)
-        || (place < fresh && tv_section_end(&s[fresh]) > s[im->order[place]].start)) {
+    if ((place > 0 && tv_source_end(&s[im->order[place - 1]]) > s[index].source)
+        || (place < im->sources && tv_source_end(&s[index]) > s[im->order[place]].source)) {
         return false;
     }
-    for (uint32_t i = fresh; i > place; i--) {
+    for (uint32_t i = im->sources; i > place; i--) {
         im->order[i] = im->order[i - 1];
     }
-    im->order[place] = (uint8_t)fresh;
-    im->section_count++;
+    im->order[place] = (uint8_t)index;
+    im->sources++;
     return true;
 }
 
@@ -47,10 +46,11 @@ enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t star
         || pages * PAGE_SIZE > user_end - start) {
         return TV_BAD_SIZE;
     }
-    *out = (struct tv_section){ start, (uint32_t)pages, im->pages, type };
-    if (!put_in_order(im)) {
+    *out = (struct tv_section){ start, (uint32_t)pages, im->pages, type, false, start };
+    if (!tv_image_source(im, im->section_count)) {
         return TV_OVERLAP;
     }
+    im->section_count++;
     im->pages += out->pages;
     im->lowest = im->sections[im->order[0]].start;
     return TV_OK;
@@ -69,16 +69,16 @@ const struct tv_section *tv_section_nth(const struct tv_image *im, uint32_t type
 bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b)
 {
     const uint8_t *i = a->order, *k = b->order;
-    const uint8_t *i_end = i + a->section_count, *k_end = k + b->section_count;
+    const uint8_t *i_end = i + a->sources, *k_end = k + b->sources;
     const struct tv_section *s = &a->sections[*i], *t = &b->sections[*k];
-    uint64_t s_end = tv_section_end(s), t_end = tv_section_end(t);
+    uint64_t s_end = tv_source_end(s), t_end = tv_source_end(t);
 
     if (i == i_end || k == k_end) {
         return false;
     }
     for (;;) {
-        bool next_s = s_end <= t->start;
-        if (!next_s && t_end > s->start) {
+        bool next_s = s_end <= t->source;
+        if (!next_s && t_end > s->source) {
             if (!tv_is_shared(s->type) || !tv_is_shared(t->type)) {
                 return true;
             }
@@ -89,13 +89,13 @@ bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b)
                 return false;
             }
             s = &a->sections[*i];
-            s_end = tv_section_end(s);
+            s_end = tv_source_end(s);
         } else {
             if (++k == k_end) {
                 return false;
             }
             t = &b->sections[*k];
-            t_end = tv_section_end(t);
+            t_end = tv_source_end(t);
         }
     }
 }
@@ -108,6 +108,12 @@ const struct tv_section *tv_section_of(const struct tv_image *im, uint32_t index
         s--;
     }
     return s;
+}
+
+const struct tv_section *tv_source_of(const struct tv_image *im, uint32_t index)
+{
+    return im->image && index == im->pages ? &im->sections[im->section_count]
+                                           : tv_section_of(im, index);
 }
 
 const struct tv_section *tv_section_at(const struct tv_image *im, uint64_t va)

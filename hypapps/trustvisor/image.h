@@ -3,6 +3,7 @@
 #ifndef TV_IMAGE_H
 #define TV_IMAGE_H
 
+#include <xmhf/image.h>
 #include <xmhf/measurement.h>
 #include <xmhf/trustvisor.h>
 #include <xmhf/types.h>
@@ -13,6 +14,7 @@
 #define TV_USER_END_32   (1ULL << 32)  /* end of what 32-bit code can address */
 #define TV_PAGES_MAX     65536u        /* of one PAL: 256 MiB */
 #define TV_AREA_MAX      KIB(512)      /* bytes of parameters that one call copies */
+#define TV_DATA_ALIGN    16u           /* of each POINTER's data, but of the public ABI's */
 #define TV_AREA_OFFSET   0x10u         /* of the parameter block in the PARAM section */
 #define TV_STACK_SLACK   0x10u         /* left free at the top of the STACK section */
 #define TV_REG_ARGS      6u            /* integer arguments in registers (SysV); i386: none */
@@ -21,25 +23,39 @@
                                           whatever the PAL's machine word is */
 
 struct tv_section {
-    uint64_t start;   /* GVA */
+    uint64_t start;   /* the PAL's own address */
     uint32_t pages;
     uint32_t first;   /* index of its first page among the PAL's pages */
-    uint32_t type;    /* enum tv_section_type, or XMHF_SECTION_RODATA */
+    uint32_t type;    /* enum tv_section_type, or XMHF_SECTION_* */
+    bool fresh;       /* begins as zeros: none of the caller's pages is in it */
+    uint64_t source;  /* GVA of the caller's pages, unless it is fresh. The same as `start`, but for
+                         an image */
 };
 
+/* 16 bytes: those of an image fill a page. */
 struct tv_param {
-    uint64_t size;     /* as the caller gave it */
-    uint32_t offset;   /* public ABI: of its type word; else: of its data. From the start of
-                          the PARAM section */
-    uint32_t bytes;    /* of copied data; 0 for INTEGER */
-    uint8_t type;      /* enum tv_param_type */
-    uint8_t direction; /* enum xmhf_direction */
+    union {
+        uint64_t size;           /* as the caller gave it */
+        struct {                 /* of an image: */
+            uint32_t most;       /* bytes, as the caller gave them */
+            uint16_t counted_by; /* 0, or 1 + number in its entry of the INTEGER that counts ... */
+            uint16_t unit;       /* ... things of so many bytes */
+        };
+    };
+    uint32_t bytes;              /* of copied data, at most; 0 unless it is a POINTER */
+    uint32_t offset : 24;        /* public ABI: of its type word; else: of its data. From the start
+                                    of the PARAM section */
+    uint32_t type : 4;           /* enum tv_param_type, or XMHF_PARAM_OCALL */
+    uint32_t direction : 4;      /* enum xmhf_direction */
 };
+_Static_assert(sizeof(struct tv_param) == 16, "XMHF_IMAGE_PARAMS in a page");
+_Static_assert(TV_AREA_MAX < 1 << 24, "offsets fit");
 
 struct tv_entry {
-    uint64_t va;      /* GVA */
-    uint32_t first;   /* its first parameter */
-    uint32_t params;  /* how many it has */
+    uint64_t va;      /* the PAL's own address */
+    uint16_t first;   /* its first parameter */
+    uint16_t params;  /* how many it has */
+    uint32_t area;    /* of an image: bytes of the PARAM section that its POINTERs' data takes */
 };
 
 /* Room for the lists of a PAL of the public ABI, and of any. */
@@ -55,22 +71,33 @@ struct tv_module_lists {
     struct tv_entry entries[XMHF_MODULE_ENTRIES];
 };
 
+/* Of an image; its parameters have a page of their own. */
+struct tv_image_lists {
+    struct tv_section sections[XMHF_IMAGE_SECTIONS + 1]; /* and its page of stubs */
+    struct tv_entry entries[XMHF_IMAGE_ENTRIES];
+};
+
 struct tv_image {
-    uint64_t entry;              /* GVA of the first one */
+    uint64_t entry;              /* GVA of the first one's stub: without an image its own */
     uint64_t lowest;             /* lowest section address */
     uint64_t budget;             /* TSC ticks of one call; 0: no limit */
     uint32_t pages;              /* of all sections */
     uint32_t section_count, param_count, entry_count;
+    uint32_t sources;            /* sections with pages of the caller; an image's page of stubs
+                                    counts as one, sections[section_count], behind all pages */
     uint32_t stacks;             /* calls at the same time */
-    uint32_t flags;              /* PAL_ID_FLAG_* */
+    uint32_t flags;              /* PAL_ID_FLAG_*, or of an image XMHF_IMAGE_* */
     uint8_t convention;          /* enum xmhf_convention */
     enum pal_id_mode mode;       /* of the PAL's code */
     bool caller_64;            /* who registers it is 64-bit code; nobody else may call it */
-    bool module;                 /* registered by the module interface, not by the public ABI */
+    bool module;                 /* not registered by the public ABI: by the module interface ... */
+    bool image;                  /* ... or as an image */
+    bool has_counts;             /* some POINTER is counted */
     uint8_t word;                /* bytes of the PAL's machine word */
     uint8_t code;                /* index of the entries' CODE section */
     bool has_data;               /* some POINTER has a size */
-    uint8_t order[XMHF_MODULE_SECTIONS]; /* the sections by address: indexes in sections[] */
+    uint8_t order[XMHF_IMAGE_SECTIONS + 1]; /* the `sources` ones by the caller's address: indexes
+                                               in sections[] */
     struct tv_section *sections; /* in memory that the owner of this provides */
     struct tv_param *params;
     struct tv_entry *entries;
@@ -81,6 +108,9 @@ void tv_image_begin(struct tv_image *im, bool is_64);
 /* Check the next section and add it to the list, which has room; its type is the caller's
  * business. */
 enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages);
+/* Put the section behind the ones counted so far among those with pages of the caller. False: it
+ * shares a page with one. */
+bool tv_image_source(struct tv_image *im, uint32_t index);
 /* The k-th section of type `type` (from 0), or NULL. */
 const struct tv_section *tv_section_nth(const struct tv_image *im, uint32_t type, uint32_t k);
 
@@ -102,27 +132,59 @@ static inline bool tv_is_shared(uint32_t type)
     return type == TV_SECTION_SHARED_CODE;
 }
 
+/* Its pages of the caller are the PAL's: they are overwritten. */
+static inline bool tv_is_taken(const struct tv_section *s)
+{
+    return !tv_is_shared(s->type) && !s->fresh;
+}
+
 static inline uint64_t tv_section_end(const struct tv_section *s)
 {
     return s->start + s->pages * PAGE_SIZE;
 }
 
-/* The page, by index, that holds the entries. */
-static inline uint32_t tv_entry_page(const struct tv_image *im)
+static inline uint64_t tv_source_end(const struct tv_section *s)
 {
-    const struct tv_section *s = &im->sections[im->code];
-
-    return s->first + (uint32_t)((im->entry - s->start) >> PAGE_SHIFT);
+    return s->source + s->pages * PAGE_SIZE;
 }
 
-/* True if a section of `a` and one of `b` share a page, unless both are SHARED_CODE. Takes as many
+/* Where the caller has page `index`, which is in this section. */
+static inline uint64_t tv_source_va(const struct tv_section *s, uint32_t index)
+{
+    return s->source + (uint64_t)(index - s->first) * PAGE_SIZE;
+}
+
+/* Pages of the caller's, and of sections that are fresh: their indexes end here. */
+static inline uint32_t tv_source_pages(const struct tv_image *im)
+{
+    return im->pages + im->image;
+}
+
+/* The caller's page, by index, that holds the stubs. */
+static inline uint32_t tv_stub_page(const struct tv_image *im)
+{
+    const struct tv_section *s = &im->sections[im->image ? im->section_count : im->code];
+
+    return s->first + (uint32_t)((im->entry - s->source) >> PAGE_SHIFT);
+}
+
+/* GVA of an entry's stub. */
+static inline uint64_t tv_stub_va(const struct tv_image *im, const struct tv_entry *e)
+{
+    return im->image ? XMHF_IMAGE_STUB(im->entry, e - im->entries) : e->va;
+}
+
+/* True if `a` and `b` share a page of the caller's, unless it is SHARED_CODE of both. Takes as many
  * steps as both have sections. */
 bool tv_images_overlap(const struct tv_image *a, const struct tv_image *b);
 
 /* The section that holds page `index` (< im->pages). */
 const struct tv_section *tv_section_of(const struct tv_image *im, uint32_t index);
 
-/* The section that holds the address, or NULL. */
+/* The same for a page of the caller's: an image's page of stubs is among them. */
+const struct tv_section *tv_source_of(const struct tv_image *im, uint32_t index);
+
+/* The section that holds the PAL's own address, or NULL. */
 const struct tv_section *tv_section_at(const struct tv_image *im, uint64_t va);
 
 #endif

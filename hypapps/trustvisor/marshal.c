@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Arguments of a call, from the caller to the PAL and back, by the public ABI and by the module
- * interface. Where the data goes is fixed by the registration; what the PAL writes into its PARAM
+ * interface and of images. Where the data goes is fixed by the registration, and how much of it
+ * there is by that and by the caller's counts; what the PAL writes into its PARAM
  * section is data to us, never addresses or sizes. With the public ABI the PARAM section has a
  * header for each parameter; with the module interface it has the POINTERs' data only, and what is
  * out only begins as zeros.
@@ -38,6 +39,31 @@ static enum marshal_answer answer_of(enum gm_result r)
     return r == GM_OK ? MARSHAL_OK : r == GM_FAULT ? MARSHAL_FAULT : MARSHAL_NOT_RAM;
 }
 
+/* --- counts ------------------------------------------------------------------------ */
+
+/* Bytes of this call's data of parameter `p`. The count is the argument as we keep it, which the
+ * PAL can't change, and good. */
+static uint32_t bytes_of(const struct tv_pal *pal, const struct tv_activation *act,
+                         const struct tv_param *p)
+{
+    return !pal->image.has_counts || p->counted_by == 0
+               ? p->bytes : (uint32_t)act->args[p->counted_by - 1] * p->unit;
+}
+
+/* The whole machine word counts. */
+static bool counts_good(const struct tv_pal *pal, const struct tv_activation *act)
+{
+    const struct tv_param *p = params_of(pal, act);
+
+    for (unsigned i = 0; i < act->entry->params; i++) {
+        uint64_t n = p[i].counted_by == 0 ? 0 : act->args[p[i].counted_by - 1];
+        if (n > UINT32_MAX || n * p[i].unit > p[i].bytes) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* --- data of POINTERs -------------------------------------------------------------- */
 
 /* Offset of a POINTER's data in the PARAM section. */
@@ -71,7 +97,7 @@ static enum gm_result copy_data(const struct tv_pal *pal, const struct tv_activa
     const struct tv_param *p = &params_of(pal, act)[i];
     uint32_t at = data_offset(pal, p);
     uint64_t user = act->args[i];
-    uint32_t left = p->bytes;
+    uint32_t left = bytes_of(pal, act, p);
 
     while (left > 0) {
         uint32_t room = (uint32_t)(PAGE_SIZE - (at & PAGE_MASK));
@@ -119,8 +145,9 @@ static enum gm_result check_pointers(const struct tv_pal *pal, const struct tv_a
 
     for (unsigned i = 0; i < act->entry->params; i++) {
         unsigned write = p[i].direction != XMHF_IN ? ACCESS_WRITE : 0;
-        enum gm_result r = p[i].bytes == 0 ? GM_OK
-                           : check_range(c, act->args[i], p[i].bytes,
+        const uint32_t bytes = bytes_of(pal, act, &p[i]);
+        enum gm_result r = bytes == 0 ? GM_OK
+                           : check_range(c, act->args[i], bytes,
                                          ACCESS_READ | ACCESS_USER | write, f);
         if (r != GM_OK) {
             return r;
@@ -129,12 +156,45 @@ static enum gm_result check_pointers(const struct tv_pal *pal, const struct tv_a
     return GM_OK;
 }
 
+/* Zeros from one offset in the PARAM section to another. */
+static void clear_area(const struct tv_pal *pal, const struct tv_activation *act, uint32_t from,
+                       uint32_t to)
+{
+    while (from < to) {
+        uint32_t room = (uint32_t)(PAGE_SIZE - (from & PAGE_MASK));
+        uint32_t n = to - from < room ? to - from : room;
+        copy_piece(NULL, COPY_ZEROS, 0, area_at(pal, act, from), n, NULL);
+        from += n;
+    }
+}
+
+/* An image has its POINTERs' data where other entries, and other counts, have theirs. What an
+ * earlier call gave or got there isn't this one's business: zeros are behind what is counted, and
+ * behind all data. */
+static void clear_behind(const struct tv_pal *pal, struct tv_activation *act)
+{
+    const struct tv_entry *e = act->entry;
+    const struct tv_param *p = params_of(pal, act);
+
+    clear_area(pal, act, e->area, act->param_used);
+    act->param_used = e->area;
+    for (unsigned i = 0; i < e->params; i++) {
+        if (p[i].type == TV_PARAM_POINTER) {
+            clear_area(pal, act, p[i].offset + bytes_of(pal, act, &p[i]),
+                       (uint32_t)align_up(p[i].offset + p[i].bytes, TV_DATA_ALIGN));
+        }
+    }
+}
+
 /* The data of all POINTERs. The only thing that may fail once the PAL's memory is written. */
-static enum gm_result give_data(const struct tv_pal *pal, const struct tv_activation *act,
+static enum gm_result give_data(const struct tv_pal *pal, struct tv_activation *act,
                                 const struct hyp_caller *c, struct gm_fault *f)
 {
     enum gm_result r = GM_OK;
 
+    if (pal->image.image) {
+        clear_behind(pal, act);
+    }
     for (unsigned i = 0; r == GM_OK && i < act->entry->params; i++) {
         bool in = (params_of(pal, act)[i].direction & XMHF_IN) != 0;
         r = copy_data(pal, act, c, i, in ? COPY_IN : COPY_ZEROS, f);
@@ -369,7 +429,10 @@ static inline uint64_t give(const struct tv_pal *pal, const struct tv_activation
     if (!pal->image.module) {
         put_header(pal, act, p, value);
     }
-    return p->type == TV_PARAM_POINTER ? act->param_va + data_offset(pal, p) : value;
+    if (p->type == TV_PARAM_POINTER) {
+        return act->param_va + data_offset(pal, p);
+    }
+    return p->type == XMHF_PARAM_OCALL ? 0 : value;
 }
 
 /* Where the PAL expects arguments in each convention. `sp`: its stack pointer, for us. */
@@ -458,6 +521,9 @@ enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
                        : pal->image.convention == XMHF_MICROSOFT ? take_ms(act, c, regs, f)
                                                                  : take_cdecl(act, c, regs, f);
 
+    if (r == GM_OK && pal->image.has_counts && !counts_good(pal, act)) {
+        return canonical(act->caller.rip) ? MARSHAL_BAD_COUNT : MARSHAL_BAD_RETURN;
+    }
     if (r == GM_OK && pal->image.has_data) {
         r = check_pointers(pal, act, c, f);
         if (r == GM_OK) {

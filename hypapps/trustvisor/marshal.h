@@ -5,8 +5,12 @@
 
 #include "pal.h"
 
-/* Result of touching the caller's memory. BAD_RETURN: its return address isn't canonical. */
-enum marshal_answer { MARSHAL_OK, MARSHAL_FAULT, MARSHAL_NOT_RAM, MARSHAL_BAD_RETURN };
+/* Result of touching the caller's memory. BAD_RETURN: its return address isn't canonical.
+ * BAD_COUNT: an argument counts more than its POINTER is declared to have; all that a return
+ * needs is in `act`, and nothing else has been touched. */
+enum marshal_answer {
+    MARSHAL_OK, MARSHAL_FAULT, MARSHAL_NOT_RAM, MARSHAL_BAD_RETURN, MARSHAL_BAD_COUNT,
+};
 
 /* Take arguments and return address from the caller at the entry stub into `act`, and write
  * its stack and PARAM section. `regs`, the caller's registers, become the PAL's with

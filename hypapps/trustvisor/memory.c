@@ -13,25 +13,45 @@ static bool xstate_inside(size_t size)
     return rounded(size) + xstate_size() <= PAGE_SIZE;
 }
 
-struct tv_pal *memory_new(bool module)
+/* The pages that the lists need besides the control page. False: out of memory. */
+static bool new_lists(struct tv_pal *pal, enum memory_kind kind)
+{
+    pal->module = pool_alloc();
+    if (pal->module && kind == MEMORY_IMAGE) {
+        pal->params = pool_alloc();
+        if (!pal->params) {
+            pool_free_dirty(pal->module);
+            return false;
+        }
+    }
+    return pal->module;
+}
+
+struct tv_pal *memory_new(enum memory_kind kind)
 {
     struct tv_pal *pal = pool_alloc();
+    struct tv_image *im;
 
     if (!pal) {
         return NULL;
     }
-    pal->image.sections = pal->lists.sections;
-    pal->image.params = pal->lists.params;
-    pal->image.entries = pal->lists.entries;
-    if (module) {
-        pal->module = pool_alloc();
-        if (!pal->module) {
-            pool_free_dirty(pal);
-            return NULL;
-        }
-        pal->image.sections = pal->module->lists.sections;
-        pal->image.params = pal->module->lists.params;
-        pal->image.entries = pal->module->lists.entries;
+    if (kind != MEMORY_PUBLIC && !new_lists(pal, kind)) {
+        pool_free_dirty(pal);
+        return NULL;
+    }
+    im = &pal->image;
+    if (kind == MEMORY_PUBLIC) {
+        im->sections = pal->lists.sections;
+        im->params = pal->lists.params;
+        im->entries = pal->lists.entries;
+    } else if (kind == MEMORY_MODULE) {
+        im->sections = pal->module->lists.sections;
+        im->params = pal->module->lists.params;
+        im->entries = pal->module->lists.entries;
+    } else {
+        im->sections = pal->module->image.sections;
+        im->params = pal->params;
+        im->entries = pal->module->image.entries;
     }
     return pal;
 }
@@ -57,7 +77,7 @@ bool memory_attach(struct tv_pal *pal)
 
 uint32_t memory_pages(const struct tv_image *im)
 {
-    return 1 + im->module + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal))
+    return 1 + im->module + im->image + (im->stacks - 1) + !xstate_inside(sizeof(struct tv_pal))
         + (xstate_inside(sizeof(struct tv_activation)) ? 0 : im->stacks - 1);
 }
 
@@ -77,6 +97,9 @@ void memory_free(struct tv_pal *pal)
 {
     size_t used = rounded(sizeof(*pal));
 
+    if (pal->params) {
+        pool_free_dirty(pal->params);
+    }
     if (pal->module) {
         free_module_page(pal->module);
     }

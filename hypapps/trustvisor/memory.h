@@ -5,9 +5,10 @@
 
 #include "pal.h"
 
-/* A control page, with room for the lists of a PAL of the module interface (`module`) or of the
- * public ABI. NULL: out of memory. */
-struct tv_pal *memory_new(bool module);
+enum memory_kind { MEMORY_PUBLIC, MEMORY_MODULE, MEMORY_IMAGE };
+/* A control page, with room for the lists of a PAL of the public ABI, of the module interface or of
+ * an image. NULL: out of memory. */
+struct tv_pal *memory_new(enum memory_kind kind);
 /* Memory for its activations, with room for FPU state; pal->image.stacks says how many. False:
  * out of memory; memory_free is due in both cases. */
 bool memory_attach(struct tv_pal *pal);

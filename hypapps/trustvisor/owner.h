@@ -5,7 +5,6 @@
 
 #include "pal.h"
 
-#define OWNER_LOOK_MAX 64u
 enum owner_answer {
     OWNER_THERE,    /* with its memory */
     OWNER_AWAY,     /* that memory is away, and may come back */

@@ -39,6 +39,7 @@
 #define TV_PENDING_MAX      4u     /* registrations of one process that are under way */
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_NONCE_SIZE       16u
+#define OWNER_LOOK_MAX      64u    /* bytes by which an owner is known */
 #define TV_PAGE_RIGHTS      (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
 
 /*
@@ -83,6 +84,7 @@ struct tv_activation {
     uint8_t *param_page;              /* core pointer: first page of the PARAM section; NULL: */
     uint64_t param_va;                /* ... there is none. GVA and page index of it */
     uint32_t param_first;
+    uint32_t param_used;              /* of an image: bytes there that may be of earlier calls */
     /* The call. */
     const struct tv_entry *entry;
     struct tv_caller caller;
@@ -136,21 +138,31 @@ struct tv_pal {
     _Atomic uint32_t charge;          /* for its process's quota: pages that it has or, while
                                          it is REGISTERING, may need */
     _Atomic uint64_t death;           /* 0, or death_word() */
+    _Atomic uint64_t death_address;   /* that a page fault touched, as far as it is told; else 0 */
     atomic_flag stepping;             /* a CPU works on TV_HC_UNREG */
     uint32_t leaving;                 /* in LEAVING: pages already handed back; beyond the
                                          last one: wiping */
     struct tv_public_lists lists;     /* of a PAL of the public ABI ... */
-    struct tv_module_page *module;    /* ... or in a page of their own */
+    struct tv_module_page *module;    /* ... or in a page of their own ... */
+    struct tv_param *params;          /* ... and one more, of an image */
     struct tv_activation act;         /* the first */
     struct tv_registration reg;
 };
 
-/* Lists of a PAL of the module interface, and its activations behind the first, each in a page. */
+/* Lists of a PAL of the module interface or of an image, and its activations behind the first, each
+ * in a page. */
 struct tv_module_page {
-    struct tv_module_lists lists;
+    union {
+        struct tv_module_lists lists;
+        struct tv_image_lists image;
+    };
     struct tv_activation *more[XMHF_MODULE_STACKS - 1];
+    uint8_t kept[OWNER_LOOK_MAX];     /* of an image: what its page of stubs began with */
 };
 _Static_assert(sizeof(struct tv_module_page) <= PAGE_SIZE, "a page");
+_Static_assert(XMHF_IMAGE_PARAMS * sizeof(struct tv_param) <= PAGE_SIZE, "a page");
+_Static_assert(XMHF_IMAGE_STACKS <= XMHF_MODULE_STACKS
+    && XMHF_IMAGE_ENTRY_PARAMS <= XMHF_MODULE_PARAMS, "one limit for arrays");
 
 static inline struct tv_activation *tv_act(struct tv_pal *pal, uint32_t k)
 {

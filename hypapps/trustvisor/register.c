@@ -11,6 +11,7 @@
 #include "register.h"
 #include "caller.h"
 #include "check.h"
+#include "check_image.h"
 #include "check_module.h"
 #include "collect.h"
 #include "death.h"
@@ -186,7 +187,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     pal->owner.pkru = 0; /* a thread's, and of this moment */
     pal->reg.rdx = v->regs.gpr[GPR_RDX];
     pal->reg.last_step = clock_now();
-    if (!hyp_random(&pal->reg.token, pal->image.word) /* as much as RDX, or EDX, holds */
+    if (!hyp_random(&pal->reg.token, tv_is_64(c) ? 8 : 4) /* as much as RDX, or EDX, holds */
         || !hyp_random(pal->nonce, sizeof(pal->nonce))) {
         memory_free(pal);
         return tv_done(v, TV_NO_ENTROPY);
@@ -205,10 +206,11 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
 }
 
 /* A control page, after looking for room if need be. NULL: `*r` is what to do. */
-static struct tv_pal *new_pal(struct vcpu *v, bool module, enum hc_result *r)
+static struct tv_pal *new_pal(struct vcpu *v, enum memory_kind kind, enum hc_result *r)
 {
-    enum room room = hyp_random_refresh() ? ROOM_AGAIN : collect_room(v, 3);
-    struct tv_pal *pal = room == ROOM_FOUND ? memory_new(module) : NULL;
+    const size_t pages = kind == MEMORY_IMAGE ? 4 : 3;
+    enum room room = hyp_random_refresh() ? ROOM_AGAIN : collect_room(v, pages);
+    struct tv_pal *pal = room == ROOM_FOUND ? memory_new(kind) : NULL;
 
     if (!pal) {
         *r = room == ROOM_NONE ? tv_done(v, TV_NO_MEMORY) : HC_AGAIN;
@@ -250,7 +252,7 @@ enum hc_result tv_register(struct vcpu *v, const struct hyp_caller *c)
     if (r != GM_OK) {
         return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, TV_NOT_RAM);
     }
-    pal = new_pal(v, false, &answer);
+    pal = new_pal(v, MEMORY_PUBLIC, &answer);
     return !pal ? answer
            : begin(v, c, pal, tv_check(&sections, &params, tv_arg(v, c, GPR_RDI), tv_is_64(c),
                                        &pal->image));
@@ -285,9 +287,93 @@ enum hc_result tv_register_module(struct vcpu *v, const struct hyp_caller *c)
     if (!tv_known_struct(&d)) {
         return tv_done(v, TV_BAD_STRUCT);
     }
-    pal = new_pal(v, true, &answer);
+    pal = new_pal(v, MEMORY_MODULE, &answer);
     return !pal ? answer
            : begin(v, c, pal, tv_check_module(&d, tv_arg(v, c, GPR_RDI), tv_is_64(c), &pal->image));
+}
+
+/* `n` bytes at `from`, which moves behind them. */
+static enum gm_result read_next(const struct hyp_caller *c, uint64_t *from, void *out, uint64_t n,
+                                struct gm_fault *f)
+{
+    enum gm_result r = n == 0 ? GM_OK : !tv_reaches(c, *from, n, f) ? GM_FAULT
+                       : gm_read(c, gva(*from), out, n, f);
+
+    *from += n;
+    return r;
+}
+
+/* What comes before the lists, and the rest of it only if size and version are known. */
+static enum gm_result read_head(const struct hyp_caller *c, uint64_t from, struct xmhf_image *d,
+                                struct gm_fault *f)
+{
+    const uint64_t head = offsetof(struct xmhf_image, mode);
+    enum gm_result r = read_next(c, &from, d, head, f);
+
+    return r != GM_OK || !tv_known_image(d)
+               ? r : read_next(c, &from, (uint8_t *)d + head, sizeof(*d) - head, f);
+}
+
+/* The lists, behind the head. Each byte is fetched once. */
+static enum gm_result read_lists(const struct hyp_caller *c, uint64_t from, struct tv_descriptor *d,
+                                 struct xmhf_image_param *params, struct gm_fault *f)
+{
+    enum gm_result r;
+
+    from += sizeof(d->image);
+    r = read_next(c, &from, d->sections, d->image.sections * sizeof(d->sections[0]), f);
+    if (r == GM_OK) {
+        r = read_next(c, &from, params, d->image.params * sizeof(*params), f);
+    }
+    return r != GM_OK ? r
+           : read_next(c, &from, d->entries, d->image.entries * sizeof(d->entries[0]), f);
+}
+
+/* Read the lists and check all. The parameters are read to where they stay. A function of its own,
+ * so that the lists don't stay on the stack. */
+__attribute__((noinline))
+static enum gm_result read_image(const struct vcpu *v, const struct hyp_caller *c,
+                                 const struct xmhf_image *head, struct tv_pal *pal,
+                                 enum tv_error *e, struct gm_fault *f)
+{
+    _Static_assert(sizeof(struct xmhf_image_param) == sizeof(*pal->params), "in place");
+    struct xmhf_image_param *params = (struct xmhf_image_param *)pal->params;
+    struct tv_descriptor d;
+    enum gm_result r;
+
+    d.image = *head;
+    d.params = params;
+    r = read_lists(c, tv_arg(v, c, GPR_RCX), &d, params, f);
+    *e = r == GM_OK ? tv_check_image(&d, tv_is_64(c), &pal->image) : TV_NOT_RAM;
+    return r;
+}
+
+enum hc_result tv_register_image(struct vcpu *v, const struct hyp_caller *c)
+{
+    struct xmhf_image d;
+    struct tv_pal *pal;
+    struct gm_fault f;
+    enum hc_result answer = HC_AGAIN;
+    enum gm_result r = read_head(c, tv_arg(v, c, GPR_RCX), &d, &f);
+    enum tv_error e;
+
+    if (r != GM_OK) {
+        return r == GM_FAULT ? tv_fault(v, &f) : tv_done(v, TV_NOT_RAM);
+    }
+    e = tv_check_image_head(&d, tv_arg(v, c, GPR_RDI), tv_is_64(c));
+    if (e != TV_OK) {
+        return tv_done(v, e);
+    }
+    pal = new_pal(v, MEMORY_IMAGE, &answer);
+    if (!pal) {
+        return answer;
+    }
+    r = read_image(v, c, &d, pal, &e, &f);
+    if (r == GM_FAULT) {
+        memory_free(pal);
+        return tv_fault(v, &f);
+    }
+    return begin(v, c, pal, e);
 }
 
 enum hc_result tv_register_step(struct vcpu *v, const struct hyp_caller *c)

@@ -10,17 +10,15 @@
  * pieces: a page takes more than an exit may. */
 #define COST_PLACE     8      /* of finding a place for the return page, and two sections */
 #define COST_COPY      1000
+#define COST_FRESH     400    /* of a page of zeros */
 #define COST_PIECE     200    /* of a piece, less the hashing itself */
+#define COST_LINES     600    /* of gathering a part of an image's lists */
 #define PIECE          512u
+#define PIECES         ((uint32_t)PAGE_SIZE / PIECE)
+_Static_assert(TV_IDENTITY_PART <= PIECE, "a part costs no more");
 #define COST_RECHECK   260
 #define COST_OVERWRITE 800
 #define COST_WIPE      700    /* of a page of `seen` */
-
-/* Where page `index`, which is in this section, is. */
-static uint64_t page_va(const struct tv_section *s, uint32_t index)
-{
-    return s->start + (uint64_t)(index - s->first) * PAGE_SIZE;
-}
 
 static bool afford(struct work *w, int cost)
 {
@@ -73,11 +71,11 @@ static enum step phase_room(struct work *w)
  * has to bring it back first: it may be the same frame (notes/bugs/aliased-frame.md). */
 static enum step check_moved(struct work *w, uint32_t number, gpa_t g)
 {
-    const struct tv_section *sec = tv_section_of(&w->pal->image, number);
+    const struct tv_section *sec = tv_source_of(&w->pal->image, number);
     void *page;
     gpa_t now;
-    enum gm_result r = gm_page(w->c, gva(page_va(sec, number)), ACCESS_READ | ACCESS_USER, &page,
-                               &now, &w->fault);
+    enum gm_result r = gm_page(w->c, gva(tv_source_va(sec, number)), ACCESS_READ | ACCESS_USER,
+                               &page, &now, &w->fault);
 
     w->error = TV_DUPLICATE_PAGE;
     return r == GM_FAULT ? STEP_FAULT : r == GM_OK && now.a == g.a ? STEP_ERROR : STEP_NEXT;
@@ -105,7 +103,7 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
     struct tv_pal *pal = w->pal;
     void *page, *frame;
     gpa_t g;
-    enum gm_result r = gm_page(w->c, gva(page_va(sec, index)),
+    enum gm_result r = gm_page(w->c, gva(tv_source_va(sec, index)),
                                shared ? ACCESS_READ | ACCESS_USER : TV_PAGE_RIGHTS, &page, &g,
                                &w->fault);
 
@@ -128,6 +126,22 @@ static enum step copy_page(struct work *w, const struct tv_section *sec, uint32_
     return STEP_NEXT;
 }
 
+/* An image's page of stubs is none of its pages: it is only looked at. There is room in `seen`,
+ * where its stacks aren't. */
+static enum step take_stubs(struct work *w)
+{
+    struct tv_pal *pal = w->pal;
+    void *page;
+    gpa_t g;
+    enum gm_result r = gm_page(w->c, gva(pal->image.entry), TV_PAGE_RIGHTS, &page, &g, &w->fault);
+
+    if (r != GM_OK) {
+        return failed(w, r);
+    }
+    memcpy(pal->module->kept, page, sizeof(pal->module->kept));
+    return remember_page(w, pal->image.pages, g);
+}
+
 /* Give the memory of `seen` back, as much as this exit affords: for a large PAL that is many
  * pages to wipe. All pages are in, so nobody asks any more. */
 static enum step forget_seen(struct work *w)
@@ -139,24 +153,39 @@ static enum step forget_seen(struct work *w)
     return done ? STEP_NEXT : STEP_AGAIN;
 }
 
+/* Page `index` of the PAL, which is in this section, or the one of its stubs. */
+static enum step take_page(struct work *w, const struct tv_section *sec, uint32_t index)
+{
+    const struct tv_image *im = &w->pal->image;
+
+    if (index == im->pages) {
+        return take_stubs(w);
+    }
+    if (!sec->fresh) {
+        return copy_page(w, sec, index);
+    }
+    return space_add(&w->pal->space, sec, index) ? STEP_NEXT : out_of_memory(w, im->pages - index);
+}
+
 static enum step phase_copy(struct work *w)
 {
     struct tv_registration *reg = &w->pal->reg;
     const struct tv_image *im = &w->pal->image;
-    const struct tv_section *sec = tv_section_of(im, reg->page);
+    const struct tv_section *sec = tv_source_of(im, reg->page);
+    const uint32_t pages = tv_source_pages(im);
 
-    if (reg->page == 0 && im->pages <= TV_ATOMIC_PAGES && w->budget < (int)im->pages * COST_COPY) {
+    if (reg->page == 0 && im->pages <= TV_ATOMIC_PAGES && w->budget < (int)pages * COST_COPY) {
         return STEP_AGAIN; /* a small PAL is copied in one exit */
     }
-    for (; reg->page < im->pages; reg->page++) {
+    for (; reg->page < pages; reg->page++) {
         enum step s;
-        if (!afford(w, COST_COPY)) {
-            return STEP_AGAIN;
-        }
         if (reg->page == sec->first + sec->pages) {
             sec++;
         }
-        s = copy_page(w, sec, reg->page);
+        if (!afford(w, sec->fresh ? COST_FRESH : COST_COPY)) {
+            return STEP_AGAIN;
+        }
+        s = take_page(w, sec, reg->page);
         if (s != STEP_NEXT) {
             return s;
         }
@@ -182,31 +211,65 @@ uint64_t register_hash_ticks(void)
 _Static_assert(PIECES_BEGIN(XMHF_MODULE_ENTRIES, XMHF_MODULE_SECTIONS, XMHF_MODULE_PARAMS)
                * COST_MEASURE(HYP_SHA256_COST_MAX) <= BUDGET, "one exit can do it");
 
-/* As many pieces as this exit affords: in this phase reg->page counts those, and the beginning. */
+/* How many pages from `index` on, where a section may begin, have no contents. */
+static uint32_t pages_not_hashed(const struct tv_image *im, uint32_t index)
+{
+    const struct tv_section *s;
+
+    if (!im->image) {
+        return 0;
+    }
+    s = tv_section_of(im, index);
+    return s->fresh ? s->pages : 0;
+}
+
+/* Parts of what is hashed before the contents. */
+static uint32_t parts_of(const struct tv_image *im)
+{
+    return im->image ? tv_identity_parts(im) : 1;
+}
+
+static int cost_of_part(const struct tv_image *im, unsigned cost_of_block)
+{
+    const int cost = COST_MEASURE(cost_of_block);
+
+    return im->image ? cost + COST_LINES
+           : cost * PIECES_BEGIN(im->entry_count, im->section_count, im->param_count);
+}
+
+/* As many pieces as this exit affords: in this phase reg->page counts those, and the parts before
+ * them. */
 static enum step measure_some(struct work *w)
 {
-    const uint32_t pieces = PAGE_SIZE / PIECE;
     const struct tv_image *im = &w->pal->image;
     struct tv_registration *reg = &w->pal->reg;
     const struct hyp_sha256 sha = hyp_sha256(); /* this CPU's: the last exit may be another's */
-    const int cost = COST_MEASURE(sha.cost);
+    const uint32_t parts = parts_of(im);
 
-    if (reg->page == 0) {
-        if (!afford(w, cost * PIECES_BEGIN(im->entry_count, im->section_count, im->param_count))) {
-            return STEP_AGAIN;
-        }
-        tv_identity_begin(&reg->hash, sha.blocks, im);
-        reg->page++;
-    }
     reg->hash.blocks = sha.blocks;
-    for (; reg->page <= pieces * im->pages; reg->page++) {
-        const uint32_t piece = reg->page - 1;
-        const uint8_t *frame;
-        if (!afford(w, cost)) {
+    for (; reg->page < parts; reg->page++) {
+        if (!afford(w, cost_of_part(im, sha.cost))) {
             return STEP_AGAIN;
         }
-        frame = space_frame(&w->pal->space, piece / pieces);
-        tv_identity_add(&reg->hash, frame + piece % pieces * PIECE, PIECE);
+        if (im->image) {
+            tv_identity_part(&reg->hash, sha.blocks, im, reg->page);
+        } else {
+            tv_identity_begin(&reg->hash, sha.blocks, im);
+        }
+    }
+    for (; reg->page < parts + PIECES * im->pages; reg->page++) {
+        const uint32_t piece = reg->page - parts;
+        const uint32_t skipped = piece % PIECES == 0 ? pages_not_hashed(im, piece / PIECES) : 0;
+        const uint8_t *frame;
+        if (skipped != 0) {
+            reg->page += skipped * PIECES - 1;
+            continue;
+        }
+        if (!afford(w, COST_MEASURE(sha.cost))) {
+            return STEP_AGAIN;
+        }
+        frame = space_frame(&w->pal->space, piece / PIECES);
+        tv_identity_add(&reg->hash, frame + piece % PIECES * PIECE, PIECE);
     }
     tv_identity_end(&reg->hash, w->pal->identity);
     memset(&reg->hash, 0, sizeof(reg->hash));
@@ -227,9 +290,9 @@ static enum step phase_measure(struct work *w)
 static void overwrite(const struct tv_pal *pal, const struct tv_section *sec, uint32_t index,
                       void *page)
 {
-    if (index == tv_entry_page(&pal->image)) {
+    if (index == tv_stub_page(&pal->image)) {
         stubs_write(pal, page);
-    } else if (tv_is_code(sec->type)) {
+    } else if (tv_is_code(sec->type) && !pal->image.image) {
         hw_fill64(page, TV_INT3S, PAGE_SIZE / 8);
     } else {
         hw_fill64(page, 0, PAGE_SIZE / 8);
@@ -238,11 +301,11 @@ static void overwrite(const struct tv_pal *pal, const struct tv_section *sec, ui
 
 /* The caller's pages of one section, to be overwritten. */
 static enum step find_pages(struct work *w, const struct tv_section *sec,
-                            void *pages[TV_ATOMIC_PAGES])
+                            void *pages[TV_ATOMIC_PAGES + 1])
 {
     for (uint32_t i = sec->first; i < sec->first + sec->pages; i++) {
         gpa_t g;
-        enum gm_result r = gm_page(w->c, gva(page_va(sec, i)), TV_PAGE_RIGHTS, &pages[i], &g,
+        enum gm_result r = gm_page(w->c, gva(tv_source_va(sec, i)), TV_PAGE_RIGHTS, &pages[i], &g,
                                    &w->fault);
         if (r != GM_OK) {
             return failed(w, r);
@@ -255,21 +318,22 @@ static enum step find_pages(struct work *w, const struct tv_section *sec,
  * unmaps it waits for this CPU to flush its TLB. */
 static enum step commit_at_once(struct work *w)
 {
-    void *pages[TV_ATOMIC_PAGES];
+    void *pages[TV_ATOMIC_PAGES + 1];
     struct tv_pal *pal = w->pal;
-    const struct tv_section *sec = pal->image.sections, *end = sec + pal->image.section_count;
+    const struct tv_image *im = &pal->image;
+    const struct tv_section *sec = im->sections, *end = sec + im->section_count + im->image;
 
-    if (!afford(w, (int)pal->image.pages * (COST_RECHECK + COST_OVERWRITE))) {
+    if (!afford(w, (int)tv_source_pages(im) * (COST_RECHECK + COST_OVERWRITE))) {
         return STEP_AGAIN;
     }
     for (; sec < end; sec++) {
-        enum step s = tv_is_shared(sec->type) ? STEP_NEXT : find_pages(w, sec, pages);
+        enum step s = tv_is_taken(sec) ? find_pages(w, sec, pages) : STEP_NEXT;
         if (s != STEP_NEXT) {
             return s;
         }
     }
-    for (sec = pal->image.sections; sec < end; sec++) {
-        for (uint32_t i = 0; i < sec->pages && !tv_is_shared(sec->type); i++) {
+    for (sec = im->sections; sec < end; sec++) {
+        for (uint32_t i = 0; i < sec->pages && tv_is_taken(sec); i++) {
             overwrite(pal, sec, sec->first + i, pages[sec->first + i]);
         }
     }
@@ -283,19 +347,19 @@ static enum step phase_recheck(struct work *w)
     if (w->pal->image.pages <= TV_ATOMIC_PAGES) {
         return commit_at_once(w);
     }
-    for (; reg->page < w->pal->image.pages; reg->page++) {
-        const struct tv_section *sec = tv_section_of(&w->pal->image, reg->page);
+    for (; reg->page < tv_source_pages(&w->pal->image); reg->page++) {
+        const struct tv_section *sec = tv_source_of(&w->pal->image, reg->page);
         void *page;
         gpa_t g;
         enum gm_result r;
         if (!afford(w, COST_RECHECK)) {
             return STEP_AGAIN;
         }
-        if (tv_is_shared(sec->type)) {
+        if (!tv_is_taken(sec)) {
             reg->page = sec->first + sec->pages - 1;
             continue;
         }
-        r = gm_page(w->c, gva(page_va(sec, reg->page)), TV_PAGE_RIGHTS, &page, &g, &w->fault);
+        r = gm_page(w->c, gva(tv_source_va(sec, reg->page)), TV_PAGE_RIGHTS, &page, &g, &w->fault);
         if (r != GM_OK) {
             return failed(w, r);
         }
@@ -309,14 +373,14 @@ static enum step phase_overwrite(struct work *w)
 {
     struct tv_registration *reg = &w->pal->reg;
     const struct tv_image *im = &w->pal->image;
-    uint32_t last = tv_entry_page(im);
+    const uint32_t last = tv_stub_page(im), pages = tv_source_pages(im);
 
     if (im->pages <= TV_ATOMIC_PAGES) {
         return STEP_NEXT;
     }
-    for (; reg->page <= im->pages; reg->page++) {
-        uint32_t index = reg->page == im->pages ? last : reg->page;
-        const struct tv_section *sec = tv_section_of(im, index);
+    for (; reg->page <= pages; reg->page++) {
+        uint32_t index = reg->page == pages ? last : reg->page;
+        const struct tv_section *sec = tv_source_of(im, index);
         void *page;
         gpa_t g;
         enum gm_result r;
@@ -326,11 +390,11 @@ static enum step phase_overwrite(struct work *w)
         if (!afford(w, COST_RECHECK + COST_OVERWRITE)) {
             return STEP_AGAIN;
         }
-        if (tv_is_shared(sec->type)) {
+        if (!tv_is_taken(sec)) {
             reg->page = sec->first + sec->pages - 1;
             continue;
         }
-        r = gm_page(w->c, gva(page_va(sec, index)), TV_PAGE_RIGHTS, &page, &g, &w->fault);
+        r = gm_page(w->c, gva(tv_source_va(sec, index)), TV_PAGE_RIGHTS, &page, &g, &w->fault);
         if (r == GM_FAULT) {
             return STEP_FAULT;
         }

@@ -333,7 +333,7 @@ static struct sums sums_of(const struct family *f)
 
     for (unsigned i = 0; i < f->count; i++) {
         const struct tv_pal *pal = slots[f->slot[i] - 1].pal;
-        sum.sections += pal->image.section_count;
+        sum.sections += pal->image.sources;
         sum.pages += pal->charge;
     }
     return sum;
@@ -366,7 +366,7 @@ static enum registry_answer conflict(const struct tv_pal *pal, const struct fami
 static enum registry_answer judge(struct tv_pal *pal, const struct family *f,
                                   struct tv_slot **other)
 {
-    const uint32_t n = pal->image.section_count;
+    const uint32_t n = pal->image.sources;
     const struct sums sum = sums_of(f);
     enum registry_answer answer;
 

@@ -51,7 +51,7 @@ void stubs_write(const struct tv_pal *pal, void *page)
     hw_fill64(page, TV_INT3S, PAGE_SIZE / 8);
     put_stub(bytes, block_offset(pal));
     for (uint32_t i = 0; i < pal->image.entry_count; i++) {
-        put_stub(bytes, pal->image.entries[i].va & PAGE_MASK);
+        put_stub(bytes, tv_stub_va(&pal->image, &pal->image.entries[i]) & PAGE_MASK);
     }
     memcpy(bytes + block_offset(pal) + BLOCK_NONCE, pal->nonce, TV_NONCE_SIZE);
 }

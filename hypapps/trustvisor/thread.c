@@ -99,7 +99,8 @@ static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
 
 void thread_at_call(struct vcpu *v, const struct tv_pal *pal, const struct tv_activation *act)
 {
-    thread_goes_on(v, pal, act, act->entry->va, act->caller.regs.gpr[GPR_RSP], 0);
+    thread_goes_on(v, pal, act, tv_stub_va(&pal->image, act->entry),
+                   act->caller.regs.gpr[GPR_RSP], 0);
 }
 
 void thread_returns(struct vcpu *v, const struct tv_pal *pal, const struct tv_activation *act,

@@ -19,8 +19,11 @@ static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum t
         return who == TV_OK ? tv_register(v, c) : tv_done(v, who);
     case XMHF_HC_MODULE_REGISTER:
         return who == TV_OK ? tv_register_module(v, c) : tv_done(v, who);
+    case XMHF_HC_IMAGE_REGISTER:
+        return who == TV_OK ? tv_register_image(v, c) : tv_done(v, who);
     case TV_HC_UNREG:
     case XMHF_HC_MODULE_UNREGISTER:
+    case XMHF_HC_IMAGE_UNREGISTER:
         return who == TV_OK ? tv_unregister(v, c) : tv_done(v, who);
     case XMHF_HC_PAL_LIMITS:
         return who == TV_OK ? tv_limits(v, c) : tv_done(v, who);
@@ -73,7 +76,8 @@ static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c, b
 /* The next step of a registration, whose caller's registers have its token. */
 static enum hc_result next_step(struct vcpu *v, const struct hyp_caller *c, uint32_t cmd)
 {
-    return cmd == TV_HC_REG || cmd == XMHF_HC_MODULE_REGISTER ? tv_register_step(v, c) : HC_UNKNOWN;
+    return cmd == TV_HC_REG || cmd == XMHF_HC_MODULE_REGISTER || cmd == XMHF_HC_IMAGE_REGISTER
+               ? tv_register_step(v, c) : HC_UNKNOWN;
 }
 
 /* What else than a new command it may be. HC_UNKNOWN: nothing. */

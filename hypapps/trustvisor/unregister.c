@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TV_HC_UNREG: hand the measured CODE and RODATA back, wipe the rest. Restartable: once the PAL is
- * LEAVING it can't be called any more, and any further TV_HC_UNREG goes on where the last
+ * TV_HC_UNREG: hand the measured CODE and RODATA back, wipe the rest. Of an image nothing is handed
+ * back: the caller has its file, and its page of stubs is filled with INT3. Restartable: once the
+ * PAL is LEAVING it can't be called any more, and any further TV_HC_UNREG goes on where the last
  * one stopped. The entry's page is written last, so that the nonce, which shows that the
  * owner is there, stays to the end.
  */
@@ -30,11 +31,11 @@ struct work {
     bool wrote;                  /* pages were written or wiped in this exit */
 };
 
-/* The first page of CODE or RODATA from `index` on; im->pages if there is none. SHARED_CODE was
- * never taken. */
+/* The first page of CODE or RODATA from `index` on; im->pages if there is none, as for an image.
+ * SHARED_CODE was never taken. */
 static uint32_t next_given_back(const struct tv_image *im, uint32_t index)
 {
-    while (index < im->pages) {
+    while (index < im->pages && !im->image) {
         const struct tv_section *s = tv_section_of(im, index);
         if (tv_is_constant(s->type) && !tv_is_shared(s->type)) {
             return index;
@@ -46,7 +47,7 @@ static uint32_t next_given_back(const struct tv_image *im, uint32_t index)
 
 static enum gm_result caller_page(struct work *w, uint32_t index, void **page)
 {
-    const struct tv_section *s = tv_section_of(&w->pal->image, index);
+    const struct tv_section *s = tv_source_of(&w->pal->image, index);
     gpa_t g;
 
     for (uint32_t i = 0; i < w->known; i++) {
@@ -55,8 +56,7 @@ static enum gm_result caller_page(struct work *w, uint32_t index, void **page)
             return GM_OK;
         }
     }
-    return gm_page(w->c, gva(s->start + (uint64_t)(index - s->first) * PAGE_SIZE), TV_PAGE_RIGHTS,
-                   page, &g, &w->fault);
+    return gm_page(w->c, gva(tv_source_va(s, index)), TV_PAGE_RIGHTS, page, &g, &w->fault);
 }
 
 /* As long as nothing is changed, a fault leaves the PAL as it was. */
@@ -64,7 +64,11 @@ static bool check_pages(struct work *w)
 {
     const struct tv_image *im = &w->pal->image;
     uint32_t index = next_given_back(im, 0);
+    void *stubs;
 
+    if (im->image) {
+        return caller_page(w, tv_stub_page(im), &stubs) != GM_FAULT;
+    }
     for (uint32_t n = 0; n < CHECK_PAGES && index < im->pages; n++) {
         void *page;
         enum gm_result r = caller_page(w, index, &page);
@@ -98,7 +102,9 @@ static bool give_back(struct work *w, uint32_t index)
     void *page;
     enum gm_result r = caller_page(w, index, &page);
 
-    if (r == GM_OK) {
+    if (r == GM_OK && index == w->pal->image.pages) {
+        hw_fill64(page, TV_INT3S, PAGE_SIZE / 8); /* an image's stubs */
+    } else if (r == GM_OK) {
         hw_copy64(page, space_frame(&w->pal->space, index), PAGE_SIZE / 8);
     }
     return r != GM_FAULT;
@@ -107,7 +113,7 @@ static bool give_back(struct work *w, uint32_t index)
 static enum step write_pages(struct work *w)
 {
     const struct tv_image *im = &w->pal->image;
-    uint32_t last = tv_entry_page(im);
+    uint32_t last = tv_stub_page(im);
 
     w->wrote = true;
     if (w->pal->leaving > im->pages) {

@@ -68,14 +68,15 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(FAILED,          1, "the call failed") \
     X(UNKNOWN_COMMAND, 2, "no such command; see include/xmhf/hypercall.h") \
     X(BAD_CALLER,      3, "only ring 3 with paging on, in a supported mode, may do this") \
-    X(BAD_SECTIONS,    4, "the number of sections must be 1 to 10, of a module 1 to 64") \
+    X(BAD_SECTIONS,    4, "the number of sections must be 1 to 10, of a module or image 1 to 64") \
     X(BAD_SECTION_TYPE,5, "unknown section type") \
     X(MISALIGNED,      6, "a section must start on a 4 KiB page") \
     X(BAD_SIZE,        7, "a section is empty, too large or wraps around") \
     X(OVERLAP,         8, "a section overlaps another one, or one of a registered PAL") \
     X(NOT_RAM,         9, "a page is not ordinary guest RAM (device, ROM or hypervisor memory)") \
     X(DUPLICATE_PAGE, 10, "one physical page appears twice") \
-    X(BAD_PARAMS,     11, "the number of parameters must be 1 to 10, of a module 0 to 32") \
+    X(BAD_PARAMS,     11, "the number of parameters must be 1 to 10, of a module 0 to 32, of " \
+                          "an image 0 to 256") \
     X(BAD_PARAM_TYPE, 12, "unknown parameter type") \
     X(PARAMS_TOO_BIG, 13, "the parameters do not fit the PARAM section") \
     X(NO_CODE,        14, "a CODE section is needed") \
@@ -99,6 +100,17 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(QUOTA_PAGES,    31, "this process has too much memory in PALs") \
     X(QUOTA_ALL,      32, "the hypervisor has no slot for another PAL") \
     X(NO_ENTROPY,     33, "the hypervisor has no source of random numbers that works") \
+    X(BAD_MODE,       34, "an image's code must have its caller's mode") \
+    X(BAD_LISTS,      35, "an image's size must be that of its structure and its three lists") \
+    X(IMAGE_ENTRIES,  36, "an image has 1 to 64 entries in CODE, with at most 32 parameters " \
+                          "each, in all as many as it declares") \
+    X(NO_GAP,         37, "an image's sections must ascend, with an unmapped page before each") \
+    X(BAD_SOURCE,     38, "an image's CODE, RODATA and DATA have a source, its other sections " \
+                          "have none") \
+    X(BAD_STUBS,      39, "an image needs a page of its caller's for its stubs, named in RDI too") \
+    X(BAD_COUNT,      40, "a counted pointer needs an integer of its entry, and a unit that its " \
+                          "size is a multiple of") \
+    X(BAD_OCALL,      41, "an entry has at most one ocall parameter") \
     X(BAD_ADDRESS,    42, "not all of it is in the PAL's own writable sections") \
     X(TOO_LONG,       43, "more bytes than the limit of this hypercall, or than fit")
 

@@ -32,8 +32,8 @@ static struct tv_pal *new_pal(uint64_t va)
 
     pal->image.sections = pal->lists.sections;
     pal->image.entry = va;
-    pal->image.section_count = 1;
-    pal->image.sections[0].start = align_down(va, PAGE_SIZE);
+    pal->image.section_count = pal->image.sources = 1;
+    pal->image.sections[0].start = pal->image.sections[0].source = align_down(va, PAGE_SIZE);
     pal->image.sections[0].pages = 1;
     return pal;
 }
@@ -127,9 +127,10 @@ static void test_many_sections(void **state)
     while (answer == REGISTRY_ADDED && n < ARRAY_SIZE(lists)) {
         struct tv_pal *pal = new_pal(VA(1000 + n));
         pal->image.sections = lists[n];
-        pal->image.section_count = XMHF_MODULE_SECTIONS;
+        pal->image.section_count = pal->image.sources = XMHF_MODULE_SECTIONS;
         for (unsigned i = 0; i < XMHF_MODULE_SECTIONS; i++) {
-            lists[n][i] = (struct tv_section){ (i * 100 + n) * PAGE_SIZE, 1, i, TV_SECTION_DATA };
+            uint64_t at = (i * 100 + n) * PAGE_SIZE;
+            lists[n][i] = (struct tv_section){ at, 1, i, TV_SECTION_DATA, false, at };
             pal->image.order[i] = (uint8_t)i;
         }
         answer = registry_add(pal, OWNER(0), &other);
