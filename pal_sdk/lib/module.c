@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The PAL library: the module interface (pal/module.h). */
 #include <pal/module.h>
+#include "call.h"
 #include "os.h"
 #include <string.h>
 
@@ -177,88 +178,12 @@ const char *pal_death_text(uint64_t death)
 
 /* --- the call -------------------------------------------------------------------------- */
 
-/*
- * Call `entry`. `args` has at least as many arguments as go in registers; `n` more are on the
- * stack, at `stack`. out[0..2] become RAX, RCX, RDX.
- */
-#ifdef __x86_64__
-#define SYMBOLS(name) ".globl " name "\n" name ":\n"
-/* System V itself: RDI entry, RSI args (6), RDX out, RCX n, R8 stack. */
-__asm__(".text\n"
-        SYMBOLS("pal_module_call_sysv")
-        "push %rbp; mov %rsp, %rbp; push %rbx; push %rdx\n"
-        "mov %rdi, %rax; mov %rsi, %rbx\n"
-        "lea 1(%rcx), %rdx; and $-2, %rdx; shl $3, %rdx; sub %rdx, %rsp\n"
-        "1: test %rcx, %rcx; jz 2f; dec %rcx\n"
-        "mov (%r8,%rcx,8), %rdx; mov %rdx, (%rsp,%rcx,8); jmp 1b\n"
-        "2: mov (%rbx), %rdi; mov 8(%rbx), %rsi; mov 16(%rbx), %rdx; mov 24(%rbx), %rcx\n"
-        "mov 32(%rbx), %r8; mov 40(%rbx), %r9\n"
-        "call *%rax\n"
-        "lea -16(%rbp), %rsp; pop %rdi; pop %rbx; pop %rbp\n"
-        "mov %rax, (%rdi); mov %rcx, 8(%rdi); mov %rdx, 16(%rdi); ret\n"
-        /* To Microsoft's, whose arguments on the stack (n, all) count from the first. */
-        SYMBOLS("pal_module_call_ms")
-        "push %rbp; mov %rsp, %rbp; push %rbx; push %rdx\n"
-        "mov %rdi, %rax; mov %rsi, %rbx\n"
-        "lea 1(%rcx), %rdx; and $-2, %rdx; shl $3, %rdx; sub %rdx, %rsp\n"
-        "1: test %rcx, %rcx; jz 2f; dec %rcx\n"
-        "mov (%r8,%rcx,8), %rdx; mov %rdx, (%rsp,%rcx,8); jmp 1b\n"
-        "2: mov (%rbx), %rcx; mov 8(%rbx), %rdx; mov 16(%rbx), %r8; mov 24(%rbx), %r9\n"
-        "call *%rax\n"
-        "lea -16(%rbp), %rsp; pop %rdi; pop %rbx; pop %rbp\n"
-        "mov %rax, (%rdi); mov %rcx, 8(%rdi); mov %rdx, 16(%rdi); ret\n");
-typedef void (PAL_ABI *caller)(void *entry, const pal_word *args, pal_word out[3], pal_word n,
-                               const pal_word *stack);
-extern const uint8_t pal_module_call_sysv[], pal_module_call_ms[];
-
-static void raw_call(const struct pal_module *m, void *entry, const pal_word *args, unsigned n,
-                     pal_word out[3])
-{
-    if (m->pal.convention == XMHF_MICROSOFT) {
-        ((caller)(uintptr_t)pal_module_call_ms)(entry, args, out, n < 4 ? 4 : n, args);
-    } else {
-        ((caller)(uintptr_t)pal_module_call_sysv)(entry, args, out, n < 6 ? 0 : n - 6, args + 6);
-    }
-}
-#else
-#ifdef _WIN32
-#define SYMBOLS(name) ".globl _" name "\n_" name ":\n"
-#else
-#define SYMBOLS(name) ".globl " name "\n" name ":\n"
-#endif
-/* cdecl: entry, args, out, n. */
-__asm__(".text\n"
-        SYMBOLS("pal_module_call_cdecl")
-        "push %ebp; mov %esp, %ebp; push %ebx; push %esi\n"
-        "mov 12(%ebp), %esi; mov 20(%ebp), %ecx\n"
-        "lea (,%ecx,4), %edx; sub %edx, %esp; and $-16, %esp\n"
-        "1: test %ecx, %ecx; jz 2f; dec %ecx\n"
-        "mov (%esi,%ecx,4), %edx; mov %edx, (%esp,%ecx,4); jmp 1b\n"
-        "2: call *8(%ebp)\n"
-        "lea -8(%ebp), %esp; mov 16(%ebp), %ebx\n"
-        "mov %eax, (%ebx); mov %ecx, 4(%ebx); mov %edx, 8(%ebx)\n"
-        "pop %esi; pop %ebx; pop %ebp; ret\n");
-typedef void (PAL_ABI *caller)(void *entry, const pal_word *args, pal_word out[3], pal_word n);
-extern const uint8_t pal_module_call_cdecl[];
-
-static void raw_call(const struct pal_module *m, void *entry, const pal_word *args, unsigned n,
-                     pal_word out[3])
-{
-    (void)m;
-    ((caller)(uintptr_t)pal_module_call_cdecl)(entry, args, out, n);
-}
-#endif
-
 struct pal_answer pal_module_call(const struct pal_module *m, void *entry, const pal_word *args,
                                   unsigned n)
 {
-    pal_word all[XMHF_MODULE_PARAMS] = { 0 }, out[3] = { 0 };
+    pal_word out[4] = { 0 };
 
-    n = n < XMHF_MODULE_PARAMS ? n : XMHF_MODULE_PARAMS; /* no entry takes more */
-    memcpy(all, args, n * sizeof(args[0]));
-    __asm__ volatile("" : : "r"(all) : "memory"); /* pointers may lead anywhere */
-    raw_call(m, entry, all, n, out);
-    __asm__ volatile("" : : : "memory");
+    pal_raw_call(m->pal.convention, entry, args, n, out);
     return (struct pal_answer){
         .result = out[0],
         .death = (enum tv_death)XMHF_STATUS_DEATH(out[1]),

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads an image file, which may be damaged; pure. */
+#ifndef PAL_IMAGE_FILE_H
+#define PAL_IMAGE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <xmhf/image.h>
+
+/* Why a file is no image of this program. X(name, sentence). */
+#define PAL_FILE_ERRORS(X) \
+    X(OK,         "it is good") \
+    X(SHORT,      "the file is shorter than its own lists say") \
+    X(MAGIC,      "the file does not begin as an image does") \
+    X(VERSION,    "the file was made by another version of pal-cc, whose encoding differs") \
+    X(COUNTS,     "it says more sections, parameters or entries than an image can have, or none") \
+    X(SIZE,       "its lists have another size than it says") \
+    X(MODE_64,    "its code has 64 bits and this program has 32; build the image with -m32") \
+    X(MODE_32,    "its code has 32 bits and this program has 64; build the image with -m64") \
+    X(MODE,       "its mode is none that is known") \
+    X(CONVENTION, "its calling convention is unknown, or none of its mode") \
+    X(RESERVED,   "a reserved field is not 0, or a flag is unknown") \
+    X(SECTION,    "a section is of an unknown type, misaligned, empty or too large, or has an " \
+                  "address of the caller's") \
+    X(ORDER,      "its sections do not ascend with a free page between them") \
+    X(STACKS,     "its STACK and PARAM sections do not fit the number of stacks") \
+    X(CONTENTS,   "the contents of its sections are cut off") \
+    X(ENTRY,      "an entry lies outside of CODE, or its parameters are not in the list") \
+    X(PARAM,      "a parameter has an unknown type or direction, or a count that is none") \
+    X(NOTES,      "its notes are damaged") \
+    X(NATIVE,     "it holds ordinary code, which only -lpal-native runs")
+
+enum pal_file_error {
+#define X(name, sentence) PAL_FILE_##name,
+    PAL_FILE_ERRORS(X)
+#undef X
+};
+
+/* An image, copied out of its file but for the contents, which stay there. */
+struct pal_file {
+    struct xmhf_image head;
+    struct xmhf_image_section section[XMHF_IMAGE_SECTIONS];
+    struct xmhf_image_param param[XMHF_IMAGE_PARAMS];
+    struct xmhf_image_entry entry[XMHF_IMAGE_ENTRIES];
+    uint32_t first_param[XMHF_IMAGE_ENTRIES];
+    const uint8_t *contents;      /* of all sections that have some, in order */
+    uint32_t content_pages;
+    const char *names;            /* strings of the notes, or NULL without notes */
+    size_t names_size;
+    uint32_t ocalls;              /* functions that the PAL may call */
+    uint64_t gate;                /* notes.gate */
+};
+
+/* What `size` bytes at `file` say. On an error *f has no meaning. */
+enum pal_file_error pal_file_read(const void *file, size_t size, struct pal_file *f);
+/* Has a section of this type contents? */
+bool pal_file_has_contents(uint32_t type);
+/* The name of entry or ocall number `i`, or NULL: there are no notes, or not so many. */
+const char *pal_file_entry_name(const struct pal_file *f, uint32_t i);
+const char *pal_file_ocall_name(const struct pal_file *f, uint32_t i);
+/* The number of the parameter that is the OCALL of an entry, or -1. */
+int pal_file_ocall_param(const struct pal_file *f, uint32_t entry);
+
+#endif
