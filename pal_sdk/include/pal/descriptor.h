@@ -5,7 +5,7 @@
  * pal-lint reads them.
  *
  * A record begins at a multiple of 8 bytes; zeros between records are skipped, so a compiler may
- * align them as it likes. All is little-endian. PAL code and tools share this header; C and C++.
+ * align them as it likes. All is little-endian. PAL code and tools share this header, as C.
  */
 #ifndef PAL_DESCRIPTOR_H
 #define PAL_DESCRIPTOR_H
@@ -34,7 +34,8 @@ struct pal_descriptor {
      * (__COUNTER__). OCALL: the number that the PAL passes, below PAL_DESCRIPTOR_OCALLS; gaps have
      * no name. OPTION: 0. */
     uint32_t number;
-    uint32_t params; /* ENTRY: how many of `param`; else 0 */
+    uint32_t params; /* how many of `param`. ENTRY: those of the function; pal-lint adds the place
+                        for ocalls. OCALL: 1, the place that it needs. OPTION: 0 */
     uint32_t line;   /* of the source, for messages; 0: not known */
     uint32_t reserved;
     /* ENTRY: the function that the stub calls, in the image's convention. OPTION: `value`. */

@@ -20,8 +20,8 @@ struct pal_image {
     const void *file;        /* the image file (xmhf/image.h), aligned to 16; NULL: native object */
     size_t size;             /* its bytes, with the notes */
     const uint8_t *identity; /* PAL_IDENTITY_SIZE bytes, as the hypervisor computes it */
-    const void *native;      /* of a native object (pal-cc --native): its records, one after the
-                                other, ended by one without magic (pal/descriptor.h); else NULL */
+    const void *native;      /* of a native object (pal-cc --native): its records, an array of
+                                const struct pal_descriptor *, ended by NULL; else NULL */
 };
 
 /* Declares what the object of the image NAME exports. */

@@ -35,7 +35,7 @@ static void take_line(char *line)
         return;
     }
     end[1 + strspn(end + 1, "0123456789")] = 0;
-    if (strncmp(line, "./", 2) == 0) {
+    while (strncmp(line, "./", 2) == 0) {
         memmove(line, line + 2, strlen(line + 2) + 1);
     }
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* pal-lint: lists and checks images of PALs, and makes them of linked files. */
+#include "code.h"
 #include "image.h"
 #include "lines.h"
+#include "linked.h"
 #include "list.h"
 
 #include <errno.h>
@@ -139,41 +141,93 @@ static void answer(const struct command *c, const struct image *im, const uint8_
 
 /* --- the two kinds of files ----------------------------------------------------------- */
 
+/* What the code does, and the stack it needs; `f` may be NULL. */
+static void check_code(const struct command *c, const struct image *im, const struct file *f,
+                       struct problems *p)
+{
+    struct code code;
+
+    if (code_read(&code, im, f, p)) {
+        code_stacks(&code, p, c->action == DO_LIST);
+    } else {
+        problem(p, PROBLEM_ERROR, 0, "there is too little memory to read the code");
+    }
+    code_free(&code);
+}
+
+/* Is `f` what the image was made of? */
+static bool made_of(const struct image *im, const struct file *f)
+{
+    const struct section *text = file_section(f, ".text");
+
+    for (uint32_t i = 0; text && text->bytes && i < im->head.sections; i++) {
+        if (im->sections[i].type == TV_SECTION_CODE && im->contents[i]) {
+            return text->address == im->sections[i].address && text->filled <= im->filled[i]
+                && memcmp(text->bytes, im->contents[i], text->filled) == 0;
+        }
+    }
+    return false;
+}
+
+/* Check an image with the names of the file beside it, if there is one that is its own. */
+static void check_named(const struct command *c, const struct image *im, struct problems *p)
+{
+    char name[4096];
+    size_t size = 0;
+    struct file f;
+    uint8_t *data;
+    bool good;
+
+    snprintf(name, sizeof(name), "%s.elf", c->file);
+    data = read_file(name, &size);
+    good = data && !file_read(&f, data, size);
+    if (good && made_of(im, &f)) {
+        check_code(c, im, &f, p);
+        fflush(stdout);
+        tell(p, c->file, name);
+    } else {
+        check_code(c, im, NULL, p);
+        fflush(stdout);
+        tell(p, c->file, NULL);
+    }
+    if (good) {
+        file_free(&f);
+    }
+    free(data);
+}
+
 static int lint_image(const struct command *c, const uint8_t *data, size_t size)
 {
     static struct problems p;
     static struct image im;
-    bool usable;
 
     if (c->action == DO_MAKE) {
         fprintf(stderr, "pal-lint: %s is an image already\n", c->file);
         return 2;
     }
-    usable = image_read(&im, data, size, &p);
-    if (usable) {
-        image_check(&im, &p);
-        answer(c, &im, data);
+    if (!image_read(&im, data, size, &p)) {
+        tell(&p, c->file, NULL);
+        return 1;
     }
-    fflush(stdout);
-    tell(&p, c->file, NULL);
+    answer(c, &im, data);
+    if (c->action == DO_LIST) {
+        image_check(&im, &p);
+        check_named(c, &im, &p);
+    }
     return p.errors ? 1 : 0;
 }
 
-static int make(const struct command *c, struct image *im, struct problems *p)
+/* Write the image, or list it. */
+static int make(const struct command *c, const struct image *im, struct problems *p)
 {
     size_t size = 0;
     uint8_t *data = p->errors ? NULL : image_write(im, &size);
+    static struct image again;
     int status = 1;
 
-    if (data) {
-        struct image again;
-
-        status = image_read(&again, data, size, p) ? 0 : 1;
-        if (status == 0 && c->action == DO_MAKE && !write_file(c->out, data, size)) {
-            status = 2;
-        } else if (status == 0) {
-            answer(c, &again, data);
-        }
+    if (data && image_read(&again, data, size, p)) {
+        status = c->action == DO_MAKE && !write_file(c->out, data, size) ? 2 : 0;
+        answer(c, &again, data);
     }
     free(data);
     fflush(stdout);
@@ -204,6 +258,8 @@ static int lint_linked(const struct command *c, const uint8_t *data, size_t size
         }
     } else {
         image_check(&im, &p);
+        linked_check(&f, &p);
+        check_code(c, &im, &f, &p);
         status = make(c, &im, &p);
     }
     file_free(&f);

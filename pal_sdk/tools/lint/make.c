@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define PRINT_MAX 512u /* bytes of one pal_printf, PAL_PRINT_MAX of pal/rt.h */
+
 /* How a linked file's sections become the image's. */
 static const struct {
     const char *name;
@@ -24,6 +26,8 @@ struct making {
     uint32_t numbers[XMHF_IMAGE_ENTRIES];  /* of entries, as the records have them */
     uint32_t first[XMHF_IMAGE_ENTRIES];    /* param of each */
     uint64_t stack, stacks, budget, debug; /* options of the sources; 0: none */
+    bool ocalls;
+    uint32_t ocall_bytes;                  /* the largest request or answer */
 };
 
 static uint32_t pages_of(uint64_t bytes)
@@ -134,6 +138,10 @@ static void take_ocall(struct making *m, const struct pal_descriptor *d)
                 im->ocalls[d->number]);
     }
     copy_name(im->ocalls[d->number], d->name);
+    m->ocalls = true;
+    if (d->params > 0 && d->param[0].size > m->ocall_bytes) {
+        m->ocall_bytes = d->param[0].size;
+    }
     if (im->ocall_count <= d->number) {
         im->ocall_count = d->number + 1;
     }
@@ -167,18 +175,54 @@ static void take_record(void *context, const struct pal_descriptor *d)
     }
 }
 
-/* Parameters in the order of the entries. */
+/* Has entry `i` no place for ocalls, though its image has some? */
+static bool lacks_ocalls(const struct making *m, uint32_t i)
+{
+    const struct xmhf_image_param *params = &m->im->params[m->first[i]];
+
+    for (uint32_t k = 0; k < m->im->entries[i].params; k++) {
+        if (params[k].type == XMHF_PARAM_OCALL) {
+            return false;
+        }
+    }
+    return m->ocalls;
+}
+
+/* Parameters in the order of the entries, each with a place for ocalls if there are any. */
 static void order_params(struct making *m)
 {
-    struct xmhf_image_param ordered[XMHF_IMAGE_PARAMS];
+    struct image *im = m->im;
+    struct xmhf_image_param ordered[XMHF_IMAGE_PARAMS + XMHF_IMAGE_ENTRIES];
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < m->im->head.entries; i++) {
-        memcpy(&ordered[n], &m->im->params[m->first[i]],
-               m->im->entries[i].params * sizeof(ordered[0]));
-        n += m->im->entries[i].params;
+    for (uint32_t i = 0; i < im->head.entries; i++) {
+        memcpy(&ordered[n], &im->params[m->first[i]], im->entries[i].params * sizeof(ordered[0]));
+        n += im->entries[i].params;
+        if (lacks_ocalls(m, i)) {
+            ordered[n++] = (struct xmhf_image_param){ XMHF_PARAM_OCALL, XMHF_INOUT, m->ocall_bytes,
+                                                      0, 0 };
+            im->entries[i].params++;
+        }
+        if (im->entries[i].params > XMHF_IMAGE_ENTRY_PARAMS) {
+            problem(m->p, PROBLEM_ERROR, im->entries[i].address, "%s: %u parameters, with the one "
+                    "for ocalls; an entry has at most %u", im->entry_names[i],
+                    im->entries[i].params, XMHF_IMAGE_ENTRY_PARAMS);
+        }
     }
-    memcpy(m->im->params, ordered, n * sizeof(ordered[0]));
+    if (n > XMHF_IMAGE_PARAMS) {
+        problem(m->p, PROBLEM_ERROR, 0, "%u parameters, with those for ocalls; the entries of an "
+                "image have at most %u together", n, XMHF_IMAGE_PARAMS);
+        n = XMHF_IMAGE_PARAMS;
+    }
+    im->head.params = n;
+    memcpy(im->params, ordered, n * sizeof(ordered[0]));
+}
+
+/* A debug image prints by an ocall of the library's. */
+static void allow_printing(struct making *m)
+{
+    m->ocalls = true;
+    m->ocall_bytes = m->ocall_bytes > PRINT_MAX ? m->ocall_bytes : PRINT_MAX;
 }
 
 static void check_names(struct making *m)
@@ -275,6 +319,9 @@ void image_make(struct image *im, const struct file *f, const struct image_optio
     im->gate = gate ? gate->address : 0;
     take_sections(&m, f);
     if (descriptors_each(f, p, take_record, &m)) {
+        if (o->debug || m.debug) {
+            allow_printing(&m);
+        }
         order_params(&m);
         check_names(&m);
     }

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* Sections and symbols of a linked file that need a loader, a C library or an OS. */
+#include "linked.h"
+
+#include <pal/descriptor.h>
+#include <string.h>
+
+/* Sections in memory, by how their names begin; NULL: an image has them. */
+static const struct {
+    const char *name;
+    const char *why;
+} known[] = {
+    { ".text", NULL }, { ".rodata", NULL }, { ".rdata", NULL }, { ".data", NULL },
+    { ".bss", NULL }, { PAL_DESCRIPTOR_SECTION, NULL },
+    { ".tdata", "thread-local variables; a PAL has no thread-local storage; use plain ones" },
+    { ".tbss", "thread-local variables; a PAL has no thread-local storage; use plain ones" },
+    { ".tls", "thread-local variables; a PAL has no thread-local storage; use plain ones" },
+    { ".rel", "relocations, and nobody relocates an image" },
+    { ".plt", "functions that a loader chooses (ifunc) or finds" },
+    { ".dynamic", "what a loader reads; an image is linked with -static" },
+    { ".interp", "what a loader reads; an image is linked with -static" },
+    { ".idata", "imports from DLLs; a PAL reaches nothing outside its image" },
+    { ".edata", "exports of a DLL" },
+};
+
+/* Lists of functions that a loader or a C library calls. */
+static const char *const constructors[] = { ".init_array", ".preinit_array", ".ctors", ".init",
+                                            ".CRT" };
+static const char *const destructors[] = { ".fini_array", ".dtors", ".fini" };
+
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+static bool begins(const char *name, const char *with)
+{
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+static bool in_list(const char *name, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (begins(name, list[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The function that `address` is in, or "". */
+static const char *function_at(const struct file *f, uint64_t address)
+{
+    for (size_t i = 0; i < f->symbol_count; i++) {
+        if (f->symbols[i].address == address && f->symbols[i].kind == SYMBOL_FUNCTION) {
+            return f->symbols[i].name;
+        }
+    }
+    return "";
+}
+
+/* Each function of a list that nobody will call. */
+static void check_list(const struct file *f, const struct section *s, const char *what,
+                       const char *instead, struct problems *p)
+{
+    const unsigned word = f->bits / 8;
+    bool told = false;
+
+    for (uint64_t at = 0; at + word <= s->filled; at += word) {
+        uint64_t address = 0;
+
+        memcpy(&address, s->bytes + at, word);
+        if (address != 0 && address != UINT64_MAX && address != UINT32_MAX) {
+            problem(p, PROBLEM_ERROR, address, "%s: a %s, which nobody would call: a PAL has no "
+                    "loader; %s", function_at(f, address), what, instead);
+            told = true;
+        }
+    }
+    if (!told && s->filled > 0 && begins(s->name, ".init") && !begins(s->name, ".init_")) {
+        problem(p, PROBLEM_ERROR, s->address, "code in %s, which nobody would call", s->name);
+    }
+}
+
+static void check_section(const struct file *f, const struct section *s, struct problems *p)
+{
+    const char *why = "is no section that an image can have; let its name begin with .text. (code),"
+                      " .rodata., .data. or .bss.";
+
+    if (in_list(s->name, constructors, COUNT(constructors))) {
+        check_list(f, s, "constructor", "do it in an entry, or let constants do", p);
+        return;
+    }
+    if (in_list(s->name, destructors, COUNT(destructors))) {
+        check_list(f, s, "destructor", "a PAL never ends, it is wiped", p);
+        return;
+    }
+    if (s->writable && s->executable) {
+        problem(p, PROBLEM_ERROR, 0, "section %s can be written and executed; a PAL has no such "
+                "memory", s->name);
+    }
+    for (size_t i = 0; i < COUNT(known); i++) {
+        if (begins(s->name, known[i].name)) {
+            why = known[i].why;
+        }
+    }
+    if (why) {
+        problem(p, PROBLEM_ERROR, 0, "section %s: %s", s->name, why);
+    }
+}
+
+static void check_symbol(const struct symbol *s, struct problems *p)
+{
+    if (s->kind == SYMBOL_TLS && !s->undefined) {
+        problem(p, PROBLEM_ERROR, 0, "%s: a thread-local variable; a PAL has no thread-local "
+                "storage; use a plain one", s->name);
+    } else if (s->kind == SYMBOL_IFUNC) {
+        problem(p, PROBLEM_ERROR, s->address, "%s: a function that a loader would choose (ifunc); "
+                "a PAL has no loader", s->name);
+    } else if (s->undefined && s->name[0] && begins(s->name, "__imp_")) {
+        problem(p, PROBLEM_ERROR, 0, "%s: imported from a DLL; a PAL reaches nothing outside its "
+                "image", s->name);
+    } else if (s->undefined && s->name[0]) {
+        problem(p, PROBLEM_ERROR, 0, "%s: %s, defined nowhere in the image; a PAL reaches nothing "
+                "outside", s->name, s->weak ? "weak" : "undefined");
+    }
+}
+
+void linked_check(const struct file *f, struct problems *p)
+{
+    for (size_t i = 0; i < f->section_count; i++) {
+        if (f->sections[i].loaded && f->sections[i].size > 0) {
+            check_section(f, &f->sections[i], p);
+        }
+    }
+    for (size_t i = 0; i < f->symbol_count; i++) {
+        check_symbol(&f->symbols[i], p);
+    }
+}
