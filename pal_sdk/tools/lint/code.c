@@ -225,6 +225,7 @@ static void stack_step(struct code *c, struct sweep *s, const struct instruction
     case STACK_LEAVE: s->depth = s->frame - word; break;
     case STACK_ALIGN: s->depth += i->bytes < 0 && i->bytes > -65536 ? -i->bytes - 1 : 0; break;
     case STACK_RESTORE: s->depth = word; break;
+    case STACK_SET: unknown(s->fn, STACK_VARIABLE, at); break;
     case STACK_PROBE: s->probe = s->depth + i->bytes; break;
     case STACK_SUB_REGISTER:
         if (s->constant > 0) {

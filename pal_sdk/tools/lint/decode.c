@@ -6,8 +6,8 @@
 #include <string.h>
 
 /*
- * What follows an opcode: - nothing, m a ModRM byte, b w z an immediate of 1, 2, or 4 bytes (2 with
- * an operand-size prefix), M and Z: ModRM and such an immediate, v: of the operand's size, a: an
+ * What follows an opcode: - nothing, m a ModRM byte, b w z an immediate of 1, 2, or 4 bytes (2
+ * with an operand-size prefix), M and Z: ModRM and such an immediate, v: of the operand's size, a: an
  * address, e: 3 bytes, p: a far pointer, T and U: ModRM, and b or z if its register field is 0 or 1,
  * x: no instruction. 16 opcodes a row.
  */
@@ -405,7 +405,7 @@ static void between(const struct parts *i, struct instruction *out)
     if (i->opcode == 0x29 || i->opcode == 0x2b) {
         out->stack = to == RSP ? STACK_SUB_REGISTER : STACK_SAME;
     } else if (to == RSP) {
-        out->stack = from == RBP ? STACK_TO_FRAME : STACK_RESTORE;
+        out->stack = from == RBP ? STACK_TO_FRAME : STACK_SET;
     } else if (to == RBP && from == RSP) {
         out->stack = STACK_FRAME;
     }

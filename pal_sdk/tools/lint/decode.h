@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One instruction of compiled code: its length, where it goes on, what it does to the stack pointer,
- * and whether a PAL dies of it (SDM vol. 2, appendix A; APM vol. 3, appendix A).
+ * One instruction of compiled code: its length, where it goes on, what it does to the stack
+ * pointer, and whether a PAL dies of it (SDM vol. 2, appendix A; APM vol. 3, appendix A).
  */
 #ifndef PAL_LINT_DECODE_H
 #define PAL_LINT_DECODE_H
@@ -28,7 +28,8 @@ enum stack_change {
     STACK_LEAVE,        /* ... and the frame pointer is popped */
     STACK_ALIGN,        /* rounded down to -`bytes` */
     STACK_SUB_REGISTER, /* by what a register holds */
-    STACK_RESTORE,      /* from another register */
+    STACK_RESTORE,      /* to what it was at the beginning, from another register */
+    STACK_SET,          /* to what another register holds */
     STACK_PROBE,        /* another register becomes the stack pointer minus `bytes`: how far a
                            loop that follows will go */
 };

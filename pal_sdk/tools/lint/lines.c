@@ -72,7 +72,7 @@ void lines_of(const char *file, const uint64_t *addresses, size_t n, char (*line
     for (size_t i = 0; i < n; i++) {
         lines[i][0] = 0;
     }
-    for (size_t i = 0; i < n; i += AT_ONCE) {
+    for (size_t i = 0; i < n; i += AT_ONCE) { /* address 0 has no line */
         some_lines(file, addresses + i, n - i < AT_ONCE ? n - i : AT_ONCE, lines + i);
     }
 }

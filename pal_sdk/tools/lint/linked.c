@@ -105,7 +105,7 @@ static void check_section(const struct file *f, const struct section *s, struct 
     }
 }
 
-static void check_symbol(const struct symbol *s, struct problems *p)
+static void check_symbol(const struct symbol *s, bool pe, struct problems *p)
 {
     if (s->kind == SYMBOL_TLS && !s->undefined) {
         problem(p, PROBLEM_ERROR, 0, "%s: a thread-local variable; a PAL has no thread-local "
@@ -116,7 +116,7 @@ static void check_symbol(const struct symbol *s, struct problems *p)
     } else if (s->undefined && s->name[0] && begins(s->name, "__imp_")) {
         problem(p, PROBLEM_ERROR, 0, "%s: imported from a DLL; a PAL reaches nothing outside its "
                 "image", s->name);
-    } else if (s->undefined && s->name[0]) {
+    } else if (s->undefined && s->name[0] && !pe) { /* a PE file lists what was dropped, too */
         problem(p, PROBLEM_ERROR, 0, "%s: %s, defined nowhere in the image; a PAL reaches nothing "
                 "outside", s->name, s->weak ? "weak" : "undefined");
     }
@@ -130,6 +130,6 @@ void linked_check(const struct file *f, struct problems *p)
         }
     }
     for (size_t i = 0; i < f->symbol_count; i++) {
-        check_symbol(&f->symbols[i], p);
+        check_symbol(&f->symbols[i], f->pe, p);
     }
 }

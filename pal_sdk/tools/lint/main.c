@@ -79,6 +79,17 @@ static bool write_file(const char *name, const uint8_t *data, size_t size)
 
 /* --- answers ------------------------------------------------------------------------ */
 
+/* Has the same been told of the same line? */
+static bool told_before(const struct problems *p, char (*lines)[LINE_MAX_TEXT], size_t i)
+{
+    for (size_t k = 0; k < i; k++) {
+        if (strcmp(lines[k], lines[i]) == 0 && strcmp(p->list[k].text, p->list[i].text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Print what was found, each with its source line where that is known. `linked`: the file that has
  * the lines, or NULL. */
 static void tell(const struct problems *p, const char *file, const char *linked)
@@ -95,9 +106,11 @@ static void tell(const struct problems *p, const char *file, const char *linked)
     }
     for (size_t i = 0; i < p->count; i++) {
         const struct problem *q = &p->list[i];
-        const bool placed = q->address && lines[i][0];
 
-        fprintf(stderr, "%s: %s: %s\n", placed ? lines[i] : file, kinds[q->kind], q->text);
+        if (!told_before(p, lines, i)) {
+            fprintf(stderr, "%s: %s: %s\n", lines[i][0] ? lines[i] : file, kinds[q->kind],
+                    q->text);
+        }
     }
     if (p->more > 0) {
         fprintf(stderr, "%s: and %zu more\n", file, p->more);
