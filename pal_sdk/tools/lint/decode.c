@@ -7,9 +7,9 @@
 
 /*
  * What follows an opcode: - nothing, m a ModRM byte, b w z an immediate of 1, 2, or 4 bytes (2
- * with an operand-size prefix), M and Z: ModRM and such an immediate, v: of the operand's size, a: an
- * address, e: 3 bytes, p: a far pointer, T and U: ModRM, and b or z if its register field is 0 or 1,
- * x: no instruction. 16 opcodes a row.
+ * with an operand-size prefix), M and Z: ModRM and such an immediate, v: of the operand's size,
+ * a: an address, e: 3 bytes, p: a far pointer, T and U: ModRM, and b or z if its register field is
+ * 0 or 1, x: no instruction. 16 opcodes a row.
  */
 static const char one_byte[] =
     "mmmmbz--mmmmbz-x" "mmmmbz--mmmmbz--" "mmmmbzx-mmmmbzx-" "mmmmbzx-mmmmbzx-"
