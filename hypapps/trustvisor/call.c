@@ -9,6 +9,7 @@
 #include "collect.h"
 #include "death.h"
 #include "marshal.h"
+#include "ocall.h"
 #include "own.h"
 #include "registry.h"
 #include "stubs.h"
@@ -55,24 +56,43 @@ const struct tv_slot *call_running(const struct vcpu *v)
 
 /* --- whose call ------------------------------------------------------------------ */
 
-/* Does this thread itself own one of the calls that are interrupted? It does if a signal handler
- * calls, or if it has jumped out of one. To wait for a free activation would then be to wait for
- * itself. */
+static bool is_of(const struct tv_activation *act, const struct thread *t)
+{
+    return atomic_load_explicit(&act->fs_base, memory_order_relaxed) == t->fs
+        && atomic_load_explicit(&act->gs_base, memory_order_relaxed) == t->gs;
+}
+
+/* Does this thread itself own one of the calls in these states (bits)? */
+static bool owns_one(struct vcpu *v, struct tv_pal *pal, unsigned states)
+{
+    const struct thread me = thread_of(v);
+
+    for (uint32_t k = 0; k < pal->image.stacks; k++) {
+        struct tv_activation *act = tv_act(pal, k);
+        uint32_t state = atomic_load_explicit(&act->state, memory_order_acquire);
+        if ((states & 1u << state) && is_of(act, &me)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is it asked something by this PAL just now? Threads that can't be told from each other count as
+ * one. */
+static bool is_asked(struct vcpu *v, struct tv_pal *pal)
+{
+    return pal->image.has_ocall && owns_one(v, pal, 1u << ACT_TELLING | 1u << ACT_OCALL);
+}
+
+/* Or does it own one that is interrupted? It does if a signal handler calls, or if it has jumped
+ * out of one. To wait for a free activation would then be to wait for itself. */
 static bool waits_for_itself(struct vcpu *v, struct tv_pal *pal)
 {
     const struct thread me = thread_of(v);
     const bool known = (me.fs | me.gs) != 0;
 
-    for (uint32_t k = 0; known && k < pal->image.stacks; k++) {
-        struct tv_activation *act = tv_act(pal, k);
-        uint32_t state = atomic_load_explicit(&act->state, memory_order_acquire);
-        if ((state == ACT_INTERRUPTED || state == ACT_RETURNING)
-            && atomic_load_explicit(&act->fs_base, memory_order_relaxed) == me.fs
-            && atomic_load_explicit(&act->gs_base, memory_order_relaxed) == me.gs) {
-            return true;
-        }
-    }
-    return false;
+    return is_asked(v, pal)
+        || (known && owns_one(v, pal, 1u << ACT_INTERRUPTED | 1u << ACT_RETURNING));
 }
 
 /* The call is over: nobody owns the activation. */
@@ -83,18 +103,19 @@ static void release(struct vcpu *v, struct tv_slot *s, struct tv_activation *act
     registry_put(s);
 }
 
-/* The call goes on when the thread comes back with a new token: leave it at the resume
- * stub. The token is published last. */
-static void wait_for_token(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
-                           enum tv_act_state state)
+static void new_token(uint64_t token[2])
+{
+    hyp_random_refresh();
+    ASSERT(hyp_random(token, 2 * sizeof(token[0]))); /* no PAL is registered without entropy */
+    token[0] += token[0] == 0;                       /* 0 means that no token is out */
+}
+
+/* The call goes on when a thread comes with the token, which is published last. */
+static void wait_with(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
+                      enum tv_act_state state, const uint64_t token[2])
 {
     const struct thread me = thread_of(v);
-    uint64_t token[2];
 
-    hyp_random_refresh();
-    ASSERT(hyp_random(token, sizeof(token))); /* no PAL is registered without entropy */
-    token[0] += token[0] == 0; /* 0 means that no token is out */
-    thread_waits(v, s->pal, act, token);
     act->token_high = token[1];
     atomic_store_explicit(&act->fs_base, me.fs, memory_order_relaxed);
     atomic_store_explicit(&act->gs_base, me.gs, memory_order_relaxed);
@@ -102,6 +123,17 @@ static void wait_for_token(struct vcpu *v, struct tv_slot *s, struct tv_activati
     atomic_store_explicit(&act->state, state, memory_order_release);
     atomic_store_explicit(&act->token_low, token[0], memory_order_release);
     registry_put(s);
+}
+
+/* The call goes on when the thread comes back with a new token: leave it at the resume stub. */
+static void wait_for_token(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
+                           enum tv_act_state state)
+{
+    uint64_t token[2];
+
+    new_token(token);
+    thread_waits(v, s->pal, act, token);
+    wait_with(v, s, act, state, token);
 }
 
 /* --- calls of PALs that died ----------------------------------------------------- */
@@ -193,6 +225,39 @@ static inline void finish(struct vcpu *v, struct tv_slot *s, struct tv_activatio
     } else {
         thread_returns(v, s->pal, act, act->result);
         release(v, s, act);
+    }
+}
+
+/* --- ocalls ---------------------------------------------------------------------- */
+
+/* The PAL's registers are put aside, the OS's context is loaded, and no register in v->regs means
+ * anything yet: the caller's call returns, and its buffer has the request. Where that can't be
+ * written the thread waits at the resume stub, to try again. */
+static void tell(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+{
+    struct hyp_caller c;
+    uint64_t token[2];
+    struct gm_fault f;
+    enum marshal_answer m;
+
+    if (died_meanwhile(s)) {
+        end_dead(v, s, act);
+        return;
+    }
+    hyp_caller(v, &c);
+    new_token(token);
+    m = ocall_tell(s->pal, act, &c, token, &f);
+    if (m == MARSHAL_OK) {
+        thread_returns(v, s->pal, act, 0);
+        v->regs.gpr[GPR_RCX] = XMHF_STATUS_OCALL;
+        wait_with(v, s, act, ACT_OCALL, token);
+        return;
+    }
+    wait_for_token(v, s, act, ACT_TELLING);
+    if (m == MARSHAL_FAULT) {
+        hyp_inject_fault(v, &f);
+    } else { /* the caller put a device there */
+        hyp_inject_gp(v);
     }
 }
 
@@ -343,12 +408,15 @@ static enum hc_result all_taken(struct vcpu *v, const struct hyp_caller *c, stru
     return HC_SWITCHED;
 }
 
-/* The first activation isn't free, as call_stub saw: look for another one. */
+/* The first activation isn't free, as call_stub saw, or the PAL may be asking this very thread
+ * something: look for one. */
 __attribute__((noinline))
 static enum hc_result enter_another(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
                                     const struct tv_entry *entry)
 {
-    for (uint32_t k = 0; k < s->pal->image.stacks; k++) {
+    const bool asked = is_asked(v, s->pal);
+
+    for (uint32_t k = 0; !asked && k < s->pal->image.stacks; k++) {
         struct tv_activation *act = tv_act(s->pal, k);
 
         if (take_free(act)) {
@@ -371,29 +439,68 @@ static struct tv_activation *act_of(struct tv_pal *pal, const uint64_t token[2])
     return NULL;
 }
 
-enum resumed { RESUME_WRONG, RESUME_AGAIN, RESUME_RUN, RESUME_RETURN };
+enum resumed {
+    RESUME_WRONG, RESUME_AGAIN, RESUME_RUN, RESUME_RETURN, RESUME_TELL, RESUME_ANSWER,
+};
+
+/* What a token is good for in this state. */
+static enum resumed resumes(uint32_t state)
+{
+    switch (state) {
+    case ACT_INTERRUPTED: return RESUME_RUN;
+    case ACT_RETURNING: return RESUME_RETURN;
+    case ACT_TELLING: return RESUME_TELL;
+    case ACT_OCALL: return RESUME_ANSWER;
+    case ACT_CLAIMED: return RESUME_AGAIN; /* the PAL goes, or another call of it runs and it
+                                              stays */
+    default: return RESUME_WRONG;
+    }
+}
 
 /* Use the token up and take the activation. */
 static enum resumed take_token(struct tv_activation *act, const uint64_t token[2])
 {
     uint64_t low = token[0];
     uint32_t state = atomic_load(&act->state);
+    const enum resumed how = resumes(state);
 
-    if (state == ACT_CLAIMED) { /* the PAL goes, or another call of it runs and it stays */
-        return RESUME_AGAIN;
+    if (how == RESUME_WRONG || how == RESUME_AGAIN) {
+        return how;
     }
-    if ((state != ACT_INTERRUPTED && state != ACT_RETURNING)
-        || !atomic_compare_exchange_strong(&act->token_low, &low, 0)) {
+    if (!atomic_compare_exchange_strong(&act->token_low, &low, 0)) {
         return RESUME_WRONG;
     }
     if (!atomic_compare_exchange_strong(&act->state, &state, ACT_RUNNING)) {
         atomic_store(&act->token_low, token[0]); /* just claimed */
         return RESUME_AGAIN;
     }
-    return state == ACT_RETURNING ? RESUME_RETURN : RESUME_RUN;
+    return how;
 }
 
-static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
+/* The answer to an ocall, from whatever thread has called the resume stub: the call is that
+ * thread's now. What can't be read leaves everything as it was, the token too. */
+static enum hc_result answered(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
+                               struct tv_activation *act, const uint64_t token[2])
+{
+    struct gm_fault f;
+    enum marshal_answer m = marshal_caller(s->pal, act, c, &v->regs, &f);
+
+    if (m == MARSHAL_OK) {
+        m = ocall_answer(s->pal, act, c, &act->regs.gpr[GPR_RAX], &f);
+    }
+    if (m == MARSHAL_OK) {
+        into_sandbox(v, s, act, &act->regs, act->xstate);
+        return HC_SWITCHED;
+    }
+    wait_with(v, s, act, ACT_OCALL, token);
+    if (m == MARSHAL_FAULT) {
+        return tv_fault(v, &f);
+    }
+    hyp_inject_gp(v);
+    return HC_SWITCHED;
+}
+
+static enum hc_result stub_resume(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
 {
     struct tv_activation *act;
     uint64_t token[2];
@@ -409,6 +516,12 @@ static enum hc_result stub_resume(struct vcpu *v, struct tv_slot *s)
         thread_keeps_rights(v, act);
         finish(v, s, act);
         return HC_SWITCHED;
+    case RESUME_TELL:
+        thread_keeps_rights(v, act);
+        tell(v, s, act);
+        return HC_SWITCHED;
+    case RESUME_ANSWER:
+        return answered(v, c, s, act, token);
     case RESUME_AGAIN:
         registry_put(s);
         return HC_AGAIN;
@@ -456,7 +569,7 @@ static enum hc_result stub_otherwise(struct vcpu *v, const struct hyp_caller *c,
         hyp_inject_gp(v);
         return HC_SWITCHED;
     }
-    return entry ? enter_another(v, c, s, entry) : stub_resume(v, s);
+    return entry ? enter_another(v, c, s, entry) : stub_resume(v, c, s);
 }
 
 enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
@@ -464,7 +577,7 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
     const struct tv_entry *entry = entry_at(&s->pal->image, v->regs.rip);
     struct tv_activation *act = &s->pal->act;
 
-    if (!entry || s->pal->image.caller_64 != tv_is_64(c) || c->event_queued || !c->interrupts_on
+    if (!entry || s->pal->image.quick != tv_is_64(c) || c->event_queued || !c->interrupts_on
         || !take_free(act)) {
         return stub_otherwise(v, c, s, entry);
     }
@@ -523,6 +636,11 @@ static void machine_check(struct vcpu *v, struct tv_slot *s, struct tv_activatio
     hyp_post_mc(v);
 }
 
+static unsigned hypercall_len(const struct exit *e)
+{
+    return e->insn_len != 0 ? e->insn_len : TV_STUB_LEN;
+}
+
 /* A hypercall of the PAL itself. */
 static void inside(struct vcpu *v, const struct tv_pal *pal, const struct tv_activation *act,
                    const struct exit *e)
@@ -542,7 +660,28 @@ static void inside(struct vcpu *v, const struct tv_pal *pal, const struct tv_act
         answer = own_random(pal, &v->regs);
     }
     v->regs.gpr[GPR_RAX] = answer;
-    v->regs.rip += e->insn_len != 0 ? e->insn_len : TV_STUB_LEN;
+    v->regs.rip += hypercall_len(e);
+}
+
+/* The PAL asks its program: the call goes on when the answer comes. What is spent outside isn't its
+ * own. */
+static void ocall(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
+                  const struct exit *e)
+{
+    const enum tv_error error = ocall_begin(s->pal, act, &v->regs);
+
+    v->regs.rip += hypercall_len(e);
+    if (error != TV_OK) {
+        v->regs.gpr[GPR_RAX] = ocall_error(error);
+        return;
+    }
+    if (spent(s->pal, act)) {
+        die(v, s, act, TV_DEATH_BUDGET);
+        return;
+    }
+    act->xstate_used = true;
+    sandbox_leave(v, &act->regs, act->xstate);
+    tell(v, s, act);
 }
 
 /* Any exit but a return. */
@@ -553,7 +692,11 @@ static void other_exit(struct vcpu *v, struct tv_slot *s, struct tv_activation *
     count(&act->others);
     switch (e->kind) {
     case EXIT_HYPERCALL:
-        inside(v, s->pal, act, e);
+        if ((uint32_t)v->regs.gpr[GPR_RAX] == XMHF_HC_OCALL) {
+            ocall(v, s, act, e);
+        } else {
+            inside(v, s->pal, act, e);
+        }
         break;
     case EXIT_NONE:
         break;

@@ -207,6 +207,10 @@ static uint64_t place_params(const struct xmhf_image_param *p, uint32_t n, struc
         };
         im->has_data = im->has_data || bytes != 0;
         im->has_counts = im->has_counts || in.counted_by != 0;
+        if (in.type == XMHF_PARAM_OCALL) {
+            im->has_ocall = im->has_data = true;
+            im->quick = 2;
+        }
         end = align_up(end + bytes, TV_DATA_ALIGN);
     }
     return end;

@@ -5,8 +5,8 @@
 void tv_image_begin(struct tv_image *im, bool is_64)
 {
     *im = (struct tv_image){
-        .mode = is_64 ? PAL_ID_MODE_64 : PAL_ID_MODE_32, .caller_64 = is_64, .word = is_64 ? 8 : 4,
-        .lowest = UINT64_MAX, .stacks = 1,
+        .mode = is_64 ? PAL_ID_MODE_64 : PAL_ID_MODE_32, .caller_64 = is_64, .quick = is_64,
+        .word = is_64 ? 8 : 4, .lowest = UINT64_MAX, .stacks = 1,
         .sections = im->sections, .params = im->params, .entries = im->entries,
     };
 }

@@ -92,6 +92,8 @@ struct tv_image {
     bool caller_64;            /* who registers it is 64-bit code; nobody else may call it */
     bool module;                 /* not registered by the public ABI: by the module interface ... */
     bool image;                  /* ... or as an image */
+    bool has_ocall;              /* some entry has an OCALL parameter */
+    uint8_t quick;               /* caller_64; or 2: no call of it is the usual case */
     bool has_counts;             /* some POINTER is counted */
     uint8_t word;                /* bytes of the PAL's machine word */
     uint8_t code;                /* index of the entries' CODE section */

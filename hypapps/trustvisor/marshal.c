@@ -34,11 +34,6 @@ static void *area_at(const struct tv_pal *pal, const struct tv_activation *act, 
         + (offset & PAGE_MASK);
 }
 
-static enum marshal_answer answer_of(enum gm_result r)
-{
-    return r == GM_OK ? MARSHAL_OK : r == GM_FAULT ? MARSHAL_FAULT : MARSHAL_NOT_RAM;
-}
-
 /* --- counts ------------------------------------------------------------------------ */
 
 /* Bytes of this call's data of parameter `p`. The count is the argument as we keep it, which the
@@ -138,6 +133,14 @@ static enum gm_result check_range(const struct hyp_caller *c, uint64_t user, uin
     return GM_OK;
 }
 
+/* What of the caller's memory parameter `p` stands for. */
+static uint32_t reach_of(const struct tv_pal *pal, const struct tv_activation *act,
+                         const struct tv_param *p)
+{
+    return p->type == XMHF_PARAM_OCALL ? (uint32_t)sizeof(struct xmhf_ocall) + p->most
+                                       : bytes_of(pal, act, p);
+}
+
 static enum gm_result check_pointers(const struct tv_pal *pal, const struct tv_activation *act,
                                      const struct hyp_caller *c, struct gm_fault *f)
 {
@@ -145,7 +148,7 @@ static enum gm_result check_pointers(const struct tv_pal *pal, const struct tv_a
 
     for (unsigned i = 0; i < act->entry->params; i++) {
         unsigned write = p[i].direction != XMHF_IN ? ACCESS_WRITE : 0;
-        const uint32_t bytes = bytes_of(pal, act, &p[i]);
+        const uint32_t bytes = reach_of(pal, act, &p[i]);
         enum gm_result r = bytes == 0 ? GM_OK
                            : check_range(c, act->args[i], bytes,
                                          ACCESS_READ | ACCESS_USER | write, f);
@@ -212,7 +215,7 @@ enum marshal_answer marshal_out(struct tv_pal *pal, const struct tv_activation *
             r = copy_data(pal, act, c, i, COPY_OUT, f);
         }
     }
-    return answer_of(r);
+    return marshal_answer_of(r);
 }
 
 /* --- from the caller --------------------------------------------------------------- */
@@ -509,7 +512,31 @@ enum marshal_answer marshal_return_address(const struct tv_pal *pal, const struc
     *to = 0;
     r = tv_reaches(c, sp, pal->image.word, f) ? gm_read(c, gva(sp), to, pal->image.word, f)
                                               : GM_FAULT;
-    return r == GM_OK && !canonical(*to) ? MARSHAL_BAD_RETURN : answer_of(r);
+    return r == GM_OK && !canonical(*to) ? MARSHAL_BAD_RETURN : marshal_answer_of(r);
+}
+
+enum marshal_answer marshal_caller(const struct tv_pal *pal, struct tv_activation *act,
+                                   const struct hyp_caller *c, const struct vcpu_regs *regs,
+                                   struct gm_fault *f)
+{
+    uint64_t to;
+    enum marshal_answer m = marshal_return_address(pal, c, regs, &to, f);
+
+    if (m != MARSHAL_OK) {
+        return m;
+    }
+    if (pal->image.convention == XMHF_CDECL) {
+        act->caller.regs = *regs;
+        act->caller.regs.rflags &= ~RFLAGS_RF;
+    } else {
+        take_registers(&act->caller.regs, regs);
+    }
+    if (pal->image.convention == XMHF_MICROSOFT) {
+        act->caller.regs.gpr[GPR_RSI] = regs->gpr[GPR_RSI];
+        act->caller.regs.gpr[GPR_RDI] = regs->gpr[GPR_RDI];
+    }
+    act->caller.rip = to;
+    return MARSHAL_OK;
 }
 
 enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
@@ -531,7 +558,7 @@ enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
         }
     }
     if (r != GM_OK) {
-        return answer_of(r);
+        return marshal_answer_of(r);
     }
     if (!canonical(act->caller.rip)) {
         return MARSHAL_BAD_RETURN;

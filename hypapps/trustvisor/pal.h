@@ -63,6 +63,8 @@ enum tv_act_state {
     ACT_RUNNING,       /* owned by the CPU that entered it */
     ACT_INTERRUPTED,   /* waits for its token; PAL registers and FPU state in here */
     ACT_RETURNING,     /* waits for its token; the PAL is done, copy-out met a fault */
+    ACT_TELLING,       /* waits for its token; the PAL asks, and telling it met a fault */
+    ACT_OCALL,         /* waits for its token, and with it the answer that the PAL wants */
     ACT_CLAIMED,       /* closed by who unregisters or destroys the PAL */
 };
 
@@ -72,6 +74,14 @@ enum tv_act_state {
 struct tv_caller {
     uint64_t rip;                     /* return address */
     struct vcpu_regs regs;
+};
+
+/* What a PAL asks its program, as it is kept in between. */
+struct tv_ocall {
+    uint64_t caller;                  /* GVA of the caller's struct xmhf_ocall */
+    uint64_t buffer;                  /* the PAL's own address */
+    uint32_t function, bytes;         /* of the request */
+    uint32_t room;                    /* bytes of an answer, at most */
 };
 
 struct tv_activation {
@@ -90,11 +100,12 @@ struct tv_activation {
     struct tv_caller caller;
     uint64_t args[XMHF_MODULE_PARAMS];   /* as the caller gave them */
     uint64_t result;                  /* RAX, in ACT_RETURNING */
+    struct tv_ocall ocall;            /* in ACT_TELLING and ACT_OCALL */
     _Atomic uint64_t fs_base, gs_base; /* of the thread that has the token: who it is */
     uint64_t interruptions;           /* of this call so far */
     uint64_t ticks;                   /* that it ran before the last interruption */
     uint64_t since;                   /* TSC when it ran again; both only with a budget */
-    struct vcpu_regs regs;            /* the PAL's, in ACT_INTERRUPTED */
+    struct vcpu_regs regs;            /* the PAL's, in ACT_INTERRUPTED and the last two */
     void *xstate;                     /* and its FPU state */
     bool xstate_used;
     /* Statistics; written by who owns it. */

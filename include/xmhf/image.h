@@ -108,13 +108,16 @@ _Static_assert(sizeof(struct xmhf_image_entry) == 16, "our ABI");
 
 /*
  * An ocall: a PAL asks its own program to do something. Inside the PAL: XMHF_HC_OCALL with
- * RCX = function's number, RDX = address of a buffer in its writable sections, RSI = bytes of the
- * request there, RDI = bytes that fit the buffer; RAX = bytes of the answer there, or
- * -enum tv_error, as a signed word.
+ * RCX = function's number (32 bits), RDX = address of a buffer in its writable sections, RSI =
+ * bytes of the request there, RDI = bytes that fit the buffer; RAX = bytes of the answer there, or
+ * -enum tv_error, as a signed word: TV_NO_OCALL, TV_TOO_LONG (request or answer; of an answer that
+ * is too long nothing is copied), TV_BAD_ADDRESS.
  * The caller sees its call return with XMHF_STATUS_OCALL, writes the answer into the same place,
  * and calls the resume stub with the token in the registers of an interrupted call (RAX, RDX; with
  * 32 bits EAX, EDX, ECX, EBX). That returns as the first call would have. Until then the
  * activation stays taken, and the thread's other calls of this PAL end with XMHF_STATUS_BUSY.
+ * Caller's registers, stack pointer and return address are those at the resume stub from then on,
+ * and any thread of the process may bring the answer. The structure must stay where it was.
  */
 struct xmhf_ocall {
     uint64_t token[2];
