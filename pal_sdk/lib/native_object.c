@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Native mode's second form: a PAL's sources as ordinary objects of the program (pal-cc --native)
+ * for debuggers, sanitizers and coverage. A call is a call, but each pointer leads to a copy
+ * between unmapped pages. A fault is the program's own.
+ */
+#include "call.h"
+#include "native.h"
+#include <pal/descriptor.h>
+#include <pal/module.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xmhf/hypercall.h>
+
+#undef PAL_BUSY /* module.h's */
+
+static __thread struct pal_handle *calling;
+
+/* --- its records become lists, as of an image ------------------------------------------- */
+
+static const struct pal_descriptor *record(const struct pal_image *image, uint32_t kind,
+                                           uint32_t from)
+{
+    const struct pal_descriptor *d = image->native, *best = NULL;
+
+    for (; d->magic == PAL_DESCRIPTOR_MAGIC; d++) {
+        if (d->kind == kind && d->number >= from && (!best || d->number < best->number)) {
+            best = d;
+        }
+    }
+    return best;
+}
+
+static bool add_entries(struct pal_file *f, const struct pal_image *image)
+{
+    const struct pal_descriptor *d;
+
+    for (uint32_t from = 0; (d = record(image, PAL_DESCRIPTOR_ENTRY, from)); from = d->number + 1) {
+        const uint32_t i = f->head.entries;
+        if (i == XMHF_IMAGE_ENTRIES || d->params > XMHF_IMAGE_PARAMS - f->head.params) {
+            return false;
+        }
+        f->first_param[i] = f->head.params;
+        f->entry[i].address = (uintptr_t)d->address.function;
+        f->entry[i].params = d->params;
+        memcpy(&f->param[f->head.params], d->param, d->params * sizeof(d->param[0]));
+        f->head.params += d->params;
+        f->head.entries++;
+    }
+    return f->head.entries != 0;
+}
+
+static bool add_ocalls(struct pal_handle *p)
+{
+    const struct pal_descriptor *d;
+    pal_unpack **list = calloc(PAL_DESCRIPTOR_OCALLS, sizeof(list[0]));
+
+    if (!list) {
+        return false;
+    }
+    for (uint32_t from = 0; (d = record(p->image, PAL_DESCRIPTOR_OCALL, from));
+         from = d->number + 1) {
+        if (d->number < PAL_DESCRIPTOR_OCALLS) {
+            list[d->number] = pal_ocall_find(p->image->name, d->name);
+        }
+    }
+    free(p->ocalls);
+    p->ocalls = list;
+    p->file.ocalls = PAL_DESCRIPTOR_OCALLS;
+    return true;
+}
+
+void native_object_open(struct pal_handle *p, struct pal_status *s)
+{
+    p->file.head.convention = PAL_CONVENTION_NATIVE;
+    if (!p->image->native || !add_entries(&p->file, p->image)) {
+        s->error = PAL_BAD_IMAGE;
+        s->detail = PAL_FILE_ENTRY;
+    } else if (!add_ocalls(p)) {
+        s->error = PAL_NO_MEMORY;
+    }
+}
+
+/* --- a call ------------------------------------------------------------------------------ */
+
+static void copy_back(const struct xmhf_image_param *q, uint32_t n, const pal_word *args,
+                      const pal_word *words, const int64_t *bytes, bool back)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (q[i].type == TV_PARAM_POINTER) {
+            if (back && (q[i].direction & XMHF_OUT) && bytes[i] != 0) {
+                memcpy((void *)args[i], (const void *)words[i], (size_t)bytes[i]);
+            }
+            native_guarded_free((void *)words[i], (size_t)bytes[i]);
+        }
+    }
+}
+
+void native_object_call(struct pal_handle *p, uint32_t entry, const pal_word *args, unsigned n,
+                        pal_word out[4])
+{
+    const struct xmhf_image_param *q = &p->file.param[p->file.first_param[entry]];
+    struct pal_handle *const before = calling;
+    pal_word words[XMHF_IMAGE_ENTRY_PARAMS] = { 0 };
+    int64_t bytes[XMHF_IMAGE_ENTRY_PARAMS] = { 0 };
+
+    if (before == p) {
+        out[1] = XMHF_STATUS_BUSY;
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        bytes[i] = native_bytes(&q[i], args);
+        words[i] = args[i];
+        if (bytes[i] < 0) {
+            copy_back(q, i, args, words, bytes, false);
+            out[1] = XMHF_STATUS_BAD_COUNT;
+            return;
+        }
+        if (q[i].type == TV_PARAM_POINTER) {
+            words[i] = (pal_word)native_guarded((size_t)bytes[i]);
+            if (words[i] && bytes[i] != 0 && (q[i].direction & XMHF_IN)) {
+                memcpy((void *)words[i], (const void *)args[i], (size_t)bytes[i]);
+            }
+        }
+    }
+    calling = p;
+    pal_raw_call(p->file.head.convention, (const void *)(uintptr_t)p->file.entry[entry].address,
+                 words, n, out);
+    calling = before;
+    copy_back(q, n, args, words, bytes, true);
+    out[1] = out[2] = 0;
+}
+
+/* --- its hypercalls ----------------------------------------------------------------------- */
+
+/* Bytes of the answer, or an error. */
+static pal_word ask(uint32_t function, void *buffer, size_t bytes, size_t room)
+{
+    pal_unpack *unpack = calling && function < calling->file.ocalls ? calling->ocalls[function]
+                                                                    : NULL;
+    unsigned char *request, *answer;
+    size_t n = 0;
+
+    if (function == 0xffffffffu) { /* PAL_RT_OCALL_PRINT */
+        pal_os_complain(buffer, bytes);
+        return 0;
+    }
+    request = malloc(bytes + 1);
+    answer = malloc(room + 1);
+    if (unpack && request && answer) {
+        memcpy(request, buffer, bytes);
+        n = unpack(request, bytes, answer, room);
+        memcpy(buffer, answer, n);
+    }
+    free(request);
+    free(answer);
+    return n;
+}
+
+PAL_ABI pal_word pal_native_hypercall(pal_word command, pal_word cx, pal_word dx, pal_word si,
+                                      pal_word di);
+PAL_ABI pal_word pal_native_hypercall(pal_word command, pal_word cx, pal_word dx, pal_word si,
+                                      pal_word di)
+{
+    if ((uint32_t)command == XMHF_HC_OCALL) {
+        return si <= di ? ask((uint32_t)cx, (void *)dx, si, di) : (pal_word)-TV_BAD_SIZE;
+    }
+    return native_answer((uint32_t)command, cx, dx);
+}
+
+/* libpal-rt's gate, which an object leaves undefined. No register but RAX changes. */
+#if defined(_WIN32) && !defined(__x86_64__)
+#define S(name) "_" name
+#else
+#define S(name) name
+#endif
+#ifdef __x86_64__
+__asm__(".text\n.globl pal_rt_gate\npal_rt_gate:\n"
+        "push %rbp; mov %rsp, %rbp; push %rcx; push %rdx; push %rsi; push %rdi\n"
+        "push %r8; push %r9; push %r10; push %r11; sub $512, %rsp; and $-16, %rsp\n"
+        "fxsave64 (%rsp)\n"
+        "mov %rdi, %r8; xchg %rsi, %rcx; mov %rax, %rdi; call pal_native_hypercall\n"
+        "fxrstor64 (%rsp); lea -64(%rbp), %rsp\n"
+        "pop %r11; pop %r10; pop %r9; pop %r8; pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rbp\n"
+        "ret\n");
+#else
+__asm__(".text\n.globl " S("pal_rt_gate") "\n" S("pal_rt_gate") ":\n"
+        "push %ebp; mov %esp, %ebp; push %ecx; push %edx; push %esi; push %edi; sub $512, %esp\n"
+        "and $-16, %esp; fxsave (%esp); sub $12, %esp\n"
+        "push %edi; push %esi; push %edx; push %ecx; push %eax\n"
+        "call " S("pal_native_hypercall") "; add $32, %esp; fxrstor (%esp)\n"
+        "lea -16(%ebp), %esp; pop %edi; pop %esi; pop %edx; pop %ecx; pop %ebp; ret\n");
+#endif
