@@ -22,7 +22,7 @@ enum hc_result tv_limits(struct vcpu *v, const struct hyp_caller *c)
     struct xmhf_pal_limits l = {
         .version = XMHF_MODULE_VERSION,
         .features = XMHF_FEATURE_CDECL | XMHF_FEATURE_SYSV | XMHF_FEATURE_MICROSOFT
-            | XMHF_FEATURE_BUDGET | XMHF_FEATURE_STACKS,
+            | XMHF_FEATURE_BUDGET | XMHF_FEATURE_STACKS | XMHF_FEATURE_IMAGE,
         .sections = XMHF_MODULE_SECTIONS,
         .params = XMHF_MODULE_PARAMS,
         .entries = XMHF_MODULE_ENTRIES,

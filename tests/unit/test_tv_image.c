@@ -953,6 +953,22 @@ static void test_owner(void **state)
     expect_gone();
 }
 
+static void test_limits(void **state)
+{
+    struct xmhf_pal_limits l;
+
+    (void)state;
+    assert_int_equal(command(XMHF_HC_PAL_LIMITS, BUFS, sizeof(l), 0), TV_OK);
+    memcpy(&l, fake_at(CR3, BUFS), sizeof(l));
+    assert_true(l.features & XMHF_FEATURE_IMAGE);
+    assert_int_equal(reg(), TV_OK);
+    assert_int_equal(command(XMHF_HC_PAL_LIMITS, BUFS, sizeof(l), 0), TV_OK);
+    memcpy(&l, fake_at(CR3, BUFS), sizeof(l));
+    assert_int_equal(l.own_pals, 1);
+    assert_int_equal(l.own_pages, pool_at_rest - fake.pool_free); /* each page is charged */
+    expect_gone();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -977,6 +993,7 @@ int main(void)
         cmocka_unit_test_setup(test_no_memory, setup),
         cmocka_unit_test_setup(test_faults, setup),
         cmocka_unit_test_setup(test_owner, setup),
+        cmocka_unit_test_setup(test_limits, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
