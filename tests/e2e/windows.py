@@ -4,6 +4,8 @@ SPDX-License-Identifier: MIT
 
 The programs are those of pals.py, from the same sources. notes/wine.md: what this shows.
 """
+import re
+
 import pals
 from common import Skipped, check
 
@@ -104,6 +106,25 @@ def test_wine_control(machines):
     return f"bare, {len(programs)} programs of each width say \"no hypervisor\""
 
 
+def test_wine_pal_rt(machines):
+    """libpal-rt's own tests, linked as PALs of MinGW are, as Windows programs under Wine."""
+    passed = []
+    for bits in (64, 32):
+        file = machines.build / "tests" / "pal_rt" / f"rt_pe{bits}.exe"
+        if not file.exists():
+            raise Skipped(f"there is no {file}")
+        run = machines.run(["wine", file.name], "--wine", str(bits), "--one-core",
+                           hypervisor=False, adds=[file])
+        run.ended_well()
+        output = run.output.decode(errors="replace").replace("\r\n", "\n")
+        planned = int(re.search(r"^1\.\.(\d+)$", output, re.M).group(1))
+        lines = re.findall(r"^(?:not )?ok .*$", output, re.M)
+        bad = [line for line in lines if line.startswith("not")]
+        check(len(lines) == planned and not bad, f"{bits} bits:\n{output}")
+        passed.append(sum("SKIP" not in line for line in lines))
+    return f"{passed[0]} tests as PE32+, {passed[1]} as PE32"
+
+
 def is_pe(path, form):
     """Whether a file is a Windows program of 32 (PE32) or 64 bits (PE32+)."""
     data = path.read_bytes()
@@ -123,4 +144,5 @@ def test_windows_build(machines):
 
 
 BASIC = (test_windows_build, test_wine_64)
-MORE = (test_wine_32, test_wine_control, test_wine_64_long, test_wine_32_long, test_wine_compat_all)
+MORE = (test_wine_32, test_wine_control, test_wine_pal_rt, test_wine_64_long, test_wine_32_long,
+        test_wine_compat_all)

@@ -13,6 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Conversions as C has them: MinGW's "printf" is an older Windows library's. */
+#ifndef PAL_PRINTF
+#ifdef __clang__
+#define PAL_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define PAL_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -78,7 +87,7 @@ void pal_heap_check(void);
 #else
 #define pal_printf(...) ((void)(0 && pal_rt_printf(__VA_ARGS__)))
 #endif
-__attribute__((format(printf, 1, 2))) int pal_rt_printf(const char *format, ...);
+PAL_PRINTF(1, 2) int pal_rt_printf(const char *format, ...);
 
 /* The ocall by which a debug image prints: the request is the text. The host's library has it;
  * declared functions are numbered from 0. */

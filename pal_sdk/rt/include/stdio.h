@@ -13,15 +13,24 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+/* Conversions as C has them: MinGW's "printf" is an older Windows library's. */
+#ifndef PAL_PRINTF
+#ifdef __clang__
+#define PAL_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define PAL_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #define restrict __restrict
 #endif
 
 /* At most size - 1 bytes and a zero. How long the whole text is, or -1. */
-__attribute__((format(printf, 3, 4)))
+PAL_PRINTF(3, 4)
 int snprintf(char *restrict buf, size_t size, const char *restrict format, ...);
-__attribute__((format(printf, 3, 0)))
+PAL_PRINTF(3, 0)
 int vsnprintf(char *restrict buf, size_t size, const char *restrict format, va_list args);
 
 #define EOF (-1)
