@@ -28,6 +28,7 @@ import probing  # noqa: E402
 import resets  # noqa: E402
 import roots  # noqa: E402
 import scale  # noqa: E402
+import sdk_examples  # noqa: E402
 import stress  # noqa: E402
 import vmx  # noqa: E402
 import windows  # noqa: E402
@@ -464,11 +465,13 @@ BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1,
          test_budgets,
          test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *firmware.BASIC,
          *guests.BASIC, *lockdown.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
-         *resets.BASIC, *roots.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC)
+         *resets.BASIC, *roots.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC,
+         *sdk_examples.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
         test_hypercall_fuzz_long, *attacks.MORE, *firmware.MORE, *guests.MORE, *logs.MORE,
         *pals.MORE, *probing.MORE, *resets.MORE, *roots.MORE, *scale.MORE,
-        *windows.MORE)  # only with --all, or by name
+        *windows.MORE,
+        *sdk_examples.MORE)  # only with --all, or by name
 
 
 # Hours of the same, for make soak or by name.

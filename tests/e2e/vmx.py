@@ -40,7 +40,8 @@ SKIPS = {
 # stop.
 EVERY_TIME = ("boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
               "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld",
-              "lockdown", "exit-duration")
+              "lockdown", "exit-duration",
+              "examples")
 # And of the tests of PALs, for the group pal.
 WITH_PAL = ("pal-secret", "pal-foreign", "pal-registers", "pal-damage", "pal-starve", "pal-traced",
             "pal-tables", "pal-turns",

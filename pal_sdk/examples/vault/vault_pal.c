@@ -15,7 +15,7 @@
 #include <pal/rt.h>
 #include <string.h>
 
-enum { ROUNDS = 4096 }; /* of PBKDF2: nobody can try passwords without this PAL */
+enum { ROUNDS = 1000 }; /* of PBKDF2: nobody can try passwords without this PAL */
 
 struct secret {
     char name[VAULT_NAME + 1]; /* empty: free */
