@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks the structure of a registration of an image; pure. */
+/* Checks the structure of a registration of an image (notes/decisions/images.md); pure. */
 #include "check_image.h"
 
 /* The measurement takes flags, directions and types as they are. */

@@ -53,7 +53,7 @@ static void good_descriptor(bool is_64)
     d.params = params;
 }
 
-/* Eight bytes anywhere, any value or a small one; or only the low half. */
+/* Two, four or eight bytes anywhere, any value or a small one. */
 static void edit(const uint8_t *at)
 {
     const size_t before = offsetof(struct tv_descriptor, params), all = before + sizeof(params);
@@ -65,8 +65,8 @@ static void edit(const uint8_t *at)
     memcpy(&v, at + 2, 8);
     v = where & 0x8000 ? v : v % 80;
     memcpy(value, &v, 8);
-    for (size_t i = 0; i < (where & 0x4000 ? 8u : 4u); i++) {
-        size_t byte = (where & 0x3fff) % (all / 4) * 4 + i;
+    for (size_t i = 0; i < (where & 0x4000 ? 8u : where & 0x2000 ? 2u : 4u); i++) {
+        size_t byte = (where & 0x1fff) % (all / 2) * 2 + i;
         if (byte < before) {
             ((uint8_t *)&d)[byte] = value[i];
         } else if (byte < all) {
