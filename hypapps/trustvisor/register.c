@@ -194,7 +194,7 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     }
     stubs_place(pal);
     answer = registry_add(pal, tv_owner(&c->paging), &other);
-    spent = pal->reg.compared * COST_COMPARE + pal->reg.beside * COST_BESIDE;
+    spent = COST_RANDOM + pal->reg.compared * COST_COMPARE + pal->reg.beside * COST_BESIDE;
     if (answer == REGISTRY_ADDED) {
         return steps(v, c, pal, spent);
     }

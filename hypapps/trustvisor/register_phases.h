@@ -8,6 +8,7 @@
 
 #define BUDGET         178000 /* instructions of one exit: what surrounds the steps takes up to a
                                  tenth more. Seven pieces are hashed */
+#define COST_RANDOM    7000   /* token, nonce, factor: up to one refill of the generator */
 #define COST_COMPARE   16     /* of two sections: its own, and its own with other PALs' */
 #define COST_BESIDE    10     /* of another PAL: its link, and five times for a reference */
 #define COST_ROOM      2000   /* wiping a page or looking at an owner */
