@@ -652,7 +652,8 @@ static void inside(struct vcpu *v, const struct tv_pal *pal, const struct tv_act
         answer = TV_OK;
     } else if (cmd == TV_HC_REG || cmd == TV_HC_UNREG
         || (cmd >= XMHF_HC_MODULE_REGISTER && cmd <= XMHF_HC_PAL_STATS)
-        || cmd == XMHF_HC_IMAGE_REGISTER || cmd == XMHF_HC_IMAGE_UNREGISTER) {
+        || cmd == XMHF_HC_IMAGE_REGISTER || cmd == XMHF_HC_IMAGE_UNREGISTER
+        || cmd == XMHF_HC_PAL_READ) {
         answer = TV_IN_PAL;
     } else if (cmd == XMHF_HC_PAL_INTERRUPTED) {
         answer = act->interruptions;

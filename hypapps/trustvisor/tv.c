@@ -4,6 +4,7 @@
 #include "caller.h"
 #include "death.h"
 #include "query.h"
+#include "read.h"
 #include "register.h"
 #include "register_phases.h"
 #include "registry.h"
@@ -29,6 +30,8 @@ static enum hc_result command(struct vcpu *v, const struct hyp_caller *c, enum t
         return who == TV_OK ? tv_limits(v, c) : tv_done(v, who);
     case XMHF_HC_PAL_STATS:
         return who == TV_OK ? tv_stats(v, c) : tv_done(v, who);
+    case XMHF_HC_PAL_READ:
+        return who == TV_OK ? tv_read(v, c) : tv_done(v, who);
     case TV_HC_TEST:
         return tv_done(v, TV_OK);
     case XMHF_HC_INFO:

@@ -29,7 +29,8 @@
 #define XMHF_HC_IMAGE_UNREGISTER 0x107u /* RCX: its stubs */
 #define XMHF_HC_OCALL       0x108u /* inside a PAL: struct xmhf_ocall */
 #define XMHF_HC_RANDOM      0x109u /* inside a PAL: XMHF_RANDOM_MAX */
-#define XMHF_HC_PAL_READ    0x10au /* of a debug PAL of this process: RCX: the request */
+#define XMHF_HC_PAL_READ    0x10au /* of a debug PAL of this process: RCX: struct
+                                       xmhf_pal_read (xmhf/image.h) */
 #define XMHF_HC_HELLO       0x110u /* helloworld: RAX = number of CPUID exits so far */
 #define XMHF_HC_LOCKDOWN    0x111u /* lockdown: xmhf/lockdown.h */
 

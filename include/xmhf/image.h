@@ -131,6 +131,42 @@ _Static_assert(sizeof(struct xmhf_ocall) == 24, "our ABI");
  * TV_TOO_LONG or TV_BAD_ADDRESS, and then nothing is written. */
 #define XMHF_RANDOM_MAX 256u
 
+/*
+ * XMHF_HC_PAL_READ, RCX: this structure. A process reads a PAL of its own that has
+ * XMHF_IMAGE_DEBUG; of all others, of whatever interface: TV_NOT_DEBUG. TV_OK, and it is there; a
+ * page that it goes to may give a #PF first. Nothing is told of a PAL that has died, and no FPU
+ * state.
+ */
+#define XMHF_READ_MEMORY    1u  /* `bytes` of its memory at `address`, its own, of any section;
+                                   else TV_BAD_ADDRESS. More than XMHF_READ_MAX: TV_TOO_LONG */
+#define XMHF_READ_REGISTERS 2u  /* a struct xmhf_pal_registers, of call number `address`, which is
+                                   less than its stacks; else TV_BAD_STACKS */
+#define XMHF_READ_MAX       4096u
+struct xmhf_pal_read {
+    uint32_t size;        /* of this structure */
+    uint32_t what;        /* XMHF_READ_* */
+    uint64_t stubs;       /* which PAL */
+    uint64_t address;
+    uint64_t to;          /* GVA in the caller */
+    uint32_t bytes;
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct xmhf_pal_read) == 40, "our ABI");
+
+/* What a call of a PAL does just now. */
+#define XMHF_CALL_NONE        0u
+#define XMHF_CALL_RUNNING     1u  /* on some CPU, or about to */
+#define XMHF_CALL_INTERRUPTED 2u
+#define XMHF_CALL_OCALL       3u  /* waits for an answer, or for its request to be told */
+#define XMHF_CALL_DONE        4u  /* the PAL has returned, its caller hasn't got all of it yet */
+struct xmhf_pal_registers {
+    uint32_t state;       /* XMHF_CALL_*; the rest is 0 but of calls interrupted or in an ocall */
+    uint32_t reserved;
+    uint64_t gpr[16];     /* RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15 */
+    uint64_t rip, rflags;
+};
+_Static_assert(sizeof(struct xmhf_pal_registers) == 152, "our ABI");
+
 /* Notes in a file: what tools and the host's library want to know, and nobody measures. */
 #define XMHF_NOTES_MAGIC "XMHFNOTE"
 struct xmhf_image_notes {

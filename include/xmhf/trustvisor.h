@@ -113,7 +113,8 @@ _Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(BAD_OCALL,      41, "an entry has at most one ocall parameter") \
     X(BAD_ADDRESS,    42, "not all of it is in the PAL's own writable sections") \
     X(TOO_LONG,       43, "more bytes than the limit of this hypercall, or than fit") \
-    X(NO_OCALL,       44, "this call has no ocall argument")
+    X(NO_OCALL,       44, "this call has no ocall argument") \
+    X(NOT_DEBUG,      45, "this PAL is not a debug PAL: nobody reads it")
 
 enum tv_error {
 #define X(name, number, sentence) TV_##name = (number),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Ocalls, from 64-bit and from 32-bit programs: the request, the answer, and all that can happen to
- * a call meanwhile. */
+ * a call meanwhile; and debug PALs, which can be read then. */
 #include "unit.h"
 
 #include "fake/fake_core.h"
@@ -813,6 +813,168 @@ static void budget(void **state)
     assert_int_equal(fake.pool_free, pool_at_rest);
 }
 
+/* --- debug PALs ---------------------------------------------------------------------- */
+
+#define ASK (ARGS + 0x400)   /* the request */
+#define TO  (BUFS + 3 * PAGE_SIZE - 200) /* where it goes, if it is short */
+
+static struct xmhf_pal_read q;
+
+static uint64_t read_it(void)
+{
+    memcpy(fake_at(CR3, ASK), &q, sizeof(q));
+    return command(XMHF_HC_PAL_READ, ASK, 0);
+}
+
+static uint64_t read_memory(uint64_t at, uint32_t n, uint64_t to)
+{
+    q = (struct xmhf_pal_read){ sizeof(q), XMHF_READ_MEMORY, STUBS, at, to, n, 0 };
+    return read_it();
+}
+
+static uint64_t read_registers(uint64_t k, struct xmhf_pal_registers *r)
+{
+    uint64_t e;
+
+    q = (struct xmhf_pal_read){ sizeof(q), XMHF_READ_REGISTERS, STUBS, k, TO, sizeof(*r), 0 };
+    e = read_it();
+    memcpy(r, fake_at(CR3, TO), sizeof(*r));
+    return e;
+}
+
+static void debug_memory(void **state)
+{
+    struct xmhf_ocall o;
+
+    (void)state;
+    p.d.flags = XMHF_IMAGE_DEBUG;
+    memset(fake_at(CR3, SOURCE), 0x5c, PAGE_SIZE);
+    o = asking();
+    assert_int_equal(read_memory(BUFFER, 250, TO - 100), TV_OK); /* two pages to two pages */
+    for (uint64_t i = 0; i < 250; i++) {
+        assert_int_equal(*fake_at(CR3, TO - 100 + i), (uint8_t)(i * 5 + 1));
+    }
+    assert_int_equal(read_memory(LINK + 100, 32, TO), TV_OK);
+    assert_int_equal(*fake_at(CR3, TO + 31), 0x5c);
+    assert_int_equal(read_memory(AT_STACK(1), XMHF_READ_MAX, BUFS), TV_OK);
+    assert_int_equal(*fake_at(CR3, BUFS), 0);
+    assert_int_equal(read_memory(DATA, 0, TO), TV_OK);
+    assert_int_equal(read_memory(DATA, XMHF_READ_MAX + 1, BUFS), TV_TOO_LONG);
+    memset(fake_at(CR3, TO), 0x77, 64);
+    assert_int_equal(read_memory(LINK + PAGE_SIZE - 8, 9, TO), TV_BAD_ADDRESS);
+    assert_int_equal(read_memory(LINK - 1, 2, TO), TV_BAD_ADDRESS);
+    assert_int_equal(read_memory(WHERE, 8, TO), TV_BAD_ADDRESS);
+    assert_int_equal(read_memory(~0ULL, 8, TO), TV_BAD_ADDRESS);
+    for (unsigned i = 0; i < 64; i++) {
+        assert_int_equal(*fake_at(CR3, TO + i), 0x77);
+    }
+    memcpy(fake_at(CR3, WHERE), &o, sizeof(o)); /* it was read to there */
+    set_bytes(0);
+    assert_int_equal(come(&v, o.token), HC_SWITCHED);
+    expect_answered(&v, 0);
+    expect_pal(0, 250, 5, 1);
+    pal_returns(&v, 1);
+    expect_gone();
+}
+
+static void debug_registers(void **state)
+{
+    struct xmhf_pal_registers r;
+    struct xmhf_ocall o;
+
+    (void)state;
+    p.d.flags = XMHF_IMAGE_DEBUG;
+    o = asking();
+    assert_int_equal(read_registers(0, &r), TV_OK);
+    assert_int_equal(r.state, XMHF_CALL_OCALL);
+    assert_int_equal(r.rip, LINK + 0x13);
+    assert_int_equal(r.gpr[GPR_RBX], 0xbbbb);
+    assert_int_equal(r.gpr[GPR_RDX], BUFFER);
+    assert_int_equal(read_registers(1, &r), TV_OK);
+    assert_int_equal(r.state, XMHF_CALL_NONE);
+    assert_int_equal(r.rip | r.gpr[GPR_RBX], 0);
+    assert_int_equal(read_registers(2, &r), TV_BAD_STACKS);
+    assert_int_equal(read_registers(~0ULL, &r), TV_BAD_STACKS);
+    q.bytes--;
+    q.address = 0;
+    assert_int_equal(read_it(), TV_BAD_STRUCT);
+    fake.fs_base = 0x8000;
+    assert_int_equal(call_on(&cpu2, 1, 9, 0), HC_SWITCHED);
+    cpu2.regs.gpr[GPR_RBX] = 0xcccc;
+    fake.sandbox = NULL; /* cpu2's */
+    assert_int_equal(read_registers(1, &r), TV_OK);
+    assert_int_equal(r.state, XMHF_CALL_RUNNING);
+    assert_int_equal(r.gpr[GPR_RBX], 0);
+    fake.sandbox = &fake.entered;
+    sandbox_exit(&cpu2, EXIT_INTR);
+    assert_int_equal(read_registers(1, &r), TV_OK);
+    assert_int_equal(r.state, XMHF_CALL_INTERRUPTED);
+    assert_int_equal(r.gpr[GPR_RBX], 0xcccc);
+    assert_int_equal(go_on(&cpu2), HC_SWITCHED);
+    fake.sandbox = NULL;
+    assert_int_equal(read_registers(1, &r), TV_OK); /* nor what it had before */
+    assert_int_equal(r.state, XMHF_CALL_RUNNING);
+    assert_int_equal(r.gpr[GPR_RBX], 0);
+    fake.sandbox = &fake.entered;
+    pal_returns(&cpu2, 2);
+    fake.fs_base = 0x7000;
+    set_bytes(0);
+    assert_int_equal(come(&v, o.token), HC_SWITCHED);
+    expect_answered(&v, 0);
+    pal_returns(&v, 1);
+    expect_gone();
+}
+
+/* Of other PALs nothing is read, and bad requests have names. */
+static void nobody_elses(void **state)
+{
+    struct xmhf_pal_registers r;
+
+    (void)state;
+    asking();
+    memset(fake_at(CR3, TO), 0x77, 200);
+    assert_int_equal(read_memory(DATA, 16, TO), TV_NOT_DEBUG);
+    assert_int_equal(*fake_at(CR3, TO), 0x77);
+    assert_int_equal(read_registers(0, &r), TV_NOT_DEBUG);
+    assert_int_equal(*fake_at(CR3, TO), 0x77);
+    expect_gone();
+    assert_int_equal(read_memory(DATA, 16, TO), TV_NOT_FOUND);
+    describe(2);
+    p.d.flags = XMHF_IMAGE_DEBUG;
+    asking();
+    q = (struct xmhf_pal_read){ sizeof(q), XMHF_READ_MEMORY, STUBS + 16, DATA, TO, 8, 0 };
+    assert_int_equal(read_it(), TV_NOT_FOUND);
+    q.stubs = SOURCE;
+    assert_int_equal(read_it(), TV_NOT_FOUND);
+    q.stubs = STUBS;
+    q.what = 3;
+    assert_int_equal(read_it(), TV_BAD_STRUCT);
+    q.what = XMHF_READ_MEMORY;
+    q.size--;
+    assert_int_equal(read_it(), TV_BAD_STRUCT);
+    q.size++;
+    q.reserved = 1;
+    assert_int_equal(read_it(), TV_BAD_STRUCT);
+    q.reserved = 0;
+    q.to = 0x1000; /* nothing is there */
+    memcpy(fake_at(CR3, ASK), &q, sizeof(q));
+    poison(&v, FIRST, RSP, TEXT);
+    v.regs.gpr[GPR_RCX] = ASK;
+    expect_fault(&v, hypapp.hypercall(&v, XMHF_HC_PAL_READ), HC_AGAIN, FAKE_PF);
+    fake.caller.paging.cpl = 0;
+    assert_int_equal(read_memory(DATA, 16, TO), TV_BAD_CALLER);
+    fake.caller.paging.cpl = 3;
+    fake.caller.paging.cr3 = CR3 + PAGE_SIZE; /* another process */
+    fake_map(CR3 + PAGE_SIZE, ARGS, fake_map_new(CR3 + PAGE_SIZE, SOURCE, 1, FAKE_RW), FAKE_RW);
+    fake_map_new(CR3 + PAGE_SIZE, TEXT, 1, FAKE_RX);
+    memcpy(fake_at(CR3 + PAGE_SIZE, TEXT), "\x0f\x01\xd9", 3);
+    q.to = TO;
+    memcpy(fake_at(CR3 + PAGE_SIZE, ASK), &q, sizeof(q));
+    assert_int_equal(command(XMHF_HC_PAL_READ, ASK, 0), TV_NOT_FOUND);
+    fake.caller.paging.cr3 = CR3;
+    expect_gone();
+}
+
 #define BOTH(f) { #f, f, setup_64, NULL, NULL }, { #f " 32", f, setup_32, NULL, NULL }
 int main(void)
 {
@@ -822,6 +984,7 @@ int main(void)
         BOTH(nested_calls), BOTH(nested_calls_without_tls), BOTH(nested_call_before_the_request),
         BOTH(nested_call_first_free), BOTH(one_stack), BOTH(interrupted_in_between),
         BOTH(unregistered_meanwhile), BOTH(died_meanwhile), BOTH(died_while_it_runs), BOTH(budget),
+        BOTH(debug_memory), BOTH(debug_registers), BOTH(nobody_elses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
