@@ -40,9 +40,9 @@ static void check_section(const struct image *im, uint32_t i, struct problems *p
     if (!known_type(s->type) || s->source != 0) {
         problem(p, PROBLEM_ERROR, 0, "section %u: unknown type, or a source that is not 0", i);
     }
-    if (s->address % IMAGE_PAGE != 0) {
-        problem(p, PROBLEM_ERROR, 0, "section %u begins at 0x%llx, not on a page", i,
-                (unsigned long long)s->address);
+    if (s->address % IMAGE_PAGE != 0 || s->address == 0) {
+        problem(p, PROBLEM_ERROR, 0, "section %u begins at 0x%llx, not on a page above the first",
+                i, (unsigned long long)s->address);
     }
     if (s->pages == 0 || s->pages > IMAGE_PAGES_MAX || s->address >= limit
         || (uint64_t)s->pages * IMAGE_PAGE > limit - s->address) {
@@ -110,7 +110,49 @@ static const char *param_problem(const struct xmhf_image_param *params, uint32_t
     if (q->counted_by > n || params[q->counted_by - 1].type != TV_PARAM_INTEGER) {
         return "is counted by something that is no integer of this entry";
     }
-    return q->unit == 0 ? "is counted in things of no size" : NULL;
+    return q->unit == 0 || q->size % q->unit != 0
+         ? "is counted in things that don't fill it exactly" : NULL;
+}
+
+/* Bytes that a PARAM section has, 0 without any. */
+static uint64_t room_of(const struct image *im)
+{
+    uint64_t room = 0;
+
+    for (uint32_t i = 0; i < im->head.sections; i++) {
+        const uint64_t bytes = (uint64_t)im->sections[i].pages * IMAGE_PAGE;
+
+        if (im->sections[i].type == TV_SECTION_PARAM && (room == 0 || bytes < room)) {
+            room = bytes;
+        }
+    }
+    return room;
+}
+
+/* Do the data of an entry's POINTERs fit? */
+static void check_room(const struct image *im, uint32_t e, const struct xmhf_image_param *params,
+                       struct problems *p)
+{
+    const uint32_t n = im->entries[e].params;
+    const uint64_t bytes = image_param_bytes(params, n), room = room_of(im);
+    bool pointers = false;
+
+    for (uint32_t i = 0; i < n; i++) {
+        pointers |= params[i].type == TV_PARAM_POINTER;
+        if (params[i].type == XMHF_PARAM_OCALL && params[i].size > IMAGE_AREA_MAX) {
+            problem(p, PROBLEM_ERROR, 0, "entry %u (%s): ocalls of %u bytes; there can be %u", e,
+                    im->entry_names[e], params[i].size, IMAGE_AREA_MAX);
+        }
+    }
+    if (bytes > IMAGE_AREA_MAX) {
+        problem(p, PROBLEM_ERROR, 0, "entry %u (%s): its pointers have %llu bytes together; one "
+                "call's may have %u", e, im->entry_names[e], (unsigned long long)bytes,
+                IMAGE_AREA_MAX);
+    } else if (bytes > room || (pointers && room == 0)) {
+        problem(p, PROBLEM_ERROR, 0, "entry %u (%s): its pointers have %llu bytes, a PARAM section "
+                "%llu", e, im->entry_names[e], (unsigned long long)bytes,
+                (unsigned long long)room);
+    }
 }
 
 static void check_entry(const struct image *im, uint32_t e, const struct xmhf_image_param *params,
@@ -142,11 +184,7 @@ static void check_entry(const struct image *im, uint32_t e, const struct xmhf_im
         problem(p, PROBLEM_ERROR, 0, "entry %u (%s) has two places for ocalls", e,
                 im->entry_names[e]);
     }
-    if (image_param_bytes(params, entry->params) > IMAGE_AREA_MAX) {
-        problem(p, PROBLEM_ERROR, 0, "entry %u (%s): its pointers have %llu bytes together; one "
-                "call's may have %u", e, im->entry_names[e],
-                (unsigned long long)image_param_bytes(params, entry->params), IMAGE_AREA_MAX);
-    }
+    check_room(im, e, params, p);
 }
 
 static void check_entries(const struct image *im, struct problems *p)

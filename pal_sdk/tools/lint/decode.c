@@ -79,6 +79,14 @@ static char vector_form(const struct parts *i)
     return i->map == 3 || i->map == 8 ? 'M' : i->map == 10 ? 'Z' : 'm';
 }
 
+/* Does only a vector prefix begin so? With 32 bits these are instructions, unless the next byte
+ * would say "register". */
+static bool vector_only(const uint8_t *code, size_t n, unsigned bits)
+{
+    return (code[0] == 0xc4 || code[0] == 0xc5 || code[0] == 0x62)
+        && (bits == 64 || (n > 1 && code[1] >> 6 == 3));
+}
+
 /* Read the opcode at `at`; what follows it, or 'x'. */
 static char opcode(const uint8_t *code, size_t n, unsigned *at, struct parts *i)
 {
@@ -93,7 +101,7 @@ static char opcode(const uint8_t *code, size_t n, unsigned *at, struct parts *i)
             ++*at;
         }
     }
-    if (*at >= n) {
+    if (*at >= n || (!skip && i->map == 0 && vector_only(code + *at, n - *at, i->bits))) {
         return 'x';
     }
     i->opcode = code[(*at)++];

@@ -63,7 +63,7 @@ static void check_list(const struct file *f, const struct section *s, const char
     const unsigned word = f->bits / 8;
     bool told = false;
 
-    for (uint64_t at = 0; at + word <= s->filled; at += word) {
+    for (uint64_t at = 0; at + word <= s->filled && p->more == 0; at += word) {
         uint64_t address = 0;
 
         memcpy(&address, s->bytes + at, word);
