@@ -333,7 +333,7 @@ pal_word native_answer(uint32_t command, pal_word cx, pal_word dx)
 {
     switch (command) {
     case XMHF_HC_RANDOM:
-        return dx > XMHF_RANDOM_MAX ? TV_BAD_SIZE
+        return dx > XMHF_RANDOM_MAX ? TV_TOO_LONG
                : native_random((void *)cx, (size_t)dx) ? TV_OK : TV_NO_ENTROPY;
     case XMHF_HC_PAL_INTERRUPTED:
     case TV_HC_TEST:
@@ -383,10 +383,13 @@ static pal_word begin_ocall(const struct pal_file *f, struct activation *a,
     struct xmhf_ocall *o = ocall_of(a);
 
     if (!o) {
-        return (pal_word)-TV_NOT_SUPPORTED;
+        return (pal_word)-TV_NO_OCALL;
     }
-    if (r->si > ocall_room(a) || r->si > r->di || !writable(f, r->dx, r->di)) {
-        return (pal_word)-TV_BAD_SIZE;
+    if (r->si > ocall_room(a) || r->si > r->di) {
+        return (pal_word)-TV_TOO_LONG;
+    }
+    if (!writable(f, r->dx, r->di)) {
+        return (pal_word)-TV_BAD_ADDRESS;
     }
     a->buffer = r->dx;
     a->room = r->di;
@@ -402,13 +405,24 @@ static pal_word end_ocall(const struct activation *a)
     const struct xmhf_ocall *o = ocall_of(a);
 
     if (o->bytes > ocall_room(a) || o->bytes > a->room) {
-        return (pal_word)-TV_BAD_SIZE;
+        return (pal_word)-TV_TOO_LONG;
     }
     memcpy((void *)a->buffer, o + 1, o->bytes);
     return o->bytes;
 }
 
 /* --- a call --------------------------------------------------------------------------- */
+
+/* Is this thread asked something by the PAL just now? The lock is held. */
+static bool waits_for_me(const struct pal_file *f, const struct place *l)
+{
+    for (unsigned k = 0; k < f->head.stacks; k++) {
+        if (l->act[k].taken && l->act[k].waits && l->act[k].thread == native_thread()) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* A stack that is free, and the PAL mapped; -1: none will become free. */
 static int enter(const struct pal_file *f, struct place *l)
@@ -424,6 +438,7 @@ static int enter(const struct pal_file *f, struct place *l)
             found = l->act[k].taken ? found : (int)k;
             own = own || (l->act[k].taken && l->act[k].thread == native_thread());
         }
+        found = own && waits_for_me(f, l) ? -1 : found;
         if (found < 0 && !own) {
             native_wait();
         }
@@ -483,7 +498,8 @@ static void note_death(const struct pal_file *f, struct place *l, const struct p
 #ifndef _WIN32
         ip -= q->vector == 3; /* Linux is behind an INT3 */
 #endif
-        l->death[1] = TV_DEATH_EXCEPTION | q->vector << 8 | place_of(f, ip, &l->death[2]);
+        l->death[1] = (q->vector == 3 ? TV_DEATH_FORBIDDEN : TV_DEATH_EXCEPTION | q->vector << 8)
+                      | place_of(f, ip, &l->death[2]);
         l->death[0] = q->vector == 14 ? q->address : 0;
         l->dead = true;
         native_wake();

@@ -163,7 +163,7 @@ PAL_ABI pal_word pal_native_hypercall(pal_word command, pal_word cx, pal_word dx
                                       pal_word di)
 {
     if ((uint32_t)command == XMHF_HC_OCALL) {
-        return si <= di ? ask((uint32_t)cx, (void *)dx, si, di) : (pal_word)-TV_BAD_SIZE;
+        return si <= di ? ask((uint32_t)cx, (void *)dx, si, di) : (pal_word)-TV_TOO_LONG;
     }
     return native_answer((uint32_t)command, cx, dx);
 }

@@ -232,6 +232,12 @@ typedef double pal_fixed_width_double __attribute__((aligned(8)));
                #entry ": " #count ", which counts " #name ", must be unsigned and have at most " \
                "32 bits");
 
+/* A function, since of a small type the compiler would say that it can't be. */
+static inline __attribute__((unused)) bool pal_exceeds(uint64_t count, uint64_t max)
+{
+    return count > max;
+}
+
 /* What a function takes: on the PAL's side, and on the program's, which gives pointers to whole
  * arrays. */
 #define PAL_PLAIN(pal, entry, parameter)  PAL_SELECT(PAL_P_, pal, entry, PAL_OPEN parameter)

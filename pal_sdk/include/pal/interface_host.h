@@ -33,7 +33,7 @@
     pal_args[pal_n++] = (pal_word)(name); pal_args[pal_n++] = (pal_word)((uint64_t)(name) >> 32);
 #define PAL_PUSH_COUNTED(entry, name, count, max) \
     PAL_COUNT_CHECK(entry, name, count) \
-    if (pal_bad == PAL_OK && (count) > (max)) { \
+    if (pal_bad == PAL_OK && pal_exceeds(count, max)) { \
         pal_bad = PAL_BAD_COUNT; \
     } else if (pal_bad == PAL_OK && (count) != 0 && !(name)) { \
         pal_bad = PAL_BAD_ARGUMENT; \
@@ -211,7 +211,7 @@ static inline __attribute__((unused)) void *pal_give(struct pal_cursor *c, size_
 #define PAL_B_p_value(p, e, type, name, count, max)
 #define PAL_TAKE_SIZE(entry, type, name, count, max) \
     PAL_COUNT_CHECK(entry, name, count) \
-    pal_c.bad = pal_c.bad || (count) > (max); \
+    pal_c.bad = pal_c.bad || pal_exceeds(count, max); \
     const size_t pal_bytes_##name = pal_c.bad ? 0 : (count) * sizeof(pal_fixed_width_##type);
 #define PAL_TAKE_IN(type, name, bytes) \
     const pal_fixed_width_##type *const name = \

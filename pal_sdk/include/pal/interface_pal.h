@@ -274,7 +274,7 @@ static inline __attribute__((unused)) size_t pal_text_bytes(struct pal_packer *b
 
 #define PAL_PUT_VALUES(pal, entry, parameter)  PAL_SELECT(PAL_V_, pal, entry, PAL_OPEN parameter)
 #define PAL_V_COUNTED(entry, name, count, max) \
-    PAL_COUNT_CHECK(entry, name, count) pal_b.bad = pal_b.bad || (count) > (max);
+    PAL_COUNT_CHECK(entry, name, count) pal_b.bad = pal_b.bad || pal_exceeds(count, max);
 #define PAL_V_p_value(p, e, type, name, count, max)    pal_put_value(&pal_b, (uint64_t)(name));
 #define PAL_V_p_in(p, e, type, name, count, max)       PAL_V_COUNTED(e, name, count, max)
 #define PAL_V_p_out(p, e, type, name, count, max)      PAL_V_COUNTED(e, name, count, max)
@@ -340,7 +340,7 @@ static inline __attribute__((unused)) size_t pal_text_bytes(struct pal_packer *b
         intptr_t pal_got; \
         PAL_EACH(PAL_PUT_VALUES, pal, __VA_ARGS__) \
         if (pal_b.bad) { \
-            return -TV_BAD_SIZE; \
+            return -TV_TOO_LONG; \
         } \
         PAL_EACH(PAL_PUT_BUFFERS, pal, __VA_ARGS__) \
         pal_got = (intptr_t)pal_rt_hypercall(XMHF_HC_OCALL, pal_number_##name, \
