@@ -2,8 +2,12 @@
 /* The PAL library: the module interface (pal/module.h). */
 #include <pal/module.h>
 #include "call.h"
+#include "handler.h"
 #include "os.h"
 #include <string.h>
+
+/* Behind each section, as in pal.c. */
+#define GAP PAL_PAGE
 
 /* --- sections ------------------------------------------------------------------------- */
 
@@ -19,7 +23,7 @@ static void *add_section(struct pal_module *m, uint32_t type, size_t pages)
     s->type = type;
     s->pages = pages;
     s->start = (uintptr_t)start;
-    m->size += pages * PAL_PAGE;
+    m->size += pages * PAL_PAGE + GAP;
     return start;
 }
 
@@ -48,19 +52,22 @@ static size_t pages_in_all(const struct pal_module_spec *spec)
            (size_t)spec->stacks * (spec->stack_pages + spec->param_pages);
 }
 
+static unsigned sections(const struct pal_module_spec *spec)
+{
+    return 1u + (spec->data_pages != 0) + (spec->rodata_size != 0)
+         + spec->stacks * ((spec->stack_pages != 0) + (unsigned)(spec->param_pages != 0));
+}
+
 static bool fits(const struct pal_module_spec *spec)
 {
-    unsigned sections = 1 + (spec->data_pages != 0) + (spec->rodata_size != 0);
-
-    return spec->stacks <= XMHF_MODULE_STACKS
-        && sections + spec->stacks * ((spec->stack_pages != 0) + (spec->param_pages != 0))
-               <= XMHF_MODULE_SECTIONS;
+    return spec->stacks <= XMHF_MODULE_STACKS && sections(spec) <= XMHF_MODULE_SECTIONS;
 }
 
 int pal_module_create(struct pal_module *m, const struct pal_module_spec *spec)
 {
     memset(m, 0, sizeof(*m));
-    m->memory = fits(spec) ? pal_os_alloc(pages_in_all(spec) * PAL_PAGE) : NULL;
+    m->memory = fits(spec) ? pal_os_alloc(pages_in_all(spec) * PAL_PAGE + sections(spec) * GAP)
+                           : NULL;
     if (!m->memory) {
         return -1;
     }
@@ -129,6 +136,9 @@ uint64_t pal_module_register(struct pal_module *m)
                                    m->pal.entry[0].address);
 
     m->registered = error == TV_OK;
+    if (m->registered) {
+        pal_handler_watch((const void *)(uintptr_t)m->pal.entry[0].address, m->memory, m->size);
+    }
     return error;
 }
 
@@ -148,6 +158,7 @@ void pal_module_destroy(struct pal_module *m)
         pal_module_unregister(m);
     }
     if (m->memory) {
+        pal_handler_forget((const void *)(uintptr_t)m->pal.entry[0].address);
         pal_os_free(m->memory, m->size);
         m->memory = NULL;
     }

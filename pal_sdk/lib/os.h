@@ -37,6 +37,10 @@ struct pal_fault {
 typedef bool pal_fault_handler(struct pal_fault *f);
 bool pal_os_on_fault(pal_fault_handler *handler);
 
+/* Have `handler` look at each fault that nobody else deals with, before it ends the process; what
+ * it says and what it leaves in *f doesn't matter. One handler. False if the system refuses. */
+bool pal_os_on_fatal(pal_fault_handler *handler);
+
 /* To standard error, all at once, also in a handler. */
 void pal_os_complain(const char *text, size_t bytes);
 

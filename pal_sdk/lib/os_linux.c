@@ -116,7 +116,7 @@ static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE };
 #define HANDLERS 3
 
 static struct sigaction before[SIGNALS];
-static pal_fault_handler *_Atomic handlers[HANDLERS];
+static pal_fault_handler *_Atomic handlers[HANDLERS], *_Atomic last_handler;
 
 #ifdef __x86_64__
 #define REGISTER(name) REG_R##name
@@ -124,7 +124,7 @@ static pal_fault_handler *_Atomic handlers[HANDLERS];
 #define REGISTER(name) REG_E##name
 #endif
 
-static bool handled(ucontext_t *u, uintptr_t address)
+static bool handled(ucontext_t *u, uintptr_t address, bool others)
 {
     greg_t *r = u->uc_mcontext.gregs;
     struct pal_fault f = {
@@ -132,6 +132,7 @@ static bool handled(ucontext_t *u, uintptr_t address)
         (uintptr_t)r[REGISTER(BP)], (uintptr_t)r[REGISTER(AX)], (uintptr_t)r[REGISTER(CX)],
         (uintptr_t)r[REGISTER(DX)], address,
     };
+    pal_fault_handler *fatal = others ? NULL : atomic_load(&last_handler);
 
     for (unsigned i = 0; i < HANDLERS; i++) {
         pal_fault_handler *h = atomic_load(&handlers[i]);
@@ -144,6 +145,9 @@ static bool handled(ucontext_t *u, uintptr_t address)
             r[REGISTER(DX)] = (greg_t)f.dx;
             return true;
         }
+    }
+    if (fatal) {
+        fatal(&f);
     }
     return false;
 }
@@ -170,7 +174,9 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
     for (unsigned i = 0; i < SIGNALS; i++) {
         if (signals[i] == number
-            && (info->si_code <= 0 || !handled(context, (uintptr_t)info->si_addr))) {
+            && (info->si_code <= 0
+                || !handled(context, (uintptr_t)info->si_addr,
+                            before[i].sa_handler != SIG_DFL))) {
             as_before(number, info, context, &before[i]);
         }
     }
@@ -206,6 +212,12 @@ bool pal_os_on_fault(pal_fault_handler *handler)
         }
     }
     return false;
+}
+
+bool pal_os_on_fatal(pal_fault_handler *handler)
+{
+    atomic_store(&last_handler, handler);
+    return install();
 }
 
 void pal_os_complain(const char *text, size_t bytes)

@@ -94,13 +94,20 @@ static unsigned vector_of(const EXCEPTION_RECORD *r)
 #define REGISTER(name) E##name
 #endif
 
+static struct pal_fault fault_of(const EXCEPTION_POINTERS *e)
+{
+    const CONTEXT *c = e->ContextRecord;
+    const EXCEPTION_RECORD *r = e->ExceptionRecord;
+
+    return (struct pal_fault){ vector_of(r), c->REGISTER(ip), c->REGISTER(sp), c->REGISTER(bp),
+                               c->REGISTER(ax), c->REGISTER(cx), c->REGISTER(dx),
+                               r->NumberParameters >= 2 ? r->ExceptionInformation[1] : 0 };
+}
+
 static LONG CALLBACK on_exception(EXCEPTION_POINTERS *e)
 {
     CONTEXT *c = e->ContextRecord;
-    const EXCEPTION_RECORD *r = e->ExceptionRecord;
-    struct pal_fault f = { vector_of(r), c->REGISTER(ip), c->REGISTER(sp), c->REGISTER(bp),
-                           c->REGISTER(ax), c->REGISTER(cx), c->REGISTER(dx),
-                           r->NumberParameters >= 2 ? r->ExceptionInformation[1] : 0 };
+    struct pal_fault f = fault_of(e);
 
     for (unsigned i = 0; f.vector != 0xff && i < HANDLERS; i++) {
         pal_fault_handler *h = atomic_load(&handlers[i]);
@@ -129,6 +136,28 @@ bool pal_os_on_fault(pal_fault_handler *handler)
         }
     }
     return false;
+}
+
+static pal_fault_handler *_Atomic last_handler;
+static LPTOP_LEVEL_EXCEPTION_FILTER filter_before;
+
+static LONG CALLBACK on_fatal(EXCEPTION_POINTERS *e)
+{
+    struct pal_fault f = fault_of(e);
+
+    atomic_load(&last_handler)(&f);
+    return filter_before ? filter_before(e) : EXCEPTION_CONTINUE_SEARCH;
+}
+
+bool pal_os_on_fatal(pal_fault_handler *handler)
+{
+    static _Atomic bool done;
+
+    atomic_store(&last_handler, handler);
+    if (!atomic_exchange(&done, true)) {
+        filter_before = SetUnhandledExceptionFilter(on_fatal);
+    }
+    return true;
 }
 
 void pal_os_complain(const char *text, size_t bytes)

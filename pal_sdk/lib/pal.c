@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The PAL library: detection, hypercalls, sections. */
 #include <pal/pal.h>
+#include "handler.h"
 #include "os.h"
 #include <string.h>
 
@@ -72,6 +73,11 @@ const char *pal_error_name(uint64_t error)
     }
 }
 
+/* Behind each section a page stays that is none of the PAL's: what writes over a section's end dies
+ * there. It is ordinary memory of the process, and in the PAL nothing, or the page that its call
+ * returns to. */
+#define GAP PAL_PAGE
+
 /* Add a section behind those that are there. */
 static void *add_section(struct pal *p, uint32_t type, unsigned pages)
 {
@@ -81,7 +87,7 @@ static void *add_section(struct pal *p, uint32_t type, unsigned pages)
     s->type = type;
     s->page_num = pages;
     s->start_addr = (uintptr_t)start;
-    p->size += (size_t)pages * PAL_PAGE;
+    p->size += (size_t)pages * PAL_PAGE + GAP;
     return start;
 }
 
@@ -92,7 +98,7 @@ int pal_create(struct pal *p, const struct pal_spec *spec)
     unsigned pages = code_pages + spec->data_pages + spec->stack_pages + spec->param_pages;
 
     memset(p, 0, sizeof(*p));
-    p->memory = pal_os_alloc((size_t)pages * PAL_PAGE);
+    p->memory = pal_os_alloc((size_t)pages * PAL_PAGE + (3u + (spec->data_pages != 0)) * GAP);
     if (!p->memory) {
         return -1;
     }
@@ -138,6 +144,9 @@ uint64_t pal_register(struct pal *p)
                                    (uintptr_t)p->entry);
 
     p->registered = error == TV_OK;
+    if (p->registered) {
+        pal_handler_watch(p->entry, p->memory, p->size);
+    }
     return error;
 }
 
@@ -147,6 +156,7 @@ uint64_t pal_unregister(struct pal *p)
 
     if (error == TV_OK) {
         p->registered = false;
+        pal_handler_forget(p->entry);
     }
     return error;
 }
@@ -157,6 +167,7 @@ void pal_destroy(struct pal *p)
         pal_unregister(p);
     }
     if (p->memory) {
+        pal_handler_forget(p->entry);
         pal_os_free(p->memory, p->size);
         p->memory = NULL;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* pal_status_text: what happened to a PAL, where, and what to do next, in a sentence. */
 #include <pal/module.h>
+#include "handler.h"
 #include "host.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,18 +25,6 @@ static void say(struct text *t, const char *format, ...)
                   format, list);
     va_end(list);
     t->n += n > 0 ? (size_t)n : 0;
-}
-
-static const char *vector_name(unsigned vector)
-{
-    static const char *const names[] = {
-        "division error", "debug exception", "NMI", "breakpoint", "overflow", "bound exceeded",
-        "invalid opcode", "no FPU", "double fault", "9", "invalid TSS", "segment not present",
-        "stack fault", "general protection fault", "page fault", "15", "x87 error",
-        "misaligned access", "machine check", "SIMD floating-point error",
-    };
-
-    return vector < sizeof(names) / sizeof(names[0]) ? names[vector] : "exception";
 }
 
 static const char *type_name(uint32_t type)
@@ -132,7 +121,7 @@ static void say_death(struct text *t, const struct pal_status *s, const struct p
 {
     say(t, "it died: ");
     if (s->death == TV_DEATH_EXCEPTION) {
-        say(t, "%s (vector %u)", vector_name(s->vector), s->vector);
+        say(t, "%s (vector %u)", pal_vector_name(s->vector), s->vector);
     } else {
         say(t, "%s", pal_death_text(s->death));
     }

@@ -51,7 +51,7 @@ static void test_sections(void **state)
     pal_module_destroy(&m);
 }
 
-/* Sections lie one behind the other, and jumps lead into the copy. */
+/* Sections lie a page apart, and jumps lead into the copy. */
 static void test_layout(void **state)
 {
     struct pal_module_spec spec = spec_of(2);
@@ -65,7 +65,7 @@ static void test_layout(void **state)
     at = (uintptr_t)m.memory;
     for (unsigned i = 0; i < m.pal.sections; i++) {
         assert_int_equal(m.pal.section[i].start, at);
-        at += m.pal.section[i].pages * PAL_PAGE;
+        at += (m.pal.section[i].pages + 1) * PAL_PAGE;
     }
     assert_int_equal(at, (uintptr_t)m.memory + m.size);
     assert_memory_equal(m.code, code, sizeof(code));

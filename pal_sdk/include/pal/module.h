@@ -17,7 +17,7 @@
  *     if (a.death != TV_DEATH_ALIVE) puts(pal_death_text(a.death)); else use(a.result);
  *     pal_module_destroy(&m);
  *
- * What pal.h says about a PAL's code holds here too.
+ * What pal.h says about a PAL's code holds here too, and that nothing checks it.
  */
 #ifndef PAL_MODULE_H
 #define PAL_MODULE_H

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * PALs by the public ABI. NOTHING HERE CHECKS THE CODE: it is copied out of the program as it is,
+ * and neither compiler, linker nor this library sees a constant, a call or a variable that lies
+ * outside of it. The PAL then computes with other bytes, dies, or gives away what it knows; its
+ * stack may run into its data. New PALs are better images of their own (pal/host.h,
+ * pal/interface.h, pal-cc), where all that is refused when they are built. This stays for programs
+ * that are there.
+ *
  * Running a piece of a program as a PAL: isolated by the hypervisor from the rest of the
  * program and from the operating system.
  *
@@ -19,6 +26,10 @@
  * PAL_CFLAGS of pal_sdk/sources.am. It is copied, so it must be position-independent and
  * call only functions that are PAL_CODE too. On Windows the compiler adds a call to functions
  * whose variables take a page or more: that many belong in DATA.
+ *
+ * A PAL that dies ends the program by a signal at the call (Windows: an exception). If the program
+ * handles none, a sentence on standard error says first what died, why and where, unless
+ * pal_handler_off() was called.
  */
 #ifndef PAL_PAL_H
 #define PAL_PAL_H
@@ -109,9 +120,12 @@ const char *pal_error_text(uint64_t error);
 /* The name of the constant, e.g. "TV_NOT_RAM". */
 const char *pal_error_name(uint64_t error);
 
-/* Get locked memory for the sections, in the order CODE, DATA, STACK, PARAM, and copy the
- * code. A child made by fork doesn't have it: it creates PALs of its own. 0, or -1 (errno or
- * GetLastError() tells). */
+/* From here on nothing is said of deaths of PALs that are registered later. */
+void pal_handler_off(void);
+
+/* Get locked memory for the sections, in the order CODE, DATA, STACK, PARAM, with a page behind
+ * each that is none of the PAL's, and copy the code. A child made by fork doesn't have it: it
+ * creates PALs of its own. 0, or -1 (errno or GetLastError() tells). */
 int pal_create(struct pal *p, const struct pal_spec *spec);
 /* Declare the next parameter. 0, or -1 if there are TV_MAX_PARAMS already. */
 int pal_add_integer(struct pal *p);
