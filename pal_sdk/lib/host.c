@@ -200,7 +200,7 @@ static struct pal_status ended(struct pal_handle *p, const pal_word out[4])
 
 /* --- a call --------------------------------------------------------------------------- */
 
-#define SMALL 2048u /* bytes of an OCALL parameter that lie on the thread's stack */
+#define SMALL 2048u /* bytes of an OCALL parameter, and of a request, on the thread's stack */
 
 struct call {
     struct pal_handle *p;
@@ -209,7 +209,7 @@ struct call {
     bool allocated;                /* `ocall` is */
     bool waits;                    /* the PAL waits for an answer */
     uint32_t missing;              /* 1 + number of a function that the program lacks, or 0 */
-    unsigned char *request;
+    unsigned char *request;        /* or NULL: it is small */
     pal_word out[4];
 };
 
@@ -236,6 +236,8 @@ static void answer(struct call *c)
     struct xmhf_ocall *o = c->ocall;
     const uint32_t bytes = o->bytes <= c->room ? o->bytes : 0;
     pal_unpack *unpack = o->function < c->p->file.ocalls ? c->p->ocalls[o->function] : NULL;
+    _Alignas(16) unsigned char small[SMALL];
+    unsigned char *request;
 
     o->bytes = 0;
     if (o->function == PRINT) {
@@ -246,10 +248,10 @@ static void answer(struct call *c)
         c->missing = o->function + 1;
         return;
     }
-    c->request = malloc(bytes + (size_t)1);
-    if (c->request) {
-        memcpy(c->request, o + 1, bytes);
-        o->bytes = (uint32_t)unpack(c->request, bytes, (unsigned char *)(o + 1), c->room);
+    request = bytes <= sizeof(small) ? small : (c->request = malloc(bytes));
+    if (request) {
+        memcpy(request, o + 1, bytes);
+        o->bytes = (uint32_t)unpack(request, bytes, (unsigned char *)(o + 1), c->room);
     }
     free(c->request);
     c->request = NULL;
