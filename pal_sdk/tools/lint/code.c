@@ -202,6 +202,8 @@ struct sweep {
     int64_t depth, frame;  /* bytes in use; at what depth the frame pointer points */
     int64_t probe;         /* depth that a loop of probes will reach, or 0 */
     int64_t constant;      /* the last one that went to a register */
+    int64_t copies[16];    /* depth at which a register points into the stack, or 0 */
+    int64_t popped[16];    /* the same, of what was popped on the way to an end */
     int32_t *depths;       /* of each byte that a branch before it goes to */
 };
 
@@ -211,6 +213,28 @@ static void unknown(struct function *fn, unsigned kind, uint64_t at)
         fn->where = at;
     }
     fn->unknown |= kind;
+}
+
+/* Copies of the stack pointer, as long as nothing changes them. */
+static void follow_copies(struct sweep *s, const struct instruction *i)
+{
+    for (unsigned r = 0; i->changed >> r; r++) {
+        if (i->changed >> r & 1 && s->copies[r] > 0) {
+            s->popped[r] = i->stack == STACK_ADD ? s->copies[r] : 0;
+            s->copies[r] = 0;
+        }
+    }
+    if (i->stack == STACK_COPY) {
+        s->copies[i->other] = s->depth - i->bytes;
+    }
+}
+
+/* Who comes here by a branch has not popped what the end before did. */
+static void unpop(struct sweep *s)
+{
+    for (unsigned r = 0; r < 16; r++) {
+        s->copies[r] = s->popped[r] > 0 ? s->popped[r] : s->copies[r];
+    }
 }
 
 static void stack_step(struct code *c, struct sweep *s, const struct instruction *i, uint64_t at)
@@ -225,7 +249,14 @@ static void stack_step(struct code *c, struct sweep *s, const struct instruction
     case STACK_LEAVE: s->depth = s->frame - word; break;
     case STACK_ALIGN: s->depth += i->bytes < 0 && i->bytes > -65536 ? -i->bytes - 1 : 0; break;
     case STACK_RESTORE: s->depth = word; break;
-    case STACK_SET: unknown(s->fn, STACK_VARIABLE, at); break;
+    case STACK_COPY: break;
+    case STACK_SET:
+        if (s->copies[i->other] > 0) {
+            s->depth = s->copies[i->other];
+        } else {
+            unknown(s->fn, STACK_VARIABLE, at);
+        }
+        break;
     case STACK_PROBE: s->probe = s->depth + i->bytes; break;
     case STACK_SUB_REGISTER:
         if (s->constant > 0) {
@@ -240,6 +271,7 @@ static void stack_step(struct code *c, struct sweep *s, const struct instruction
         s->constant = i->value <= INT32_MAX ? (int64_t)i->value : 0;
     }
     s->depth = s->depth < word ? word : s->depth;
+    follow_copies(s, i);
     if ((uint64_t)s->depth > s->fn->frame) {
         s->fn->frame = (uint64_t)s->depth;
     }
@@ -331,6 +363,9 @@ static void sweep(struct code *c, struct function *fn, int32_t *depths, struct p
 
         s.depth = known != UNKNOWN_DEPTH && (!on || known > s.depth) ? known
                 : on ? s.depth : deepest;
+        if (!on) {
+            unpop(&s);
+        }
         decode(c->bytes + (at - c->start), fn->end - at, c->bits, at, &i);
         if (i.length == 0) {
             return;

@@ -380,10 +380,21 @@ static void arithmetic(const struct parts *i, struct instruction *out)
     }
 }
 
+/* The register that the ModRM byte's two fields name. */
+static unsigned reg_number(const struct parts *i)
+{
+    return REG(i) | (i->p.rex & REX_R ? 8u : 0);
+}
+
+static unsigned rm_number(const struct parts *i)
+{
+    return RM(i) | (i->p.rex & REX_B ? 8u : 0);
+}
+
 /* LEA to or from the stack pointer. */
 static void load_address(const struct parts *i, struct instruction *out)
 {
-    const bool to_rsp = REG(i) == RSP && !(i->p.rex & REX_R);
+    const bool to_rsp = reg_number(i) == RSP;
     const bool of_rsp = is_memory(i) && RM(i) == 4 && (i->sib & 7u) == RSP
                      && (i->sib >> 3 & 7u) == 4 && !(i->p.rex & REX_B);
 
@@ -397,6 +408,10 @@ static void load_address(const struct parts *i, struct instruction *out)
     } else if (of_rsp && i->disp < -4096) {
         out->stack = STACK_PROBE;
         out->bytes = -i->disp;
+    } else if (of_rsp) {
+        out->stack = STACK_COPY;
+        out->bytes = i->disp;
+        out->other = reg_number(i);
     }
 }
 
@@ -404,8 +419,8 @@ static void load_address(const struct parts *i, struct instruction *out)
 static void between(const struct parts *i, struct instruction *out)
 {
     const bool store = !(i->opcode & 2u);
-    const unsigned to = (store ? RM(i) : REG(i)) | (i->p.rex & (store ? REX_B : REX_R) ? 8 : 0);
-    const unsigned from = (store ? REG(i) : RM(i)) | (i->p.rex & (store ? REX_R : REX_B) ? 8 : 0);
+    const unsigned to = store ? rm_number(i) : reg_number(i);
+    const unsigned from = store ? reg_number(i) : rm_number(i);
 
     if (!is_register(i)) {
         return;
@@ -414,8 +429,10 @@ static void between(const struct parts *i, struct instruction *out)
         out->stack = to == RSP ? STACK_SUB_REGISTER : STACK_SAME;
     } else if (to == RSP) {
         out->stack = from == RBP ? STACK_TO_FRAME : STACK_SET;
-    } else if (to == RBP && from == RSP) {
-        out->stack = STACK_FRAME;
+        out->other = from;
+    } else if (from == RSP) {
+        out->stack = to == RBP ? STACK_FRAME : STACK_COPY;
+        out->other = to;
     }
 }
 
@@ -443,6 +460,56 @@ static void stack(const struct parts *i, struct instruction *out)
     default:
         push_pop(i, out);
     }
+}
+
+/* LEA of a register's own value: 32-bit padding. */
+static bool is_padding(const struct parts *i)
+{
+    const unsigned base = RM(i) == 4 ? i->sib & 7u : RM(i);
+
+    return i->opcode == 0x8d && i->disp == 0 && base == REG(i)
+        && (RM(i) != 4 || (i->sib >> 3 & 7u) == 4);
+}
+
+/* Registers that an instruction with a ModRM byte may change: what it doesn't is told here. */
+static unsigned changed_by_modrm(const struct parts *i)
+{
+    const unsigned reg = 1u << reg_number(i), rm = is_register(i) ? 1u << rm_number(i) : 0;
+    const uint8_t o = i->opcode;
+
+    if (i->map != 0 || i->vector) {
+        return reg | rm;
+    }
+    if ((o >= 0x38 && o <= 0x3b) || o == 0x84 || o == 0x85 || is_padding(i)) {
+        return 0;                                    /* CMP, TEST, nothing */
+    }
+    if (o < 0x40 || (o >= 0x88 && o <= 0x8b)) {
+        return o & 2u ? reg : rm;
+    }
+    if (o == 0xff || (o >= 0x80 && o <= 0x83) || (o >= 0xc0 && o <= 0xc7) || o >= 0xd0) {
+        return o == 0xff && REG(i) >= 2 ? 0 : rm;    /* groups */
+    }
+    return reg | rm;
+}
+
+static unsigned changed(const struct parts *i)
+{
+    const uint8_t o = i->opcode;
+    unsigned registers = i->has_modrm ? changed_by_modrm(i) : 1; /* RAX, at most, of most others */
+
+    if (i->map == 0 && !i->vector && !i->has_modrm) {
+        if (o >> 3 == 0x0a || o == 0x68 || o == 0x6a) {
+            registers = 0;                            /* PUSH */
+        } else if (o >> 3 == 0x0b || o >> 4 == 0x0b || o >> 3 == 0x12 || o >> 4 == 4) {
+            registers |= 1u << ((o & 7u) | (i->p.rex & REX_B ? 8u : 0));
+        } else if (o == 0xe8) {
+            registers = 0x0f07;                       /* what a function may change: all but RBX,
+                                                         RBP, RSI, RDI and R12 to R15 */
+        } else if (o >> 4 == 0x0a || o == 0x61) {
+            registers = 0xff;                         /* string instructions, POPA */
+        }
+    }
+    return registers & ~(1u << RSP);
 }
 
 /* --- memory ----------------------------------------------------------------------------- */
@@ -497,5 +564,6 @@ void decode(const uint8_t *code, size_t n, unsigned bits, uint64_t at, struct in
     }
     flow(&i, at, out);
     stack(&i, out);
+    out->changed = changed(&i);
     memory(&i, at, out);
 }

@@ -29,7 +29,8 @@ enum stack_change {
     STACK_ALIGN,        /* rounded down to -`bytes` */
     STACK_SUB_REGISTER, /* by what a register holds */
     STACK_RESTORE,      /* to what it was at the beginning, from another register */
-    STACK_SET,          /* to what another register holds */
+    STACK_SET,          /* to what the register `other` holds */
+    STACK_COPY,         /* the register `other` becomes the stack pointer plus `bytes` */
     STACK_PROBE,        /* another register becomes the stack pointer minus `bytes`: how far a
                            loop that follows will go */
 };
@@ -40,6 +41,9 @@ struct instruction {
     uint64_t target;
     enum stack_change stack;
     int64_t bytes;
+    unsigned other;         /* 0 to 15 */
+    unsigned changed;       /* a bit for each general register that may hold something else now;
+                               not the stack pointer */
     const char *forbidden;  /* its name, if a PAL dies of it; else NULL */
     bool system_call;       /* is a forbidden one */
     bool hypercall;
