@@ -145,7 +145,7 @@ def expect_sum(text, what):
 def test_moved(bench):
     """Installed by DESTDIR, then moved to a path with blanks: compilers, pkg-config, CMake."""
     make(bench.build, "install", f"DESTDIR={bench.scratch}/stage", "prefix=/usr/odd")
-    prefix = bench.scratch / "a prefix (odd)"
+    prefix = bench.scratch / "an odd + prefix"
     (bench.scratch / "stage" / "usr" / "odd").rename(prefix)
     lost = [path for path in (bench.scratch / "stage").rglob("*") if not path.is_dir()]
     if lost:

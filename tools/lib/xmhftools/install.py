@@ -79,7 +79,7 @@ def _libraries(build, folders):
     return found
 
 
-def _private(source, build, bearssl, folders):
+def _private(source, build, foreign, folders):
     """The tools, in the shape that they expect, and links to them in bindir."""
     tools, rt = (folders.private / "pal_sdk" / name for name in ("tools", "rt"))
     found = _tree(tools, source / "pal_sdk" / "tools", ("lint", "obj"))
@@ -88,7 +88,8 @@ def _private(source, build, bearssl, folders):
     found += _tree(rt / "include", source / "pal_sdk" / "rt" / "include")
     found += _copies(rt, sorted([*build.glob("libpal-rt-*.a"),
                                  *(build / "pal_sdk" / "rt").glob("libpal-rt-*.a")]))
-    found += _copies(folders.private / "include" / "bearssl", sorted(bearssl.glob("*.h")))
+    found += _copies(folders.private / "include" / "bearssl",
+                     sorted((foreign.bearssl / "inc").glob("*.h")))
     there = {place.path.name for place in found}
     for name in TOOLS:
         if name in there:
@@ -105,13 +106,13 @@ def filled(template, values):
     return text
 
 
-def _pkgconfig(source, folders, version, libraries, libs):
+def _pkgconfig(source, folders, version, libraries):
     """pal.pc and pal-native.pc beside these libraries."""
     folder = libraries / "pkgconfig"
     return [Place(folder / f"{name}.pc", text=filled(source / "pal_sdk" / "pal.pc.in", {
         "INCLUDE": relative(folders.includedir, folder), "LIB": relative(libraries, folder),
         "PREFIX": relative(folders.prefix, folder), "PRIVATE": relative(folders.private, folder),
-        "NAME": name, "DESCRIPTION": description, "VERSION": version, "LIBS": libs}))
+        "NAME": name, "DESCRIPTION": description, "VERSION": version}))
         for name, description in DESCRIPTIONS.items()]
 
 
@@ -125,21 +126,24 @@ def _cmake(source, folders, version):
             for name in ("PalConfig.cmake", "PalConfigVersion.cmake")]
 
 
-def _documents(source, folders):
+def _documents(source, foreign, folders):
     found = _copies(folders.mandir / "man1", sorted((source / "pal_sdk" / "man").glob("*.1")))
     found += _copies(folders.mandir / "man3", sorted((source / "pal_sdk" / "man").glob("*.3")))
     found.append(Place(folders.docdir / "README.md", source / "pal_sdk" / "README.md"))
     found.append(Place(folders.docdir / "LICENSE", source / "LICENSE"))
+    found.append(Place(folders.docdir / "LICENSE.bearssl", foreign.bearssl / "LICENSE.txt"))
+    found.append(Place(folders.docdir / "LICENSE.libsodium", foreign.libsodium / "LICENSE"))
     return found + _tree(folders.docdir / "examples", source / "pal_sdk" / "examples")
 
 
-def places(source, build, bearssl, folders, version):
-    """All files of an installation; a named error if the build lacks what must be there."""
+def places(source, build, foreign, folders, version):
+    """All files of an installation; a named error if the build lacks what must be there. `foreign`
+    has the folders of sources that aren't ours, by name."""
     libraries = _libraries(build, folders)
-    found = [*_headers(source, folders), *libraries, *_private(source, build, bearssl, folders),
-             *_cmake(source, folders, version), *_documents(source, folders)]
+    found = [*_headers(source, folders), *libraries, *_private(source, build, foreign, folders),
+             *_cmake(source, folders, version), *_documents(source, foreign, folders)]
     for folder in dict.fromkeys(place.path.parent for place in libraries):
-        found += _pkgconfig(source, folders, version, folder, "")
+        found += _pkgconfig(source, folders, version, folder)
     lost = [place.source for place in found if place.source and not place.source.exists()]
     lost += [] if libraries else [build / "pal_sdk" / "lib" / "64" / LIBRARIES[0]]
     if lost:
