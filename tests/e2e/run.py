@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True  # the source tree stays as it is
 from common import (E2E, MEMORY, PROGRAMS, SEED, SOURCE, Failed, Skipped, base,  # noqa: E402
                     check, compile_program, masked, warnings)
 import attacks  # noqa: E402
+import cookbook  # noqa: E402
 import firmware  # noqa: E402
 import guests  # noqa: E402
 import lockdown  # noqa: E402
@@ -463,12 +464,13 @@ BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1,
          test_boot_grub_mb1, test_boot_grub_mb2, test_dmesg, test_memory_taken,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control,
          test_budgets,
-         test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *firmware.BASIC,
-         *guests.BASIC, *lockdown.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
+         test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *cookbook.BASIC,
+         *firmware.BASIC, *guests.BASIC, *lockdown.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
          *resets.BASIC, *roots.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC,
          *sdk_examples.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
-        test_hypercall_fuzz_long, *attacks.MORE, *firmware.MORE, *guests.MORE, *logs.MORE,
+        test_hypercall_fuzz_long, *attacks.MORE, *cookbook.MORE, *firmware.MORE,
+        *guests.MORE, *logs.MORE,
         *pals.MORE, *probing.MORE, *resets.MORE, *roots.MORE, *scale.MORE,
         *windows.MORE,
         *sdk_examples.MORE)  # only with --all, or by name
