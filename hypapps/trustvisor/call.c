@@ -284,14 +284,6 @@ static void into_sandbox(struct vcpu *v, struct tv_slot *s, struct tv_activation
     sandbox_enter(v, &s->pal->sandbox, regs, xstate);
 }
 
-static enum hc_result refuse(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
-                             void (*inject)(struct vcpu *))
-{
-    release(v, s, act);
-    inject(v);
-    return HC_SWITCHED;
-}
-
 /* The nonce isn't there any more: another process got this CR3, or the owner took the pages
  * away. */
 __attribute__((noinline))
@@ -313,6 +305,22 @@ static enum hc_result return_bad_count(struct vcpu *v, struct tv_slot *s, struct
     return HC_SWITCHED;
 }
 
+/* Its arguments, or its memory, don't let the call begin. */
+__attribute__((noinline))
+static enum hc_result not_entered(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
+                                  enum marshal_answer why, const struct gm_fault *f)
+{
+    if (why == MARSHAL_BAD_COUNT) {
+        return return_bad_count(v, s, act);
+    }
+    release(v, s, act);
+    if (why == MARSHAL_FAULT) {
+        return tv_fault(v, f);
+    }
+    hyp_inject_gp(v);
+    return HC_SWITCHED;
+}
+
 /* The activation is ours: check the caller, take its arguments, enter. */
 __attribute__((noinline))
 static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
@@ -327,15 +335,8 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
         return owner_gone(v, s);
     }
     m = stubs == STUBS_FAULT ? MARSHAL_FAULT : marshal_in(pal, act, c, &v->regs, &f);
-    if (m == MARSHAL_FAULT) {
-        release(v, s, act);
-        return tv_fault(v, &f);
-    }
-    if (m == MARSHAL_BAD_COUNT) {
-        return return_bad_count(v, s, act);
-    }
     if (m != MARSHAL_OK) {
-        return refuse(v, s, act, hyp_inject_gp);
+        return not_entered(v, s, act, m, &f);
     }
     act->interruptions = act->ticks = 0;
     count(&act->calls);
@@ -532,16 +533,11 @@ static enum hc_result stub_resume(struct vcpu *v, const struct hyp_caller *c, st
     }
 }
 
-/* The entry whose stub is at `rip`, in the page of the stubs, or NULL. */
-static const struct tv_entry *entry_at(const struct tv_image *im, uint64_t rip)
+/* The entry whose stub is at `rip`, in the page of the stubs, or NULL; not of an image ... */
+static inline const struct tv_entry *entry_at(const struct tv_image *im, uint64_t rip)
 {
     uint32_t i = 0;
 
-    if (im->image) {
-        i = (uint32_t)(rip & PAGE_MASK);
-        return i % XMHF_IMAGE_STUB_SIZE == 0 && i / XMHF_IMAGE_STUB_SIZE < im->entry_count
-                   ? &im->entries[i / XMHF_IMAGE_STUB_SIZE] : NULL;
-    }
     do {
         if (im->entries[i].va == rip) {
             return &im->entries[i];
@@ -550,12 +546,24 @@ static const struct tv_entry *entry_at(const struct tv_image *im, uint64_t rip)
     return NULL;
 }
 
-/* call_stub for what is not the usual case: no entry, or one that can't be called now, or whose
- * first activation is taken. */
-__attribute__((noinline))
-static enum hc_result stub_otherwise(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
-                                     const struct tv_entry *entry)
+/* ... and of any. */
+static const struct tv_entry *any_entry_at(const struct tv_image *im, uint64_t rip)
 {
+    const uint32_t at = (uint32_t)(rip & PAGE_MASK), i = at / XMHF_IMAGE_STUB_SIZE;
+
+    if (!im->image) {
+        return entry_at(im, rip);
+    }
+    return at % XMHF_IMAGE_STUB_SIZE == 0 && i < im->entry_count ? &im->entries[i] : NULL;
+}
+
+/* call_stub for what is not the usual case: an image, no entry, or one that can't be called now, or
+ * whose first activation is taken. */
+__attribute__((noinline))
+static enum hc_result stub_otherwise(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+{
+    const struct tv_entry *entry = any_entry_at(&s->pal->image, v->regs.rip);
+
     if ((!entry && v->regs.rip != s->pal->resume) || s->pal->image.caller_64 != tv_is_64(c)) {
         registry_put(s);
         return HC_UNKNOWN;
@@ -574,12 +582,15 @@ static enum hc_result stub_otherwise(struct vcpu *v, const struct hyp_caller *c,
 
 enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
 {
-    const struct tv_entry *entry = entry_at(&s->pal->image, v->regs.rip);
     struct tv_activation *act = &s->pal->act;
+    const struct tv_entry *entry;
 
-    if (!entry || s->pal->image.quick != tv_is_64(c) || c->event_queued || !c->interrupts_on
-        || !take_free(act)) {
-        return stub_otherwise(v, c, s, entry);
+    if (s->pal->image.quick != tv_is_64(c) || c->event_queued || !c->interrupts_on) {
+        return stub_otherwise(v, c, s);
+    }
+    entry = entry_at(&s->pal->image, v->regs.rip);
+    if (!entry || !take_free(act)) {
+        return stub_otherwise(v, c, s);
     }
     act->entry = entry;
     return enter(v, c, s, act);

@@ -71,15 +71,15 @@ static enum tv_error check_params(const struct tv_pal_params *p, struct tv_image
             return TV_BAD_PARAM_TYPE;
         }
         *out = (struct tv_param){
-            .type = in->type & 0xf, .direction = XMHF_IN, .size = in->size,
-            .offset = at & 0xffffff,
+            .type = in->type & 0xff, .direction = XMHF_IN, .size = in->size,
+            .offset = (uint32_t)at,
         };
         if (in->type == TV_PARAM_POINTER) {
             if (in->size > TV_AREA_MAX / im->word) {
                 return TV_PARAMS_TOO_BIG;
             }
             out->direction = XMHF_INOUT;
-            out->bytes = (uint32_t)(in->size * im->word);
+            out->bytes = (in->size * im->word) & 0xfffff;
             im->has_data = im->has_data || out->bytes != 0;
         }
         at += TV_HEADER + out->bytes;

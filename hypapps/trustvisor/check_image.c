@@ -202,15 +202,13 @@ static uint64_t place_params(const struct xmhf_image_param *p, uint32_t n, struc
             return UINT64_MAX;
         }
         out[i] = (struct tv_param){
-            .most = in.size, .counted_by = in.counted_by, .unit = in.unit, .bytes = bytes,
-            .offset = end & 0xffffff, .type = in.type & 0xf, .direction = in.direction & 0xf,
+            .most = in.size, .counted_by = in.counted_by, .unit = in.unit,
+            .bytes = bytes & 0xfffff, .offset = (uint32_t)end, .type = in.type & 0xff,
+            .direction = in.direction & 0xf,
         };
-        im->has_data = im->has_data || bytes != 0;
         im->has_counts = im->has_counts || in.counted_by != 0;
-        if (in.type == XMHF_PARAM_OCALL) {
-            im->has_ocall = im->has_data = true;
-            im->quick = 2;
-        }
+        im->has_ocall = im->has_ocall || in.type == XMHF_PARAM_OCALL;
+        im->has_data = im->has_data || bytes != 0 || im->has_counts || im->has_ocall;
         end = align_up(end + bytes, TV_DATA_ALIGN);
     }
     return end;
@@ -294,6 +292,7 @@ enum tv_error tv_check_image(const struct tv_descriptor *d, bool is_64, struct t
 
     tv_image_begin(im, is_64);
     im->module = im->image = true;
+    im->quick = 2;
     im->convention = (uint8_t)d->image.convention;
     im->mode = (enum pal_id_mode)d->image.mode;
     im->word = im->mode == PAL_ID_MODE_64 ? 8 : 4;

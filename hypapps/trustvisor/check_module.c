@@ -66,8 +66,8 @@ static enum tv_error check_params(const struct xmhf_module *d, struct tv_image *
             return e;
         }
         im->params[i] = (struct tv_param){
-            .size = in->size, .bytes = (uint32_t)in->size, .offset = *end & 0xffffff,
-            .type = in->type & 0xf, .direction = in->direction & 0xf,
+            .size = in->size, .bytes = in->size & 0xfffff, .offset = (uint32_t)*end,
+            .type = in->type & 0xff, .direction = in->direction & 0xf,
         };
         im->has_data = im->has_data || in->size != 0;
         *end = align_up(*end + in->size, TV_DATA_ALIGN);

@@ -42,14 +42,15 @@ struct tv_param {
             uint16_t unit;       /* ... things of so many bytes */
         };
     };
-    uint32_t bytes;              /* of copied data, at most; 0 unless it is a POINTER */
-    uint32_t offset : 24;        /* public ABI: of its type word; else: of its data. From the start
+    uint32_t offset;             /* public ABI: of its type word; else: of its data. From the start
                                     of the PARAM section */
-    uint32_t type : 4;           /* enum tv_param_type, or XMHF_PARAM_OCALL */
+    uint32_t bytes : 20;         /* of copied data, at most; 0 unless it is a POINTER */
     uint32_t direction : 4;      /* enum xmhf_direction */
+    uint32_t type : 8;           /* enum tv_param_type, or XMHF_PARAM_OCALL; a byte of its own,
+                                    since each call looks */
 };
 _Static_assert(sizeof(struct tv_param) == 16, "XMHF_IMAGE_PARAMS in a page");
-_Static_assert(TV_AREA_MAX < 1 << 24, "offsets fit");
+_Static_assert(TV_AREA_MAX < 1 << 20, "bytes fit");
 
 struct tv_entry {
     uint64_t va;      /* the PAL's own address */
@@ -93,7 +94,8 @@ struct tv_image {
     bool module;                 /* not registered by the public ABI: by the module interface ... */
     bool image;                  /* ... or as an image */
     bool has_ocall;              /* some entry has an OCALL parameter */
-    uint8_t quick;               /* caller_64; or 2: no call of it is the usual case */
+    uint8_t quick;               /* caller_64; or 2, of an image: no call of it is the usual
+                                    case */
     bool has_counts;             /* some POINTER is counted */
     uint8_t word;                /* bytes of the PAL's machine word */
     uint8_t code;                /* index of the entries' CODE section */

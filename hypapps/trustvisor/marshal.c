@@ -432,10 +432,10 @@ static inline uint64_t give(const struct tv_pal *pal, const struct tv_activation
     if (!pal->image.module) {
         put_header(pal, act, p, value);
     }
-    if (p->type == TV_PARAM_POINTER) {
-        return act->param_va + data_offset(pal, p);
+    if (p->type == TV_PARAM_INTEGER) {
+        return value;
     }
-    return p->type == XMHF_PARAM_OCALL ? 0 : value;
+    return p->type == TV_PARAM_POINTER ? act->param_va + data_offset(pal, p) : 0;
 }
 
 /* Where the PAL expects arguments in each convention. `sp`: its stack pointer, for us. */
@@ -539,6 +539,20 @@ enum marshal_answer marshal_caller(const struct tv_pal *pal, struct tv_activatio
     return MARSHAL_OK;
 }
 
+/* What the arguments lead to, once all of it can be had. */
+__attribute__((noinline))
+static enum marshal_answer take_data(struct tv_pal *pal, struct tv_activation *act,
+                                     const struct hyp_caller *c, struct gm_fault *f)
+{
+    enum gm_result r;
+
+    if (pal->image.has_counts && !counts_good(pal, act)) {
+        return canonical(act->caller.rip) ? MARSHAL_BAD_COUNT : MARSHAL_BAD_RETURN;
+    }
+    r = check_pointers(pal, act, c, f);
+    return marshal_answer_of(r == GM_OK ? give_data(pal, act, c, f) : r);
+}
+
 enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
                                const struct hyp_caller *c, struct vcpu_regs *regs,
                                struct gm_fault *f)
@@ -548,17 +562,16 @@ enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
                        : pal->image.convention == XMHF_MICROSOFT ? take_ms(act, c, regs, f)
                                                                  : take_cdecl(act, c, regs, f);
 
-    if (r == GM_OK && pal->image.has_counts && !counts_good(pal, act)) {
-        return canonical(act->caller.rip) ? MARSHAL_BAD_COUNT : MARSHAL_BAD_RETURN;
-    }
-    if (r == GM_OK && pal->image.has_data) {
-        r = check_pointers(pal, act, c, f);
-        if (r == GM_OK) {
-            r = give_data(pal, act, c, f);
-        }
-    }
+    enum marshal_answer m;
+
     if (r != GM_OK) {
         return marshal_answer_of(r);
+    }
+    if (pal->image.has_data) {
+        m = take_data(pal, act, c, f);
+        if (m != MARSHAL_OK) {
+            return m;
+        }
     }
     if (!canonical(act->caller.rip)) {
         return MARSHAL_BAD_RETURN;
