@@ -128,6 +128,9 @@ class Plan:
             if self.builds.make(row, "gcc -O2"):
                 row.runner("sdk", ["tests/sdk/run.py", "--build", self.builds.main, *self.extra,
                                    *self.chosen("sdk")], self.env)
+                if not self.chosen("sdk"):
+                    row.runner("examples", ["tests/sdk/examples.py", "--build", self.builds.main],
+                               self.env)
         return [work]
 
     def guests(self):

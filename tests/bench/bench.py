@@ -260,4 +260,5 @@ def main():
     return 1 if bad and args.check else 0
 
 
-base.main(main)
+if __name__ == "__main__":
+    base.main(main)

@@ -8,7 +8,7 @@ import hmac
 import re
 import sys
 
-from common import SOURCE, check
+from common import SOURCE, base, check
 
 sys.path.insert(0, str(SOURCE / "tests" / "sdk"))
 import examples  # noqa: E402
@@ -103,5 +103,16 @@ def test_examples_leak(machines):
     return "neither kcore nor the process had the keystore's key; native mode had it in both"
 
 
-BASIC = (test_examples, test_examples_leak)
+def test_examples_cost(machines):
+    """The keystore's registration, and a signature beside the same code called directly."""
+    text = base.run([SOURCE / "tests" / "bench" / "keystore.py", "--check", "--build",
+                     machines.build, "--bench", machines.args.bench], "measure the keystore")
+    slower = re.findall(r"slower +(\S+) %  at most", text)
+    opened = re.search(r"SHA extensions +([\d,]+)", text)
+    check(opened and len(slower) == 2, text)
+    return (f"registered in {opened.group(1)} instructions; Ed25519 {slower[0]} %, P-256 "
+            f"{slower[1]} % slower than the same code called directly")
+
+
+BASIC = (test_examples, test_examples_leak, test_examples_cost)
 MORE = (test_examples_wine, test_examples_control)
