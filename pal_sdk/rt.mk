@@ -32,7 +32,7 @@ rt_$(1)_objects := $$(rt_sources:%=pal_sdk/rt/$(1)/%.o) $$(rt_assembly:%=pal_sdk
 $$(rt_bearssl:%=pal_sdk/rt/$(1)/bearssl/%.o): pal_sdk/rt/$(1)/bearssl/%.o: \
 	$$(BEARSSL_DIR)/src/%.c
 	@$$(MKDIR_P) $$(@D)
-	$$(AM_V_CC)$$(rt_$(1)_compile) -std=gnu11 $$(rt_bearssl_flags) -w -c -o $$@ $$<
+	$$(AM_V_CC)$$(rt_$(1)_compile) -std=gnu11 $$(rt_bearssl_flags) $$(rt_bearssl_own) -c -o $$@ $$<
 $$(rt_sodium:%=pal_sdk/rt/$(1)/sodium/%.o): pal_sdk/rt/$(1)/sodium/%.o: \
 	$$(LIBSODIUM_DIR)/src/libsodium/%.c
 	@$$(MKDIR_P) $$(@D)

@@ -105,5 +105,17 @@ def test_pal_minutes(machines):
     return f"{made} checks, a call of {took:.0f} s with {signals} signals"
 
 
+def test_pal_rt(machines):
+    """libpal-rt's tests as PALs: images for ELF and by MinGW, 64 and 32 bits, each by its calls."""
+    kinds = ("elf64", "elf32", "pe64", "pe32")
+    programs = [(f"image-{kind}", machines.built(f"tests/pal_rt/image-{kind}")) for kind in kinds]
+    script = "".join(f"echo @@ {kind}; image-{kind}; echo @@ end $?; " for kind in kinds)
+    run = machines.run(["sh", "-c", script], "--timeout", str(LIMIT), "--one-core",
+                       adds=[path for _, path in programs])
+    run.ended_well()
+    made = [counted(output, name) for name, output, _ in parts_of(run, programs)]
+    return f"{', '.join(map(str, made))} tests as {', '.join(kinds)}"
+
+
 BASIC = (test_pal_64, test_pal_32_compat, test_pal_32_pae, test_pal_32_nonpae)
-MORE = (test_pal_compat_all, test_pal_fuzz_long, test_pal_minutes, test_pal_budget)
+MORE = (test_pal_compat_all, test_pal_fuzz_long, test_pal_minutes, test_pal_budget, test_pal_rt)

@@ -102,6 +102,10 @@ class Machines:
         """A program of tests/programs that uses PALs, as built."""
         return self._built(self.build / "tests" / "programs" / name)
 
+    def built(self, name):
+        """A program of the build folder."""
+        return self._built(self.build / name)
+
     @staticmethod
     def _built(program):
         if not program.exists():
@@ -484,7 +488,7 @@ ABOUT_PALS = (test_pal_secret, test_pal_secret_control, test_pal_foreign, test_b
               stress.test_exit_duration)
 # Of the tests for --all, those that this group always runs.
 PAL_TOO = (attacks.test_pal_oom, attacks.test_pal_tables, pals.test_pal_budget,
-           scale.test_pal_large,
+           pals.test_pal_rt, scale.test_pal_large,
            windows.test_wine_32, windows.test_wine_control)
 
 

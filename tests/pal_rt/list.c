@@ -10,6 +10,10 @@
 
 PAL_HEAP(40000);
 
+#ifdef RT_TEST_IMAGE
+uint32_t rt_test_error;
+#endif
+
 static char why[300];
 
 bool rt_fail(const char *format, ...)
@@ -76,7 +80,8 @@ PAL_RT_NO_GUARD bool rt_test_run(unsigned i, struct rt_result *r)
     if (!rt_test_look(i, r)) {
         return false;
     }
+    const struct rt_test *t = test_number(i);
     why[0] = '\0';
-    r->good = test_number(i)->run();
+    r->good = t && t->run();
     return true;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tests of libpal-rt that are PAL code themselves: compiled and linked as a PAL's, for each kind of
- * image, then put into a program of the host (host.c) by their two entries.
+ * image, then put into a program of the host by two functions (host.c); or made an image by pal-cc
+ * (image_pal.c).
  */
 #ifndef PAL_RT_TEST_H
 #define PAL_RT_TEST_H
@@ -46,7 +47,13 @@ bool rt_test_run(unsigned i, struct rt_result *r);
 /* Its name and death only. */
 bool rt_test_look(unsigned i, struct rt_result *r);
 
-/* What the test's gate does: 0, or the error that the next random numbers give. */
+#ifdef RT_TEST_IMAGE
+/* The tests are an image: random numbers are what the hypervisor or native mode gives. */
+#define RT_TEST_GATE false
+#else
+#define RT_TEST_GATE true
+#endif
+/* With the test's own gate (gate.S): 0, or the error that the next random numbers give. */
 extern uint32_t rt_test_error;
 
 #endif
