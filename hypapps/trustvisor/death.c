@@ -72,6 +72,7 @@ void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st)
         .section = word == 0 ? XMHF_NO_SECTION : XMHF_STATUS_SECTION(word),
         .offset = (uint32_t)(word >> 32),
     };
+    memcpy(st->identity, pal->identity, sizeof(st->identity));
     for (uint32_t k = 0; k < pal->image.stacks; k++) {
         struct tv_activation *act = tv_act(pal, k);
         uint64_t calls = atomic_load(&act->calls);

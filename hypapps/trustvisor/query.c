@@ -47,6 +47,7 @@ enum hc_result tv_stats(struct vcpu *v, const struct hyp_caller *c)
 {
     const uint64_t owner = tv_owner(&c->paging), entry = tv_arg(v, c, GPR_RDI);
     struct tv_slot *s = registry_get(owner, entry, TV_IN(TV_LIVE) | TV_IN(TV_LEAVING), NULL);
+    uint64_t size = tv_arg(v, c, GPR_RSI);
     struct xmhf_pal_stats st;
     bool found = s && s->pal->image.entry == entry;
 
@@ -56,11 +57,11 @@ enum hc_result tv_stats(struct vcpu *v, const struct hyp_caller *c)
     if (s) {
         registry_put(s);
     }
-    if (tv_arg(v, c, GPR_RSI) != sizeof(st)) {
+    if (size != sizeof(st) && size != XMHF_PAL_STATS_SHORT) {
         return tv_done(v, TV_BAD_STRUCT);
     }
     if (!found && !death_last_stats(owner, entry, &st)) {
         return tv_done(v, TV_NOT_FOUND);
     }
-    return give(v, c, &st, sizeof(st));
+    return give(v, c, &st, size);
 }

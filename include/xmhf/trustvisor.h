@@ -258,10 +258,13 @@ struct xmhf_pal_stats {
     uint32_t vector;          /* of the exception */
     uint32_t section;         /* where: number of the section, or XMHF_NO_SECTION */
     uint32_t offset;          /* in bytes */
+    uint8_t identity[32];     /* PAL_ID_SIZE: its identity, as it was registered */
 };
+#define XMHF_PAL_STATS_SHORT 48u /* the structure without identity: may be asked for, too */
 
 _Static_assert(sizeof(struct xmhf_pal_limits) == 96, "our ABI");
-_Static_assert(sizeof(struct xmhf_pal_stats) == 48, "our ABI");
+_Static_assert(sizeof(struct xmhf_pal_stats) == 80, "our ABI");
+_Static_assert(offsetof(struct xmhf_pal_stats, identity) == XMHF_PAL_STATS_SHORT, "our ABI");
 
 /* Former names of the module interface. */
 #define xmhf_pal             xmhf_module

@@ -454,6 +454,21 @@ static void expected_identity(uint8_t id[PAL_ID_SIZE])
     br_sha256_out(&ctx, id);
 }
 
+/* The statistics tell the identity to who asks for it, and nobody else gets those bytes. */
+static void expect_told(const uint8_t id[PAL_ID_SIZE])
+{
+    uint8_t *told = (uint8_t *)fake_at(CR3, BUFS) + offsetof(struct xmhf_pal_stats, identity);
+    uint8_t before[PAL_ID_SIZE];
+
+    memset(told, 0xee, sizeof(before));
+    memcpy(before, told, sizeof(before));
+    assert_int_equal(command(XMHF_HC_PAL_STATS, BUFS, XMHF_PAL_STATS_SHORT, STUBS), TV_OK);
+    assert_memory_equal(told, before, sizeof(before));
+    assert_int_equal(command(XMHF_HC_PAL_STATS, BUFS, sizeof(struct xmhf_pal_stats), STUBS),
+                     TV_OK);
+    assert_memory_equal(told, id, PAL_ID_SIZE);
+}
+
 static void expect_identity(void)
 {
     uint8_t expected[PAL_ID_SIZE];
@@ -465,6 +480,7 @@ static void expect_identity(void)
     s = registry_get(CR3 >> PAGE_SHIFT, STUBS, TV_IN(TV_LIVE), NULL);
     assert_non_null(s);
     assert_memory_equal(s->pal->identity, expected, PAL_ID_SIZE);
+    expect_told(expected);
     registry_put(s);
     expect_gone();
     fill_sources();
