@@ -359,6 +359,8 @@ static void push_pop(const struct parts *i, struct instruction *out)
     }
 }
 
+#define PROBE_MAX 0x1000000 /* what is more is arithmetic: no stack is so large */
+
 /* ADD, SUB or AND of an immediate. */
 static void arithmetic(const struct parts *i, struct instruction *out)
 {
@@ -374,7 +376,7 @@ static void arithmetic(const struct parts *i, struct instruction *out)
             out->stack = STACK_ALIGN;
             out->bytes = imm;
         }
-    } else if (REG(i) == 5 && imm > 4096) {
+    } else if (REG(i) == 5 && imm > 4096 && imm < PROBE_MAX) {
         out->stack = STACK_PROBE; /* of a copy of it, maybe */
         out->bytes = imm;
     }
