@@ -29,6 +29,7 @@ import probing  # noqa: E402
 import resets  # noqa: E402
 import roots  # noqa: E402
 import scale  # noqa: E402
+import sdk  # noqa: E402
 import sdk_examples  # noqa: E402
 import stress  # noqa: E402
 import vmx  # noqa: E402
@@ -470,12 +471,12 @@ BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1,
          test_budgets,
          test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *cookbook.BASIC,
          *firmware.BASIC, *guests.BASIC, *lockdown.BASIC, *logs.BASIC, *pals.BASIC, *probing.BASIC,
-         *resets.BASIC, *roots.BASIC, *scale.BASIC, *stress.BASIC, *windows.BASIC,
+         *resets.BASIC, *roots.BASIC, *scale.BASIC, *sdk.BASIC, *stress.BASIC, *windows.BASIC,
          *sdk_examples.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
         test_hypercall_fuzz_long, *attacks.MORE, *cookbook.MORE, *firmware.MORE,
         *guests.MORE, *logs.MORE,
-        *pals.MORE, *probing.MORE, *resets.MORE, *roots.MORE, *scale.MORE,
+        *pals.MORE, *probing.MORE, *resets.MORE, *roots.MORE, *scale.MORE, *sdk.MORE,
         *windows.MORE,
         *sdk_examples.MORE)  # only with --all, or by name
 
@@ -517,7 +518,7 @@ def select(args):
 
 
 def about_pals(test):
-    return test.__module__ in ("pals", "attacks", "scale", "windows")
+    return test.__module__ in ("pals", "attacks", "scale", "sdk", "windows")
 
 
 def run_one(test, machines):

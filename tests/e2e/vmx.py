@@ -40,11 +40,11 @@ SKIPS = {
 # stop.
 EVERY_TIME = ("boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
               "pal-foreign", "pal-registers", "hypercall-fuzz", "helloworld",
-              "lockdown", "exit-duration",
-              "examples")
+              "lockdown", "exit-duration", "examples", "sdk", "sdk-identity")
 # And of the tests of PALs, for the group pal.
 WITH_PAL = ("pal-secret", "pal-foreign", "pal-registers", "pal-damage", "pal-starve", "pal-traced",
             "pal-tables", "pal-turns",
-            "pal-budget", "pal-64", "hypercall-fuzz")
+            "pal-budget", "pal-64", "hypercall-fuzz", "sdk", "sdk-leak", "sdk-control", "sdk-fork",
+            "sdk-identity")
 # And what make soak runs there; the other's longest form would take days.
 WITH_SOAK = ("pal-fuzz-soak", "soak-long")

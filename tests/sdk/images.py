@@ -26,8 +26,7 @@ COMPILERS = {
     "pe64": {"mingw": ["x86_64-w64-mingw32-gcc"]},
     "pe32": {"mingw": ["i686-w64-mingw32-gcc"]},
 }
-LIBRARIES = {"elf64": "libpal.a", "elf32": "libpal32.a", "pe64": "libpal-w64.a",
-             "pe32": "libpal-w32.a"}
+LIBRARIES = {"elf64": "64", "elf32": "32", "pe64": "w64", "pe32": "w32"}  # of pal_sdk/lib
 LIBRARIES_OF = {"elf64": ["-lpthread"], "elf32": ["-lpthread"]}
 LEVELS = ("-O0", "-O2")
 MORE_LEVELS = ("-O1", "-O3", "-Os", "-O2 -fPIE", "-O3 -march=haswell")
@@ -77,7 +76,7 @@ class Bench:
         command = COMPILERS[build.form][build.compiler]
         whole = "int main" in mistake.path.read_text(encoding="ascii")
         folders = ["-I", SOURCE / "pal_sdk" / "include", "-I", SOURCE / "include"]
-        library = self.build / "pal_sdk" / "lib" / LIBRARIES[build.form]
+        library = self.build / "pal_sdk" / "lib" / LIBRARIES[build.form] / "libpal.a"
         end = [library, *LIBRARIES_OF.get(build.form, ())] if whole else ["-fsyntax-only"]
         output = self.scratch / f"{mistake.name}-{build}".replace(" ", "-")
         return [run([*command, "-x", language, "-Wall", "-Wextra", *folders, mistake.path,

@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include "memory.h"
 #include "mistakes/leak.h"
+#include "mistakes/ocall_interface.h"
 #include <pal/host.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ static unsigned leaks;
 static uint8_t buffers[BUFFERS][3 * ROOM];
 static struct { const uint8_t *data; size_t size; bool out; } used[BUFFERS];
 static unsigned buffers_used;
+static const struct pal_image *current;
+static struct pal_handle *current_pal;
 
 static void leak(const char *where)
 {
@@ -108,7 +111,7 @@ static bool image_read(const char *path, struct pal_image *image)
     if (file) {
         fclose(file);
     }
-    *image = (struct pal_image){ .name = path, .file = bytes, .size = (size_t)size };
+    *image = (struct pal_image){ .name = "mistake", .file = bytes, .size = (size_t)size };
     return size > 0;
 }
 
@@ -214,13 +217,23 @@ static void print_status(const struct pal_image *image, const struct pal_status 
     }
 }
 
+static void check_registers(void)
+{
+    struct registers registers;
+
+    registers_keep(&registers);
+    /* In native mode nobody clears them. */
+    if (!pal_is_native() && count_pattern((const uint8_t *)&registers, sizeof(registers)) != 0) {
+        leak("register");
+    }
+}
+
 static enum pal_error call_entry(struct pal_handle *pal, const struct pal_image *image,
                                  const char *call)
 {
     char words[256];
     pal_word args[XMHF_IMAGE_ENTRY_PARAMS + 1], result = 0x1e5017;
     unsigned n = 0;
-    struct registers registers;
     struct pal_status status;
 
     buffers_used = 0;
@@ -230,11 +243,7 @@ static enum pal_error call_entry(struct pal_handle *pal, const struct pal_image 
         args[n] = argument(word);
     }
     status = pal_call_entry(pal, image_entry(image, name, strlen(name)), &result, args, n);
-    registers_keep(&registers);
-    if (!pal_is_native() /* nobody clears registers there */
-        && count_pattern((const uint8_t *)&registers, sizeof(registers)) != 0) {
-        leak("register");
-    }
+    check_registers();
     if (count_pattern((const uint8_t *)&status, sizeof(status)) != 0) {
         leak("status");
     }
@@ -276,21 +285,35 @@ static void search_memory(const struct pal_image *image)
     struct search s = { .image = image };
 
     memory_pieces(search_piece, &s);
-    printf("found %llu %llu\n", (unsigned long long)s.inside, (unsigned long long)s.outside);
-    if (s.outside != 0) {
+    if (s.outside != 0 || (s.inside != 0 && !pal_is_native())) {
         leak("memory of the process");
     }
+    printf("found %llu %llu\n", (unsigned long long)s.inside, (unsigned long long)s.outside);
+}
+
+/* What a PAL asks for: each byte of the question and one; the last one is how a call of the PAL
+ * from here ended. */
+uint32_t mistake_ocall_ask(uint32_t n, const uint8_t question[16], uint8_t answer[16])
+{
+    struct pal_status status = pal_call_entry(current_pal, 0, NULL, (pal_word[]){ key }, 1);
+
+    for (unsigned i = 0; i < 15; i++) {
+        answer[i] = (uint8_t)(question[i] + 1);
+    }
+    answer[15] = (uint8_t)status.error;
+    search_memory(current);
+    return n + 100;
 }
 
 /* --- one image ------------------------------------------------------------------------------- */
 
-static struct pal_status count_words(struct pal_handle *pal, const struct pal_image *image,
-                                     const char *entry)
+static void count_words(struct pal_handle *pal, const struct pal_image *image, const char *entry)
 {
     pal_word result = 0;
     struct pal_status status = pal_call_entry(pal, image_entry(image, entry, strlen(entry)),
                                               &result, (pal_word[]){ key }, 1);
 
+    check_registers();
     if (status.error == PAL_OK) {
         printf("kept %llu\n", (unsigned long long)result);
     } else {
@@ -299,7 +322,6 @@ static struct pal_status count_words(struct pal_handle *pal, const struct pal_im
         printf("\n");
     }
     fflush(stdout);
-    return status;
 }
 
 /* Wait for a line, so that somebody else can search memory meanwhile. */
@@ -324,6 +346,8 @@ static void run_image(const char *path, int calls, char **call, bool held)
         return;
     }
     status = pal_open(&image, &pal);
+    current = &image;
+    current_pal = pal;
     printf("open %d", (int)status.error);
     if (status.error != PAL_OK) {
         print_status(&image, &status);
@@ -333,6 +357,9 @@ static void run_image(const char *path, int calls, char **call, bool held)
         count_words(pal, &image, "pattern_fill");
         for (int i = 0; i < calls && alive; i++) {
             alive = call_entry(pal, &image, call[i]) != PAL_DIED;
+        }
+        if (alive && !pal_is_native()) { /* there the program would save what it finds in them */
+            count_words(pal, &image, "pattern_spread");
         }
         if (alive) {
             count_words(pal, &image, "pattern_kept");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* MISTAKE helper outside: a variable of the program, not of the PAL. */
+/* REFUSED[pe64]: host_counter data_outside.c NOLINE */
 /* REFUSED: host_counter */
 #include "mistake_interface.h"
 

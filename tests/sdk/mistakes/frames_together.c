@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* MISTAKE big frame: each fits the stack, not all of them together. */
 /* FLAGS: --stack 8192 */
-/* REFUSED: outer stack 8192 */
+/* REFUSED: outer inner stack 8192 */
 #include "mistake_interface.h"
 
 static __attribute__((noinline)) uint32_t inner(uint32_t n, const uint8_t *in)
@@ -14,7 +14,7 @@ static __attribute__((noinline)) uint32_t inner(uint32_t n, const uint8_t *in)
     return room[n % sizeof(room)];
 }
 
-static __attribute__((noinline)) uint32_t outer(uint32_t n, const uint8_t *in) /* HERE */
+static __attribute__((noinline)) uint32_t outer(uint32_t n, const uint8_t *in)
 {
     volatile uint8_t room[5000];
 

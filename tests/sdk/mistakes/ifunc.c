@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* MISTAKE ifunc: a loader would have to choose. */
+/* REFUSED[elf32]: ifunc chosen NOLINE */
 /* REFUSED: ifunc */
 #include "mistake_interface.h"
 
@@ -8,9 +9,9 @@ static uint32_t plain(uint32_t n)
     return n + 1;
 }
 
-static void *choose(void)
+static void *choose(void) /* HERE */
 {
-    return (void *)plain;
+    return (void *)plain; /* HERE */
 }
 
 uint32_t chosen(uint32_t n) __attribute__((ifunc("choose"))); /* HERE */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* MISTAKE undeclared parameter: an address of the caller's, given as a number. */
-/* DIES 0x10: vector=14 address=0x0 */
-/* DIES 0x400010: vector=14 address=0x400000 */
+/* DIES 0: vector=14 address=0x0 null */
 #include "mistake_interface.h"
 
 uint32_t run(uint32_t n, const uint8_t in[64], uint8_t out[64])

@@ -12,7 +12,7 @@ uint32_t run(uint32_t n, const uint8_t in[64], uint8_t out[64])
 #ifdef __x86_64__
     __asm__ volatile("syscall" : "+a"(result) : : "rcx", "r11", "memory"); /* HERE */
 #else
-    __asm__ volatile("int $0x80" : "+a"(result) : : "memory"); /* or here */
+    __asm__ volatile("int $0x80" : "+a"(result) : : "memory"); /* HERE */
 #endif
     return (uint32_t)result + n;
 }
