@@ -131,6 +131,8 @@ class Plan:
                 if not self.chosen("sdk"):
                     row.runner("examples", ["tests/sdk/examples.py", "--build", self.builds.main],
                                self.env)
+                    row.runner("sdk tools", ["tests/sdk/tools.py", "--build", self.builds.main],
+                               self.env)
         return [work]
 
     def guests(self):

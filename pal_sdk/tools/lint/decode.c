@@ -507,7 +507,7 @@ static unsigned changed(const struct parts *i)
         } else if (o == 0xe8) {
             registers = 0x0f07;                       /* what a function may change: all but RBX,
                                                          RBP, RSI, RDI and R12 to R15 */
-        } else if (o >> 4 == 0x0a || o == 0x61) {
+        } else if ((o >= 0xa4 && o <= 0xaf) || o == 0x61) {
             registers = 0xff;                         /* string instructions, POPA */
         }
     }

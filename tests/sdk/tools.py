@@ -1,0 +1,331 @@
+#!/usr/bin/env python3
+"""Tests of pal-cc, pal-lint and pal-addr2line beside the mistakes: a line for each test.
+
+SPDX-License-Identifier: MIT
+
+The same bits from any folder, identities, embedding by every compiler, what is refused by flag and
+in objects of other commands, places in the sources, native objects.
+"""
+import argparse
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tools" / "lib"))
+sys.dont_write_bytecode = True  # the source tree stays as it is
+from xmhftools import base  # noqa: E402
+
+TOOLS = SOURCE / "pal_sdk" / "tools"
+LIMIT = 120  # seconds of one command
+
+INTERFACE = """\
+#include <pal/interface.h>
+PAL_ENTRY(sample, uint32_t, add, PAL_VALUE(uint32_t, a), PAL_VALUE(uint32_t, b))
+PAL_ENTRY(sample, uint32_t, sum, PAL_IN(uint8_t, bytes, n, 6000), PAL_VALUE(uint32_t, n))
+"""
+CODE = """\
+#include "sample_interface.h"
+#include <pal/rt.h>
+#include <assert.h>
+static uint32_t calls;
+__attribute__((noinline)) static uint32_t helper(uint32_t a)
+{
+    return a * calls++;
+}
+uint32_t add(uint32_t a, uint32_t b)
+{
+    assert(a != 77);
+    return a + b + helper(b);
+}
+uint32_t sum(const uint8_t *bytes, uint32_t n)
+{
+    uint32_t s = (uint8_t)__FILE__[n % sizeof(__FILE__)];
+    for (uint32_t i = 0; i < n; i++) s += bytes[i];
+    return s;
+}
+"""
+PROGRAM = """\
+#include <pal/image.h>
+#include <stdio.h>
+#include <string.h>
+PAL_IMAGE(sample);
+extern const uint32_t sample_entry_add, sample_entry_sum;
+int main(void)
+{
+    printf("%s %u %u %d ", sample_image.name, (unsigned)sample_entry_add,
+           (unsigned)sample_entry_sum, memcmp(sample_image.file, "XMHFPAL", 7));
+    for (unsigned i = 0; i < PAL_IDENTITY_SIZE; i++) printf("%02x", sample_image.identity[i]);
+    printf(" %u\\n", (unsigned)sample_image.size);
+    return 0;
+}
+"""
+COMPILERS = {"elf64": ["gcc", "clang"], "elf32": ["gcc -m32", "clang -m32"],
+             "pe64": ["x86_64-w64-mingw32-gcc"], "pe32": ["i686-w64-mingw32-gcc"]}
+FLAGS = {"-pg": "profile", "--coverage": "coverage", "-fprofile-arcs": "coverage",
+         "-fsanitize=address": "sanitizer", "-fsanitize=undefined": "sanitizer",
+         "-static-pie": "fixed address", "-shared": "fixed address", "-pthread": "threads",
+         "-finstrument-functions": "calls functions", "-fsplit-stack": "thread-local",
+         "-mx32": "32 or 64 bits", "-mcmodel=large": "2 GiB"}
+
+
+class Bad(Exception):
+    """Something is not as it must be."""
+
+
+def good(condition, what):
+    if not condition:
+        raise Bad(what)
+
+
+class Bench:
+    """A folder with a PAL's sources, and the tools."""
+
+    def __init__(self, build, folder):
+        self.folder = pathlib.Path(folder)
+        self.env = {**os.environ, "XMHF_BUILD": str(pathlib.Path(build).absolute())}
+        self.lint_program = pathlib.Path(build).absolute() / "pal_sdk" / "tools" / "pal-lint"
+        self.write(self.folder)
+
+    @staticmethod
+    def write(folder):
+        (folder / "sample_interface.h").write_text(INTERFACE, encoding="ascii")
+        (folder / "sample.c").write_text(CODE, encoding="ascii")
+        (folder / "program.c").write_text(PROGRAM, encoding="ascii")
+
+    def run(self, *words, folder=None):
+        """(status, what it printed)."""
+        done = subprocess.run([str(word) for word in words], cwd=folder or self.folder,
+                              env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=LIMIT, check=False, text=True,
+                              errors="replace")
+        return done.returncode, done.stdout
+
+    def must(self, *words, folder=None):
+        status, text = self.run(*words, folder=folder)
+        good(status == 0, f"{' '.join(map(str, words))}: status {status}\n{text}")
+        return text
+
+    def cc(self, *words, folder=None):
+        return self.must(TOOLS / "pal-cc", *words, folder=folder)
+
+    def refused(self, status, words, *command):
+        """A command that must end so, and say these words."""
+        got, text = self.run(*command)
+        good(got == status, f"{' '.join(map(str, command))}: status {got}, not {status}\n{text}")
+        for word in words:
+            good(word in text, f"{' '.join(map(str, command))}: no \"{word}\" in\n{text}")
+
+    def image(self, compiler="gcc", *flags, to="sample.pal", sources=("sample.c",)):
+        self.cc("--cc", compiler, "-O2", *flags, "--interface", "sample_interface.h", "-o", to,
+                *sources)
+        return self.folder / to
+
+    def lint(self, *words):
+        return self.must(self.lint_program, *words)
+
+    def identity(self, image):
+        return self.lint("--identity", image).strip()
+
+
+def here(form):
+    """The compilers of a form that this machine has."""
+    return [name for name in COMPILERS[form] if shutil.which(name.split()[0])]
+
+
+def forms():
+    return [form for form in COMPILERS if here(form)]
+
+
+# --- tests ----------------------------------------------------------------------------
+
+def test_same_bits(bench):
+    """One identity, whatever the folder and the paths are, in every form."""
+    made = 0
+    other = bench.folder / "a folder" / "deep"
+    other.mkdir(parents=True)
+    bench.write(other)
+    for form in forms():
+        for compiler in here(form):
+            first = bench.image(compiler).read_bytes()
+            bench.cc("--cc", compiler, "-O2", "--interface", other / "sample_interface.h", "-o",
+                     other / "out.pal", other / "sample.c")
+            bench.cc("--cc", compiler, "-O2", "--interface", "deep/sample_interface.h", "-o",
+                     other / "again.pal", "deep/sample.c", folder=other.parent)
+            for name in ("out.pal", "again.pal"):
+                good((other / name).read_bytes() == first, f"{compiler}: {name} differs")
+            made += 1
+    good(str(bench.folder).encode() not in first, "a path is in the image")
+    return f"{made} compilers, each in three ways"
+
+
+def test_identity(bench):
+    """pal-lint's identity is sha256sum's of the bytes that it says; the rest isn't measured."""
+    image = bench.image()
+    listing = bench.lint(image)
+    count = int(re.search(r"first (\d+) bytes", listing).group(1))
+    data = image.read_bytes()
+    digest = hashlib.sha256(data[:count]).hexdigest()
+    good(f"identity {digest}" in listing and bench.identity(image) == digest, listing)
+    good(bench.identity(str(image) + ".elf") == digest, "the linked file's is another one")
+    good(data[count:count + 8] == b"XMHFNOTE", "the notes are elsewhere")
+    named = bench.image("gcc", "--name", "other", to="other.pal")
+    good(bench.identity(named) == digest, "a name changes the identity")
+    for option, value in (("--stack", "8192"), ("--stacks", "2"), ("--budget", "9"),
+                          ("--debug", None)):
+        changed = bench.image("gcc", option, *([value] if value else []), to="changed.pal")
+        good(bench.identity(changed) != digest, f"{option} doesn't change the identity")
+    return f"{count} bytes; stacks, budget and debug are in it, the name isn't"
+
+
+def test_embed(bench):
+    """An image is in programs of all compilers of its width, with names, numbers and identity."""
+    done = 0
+    for form in forms():
+        image = bench.image(here(form)[0])
+        want = f"sample 0 1 0 {bench.identity(image)} {image.stat().st_size}\n"
+        for host in (name for other in forms() if other[-2:] == form[-2:] for name in here(other)):
+            bench.cc("--host-cc", host, "-o", "sample_image.o", "sample.pal")
+            bench.must(*host.split(), "-I", SOURCE / "pal_sdk" / "include", "-o", "program",
+                       "program.c", "sample_image.o")
+            if "mingw" not in host:
+                printed = bench.must("./program")
+                good(printed == want, f"{form} in {host}: {printed}, not {want}")
+            done += 1
+    bench.refused(1, ["a program can only call images of its own width"], TOOLS / "pal-cc",
+                  "--host-cc", "gcc -m32" if form[-2:] == "64" else "gcc", "-o", "wrong.o",
+                  "sample.pal")
+    return f"{done} pairs of image and program; the wrong width is refused"
+
+
+def test_flags(bench):
+    """What no flag can change is refused before anything is compiled."""
+    for flag, word in FLAGS.items():
+        bench.refused(1, [f"error: {flag}: ", word], TOOLS / "pal-cc", flag, "--interface",
+                      "sample_interface.h", "-o", "refused.pal", "sample.c")
+    bench.refused(2, ["--interface"], TOOLS / "pal-cc", "-o", "x.pal", "sample.c")
+    bench.refused(2, ["no such file"], TOOLS / "pal-cc", "-o", "x.o", "-c", "absent.c")
+    bench.refused(2, ["no such compiler"], TOOLS / "pal-cc", "--cc", "absent", "-o", "x.pal",
+                  "--interface", "sample_interface.h", "sample.c")
+    bench.refused(1, ["31 stacks: there can be at most 30", "STACK and a PARAM"],
+                  TOOLS / "pal-cc", "--stacks", "31", "--interface", "sample_interface.h", "-o",
+                  "refused.pal", "sample.c")
+    bench.refused(2, ["is no number"], bench.lint_program, "--make", "x", "--stack", "many",
+                  "sample.c")
+    bench.image("gcc", "-flto", "-fPIC", "-fcf-protection=full", "-fstack-protector-all")
+    return f"{len(FLAGS)} flags, and usage"
+
+
+def test_objects(bench):
+    """Objects of other commands: good ones are linked, others named by function."""
+    bad = {"-fstack-protector-all": "the stack protector's guard is in thread-local storage",
+           "-fsanitize=undefined": "compiled with a sanitizer",
+           "--coverage": "compiled with --coverage", "-pg": "compiled with -pg"}
+    (bench.folder / "more.c").write_text("int more(int x)\n{\n    char b[40];\n"
+                                         "    __asm__(\"\" : : \"r\"(b));\n"
+                                         "    return x + 1;\n}\n", encoding="ascii")
+    code = CODE.replace("a * calls++", "a * calls++ + more(a)").replace(
+        "static uint32_t calls;", "static uint32_t calls; int more(int);")
+    (bench.folder / "uses.c").write_text(code, encoding="ascii")
+    bench.must("gcc", "-O2", "-g", "-c", "-fPIC", "-fno-stack-protector", "more.c")
+    bench.image("gcc", to="uses.pal", sources=("uses.c", "more.o"))
+    bench.must("ar", "rc", "libmore.a", "more.o")
+    bench.image("gcc", to="uses.pal", sources=("uses.c", "libmore.a"))
+    for flag, word in bad.items():
+        bench.must("gcc", "-O1", "-g", "-c", flag, "more.c")
+        bench.refused(1, [word, "more.c:"], TOOLS / "pal-cc", "-O2", "--interface",
+                      "sample_interface.h", "-o", "uses.pal", "uses.c", "more.o")
+        good(not (bench.folder / "uses.pal").exists(), "the old image is still there")
+    return f"an object, an archive; {len(bad)} kinds refused"
+
+
+def test_places(bench):
+    """pal-addr2line: by section, by number, by address; with 32 and 64 bits, ELF and PE."""
+    line = CODE.split("\n").index("uint32_t add(uint32_t a, uint32_t b)") + 1
+    for form in forms():
+        compiler = here(form)[0]
+        image = bench.image(compiler, "-O1")
+        nm = bench.must("nm", str(image) + ".elf")
+        address = int(re.search(r"^(\w+) T _?add$", nm, re.M).group(1), 16)
+        places = [f"{address:#x}", f"CODE+{address - 0x10000000:#x}",
+                  f"0+{address - 0x10000000:#x}"]
+        for where in (image, f"{image}.elf"):
+            told = bench.must(TOOLS / "pal-addr2line", where, *places).splitlines()
+            want = [f"{place}: add at sample.c:{line}" for place in places]
+            told = [re.sub(r":\d+$", f":{line}", text) if f":{line + 1}" in text else text
+                    for text in told]
+            good(told == want, f"{compiler}: {told}, not {want}")
+    bench.refused(1, ["no function (outside the image)"], TOOLS / "pal-addr2line", image, "0x1234")
+    bench.refused(2, ["no such section"], TOOLS / "pal-addr2line", image, "STICK+0x1")
+    return f"{len(forms())} forms"
+
+
+def test_finished(bench):
+    """pal-lint says of a finished image what pal-cc says, with names and lines, and without."""
+    (bench.folder / "call.c").write_text(CODE.replace(
+        "    return a * calls++;", '    __asm__ volatile("syscall" : : : "rcx", "r11", "rax");\n'
+        "    return a * calls++;"), encoding="ascii")
+    image = bench.image()
+    bench.refused(1, ["call.c:7: error: helper: a system call (syscall)"], TOOLS / "pal-cc", "-O2",
+                  "--interface", "sample_interface.h", "-o", "call.pal", "call.c")
+    data = bytearray(image.read_bytes())
+    count = int(re.search(r"first (\d+) bytes", bench.lint(image)).group(1))
+    code = data.index(b"\xc3", count - 2 * 4096)  # in CODE, somewhere
+    data[code:code + 1] = b"\xf4"
+    (bench.folder / "broken.pal").write_bytes(data)
+    bench.refused(1, ["the instruction hlt"], bench.lint_program, "broken.pal")
+    (bench.folder / "cut.pal").write_bytes(data[:100])
+    bench.refused(1, ["cut off"], bench.lint_program, "cut.pal")
+    bench.refused(2, ["neither an image nor an ELF or PE file"], bench.lint_program, "sample.c")
+    bench.cc("-c", "-o", "sample.o", "sample.c")
+    bench.refused(2, ["isn't linked"], bench.lint_program, "sample.o")
+    return "a system call, hlt, a cut file, no image"
+
+
+def test_native(bench):
+    """--native: one object, which exports what an image's does and keeps sanitizers."""
+    for compiler in (name for form in forms() for name in here(form)):
+        bench.cc("--native", "--cc", compiler, "--interface", "sample_interface.h", "-o",
+                 "native.o", "sample.c")
+        names = bench.must("nm", "native.o")
+        for name in ("sample_image", "sample_entry_add", "sample_entry_sum", "add"):
+            good(re.search(rf" [TRDd] _?{name}$", names, re.M), f"{compiler}: no {name}\n{names}")
+    bench.cc("--native", "-fsanitize=address", "--coverage", "--interface", "sample_interface.h",
+             "-o", "native.o", "sample.c")
+    good("__asan_" in bench.must("nm", "native.o"), "no sanitizer in it")
+    return "every compiler; ASan and coverage are taken"
+
+
+TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_objects, test_places,
+         test_finished, test_native)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests: same_bits")
+    parser.add_argument("--build", default=base.build_root(), metavar="DIR",
+                        help="build folder (default: $XMHF_BUILD, or in the cache)")
+    args = parser.parse_args()
+    known = {test.__name__.removeprefix("test_"): test for test in TESTS}
+    unknown = [name for name in args.names if name not in known]
+    if unknown:
+        raise base.ToolError(f"no test is called {', '.join(unknown)}; there are "
+                             f"{', '.join(known)}")
+    base.stop_on_signals()
+    status = 0
+    for name in args.names or known:
+        with tempfile.TemporaryDirectory(prefix="xmhf-tools-") as folder:
+            try:
+                print(f"ok {name}: {known[name](Bench(args.build, folder))}", flush=True)
+            except (Bad, OSError, subprocess.TimeoutExpired) as problem:
+                print(f"not ok {name}: {problem}", flush=True)
+                status = 1
+    return status
+
+
+base.main(main)
