@@ -46,6 +46,7 @@ struct place {
 /* native_lock guards these, and `taken` and `waits` of activations. */
 static struct place *mapped;
 static unsigned inside;            /* threads in the PAL that is mapped */
+static uint32_t generation;        /* of the process that these are of */
 
 bool pal_is_native(void)
 {
@@ -60,6 +61,16 @@ static unsigned rights_of(uint32_t type)
     case TV_SECTION_CODE:     return NATIVE_READ | NATIVE_EXECUTE;
     case XMHF_SECTION_RODATA: return NATIVE_READ;
     default:                  return NATIVE_READ | NATIVE_WRITE;
+    }
+}
+
+/* A child made by fork has nothing of this. The lock is held. */
+static void forget_parent(void)
+{
+    if (generation != pal_os_generation()) {
+        generation = pal_os_generation();
+        mapped = NULL;
+        inside = 0;
     }
 }
 
@@ -153,6 +164,7 @@ static bool make(struct pal_handle *p, struct place *l)
         return false;
     }
     native_lock();
+    forget_parent();
     while (inside != 0) {
         native_wait();
     }

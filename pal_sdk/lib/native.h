@@ -83,6 +83,9 @@ void native_guarded_free(void *p, size_t bytes);
 void native_object_open(struct pal_handle *p, struct pal_status *s);
 void native_object_call(struct pal_handle *p, uint32_t entry, const pal_word *args, unsigned n,
                         pal_word out[4]);
+/* A hypercall of such code, RAX. */
+pal_word native_object_hypercall(uint32_t command, pal_word cx, pal_word dx, pal_word si,
+                                 pal_word di);
 
 /* --- both (native.c) ---------------------------------------------------------------------- */
 

@@ -21,9 +21,9 @@ static __thread struct pal_handle *calling;
 static const struct pal_descriptor *record(const struct pal_image *image, uint32_t kind,
                                            uint32_t from)
 {
-    const struct pal_descriptor *d = image->native, *best = NULL;
+    const struct pal_descriptor *const *all = image->native, *best = NULL;
 
-    for (; d->magic == PAL_DESCRIPTOR_MAGIC; d++) {
+    for (const struct pal_descriptor *d; (d = *all) != NULL; all++) {
         if (d->kind == kind && d->number >= from && (!best || d->number < best->number)) {
             best = d;
         }
@@ -96,6 +96,33 @@ static void copy_back(const struct xmhf_image_param *q, uint32_t n, const pal_wo
     }
 }
 
+/* The words that the function gets; what out[] says if they can't be made. */
+static bool copy_all(const struct xmhf_image_param *q, unsigned n, const pal_word *args,
+                     pal_word *words, int64_t *bytes, pal_word out[4])
+{
+    for (unsigned i = 0; i < n; i++) {
+        words[i] = args[i];
+        bytes[i] = native_bytes(&q[i], args);
+        if (bytes[i] < 0) {
+            out[1] = XMHF_STATUS_BAD_COUNT;
+        } else if (q[i].type == TV_PARAM_POINTER) {
+            words[i] = (pal_word)native_guarded((size_t)bytes[i]);
+            if (words[i] && bytes[i] != 0 && (q[i].direction & XMHF_IN)
+                && !native_copy((void *)words[i], (const void *)args[i], (size_t)bytes[i])) {
+                out[0] = args[i];
+                out[1] = PAL_STATUS_FAULT;
+                copy_back(q, i + 1, args, words, bytes, false);
+                return false;
+            }
+        }
+        if (bytes[i] < 0) {
+            copy_back(q, i, args, words, bytes, false);
+            return false;
+        }
+    }
+    return true;
+}
+
 void native_object_call(struct pal_handle *p, uint32_t entry, const pal_word *args, unsigned n,
                         pal_word out[4])
 {
@@ -108,20 +135,8 @@ void native_object_call(struct pal_handle *p, uint32_t entry, const pal_word *ar
         out[1] = XMHF_STATUS_BUSY;
         return;
     }
-    for (unsigned i = 0; i < n; i++) {
-        bytes[i] = native_bytes(&q[i], args);
-        words[i] = args[i];
-        if (bytes[i] < 0) {
-            copy_back(q, i, args, words, bytes, false);
-            out[1] = XMHF_STATUS_BAD_COUNT;
-            return;
-        }
-        if (q[i].type == TV_PARAM_POINTER) {
-            words[i] = (pal_word)native_guarded((size_t)bytes[i]);
-            if (words[i] && bytes[i] != 0 && (q[i].direction & XMHF_IN)) {
-                memcpy((void *)words[i], (const void *)args[i], (size_t)bytes[i]);
-            }
-        }
+    if (!copy_all(q, n, args, words, bytes, out)) {
+        return;
     }
     calling = p;
     pal_raw_call(p->file.head.convention, (const void *)(uintptr_t)p->file.entry[entry].address,
@@ -157,37 +172,11 @@ static pal_word ask(uint32_t function, void *buffer, size_t bytes, size_t room)
     return n;
 }
 
-PAL_ABI pal_word pal_native_hypercall(pal_word command, pal_word cx, pal_word dx, pal_word si,
-                                      pal_word di);
-PAL_ABI pal_word pal_native_hypercall(pal_word command, pal_word cx, pal_word dx, pal_word si,
-                                      pal_word di)
+pal_word native_object_hypercall(uint32_t command, pal_word cx, pal_word dx, pal_word si,
+                                 pal_word di)
 {
-    if ((uint32_t)command == XMHF_HC_OCALL) {
+    if (command == XMHF_HC_OCALL) {
         return si <= di ? ask((uint32_t)cx, (void *)dx, si, di) : (pal_word)-TV_TOO_LONG;
     }
-    return native_answer((uint32_t)command, cx, dx);
+    return native_answer(command, cx, dx);
 }
-
-/* libpal-rt's gate, which an object leaves undefined. No register but RAX changes. */
-#if defined(_WIN32) && !defined(__x86_64__)
-#define S(name) "_" name
-#else
-#define S(name) name
-#endif
-#ifdef __x86_64__
-__asm__(".text\n.globl pal_rt_gate\npal_rt_gate:\n"
-        "push %rbp; mov %rsp, %rbp; push %rcx; push %rdx; push %rsi; push %rdi\n"
-        "push %r8; push %r9; push %r10; push %r11; sub $512, %rsp; and $-16, %rsp\n"
-        "fxsave64 (%rsp)\n"
-        "mov %rdi, %r8; xchg %rsi, %rcx; mov %rax, %rdi; call pal_native_hypercall\n"
-        "fxrstor64 (%rsp); lea -64(%rbp), %rsp\n"
-        "pop %r11; pop %r10; pop %r9; pop %r8; pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rbp\n"
-        "ret\n");
-#else
-__asm__(".text\n.globl " S("pal_rt_gate") "\n" S("pal_rt_gate") ":\n"
-        "push %ebp; mov %esp, %ebp; push %ecx; push %edx; push %esi; push %edi; sub $512, %esp\n"
-        "and $-16, %esp; fxsave (%esp); sub $12, %esp\n"
-        "push %edi; push %esi; push %edx; push %ecx; push %eax\n"
-        "call " S("pal_native_hypercall") "; add $32, %esp; fxrstor (%esp)\n"
-        "lea -16(%ebp), %esp; pop %edi; pop %esi; pop %edx; pop %ecx; pop %ebp; ret\n");
-#endif
