@@ -443,7 +443,8 @@ static void test_every_command(void **state)
             if (cmd == XMHF_HC_INFO) {
                 assert_int_equal(r, HC_UNKNOWN);
             } else if ((cmd == TV_HC_REG || cmd == XMHF_HC_MODULE_REGISTER
-                        || cmd == XMHF_HC_IMAGE_REGISTER) && cpl == 3) {
+                        || cmd == XMHF_HC_IMAGE_REGISTER || cmd == XMHF_HC_PAL_READ)
+                       && cpl == 3) {
                 assert_int_equal(r, HC_AGAIN);
                 assert_int_equal(fake.injected, FAKE_PF);
                 fake_clear();
