@@ -115,15 +115,17 @@ def test_pal_starve(machines):
 
 
 def test_pal_turns(machines):
-    """Threads that wait for a PAL with one stack: timer, signals, others. Forks; deaths told."""
-    made, text = attack(machines, ["pal_turns", "pal_handler", "pal_fork", "pal_sentence"])
+    """Threads that wait for a PAL: timer, signals, others. Forks; deaths told; PALs that ask."""
+    made, text = attack(machines, ["pal_turns", "pal_handler", "pal_fork", "pal_sentence",
+                                   "pal_ocall"])
     waited = re.search(r"on another CPU: while it waited (.*)", text)
     return f"{made} checks; on another CPU: {waited.group(1)}"
 
 
 def test_pal_turns_32(machines):
     """The same by 32-bit programs, on each kernel."""
-    made = sum(attack(machines, ["pal_turns32", "pal_handler32", "pal_fork32", "pal_sentence32"],
+    made = sum(attack(machines, ["pal_turns32", "pal_handler32", "pal_fork32", "pal_sentence32",
+                                 "pal_ocall32"],
                       "--kernel", kernel)[0]
                for kernel in ("amd64", "686-pae", "686"))
     return f"{made} checks"

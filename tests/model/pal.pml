@@ -42,6 +42,8 @@
 #define INTERRUPTED 2
 #define RETURNING 3
 #define CLAIMED 4
+#define TELLING 5
+#define OCALL 6
 
 /* The slot: `life` is one word of three fields, so they are read and written together. */
 byte generation, state, refs;
@@ -270,6 +272,8 @@ entered:
     fi
 }
 
+#define WAITS(a) (a == INTERRUPTED || a == RETURNING || a == TELLING || a == OCALL)
+
 #ifdef SEED_ANY_TOKEN_WILL_DO
 #define IS_TOKEN(i) (token[i] != 0)
 #else
@@ -286,7 +290,7 @@ inline stub_resume()
     atomic { TOUCH; n = 1; if :: IS_TOKEN(1) :: else -> goto put fi };
 found:
 #endif
-    atomic { TOUCH; a = act[n]; if :: a == INTERRUPTED || a == RETURNING :: else -> goto put fi };
+    atomic { TOUCH; a = act[n]; if :: WAITS(a) :: else -> goto put fi };
     atomic {
         TOUCH;
         if
@@ -304,7 +308,12 @@ found:
             act[n] = RUNNING; dead = (state == DYING);
             HOLDS(token_once, !(consumed >> t & 1)); consumed = consumed | 1 << t;
             HOLDS(token_own_call, t == of_call[n]); OWN;
-            if :: a == RETURNING -> goto finish :: else -> goto sandbox fi
+            if
+            :: a == RETURNING -> goto finish
+            :: a == TELLING -> goto tell
+            :: a == OCALL -> goto answered
+            :: else -> goto sandbox
+            fi
 #ifdef SEED_CLAIMED_TOKENS_ARE_LOST
         :: else -> goto put
 #else
@@ -330,6 +339,22 @@ inline wait_for_token(how)
     refs--;
     atomic { TOUCH; token[n] = t; refs++ };
 #else
+    atomic { TOUCH; token[n] = t };
+#endif
+    goto put
+}
+
+/* What the answer is in can't be read: all is as it was, the token too. It counts as one that
+ * hasn't been consumed. */
+inline wait_again()
+{
+    atomic { TOUCH; consumed = consumed & ~(1 << t); DISOWN;
+#ifdef SEED_A_FAULT_LOSES_THE_TOKEN
+        of_call[n] = 0;
+#endif
+        act[n] = OCALL
+    };
+#ifndef SEED_A_FAULT_LOSES_THE_TOKEN
     atomic { TOUCH; token[n] = t };
 #endif
     goto put
@@ -452,7 +477,20 @@ sandbox: /* in the sandbox until something ends that */
     if
     :: atomic { issued < TOKENS -> TOUCH; FRAMES }; UNLESS_DEAD wait_for_token(INTERRUPTED)
     :: atomic { TOUCH; FRAMES; dead = (state == DYING); goto finish }
+    :: atomic { issued < TOKENS -> TOUCH; FRAMES; goto tell }
     :: goto die_running
+    fi;
+tell: /* the PAL asks */
+    UNLESS_DEAD
+    if
+    :: atomic { issued < TOKENS -> TOUCH; FRAMES }; wait_for_token(OCALL)
+    :: atomic { issued < TOKENS -> TOUCH; FRAMES }; wait_for_token(TELLING)
+    :: atomic { issued >= TOKENS -> goto release } /* no more in this model */
+    fi;
+answered:
+    if
+    :: atomic { TOUCH; FRAMES; goto sandbox }
+    :: wait_again()
     fi;
 finish:
     UNLESS_DEAD

@@ -51,6 +51,7 @@ SEEDS = {
     "SEED_THE_DEAD_GIVE_RESULTS": "dead_is_silent",
     "SEED_CLAIMS_STAY": "at_rest",
     "SEED_CLAIMED_TOKENS_ARE_LOST": "at_rest",
+    "SEED_A_FAULT_LOSES_THE_TOKEN": "at_rest",
 }
 
 # CPUs, PALs one after the other, interruptions, exits that wiping takes, activations (1).
