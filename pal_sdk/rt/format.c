@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Printing into a buffer, for PALs: whole numbers, characters, strings and pointers. */
-#ifdef PAL_RT_TEST
-#include "rt_test.h"
-#endif
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -8,9 +8,6 @@
  * found when the block is freed, a write before it or into a neighbour's header when either is
  * looked at, a second free at once, and a write after the free when the memory is given out again.
  */
-#ifdef PAL_RT_TEST
-#include "rt_test.h"
-#endif
 #include "rt_internal.h"
 
 #include <pal/rt.h>

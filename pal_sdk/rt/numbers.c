@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* stdlib.h for PALs: numbers out of strings, sorting and searching. */
-#ifdef PAL_RT_TEST
-#include "rt_test.h"
-#endif
 #include <ctype.h>
 #include <limits.h>
 #include <stdbool.h>

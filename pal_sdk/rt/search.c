@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Strings of PALs: searching, comparing, taking apart. */
-#ifdef PAL_RT_TEST
-#include "rt_test.h"
-#endif
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

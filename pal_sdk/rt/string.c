@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Copying, filling and comparing, for PALs; the compiler may call some of it by itself. */
-#ifdef PAL_RT_TEST
-#include "rt_test.h" /* gives the functions names that don't clash with libc's */
-#endif
 #include <pal/rt.h>
 #include <stdint.h>
 #include <string.h>

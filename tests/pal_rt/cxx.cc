@@ -4,8 +4,17 @@ extern "C" {
 #include "rt_test.h"
 #include <pal/rt.h>
 }
-#include <stdlib.h>
-#include <string.h>
+#include <cassert>
+#include <cctype>
+#include <climits>
+#include <cstdarg>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <csetjmp>
+#include <new>
 
 namespace {
 
@@ -35,8 +44,13 @@ struct square : shape {
 
 bool guarded()
 {
+    made = 0;
     the_one();
-    RT_CHECK((the_one().value == 7 || !RT_TEST_GATE) && made == 1);
+    RT_CHECK(made == 1);
+    const int before = made;
+
+    RT_CHECK(the_one().value == 7 || !RT_TEST_GATE);
+    RT_CHECK(made == before);
     return true;
 }
 
@@ -50,6 +64,18 @@ bool allocated()
     delete s;
     delete[] list;
     RT_CHECK(pal_heap_used() == before);
+    return true;
+}
+
+bool in_place()
+{
+    alignas(counter) unsigned char place[sizeof(counter)];
+    counter *c = new (place) counter(5);
+    char *none = new (std::nothrow) char[std::size_t(1) << 20];
+    char text[8];
+
+    std::snprintf(text, sizeof(text), "%d", c->value);
+    RT_CHECK(!none && std::strcmp(text, "5") == 0 && std::uint32_t(CHAR_BIT) == 8);
     return true;
 }
 
@@ -67,6 +93,7 @@ extern "C" void pal_rt_no_memory();
 extern "C" const struct rt_test rt_test_cxx[] = {
     { "guarded", guarded, nullptr },
     { "allocated", allocated, nullptr },
+    { "in_place", in_place, nullptr },
     { "no_memory", no_memory, pal_rt_no_memory },
     { nullptr, nullptr, nullptr },
 };
