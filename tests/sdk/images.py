@@ -29,7 +29,7 @@ COMPILERS = {
 LIBRARIES = {"elf64": "64", "elf32": "32", "pe64": "w64", "pe32": "w32"}  # of pal_sdk/lib
 LIBRARIES_OF = {"elf64": ["-lpthread"], "elf32": ["-lpthread"]}
 LEVELS = ("-O0", "-O2")
-MORE_LEVELS = ("-O1", "-O3", "-Os", "-O2 -fPIE", "-O3 -march=haswell")
+MORE_LEVELS = ("-O1", "-O3", "-Os", "-O2 -fPIE")
 
 
 def run(argv, **more):
