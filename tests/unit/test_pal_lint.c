@@ -326,6 +326,7 @@ static void test_code_refused(void **state)
         { { 0xe9, 0xfb, 0xff, 0xff, 0xef }, "a weak function that is defined nowhere" },
         { { 0xe8, 0xfb, 0xff, 0xff, 0xff, 0xc3 }, "recursion" },
         { { 0x48, 0x29, 0xc4, 0xc3 }, "a frame whose size isn't fixed" },
+        { { 0x48, 0x89, 0xd4, 0xc3 }, "a frame whose size isn't fixed" },
     };
 
     (void)state;
@@ -339,6 +340,31 @@ static void test_code_refused(void **state)
         make(NULL);
         assert_told(bad[i].text);
         assert_true(told(bad[i].text)->address == BASE);
+        file_free(&file);
+    }
+}
+
+/* Code that looks like it and isn't: a large number taken off an ordinary register in a loop, a
+ * stack pointer that comes back from a copy, and a NULL pointer that dies. */
+static void test_code_taken(void **state)
+{
+    static const uint8_t loop[] = { 0x81, 0xed, 0x47, 0x86, 0xc8, 0x61, 0x75, 0xf8, 0xc3 };
+    static const uint8_t copy[] = { 0x48, 0x89, 0xe6, 0x50, 0x50, 0x48, 0x89, 0xf4, 0xc3 };
+    static const uint8_t null[] = { 0x8b, 0x04, 0x25, 0x10, 0, 0, 0, 0x0f, 0x0b };
+    static const struct { const uint8_t *code; size_t n; } fine[] = {
+        { loop, sizeof(loop) }, { copy, sizeof(copy) }, { null, sizeof(null) },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+        uint8_t code[32];
+
+        memset(code, 0x90, sizeof(code));
+        code[31] = 0xc3;
+        memcpy(code, fine[i].code, fine[i].n);
+        usual(code, sizeof(code));
+        make(NULL);
+        assert_fine();
         file_free(&file);
     }
 }
@@ -637,6 +663,7 @@ int main(void)
         cmocka_unit_test(test_stack_need),
         cmocka_unit_test(test_too_little_stack),
         cmocka_unit_test(test_code_refused),
+        cmocka_unit_test(test_code_taken),
         cmocka_unit_test(test_linked_refused),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_ocalls),

@@ -131,6 +131,15 @@ static bool inside(const struct code *c, uint64_t address)
     return false;
 }
 
+/* Where a pointer would be NULL compilers put an access and an UD2: that is meant. */
+static bool dies_next(const struct code *c, const struct instruction *i, uint64_t at)
+{
+    const uint64_t next = at - c->start + i->length;
+
+    return i->address < IMAGE_PAGE && c->size - next >= 2 && c->bytes[next] == 0x0f
+        && c->bytes[next + 1] == 0x0b;
+}
+
 static void check_memory(const struct code *c, const struct function *fn,
                          const struct instruction *i, uint64_t at, struct problems *p)
 {
@@ -145,7 +154,7 @@ static void check_memory(const struct code *c, const struct function *fn,
     } else if (i->reads_tls) {
         problem(p, PROBLEM_ERROR, at, "%s: thread-local storage (FS or GS), which a PAL hasn't "
                 "got; use a plain variable", name);
-    } else if (i->fixed && !inside(c, i->address)) {
+    } else if (i->fixed && !inside(c, i->address) && !dies_next(c, i, at)) {
         problem(p, i->address < IMAGE_PAGE ? PROBLEM_WARNING : PROBLEM_ERROR, at,
                 "%s: uses memory at 0x%llx, outside the image", name,
                 (unsigned long long)i->address);
@@ -249,6 +258,9 @@ static void stack_step(struct code *c, struct sweep *s, const struct instruction
     case STACK_LEAVE: s->depth = s->frame - word; break;
     case STACK_ALIGN: s->depth += i->bytes < 0 && i->bytes > -65536 ? -i->bytes - 1 : 0; break;
     case STACK_RESTORE: s->depth = word; break;
+    case STACK_PROBE_COPY:
+        s->probe = s->copies[i->other] > 0 ? s->copies[i->other] + i->bytes : s->probe;
+        break;
     case STACK_COPY: break;
     case STACK_SET:
         if (s->copies[i->other] > 0) {

@@ -377,8 +377,9 @@ static void arithmetic(const struct parts *i, struct instruction *out)
             out->bytes = imm;
         }
     } else if (REG(i) == 5 && imm > 4096 && imm < PROBE_MAX) {
-        out->stack = STACK_PROBE; /* of a copy of it, maybe */
+        out->stack = STACK_PROBE_COPY;
         out->bytes = imm;
+        out->other = RM(i) | (i->p.rex & REX_B ? 8u : 0);
     }
 }
 

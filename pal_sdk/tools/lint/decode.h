@@ -33,6 +33,7 @@ enum stack_change {
     STACK_COPY,         /* the register `other` becomes the stack pointer plus `bytes` */
     STACK_PROBE,        /* another register becomes the stack pointer minus `bytes`: how far a
                            loop that follows will go */
+    STACK_PROBE_COPY,   /* `bytes` are taken off the register `other`, which may be a copy */
 };
 
 struct instruction {
