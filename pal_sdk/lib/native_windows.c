@@ -85,12 +85,18 @@ bool native_signal_stack(void)
     return true;
 }
 
-/* advapi32's name of RtlGenRandom. */
-BOOLEAN NTAPI SystemFunction036(PVOID to, ULONG bytes);
+typedef BOOLEAN(NTAPI *generator)(PVOID to, ULONG bytes);
 
+/* Looked for when it is needed, so that programs without random numbers need no other library. */
 bool native_random(void *to, size_t bytes)
 {
-    return SystemFunction036(to, (ULONG)bytes) != 0;
+    HMODULE library = LoadLibraryA("advapi32.dll");
+    generator make = NULL; /* RtlGenRandom */
+
+    if (library) {
+        make = (generator)(void (*)(void))GetProcAddress(library, "SystemFunction036");
+    }
+    return make && make(to, (ULONG)bytes) != 0;
 }
 
 bool native_copy(void *to, const void *from, size_t bytes)

@@ -56,6 +56,8 @@
  * PAL_OCALL_VOID(pal, name, ...): without a result. While it runs no call of the same PAL by the
  * same thread begins (PAL_BUSY).
  *
+ * Why these are macros: notes/decisions/typed-calls.md.
+ *
  * From here on C compilers take pointers to another type and calls of undeclared functions for
  * errors, as C++ does, so that a wrong argument can't be overlooked.
  */
