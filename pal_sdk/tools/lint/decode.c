@@ -359,8 +359,6 @@ static void push_pop(const struct parts *i, struct instruction *out)
     }
 }
 
-#define PROBE_MAX 0x1000000 /* what is more is arithmetic: no stack is so large */
-
 /* ADD, SUB or AND of an immediate. */
 static void arithmetic(const struct parts *i, struct instruction *out)
 {
@@ -376,7 +374,7 @@ static void arithmetic(const struct parts *i, struct instruction *out)
             out->stack = STACK_ALIGN;
             out->bytes = imm;
         }
-    } else if (REG(i) == 5 && imm > 4096 && imm < PROBE_MAX) {
+    } else if (REG(i) == 5 && imm > 4096) {
         out->stack = STACK_PROBE_COPY;
         out->bytes = imm;
         out->other = RM(i) | (i->p.rex & REX_B ? 8u : 0);
