@@ -30,6 +30,7 @@ GROUPS = {
     "pal": "all of PALs: model, tiny guests, Linux on both machines (only if it is named)",
 }
 BY_NAME = ("pal",)  # these tests are in other groups too
+SDK_GUESTS = {"svm": ("sdk-all", "sdk-wine"), "vmx": ("sdk-all",)}  # of the group sdk, --all
 PAL_GUESTS = ("pal-2", "fuzz", "inpal", "games", "legacy", "poison")
 EPILOG = """\
 names: behind one group, only these of its tests: check.sh unit test_walk, check.sh guests fuzz,
@@ -55,6 +56,7 @@ class Plan:
         self.names = args.names  # of the one group, or none
         self.extra = ["--all"] if args.all else []
         self.smoke = frozenset(args.smoke)  # groups of which one quick test is enough
+        self.groups = args.groups
         self.env = {**os.environ, "XMHF_BUILD": str(builds.main)}
 
     def chosen(self, group):
@@ -122,6 +124,11 @@ class Plan:
                 row.runner(name, [*argv, *self.extra], self.env)
         return work
 
+    def sdk_guests(self):
+        """Where the group sdk runs the mistakes in guests: where no other group does it."""
+        return [bench for bench in SDK_GUESTS if self.extra and not self.names
+                and bench not in self.groups]
+
     def sdk(self):
         """The mistakes and the examples; with --all in guests too, as the e2e tests have them."""
         def work(row):
@@ -132,6 +139,9 @@ class Plan:
                     row.runner("examples", ["tests/sdk/examples.py", "--build", self.builds.main],
                                self.env)
                     row.runner("sdk tools", ["tests/sdk/tools.py", "--build", self.builds.main],
+                               self.env)
+                for bench in self.sdk_guests():
+                    row.runner(f"sdk {bench}", ["tests/e2e/run.py", bench, *SDK_GUESTS[bench]],
                                self.env)
         return [work]
 
@@ -180,7 +190,7 @@ class Plan:
         """How many progress lines there will be."""
         shared = 0 if set(groups) <= {"unit", "model"} else 1  # the build gcc -O2
         own = {"build": 3 if "build" in self.smoke else 10, "unit": 4, "vmx": len(self.vmx()),
-               "pal": 5}
+               "pal": 5, "sdk": 1 if self.chosen("sdk") else 3 + len(self.sdk_guests())}
         if self.chosen("unit"):
             own["unit"] = 2 * len({name.startswith("fuzz") for name in self.chosen("unit")})
         elif self.extra:

@@ -92,23 +92,23 @@ def judge(run, built):
     return len(built)
 
 
-def run_mistakes(machines, names, builds, *options):
+def run_mistakes(machines, names, builds, search=True):
     """Build and run mistakes in one guest; then look for the pattern in the guest's memory."""
     known = images.sources()
     wanted = [known[name] for name in names or known
               if known[name].path.parent.name == "mistakes"]
     built = build_images(machines, wanted, builds)
     commands = machines.scratch / "sdk.sh"
-    commands.write_text(script_of(built, linux) + f"memsearch --kcore key:{images.KEY}; "
-                        "echo kcore $?\n", encoding="ascii")
+    look = f"memsearch --kcore key:{images.KEY}" if search else "false"
+    commands.write_text(f"{script_of(built, linux)}{look}; echo kcore $?\n", encoding="ascii")
     runners = {program(machines, linux(build)) for build in builds}
-    run = machines.run(["sh", "sdk.sh"], "--timeout", str(LIMIT), "--one-core", *options,
+    run = machines.run(["sh", "sdk.sh"], "--timeout", str(LIMIT), "--one-core",
                        adds=[commands, machines.scratch / "images", machines.compile("memsearch"),
                              *sorted(runners)]).ended_well()
     count = judge(run, built)
     check("kcore 1\n" in run.text(), f"the guest's memory:\n{run.text()[-500:]}")
     return (f"{count} images of {len(wanted)} mistakes: right results, deaths that say why; no "
-            "word of their pattern in the process or in the guest's memory")
+            f"word of their pattern in the process{' or in the OS' * search}")
 
 
 def ways(levels):
@@ -117,7 +117,8 @@ def ways(levels):
 
 def test_sdk(machines):
     """Some of the usual mistakes, ELF and PE, 64 and 32 bits, under the hypervisor."""
-    return run_mistakes(machines, SOME, ways(["-O2"]))
+    # Bochs takes a minute for the search, which sdk-leak makes there.
+    return run_mistakes(machines, SOME, ways(["-O2"]), machines.args.bench == "svm")
 
 
 def test_sdk_all(machines):
