@@ -20,6 +20,7 @@ from common import (E2E, MEMORY, PROGRAMS, SEED, SOURCE, Failed, Skipped, base, 
                     check, compile_program, masked, warnings)
 import attacks  # noqa: E402
 import cookbook  # noqa: E402
+import debugger  # noqa: E402
 import firmware  # noqa: E402
 import guests  # noqa: E402
 import lockdown  # noqa: E402
@@ -474,7 +475,7 @@ BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1,
          *resets.BASIC, *roots.BASIC, *scale.BASIC, *sdk.BASIC, *stress.BASIC, *windows.BASIC,
          *sdk_examples.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
-        test_hypercall_fuzz_long, *attacks.MORE, *cookbook.MORE, *firmware.MORE,
+        test_hypercall_fuzz_long, *attacks.MORE, *cookbook.MORE, *debugger.MORE, *firmware.MORE,
         *guests.MORE, *logs.MORE,
         *pals.MORE, *probing.MORE, *resets.MORE, *roots.MORE, *scale.MORE, *sdk.MORE,
         *windows.MORE,

@@ -11,7 +11,7 @@ from .base import ToolError
 
 FOLDERS = {"bindir": "bin", "libdir": "lib", "lib32dir": "lib32", "includedir": "include",
            "mandir": "share/man", "docdir": "share/doc/pal"}
-TOOLS = ("pal-cc", "pal-lint", "pal-addr2line", "xmhfctl")
+TOOLS = ("pal-cc", "pal-lint", "pal-addr2line")
 LIBRARIES = ("libpal.a", "libpal-native.a")
 WINDOWS = {"x86_64-w64-mingw32": "w64", "i686-w64-mingw32": "w32"}
 HEADERS = ("hypercall.h", "image.h", "trustvisor.h")  # of include/xmhf
@@ -95,7 +95,7 @@ def _private(source, build, foreign, folders):
         if name in there:
             path = folders.bindir / name
             found.append(Place(path, link=relative(tools / name, path.parent)))
-    return found
+    return [*found, Place(folders.bindir / "xmhfctl", build / "tools" / "xmhfctl", True)]
 
 
 def filled(template, values):
