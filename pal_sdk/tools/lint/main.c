@@ -90,11 +90,21 @@ static bool told_before(const struct problems *p, char (*lines)[LINE_MAX_TEXT], 
     return false;
 }
 
+/* `line`: of the source, or "". Notes belong to the list. */
+static void tell_one(const struct problem *q, const char *line, const char *file)
+{
+    if (q->kind == PROBLEM_NOTE) {
+        printf("%s%s%s\n", q->text, line[0] ? ", " : "", line);
+    } else {
+        fprintf(stderr, "%s: %s: %s\n", line[0] ? line : file,
+                q->kind == PROBLEM_ERROR ? "error" : "warning", q->text);
+    }
+}
+
 /* Print what was found, each with its source line where that is known. `linked`: the file that has
  * the lines, or NULL. */
 static void tell(const struct problems *p, const char *file, const char *linked)
 {
-    static const char *const kinds[] = { "error", "warning", "note" };
     static char lines[PROBLEMS_MAX][LINE_MAX_TEXT];
     uint64_t addresses[PROBLEMS_MAX];
 
@@ -105,13 +115,11 @@ static void tell(const struct problems *p, const char *file, const char *linked)
         lines_of(linked, addresses, p->count, lines);
     }
     for (size_t i = 0; i < p->count; i++) {
-        const struct problem *q = &p->list[i];
-
         if (!told_before(p, lines, i)) {
-            fprintf(stderr, "%s: %s: %s\n", lines[i][0] ? lines[i] : file, kinds[q->kind],
-                    q->text);
+            tell_one(&p->list[i], lines[i], file);
         }
     }
+    fflush(stdout);
     if (p->more > 0) {
         fprintf(stderr, "%s: and %zu more\n", file, p->more);
     }

@@ -31,7 +31,7 @@ void problem(struct problems *p, enum problem_kind kind, uint64_t address, const
         return;
     }
     p->errors += kind == PROBLEM_ERROR;
-    if (p->count < PROBLEMS_MAX) {
+    if (p->count < (kind == PROBLEM_NOTE ? PROBLEMS_MAX / 2 : PROBLEMS_MAX)) {
         p->list[p->count++] = new;
     } else {
         p->more++;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define PROBLEM_TEXT 400u /* bytes of a sentence that are kept, with the zero at its end */
-#define PROBLEMS_MAX 200u /* that are kept */
+#define PROBLEMS_MAX 200u /* that are kept; notes only as long as half of it is free */
 
 enum problem_kind { PROBLEM_ERROR, PROBLEM_WARNING, PROBLEM_NOTE };
 

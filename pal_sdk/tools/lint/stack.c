@@ -137,7 +137,7 @@ static void check_entry(struct code *c, uint32_t i, struct problems *p, bool all
                 (unsigned long long)need, (unsigned long long)stack, text,
                 (unsigned long long)((need + IMAGE_PAGE - 1) / IMAGE_PAGE * IMAGE_PAGE));
     } else if (all) {
-        problem(p, PROBLEM_NOTE, fn->address, "%s: needs %s%llu of %llu bytes of stack (%s)",
+        problem(p, PROBLEM_NOTE, fn->address, "stack of %s: %s%llu of %llu bytes (%s)",
                 c->im->entry_names[i], fn->unknown_below ? "at least " : "",
                 (unsigned long long)need, (unsigned long long)stack, text);
     }
@@ -191,8 +191,8 @@ static void check_function(const struct code *c, const struct function *fn, stru
                 "checked", name);
     }
     if ((fn->unknown & STACK_INDIRECT) && all) {
-        problem(p, PROBLEM_NOTE, fn->where, "%s: a call through a pointer: the stack of what it "
-                "calls isn't counted", name);
+        problem(p, PROBLEM_NOTE, fn->where, "stack of %s: what it calls through a pointer isn't "
+                "counted", name);
     }
 }
 
