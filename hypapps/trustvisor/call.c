@@ -103,11 +103,14 @@ static void release(struct vcpu *v, struct tv_slot *s, struct tv_activation *act
     registry_put(s);
 }
 
-static void new_token(uint64_t token[2])
+/* The lowest bit says what it is for: whether the thread has called the resume stub, with an
+ * answer, or was left there. */
+static void new_token(uint64_t token[2], bool is_ocall)
 {
     hyp_random_refresh();
     ASSERT(hyp_random(token, 2 * sizeof(token[0]))); /* no PAL is registered without entropy */
-    token[0] += token[0] == 0;                       /* 0 means that no token is out */
+    token[0] = (token[0] & ~1ULL) | is_ocall;
+    token[0] += token[0] == 0 ? 2 : 0;               /* 0 means that no token is out */
 }
 
 /* The call goes on when a thread comes with the token, which is published last. */
@@ -131,7 +134,7 @@ static void wait_for_token(struct vcpu *v, struct tv_slot *s, struct tv_activati
 {
     uint64_t token[2];
 
-    new_token(token);
+    new_token(token, false);
     thread_waits(v, s->pal, act, token);
     wait_with(v, s, act, state, token);
 }
@@ -245,7 +248,7 @@ static void tell(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
         return;
     }
     hyp_caller(v, &c);
-    new_token(token);
+    new_token(token, true);
     m = ocall_tell(s->pal, act, &c, token, &f);
     if (m == MARSHAL_OK) {
         thread_returns(v, s->pal, act, 0);
@@ -352,31 +355,39 @@ static bool take_free(struct tv_activation *act)
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-/* Return at once, as the module interface tells that a call can't be made: the PAL lives on. */
-static enum hc_result return_busy(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+/* Return at once from a stub that was called: what `told` has in RAX, RCX and RDX. */
+static enum hc_result return_at_once(struct vcpu *v, const struct hyp_caller *c,
+                                     const uint64_t told[16])
 {
     uint64_t *gpr = v->regs.gpr;
     uint64_t to = 0;
     struct gm_fault f;
-    enum marshal_answer m = marshal_return_address(s->pal, c, &v->regs, &to, &f);
+    enum marshal_answer m = marshal_return_address(c, &v->regs, &to, &f);
 
     if (m == MARSHAL_FAULT) {
-        registry_put(s);
         return tv_fault(v, &f);
     }
     if (m != MARSHAL_OK) {
-        registry_put(s);
         hyp_inject_gp(v);
         return HC_SWITCHED;
     }
-    gpr[GPR_RAX] = gpr[GPR_RDX] = 0;
-    gpr[GPR_RCX] = XMHF_STATUS_BUSY;
-    gpr[GPR_RSP] = tv_arg(v, c, GPR_RSP) + s->pal->image.word;
+    gpr[GPR_RAX] = told[GPR_RAX];
+    gpr[GPR_RCX] = told[GPR_RCX];
+    gpr[GPR_RDX] = told[GPR_RDX];
+    gpr[GPR_RSP] = tv_arg(v, c, GPR_RSP) + tv_word(c);
     v->regs.rip = to;
     v->regs.rflags &= ~RFLAGS_RF;
     hyp_clear_shadow(v);
-    registry_put(s);
     return HC_SWITCHED;
+}
+
+/* As the module interface tells that a call can't be made: the PAL lives on. */
+static enum hc_result return_busy(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s)
+{
+    static const uint64_t busy[16] = { [GPR_RCX] = XMHF_STATUS_BUSY };
+
+    registry_put(s);
+    return return_at_once(v, c, busy);
 }
 
 /* No activation is free: the process waits, with interrupts open, unless nothing will come of
@@ -506,7 +517,7 @@ static enum hc_result stub_resume(struct vcpu *v, const struct hyp_caller *c, st
     struct tv_activation *act;
     uint64_t token[2];
 
-    thread_token(v, s->pal, token);
+    thread_token(v, s->pal->image.caller_64, token);
     act = act_of(s->pal, token);
     switch (act ? take_token(act, token) : RESUME_WRONG) {
     case RESUME_RUN:
@@ -594,6 +605,20 @@ enum hc_result call_stub(struct vcpu *v, const struct hyp_caller *c, struct tv_s
     }
     act->entry = entry;
     return enter(v, c, s, act);
+}
+
+enum hc_result call_dead_stub(struct vcpu *v, const struct hyp_caller *c)
+{
+    const uint64_t rip = v->regs.rip, page = align_down(rip, PAGE_SIZE);
+    const bool resumes = rip - page == PAGE_SIZE - TV_STUB_BLOCK;
+    uint64_t told[16], token[2];
+
+    thread_token(v, tv_is_64(c), token);
+    if ((resumes && !(token[0] & 1)) || !death_tells(tv_owner(&c->paging), page, told)) {
+        hyp_inject_ud(v);
+        return HC_SWITCHED;
+    }
+    return c->event_queued ? HC_AGAIN : return_at_once(v, c, told);
 }
 
 /* --- out ------------------------------------------------------------------------ */

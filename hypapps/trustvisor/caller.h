@@ -22,6 +22,9 @@ static inline uint64_t tv_owner(const struct guest_paging *p)
 
 static inline bool tv_is_64(const struct hyp_caller *c) { return c->paging.mode == MODE_LONG64; }
 
+/* Bytes of the caller's machine word. */
+static inline uint32_t tv_word(const struct hyp_caller *c) { return tv_is_64(c) ? 8 : 4; }
+
 /* What the caller's code sees in this register. */
 static inline uint64_t tv_arg(const struct vcpu *v, const struct hyp_caller *c, enum gpr r)
 {

@@ -7,7 +7,12 @@
 
 #define RECORDS     256u   /* last deaths, by hash of the owner */
 
-struct record { uint64_t owner, entry; struct xmhf_pal_stats stats; };
+struct record {
+    uint64_t owner, entry;
+    bool image;
+    uint64_t rax, rcx, rdx;  /* what a caller is told of it, of an image */
+    struct xmhf_pal_stats stats;
+};
 
 static struct spinlock record_lock = SPINLOCK_INIT; /* guards records[]; nothing is taken inside */
 static struct record records[RECORDS];
@@ -86,8 +91,13 @@ void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st)
 
 static void record(struct tv_pal *pal, uint64_t owner)
 {
-    struct record r = { .owner = owner, .entry = pal->image.entry };
+    struct record r = { .owner = owner, .entry = pal->image.entry, .image = pal->image.image };
+    uint64_t gpr[16];
 
+    death_status(pal, gpr);
+    r.rax = gpr[GPR_RAX];
+    r.rcx = gpr[GPR_RCX];
+    r.rdx = gpr[GPR_RDX];
     death_stats(pal, &r.stats);
     spin_lock(&record_lock);
     *record_of(owner) = r;
@@ -118,6 +128,20 @@ bool death_last_stats(uint64_t owner, uint64_t entry, struct xmhf_pal_stats *st)
 
     *st = r.stats;
     return found;
+}
+
+bool death_tells(uint64_t owner, uint64_t stubs, uint64_t gpr[16])
+{
+    struct record r;
+
+    if (!recall(owner, &r) || r.entry != stubs || !r.image
+        || r.stats.death == TV_DEATH_OWNER_GONE) {
+        return false;
+    }
+    gpr[GPR_RAX] = r.rax;
+    gpr[GPR_RCX] = r.rcx;
+    gpr[GPR_RDX] = r.rdx;
+    return true;
 }
 
 /* Where, without an address: a production PAL tells no more. */

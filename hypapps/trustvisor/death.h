@@ -20,6 +20,9 @@ uint64_t death_last(uint64_t owner);
 void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st);
 /* Those of the last PAL of this process that died, if its entry was this one. */
 bool death_last_stats(uint64_t owner, uint64_t entry, struct xmhf_pal_stats *st);
+/* The last PAL of this process that died, if it was an image with this page of stubs: what its
+ * callers are told, in RAX, RCX and RDX. False: it wasn't, and nothing is set. */
+bool death_tells(uint64_t owner, uint64_t stubs, uint64_t gpr[16]);
 /* Wipe dead PALs, at most `pages` pages of them. True if there is more to do. */
 bool death_reap(struct vcpu *v, uint32_t pages);
 

@@ -501,17 +501,16 @@ static bool canonical(uint64_t va)
     return is_canonical(va, 48);
 }
 
-enum marshal_answer marshal_return_address(const struct tv_pal *pal, const struct hyp_caller *c,
+enum marshal_answer marshal_return_address(const struct hyp_caller *c,
                                            const struct vcpu_regs *regs, uint64_t *to,
                                            struct gm_fault *f)
 {
-    const uint64_t rsp = regs->gpr[GPR_RSP];
-    const uint64_t sp = pal->image.mode == PAL_ID_MODE_64 ? rsp : (uint32_t)rsp;
+    const uint64_t rsp = regs->gpr[GPR_RSP], sp = tv_is_64(c) ? rsp : (uint32_t)rsp;
+    const uint32_t word = tv_word(c);
     enum gm_result r;
 
     *to = 0;
-    r = tv_reaches(c, sp, pal->image.word, f) ? gm_read(c, gva(sp), to, pal->image.word, f)
-                                              : GM_FAULT;
+    r = tv_reaches(c, sp, word, f) ? gm_read(c, gva(sp), to, word, f) : GM_FAULT;
     return r == GM_OK && !canonical(*to) ? MARSHAL_BAD_RETURN : marshal_answer_of(r);
 }
 
@@ -520,7 +519,7 @@ enum marshal_answer marshal_caller(const struct tv_pal *pal, struct tv_activatio
                                    struct gm_fault *f)
 {
     uint64_t to;
-    enum marshal_answer m = marshal_return_address(pal, c, regs, &to, f);
+    enum marshal_answer m = marshal_return_address(c, regs, &to, f);
 
     if (m != MARSHAL_OK) {
         return m;

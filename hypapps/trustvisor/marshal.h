@@ -24,7 +24,7 @@ enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
                                const struct hyp_caller *c, struct vcpu_regs *regs,
                                struct gm_fault *f);
 /* The caller's return address at the entry stub: `*to`, with MARSHAL_OK. */
-enum marshal_answer marshal_return_address(const struct tv_pal *pal, const struct hyp_caller *c,
+enum marshal_answer marshal_return_address(const struct hyp_caller *c,
                                            const struct vcpu_regs *regs, uint64_t *to,
                                            struct gm_fault *f);
 /* Another call is to end as this one: take return address and registers of the caller at the resume

@@ -33,13 +33,13 @@ void thread_waits(struct vcpu *v, const struct tv_pal *pal,
     hyp_clear_shadow(v);
 }
 
-void thread_token(const struct vcpu *v, const struct tv_pal *pal, uint64_t token[2])
+void thread_token(const struct vcpu *v, bool is_64, uint64_t token[2])
 {
     const uint64_t *gpr = v->regs.gpr;
 
     token[0] = gpr[GPR_RAX];
     token[1] = gpr[GPR_RDX];
-    if (!pal->image.caller_64) {
+    if (!is_64) {
         token[0] = (uint32_t)gpr[GPR_RAX] | gpr[GPR_RDX] << 32;
         token[1] = (uint32_t)gpr[GPR_RCX] | gpr[GPR_RBX] << 32;
     }

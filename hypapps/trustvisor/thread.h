@@ -18,7 +18,7 @@ struct thread thread_of(struct vcpu *v);
 void thread_waits(struct vcpu *v, const struct tv_pal *pal, const struct tv_activation *act,
                   const uint64_t token[2]);
 /* The token in the registers of a thread at the resume stub. */
-void thread_token(const struct vcpu *v, const struct tv_pal *pal, uint64_t token[2]);
+void thread_token(const struct vcpu *v, bool is_64, uint64_t token[2]);
 /* Set all registers: at the call again, for an exception there. */
 void thread_at_call(struct vcpu *v, const struct tv_pal *pal, const struct tv_activation *act);
 /* Set all registers: behind the call, with its result. */

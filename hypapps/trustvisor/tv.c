@@ -72,8 +72,7 @@ static enum hc_result no_live_stub(struct vcpu *v, const struct hyp_caller *c, b
     if (!other && changes_now(v, c)) {
         return HC_AGAIN;
     }
-    hyp_inject_ud(v);
-    return HC_SWITCHED;
+    return call_dead_stub(v, c);
 }
 
 /* The next step of a registration, whose caller's registers have its token. */

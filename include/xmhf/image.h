@@ -116,6 +116,7 @@ _Static_assert(sizeof(struct xmhf_image_entry) == 16, "our ABI");
  * and calls the resume stub with the token in the registers of an interrupted call (RAX, RDX; with
  * 32 bits EAX, EDX, ECX, EBX). That returns as the first call would have. Until then the
  * activation stays taken, and the thread's other calls of this PAL end with XMHF_STATUS_BUSY.
+ * If the PAL has died meanwhile it returns too, and tells that.
  * Caller's registers, stack pointer and return address are those at the resume stub from then on,
  * and any thread of the process may bring the answer. The structure must stay where it was.
  */

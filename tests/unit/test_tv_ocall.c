@@ -765,8 +765,62 @@ static void died_meanwhile(void **state)
     expect_at(&cpu2, FIRST, RSP, RET, 0);
     assert_int_equal(XMHF_STATUS_DEATH(cpu2.regs.gpr[GPR_RCX]), TV_DEATH_EXCEPTION);
     fake.fs_base = 0x7000;
-    expect_fault(&v, come(&v, o.token), HC_SWITCHED, FAKE_UD);
+    poison(&v, SECOND, RSP2, RESUME);
+    put(RSP2, RET2);
+    o.token[0] &= ~1ULL; /* as the token of a thread that was left at the stub */
+    set_token(&v, o.token);
+    expect_fault(&v, hypapp.hypercall(&v, 0), HC_SWITCHED, FAKE_UD);
+    o.token[0] |= 1;
+    assert_int_equal(come(&v, o.token), HC_SWITCHED);
+    expect_at(&v, SECOND, RSP2, RET2, 0);
+    assert_int_equal(XMHF_STATUS_DEATH(v.regs.gpr[GPR_RCX]), TV_DEATH_EXCEPTION);
+    assert_int_equal(XMHF_STATUS_VECTOR(v.regs.gpr[GPR_RCX]), 6);
+    assert_int_equal(v.regs.gpr[GPR_RDX], 0x40);
+    for (unsigned i = 0; i < 2; i++) { /* and a new call */
+        assert_int_equal(call_on(&v, i, WHERE, 9), HC_SWITCHED);
+        expect_at(&v, FIRST, RSP, RET, 0);
+        assert_int_equal(XMHF_STATUS_DEATH(v.regs.gpr[GPR_RCX]), TV_DEATH_EXCEPTION);
+    }
     assert_int_equal(fake.pool_free, pool_at_rest);
+    assert_int_equal(reg(), TV_OK); /* a new PAL there is alive */
+    assert_int_equal(call_on(&v, 1, 9, 0), HC_SWITCHED);
+    assert_true(v.in_sandbox);
+    pal_returns(&v, 1);
+    expect_gone();
+}
+
+/* A thread that was left at the resume stub, and didn't call it, can't return from there. */
+static void died_while_interrupted(void **state)
+{
+    (void)state;
+    assert_int_equal(reg(), TV_OK);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(call_on(&v, 1, 9, 0), HC_SWITCHED);
+        sandbox_exit(&v, EXIT_INTR);
+        fake.fs_base = 0x8000;
+        assert_int_equal(call_on(&cpu2, 1, 9, 0), HC_SWITCHED);
+        sandbox_exit(&cpu2, EXIT_EXCEPTION);
+        expect_fault(&v, go_on(&v), HC_SWITCHED, FAKE_UD);
+        fake.fs_base = 0x7000;
+        assert_int_equal(reg(), TV_OK);
+    }
+    expect_gone();
+}
+
+/* The owner's end is no death that is told: who is there may be somebody else. */
+static void owner_gone(void **state)
+{
+    struct xmhf_ocall o = asking();
+    uint8_t stubs[PAGE_SIZE];
+
+    (void)state;
+    memcpy(stubs, fake_at(CR3, STUBS), PAGE_SIZE);
+    memset(fake_at(CR3, STUBS) + PAGE_SIZE - 16, 0, 16); /* the nonce */
+    fake.fs_base = 0x8000;
+    expect_fault(&cpu2, call_on(&cpu2, 1, 9, 0), HC_SWITCHED, FAKE_UD);
+    memcpy(fake_at(CR3, STUBS), stubs, PAGE_SIZE);
+    expect_fault(&v, come(&v, o.token), HC_SWITCHED, FAKE_UD);
+    expect_fault(&v, call_on(&v, 1, 9, 0), HC_SWITCHED, FAKE_UD);
 }
 
 /* And while a thread brings the answer, and it runs again: the call is told. */
@@ -983,8 +1037,9 @@ int main(void)
         BOTH(faults_everywhere), BOTH(buffers_at_the_call), BOTH(devices), BOTH(bad_return_address),
         BOTH(nested_calls), BOTH(nested_calls_without_tls), BOTH(nested_call_before_the_request),
         BOTH(nested_call_first_free), BOTH(one_stack), BOTH(interrupted_in_between),
-        BOTH(unregistered_meanwhile), BOTH(died_meanwhile), BOTH(died_while_it_runs), BOTH(budget),
-        BOTH(debug_memory), BOTH(debug_registers), BOTH(nobody_elses),
+        BOTH(unregistered_meanwhile), BOTH(died_meanwhile), BOTH(died_while_interrupted),
+        BOTH(owner_gone), BOTH(died_while_it_runs), BOTH(budget), BOTH(debug_memory),
+        BOTH(debug_registers), BOTH(nobody_elses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
