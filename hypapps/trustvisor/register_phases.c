@@ -211,15 +211,11 @@ uint64_t register_hash_ticks(void)
 _Static_assert(PIECES_BEGIN(XMHF_MODULE_ENTRIES, XMHF_MODULE_SECTIONS, XMHF_MODULE_PARAMS)
                * COST_MEASURE(HYP_SHA256_COST_MAX) <= BUDGET, "one exit can do it");
 
-/* How many pages from `index` on, where a section may begin, have no contents. */
+/* How many pages from `index` on have no contents: as many as the section that begins there. */
 static uint32_t pages_not_hashed(const struct tv_image *im, uint32_t index)
 {
-    const struct tv_section *s;
+    const struct tv_section *s = tv_section_of(im, index);
 
-    if (!im->image) {
-        return 0;
-    }
-    s = tv_section_of(im, index);
     return s->fresh ? s->pages : 0;
 }
 
@@ -259,11 +255,13 @@ static enum step measure_some(struct work *w)
     }
     for (; reg->page < parts + PIECES * im->pages; reg->page++) {
         const uint32_t piece = reg->page - parts;
-        const uint32_t skipped = piece % PIECES == 0 ? pages_not_hashed(im, piece / PIECES) : 0;
         const uint8_t *frame;
-        if (skipped != 0) {
-            reg->page += skipped * PIECES - 1;
-            continue;
+        if (im->image && piece % PIECES == 0) {
+            const uint32_t skipped = pages_not_hashed(im, piece / PIECES);
+            if (skipped != 0) {
+                reg->page += skipped * PIECES - 1;
+                continue;
+            }
         }
         if (!afford(w, COST_MEASURE(sha.cost))) {
             return STEP_AGAIN;
