@@ -301,8 +301,33 @@ def test_native(bench):
     return "every compiler; ASan and coverage are taken"
 
 
+def test_stacks(bench):
+    """Frames that pal-lint reads from the code are those that the compiler tells."""
+    folder = SOURCE / "pal_sdk" / "examples" / "torture"
+    compared = 0
+    for compiler in (name for form in forms() for name in here(form) if "clang" not in name):
+        for level in ("-O0", "-O2"):
+            bench.cc("--cc", compiler, level, "-fstack-usage", "-c", "-o", "torture.o",
+                     folder / "torture_pal.c")
+            usage = (bench.folder / "torture.su").read_text(encoding="ascii")
+            told = {line.split("\t")[0].rsplit(":", 1)[1]: int(line.split("\t")[1])
+                    for line in usage.splitlines()}
+            bench.cc("--cc", compiler, level, "--interface", folder / "torture_interface.h", "-o",
+                     "torture.pal", "torture.o")
+            listing = bench.lint("torture.pal")
+            ways = re.findall(r"^stack of .* bytes \((.*)\)", listing, re.M)
+            good(ways, f"{compiler}: no need of stack in\n{listing}")
+            for name, frame in (part.split() for way in ways for part in way.split(" > ")
+                                if part != "..."):
+                if name in told:
+                    good(told[name] <= int(frame) <= told[name] + 64,
+                         f"{compiler} {level}: {name} has {frame} bytes, told are {told[name]}")
+                    compared += 1
+    return f"{compared} frames"
+
+
 TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_objects, test_places,
-         test_finished, test_native)
+         test_finished, test_native, test_stacks)
 
 
 def main():

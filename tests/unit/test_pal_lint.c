@@ -290,6 +290,28 @@ static void test_stack_need(void **state)
     file_free(&file);
 }
 
+/* A loop that is entered at its end: sub 64; jmp 1f; 0: sub 32; add 32; 1: jne 0b; add 64; ret */
+static void test_loop_need(void **state)
+{
+    static const uint8_t loop[] = {
+        0x48, 0x83, 0xec, 0x40, 0xeb, 0x08, 0x48, 0x83, 0xec, 0x20, 0x48, 0x83, 0xc4, 0x20,
+        0x75, 0xf6, 0x48, 0x83, 0xc4, 0x40, 0xc3,
+    };
+    struct pal_descriptor d = record("e", 0, BASE);
+    struct code code;
+
+    (void)state;
+    begin();
+    section(".text", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, BASE, loop, sizeof(loop));
+    section(PAL_DESCRIPTOR_SECTION, SHT_PROGBITS, SHF_ALLOC, 0x60000000, &d, sizeof(d));
+    make(NULL);
+    assert_fine();
+    assert_true(code_read(&code, &image, &file, &problems));
+    assert_int_equal(code.functions[0].frame, 8 + 0x40 + 0x20);
+    code_free(&code);
+    file_free(&file);
+}
+
 static void test_too_little_stack(void **state)
 {
     uint8_t code[sizeof(good_code)];
@@ -661,6 +683,7 @@ int main(void)
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_stack_need),
+        cmocka_unit_test(test_loop_need),
         cmocka_unit_test(test_too_little_stack),
         cmocka_unit_test(test_code_refused),
         cmocka_unit_test(test_code_taken),

@@ -256,7 +256,7 @@ static void stack_step(struct code *c, struct sweep *s, const struct instruction
     case STACK_FRAME: s->frame = s->depth; break;
     case STACK_TO_FRAME: s->depth = s->frame - i->bytes; break;
     case STACK_LEAVE: s->depth = s->frame - word; break;
-    case STACK_ALIGN: s->depth += i->bytes < 0 && i->bytes > -65536 ? -i->bytes - 1 : 0; break;
+    case STACK_ALIGN: s->depth += i->bytes < 0 && i->bytes > -65536 ? -i->bytes : 0; break;
     case STACK_RESTORE: s->depth = word; break;
     case STACK_PROBE_COPY:
         s->probe = s->copies[i->other] > 0 ? s->copies[i->other] + i->bytes : s->probe;
@@ -352,18 +352,23 @@ static void flow_step(struct code *c, struct sweep *s, const struct instruction 
     }
 }
 
+static bool is_branch(enum flow flow)
+{
+    return flow == FLOW_JUMP || flow == FLOW_JUMP_IF || flow == FLOW_JUMP_ANY;
+}
+
 static bool goes_on(enum flow flow)
 {
     return flow != FLOW_JUMP && flow != FLOW_JUMP_ANY && flow != FLOW_END;
 }
 
-/* Behind an end the depth is that of who branched here; if nobody did, that of the last branch of
- * a table, so what it was. */
+/* Behind an end the depth is that of who branched here. If nobody did so far, it is a loop's body
+ * that is entered at its end, or a case of a table: then the deepest of all branches before. */
 static void sweep(struct code *c, struct function *fn, int32_t *depths, struct problems *p)
 {
     const int64_t word = c->bits / 8;
     struct sweep s = { .fn = fn, .depth = word, .frame = word, .depths = depths };
-    int64_t deepest = word; /* that a jump through a table can have had */
+    int64_t deepest = word; /* of the branches */
     bool on = true;
     struct instruction i;
 
@@ -385,7 +390,7 @@ static void sweep(struct code *c, struct function *fn, int32_t *depths, struct p
         check(c, fn, &i, at, p);
         stack_step(c, &s, &i, at);
         flow_step(c, &s, &i, at);
-        deepest = i.flow == FLOW_JUMP_ANY ? s.depth : deepest;
+        deepest = is_branch(i.flow) && s.depth > deepest ? s.depth : deepest;
         on = goes_on(i.flow);
     }
 }
