@@ -168,7 +168,10 @@ typedef double pal_fixed_width_double __attribute__((aligned(8)));
 
 #define PAL_STRUCT_CHECK(name, fields) \
     static inline __attribute__((unused)) void pal_check_##name(void) \
-    { typedef struct name pal_checked; PAL_CAT(PAL_CHECK_A fields, _END) }
+    { typedef struct name pal_checked; PAL_CAT(PAL_CHECK_A fields, _END) \
+      struct pal_gap { char at; pal_fixed_width_uint64_t aligned; }; \
+      PAL_ASSERT(sizeof(struct pal_gap) == 16, \
+                 #name ": a pragma or flag packs structures, and the other side's aren't packed"); }
 #define PAL_CHECK_A(type, field) PAL_CHECK_FIELD(type, field) PAL_CHECK_B
 #define PAL_CHECK_B(type, field) PAL_CHECK_FIELD(type, field) PAL_CHECK_A
 #define PAL_CHECK_A_END
