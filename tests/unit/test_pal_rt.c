@@ -10,7 +10,7 @@
 #include "../../pal_sdk/rt/rt_internal.h"
 #include <pal/rt.h>
 
-#include <errno.h>
+#include <pthread.h>
 
 /* What tests/unit/pal_rt_names.h makes of the names. */
 void *rt_memchr(const void *p, int c, size_t n);
@@ -286,12 +286,52 @@ static void heap_at_random(void **state)
     assert_true(full > 100);
 }
 
+/* Several stacks' work: blocks of its own with its own byte, which nobody else may change. */
+static void *work(void *number)
+{
+    uint8_t fill = (uint8_t)(uintptr_t)number;
+    uint64_t seed = fill;
+    uintptr_t wrong = 0;
+
+    for (unsigned i = 0; i < 20000; i++) {
+        size_t n = 1 + unit_below(&seed, 300);
+        uint8_t *p = rt_malloc(n);
+
+        for (size_t k = 0; p && k < n; k++) {
+            wrong += p[k] != 0;
+            p[k] = fill;
+        }
+        for (size_t k = 0; p && k < n; k++) {
+            wrong += p[k] != fill;
+        }
+        rt_free(p);
+    }
+    return (void *)wrong;
+}
+
+static void heap_by_threads(void **state)
+{
+    pthread_t t[4];
+
+    (void)state;
+    for (uintptr_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&t[i], NULL, work, (void *)(i + 1)), 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        void *wrong;
+        assert_int_equal(pthread_join(t[i], &wrong), 0);
+        assert_null(wrong);
+    }
+    assert_int_equal(pal_heap_used(), 0);
+    pal_heap_check();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_as_the_hosts), cmocka_unit_test(numbers_as_the_hosts),
         cmocka_unit_test(formats_as_the_hosts), cmocka_unit_test(sorts_any_size),
-        cmocka_unit_test(heap_at_random),
+        cmocka_unit_test(heap_by_threads), cmocka_unit_test(heap_at_random),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
