@@ -15,9 +15,6 @@ void *pal_os_alloc(size_t size);
 void *pal_os_alloc_data(size_t size);
 /* Makes a page of it executable too. False on failure. */
 bool pal_os_executable(void *page);
-/* Takes the pages' memory away: nothing there can be accessed any more. They are still ours, until
- * pal_os_free of all. */
-void pal_os_gap(void *memory, size_t size);
 void pal_os_free(void *memory, size_t size);
 
 /* A number, never 0, that this process keeps and its children don't have. */

@@ -47,13 +47,6 @@ bool pal_os_executable(void *page)
     return mprotect(page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) == 0;
 }
 
-void pal_os_gap(void *memory, size_t size)
-{
-    (void)munlock(memory, size);
-    (void)madvise(memory, size, MADV_DONTNEED);
-    (void)mprotect(memory, size, PROT_NONE);
-}
-
 void pal_os_free(void *memory, size_t size)
 {
     munmap(memory, size);

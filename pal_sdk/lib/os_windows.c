@@ -49,11 +49,6 @@ bool pal_os_executable(void *page)
     return VirtualProtect(page, 4096, PAGE_EXECUTE_READWRITE, &old) != 0;
 }
 
-void pal_os_gap(void *memory, size_t size)
-{
-    VirtualFree(memory, size, MEM_DECOMMIT);
-}
-
 void pal_os_free(void *memory, size_t size)
 {
     (void)size; /* MEM_RELEASE wants 0 */

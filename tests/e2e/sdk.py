@@ -222,5 +222,46 @@ def test_sdk_identity(machines):
     return f"{made} checks, 64 and 32 bits"
 
 
-BASIC = (test_sdk, test_sdk_leak, test_sdk_control, test_sdk_fork, test_sdk_identity)
+CALLERS = SOURCE / "tests" / "sdk" / "callers"
+CALLER_HOSTS = {"64": "g++ -m64 -x c++ -std=c++17", "32": "gcc -m32"}  # Debian's g++ has no -m32
+
+
+def build_callers(machines, bits, library):
+    """The program that tests threads, with the hypervisor's library or the native one."""
+    image, embedded = (machines.scratch / f"callers{bits}.{end}" for end in ("pal", "o"))
+    program = machines.scratch / f"callers{bits}{library.removeprefix('libpal')}"
+    tool = SOURCE / "pal_sdk" / "tools" / "pal-cc"
+    folders = [f"-I{SOURCE / name}" for name in ("pal_sdk/include", "include")]
+    interface = CALLERS / "callers_interface.h"
+    for command in (
+            [tool, f"-m{bits}", "--stacks", "3", "--interface", interface, "-O2", "-o", image,
+             CALLERS / "callers_pal.c"],
+            [tool, "--host-cc", f"gcc -m{bits}", "-o", embedded, image],
+            [*CALLER_HOSTS[bits].split(), "-static", "-O2", "-pthread", *folders,
+             CALLERS / "callers.c", "-x", "none", embedded,
+             machines.build / "pal_sdk" / "lib" / bits / f"{library}.a", "-o", program]):
+        status, said = images.run(command, env={**os.environ, "XMHF_BUILD": str(machines.build)})
+        check(status == 0, f"{command[0]}: {said}")
+    return program
+
+
+def passed(text, wanted):
+    check("not ok" not in text and f"1..{wanted}\n" in text, text[-1500:])
+    return wanted
+
+
+def test_sdk_callers(machines):
+    """Threads of a program in a PAL: deaths, ends of ocalls, fork, close; and in native mode."""
+    made = 0
+    for bits, wanted in (("64", 9), ("32", 8)):
+        program = build_callers(machines, bits, "libpal")
+        run = machines.run([program.name], "--one-core", adds=[program]).ended_well()
+        made += passed(run.text(), wanted)
+        _, said = images.run([build_callers(machines, bits, "libpal-native")])
+        made += passed(said, wanted)
+    return f"{made} checks, 64 bits as C++ and 32 as C"
+
+
+BASIC = (test_sdk, test_sdk_callers, test_sdk_leak, test_sdk_control, test_sdk_fork,
+         test_sdk_identity)
 MORE = (test_sdk_all, test_sdk_wine)
