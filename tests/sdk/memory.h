@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #ifdef _WIN32
 #include <windows.h>
 #else
@@ -50,9 +51,8 @@ static inline void registers_keep(struct registers *r)
 
 typedef void memory_piece(void *with, uint64_t address, const uint8_t *bytes, size_t size);
 
-/* One page's worth, which doesn't cross a page: copied to a buffer that is wiped again, so that a
- * find isn't found once more. The last bytes of the page before are with it: a word may lie
- * across. */
+/* A page, copied to a buffer that is wiped again, so that a find isn't found once more. A word that
+ * lies across two pages is missed. */
 struct pieces {
     memory_piece *tell;
     void *with;
@@ -69,19 +69,19 @@ static inline void memory_clear(struct pieces *p)
 }
 
 #ifdef _WIN32
-static inline void memory_range(struct pieces *p, uint64_t from, uint64_t to)
-{
-    for (uint64_t at = from; at < to; at += PIECE) {
-        SIZE_T got = 0;
+#define WRITABLE (PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE \
+                  | PAGE_EXECUTE_WRITECOPY)
 
-        if (ReadProcessMemory(GetCurrentProcess(), (void *)(uintptr_t)at, p->bytes, PIECE, &got)
-            && got != 0) {
-            p->tell(p->with, at, p->bytes, got);
-        }
+static inline void memory_range(struct pieces *p, uintptr_t from, uintptr_t to)
+{
+    for (uintptr_t at = from; at < to; at += PIECE) {
+        memcpy(p->bytes, (const void *)at, PIECE);
+        p->tell(p->with, at, p->bytes, PIECE);
         memory_clear(p);
     }
 }
 
+/* Under Windows what the process can write: the rest is files, as they were mapped. */
 static inline void memory_pieces(memory_piece *tell, void *with)
 {
     static struct pieces p;
@@ -92,8 +92,8 @@ static inline void memory_pieces(memory_piece *tell, void *with)
     p.with = with;
     while (VirtualQuery((void *)at, &info, sizeof(info)) == sizeof(info)
            && at + info.RegionSize > at) {
-        if (info.State == MEM_COMMIT) {
-            memory_range(&p, at, (uint64_t)at + info.RegionSize);
+        if (info.State == MEM_COMMIT && (info.Protect & WRITABLE) && !(info.Protect & PAGE_GUARD)) {
+            memory_range(&p, at, at + info.RegionSize);
         }
         at += info.RegionSize;
     }
