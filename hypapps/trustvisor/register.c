@@ -170,6 +170,13 @@ static enum hc_result full(struct vcpu *v, enum registry_answer why, uint32_t sp
     return tv_done(v, e);
 }
 
+/* What an image's lists take to be read and checked, at most: others' are short. */
+static uint32_t cost_of_check(const struct tv_image *im)
+{
+    return !im->image ? 0 : im->section_count * (COST_SECTION + im->entry_count * COST_LOOK)
+           + im->param_count * COST_PARAM;
+}
+
 static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal)
 {
     uint64_t entry = pal->image.entry;
@@ -194,7 +201,8 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
     }
     stubs_place(pal);
     answer = registry_add(pal, tv_owner(&c->paging), &other);
-    spent = COST_RANDOM + pal->reg.compared * COST_COMPARE + pal->reg.beside * COST_BESIDE;
+    spent = COST_RANDOM + pal->reg.compared * COST_COMPARE + pal->reg.beside * COST_BESIDE
+        + cost_of_check(&pal->image);
     if (answer == REGISTRY_ADDED) {
         return steps(v, c, pal, spent);
     }

@@ -11,6 +11,9 @@
 #define COST_RANDOM    7000   /* token, nonce, factor: up to one refill of the generator */
 #define COST_COMPARE   16     /* of two sections: its own, and its own with other PALs' */
 #define COST_BESIDE    10     /* of another PAL: its link, and five times for a reference */
+#define COST_SECTION   600    /* of a section in an image's list; ... */
+#define COST_LOOK      8      /* ... of looking for an entry there; ... */
+#define COST_PARAM     160    /* ... of a parameter */
 #define COST_ROOM      2000   /* wiping a page or looking at an owner */
 
 /* What a phase says. */

@@ -389,6 +389,41 @@ static void large(void)
     expect_unregistered(TV_OK);
 }
 
+/* The lists as long as they may be, and nothing in the order in which it would be found soonest:
+ * tests/guests/run.py sees how long the longest exit took. */
+static void largest(void)
+{
+    static struct {
+        struct xmhf_image image;
+        struct xmhf_image_section sections[XMHF_IMAGE_SECTIONS];
+        struct xmhf_image_param params[XMHF_IMAGE_PARAMS];
+        struct xmhf_image_entry entries[XMHF_IMAGE_ENTRIES];
+    } l;
+    static uint8_t pages[XMHF_IMAGE_SECTIONS - 2][PAGE] __attribute__((aligned(PAGE)));
+    const unsigned taken = XMHF_IMAGE_SECTIONS - 2; /* all but STACK and PARAM, sources falling */
+    uint64_t r;
+
+    l.image = d.image;
+    l.image.size = sizeof(l);
+    l.image.sections = XMHF_IMAGE_SECTIONS;
+    l.image.params = XMHF_IMAGE_PARAMS;
+    l.image.entries = XMHF_IMAGE_ENTRIES;
+    for (unsigned i = 0; i < XMHF_IMAGE_SECTIONS; i++) {
+        l.sections[i] = (struct xmhf_image_section){
+            i < taken ? TV_SECTION_CODE : i == taken ? TV_SECTION_STACK : TV_SECTION_PARAM, 1,
+            AT_CODE + 2 * PAGE * i, i < taken ? (uintptr_t)pages[taken - 1 - i] : 0,
+        };
+        l.entries[i] = (struct xmhf_image_entry){ AT_CODE + 2 * PAGE * (taken - 1), 4, 0 };
+        l.params[4 * i] = (struct xmhf_image_param){ TV_PARAM_INTEGER, XMHF_IN, 0, 0, 0 };
+        for (unsigned k = 1; k < 4; k++) {
+            l.params[4 * i + k] = (struct xmhf_image_param){ TV_PARAM_POINTER, XMHF_IN, 64, 1, 4 };
+        }
+    }
+    r = command(XMHF_HC_IMAGE_REGISTER, (uintptr_t)&l, (uintptr_t)stubs);
+    CHECK(r == TV_OK, "the largest lists gave %llu", (unsigned long long)r);
+    expect_unregistered(TV_OK);
+}
+
 void guest_main(void)
 {
     if (cpuid(TV_CPUID_LEAF, 0).eax != TV_CPUID_REPLY_EAX) {
@@ -397,5 +432,6 @@ void guest_main(void)
     in_mode(64);
     in_mode(32);
     large();
+    largest();
     pass("images were called, and died, in both modes");
 }
