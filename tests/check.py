@@ -140,6 +140,8 @@ class Plan:
                                self.env)
                     row.runner("sdk tools", ["tests/sdk/tools.py", "--build", self.builds.main],
                                self.env)
+                    row.runner("sdk installed", ["tests/sdk/installed.py", "--build",
+                                                 self.builds.main], self.env)
                 for bench in self.sdk_guests():
                     row.runner(f"sdk {bench}", ["tests/e2e/run.py", bench, *SDK_GUESTS[bench]],
                                self.env)
