@@ -12,7 +12,9 @@ SKIPS = {
     "bench-tools": "starts no machine; runs with the other bench",
     "boot-16": "Bochs 2.7 has too few timers for 16 CPUs",
     "boot-bochs-svm": "is about an AMD CPU",
+    "cookbook": "would take very long; the SDK's examples and the mistakes run there",
     "dead-cpu": "its MADT is handed over by QEMU",
+    "debug-pal": "gdb would take minutes to start; the unit test tv_ocall reads debug PALs",
     "grub-guest": "boots by an image that only QEMU's bench makes; the 16-bit start has a unit "
                   "test and ipxe",
     "hotplug-ram": "no memory can be plugged in; the unit test ram has no vendor in it",
