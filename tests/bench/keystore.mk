@@ -5,7 +5,8 @@ keystore_folder = $(srcdir)/pal_sdk/examples/keystore
 keystore_measured = import sign agree mac
 
 tests/bench/keystore_pal.o: $(keystore_folder)/keystore_pal.c \
-		$(keystore_folder)/keystore_interface.h $(example_headers) pal_sdk/tools/pal-cc
+		$(keystore_folder)/keystore_interface.h $(example_headers) pal_sdk/tools/pal-cc \
+		pal_sdk/tools/pal-lint
 	@$(MKDIR_P) $(@D)
 	$(AM_V_CC)$(example_palcc) --cc "$(CC)" $(example_image_flags) -c -o $@ $<
 tests/bench/keystore_direct.o: tests/bench/keystore_pal.o libpal-rt-elf64.a
