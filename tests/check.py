@@ -192,7 +192,7 @@ class Plan:
         """How many progress lines there will be."""
         shared = 0 if set(groups) <= {"unit", "model"} else 1  # the build gcc -O2
         own = {"build": 3 if "build" in self.smoke else 10, "unit": 4, "vmx": len(self.vmx()),
-               "pal": 5, "sdk": 1 if self.chosen("sdk") else 3 + len(self.sdk_guests())}
+               "pal": 5, "sdk": 1 if self.chosen("sdk") else 4 + len(self.sdk_guests())}
         if self.chosen("unit"):
             own["unit"] = 2 * len({name.startswith("fuzz") for name in self.chosen("unit")})
         elif self.extra:

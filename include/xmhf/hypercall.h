@@ -81,6 +81,6 @@ enum xmhf_info {
 #define XMHF_CPUID_SIGNATURE "XMHFXMHFXMHF"
 /* Of this interface, not of a release (CHANGELOG.md has those): leaf 0x40000001, EAX, and
  * XMHF_INFO_VERSION: major << 16 | minor. */
-#define XMHF_VERSION         0x00010000u
+#define XMHF_VERSION         0x00010001u
 
 #endif

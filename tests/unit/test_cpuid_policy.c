@@ -428,7 +428,7 @@ static void our_leaves(void **state)
     memcpy(text + 8, &r.edx, 4);
     assert_string_equal(text, XMHF_CPUID_SIGNATURE);
     r = cpuid_guest_view(hw_cpuid, 0x40000001, 0, &guests[0]);
-    assert_int_equal(r.eax, 0x00010000);
+    assert_int_equal(r.eax, XMHF_VERSION);
     assert_int_equal(r.ebx | r.ecx | r.edx, 0);
     for (uint32_t leaf = 0x40000002; leaf <= 0x40000200; leaf++) {
         r = cpuid_guest_view(hw_cpuid, leaf, 0, &guests[0]);
