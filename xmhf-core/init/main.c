@@ -153,7 +153,6 @@ static int cpu_bring_up(struct vcpu *v)
         log_error("cannot start: CPU with APIC id %u: missing %s", v->apic_id, missing);
         return -1;
     }
-    random_cpu_init();
     if (virt->cpu_init(v) != 0 || sandbox_cpu_init(v) != 0
         || (hypapp.cpu_init && hypapp.cpu_init(v) != 0)) {
         log_error("cannot start: CPU with APIC id %u can't be set up; %zu pages of "
@@ -169,6 +168,7 @@ static void ap_run(void *arg)
 {
     struct vcpu *v = arg;
 
+    random_cpu_init();
     if (cpu_bring_up(v) != 0) {
         return; /* ->online stays false: the boot CPU refuses the launch */
     }
@@ -205,6 +205,7 @@ static void main_on_stack(void *arg)
     }
     facts_vendor(virt->name);
     random_init(hyp_sha256().blocks, acpi.pm_timer);
+    random_cpu_init(); /* the hypapp's init may draw */
     if (exit_apic_page_init() != 0 || exit_io_init() != 0) {
         log_error("cannot start: no room in the table of ports and device memory");
         launch_refuse();
