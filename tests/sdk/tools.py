@@ -208,6 +208,13 @@ def test_flags(bench):
     for flag, word in FLAGS.items():
         bench.refused(1, [f"error: {flag}: ", word], TOOLS / "pal-cc", flag, "--interface",
                       "sample_interface.h", "-o", "refused.pal", "sample.c")
+        bench.refused(1, [f"error: {flag}: ", word], TOOLS / "pal-cc", "--cc", f"gcc {flag}",
+                      "--interface", "sample_interface.h", "-o", "refused.pal", "sample.c")
+    trap = "-fsanitize-undefined-trap-on-error"  # excepts -fsanitize= and nothing else
+    for flag in ("-mrtd", "-fshort-enums", "-fsanitize-coverage=trace-pc", "-pg"):
+        bench.refused(1, [f"error: {flag}: "], TOOLS / "pal-cc", flag, "-fsanitize=undefined", trap,
+                      "--interface", "sample_interface.h", "-o", "refused.pal", "sample.c")
+    bench.image(f"gcc -fsanitize=undefined {trap}")
     bench.refused(2, ["--interface"], TOOLS / "pal-cc", "-o", "x.pal", "sample.c")
     bench.refused(2, ["no such file"], TOOLS / "pal-cc", "-o", "x.o", "-c", "absent.c")
     bench.refused(2, ["no such compiler"], TOOLS / "pal-cc", "--cc", "absent", "-o", "x.pal",
