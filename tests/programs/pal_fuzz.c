@@ -152,6 +152,13 @@ static void fuzz(unsigned long calls)
        registered);
 }
 
+/* These read a structure of the caller's, at an address where none is. */
+static bool may_fault(uint32_t cmd)
+{
+    return cmd == TV_HC_REG || cmd == XMHF_HC_MODULE_REGISTER || cmd == XMHF_HC_IMAGE_REGISTER
+        || cmd == XMHF_HC_PAL_READ;
+}
+
 /* Every number, with arguments that mean nothing. */
 static void every_command(void)
 {
@@ -162,12 +169,11 @@ static void every_command(void)
             uint64_t r = pal_hypercall(cmd, 1, 1, 1, 1);
             good += r != TV_OK || cmd == TV_HC_TEST || cmd == XMHF_HC_INFO || cmd == XMHF_HC_HELLO;
         } else {
-            faults++; /* TV_HC_REG reads its structures at 1; XMHF_HC_INFO may be #UD */
+            faults += may_fault(cmd);
         }
     }
-    ok(good + faults == 65536 && faults <= 2,
-       "each of 65,536 command numbers: %u answers, %u signals",
-       good, faults);
+    ok(good + faults == 65536, "each of 65,536 command numbers: %u answers, %u signals", good,
+       faults);
 }
 
 static void end(void)
