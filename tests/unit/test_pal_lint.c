@@ -427,6 +427,43 @@ static void test_linked_refused(void **state)
     file_free(&file);
 }
 
+/* A BSS whose contents would be dropped; one that the linker filled with zeros is fine. */
+static void test_bss_contents(void **state)
+{
+    static uint8_t bytes[64];
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        bytes[63] = (uint8_t)(i * 5);
+        begin();
+        section(".text", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, BASE, good_code,
+                sizeof(good_code));
+        section(".bss", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, BASE + 0x4000, bytes, sizeof(bytes));
+        make(NULL);
+        assert_int_equal(told("section .bss has contents") != NULL, i);
+        file_free(&file);
+    }
+}
+
+/* and $-0x20000,%rsp; and $-0x10000,%rsp; and $0xff00,%rsp */
+static void test_large_alignment(void **state)
+{
+    static const uint32_t masks[] = { 0xfffe0000, 0xffff0000, 0x0000ff00 };
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t code[32] = { 0x48, 0x81, 0xe4 };
+
+        memset(code + 7, 0x90, sizeof(code) - 7);
+        memcpy(code + 3, &masks[i], 4);
+        code[31] = 0xc3;
+        usual(code, sizeof(code));
+        make(NULL);
+        assert_told("outer: a frame of ");
+        file_free(&file);
+    }
+}
+
 /* --- what the records say ------------------------------------------------------------- */
 
 static void with_record(const struct pal_descriptor *d, size_t n, const struct image_options *o)
@@ -688,6 +725,8 @@ int main(void)
         cmocka_unit_test(test_code_refused),
         cmocka_unit_test(test_code_taken),
         cmocka_unit_test(test_linked_refused),
+        cmocka_unit_test(test_bss_contents),
+        cmocka_unit_test(test_large_alignment),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_ocalls),
         cmocka_unit_test(test_options),

@@ -246,6 +246,13 @@ static void unpop(struct sweep *s)
     }
 }
 
+/* Bytes that rounding down takes at most: from the lowest bit that is kept. A mask that clears
+ * high bits is no alignment, but one as large as it can be. */
+static int64_t aligned(int64_t mask)
+{
+    return mask < 0 ? mask & -mask : INT32_MAX;
+}
+
 static void stack_step(struct code *c, struct sweep *s, const struct instruction *i, uint64_t at)
 {
     const int64_t word = c->bits / 8;
@@ -256,7 +263,7 @@ static void stack_step(struct code *c, struct sweep *s, const struct instruction
     case STACK_FRAME: s->frame = s->depth; break;
     case STACK_TO_FRAME: s->depth = s->frame - i->bytes; break;
     case STACK_LEAVE: s->depth = s->frame - word; break;
-    case STACK_ALIGN: s->depth += i->bytes < 0 && i->bytes > -65536 ? -i->bytes : 0; break;
+    case STACK_ALIGN: s->depth += aligned(i->bytes); break;
     case STACK_RESTORE: s->depth = word; break;
     case STACK_PROBE_COPY:
         s->probe = s->copies[i->other] > 0 ? s->copies[i->other] + i->bytes : s->probe;

@@ -78,6 +78,17 @@ static void check_list(const struct file *f, const struct section *s, const char
     }
 }
 
+/* Is there a byte in the file that is not 0? */
+static bool has_contents(const struct section *s)
+{
+    for (uint64_t i = 0; i < s->filled; i++) {
+        if (s->bytes[i] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_section(const struct file *f, const struct section *s, struct problems *p)
 {
     const char *why = "is no section that an image can have; let its name begin with .text. (code),"
@@ -94,6 +105,10 @@ static void check_section(const struct file *f, const struct section *s, struct 
     if (s->writable && s->executable) {
         problem(p, PROBLEM_ERROR, 0, "section %s can be written and executed; a PAL has no such "
                 "memory", s->name);
+    }
+    if (begins(s->name, ".bss") && has_contents(s)) {
+        problem(p, PROBLEM_ERROR, 0, "section %s has contents, and a BSS begins as zeros; let "
+                "their section's name begin with .data.", s->name);
     }
     for (size_t i = 0; i < COUNT(known); i++) {
         if (begins(s->name, known[i].name)) {
