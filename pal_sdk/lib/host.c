@@ -2,6 +2,7 @@
 /* PALs that are images (pal/host.h): opening, calling, with ocalls, and closing. */
 #include "host.h"
 #include "os.h"
+#include <pal/interface.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,7 +273,48 @@ static void end_call(struct call *c)
     leave(c->p);
 }
 
-static struct pal_status refusal(const struct pal_handle *p, uint32_t entry, unsigned n)
+_Static_assert(sizeof(struct pal_parameter) == sizeof(struct xmhf_image_param)
+               && offsetof(struct pal_parameter, unit) == offsetof(struct xmhf_image_param, unit),
+               "they are compared as bytes");
+_Static_assert(PAL_PARAM_INTEGER == TV_PARAM_INTEGER && PAL_PARAM_POINTER == TV_PARAM_POINTER
+               && PAL_DIR_IN == XMHF_IN && PAL_DIR_OUT == XMHF_OUT
+               && PAL_DIR_INOUT == XMHF_INOUT, "pal/interface.h has the image's numbers");
+
+/* Has the image's entry these parameters, besides the OCALL one? */
+static bool same_interface(const struct pal_file *f, uint32_t entry,
+                           const struct pal_parameter *declared, unsigned n)
+{
+    const struct xmhf_image_param *of = &f->param[f->first_param[entry]];
+    unsigned k = 0;
+
+    for (uint32_t i = 0; i < f->entry[entry].params; i++) {
+        if (of[i].type == XMHF_PARAM_OCALL) {
+            continue;
+        }
+        if (k == n || memcmp(&of[i], &declared[k], sizeof(of[i])) != 0) {
+            return false;
+        }
+        k++;
+    }
+    return k == n;
+}
+
+static bool other_interface(struct pal_handle *p, uint32_t entry, unsigned n,
+                            const struct pal_parameter *declared)
+{
+    if (!declared || entry >= p->file.head.entries
+        || atomic_load_explicit(&p->declared[entry], memory_order_relaxed) == declared) {
+        return false;
+    }
+    if (!same_interface(&p->file, entry, declared, n)) {
+        return true;
+    }
+    atomic_store_explicit(&p->declared[entry], declared, memory_order_relaxed);
+    return false;
+}
+
+static struct pal_status refusal(struct pal_handle *p, uint32_t entry, unsigned n,
+                                 const struct pal_parameter *declared)
 {
     struct pal_status s = status(p ? p->image : NULL, PAL_OK);
 
@@ -282,6 +324,9 @@ static struct pal_status refusal(const struct pal_handle *p, uint32_t entry, uns
         s.error = PAL_FORKED;
     } else if (atomic_load(&p->dead)) {
         s = p->death;
+    } else if (other_interface(p, entry, n, declared)) {
+        s.error = PAL_BAD_IMAGE;
+        s.detail = PAL_FILE_INTERFACE;
     } else if (entry >= p->file.head.entries
                || n + (pal_file_ocall_param(&p->file, entry) >= 0) != p->file.entry[entry].params) {
         s.error = PAL_BAD_ARGUMENT;
@@ -351,10 +396,11 @@ static struct pal_status run(struct pal_handle *p, uint32_t entry, pal_word *res
     return s;
 }
 
-struct pal_status pal_call_entry(struct pal_handle *p, uint32_t entry, pal_word *result,
-                                 const pal_word *args, unsigned n)
+struct pal_status pal_call_declared(struct pal_handle *p, uint32_t entry, pal_word *result,
+                                    const pal_word *args, unsigned n,
+                                    const struct pal_parameter *declared)
 {
-    struct pal_status s = refusal(p, entry, n);
+    struct pal_status s = refusal(p, entry, n, declared);
     pal_word r = 0;
 
     if (s.error == PAL_OK) {
@@ -369,6 +415,12 @@ struct pal_status pal_call_entry(struct pal_handle *p, uint32_t entry, pal_word 
         *result = r;
     }
     return s;
+}
+
+struct pal_status pal_call_entry(struct pal_handle *p, uint32_t entry, pal_word *result,
+                                 const pal_word *args, unsigned n)
+{
+    return pal_call_declared(p, entry, result, args, n, NULL);
 }
 
 struct pal_status pal_status_of(const struct pal_handle *p, enum pal_error error)

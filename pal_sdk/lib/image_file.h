@@ -29,7 +29,9 @@
     X(ENTRY,      "an entry lies outside of CODE, or its parameters are not in the list") \
     X(PARAM,      "a parameter has an unknown type or direction, or a count that is none") \
     X(NOTES,      "its notes are damaged") \
-    X(NATIVE,     "it holds ordinary code, which only -lpal-native runs")
+    X(NATIVE,     "it holds ordinary code, which only -lpal-native runs") \
+    X(INTERFACE,  "the program was compiled with another interface than the image; compile both " \
+                  "with the same header")
 
 enum pal_file_error {
 #define X(name, sentence) PAL_FILE_##name,

@@ -357,6 +357,53 @@ static void test_whole(void **state)
     close_demo(p);
 }
 
+/* Headers that are older than the image: the same entries by number, other parameters. */
+const uint32_t old1_entry_whole = 5, old2_entry_add = 0, old3_entry_buffers = 4,
+               old4_entry_text = 6, old5_entry_buffers = 4;
+PAL_ENTRY(old1, uint32_t, whole, PAL_IN_ARRAY(uint8_t, in, 4), PAL_OUT_ARRAY(uint32_t, out, 1),
+          PAL_INOUT_ARRAY(uint8_t, both, 3), PAL_IN_STRUCT(point, a), PAL_OUT_STRUCT(point, b),
+          PAL_INOUT_STRUCT(pair, c))
+PAL_ENTRY(old2, uint32_t, add, PAL_VALUE(uint32_t, a))
+PAL_ENTRY(old3, uint32_t, buffers, PAL_IN(uint16_t, in, n, 10), PAL_VALUE(uint8_t, n),
+          PAL_IN(point, out, m, 3), PAL_VALUE(uint32_t, m), PAL_INOUT(uint8_t, both, k, 255),
+          PAL_VALUE(uint8_t, k))
+PAL_ENTRY(old4, uint32_t, text, PAL_STRING(first, 8), PAL_VALUE(uint32_t, x), PAL_STRING(second, 4))
+PAL_ENTRY(old5, uint32_t, buffers, PAL_IN(uint16_t, in, n, 10), PAL_VALUE(uint8_t, n),
+          PAL_OUT(point, out, n, 3), PAL_VALUE(uint32_t, m), PAL_INOUT(uint8_t, both, k, 255),
+          PAL_VALUE(uint8_t, k))
+
+static void other(struct pal_status s)
+{
+    assert_true(s.error == PAL_BAD_IMAGE && s.detail == PAL_FILE_INTERFACE);
+}
+
+static void test_other_interface(void **state)
+{
+    struct pal_handle *p = open_demo();
+    const uint8_t in[4] = { 1, 2, 3, 4 };
+    const uint16_t numbers[1] = { 1 };
+    uint8_t both[3] = { 7, 8, 9 };
+    uint32_t out[2] = { 9, 9 }, r;
+    struct point a = { .x = 6 }, b;
+    struct pair c = { .first = { .t = 9 } };
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) { /* also when the right one has been called */
+        calls_made = 0;
+        other(old1_whole(p, &r, &in, (uint32_t (*)[1])&out, &both, &a, &b, &c));
+        other(old2_add(p, &r, 1));
+        other(old3_buffers(p, &r, numbers, 1, &a, 1, both, 3));
+        other(old4_text(p, &r, "1", 2, "3"));
+        other(old5_buffers(p, &r, numbers, 1, &b, 1, both, 3));
+        assert_int_equal(calls_made, 0);
+        assert_int_equal(demo_whole(p, &r, &in, &out, &both, &a, &b, &c).error, PAL_OK);
+        assert_int_equal(demo_add(p, &r, 1, 1).error, PAL_OK);
+        assert_int_equal(demo_buffers(p, &r, numbers, 1, &b, 1, both, 3).error, PAL_OK);
+        assert_int_equal(demo_text(p, &r, "1", 2, "3").error, PAL_OK);
+    }
+    close_demo(p);
+}
+
 static void test_text(void **state)
 {
     struct pal_handle *p = open_demo();
@@ -651,6 +698,8 @@ static void test_sentences(void **state)
          "used up its budget");
     says((struct pal_status){ .error = PAL_REFUSED, .hypercall = TV_QUOTA }, "(TV_QUOTA)");
     says((struct pal_status){ .error = PAL_BAD_IMAGE, .detail = PAL_FILE_MODE_32 }, "-m64");
+    says((struct pal_status){ .error = PAL_BAD_IMAGE, .detail = PAL_FILE_INTERFACE },
+         "with another interface than the image");
     says((struct pal_status){ .error = PAL_NO_OCALL, .detail = test_ocalls[0]->number },
          "demo_ocall_ask");
     says((struct pal_status){ .error = PAL_NO_HYPERVISOR }, "-lpal-native");
@@ -667,6 +716,7 @@ int main(void)
         cmocka_unit_test_setup(test_values, set_up),
         cmocka_unit_test_setup(test_buffers, set_up),
         cmocka_unit_test_setup(test_whole, set_up),
+        cmocka_unit_test_setup(test_other_interface, set_up),
         cmocka_unit_test_setup(test_text, set_up),
         cmocka_unit_test_setup(test_asking, set_up),
         cmocka_unit_test_setup(test_ocall_loop, set_up),

@@ -38,7 +38,8 @@ enum pal_error {
     PAL_FORKED,          /* the handle is a parent process's */
     PAL_CLOSED,          /* no handle, or it was closed */
     PAL_NO_MEMORY,
-    PAL_BAD_IMAGE,       /* damaged, or not of this program's width; `detail` has the reason */
+    PAL_BAD_IMAGE,       /* damaged, not of this program's width, or of another interface than the
+                            program; `detail` has the reason */
     PAL_REFUSED,         /* by the hypervisor; `hypercall` has its error (TV_*) */
     PAL_DIED,            /* the PAL died, in this call or before */
     PAL_BAD_COUNT,       /* a count or a string is more than declared; the call has not begun */
@@ -96,6 +97,18 @@ const char *pal_status_name(const struct pal_status *s);
 bool pal_is_native(void);
 
 /* --- for pal/interface.h ----------------------------------------------------------------- */
+
+/* A parameter as this program was compiled with it: a struct xmhf_image_param. */
+struct pal_parameter {
+    uint32_t type, direction, size;
+    uint16_t counted_by, unit;
+};
+/* pal_call_entry, after a look whether the image has these n parameters, besides what an OCALL
+ * needs; if not: PAL_BAD_IMAGE, and nothing is called. `declared` must stay as it is: the same list
+ * isn't looked at again. */
+struct pal_status pal_call_declared(struct pal_handle *p, uint32_t entry, pal_word *result,
+                                    const pal_word *args, unsigned n,
+                                    const struct pal_parameter *declared);
 
 /* A status without a call. */
 struct pal_status pal_status_of(const struct pal_handle *p, enum pal_error error);

@@ -260,6 +260,60 @@ static inline __attribute__((unused)) bool pal_exceeds(uint64_t count, uint64_t 
 #define PAL_PARAMETERS(pal, ...) \
     PAL_PARENS(PAL_ANY(__VA_ARGS__), ~ PAL_EACH(PAL_PLAIN, pal, __VA_ARGS__))
 
+/* Numbers of the words of an entry's parameters, from 0 on. */
+#define PAL_NUMBER(pal, entry, parameter) PAL_SELECT(PAL_N_, pal, entry, PAL_OPEN parameter)
+#define PAL_N_p_value(p, entry, type, name, count, max) \
+    PAL_CAT(PAL_NUMBER_, PAL_WIDTH(type))(entry, name)
+#define PAL_NUMBER_word(entry, name) , pal_at_##entry##_##name
+#define PAL_NUMBER_wide(entry, name) , pal_at_##entry##_##name, pal_at_##entry##_pal_high_##name
+#define PAL_N_p_in(p, entry, type, name, count, max)           , pal_at_##entry##_##name
+#define PAL_N_p_out(p, entry, type, name, count, max)          , pal_at_##entry##_##name
+#define PAL_N_p_inout(p, entry, type, name, count, max)        , pal_at_##entry##_##name
+#define PAL_N_p_in_array(p, entry, type, name, count, max)     , pal_at_##entry##_##name
+#define PAL_N_p_out_array(p, entry, type, name, count, max)    , pal_at_##entry##_##name
+#define PAL_N_p_inout_array(p, entry, type, name, count, max)  , pal_at_##entry##_##name
+#define PAL_N_p_in_struct(p, entry, type, name, count, max)    , pal_at_##entry##_##name
+#define PAL_N_p_out_struct(p, entry, type, name, count, max)   , pal_at_##entry##_##name
+#define PAL_N_p_inout_struct(p, entry, type, name, count, max) , pal_at_##entry##_##name
+#define PAL_N_p_string(p, entry, type, name, count, max) \
+    , pal_at_##entry##_##name, pal_at_##entry##_pal_bytes_##name
+
+/* Their descriptions: the PAL's go into its image, the program's are compared with those. The
+ * numbers are those of xmhf/image.h, which is C only. */
+#define PAL_PARAM_INTEGER   1
+#define PAL_PARAM_POINTER   2
+#define PAL_DIR_IN          1
+#define PAL_DIR_OUT         2
+#define PAL_DIR_INOUT       3
+#define PAL_RECORD(pal, entry, parameter) PAL_SELECT(PAL_R_, pal, entry, PAL_OPEN parameter)
+#define PAL_R_INTEGER { PAL_PARAM_INTEGER, PAL_DIR_IN, 0, 0, 0 },
+#define PAL_R_p_value(p, e, type, name, count, max) PAL_CAT(PAL_RECORD_, PAL_WIDTH(type))
+#define PAL_RECORD_word PAL_R_INTEGER
+#define PAL_RECORD_wide PAL_R_INTEGER PAL_R_INTEGER
+#define PAL_R_COUNTED(entry, type, count, max, direction) \
+    { PAL_PARAM_POINTER, direction, (max) * sizeof(pal_fixed_width_##type), \
+      1 + pal_at_##entry##_##count, sizeof(pal_fixed_width_##type) },
+#define PAL_R_WHOLE(type, max, direction) \
+    { PAL_PARAM_POINTER, direction, (max) * sizeof(pal_fixed_width_##type), 0, 0 },
+#define PAL_R_p_in(p, e, t, name, count, max)        PAL_R_COUNTED(e, t, count, max, PAL_DIR_IN)
+#define PAL_R_p_out(p, e, t, name, count, max)       PAL_R_COUNTED(e, t, count, max, PAL_DIR_OUT)
+#define PAL_R_p_inout(p, e, t, name, count, max)     PAL_R_COUNTED(e, t, count, max, PAL_DIR_INOUT)
+#define PAL_R_p_in_array(p, e, t, name, count, max)     PAL_R_WHOLE(t, max, PAL_DIR_IN)
+#define PAL_R_p_out_array(p, e, t, name, count, max)    PAL_R_WHOLE(t, max, PAL_DIR_OUT)
+#define PAL_R_p_inout_array(p, e, t, name, count, max)  PAL_R_WHOLE(t, max, PAL_DIR_INOUT)
+#define PAL_R_p_in_struct(p, e, t, name, count, max)    PAL_R_WHOLE(t, max, PAL_DIR_IN)
+#define PAL_R_p_out_struct(p, e, t, name, count, max)   PAL_R_WHOLE(t, max, PAL_DIR_OUT)
+#define PAL_R_p_inout_struct(p, e, t, name, count, max) PAL_R_WHOLE(t, max, PAL_DIR_INOUT)
+#define PAL_R_p_string(p, entry, type, name, count, max) \
+    { PAL_PARAM_POINTER, PAL_DIR_IN, (max) + 1, 1 + pal_at_##entry##_pal_bytes_##name, 1 }, \
+    PAL_R_INTEGER
+
+/* And of the parameter for a 64-bit result with 32 bits. */
+#define PAL_LAST_word
+#define PAL_LAST_wide { PAL_PARAM_POINTER, PAL_DIR_OUT, 8, 0, 0 },
+#define PAL_MORE_word(name)
+#define PAL_MORE_wide(name) , pal_at_##name##_pal_wide
+
 #ifdef __PAL__
 #include <pal/interface_pal.h>
 #else

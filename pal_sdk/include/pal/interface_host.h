@@ -73,23 +73,27 @@ static inline __attribute__((unused)) pal_word pal_text_bytes(const char *text, 
 
 /* With 32 bits a 64-bit result comes through memory. */
 #define PAL_RESULT_word(type) \
-    pal_status = pal_call_entry(pal_handle, pal_entry, &pal_r, pal_args, pal_n); \
+    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_declared); \
     if (pal_result) { *pal_result = (pal_integer_##type)pal_r; }
 #define PAL_RESULT_wide(type) \
     pal_integer_##type pal_wide = 0; \
     pal_args[pal_n++] = (pal_word)&pal_wide; \
-    pal_status = pal_call_entry(pal_handle, pal_entry, &pal_r, pal_args, pal_n); \
+    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_declared); \
     if (pal_result) { *pal_result = pal_wide; }
 #define PAL_RESULT_none \
-    pal_status = pal_call_entry(pal_handle, pal_entry, &pal_r, pal_args, pal_n);
+    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_declared);
 
-/* `first` is what stands before the declared parameters, `done` makes the call. */
-#define PAL_STUB(pal, name, first, done, ...) \
+/* `first` is what stands before the declared parameters, `last` and `more` tell of a result through
+ * memory, `done` makes the call. */
+#define PAL_STUB(pal, name, first, last, more, done, ...) \
     PAL_EXTERN_CONST pal##_entry_##name; \
     PAL_CHECKS(pal, __VA_ARGS__) \
     static inline __attribute__((unused)) struct pal_status \
     pal##_##name(PAL_OPEN first PAL_EACH(PAL_TYPED, pal, __VA_ARGS__)) \
     { \
+        enum { pal_at_##name##_pal_first = -1 PAL_EACH(PAL_NUMBER, pal, __VA_ARGS__) more }; \
+        static const struct pal_parameter pal_declared[] = { \
+            PAL_EACH(PAL_RECORD, pal, __VA_ARGS__) last { 0, 0, 0, 0, 0 } }; \
         const uint32_t pal_entry = pal##_entry_##name; \
         pal_word pal_args[2 * 32 + 2] = { 0 }, pal_r = 0; \
         enum pal_error pal_bad = PAL_OK; \
@@ -112,10 +116,12 @@ static inline __attribute__((unused)) pal_word pal_text_bytes(const char *text, 
 #define PAL_ENTRY_(pal, type, name, ...) PAL_ENTRY_1(pal, type, name, __VA_ARGS__)
 #define PAL_ENTRY_1(pal, type, name, ...) \
     PAL_STUB(pal, name, (struct pal_handle *pal_handle, pal_integer_##type *pal_result), \
+             PAL_CAT(PAL_LAST_, PAL_WIDTH(type)), PAL_CAT(PAL_MORE_, PAL_WIDTH(type))(name), \
              PAL_CAT(PAL_RESULT_, PAL_WIDTH(type))(type), __VA_ARGS__)
 #define PAL_ENTRY_VOID(pal, ...) PAL_ENTRY_VOID_(pal, PAL_NAME(__VA_ARGS__), __VA_ARGS__)
 #define PAL_ENTRY_VOID_(pal, name, ...) \
-    PAL_STUB(pal, name, (struct pal_handle *pal_handle), PAL_RESULT_none, __VA_ARGS__)
+    PAL_STUB(pal, name, (struct pal_handle *pal_handle), PAL_LAST_word, PAL_MORE_word(name), \
+             PAL_RESULT_none, __VA_ARGS__)
 
 /* --- ocalls --------------------------------------------------------------------------- */
 

@@ -82,48 +82,6 @@ static inline __attribute__((unused)) const char *pal_ended(char *text, pal_word
     return text;
 }
 
-/* Numbers of the words of an entry's parameters, from 0 on. */
-#define PAL_NUMBER(pal, entry, parameter) PAL_SELECT(PAL_N_, pal, entry, PAL_OPEN parameter)
-#define PAL_N_p_value(p, entry, type, name, count, max) \
-    PAL_CAT(PAL_NUMBER_, PAL_WIDTH(type))(entry, name)
-#define PAL_NUMBER_word(entry, name) , pal_at_##entry##_##name
-#define PAL_NUMBER_wide(entry, name) , pal_at_##entry##_##name, pal_at_##entry##_pal_high_##name
-#define PAL_N_p_in(p, entry, type, name, count, max)           , pal_at_##entry##_##name
-#define PAL_N_p_out(p, entry, type, name, count, max)          , pal_at_##entry##_##name
-#define PAL_N_p_inout(p, entry, type, name, count, max)        , pal_at_##entry##_##name
-#define PAL_N_p_in_array(p, entry, type, name, count, max)     , pal_at_##entry##_##name
-#define PAL_N_p_out_array(p, entry, type, name, count, max)    , pal_at_##entry##_##name
-#define PAL_N_p_inout_array(p, entry, type, name, count, max)  , pal_at_##entry##_##name
-#define PAL_N_p_in_struct(p, entry, type, name, count, max)    , pal_at_##entry##_##name
-#define PAL_N_p_out_struct(p, entry, type, name, count, max)   , pal_at_##entry##_##name
-#define PAL_N_p_inout_struct(p, entry, type, name, count, max) , pal_at_##entry##_##name
-#define PAL_N_p_string(p, entry, type, name, count, max) \
-    , pal_at_##entry##_##name, pal_at_##entry##_pal_bytes_##name
-
-/* Their descriptions. */
-#define PAL_RECORD(pal, entry, parameter) PAL_SELECT(PAL_R_, pal, entry, PAL_OPEN parameter)
-#define PAL_R_INTEGER { TV_PARAM_INTEGER, XMHF_IN, 0, 0, 0 },
-#define PAL_R_p_value(p, e, type, name, count, max) PAL_CAT(PAL_RECORD_, PAL_WIDTH(type))
-#define PAL_RECORD_word PAL_R_INTEGER
-#define PAL_RECORD_wide PAL_R_INTEGER PAL_R_INTEGER
-#define PAL_R_COUNTED(entry, type, count, max, direction) \
-    { TV_PARAM_POINTER, direction, (max) * sizeof(pal_fixed_width_##type), \
-      1 + pal_at_##entry##_##count, sizeof(pal_fixed_width_##type) },
-#define PAL_R_WHOLE(type, max, direction) \
-    { TV_PARAM_POINTER, direction, (max) * sizeof(pal_fixed_width_##type), 0, 0 },
-#define PAL_R_p_in(p, e, t, name, count, max)        PAL_R_COUNTED(e, t, count, max, XMHF_IN)
-#define PAL_R_p_out(p, e, t, name, count, max)       PAL_R_COUNTED(e, t, count, max, XMHF_OUT)
-#define PAL_R_p_inout(p, e, t, name, count, max)     PAL_R_COUNTED(e, t, count, max, XMHF_INOUT)
-#define PAL_R_p_in_array(p, e, t, name, count, max)     PAL_R_WHOLE(t, max, XMHF_IN)
-#define PAL_R_p_out_array(p, e, t, name, count, max)    PAL_R_WHOLE(t, max, XMHF_OUT)
-#define PAL_R_p_inout_array(p, e, t, name, count, max)  PAL_R_WHOLE(t, max, XMHF_INOUT)
-#define PAL_R_p_in_struct(p, e, t, name, count, max)    PAL_R_WHOLE(t, max, XMHF_IN)
-#define PAL_R_p_out_struct(p, e, t, name, count, max)   PAL_R_WHOLE(t, max, XMHF_OUT)
-#define PAL_R_p_inout_struct(p, e, t, name, count, max) PAL_R_WHOLE(t, max, XMHF_INOUT)
-#define PAL_R_p_string(p, entry, type, name, count, max) \
-    { TV_PARAM_POINTER, XMHF_IN, (max) + 1, 1 + pal_at_##entry##_pal_bytes_##name, 1 }, \
-    PAL_R_INTEGER
-
 /* A count must be of a type that the PAL can't mistake. */
 #define PAL_COUNTS(pal, entry, parameter) PAL_SELECT(PAL_K_, pal, entry, PAL_OPEN parameter)
 #define PAL_K_p_value(p, e, type, name, count, max)        (void)(name);
@@ -173,10 +131,6 @@ static inline __attribute__((unused)) const char *pal_ended(char *text, pal_word
 #define PAL_WORDS(...) PAL_PARENS(PAL_ANY(__VA_ARGS__), __VA_ARGS__)
 #define PAL_EXTRA_word
 #define PAL_EXTRA_wide , uint64_t *pal_wide
-#define PAL_LAST_word
-#define PAL_LAST_wide { TV_PARAM_POINTER, XMHF_OUT, 8, 0, 0 },
-#define PAL_MORE_word(name)
-#define PAL_MORE_wide(name) , pal_at_##name##_pal_wide
 #define PAL_DONE_word(...) return (pal_word)__VA_ARGS__;
 #define PAL_DONE_wide(...) *pal_wide = (uint64_t)__VA_ARGS__; return 0;
 #define PAL_DONE_none(...) __VA_ARGS__; return 0;
