@@ -22,6 +22,8 @@ struct tv_cpu {
     struct tv_slot *last;             /* slot of the last one; it may mean another PAL by now */
 };
 
+#define TV_SHORT_OCALL 16384u /* bytes: beside a longer request the random key isn't renewed */
+
 static struct tv_cpu cpus[CPU_MAX];
 static void *initial_xstate;   /* FPU state at each entry */
 
@@ -107,7 +109,6 @@ static void release(struct vcpu *v, struct tv_slot *s, struct tv_activation *act
  * answer, or was left there. */
 static void new_token(uint64_t token[2], bool is_ocall)
 {
-    hyp_random_refresh();
     ASSERT(hyp_random(token, 2 * sizeof(token[0]))); /* no PAL is registered without entropy */
     token[0] = (token[0] & ~1ULL) | is_ocall;
     token[0] += token[0] == 0 ? 2 : 0;               /* 0 means that no token is out */
@@ -248,6 +249,9 @@ static void tell(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
         return;
     }
     hyp_caller(v, &c);
+    if (act->ocall.bytes <= TV_SHORT_OCALL) {
+        hyp_random_refresh();
+    }
     new_token(token, true);
     m = ocall_tell(s->pal, act, &c, token, &f);
     if (m == MARSHAL_OK) {
@@ -648,6 +652,7 @@ static void set_aside(struct vcpu *v, struct tv_slot *s, struct tv_activation *a
     if (died_meanwhile(s)) {
         end_dead(v, s, act);
     } else {
+        hyp_random_refresh(); /* not where much was copied: it takes half as long as an exit may */
         wait_for_token(v, s, act, ACT_INTERRUPTED);
     }
 }

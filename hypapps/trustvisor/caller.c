@@ -2,6 +2,7 @@
 /* Judges who makes a hypercall, and how it ends. */
 #include "caller.h"
 #include "image.h"
+#include <util/string.h>
 
 bool tv_is_public(uint32_t cmd)
 {
@@ -30,6 +31,71 @@ bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm
     }
     *f = (struct gm_fault){ .addr = gva(va), .canonical = false };
     return false;
+}
+
+static void copy(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+    hw_copy64(to, from, n / 8);
+    memcpy(to + n / 8 * 8, from + n / 8 * 8, n % 8);
+}
+
+/* How many of `n` bytes the stream has in one page; 0 unless `*r` is GM_OK. */
+static uint32_t piece(const struct hyp_caller *c, struct tv_stream *s, unsigned access, uint32_t n,
+                      enum gm_result *r, struct gm_fault *f)
+{
+    void *page;
+    gpa_t g;
+
+    *r = GM_OK;
+    if (s->room == 0) {
+        *r = gm_page(c, gva(align_down(s->user, PAGE_SIZE)), access, &page, &g, f);
+        if (*r != GM_OK) {
+            f->addr = gva(s->user);
+            return 0;
+        }
+        s->at = (uint8_t *)page + (s->user & PAGE_MASK);
+        s->room = (uint32_t)(PAGE_SIZE - (s->user & PAGE_MASK));
+    }
+    return n < s->room ? n : s->room;
+}
+
+static void pass(struct tv_stream *s, uint32_t n)
+{
+    s->user += n;
+    s->at += n;
+    s->room -= n;
+}
+
+enum gm_result tv_stream_read(const struct hyp_caller *c, struct tv_stream *s, void *ours,
+                              uint32_t n, struct gm_fault *f)
+{
+    enum gm_result r = GM_OK;
+
+    for (uint32_t done = 0, part; done < n; done += part) {
+        part = piece(c, s, ACCESS_READ, n - done, &r, f);
+        if (r != GM_OK) {
+            break;
+        }
+        copy((uint8_t *)ours + done, s->at, part);
+        pass(s, part);
+    }
+    return r;
+}
+
+enum gm_result tv_stream_write(const struct hyp_caller *c, struct tv_stream *s, const void *ours,
+                               uint32_t n, struct gm_fault *f)
+{
+    enum gm_result r = GM_OK;
+
+    for (uint32_t done = 0, part; done < n; done += part) {
+        part = piece(c, s, ACCESS_WRITE, n - done, &r, f);
+        if (r != GM_OK) {
+            break;
+        }
+        copy(s->at, (const uint8_t *)ours + done, part);
+        pass(s, part);
+    }
+    return r;
 }
 
 enum hc_result tv_done(struct vcpu *v, enum tv_error e)

@@ -47,6 +47,20 @@ static inline enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_cal
  * The page tables don't tell: behind what 32-bit code can address they may have 64-bit code's
  * memory. */
 bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm_fault *f);
+
+/* A long buffer of the caller's, page by page: each is walked to once, however many pieces are
+ * copied there. Begins with { .user = its address }. */
+struct tv_stream {
+    uint64_t user;        /* address of what comes next */
+    uint8_t *at;          /* and where that is for us; */
+    uint32_t room;        /* so much of its page is left, 0: not walked to */
+};
+/* Copy `n` bytes from there to `ours`, or the other way, and go on behind them. After a fault some
+ * of them may have been copied. */
+enum gm_result tv_stream_read(const struct hyp_caller *c, struct tv_stream *s, void *ours,
+                              uint32_t n, struct gm_fault *f);
+enum gm_result tv_stream_write(const struct hyp_caller *c, struct tv_stream *s, const void *ours,
+                               uint32_t n, struct gm_fault *f);
 /* Endings of a hypercall. */
 enum hc_result tv_done(struct vcpu *v, enum tv_error e);
 enum hc_result tv_fault(struct vcpu *v, const struct gm_fault *f);

@@ -163,10 +163,10 @@ static enum tv_error check_param(const struct xmhf_image_param *p)
         return p->direction == XMHF_IN && p->size == 0 ? TV_OK : TV_BAD_DIRECTION;
     case TV_PARAM_POINTER:
         return p->direction < XMHF_IN || p->direction > XMHF_INOUT ? TV_BAD_DIRECTION
-               : p->size > TV_AREA_MAX ? TV_PARAMS_TOO_BIG : TV_OK;
+               : p->size > XMHF_IMAGE_AREA ? TV_PARAMS_TOO_BIG : TV_OK;
     case XMHF_PARAM_OCALL:
         return p->direction != XMHF_INOUT ? TV_BAD_DIRECTION
-               : p->size > TV_AREA_MAX ? TV_PARAMS_TOO_BIG : TV_OK;
+               : p->size > XMHF_IMAGE_AREA ? TV_PARAMS_TOO_BIG : TV_OK;
     default:
         return TV_BAD_PARAM_TYPE;
     }
@@ -198,7 +198,7 @@ static uint64_t place_params(const struct xmhf_image_param *p, uint32_t n, struc
     for (uint32_t i = 0; i < n; i++) {
         const struct xmhf_image_param in = p[i]; /* `out` may lie there */
         const uint32_t bytes = in.type == TV_PARAM_POINTER ? in.size : 0;
-        if (end + bytes > TV_AREA_MAX) {
+        if (end + bytes > XMHF_IMAGE_AREA) {
             return UINT64_MAX;
         }
         out[i] = (struct tv_param){

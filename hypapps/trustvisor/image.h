@@ -13,7 +13,8 @@
 #define TV_USER_END      (1ULL << 47)  /* end of the lower canonical half */
 #define TV_USER_END_32   (1ULL << 32)  /* end of what 32-bit code can address */
 #define TV_PAGES_MAX     65536u        /* of one PAL: 256 MiB */
-#define TV_AREA_MAX      KIB(512)      /* bytes of parameters that one call copies */
+#define TV_AREA_MAX      KIB(512)      /* bytes of parameters that one call copies; an image's:
+                                          XMHF_IMAGE_AREA */
 #define TV_DATA_ALIGN    16u           /* of each POINTER's data, but of the public ABI's */
 #define TV_AREA_OFFSET   0x10u         /* of the parameter block in the PARAM section */
 #define TV_STACK_SLACK   0x10u         /* left free at the top of the STACK section */
@@ -50,7 +51,7 @@ struct tv_param {
                                     since each call looks */
 };
 _Static_assert(sizeof(struct tv_param) == 16, "XMHF_IMAGE_PARAMS in a page");
-_Static_assert(TV_AREA_MAX < 1 << 20, "bytes fit");
+_Static_assert(TV_AREA_MAX < 1 << 20 && XMHF_IMAGE_AREA < 1 << 20, "bytes fit");
 
 struct tv_entry {
     uint64_t va;      /* the PAL's own address */

@@ -69,14 +69,14 @@ static uint32_t data_offset(const struct tv_pal *pal, const struct tv_param *p)
 
 enum copy { COPY_IN, COPY_OUT, COPY_ZEROS };
 
-static enum gm_result copy_piece(const struct hyp_caller *c, enum copy how, uint64_t user,
-                                 void *ours, uint32_t n, struct gm_fault *f)
+static enum gm_result copy_piece(const struct hyp_caller *c, enum copy how,
+                                 struct tv_stream *user, void *ours, uint32_t n, struct gm_fault *f)
 {
     switch (how) {
     case COPY_IN:
-        return gm_read(c, gva(user), ours, n, f);
+        return tv_stream_read(c, user, ours, n, f);
     case COPY_OUT:
-        return gm_write(c, gva(user), ours, n, f);
+        return tv_stream_write(c, user, ours, n, f);
     default:
         hw_fill64(ours, 0, n / 8); /* 512 KiB take half as long as an exit may */
         memset((uint8_t *)ours + n / 8 * 8, 0, n % 8);
@@ -91,18 +91,17 @@ static enum gm_result copy_data(const struct tv_pal *pal, const struct tv_activa
 {
     const struct tv_param *p = &params_of(pal, act)[i];
     uint32_t at = data_offset(pal, p);
-    uint64_t user = act->args[i];
+    struct tv_stream user = { .user = act->args[i] };
     uint32_t left = bytes_of(pal, act, p);
 
     while (left > 0) {
         uint32_t room = (uint32_t)(PAGE_SIZE - (at & PAGE_MASK));
         uint32_t n = left < room ? left : room;
-        enum gm_result r = copy_piece(c, how, user, area_at(pal, act, at), n, f);
+        enum gm_result r = copy_piece(c, how, &user, area_at(pal, act, at), n, f);
         if (r != GM_OK) {
             return r;
         }
         at += n;
-        user += n;
         left -= n;
     }
     return GM_OK;
@@ -166,7 +165,7 @@ static void clear_area(const struct tv_pal *pal, const struct tv_activation *act
     while (from < to) {
         uint32_t room = (uint32_t)(PAGE_SIZE - (from & PAGE_MASK));
         uint32_t n = to - from < room ? to - from : room;
-        copy_piece(NULL, COPY_ZEROS, 0, area_at(pal, act, from), n, NULL);
+        copy_piece(NULL, COPY_ZEROS, NULL, area_at(pal, act, from), n, NULL);
         from += n;
     }
 }

@@ -48,14 +48,14 @@ enum tv_error ocall_begin(const struct tv_pal *pal, struct tv_activation *act,
 static enum gm_result copy(const struct tv_pal *pal, const struct tv_activation *act,
                            const struct hyp_caller *c, uint32_t n, bool in, struct gm_fault *f)
 {
-    uint64_t user = act->ocall.caller + sizeof(struct xmhf_ocall), ours = act->ocall.buffer;
+    struct tv_stream user = { .user = act->ocall.caller + sizeof(struct xmhf_ocall) };
+    uint64_t ours = act->ocall.buffer;
     enum gm_result r = GM_OK;
 
     while (n > 0 && r == GM_OK) {
         uint32_t part = n;
         void *at = own_at(pal, ours, &part);
-        r = in ? gm_read(c, gva(user), at, part, f) : gm_write(c, gva(user), at, part, f);
-        user += part;
+        r = in ? tv_stream_read(c, &user, at, part, f) : tv_stream_write(c, &user, at, part, f);
         ours += part;
         n -= part;
     }

@@ -245,7 +245,7 @@ struct xmhf_pal_limits {
 #define XMHF_FEATURE_BUDGET    (1u << 3)
 #define XMHF_FEATURE_STACKS    (1u << 4)
 #define XMHF_FEATURE_IMAGE     (1u << 5) /* images, within the limits of xmhf/image.h: those above
-                                            are of modules, but for `pages` and `area` */
+                                            are of modules, but for `pages` */
 
 /* What XMHF_HC_PAL_STATS tells, of a PAL of either interface; of the dead the last one only. */
 struct xmhf_pal_stats {

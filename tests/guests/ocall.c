@@ -415,6 +415,72 @@ static void in_mode(unsigned n)
     CHECK(info(XMHF_INFO_POOL_FREE) == before, "the pool has not all pages back");
 }
 
+/* LARGE(where, data): asks with the longest request, from a page's middle, and has room for as much
+ * as an answer. With each page of the PAL's crossing two of the program's, and the data too, the
+ * longest exit must stay below what tests/guests/run.py allows. */
+__asm__(
+    ".pushsection .rodata\n"
+    ".balign 64\n"
+    "large_pal:\n"
+    "    mov $0x108, %eax\n"
+    "    xor %ecx, %ecx\n"
+    "    mov $0x10010800, %edx\n"
+    "    mov $0x40000, %esi\n"
+    "    mov $0x40000, %edi\n"
+    "    .byte 0x0f, 0x01, 0xff\n"
+    "    ret\n"
+    ".popsection\n");
+extern const uint8_t large_pal[];
+
+#define LARGE XMHF_IMAGE_AREA
+
+static struct {
+    struct xmhf_image image;
+    struct xmhf_image_section sections[4];
+    struct xmhf_image_param params[2];
+    struct xmhf_image_entry entry;
+} l;
+
+__attribute__((unused)) static void large(void)
+{
+    static uint8_t asked[LARGE + 2 * PAGE] __attribute__((aligned(PAGE)));
+    static uint8_t data[LARGE + 2 * PAGE] __attribute__((aligned(PAGE)));
+    struct xmhf_ocall *o = (struct xmhf_ocall *)(void *)asked;
+    uint64_t token[2];
+    struct exec x;
+
+    bits = 64;
+    memcpy(sources[0], large_pal, 64);
+    for (unsigned i = 0; i < 62; i++) {
+        if (memcmp(sources[0] + i, "\x0f\x01\xff", 3) == 0) {
+            sources[0][i + 2] = hypercall_byte();
+        }
+    }
+    l.image = (struct xmhf_image){
+        .size = sizeof(l), .version = XMHF_IMAGE_VERSION, .mode = 64, .convention = XMHF_SYSV,
+        .stacks = 1, .sections = 4, .params = 2, .entries = 1, .stubs = (uintptr_t)stubs,
+    };
+    l.sections[0] = (struct xmhf_image_section){ TV_SECTION_CODE, 1, AT_CODE, (uintptr_t)sources };
+    l.sections[1] = (struct xmhf_image_section){ XMHF_SECTION_BSS, 66, 0x10010000, 0 };
+    l.sections[2] = (struct xmhf_image_section){ TV_SECTION_STACK, 1, AT_STACK, 0 };
+    l.sections[3] = (struct xmhf_image_section){ TV_SECTION_PARAM, LARGE / PAGE, 0x10200000, 0 };
+    l.params[0] = (struct xmhf_image_param){ XMHF_PARAM_OCALL, XMHF_INOUT, LARGE, 0, 0 };
+    l.params[1] = (struct xmhf_image_param){ TV_PARAM_POINTER, XMHF_INOUT, LARGE, 0, 0 };
+    l.entry = (struct xmhf_image_entry){ AT_CODE, 2, 0 };
+    CHECK(command(XMHF_HC_IMAGE_REGISTER, (uintptr_t)&l, (uintptr_t)stubs) == TV_OK,
+          "the large buffers were refused");
+    memset(data, 0x77, sizeof(data));
+    x = call(0, (uintptr_t)o, (uintptr_t)data + 24);
+    expect(&x, 0, XMHF_STATUS_OCALL, "a long ocall");
+    memcpy(token, o->token, sizeof(token));
+    x = come(token);
+    expect(&x, LARGE, 0, "a long answer");
+    for (unsigned i = 0; i < sizeof(data); i++) {
+        CHECK(data[i] == 0x77, "byte %u of the data is 0x%x", i, data[i]);
+    }
+    unregistered();
+}
+
 void guest_main(void)
 {
     if (cpuid(TV_CPUID_LEAF, 0).eax != TV_CPUID_REPLY_EAX) {
@@ -422,5 +488,6 @@ void guest_main(void)
     }
     in_mode(64);
     in_mode(32);
+    large();
     pass("PALs asked, and were answered, in both modes");
 }

@@ -394,6 +394,7 @@ static void test_errors_of_entries(void **state)
     BAD(TV_PARAMS_TOO_BIG, params[2].size = 8192);
     BAD(TV_PARAMS_TOO_BIG, params[2].size = ~7u);
     BAD(TV_PARAMS_TOO_BIG, params[5].size = 8193);
+    BAD(TV_PARAMS_TOO_BIG, params[0] = ((struct xmhf_image_param){ 3, 3, (256 << 10) + 1, 0, 0 }));
     BAD(TV_PARAMS_TOO_BIG, sections[PARAM1].pages = 1);
     BAD(TV_NO_PARAM, d.sections -= 2; sections[PARAM0] = sections[STACK1]);
     BAD(TV_BAD_DIRECTION, params[0].type = XMHF_PARAM_OCALL);

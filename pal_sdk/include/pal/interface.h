@@ -202,7 +202,7 @@ typedef double pal_fixed_width_double __attribute__((aligned(8)));
     prefix##kind(pal, entry, type, name, count, max)
 
 /* Bytes of one call's buffers, each. The hypervisor has a limit for all of a call together. */
-#define PAL_BUFFER_MAX 0x80000u
+#define PAL_BUFFER_MAX 0x40000u
 
 #define PAL_CHECKS(pal, ...) \
     PAL_ASSERT(PAL_COUNT(__VA_ARGS__) <= 32, "an entry has at most 32 parameters"); \
@@ -219,7 +219,7 @@ typedef double pal_fixed_width_double __attribute__((aligned(8)));
                #pal ": " #entry ": " #type " " #name ": pointers in a buffer mean nothing on the " \
                "other side"); \
     PAL_ASSERT((max) > 0 && (max) <= PAL_BUFFER_MAX / sizeof(pal_fixed_width_##type), \
-               #pal ": " #entry ": " #name ": 1 byte to 512 KiB can be passed");
+               #pal ": " #entry ": " #name ": 1 byte to 256 KiB can be passed");
 #define PAL_C_p_in(p, e, t, n, count, max)            PAL_C_BUFFER(p, e, t, n, max)
 #define PAL_C_p_out(p, e, t, n, count, max)           PAL_C_BUFFER(p, e, t, n, max)
 #define PAL_C_p_inout(p, e, t, n, count, max)         PAL_C_BUFFER(p, e, t, n, max)
