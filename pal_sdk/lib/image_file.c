@@ -6,6 +6,7 @@
 
 #define PAGE 4096u
 #define PAGES_MAX 65536u /* of one PAL, as in the hypervisor */
+#define AREA_MAX  0x80000u /* bytes of one call's POINTERs, and of an OCALL; as there */
 
 /* What is still to be read. */
 struct rest {
@@ -135,21 +136,30 @@ static uint64_t param_room(const struct pal_file *f)
     return room == UINT64_MAX ? 0 : room;
 }
 
+static bool good_count(const struct xmhf_image_param *p, const struct xmhf_image_param *of,
+                       uint32_t n)
+{
+    if (p->counted_by == 0) {
+        return p->unit == 0;
+    }
+    return p->type == TV_PARAM_POINTER && p->counted_by <= n
+        && of[p->counted_by - 1].type == TV_PARAM_INTEGER && p->unit != 0
+        && p->size % p->unit == 0;
+}
+
 static bool good_param(const struct xmhf_image_param *p, const struct xmhf_image_param *of,
                        uint32_t n)
 {
-    if (p->counted_by != 0
-        && (p->type != TV_PARAM_POINTER || p->counted_by > n || p->unit == 0
-            || of[p->counted_by - 1].type != TV_PARAM_INTEGER)) {
+    if (!good_count(p, of, n)) {
         return false;
     }
     switch (p->type) {
     case TV_PARAM_INTEGER:
         return p->direction == XMHF_IN && p->size == 0;
     case TV_PARAM_POINTER:
-        return p->direction >= XMHF_IN && p->direction <= XMHF_INOUT;
+        return p->direction >= XMHF_IN && p->direction <= XMHF_INOUT && p->size <= AREA_MAX;
     case XMHF_PARAM_OCALL:
-        return p->direction == XMHF_INOUT;
+        return p->direction == XMHF_INOUT && p->size <= AREA_MAX;
     default:
         return false;
     }

@@ -27,7 +27,8 @@
     X(STACKS,     "its STACK and PARAM sections do not fit the number of stacks") \
     X(CONTENTS,   "the contents of its sections are cut off") \
     X(ENTRY,      "an entry lies outside of CODE, or its parameters are not in the list") \
-    X(PARAM,      "a parameter has an unknown type or direction, or a count that is none") \
+    X(PARAM,      "a parameter has an unknown type or direction, a count that is none, or is " \
+                  "too large") \
     X(NOTES,      "its notes are damaged") \
     X(NATIVE,     "it holds ordinary code, which only -lpal-native runs") \
     X(INTERFACE,  "the program was compiled with another interface than the image; compile both " \

@@ -617,6 +617,12 @@ static void test_damaged_head(void **state)
     assert_int_equal(with32(HEAD(stubs), 0x1000), PAL_FILE_RESERVED);
 }
 
+/* Numbers of parameters: the OCALL of the first entry, and the counted `in` of buffers(). */
+#define OCALL   test_entries[0]->params
+#define COUNTED \
+    (test_entries[0]->params + test_entries[1]->params + test_entries[2]->params \
+     + test_entries[3]->params + 4)
+
 static void test_damaged_lists(void **state)
 {
     (void)state;
@@ -634,6 +640,13 @@ static void test_damaged_lists(void **state)
     assert_int_equal(with32(PARAM(0, direction), XMHF_OUT), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(0, size), 4), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(0, counted_by), 1 | 1 << 16), PAL_FILE_PARAM);
+    assert_int_equal(with32(PARAM(0, counted_by), 1 << 16), PAL_FILE_PARAM); /* only a unit */
+    assert_int_equal(with32(PARAM(OCALL, size), 0x80000), PAL_FILE_OK);
+    assert_int_equal(with32(PARAM(OCALL, size), 0x80001), PAL_FILE_PARAM);
+    assert_int_equal(with32(PARAM(OCALL, size), 0xfffffff0), PAL_FILE_PARAM);
+    assert_int_equal(with32(PARAM(OCALL, counted_by), 1 | 1 << 16), PAL_FILE_PARAM);
+    assert_int_equal(with32(PARAM(COUNTED, size), 18), PAL_FILE_OK);
+    assert_int_equal(with32(PARAM(COUNTED, size), 19), PAL_FILE_PARAM); /* 9.5 things */
     assert_int_equal(with32(ENTRY(0, params), 40), PAL_FILE_ENTRY);
     assert_int_equal(with32(ENTRY(8, params), 1), PAL_FILE_ENTRY);
     assert_int_equal(with32(ENTRY(8, params), 20), PAL_FILE_ENTRY);
