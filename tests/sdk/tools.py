@@ -228,6 +228,28 @@ def test_flags(bench):
     return f"{len(FLAGS)} flags, and usage"
 
 
+def test_includes(bench):
+    """A source with an entry or an ocall of other types, and without the header, is refused."""
+    (bench.folder / "sample_interface.h").write_text(INTERFACE + (
+        "PAL_OCALL(sample, uint32_t, ask, PAL_VALUE(uint32_t, a))\n"), encoding="ascii")
+    (bench.folder / "bare.c").write_text(
+        "unsigned add(const unsigned *a, unsigned long long b) { return a ? (unsigned)b : 1; }\n"
+        "unsigned sum(const unsigned char *a, unsigned b) { return a[b]; }\n", encoding="ascii")
+    (bench.folder / "asks.c").write_text("unsigned ask(char *a);\nunsigned more(void);\n"
+                                         "unsigned more(void) { return ask(0); }\n",
+                                         encoding="ascii")
+    for form in forms():
+        for compiler in here(form):
+            for flags in ([], ["-flto"]) if "gcc" in compiler and form[0] == "e" else ([],):
+                for sources in (["bare.c"], ["sample.c", "asks.c"]):
+                    bench.refused(1, [f"{sources[-1]}: error: ", "doesn't include"],
+                                  TOOLS / "pal-cc", "--cc", compiler, *flags, "--interface",
+                                  "sample_interface.h", "-o", "bare.pal", *sources)
+            bench.image(compiler, "-MD", "-MF", "mine.d")
+    good((bench.folder / "mine.d").exists(), "a -MF of the command line was lost")
+    return f"{len(forms())} forms"
+
+
 def test_objects(bench):
     """Objects of other commands: good ones are linked, others named by function."""
     bad = {"-fstack-protector-all": "the stack protector's guard is in thread-local storage",
@@ -333,8 +355,8 @@ def test_stacks(bench):
     return f"{compared} frames"
 
 
-TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_objects, test_places,
-         test_finished, test_native, test_stacks)
+TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_includes, test_objects,
+         test_places, test_finished, test_native, test_stacks)
 
 
 def main():
