@@ -29,7 +29,10 @@ extern "C" {
 #undef PAL_BUSY /* pal/module.h has its own, for the same thing */
 
 /* A machine word: what an integer argument is. */
+#ifndef PAL_WORD /* C99 has no second typedef of a name */
+#define PAL_WORD
 typedef uintptr_t pal_word;
+#endif
 
 enum pal_error {
     PAL_OK = 0,

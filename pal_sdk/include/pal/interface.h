@@ -58,11 +58,17 @@
  *
  * Why these are macros: notes/decisions/typed-calls.md.
  *
+ * It needs C99 or C++11, or newer ones, with GNU's attributes: GCC or clang.
+ *
  * From here on C compilers take pointers to another type and calls of undeclared functions for
  * errors, as C++ does, so that a wrong argument can't be overlooked.
  */
 #ifndef PAL_INTERFACE_H
 #define PAL_INTERFACE_H
+
+#if defined(__cplusplus) ? __cplusplus < 201103L : __STDC_VERSION__ < 199901L
+#error "pal/interface.h needs C99 or C++11, or newer: -std=gnu99, -std=c++11"
+#endif
 
 #include <pal/each.h>
 #include <stdbool.h>
@@ -74,7 +80,10 @@
 #include <pal/host.h>
 #endif
 
+#ifndef PAL_WORD /* C99 has no second typedef of a name */
+#define PAL_WORD
 typedef uintptr_t pal_word;
+#endif
 
 #ifdef __cplusplus
 #define PAL_EXTERN_C extern "C"
@@ -112,6 +121,7 @@ typedef double pal_fixed_width_double __attribute__((aligned(8)));
 
 #define pal_integer_float PAL_REFUSED_float_goes_in_a_buffer_or_structure_not_by_value
 #define pal_integer_double PAL_REFUSED_double_goes_in_a_buffer_or_structure_not_by_value
+#define pal_integer_void PAL_REFUSED_no_result_is_PAL_ENTRY_VOID_or_PAL_OCALL_VOID
 #define pal_integer_struct PAL_REFUSED_a_structure_is_passed_by_PAL_IN_STRUCT
 #define pal_fixed_width_struct PAL_REFUSED_a_structure_is_named_without_the_word_struct
 #define pal_fixed_width_union PAL_REFUSED_a_union_has_no_fixed_meaning

@@ -50,7 +50,10 @@
 #endif
 
 /* The machine word: what an integer argument is, what a pointer's size is counted in. */
+#ifndef PAL_WORD /* C99 has no second typedef of a name */
+#define PAL_WORD
 typedef uintptr_t pal_word;
+#endif
 
 /* Functions that make up the PAL: the linker gathers them. Loops must not become calls of
  * memset or memcpy, which lie outside. */

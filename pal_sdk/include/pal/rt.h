@@ -26,7 +26,10 @@
 extern "C" {
 #endif
 
+#ifndef PAL_WORD /* C99 has no second typedef of a name */
+#define PAL_WORD
 typedef uintptr_t pal_word;
+#endif
 
 /* --- from the hypervisor ------------------------------------------------------ */
 
