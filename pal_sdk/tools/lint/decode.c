@@ -229,8 +229,12 @@ static const struct name forbidden_two[] = {
     { 0x79, "vmwrite" }, { 0xa1, "pop %fs" }, { 0xa9, "pop %gs" }, { 0xaa, "rsm" },
     { 0xb2, "lss" }, { 0xb4, "lfs" }, { 0xb5, "lgs" },
 };
-/* 0F 01 with a register for an operand. */
+/* 0F 01 with a register for an operand; some with a prefix are other instructions, as bad. */
 static const struct name forbidden_system[] = {
+    { 0xc0, "enclv" }, { 0xc5, "pconfig" }, { 0xc6, "wrmsrns" }, { 0xcc, "tdcall" },
+    { 0xcd, "seamret" }, { 0xce, "seamops" }, { 0xcf, "encls" }, { 0xd7, "enclu" },
+    { 0xec, "uiret" }, { 0xed, "testui" }, { 0xee, "clui or rdpkru" }, { 0xef, "stui or wrpkru" },
+    { 0xfd, "rdpru" }, { 0xfe, "invlpgb" }, { 0xff, "psmash" },
     { 0xc2, "vmlaunch" }, { 0xc3, "vmresume" }, { 0xc4, "vmxoff" }, { 0xc8, "monitor" },
     { 0xc9, "mwait" }, { 0xca, "clac" }, { 0xcb, "stac" }, { 0xd1, "xsetbv" },
     { 0xd4, "vmfunc" }, { 0xd8, "vmrun" }, { 0xda, "vmload" }, { 0xdb, "vmsave" },
@@ -240,17 +244,47 @@ static const struct name forbidden_system[] = {
 
 #define NAME_OF(names, opcode) name_of(names, sizeof(names) / sizeof((names)[0]), opcode)
 
-/* 0F 00 and 0F 01: by the ModRM byte. */
+/* By the register field: 0F 00, 0F 01 and 0F C7 with memory for an operand; 0F AE with a register
+ * and F3; NULL: fine. */
+static const char *const groups[4][8] = {
+    { "sldt", "str", "lldt", "ltr", NULL, NULL, "lkgs", NULL },
+    { "sgdt", "sidt", "lgdt", "lidt", "smsw", NULL, "lmsw", "invlpg" },
+    { NULL, NULL, NULL, "xrstors", NULL, "xsaves", "vmptrld, vmxon or vmclear", "vmptrst" },
+    { "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase", NULL, NULL, "umonitor", NULL },
+};
+
+/* 0F 00, 0F 01, 0F AE and 0F C7: by the ModRM byte. */
 static const char *forbidden_group(const struct parts *i)
 {
+    const bool f3 = i->p.rep, any = i->p.rep || i->p.opsize ;
+
     if (i->opcode == 0x00) {
-        return REG(i) == 2 ? "lldt" : REG(i) == 3 ? "ltr" : NULL;
+        return groups[0][REG(i)];
     }
-    if (is_register(i)) {
-        return REG(i) == 6 ? "lmsw" : NAME_OF(forbidden_system, i->modrm);
+    if (i->opcode == 0x01) {
+        return is_register(i) && REG(i) != 4 && REG(i) != 6 ? NAME_OF(forbidden_system, i->modrm)
+             : groups[1][REG(i)];
     }
-    return REG(i) == 2 ? "lgdt" : REG(i) == 3 ? "lidt" : REG(i) == 6 ? "lmsw"
-         : REG(i) == 7 ? "invlpg" : NULL;
+    if (i->opcode == 0xae) {
+        return is_memory(i) || !any ? NULL
+             : REG(i) == 6 ? i->p.opsize ? "tpause" : "umwait or umonitor"
+             : f3 ? groups[3][REG(i)] : NULL;
+    }
+    return is_memory(i) ? groups[2][REG(i)] : f3 && REG(i) == 6 ? "senduipi" : NULL;
+}
+
+/* 0F 38 and 0F 3A. */
+static const char *forbidden_three(const struct parts *i)
+{
+    if (i->map == 3) {
+        return i->opcode == 0xf0 && i->p.rep ? "hreset" : NULL;
+    }
+    if (i->opcode == 0xf8) {
+        return i->p.rep  ? "enqcmd" : NULL;
+    }
+    return i->opcode > 0x82 || !i->p.opsize ? NULL
+         : i->opcode == 0x80 ? "invept" : i->opcode == 0x81 ? "invvpid"
+         : i->opcode == 0x82 ? "invpcid" : NULL;
 }
 
 static const char *forbidden(const struct parts *i)
@@ -268,9 +302,11 @@ static const char *forbidden(const struct parts *i)
         if (i->opcode == 0xff && is_memory(i) && (REG(i) == 3 || REG(i) == 5)) {
             name = REG(i) == 3 ? "far call" : "far jump";
         }
-    } else if (i->map == 1 && i->opcode <= 0x01) {
+    } else if (i->map > 1) {
+        name = forbidden_three(i);
+    } else if (i->opcode <= 0x01 || i->opcode == 0xae || i->opcode == 0xc7) {
         name = forbidden_group(i);
-    } else if (i->map == 1) {
+    } else {
         name = i->opcode == 0x78 && (i->p.opsize || i->p.rep) ? NULL /* SSE4a */
              : NAME_OF(forbidden_two, i->opcode);
     }
