@@ -312,6 +312,59 @@ static void test_loop_need(void **state)
     file_free(&file);
 }
 
+/* What code of 32 bits needs that has one function with an entry; `unknown` of it. */
+static uint64_t need32(const uint8_t *bytes, size_t n, unsigned *unknown)
+{
+    struct image im = { .head = { .mode = 32, .sections = 1, .entries = 1 } };
+    struct code code;
+    uint64_t need;
+
+    im.sections[0] = (struct xmhf_image_section){ .type = TV_SECTION_CODE, .pages = 1,
+                                                  .address = BASE };
+    im.contents[0] = bytes;
+    im.filled[0] = n;
+    im.entries[0].address = BASE;
+    memset(&problems, 0, sizeof(problems));
+    assert_true(code_read(&code, &im, NULL, &problems));
+    assert_fine();
+    need = code.functions[0].need;
+    *unknown = code.functions[0].unknown_below;
+    code_free(&code);
+    return need;
+}
+
+/* mov %esp,%eax; sub $0x9000,%eax; 0: sub $0x1000,%esp; jne 0b; sub $0xc40,%esp; ret. Without the
+ * first two nobody knows. */
+static void test_probes(void **state)
+{
+    static const uint8_t probes[] = {
+        0x89, 0xe0, 0x2d, 0x00, 0x90, 0, 0, 0x81, 0xec, 0x00, 0x10, 0, 0, 0x75, 0xf8,
+        0x81, 0xec, 0x40, 0x0c, 0, 0, 0xc3,
+    };
+    unsigned unknown;
+
+    (void)state;
+    assert_int_equal(need32(probes, sizeof(probes), &unknown), 4 + 0x9000 + 0xc40);
+    assert_int_equal(unknown, 0);
+    need32(probes + 7, sizeof(probes) - 7, &unknown);
+    assert_int_equal(unknown, STACK_VARIABLE);
+}
+
+/* push %ebx; call 0f; 0: pop %ebx; sub $64,%esp; call 1f; add $64,%esp; pop %ebx; ret;
+ * 1: sub $128,%esp; add $128,%esp; ret */
+static void test_where_am_i(void **state)
+{
+    static const uint8_t pic[] = {
+        0x53, 0xe8, 0, 0, 0, 0, 0x5b, 0x83, 0xec, 0x40, 0xe8, 0x05, 0, 0, 0, 0x83, 0xc4, 0x40,
+        0x5b, 0xc3, 0x81, 0xec, 0x80, 0, 0, 0, 0x81, 0xc4, 0x80, 0, 0, 0, 0xc3,
+    };
+    unsigned unknown;
+
+    (void)state;
+    assert_int_equal(need32(pic, sizeof(pic), &unknown), 4 + 4 + 64 + 4 + 128);
+    assert_int_equal(unknown, 0);
+}
+
 static void test_too_little_stack(void **state)
 {
     uint8_t code[sizeof(good_code)];
@@ -734,6 +787,8 @@ int main(void)
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_stack_need),
         cmocka_unit_test(test_loop_need),
+        cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_where_am_i),
         cmocka_unit_test(test_too_little_stack),
         cmocka_unit_test(test_code_refused),
         cmocka_unit_test(test_code_taken),

@@ -44,6 +44,17 @@ static void order_functions(struct code *c)
     }
 }
 
+/* Does a call only ask where it is? The next instruction pops what it pushed. */
+static bool asks_where(const struct code *c, const struct instruction *i, uint64_t at)
+{
+    const uint64_t next = at + i->length - c->start;
+
+    return i->flow == FLOW_CALL && i->target == at + i->length && next < c->size
+        && (c->bytes[next] >> 3 == 0x0b
+            || (c->bits == 64 && c->bytes[next] >> 4 == 4 && c->size - next > 1
+                && c->bytes[next + 1] >> 3 == 0x0b));
+}
+
 /* Targets of calls in all code; counted only, if there are no functions yet. */
 static size_t call_targets(struct code *c, size_t room)
 {
@@ -52,7 +63,7 @@ static size_t call_targets(struct code *c, size_t room)
 
     for (uint64_t at = 0; at < c->size; at += i.length ? i.length : 1) {
         decode(c->bytes + at, c->size - at, c->bits, c->start + at, &i);
-        if (i.length && i.flow == FLOW_CALL) {
+        if (i.length && i.flow == FLOW_CALL && !asks_where(c, &i, c->start + at)) {
             n++;
             if (c->functions) {
                 add_function(c, i.target, "", room);
@@ -211,9 +222,10 @@ struct sweep {
     int64_t depth, frame;  /* bytes in use; at what depth the frame pointer points */
     int64_t probe;         /* depth that a loop of probes will reach, or 0 */
     int64_t constant;      /* the last one that went to a register */
+    uint64_t straight;     /* from here on `depth` is exact, but for what it was here */
     int64_t copies[16];    /* depth at which a register points into the stack, or 0 */
     int64_t popped[16];    /* the same, of what was popped on the way to an end */
-    int32_t *depths;       /* of each byte that a branch before it goes to */
+    int32_t *depths;       /* of each byte that a branch before it goes to, or that was swept */
 };
 
 static void unknown(struct function *fn, unsigned kind, uint64_t at)
@@ -313,6 +325,20 @@ static void add_call(struct code *c, struct function *fn, uint64_t target, uint6
     fn->calls++;
 }
 
+/* A branch back. A loop that takes more stack in each round goes as far as a copy says that was
+ * made for that; without one nobody knows. */
+static void loop(struct sweep *s, const struct instruction *i, uint64_t at)
+{
+    const int32_t begun = s->depths[i->target - s->fn->address];
+
+    if (s->probe) {
+        s->depth = s->probe > s->depth ? s->probe : s->depth;
+        s->probe = 0;
+    } else if (i->target >= s->straight && begun != UNKNOWN_DEPTH && s->depth > begun) {
+        unknown(s->fn, STACK_VARIABLE, at);
+    }
+}
+
 /* Where a branch goes to is as deep as it is; a jump to another function's beginning is a call
  * that doesn't come back here. */
 static void branch(struct code *c, struct sweep *s, const struct instruction *i, uint64_t at)
@@ -326,10 +352,7 @@ static void branch(struct code *c, struct sweep *s, const struct instruction *i,
             *depth = s->depth < INT32_MAX ? (int32_t)s->depth : INT32_MAX;
         }
     } else if (i->target <= at && i->target >= s->fn->address) {
-        if (s->probe) {
-            s->depth = s->probe > s->depth ? s->probe : s->depth;
-            s->probe = 0;
-        }
+        loop(s, i, at);
     } else if (code_function(c, i->target)) {
         add_call(c, s->fn, i->target, (uint64_t)(s->depth - word));
     }
@@ -341,10 +364,11 @@ static void flow_step(struct code *c, struct sweep *s, const struct instruction 
 
     switch (i->flow) {
     case FLOW_CALL:
-        if (i->target != at + i->length) { /* a call of the next instruction asks where it is */
-            add_call(c, s->fn, i->target, (uint64_t)s->depth);
-        } else {
+        if (asks_where(c, i, at)) {
             s->depth += word;
+        } else {
+            add_call(c, s->fn, i->target, (uint64_t)s->depth);
+            s->straight = at + i->length;
         }
         break;
     case FLOW_CALL_ANY:
@@ -385,11 +409,14 @@ static void sweep(struct code *c, struct function *fn, int32_t *depths, struct p
     for (uint64_t at = fn->address; at < fn->end; at += i.length) {
         const int32_t known = depths[at - fn->address];
 
-        s.depth = known != UNKNOWN_DEPTH && (!on || known > s.depth) ? known
-                : on ? s.depth : deepest;
+        if (!on || known > s.depth) {
+            s.depth = known != UNKNOWN_DEPTH ? known : deepest;
+            s.straight = at;
+        }
         if (!on) {
             unpop(&s);
         }
+        depths[at - fn->address] = s.depth < INT32_MAX ? (int32_t)s.depth : INT32_MAX;
         decode(c->bytes + (at - c->start), fn->end - at, c->bits, at, &i);
         if (i.length == 0) {
             return;

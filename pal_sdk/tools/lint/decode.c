@@ -395,6 +395,16 @@ static void push_pop(const struct parts *i, struct instruction *out)
     }
 }
 
+/* SUB of an immediate from a register that isn't the stack pointer: may be how far probes go. */
+static void take_off(unsigned from, int64_t bytes, struct instruction *out)
+{
+    if (bytes >= 4096) {
+        out->stack = STACK_PROBE_COPY;
+        out->bytes = bytes;
+        out->other = from;
+    }
+}
+
 /* ADD, SUB or AND of an immediate. */
 static void arithmetic(const struct parts *i, struct instruction *out)
 {
@@ -410,10 +420,8 @@ static void arithmetic(const struct parts *i, struct instruction *out)
             out->stack = STACK_ALIGN;
             out->bytes = imm;
         }
-    } else if (REG(i) == 5 && imm > 4096) {
-        out->stack = STACK_PROBE_COPY;
-        out->bytes = imm;
-        out->other = RM(i) | (i->p.rex & REX_B ? 8u : 0);
+    } else if (REG(i) == 5) {
+        take_off(RM(i) | (i->p.rex & REX_B ? 8u : 0), imm, out);
     }
 }
 
@@ -442,7 +450,7 @@ static void load_address(const struct parts *i, struct instruction *out)
         out->bytes = i->disp;
     } else if (to_rsp) {
         out->stack = STACK_RESTORE;
-    } else if (of_rsp && i->disp < -4096) {
+    } else if (of_rsp && i->disp <= -4096) {
         out->stack = STACK_PROBE;
         out->bytes = -i->disp;
     } else if (of_rsp) {
@@ -487,6 +495,9 @@ static void stack(const struct parts *i, struct instruction *out)
     switch (i->opcode) {
     case 0x81: case 0x83:
         arithmetic(i, out);
+        break;
+    case 0x2d: /* SUB from EAX or RAX, which has an opcode of its own */
+        take_off(0, (int64_t)i->imm, out);
         break;
     case 0x8d:
         load_address(i, out);
