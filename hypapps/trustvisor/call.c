@@ -499,8 +499,13 @@ static enum hc_result answered(struct vcpu *v, const struct hyp_caller *c, struc
                                struct tv_activation *act, const uint64_t token[2])
 {
     struct gm_fault f;
-    enum marshal_answer m = marshal_caller(s->pal, act, c, &v->regs, &f);
+    const enum stubs_answer stubs = stubs_check(s->pal, c, &f);
+    enum marshal_answer m;
 
+    if (stubs == STUBS_GONE) {
+        return owner_gone(v, s);
+    }
+    m = stubs == STUBS_FAULT ? MARSHAL_FAULT : marshal_caller(s->pal, act, c, &v->regs, &f);
     if (m == MARSHAL_OK) {
         m = ocall_answer(s->pal, act, c, &act->regs.gpr[GPR_RAX], &f);
     }

@@ -4,6 +4,7 @@
 #include "caller.h"
 #include "death.h"
 #include "registry.h"
+#include "stubs.h"
 
 /* Give the caller a structure at RCX that it expects to have RSI bytes. */
 static enum hc_result give(struct vcpu *v, const struct hyp_caller *c, const void *what,
@@ -50,17 +51,26 @@ enum hc_result tv_stats(struct vcpu *v, const struct hyp_caller *c)
     uint64_t size = tv_arg(v, c, GPR_RSI);
     struct xmhf_pal_stats st;
     bool found = s && s->pal->image.entry == entry;
+    struct gm_fault f;
+    enum stubs_answer stubs = STUBS_THERE;
 
+    if (found && slot_state(atomic_load(&s->life)) == TV_LIVE) {
+        stubs = stubs_check(s->pal, c, &f);
+        found = stubs == STUBS_THERE; /* else another process may have the owner's CR3 */
+    }
     if (found) {
         death_stats(s->pal, &st);
     }
     if (s) {
         registry_put(s);
     }
+    if (stubs == STUBS_FAULT) {
+        return tv_fault(v, &f);
+    }
     if (size != sizeof(st) && size != XMHF_PAL_STATS_SHORT) {
         return tv_done(v, TV_BAD_STRUCT);
     }
-    if (!found && !death_last_stats(owner, entry, &st)) {
+    if (stubs == STUBS_GONE || (!found && !death_last_stats(owner, entry, &st))) {
         return tv_done(v, TV_NOT_FOUND);
     }
     return give(v, c, &st, size);

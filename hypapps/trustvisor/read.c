@@ -4,6 +4,7 @@
 #include "caller.h"
 #include "own.h"
 #include "registry.h"
+#include "stubs.h"
 #include <util/string.h>
 #include <xmhf/image.h>
 
@@ -96,9 +97,18 @@ static enum hc_result registers(struct vcpu *v, const struct hyp_caller *c, stru
                                                       : GM_FAULT, &f);
 }
 
+/* Of a PAL whose nonce isn't there any more nobody is told anything: the caller may be another
+ * process with the owner's CR3. */
 static enum hc_result answer(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal,
                              const struct xmhf_pal_read *q)
 {
+    struct gm_fault f;
+
+    switch (stubs_check(pal, c, &f)) {
+    case STUBS_FAULT: return tv_fault(v, &f);
+    case STUBS_GONE: return tv_done(v, TV_NOT_FOUND);
+    default: break;
+    }
     if (!pal->image.image || !(pal->image.flags & XMHF_IMAGE_DEBUG)) {
         return tv_done(v, TV_NOT_DEBUG);
     }

@@ -896,6 +896,24 @@ static uint64_t read_registers(uint64_t k, struct xmhf_pal_registers *r)
     return e;
 }
 
+/* Without the nonce it is another process with the owner's CR3: it can't answer, and isn't told. */
+static void nonce_gone(void **state)
+{
+    struct xmhf_ocall o;
+
+    (void)state;
+    p.d.flags = XMHF_IMAGE_DEBUG;
+    o = asking();
+    memset(fake_at(CR3, STUBS) + PAGE_SIZE - 16, 0, 16);
+    assert_int_equal(read_memory(BUFFER, 4, TO), TV_NOT_FOUND);
+    v.regs.gpr[GPR_RCX] = TO;
+    v.regs.gpr[GPR_RDI] = STUBS;
+    v.regs.gpr[GPR_RSI] = sizeof(struct xmhf_pal_stats);
+    assert_int_equal(hypapp.hypercall(&v, XMHF_HC_PAL_STATS), HC_DONE);
+    assert_int_equal(v.regs.gpr[GPR_RAX], TV_NOT_FOUND);
+    expect_fault(&v, come(&v, o.token), HC_SWITCHED, FAKE_UD);
+}
+
 static void debug_memory(void **state)
 {
     struct xmhf_ocall o;
@@ -1039,7 +1057,7 @@ int main(void)
         BOTH(nested_call_first_free), BOTH(one_stack), BOTH(interrupted_in_between),
         BOTH(unregistered_meanwhile), BOTH(died_meanwhile), BOTH(died_while_interrupted),
         BOTH(owner_gone), BOTH(died_while_it_runs), BOTH(budget), BOTH(debug_memory),
-        BOTH(debug_registers), BOTH(nobody_elses),
+        BOTH(debug_registers), BOTH(nobody_elses), BOTH(nonce_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
