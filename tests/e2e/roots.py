@@ -32,7 +32,8 @@ def dynamic_demo(machines):
               "-fno-stack-protector", "-fcf-protection=none", "-fno-jump-tables",
               "-mgeneral-regs-only", "-I", sdk / "include", "-I", SOURCE / "include",
               "-o", program, sdk / "examples" / "demo_pal.c",
-              *(sdk / "lib" / name for name in ("pal.c", "module.c", "os_linux.c"))],
+              *(sdk / "lib" / f"{name}.c" for name in ("pal", "module", "call", "handler",
+                                                       "os_linux"))],
              "compile a dynamic demo_pal")
     check(binaries.elf(program.read_bytes()).interpreter, "demo_dynamic isn't dynamically linked")
     return program
