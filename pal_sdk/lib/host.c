@@ -86,8 +86,10 @@ struct pal_status pal_open(const struct pal_image *image, struct pal_handle **ou
     struct pal_status s = status(image, PAL_BAD_ARGUMENT);
     struct pal_handle *p;
 
-    *out = NULL;
-    if (!image) {
+    if (out) {
+        *out = NULL;
+    }
+    if (!image || !image->name || !out) {
         return s;
     }
     p = make_handle(image, &s);
@@ -299,24 +301,32 @@ static bool same_interface(const struct pal_file *f, uint32_t entry,
     return k == n;
 }
 
-static bool other_interface(struct pal_handle *p, uint32_t entry, unsigned n,
-                            const struct pal_parameter *declared)
+/* What is wrong with the image for a program that was compiled so; PAL_FILE_OK: nothing. */
+static enum pal_file_error other_interface(struct pal_handle *p, uint32_t entry, unsigned n,
+                                           const char *of, const struct pal_parameter *declared)
 {
-    if (!declared || entry >= p->file.head.entries
-        || atomic_load_explicit(&p->declared[entry], memory_order_relaxed) == declared) {
-        return false;
+    const bool known = entry < p->file.head.entries;
+
+    if (!declared
+        || (known && atomic_load_explicit(&p->declared[entry], memory_order_relaxed) == declared)) {
+        return PAL_FILE_OK;
     }
-    if (!same_interface(&p->file, entry, declared, n)) {
-        return true;
+    if (strcmp(p->image->name, of) != 0) {
+        return PAL_FILE_HANDLE;
+    }
+    if (!known || !same_interface(&p->file, entry, declared, n)) {
+        return PAL_FILE_INTERFACE;
     }
     atomic_store_explicit(&p->declared[entry], declared, memory_order_relaxed);
-    return false;
+    return PAL_FILE_OK;
 }
 
-static struct pal_status refusal(struct pal_handle *p, uint32_t entry, unsigned n,
+/* `of`: the name of the image that `declared` is of; unless that is NULL. */
+static struct pal_status refusal(struct pal_handle *p, uint32_t entry, unsigned n, const char *of,
                                  const struct pal_parameter *declared)
 {
     struct pal_status s = status(p ? p->image : NULL, PAL_OK);
+    enum pal_file_error other;
 
     if (!p) {
         s.error = PAL_CLOSED;
@@ -324,9 +334,9 @@ static struct pal_status refusal(struct pal_handle *p, uint32_t entry, unsigned 
         s.error = PAL_FORKED;
     } else if (atomic_load(&p->dead)) {
         s = p->death;
-    } else if (other_interface(p, entry, n, declared)) {
+    } else if ((other = other_interface(p, entry, n, of, declared)) != PAL_FILE_OK) {
         s.error = PAL_BAD_IMAGE;
-        s.detail = PAL_FILE_INTERFACE;
+        s.detail = other;
     } else if (entry >= p->file.head.entries
                || n + (pal_file_ocall_param(&p->file, entry) >= 0) != p->file.entry[entry].params) {
         s.error = PAL_BAD_ARGUMENT;
@@ -397,10 +407,10 @@ static struct pal_status run(struct pal_handle *p, uint32_t entry, pal_word *res
 }
 
 struct pal_status pal_call_declared(struct pal_handle *p, uint32_t entry, pal_word *result,
-                                    const pal_word *args, unsigned n,
+                                    const pal_word *args, unsigned n, const char *image,
                                     const struct pal_parameter *declared)
 {
-    struct pal_status s = refusal(p, entry, n, declared);
+    struct pal_status s = refusal(p, entry, n, image, declared);
     pal_word r = 0;
 
     if (s.error == PAL_OK) {
@@ -420,7 +430,7 @@ struct pal_status pal_call_declared(struct pal_handle *p, uint32_t entry, pal_wo
 struct pal_status pal_call_entry(struct pal_handle *p, uint32_t entry, pal_word *result,
                                  const pal_word *args, unsigned n)
 {
-    return pal_call_declared(p, entry, result, args, n, NULL);
+    return pal_call_declared(p, entry, result, args, n, NULL, NULL);
 }
 
 struct pal_status pal_status_of(const struct pal_handle *p, enum pal_error error)

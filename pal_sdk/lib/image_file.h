@@ -32,7 +32,8 @@
     X(NOTES,      "its notes are damaged") \
     X(NATIVE,     "it holds ordinary code, which only -lpal-native runs") \
     X(INTERFACE,  "the program was compiled with another interface than the image; compile both " \
-                  "with the same header")
+                  "with the same header") \
+    X(HANDLE,     "the call is one of another PAL's; give it a handle of that one")
 
 enum pal_file_error {
 #define X(name, sentence) PAL_FILE_##name,

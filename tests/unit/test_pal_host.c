@@ -372,10 +372,15 @@ PAL_ENTRY(old5, uint32_t, buffers, PAL_IN(uint16_t, in, n, 10), PAL_VALUE(uint8_
           PAL_OUT(point, out, n, 3), PAL_VALUE(uint32_t, m), PAL_INOUT(uint8_t, both, k, 255),
           PAL_VALUE(uint8_t, k))
 
-static void other(struct pal_status s)
+static void refused(struct pal_status s, enum pal_file_error why)
 {
-    assert_true(s.error == PAL_BAD_IMAGE && s.detail == PAL_FILE_INTERFACE);
+    assert_true(s.error == PAL_BAD_IMAGE && s.detail == (unsigned)why);
 }
+
+/* The call with an image of the name that the header has. */
+#define OTHER(of, call) \
+    ((renamed = demo_image), renamed.name = (of), p->image = &renamed, \
+     refused(call, PAL_FILE_INTERFACE), p->image = &demo_image)
 
 static void test_other_interface(void **state)
 {
@@ -386,15 +391,21 @@ static void test_other_interface(void **state)
     uint32_t out[2] = { 9, 9 }, r;
     struct point a = { .x = 6 }, b;
     struct pair c = { .first = { .t = 9 } };
+    struct pal_image renamed;
 
     (void)state;
     for (unsigned i = 0; i < 2; i++) { /* also when the right one has been called */
         calls_made = 0;
-        other(old1_whole(p, &r, &in, (uint32_t (*)[1])&out, &both, &a, &b, &c));
-        other(old2_add(p, &r, 1));
-        other(old3_buffers(p, &r, numbers, 1, &a, 1, both, 3));
-        other(old4_text(p, &r, "1", 2, "3"));
-        other(old5_buffers(p, &r, numbers, 1, &b, 1, both, 3));
+        OTHER("old1",
+              old1_whole(p, &r, &in, (uint32_t (*)[1])&out, &both, &a, &b, &c));
+        OTHER("old2",
+              old2_add(p, &r, 1));
+        OTHER("old3",
+              old3_buffers(p, &r, numbers, 1, &a, 1, both, 3));
+        OTHER("old4",
+              old4_text(p, &r, "1", 2, "3"));
+        OTHER("old5",
+              old5_buffers(p, &r, numbers, 1, &b, 1, both, 3));
         assert_int_equal(calls_made, 0);
         assert_int_equal(demo_whole(p, &r, &in, &out, &both, &a, &b, &c).error, PAL_OK);
         assert_int_equal(demo_add(p, &r, 1, 1).error, PAL_OK);
@@ -402,6 +413,22 @@ static void test_other_interface(void **state)
         assert_int_equal(demo_text(p, &r, "1", 2, "3").error, PAL_OK);
     }
     close_demo(p);
+}
+
+/* A stub of one PAL with a handle of another. */
+static void test_other_handle(void **state)
+{
+    struct pal_handle *p = open_demo();
+    uint32_t r;
+
+    (void)state;
+    calls_made = 0;
+    refused(old2_add(p, &r, 1), PAL_FILE_HANDLE);
+    assert_int_equal(demo_add(p, &r, 1, 1).error, PAL_OK);
+    refused(old2_add(p, &r, 1), PAL_FILE_HANDLE);
+    assert_int_equal(calls_made, 1);
+    close_demo(p);
+    assert_int_equal(pal_open(&demo_image, NULL).error, PAL_BAD_ARGUMENT);
 }
 
 static void test_text(void **state)
@@ -730,6 +757,7 @@ int main(void)
         cmocka_unit_test_setup(test_buffers, set_up),
         cmocka_unit_test_setup(test_whole, set_up),
         cmocka_unit_test_setup(test_other_interface, set_up),
+        cmocka_unit_test_setup(test_other_handle, set_up),
         cmocka_unit_test_setup(test_text, set_up),
         cmocka_unit_test_setup(test_asking, set_up),
         cmocka_unit_test_setup(test_ocall_loop, set_up),

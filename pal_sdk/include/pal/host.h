@@ -106,11 +106,11 @@ struct pal_parameter {
     uint32_t type, direction, size;
     uint16_t counted_by, unit;
 };
-/* pal_call_entry, after a look whether the image has these n parameters, besides what an OCALL
- * needs; if not: PAL_BAD_IMAGE, and nothing is called. `declared` must stay as it is: the same list
- * isn't looked at again. */
+/* pal_call_entry, after a look whether the image is the one of this name and has these n
+ * parameters, besides what an OCALL needs; if not: PAL_BAD_IMAGE, and nothing is called. `declared`
+ * must stay as it is: the same list isn't looked at again. */
 struct pal_status pal_call_declared(struct pal_handle *p, uint32_t entry, pal_word *result,
-                                    const pal_word *args, unsigned n,
+                                    const pal_word *args, unsigned n, const char *image,
                                     const struct pal_parameter *declared);
 
 /* A status without a call. */

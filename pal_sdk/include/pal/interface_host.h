@@ -73,15 +73,18 @@ static inline __attribute__((unused)) pal_word pal_text_bytes(const char *text, 
 
 /* With 32 bits a 64-bit result comes through memory. */
 #define PAL_RESULT_word(type) \
-    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_declared); \
+    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_name, \
+                                   pal_declared); \
     if (pal_result) { *pal_result = (pal_integer_##type)pal_r; }
 #define PAL_RESULT_wide(type) \
     pal_integer_##type pal_wide = 0; \
     pal_args[pal_n++] = (pal_word)&pal_wide; \
-    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_declared); \
+    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_name, \
+                                   pal_declared); \
     if (pal_result) { *pal_result = pal_wide; }
 #define PAL_RESULT_none \
-    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_declared);
+    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_name, \
+                                   pal_declared);
 
 /* `first` is what stands before the declared parameters, `last` and `more` tell of a result through
  * memory, `done` makes the call. */
@@ -95,6 +98,7 @@ static inline __attribute__((unused)) pal_word pal_text_bytes(const char *text, 
         static const struct pal_parameter pal_declared[] = { \
             PAL_EACH(PAL_RECORD, pal, __VA_ARGS__) last { 0, 0, 0, 0, 0 } }; \
         const uint32_t pal_entry = pal##_entry_##name; \
+        const char *const pal_name = #pal; \
         pal_word pal_args[2 * 32 + 2] = { 0 }, pal_r = 0; \
         enum pal_error pal_bad = PAL_OK; \
         struct pal_status pal_status; \
