@@ -48,9 +48,8 @@ static uint64_t death_word(const struct tv_pal *pal, const struct death_cause *d
     return (uint64_t)d->why | (uint64_t)(d->vector & 0xff) << 8 | at << 16;
 }
 
-/* notes/decisions/death-address.md:
- * what is told of an address that the PAL touched: of an image its page, of a debug image all. With
- * the module interface nothing, as ever. */
+/* What is told of an address that the PAL touched: of an image its page, of a debug image all
+ * (notes/decisions/death-address.md). With the module interface nothing, as ever. */
 static uint64_t told(const struct tv_image *im, uint64_t address)
 {
     return !im->image ? 0
