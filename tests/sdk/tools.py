@@ -50,6 +50,17 @@ uint32_t sum(const uint8_t *bytes, uint32_t n)
     return s;
 }
 """
+VIRTUAL = """\
+extern "C" {
+#include "sample_interface.h"
+}
+struct Base { Base(); virtual unsigned f(unsigned) = 0; unsigned g(unsigned n); unsigned k; };
+__attribute__((noinline)) unsigned Base::g(unsigned n) { return f(n); }
+__attribute__((noinline)) Base::Base() { k = g(3); }
+struct More : Base { unsigned f(unsigned n) override { return n + k; } };
+uint32_t add(uint32_t a, uint32_t b) { More m; return m.g(a) + b; }
+uint32_t sum(const uint8_t *, uint32_t n) { return n; }
+"""
 PROGRAM = """\
 #include <pal/image.h>
 #include <stdio.h>
@@ -355,8 +366,32 @@ def test_stacks(bench):
     return f"{compared} frames"
 
 
+def test_pure_virtual(bench):
+    """A pure virtual function's place in a table has the death of that name, not NULL."""
+    (bench.folder / "virtual.cpp").write_text(VIRTUAL, encoding="ascii")
+    compilers = [name for form in forms() for name in here(form)]
+    for compiler in compilers:
+        bench.image(compiler, to="virtual.pal", sources=("virtual.cpp",))
+        symbols = bench.must("nm", "virtual.pal.elf")
+        good(re.search(r"^[0-9a-f]+ [Tt] _+cxa_pure_virtual$", symbols, re.M),
+             f"{compiler}: no __cxa_pure_virtual in\n{symbols}")
+    return ", ".join(compilers)
+
+
+def test_wrong_words(bench):
+    """Numbers and places that can't be: a sentence each."""
+    command = (TOOLS / "pal-cc", "--interface", "sample_interface.h", "sample.c", "-o")
+    bench.refused(2, ["--stack 16384"], *command, "sample.pal", "--stack", "16K")
+    bench.refused(2, ["--budget many: no number"], *command, "sample.pal", "--budget=many")
+    status, text = bench.run(*command, "nowhere/sample.pal")
+    good(status == 2 and text.startswith("pal-cc: nowhere/") and "Traceback" not in text,
+         f"-o nowhere/sample.pal: status {status}\n{text}")
+    return "2 numbers, 1 place"
+
+
 TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_includes, test_objects,
-         test_places, test_finished, test_native, test_stacks)
+         test_places, test_finished, test_native, test_stacks, test_pure_virtual,
+         test_wrong_words)
 
 
 def main():
