@@ -82,8 +82,10 @@ static bool say_place(struct text *t, const struct pal_status *s, const struct p
     return false;
 }
 
-/* What lies where a fault touched; `exact`: its byte is known. */
-static void say_touched(struct text *t, uint64_t address, const struct pal_file *f, bool exact)
+/* What lies where a fault touched; `exact`: its byte is known; `jump`: the instruction that faulted
+ * is in no section, so that it is what was to be read. */
+static void say_touched(struct text *t, uint64_t address, const struct pal_file *f, bool exact,
+                        bool jump)
 {
     const struct xmhf_image_section *s = f->section;
     unsigned n = 0;
@@ -101,7 +103,7 @@ static void say_touched(struct text *t, uint64_t address, const struct pal_file 
         && s[n].address - address <= 16 * 4096) {
         say(t, ", below ");
         say_section(t, f, n, " ");
-        say(t, ": the stack is full (pal-cc --stack)");
+        say(t, jump ? ": a jump to what is no code" : ": the stack is full (pal-cc --stack)");
         return;
     }
     if (n != 0) {
@@ -130,7 +132,12 @@ static void say_death(struct text *t, const struct pal_status *s, const struct p
         (void)say_place(t, s, f);
     }
     if (f && s->death == TV_DEATH_EXCEPTION && s->vector == 14) {
-        say_touched(t, s->address, f, (f->head.flags & XMHF_IMAGE_DEBUG) || pal_is_native());
+        say_touched(t, s->address, f, (f->head.flags & XMHF_IMAGE_DEBUG) || pal_is_native(),
+                    s->section == XMHF_NO_SECTION);
+    }
+    if (s->death == TV_DEATH_EXCEPTION && s->vector == 6) {
+        say(t, ", which is how a PAL ends itself: pal_abort, assert, abort, a compiler's trap, a "
+            "damaged heap or stack");
     }
     if (f && s->section < f->head.sections) {
         say(t, "; the line: pal-addr2line %s.pal.elf ", s->image->name);
@@ -179,7 +186,8 @@ static void say_error(struct text *t, const struct pal_status *s, const struct p
         return;
     case PAL_BUSY:
         say(t, "this thread is inside it already and no stack is free, or a call is under way "
-            "while it is closed; nothing was done");
+            "while it is closed; nothing was done. If that call never comes back (longjmp), "
+            "pal_abandon ends the PAL");
         return;
     default:
         say(t, (unsigned)s->error < sizeof(sentences) / sizeof(sentences[0]) ? "%s" : "status %s",

@@ -733,6 +733,9 @@ static void test_sentences(void **state)
     says(death(0, 0, 0x12, 0), "division error (vector 0) at CODE+0x12; the line: pal-addr2line "
          "demo.pal.elf CODE+0x12.");
     says(death(6, 3, 0x10, 0), "at STACK0+0x10");
+    says(death(6, 0, 0x10, 0), "how a PAL ends itself");
+    says(death(14, 0xff, 0, 0x1003f000), "below STACK 1: a jump to what is no code");
+    says(death(14, 0, 0x12, 0x1003f000), "below STACK 1: the stack is full");
     says(death(14, 0xff, 0, 0x10006000), "page fault (vector 14), touched");
     says((struct pal_status){ .error = PAL_DIED, .death = TV_DEATH_BUDGET, .section = 0xff },
          "used up its budget");
@@ -748,6 +751,7 @@ static void test_sentences(void **state)
         says((struct pal_status){ .error = (enum pal_error)e }, "PAL demo: ");
     }
     says((struct pal_status){ .error = PAL_BUSY }, "no stack is free");
+    says((struct pal_status){ .error = PAL_BUSY }, "pal_abandon");
 }
 
 int main(void)
