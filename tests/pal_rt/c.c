@@ -5,6 +5,8 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <endian.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <pal/rt.h>
 #include <setjmp.h>
@@ -13,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/types.h>
 #include <xmhf/hypercall.h>
 #include <xmhf/trustvisor.h>
 
@@ -40,6 +44,22 @@ static bool copies(void)
             RT_CHECK(memchr(from + at, 0x11, n + zero) == (n != 0 ? from + at : NULL));
         }
     }
+    return true;
+}
+
+static bool system_headers(void)
+{
+    const uint64_t big = htobe64((uint64_t)zero + 1);
+    const ssize_t less = -1;
+    char buf[40];
+
+    RT_CHECK(big == UINT64_C(1) << 56 && be64toh(big) == 1 && htole32(5) == 5);
+    RT_CHECK(be16toh((uint16_t)(0x1234 + zero)) == 0x3412 && less < (ssize_t)zero);
+    RT_CHECK(snprintf(buf, sizeof(buf), "%" PRIX64 " %" PRId8 " %" PRIuPTR, big, (int8_t)-3,
+                      (uintptr_t)7) == 20);
+    RT_CHECK(strcmp(buf, "100000000000000 -3 7") == 0);
+    RT_CHECK(strcasecmp("aBc", "AbCd") < 0 && strncasecmp("aBc", "AbCd", 3 + zero) == 0);
+    RT_CHECK(strcasecmp("[", "{") != 0 && strcasecmp("", "") == 0 && ffs(8 + (int)zero) == 4);
     return true;
 }
 
@@ -329,6 +349,7 @@ static bool failed_assertion(void)
 
 const struct rt_test rt_test_c[] = {
     RT_TEST(copies), RT_TEST(strings), RT_TEST(equal), RT_TEST(numbers), RT_TEST(prints),
+    RT_TEST(system_headers),
     RT_TEST(sorts), RT_TEST(heap), RT_TEST(jumps), RT_TEST(atomics), RT_TEST(divides),
 #ifdef __i386__
     RT_TEST(atomic_calls),
