@@ -281,6 +281,12 @@ def test_objects(bench):
         bench.refused(1, [word, "more.c:"], TOOLS / "pal-cc", "-O2", "--interface",
                       "sample_interface.h", "-o", "uses.pal", "uses.c", "more.o")
         good(not (bench.folder / "uses.pal").exists(), "the old image is still there")
+    (bench.folder / "alien.c").write_text(
+        CODE.replace("static uint32_t calls;",
+                     "static uint32_t calls __attribute__((section(\"mine\")));"),
+        encoding="ascii")
+    bench.refused(1, ["section mine: ", "uses section mine"], TOOLS / "pal-cc", "--interface",
+                  "sample_interface.h", "-o", "alien.pal", "alien.c")
     return f"an object, an archive; {len(bad)} kinds refused"
 
 

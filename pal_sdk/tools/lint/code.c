@@ -157,6 +157,7 @@ static void check_memory(const struct code *c, const struct function *fn,
     char room[24];
     const char *name = code_name(fn, room);
     const uint64_t canary = c->bits == 64 ? 0x28 : 0x14;
+    const struct section *s = c->file && i->fixed ? file_section_at(c->file, i->address) : NULL;
 
     if (i->reads_tls && i->fixed && i->address == canary) {
         problem(p, PROBLEM_ERROR, at, "%s: the stack protector's guard is in thread-local storage, "
@@ -165,6 +166,9 @@ static void check_memory(const struct code *c, const struct function *fn,
     } else if (i->reads_tls) {
         problem(p, PROBLEM_ERROR, at, "%s: thread-local storage (FS or GS), which a PAL hasn't "
                 "got; use a plain variable", name);
+    } else if (i->fixed && !inside(c, i->address) && s) {
+        problem(p, PROBLEM_ERROR, at, "%s: uses section %s, which isn't in the image", name,
+                s->name);
     } else if (i->fixed && !inside(c, i->address) && !dies_next(c, i, at)) {
         problem(p, i->address < IMAGE_PAGE ? PROBLEM_WARNING : PROBLEM_ERROR, at,
                 "%s: uses memory at 0x%llx, outside the image", name,
@@ -435,7 +439,7 @@ bool code_read(struct code *c, const struct image *im, const struct file *f, str
 {
     int32_t *depths;
 
-    *c = (struct code){ .im = im, .bits = im->head.mode == 32 ? 32 : 64 };
+    *c = (struct code){ .im = im, .file = f, .bits = im->head.mode == 32 ? 32 : 64 };
     for (uint32_t i = 0; i < im->head.sections; i++) {
         if (im->sections[i].type == TV_SECTION_CODE && im->contents[i] && !c->bytes) {
             c->bytes = im->contents[i];

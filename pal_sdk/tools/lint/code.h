@@ -28,6 +28,7 @@ struct function {
 
 struct code {
     const struct image *im;
+    const struct file *file;  /* that it was made of, or NULL */
     unsigned bits;
     const uint8_t *bytes;
     uint64_t start, size;
