@@ -21,6 +21,7 @@ rt_cxxflags = -std=gnu++17 -fno-exceptions -fno-rtti -fno-use-cxa-atexit -Wall -
 
 # $(1): kind of image. The compiler's own headers come behind ours.
 define rt_rules
+rt_$(1)_own := $$(if $$(shell $$(rt_$(1)_cc) --version | grep clang),,$$(rt_gcc_own))
 rt_$(1)_include := $$(shell if $$(rt_$(1)_cc) --version | grep -q clang; \
 	then echo `$$(rt_$(1)_cc) -print-resource-dir`/include; \
 	else $$(rt_$(1)_cc) -print-file-name=include; fi)
@@ -32,7 +33,7 @@ rt_$(1)_objects := $$(rt_sources:%=pal_sdk/rt/$(1)/%.o) $$(rt_assembly:%=pal_sdk
 $$(rt_bearssl:%=pal_sdk/rt/$(1)/bearssl/%.o): pal_sdk/rt/$(1)/bearssl/%.o: \
 	$$(BEARSSL_DIR)/src/%.c
 	@$$(MKDIR_P) $$(@D)
-	$$(AM_V_CC)$$(rt_$(1)_compile) -std=gnu11 $$(rt_bearssl_flags) $$(rt_bearssl_own) -c -o $$@ $$<
+	$$(AM_V_CC)$$(rt_$(1)_compile) -std=gnu11 $$(rt_bearssl_flags) $$(rt_bearssl_own) $$(rt_$(1)_own) -c -o $$@ $$<
 $$(rt_sodium:%=pal_sdk/rt/$(1)/sodium/%.o): pal_sdk/rt/$(1)/sodium/%.o: \
 	$$(LIBSODIUM_DIR)/src/libsodium/%.c
 	@$$(MKDIR_P) $$(@D)
