@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import unittest
 import unittest.mock
 
@@ -29,7 +30,7 @@ import choose  # noqa: E402
 import harness  # noqa: E402
 import run as guests_run  # noqa: E402
 from xmhftools import (aptsources, base, bench, binaries, cpio, debian,  # noqa: E402
-                       grubimage, inputs, programs, rootimage, wine)
+                       grubimage, inputs, kvm, programs, qemu, rootimage, wine)
 
 
 class Splitter(unittest.TestCase):
@@ -276,6 +277,88 @@ class Arguments(unittest.TestCase):
         self.assertNotIn("multiboot", text)
 
 
+class Kvm(unittest.TestCase):
+    """What --bench kvm lacks on a machine, and its command line."""
+
+    def setUp(self):
+        keep = tempfile.TemporaryDirectory()
+        self.addCleanup(keep.cleanup)
+        self.folder = pathlib.Path(keep.name)
+        self.device = self.folder / "kvm"
+        self.device.touch()
+
+    def cpu(self, *flags):
+        path = self.folder / "cpuinfo"
+        path.write_text(f"processor\t: 0\nvmx flags\t: vnmi\nflags\t\t: fpu {' '.join(flags)}\n"
+                        "\nprocessor\t: 1\n", encoding="ascii")
+        return path
+
+    def nested(self, module, value):
+        path = self.folder / "sys" / module / "parameters" / "nested"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(value, encoding="ascii")
+
+    def lacks(self, words, *flags, problem=None):
+        """Exactly one line, with these words in it; no words: nothing is missing."""
+        with unittest.mock.patch("os.open", side_effect=problem, wraps=os.open):
+            said = kvm.missing(self.device, self.cpu(*flags), self.folder / "sys")
+        self.assertEqual(said is None, not words, said)
+        for word in words:
+            self.assertIn(word, said)
+        self.assertNotIn("\n", said or "")
+
+    def test_cpu(self):
+        self.lacks(["the CPU has none", "firmware's setup"])
+        self.lacks(["the CPU has none"], "vmxx", "asvm")  # no other flag counts
+        self.lacks(["is a virtual one", "-cpu host"], "hypervisor")
+        self.assertIn("the CPU has none", kvm.missing(self.device, "/no/such/file", self.folder))
+
+    def test_device(self):
+        for flag, module in (("vmx", "kvm_intel"), ("svm", "kvm_amd")):
+            for problem, words in ((None, []),
+                                   (PermissionError(13, "Permission denied"), ["usermod -aG"]),
+                                   (OSError(6, "No such device"), ["No such device", "dmesg"])):
+                self.nested(module, "Y\n")
+                self.lacks(words, "hypervisor", flag, problem=problem)
+            self.device.unlink()
+            self.lacks([f"needs {self.device}", f"modprobe {module} "], flag)
+            self.device.touch()
+
+    def test_nested(self):
+        for flag, module in (("vmx", "kvm_intel"), ("svm", "kvm_amd")):
+            self.lacks(["there is no ", f"{module}/parameters/nested",
+                        f"modprobe {module} nested=1"], flag)
+            for value in ("N\n", "0\n", "", "maybe\n"):
+                self.nested(module, value)
+                self.lacks(["which is off", f"modprobe -r {module} && modprobe {module} nested=1",
+                            f"options {module} nested=1"], flag)
+            for value in ("Y\n", "1\n", "1"):
+                self.nested(module, value)
+                self.lacks([], flag)
+
+    def machine(self, **more):
+        args = {"bench": "svm", "cpu_model": None, "cpus": 2, "mem": 512, "icount": False,
+                "qmp": None, "qemu_arg": [], "boot": "kernel", "hv_append": "", **more}
+        files = types.SimpleNamespace(kernel="K", hypervisor="H", append="a")
+        with tempfile.TemporaryDirectory() as name:
+            return qemu.command(types.SimpleNamespace(**args), files, pathlib.Path(name))
+
+    def test_command_line(self):
+        """It differs from the svm bench's in the accelerator and the CPU, and in nothing else."""
+        emulated, real = self.machine(), self.machine(bench="kvm")
+        differs = [(a, b) for a, b in zip(emulated, real) if a != b]
+        self.assertEqual(len(emulated), len(real))
+        self.assertEqual(differs, [("tcg,thread=multi", "kvm"), (qemu.cpu_option(None), "host")])
+        self.assertEqual(real[real.index("kvm") - 1:][:4], ["-accel", "kvm", "-cpu", "host"])
+        self.assertEqual(self.machine(bench="kvm", one_core=True), real)
+
+    def test_cpu_model(self):
+        for flag in ("vmx", "svm"):
+            self.assertEqual(kvm.cpu_option(None, self.cpu(flag)), "host")
+            self.assertEqual(kvm.cpu_option("EPYC", self.cpu(flag)), f"EPYC,+{flag}")
+            self.assertEqual(kvm.cpu_option("host,-smap", self.cpu(flag)), "host,-smap")
+
+
 class Advice(unittest.TestCase):
     """What an error tells one to install is what the tree itself installs."""
 
@@ -372,6 +455,12 @@ class XmhfRun(Tool):
                 self.refused([option, f"'{value}' is no", limits], f"{option}={value}")
         self.refused(["--cpus 9: it is a number from 1 to 8 here"], "--bench", "vmx", "--cpus", "9")
         self.refused(["--mem 9999"], "--bench", "vmx", "--mem", "9999")
+
+    def test_kvm(self):
+        self.refused(["with KVM the TSC is the host's"], "--bench", "kvm", "--icount")
+        lacks = kvm.missing()
+        if lacks:
+            self.refused([f"xmhf-run: {lacks}\n"], "--bench", "kvm")
 
     def test_places_to_write(self):
         (self.folder / "fifo").mkdir()

@@ -1,11 +1,11 @@
-"""The SVM bench: QEMU's TCG emulation of an AMD machine.
+"""The SVM bench, QEMU's TCG emulation of an AMD machine; and the same machine by KVM (kvm.py).
 
 SPDX-License-Identifier: MIT
 """
 import os
 import random
 
-from . import grubimage
+from . import grubimage, kvm
 from .base import need
 
 CPU_MODEL = "EPYC"
@@ -22,6 +22,21 @@ def cpu_option(model):
     return model if "," in model else f"{model},{CPU_FLAGS}"
 
 
+def _by_kvm(args):
+    return getattr(args, "bench", "svm") == "kvm"
+
+
+def _accelerator(args):
+    """What runs the machine's CPUs, and what CPUs they are."""
+    if _by_kvm(args):
+        return ["-accel", "kvm", "-cpu", kvm.cpu_option(args.cpu_model)]
+    # Instruction counting works with one thread for all CPUs only. An idle guest's time passes
+    # at once (sleep=off), so that no count depends on the host's clock.
+    accel = (["-accel", "tcg", "-icount", "shift=0,sleep=off"] if args.icount
+             else ["-accel", "tcg,thread=multi"])
+    return [*accel, "-cpu", cpu_option(args.cpu_model)]
+
+
 def _pinned(args):
     """The start of a command line that keeps the emulator on one of the host's cores.
 
@@ -30,19 +45,15 @@ def _pinned(args):
     is on. The change is one instruction of the host, so one core makes it atomic
     (notes/bugs/qemu-ferr-race.md).
     """
-    if not getattr(args, "one_core", False):
+    if not getattr(args, "one_core", False) or _by_kvm(args):
         return []
     core = random.choice(sorted(os.sched_getaffinity(0)))
     return [need("taskset", "util-linux"), "-c", str(core)]
 
 
 def _machine(args):
-    # Instruction counting works with one thread for all CPUs only. An idle guest's time passes
-    # at once (sleep=off), so that no count depends on the host's clock.
-    accel = (["-accel", "tcg", "-icount", "shift=0,sleep=off"] if args.icount
-             else ["-accel", "tcg,thread=multi"])
-    line = [*_pinned(args), need("qemu-system-x86_64", "qemu-system-x86"), *accel,
-            "-cpu", cpu_option(args.cpu_model), "-smp", str(args.cpus), "-m", str(args.mem),
+    line = [*_pinned(args), need("qemu-system-x86_64", "qemu-system-x86"), *_accelerator(args),
+            "-smp", str(args.cpus), "-m", str(args.mem),
             "-display", "none", "-nic", "none", "-no-reboot", "-monitor", "none",
             "-serial", "file:serial.log", "-serial", "file:output"]
     if args.qmp:
