@@ -226,7 +226,8 @@ class QemuMachine(Machine):
             qmp=str(self.folder / "qmp"),
             qemu_arg=[*AGENT, *PAUSE, *qemu_args], boot=boot, hv_append=hv_append)
         files = types.SimpleNamespace(
-            hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
+            hypervisor=bench.hypervisor_image(None, machines.build, qemu.BOOT_WAYS[boot].efi)
+            if hypervisor else None,
             kernel=guest or bench.kernel_file(self.KERNEL), no_initrd=bool(guest),
             append=append if guest else f"{bench.LINUX_ARGUMENTS} {append}".strip())
         if not guest:
@@ -363,7 +364,8 @@ class BochsMachine(Machine):
         args = types.SimpleNamespace(cpu_model=None, cpus=int(smp), mem=self.mem, boot="grub-mb2",
                                      hv_append=hv_append)
         files = types.SimpleNamespace(
-            hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
+            hypervisor=bench.hypervisor_image(None, machines.build, qemu.BOOT_WAYS[boot].efi)
+            if hypervisor else None,
             kernel=guest or bench.kernel_file(self.KERNEL), no_initrd=bool(guest),
             append=append if guest
             else f"{bench.LINUX_ARGUMENTS} {bochs.LINUX_ARGUMENTS} {append}".strip())

@@ -123,8 +123,9 @@ def shell(script):
 
 def test_bench_tools(_machines):
     """The tools' pure parts, on the host."""
-    base.run([E2E / "test_tools.py"], "pass the tools' host tests", stdin=subprocess.DEVNULL)
-    return "output framing, log reading, cpio archives and arguments hold"
+    for name in ("test_tools.py", "test_efi.py"):
+        base.run([E2E / name], "pass the tools' host tests", stdin=subprocess.DEVNULL)
+    return "output framing, log reading, cpio archives, disks and arguments hold"
 
 
 def test_bench_output(machines):

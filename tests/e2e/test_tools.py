@@ -37,7 +37,7 @@ class Splitter(unittest.TestCase):
     def split(self, chunks):
         out = []
         splitter = bench.OutputSplitter("mark", out.append)
-        for chunk in chunks:
+        for chunk in (b"\0mark start\n", *chunks):
             splitter.feed(chunk)
         return b"".join(out), splitter
 
@@ -46,6 +46,17 @@ class Splitter(unittest.TestCase):
         for at in range(len(whole)):
             data, splitter = self.split([whole[:at], whole[at:]])
             self.assertEqual((data, splitter.status), (b"a\0mar\0mark\0b\n", 12))
+
+    def test_what_firmware_said_is_dropped(self):
+        whole = b"BIOS \0mark 7\n\0mark\0mark start\nout\0mark 3\n"
+        for at in range(len(whole)):
+            out = []
+            splitter = bench.OutputSplitter("mark", out.append)
+            splitter.feed(whole[:at])
+            splitter.feed(whole[at:])
+            self.assertEqual((b"".join(out), splitter.status), (b"out", 3))
+        splitter = bench.OutputSplitter("mark", self.fail)
+        splitter.feed(b"firmware alone")
 
     def test_output_is_not_held_back(self):
         data, splitter = self.split([b"line\n"])

@@ -41,10 +41,13 @@ def kernel_file(name):
 
 
 class OutputSplitter:
-    """Separates what the command printed from the closing record with its status."""
+    """Separates what the command printed from the record before it, ahead of which firmware and
+    loaders may use the same port, and from the closing one with its status."""
 
     def __init__(self, marker, emit):
         self._end = b"\0" + marker.encode() + b" "
+        self._start = self._end + b"start\n"
+        self._begun = False
         self._emit = emit
         self._held = b""
         self.status = None
@@ -52,6 +55,8 @@ class OutputSplitter:
     def feed(self, data):
         """Pass on output; keep back only what may be the start of the record."""
         self._held += data
+        if not self._begun and not self._find_start():
+            return
         at = self._held.find(self._end)
         if at >= 0:
             newline = self._held.find(b"\n", at)
@@ -70,8 +75,15 @@ class OutputSplitter:
 
     def flush(self):
         """The machine has ended: everything held back was output after all."""
-        self._emit(self._held)
+        self._emit(self._held if self._begun else b"")
         self._held = b""
+
+    def _find_start(self):
+        """Drop what is before the first record, and that; whether it has come."""
+        _, found, rest = self._held.partition(self._start)
+        self._begun = bool(found)
+        self._held = rest if found else self._held[-len(self._start):]
+        return self._begun
 
     def _tail_to_keep(self):
         at = self._held.rfind(b"\0")

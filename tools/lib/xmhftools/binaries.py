@@ -184,3 +184,12 @@ def pe(data):
         return bits and types.SimpleNamespace(bits=bits, needed=_imports(data, at, optional, bits))
     except (struct.error, OverflowError):
         return None
+
+
+def is_efi(data):
+    """A PE file of 64 bits that is an EFI application (subsystem 10)."""
+    at = struct.unpack_from("<I", data, 0x3C)[0] if data[:2] == b"MZ" and len(data) >= 64 else None
+    if at is None or data[at:at + 4] != b"PE\0\0" or len(data) < at + 94:
+        return False
+    machine, subsystem = (struct.unpack_from("<H", data, at + place)[0] for place in (4, 92))
+    return _PE_MACHINES.get(machine) == 64 and subsystem == 10

@@ -13,7 +13,8 @@ from .base import ToolError
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 SOCKET_PATH_MAX = 107  # bytes, of a Unix socket
-PARTS = ("xmhf-core.elf", "core.bin", "xmhf-boot.elf")  # of the image, beside it in a build folder
+# Of the images, or the other one, beside it in a build folder.
+PARTS = {"xmhf-core.elf", "core.bin", "xmhf-boot.elf", "xmhf.elf", "xmhf.efi"}
 
 
 def number(first, last, kind=int):
@@ -85,17 +86,18 @@ def how_to_build(build, target=""):
     return " && ".join(steps)
 
 
-def hypervisor_image(explicit, build):
-    """Path of the hypervisor image, which must be one."""
-    path = pathlib.Path(explicit or pathlib.Path(build) / "xmhf.elf")
+def hypervisor_image(explicit, build, efi=False):
+    """Path of the hypervisor image, which must be one: for UEFI firmware, or by multiboot."""
+    name, is_one = ("xmhf.efi", binaries.is_efi) if efi else ("xmhf.elf", binaries.is_multiboot)
+    path = pathlib.Path(explicit or pathlib.Path(build) / name)
     if not path.exists():
         other = "" if explicit else "Or name one with --image, or use --no-hypervisor."
         raise ToolError(f"there is no hypervisor image {path}. Build it:\n  {how_to_build(build)}\n"
                         f"{other}".rstrip())
     data = binaries.read(path)
-    if not binaries.is_multiboot(data):
-        hint = (f"{path.parent / 'xmhf.elf'} is what boots" if path.name in PARTS
-                else f"the build makes one: {how_to_build(build)}")
+    if not is_one(data):
+        hint = (f"{path.parent / name} is what boots" if path.name in PARTS - {name}
+                else f"the build makes one, {name}: {how_to_build(build)}")
         raise ToolError(f"{path} is no hypervisor image ({binaries.describe(data)}): {hint}")
     return path.absolute()
 
@@ -107,4 +109,14 @@ def bzimage(path):
         raise ToolError(f"{path} is no Linux kernel that can be booted, a bzImage "
                         f"({binaries.describe(data)}): "
                         "tools/fetch-kernel amd64 fetches one, in its folder as vmlinuz")
+    return pathlib.Path(path).absolute()
+
+
+def efi_kernel(path):
+    """Path of a file that UEFI firmware of 64 bits starts, which must be one."""
+    data = binaries.read(path)
+    if not binaries.is_efi(data):
+        raise ToolError(f"{path} is nothing that 64-bit UEFI firmware starts "
+                        f"({binaries.describe(data)}): --boot uefi takes 64-bit kernels with an "
+                        "EFI stub, such as --kernel amd64")
     return pathlib.Path(path).absolute()

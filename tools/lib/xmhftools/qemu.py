@@ -4,8 +4,9 @@ SPDX-License-Identifier: MIT
 """
 import os
 import random
+import typing
 
-from . import grubimage, kvm
+from . import grubimage, kvm, uefi
 from .base import need
 
 CPU_MODEL = "EPYC"
@@ -64,15 +65,18 @@ def _machine(args):
     return line + list(args.qemu_arg)
 
 
-def _boot(args, files, folder):
-    """The options that start the kernel, or the hypervisor with it."""
-    if args.boot != "kernel":
-        default = args.boot if files.hypervisor else "linux"
-        initrd = None if getattr(files, "no_initrd", False) else folder / "initrd.gz"
-        grubimage.make(folder / "boot.iso", files.kernel, initrd, files.append,
-                       files.hypervisor, args.hv_append, default,
-                       getattr(args, "acpi_table", None))
-        return ["-cdrom", "boot.iso", "-boot", "d"]
+def _by_grub(args, files, folder):
+    """GRUB on a CD, by multiboot 1 or 2."""
+    default = args.boot if files.hypervisor else "linux"
+    initrd = None if getattr(files, "no_initrd", False) else folder / "initrd.gz"
+    grubimage.make(folder / "boot.iso", files.kernel, initrd, files.append,
+                   files.hypervisor, args.hv_append, default,
+                   getattr(args, "acpi_table", None))
+    return ["-cdrom", "boot.iso", "-boot", "d"]
+
+
+def _by_emulator(args, files, folder):
+    """The emulator's own loader, by multiboot 1."""
     # Names relative to the folder keep blanks and commas of its path out of
     # QEMU's module syntax, and the command lines the same on every machine.
     (folder / "vmlinuz").symlink_to(files.kernel)
@@ -86,8 +90,23 @@ def _boot(args, files, folder):
             "-initrd", f"{module},initrd.gz" if initrd else module]
 
 
+class BootWay(typing.NamedTuple):
+    """A way to start the machine."""
+    prepare: typing.Callable  # (args, files, folder): write there what the options returned name
+    efi: bool = False         # the hypervisor is xmhf.efi, and the kernel an EFI application
+
+
+BOOT_WAYS = {  # xmhf-run's --boot
+    "kernel": BootWay(_by_emulator),
+    "grub-mb1": BootWay(_by_grub),
+    "grub-mb2": BootWay(_by_grub),
+    "uefi": BootWay(uefi.plain, efi=True),
+    "uefi-secure": BootWay(uefi.secure, efi=True),
+}
+
+
 def command(args, files, folder):
     """The emulator's command line, to be run in the folder."""
     if getattr(args, "root", None):
         (folder / ROOT_IMAGE).symlink_to(args.root)
-    return _machine(args) + _boot(args, files, folder)
+    return _machine(args) + BOOT_WAYS[args.boot].prepare(args, files, folder)
