@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a boot front end (multiboot, later UEFI) tells the core.
+ * What a boot front end (multiboot, UEFI) tells the core.
  *
  * Every front end fills one struct boot_info; the core never sees a multiboot or
  * EFI header. All addresses are host-physical, all sizes in bytes. The core treats
@@ -12,18 +12,24 @@
 #include <xmhf/types.h>
 
 #define BOOT_INFO_MAGIC     0x584d4846424f4f54ULL /* "XMHFBOOT" */
-#define BOOT_INFO_VERSION   3
-#define BOOT_MEM_MAX        128
+#define BOOT_INFO_VERSION   4
+#define BOOT_MEM_MAX        512
 #define BOOT_MODULE_MAX     8
 #define BOOT_CMDLINE_MAX    2048
+#define BOOT_OTHER_CPUS_MAX 64
+#define BOOT_REFUSAL_MAX    256
 
-/* Memory types, numbered as INT 15h E820 does (ACPI 6.5, table 15.4). */
+/* Memory types, numbered as INT 15h E820 does (ACPI 6.5, table 15.4), but for the last. */
 enum boot_mem_type {
     BOOT_MEM_USABLE = 1,
     BOOT_MEM_RESERVED = 2,
     BOOT_MEM_ACPI = 3,
     BOOT_MEM_NVS = 4,
     BOOT_MEM_BAD = 5,
+    /* RAM that firmware keeps (runtime services, what it calls reserved and write-back), where the
+     * guest may run code and have page tables, so that the core must be able to read it. To the
+     * guest it is reserved. Not ACPI's tables, nor its NVS, which keep their types. */
+    BOOT_MEM_FIRMWARE_RAM = 0x1000,
 };
 
 struct boot_mem {
@@ -53,12 +59,12 @@ struct boot_screen {
  * text. */
 enum boot_firmware { BOOT_FIRMWARE_UNKNOWN, BOOT_FIRMWARE_BIOS, BOOT_FIRMWARE_UEFI };
 
-/* How the guest begins (guest/boot.c has a row for each). A front end that is itself called by the
- * guest, as under UEFI, will add one. */
+/* How the guest begins (guest/boot.c has a row for each of the first three). */
 enum boot_start {
     BOOT_START_BY_IMAGE, /* module[0] is a kernel whose header says which of the others it wants */
     BOOT_START_LINUX32,  /* Linux' 32-bit protocol: protected mode, boot_params */
     BOOT_START_LINUX16,  /* Linux' 16-bit protocol: real mode, asks the BIOS */
+    BOOT_START_LIVE,     /* the CPUs go on where they are: xmhf/live.h, xmhf/core_image.h */
 };
 
 /*
@@ -95,6 +101,19 @@ struct boot_info {
     struct boot_event_log log;
     uint32_t firmware;           /* enum boot_firmware */
     uint32_t start;              /* enum boot_start */
+
+    /* Pages that the front end has taken from the firmware for good; 0: the core looks for one that
+     * is usable. The low page is below 640 KiB (smp/low_page.h); a crash record goes to each of the
+     * others, which should be the same in each boot (debug/crash.h). */
+    uint64_t low_page;
+    uint64_t crash_place[2];
+
+    /* BOOT_START_LIVE: the CPUs besides the boot CPU that the front end will have call core_take.
+     * 0, and the MADT has more: nobody can make them call it, so the core starts them itself. */
+    uint32_t cpu_count;
+    uint32_t cpu_apic_id[BOOT_OTHER_CPUS_MAX];
+    /* and the core's answer where it doesn't start: a sentence, NUL-terminated */
+    char refusal[BOOT_REFUSAL_MAX];
 
     /* Sorted by start, no overlaps, the firmware's view: the protected range is
      * still inside a usable entry here. */

@@ -13,7 +13,7 @@ struct source {
 /* Whose type wins where entries overlap: the most restrictive. */
 static uint64_t rank(uint32_t type)
 {
-    return type == BOOT_MEM_USABLE ? 0 : (uint64_t)type + 1;
+    return type == BOOT_MEM_USABLE ? 0 : type == BOOT_MEM_FIRMWARE_RAM ? 1 : (uint64_t)type + 2;
 }
 
 /* Empty entries, and those that wrap, count as absent. */
@@ -95,7 +95,7 @@ static int rebuild(struct boot_mem *map, unsigned count, unsigned max,
                    const struct boot_mem *reserve)
 {
     struct source src = { map, count, reserve };
-    struct boot_mem out[BOOT_MEM_MAX];
+    static struct boot_mem out[BOOT_MEM_MAX]; /* too large for a small stack */
     unsigned room = max < BOOT_MEM_MAX ? max : BOOT_MEM_MAX;
     unsigned n = 0;
     uint64_t pos, end;

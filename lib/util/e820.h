@@ -11,15 +11,22 @@
 
 /*
  * Sort by start; drop empty and wrapping entries; where entries overlap the more
- * restrictive type wins (anything but USABLE beats USABLE; among others the higher
- * number); merge neighbours of one type. In place. Returns the new count, or -1 if
- * the result would exceed `max` entries (then the map is as it was).
+ * restrictive type wins (anything but USABLE beats USABLE, and FIRMWARE_RAM is next; among others
+ * the higher number); merge neighbours of one type. In place. Returns the new count, or -1 if
+ * the result would exceed `max` entries (then the map is as it was). One CPU at a time, as
+ * e820_reserve.
  */
 int e820_sanitize(struct boot_mem *map, unsigned count, unsigned max);
 
 /* Add `entry` to the `*count` entries of `map`, which has room for BOOT_MEM_MAX: a full map is
  * sanitized, which may make room. False if that makes none; the map is as it was. */
 bool e820_add(struct boot_mem *map, uint32_t *count, const struct boot_mem *entry);
+
+/* The type that a guest's E820 has for `type`: one of its own numbers. */
+static inline uint32_t e820_guest_type(uint32_t type)
+{
+    return type == BOOT_MEM_FIRMWARE_RAM ? BOOT_MEM_RESERVED : type;
+}
 
 /*
  * The highest address `at`, aligned to `align` (a power of two), with

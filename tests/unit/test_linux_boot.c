@@ -435,21 +435,36 @@ static void passes_no_rsdp_that_the_guest_may_overwrite(void **state)
 
 static void cuts_what_has_no_room(void **state)
 {
+    uint8_t bp[LINUX_BOOT_PARAMS_SIZE];
+
+    (void)state;
+    image[0x201] = 0xff; /* a header that claims to reach into what follows */
+    linux_fill_params(bp, image, &plan, &bi);
+    assert_int_equal(get(bp, 0x290, 8), 0);
+    assert_int_equal(bp[0x28f], 0xcc);
+}
+
+/* boot_params has room for 128 entries, and knows no type of ours. */
+static void refuses_more_memory_than_fits(void **state)
+{
     static struct boot_mem many[BOOT_MEM_MAX];
     uint8_t bp[LINUX_BOOT_PARAMS_SIZE];
 
     (void)state;
     for (unsigned i = 0; i < BOOT_MEM_MAX; i++) {
-        many[i] = (struct boot_mem){ .start = MIB(2 * i), .size = MIB(1), .type = 1 };
+        many[i] = (struct boot_mem){ .start = MIB(200 + 2 * i), .size = MIB(1), .type = 1 };
     }
-    image[0x201] = 0xff; /* a header that claims to reach into what follows */
-    say(many, BOOT_MEM_MAX, 0);
+    many[0] = (struct boot_mem){ .start = 0, .size = MIB(200), .type = 1 };
+    many[127].type = BOOT_MEM_FIRMWARE_RAM;
+    say(many, 128, 0);
+    assert_int_equal(make_plan(), 0);
     linux_fill_params(bp, image, &plan, &bi);
     assert_int_equal(bp[0x1e8], 128);
-    assert_int_equal(get(bp, 0x2d0 + 127 * 20, 8), MIB(254));
+    assert_int_equal(get(bp, 0x2d0 + 127 * 20, 8), MIB(200 + 2 * 127));
+    assert_int_equal(get(bp, 0x2d0 + 127 * 20 + 16, 4), BOOT_MEM_RESERVED);
     assert_int_equal(get(bp, 0x2d0 + 128 * 20, 8), 0);
-    assert_int_equal(get(bp, 0x290, 8), 0);
-    assert_int_equal(bp[0x28f], 0xcc);
+    say(many, 129, 0);
+    assert_refused();
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
@@ -473,6 +488,7 @@ int main(void)
         TEST(tells_of_the_screen),
         TEST(passes_no_rsdp_that_the_guest_may_overwrite),
         TEST(cuts_what_has_no_room),
+        TEST(refuses_more_memory_than_fits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@ const char *vector_map_lacks(const struct vector *v)
     bi.mem_count = 0;
     for (unsigned i = 0; i < v->mems; i++) {
         if (!e820_add(bi.mem, &bi.mem_count, &v->mem[i])) {
-            return "a shorter memory map (ours has room for 128 entries)";
+            return "a shorter memory map (ours has room for 512 entries)";
         }
     }
     if (v->mems == 0) {
@@ -28,7 +28,7 @@ const char *vector_map_lacks(const struct vector *v)
     }
     int n = e820_sanitize(bi.mem, bi.mem_count, BOOT_MEM_MAX);
     if (n < 0) {
-        return "a shorter memory map (ours has room for 128 entries)";
+        return "a shorter memory map (ours has room for 512 entries)";
     }
     bi.mem_count = (uint32_t)n;
     return boot_place(&bi, CORE_MEM_MAX, 0, avoid, ARRAY_SIZE(avoid), &why) == 0 ? NULL

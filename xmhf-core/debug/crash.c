@@ -171,7 +171,12 @@ void crash_init(const struct boot_info *bi)
 
     const struct boot_mem protected = { .start = bi->protected_base, .size = bi->protected_size };
 
-    crash_places(bi->mem, bi->mem_count, &protected, crash_place);
+    _Static_assert(sizeof(bi->crash_place) == sizeof(crash_place), "a place for each copy");
+    if (bi->crash_place[0] || bi->crash_place[1]) {
+        memcpy(crash_place, bi->crash_place, sizeof(crash_place));
+    } else {
+        crash_places(bi->mem, bi->mem_count, &protected, crash_place);
+    }
     for (unsigned i = 0; i < CRASH_COPIES; i++) {
         if (in_module(bi, crash_place[i])) {
             crash_place[i] = 0;

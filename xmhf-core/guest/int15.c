@@ -48,9 +48,16 @@ static void fill(uint8_t *page, uint32_t old_vector)
     memcpy(page, int15_start, code);
     memcpy(page + code, &data, sizeof(data));
     for (unsigned i = 0; i < guest_map_count; i++) {
-        const struct int15_entry e = { guest_map[i].start, guest_map[i].size, guest_map[i].type };
+        const struct int15_entry e = { guest_map[i].start, guest_map[i].size,
+                                       e820_guest_type(guest_map[i].type) };
         memcpy(&entry[i], &e, sizeof(e));
     }
+}
+
+/* So many have room in the hook's page. */
+static unsigned entries_max(void)
+{
+    return (unsigned)(PAGE_SIZE - (size_t)(int15_end - int15_start)) / sizeof(struct int15_entry);
 }
 
 int int15_install(void)
@@ -61,7 +68,7 @@ int int15_install(void)
 
     if (!low || !e820_find_high(guest_map, guest_map_count, PAGE_SIZE, PAGE_SIZE, 0x1000, 0xa0000,
                                 NULL, 0, &page)
-        || (n = e820_reserve(guest_map, guest_map_count, BOOT_MEM_MAX, page, PAGE_SIZE)) < 0) {
+        || (n = e820_reserve(guest_map, guest_map_count, entries_max(), page, PAGE_SIZE)) < 0) {
         log_error("cannot start the guest: no low page for its memory map");
         return -1;
     }

@@ -213,6 +213,9 @@ int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan 
     if (bi->module_count == 0) {
         return fail(why, "no guest kernel: give a Linux bzImage as the first module");
     }
+    if (bi->mem_count > BP_E820_MAX) {
+        return fail(why, "the guest's memory map has more than 128 entries");
+    }
     if (read_header(bytes, bi->module[0].size, &h, why) != 0) {
         return -1;
     }
@@ -249,9 +252,9 @@ static void fill_screen(uint8_t *bp, const struct boot_screen *s)
 
 static void fill_e820(uint8_t *bp, const struct boot_info *bi)
 {
-    _Static_assert(BOOT_MEM_MAX <= BP_E820_MAX, "all of them have room");
-    for (unsigned i = 0; i < bi->mem_count; i++) {
-        struct e820_entry e = { bi->mem[i].start, bi->mem[i].size, bi->mem[i].type };
+    for (unsigned i = 0; i < bi->mem_count; i++) { /* linux_plan has looked how many there are */
+        struct e820_entry e = { bi->mem[i].start, bi->mem[i].size,
+                                e820_guest_type(bi->mem[i].type) };
 
         memcpy(bp + BP_E820_TABLE + i * sizeof(e), &e, sizeof(e));
     }

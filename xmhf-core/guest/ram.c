@@ -50,7 +50,7 @@ void ram_build(const struct boot_mem *map, unsigned count, const struct acpi_ran
 {
     out->boot = out->count = 0;
     for (unsigned i = count; i-- > 0;) {
-        if (map[i].type == BOOT_MEM_USABLE) {
+        if (map[i].type == BOOT_MEM_USABLE || map[i].type == BOOT_MEM_FIRMWARE_RAM) {
             add(out, map[i].start, map[i].start + map[i].size, PAGE_SIZE);
         }
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which guest-physical addresses are RAM: what the firmware's map calls usable, and where RAM may
- * be plugged in. Pure. */
+/* Which guest-physical addresses are RAM: what the firmware's map calls usable or keeps for itself,
+ * and where RAM may be plugged in. Pure. */
 #ifndef XMHF_GUEST_RAM_H
 #define XMHF_GUEST_RAM_H
 

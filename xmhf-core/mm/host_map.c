@@ -67,7 +67,8 @@ static bool map_touches(const struct boot_info *bi, uint64_t start, uint64_t siz
     for (unsigned i = 0; i < bi->mem_count; i++) {
         const struct boot_mem *m = &bi->mem[i];
         bool wanted = m->type == BOOT_MEM_USABLE || m->type == BOOT_MEM_ACPI
-            || m->type == BOOT_MEM_NVS || m->start < MIB(1) || start < MIB(2);
+            || m->type == BOOT_MEM_NVS || m->type == BOOT_MEM_FIRMWARE_RAM || m->start < MIB(1)
+            || start < MIB(2);
         if (wanted && ranges_overlap(m->start, m->size, start, size)) {
             return true;
         }

@@ -21,6 +21,10 @@ int low_page_choose(const struct boot_info *bi, const uint64_t *avoid, unsigned 
     struct boot_mem taken[BOOT_MODULE_MAX + 4];
     unsigned n = 0;
 
+    if (bi->low_page) {
+        low_page = bi->low_page;
+        return 0;
+    }
     for (unsigned i = 0; i < bi->module_count; i++) {
         taken[n++] = (struct boot_mem){ .start = bi->module[i].start, .size = bi->module[i].size };
     }

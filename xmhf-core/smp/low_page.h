@@ -11,8 +11,8 @@
 
 extern uint64_t low_page; /* physical; 0 until it is chosen */
 
-/* Choose it clear of modules and of the `avoid_count` pages at `avoid` (0: none there). 0, or -1
- * with a log line. */
+/* Choose it clear of modules and of the `avoid_count` pages at `avoid` (0: none there), if the
+ * front end has none. 0, or -1 with a log line. */
 int low_page_choose(const struct boot_info *bi, const uint64_t *avoid, unsigned avoid_count);
 
 /* Put the code there that runs after a sleep: wipes the protected range, says so on the UART at
