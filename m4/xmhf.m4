@@ -57,6 +57,20 @@ AS_IF([test "$MINGW64" = no], [have_mingw=no],
 AM_CONDITIONAL([HAVE_MINGW], [test "$have_mingw" = yes])
 ])
 
+# XMHF_EFI
+# xmhf.efi: headers of the firmware's interface, and a linker that makes PE images of ELF objects.
+# Sets EFI_INCLUDE and PE_LD.
+AC_DEFUN([XMHF_EFI], [
+AC_ARG_VAR([EFI_INCLUDE], [folder of gnu-efi's headers])
+AS_VAR_SET_IF([EFI_INCLUDE], [], [EFI_INCLUDE=/usr/include/efi])
+AS_IF([test -f "$EFI_INCLUDE/efi.h"], [],
+    [AC_MSG_ERROR([gnu-efi's headers are missing: run  apt-get install gnu-efi])])
+AC_ARG_VAR([PE_LD], [ld of GNU binutils that makes PE images of 64 bits])
+AC_CHECK_PROGS([PE_LD], [ld.bfd ld x86_64-linux-gnu-ld], [no])
+AS_IF(["$PE_LD" -V 2>/dev/null | grep i386pep >/dev/null], [],
+    [AC_MSG_ERROR([$PE_LD can't make PE images: run  apt-get install binutils])])
+])
+
 # XMHF_LIBDW
 # tools/logdecode reads DWARF with elfutils; without that everything else still builds.
 AC_DEFUN([XMHF_LIBDW], [

@@ -81,6 +81,9 @@ class Plan:
                                  targets=["xmhf.elf"])
             if self.builds.make(row, "gcc -O2"):
                 self.builds.same_bits(row)
+                row.step("xmhf.efi is an image that firmware and shim take",
+                         [["tests/efi_image.py", self.builds.folder("gcc -O2") / "xmhf.efi"]],
+                         SOURCE)
                 row.step("headers compile alone", [["make", "header-check"]],
                          self.builds.folder("gcc -O2"))
         return [work]

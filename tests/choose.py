@@ -12,6 +12,7 @@ EVERYTHING = None
 ROWS = (
     (r"(notes/.*|[A-Z]+\.md|.*/README\.md|tests/vectors/README.*|tools/man/.*|LICENSE)$",
      {"build"}),
+    (r"tests/efi_image\.py$", {"build"}),
     (r"tests/model/", {"model"}),
     (r"tests/(unit|fuzz|vectors)/", {"build", "unit"}),
     (r"tests/sdk/", {"sdk", "svm", "vmx"}),

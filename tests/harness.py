@@ -332,7 +332,7 @@ class Builds:
         bearssl = copy.parent / "bear ssl"
         bearssl.symlink_to(base.cache_root() / "bearssl")
         shutil.copytree(SOURCE, copy, symlinks=True, ignore=self.not_sources)
-        images = ("xmhf.elf", "xmhf-core.elf")
+        images = ("xmhf.elf", "xmhf-core.elf", "xmhf.efi")
 
         def differ():
             ours, theirs = self.folder("gcc -O2"), self.folder("gcc -O2 again")
