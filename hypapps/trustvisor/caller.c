@@ -2,7 +2,6 @@
 /* Judges who makes a hypercall, and how it ends. */
 #include "caller.h"
 #include "image.h"
-#include <util/string.h>
 
 bool tv_is_public(uint32_t cmd)
 {
@@ -31,12 +30,6 @@ bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm
     }
     *f = (struct gm_fault){ .addr = gva(va), .canonical = false };
     return false;
-}
-
-static void copy(uint8_t *to, const uint8_t *from, uint32_t n)
-{
-    hw_copy64(to, from, n / 8);
-    memcpy(to + n / 8 * 8, from + n / 8 * 8, n % 8);
 }
 
 /* How many of `n` bytes the stream has in one page; 0 unless `*r` is GM_OK. */
@@ -76,7 +69,7 @@ enum gm_result tv_stream_read(const struct hyp_caller *c, struct tv_stream *s, v
         if (r != GM_OK) {
             break;
         }
-        copy((uint8_t *)ours + done, s->at, part);
+        tv_copy((uint8_t *)ours + done, s->at, part);
         pass(s, part);
     }
     return r;
@@ -92,7 +85,7 @@ enum gm_result tv_stream_write(const struct hyp_caller *c, struct tv_stream *s, 
         if (r != GM_OK) {
             break;
         }
-        copy(s->at, (const uint8_t *)ours + done, part);
+        tv_copy(s->at, (const uint8_t *)ours + done, part);
         pass(s, part);
     }
     return r;

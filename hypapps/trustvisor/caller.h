@@ -4,6 +4,7 @@
 #define TV_CALLER_H
 
 #include <hypapp/hypapp.h>
+#include <util/string.h>
 #include <x86/cpu.h>
 #include <xmhf/hypercall.h>
 #include <xmhf/trustvisor.h>
@@ -47,6 +48,15 @@ static inline enum tv_error tv_caller_check(struct vcpu *v, const struct hyp_cal
  * The page tables don't tell: behind what 32-bit code can address they may have 64-bit code's
  * memory. */
 bool tv_reaches(const struct hyp_caller *c, uint64_t va, uint64_t len, struct gm_fault *f);
+
+/* Copy `n` bytes; whole words are quick. */
+static inline void tv_copy(void *to, const void *from, uint32_t n)
+{
+    hw_copy64(to, from, n / 8);
+    if (n % 8 != 0) {
+        memcpy((uint8_t *)to + n / 8 * 8, (const uint8_t *)from + n / 8 * 8, n % 8);
+    }
+}
 
 /* A long buffer of the caller's, page by page: each is walked to once, however many pieces are
  * copied there. Begins with { .user = its address }. */

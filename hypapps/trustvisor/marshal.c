@@ -67,27 +67,58 @@ static uint32_t data_offset(const struct tv_pal *pal, const struct tv_param *p)
     return pal->image.module ? p->offset : p->offset + TV_HEADER;
 }
 
-enum copy { COPY_IN, COPY_OUT, COPY_ZEROS };
+/* The caller's pages that hold what goes in, in the order of the parameters. They are found before
+ * anything is written, and read in the same exit: another CPU that remaps one meanwhile sees what a
+ * CPU with the old translation would do. */
+struct given {
+    unsigned pages;
+    const uint8_t *page[TV_AREA_MAX / PAGE_SIZE + 2 * XMHF_MODULE_PARAMS]; /* each may begin and end
+                                                                             within one */
+};
 
-static enum gm_result copy_piece(const struct hyp_caller *c, enum copy how,
-                                 struct tv_stream *user, void *ours, uint32_t n, struct gm_fault *f)
+static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* Bytes from `at` to the end of its page, at most `n`. */
+static uint32_t in_page(uint64_t at, uint32_t n)
 {
-    switch (how) {
-    case COPY_IN:
-        return tv_stream_read(c, user, ours, n, f);
-    case COPY_OUT:
-        return tv_stream_write(c, user, ours, n, f);
-    default:
-        hw_fill64(ours, 0, n / 8); /* 512 KiB take half as long as an exit may */
-        memset((uint8_t *)ours + n / 8 * 8, 0, n % 8);
-        return GM_OK;
+    return least(n, (uint32_t)(PAGE_SIZE - (at & PAGE_MASK)));
+}
+
+/* Zeros from one offset in the PARAM section to another. */
+static void clear_area(const struct tv_pal *pal, const struct tv_activation *act, uint32_t from,
+                       uint32_t to)
+{
+    while (from < to) {
+        const uint32_t n = in_page(from, to - from);
+        uint8_t *at = area_at(pal, act, from);
+
+        hw_fill64(at, 0, n / 8); /* 512 KiB take half as long as an exit may */
+        if (n % 8 != 0) {
+            memset(at + n / 8 * 8, 0, n % 8);
+        }
+        from += n;
     }
 }
 
-/* Copy the data of one parameter, page by page of the PARAM section. */
-static enum gm_result copy_data(const struct tv_pal *pal, const struct tv_activation *act,
-                                const struct hyp_caller *c, unsigned i, enum copy how,
-                                struct gm_fault *f)
+/* `n` bytes that the caller has at `user`, of which the first is in *page, to `at` in the PARAM
+ * section. */
+static void copy_in(const struct tv_pal *pal, const struct tv_activation *act, uint32_t at,
+                    uint64_t user, uint32_t n, const uint8_t *const *page)
+{
+    while (n > 0) {
+        const uint32_t part = in_page(user, in_page(at, n));
+
+        tv_copy(area_at(pal, act, at), *page + (user & PAGE_MASK), part);
+        at += part;
+        user += part;
+        n -= part;
+        page += (user & PAGE_MASK) == 0;
+    }
+}
+
+/* Copy the data of one parameter to the caller, page by page of the PARAM section. */
+static enum gm_result copy_out(const struct tv_pal *pal, const struct tv_activation *act,
+                               const struct hyp_caller *c, unsigned i, struct gm_fault *f)
 {
     const struct tv_param *p = &params_of(pal, act)[i];
     uint32_t at = data_offset(pal, p);
@@ -95,9 +126,8 @@ static enum gm_result copy_data(const struct tv_pal *pal, const struct tv_activa
     uint32_t left = bytes_of(pal, act, p);
 
     while (left > 0) {
-        uint32_t room = (uint32_t)(PAGE_SIZE - (at & PAGE_MASK));
-        uint32_t n = left < room ? left : room;
-        enum gm_result r = copy_piece(c, how, &user, area_at(pal, act, at), n, f);
+        uint32_t n = in_page(at, left);
+        enum gm_result r = tv_stream_write(c, &user, area_at(pal, act, at), n, f);
         if (r != GM_OK) {
             return r;
         }
@@ -108,9 +138,9 @@ static enum gm_result copy_data(const struct tv_pal *pal, const struct tv_activa
 }
 
 /* Can the caller reach `bytes` at `user`, and may it access them so? Asked before anything is
- * copied, so that a copy doesn't fail for a reason that could be known. */
+ * copied. With `given` the pages are put there. */
 static enum gm_result check_range(const struct hyp_caller *c, uint64_t user, uint32_t bytes,
-                                  unsigned access, struct gm_fault *f)
+                                  unsigned access, struct given *given, struct gm_fault *f)
 {
     uint64_t first = align_down(user, PAGE_SIZE);
     uint64_t span = user - first + bytes;
@@ -128,6 +158,9 @@ static enum gm_result check_range(const struct hyp_caller *c, uint64_t user, uin
             }
             return r;
         }
+        if (given) {
+            given->page[given->pages++] = page;
+        }
     }
     return GM_OK;
 }
@@ -140,17 +173,28 @@ static uint32_t reach_of(const struct tv_pal *pal, const struct tv_activation *a
                                        : bytes_of(pal, act, p);
 }
 
+/* Is it data that goes in? */
+static bool goes_in(const struct tv_param *p)
+{
+    return p->type == TV_PARAM_POINTER && (p->direction & XMHF_IN) != 0;
+}
+
 static enum gm_result check_pointers(const struct tv_pal *pal, const struct tv_activation *act,
-                                     const struct hyp_caller *c, struct gm_fault *f)
+                                     const struct hyp_caller *c, struct given *given,
+                                     struct gm_fault *f)
 {
     const struct tv_param *p = params_of(pal, act);
 
     for (unsigned i = 0; i < act->entry->params; i++) {
         unsigned write = p[i].direction != XMHF_IN ? ACCESS_WRITE : 0;
-        const uint32_t bytes = reach_of(pal, act, &p[i]);
-        enum gm_result r = bytes == 0 ? GM_OK
-                           : check_range(c, act->args[i], bytes,
-                                         ACCESS_READ | ACCESS_USER | write, f);
+        uint32_t bytes;
+        enum gm_result r;
+
+        if (p[i].type == TV_PARAM_INTEGER || (bytes = reach_of(pal, act, &p[i])) == 0) {
+            continue;
+        }
+        r = check_range(c, act->args[i], bytes, ACCESS_READ | ACCESS_USER | write,
+                        goes_in(&p[i]) ? given : NULL, f);
         if (r != GM_OK) {
             return r;
         }
@@ -158,60 +202,71 @@ static enum gm_result check_pointers(const struct tv_pal *pal, const struct tv_a
     return GM_OK;
 }
 
-/* Zeros from one offset in the PARAM section to another. */
-static void clear_area(const struct tv_pal *pal, const struct tv_activation *act, uint32_t from,
-                       uint32_t to)
+/*
+ * An image has its POINTERs' data where other entries, and other counts, have theirs. What an
+ * earlier call gave or got there isn't this one's business: zeros are behind what is counted, and
+ * behind all data. Only what may be other than zero is cleared, since a count is usually much less
+ * than the most: of what was in only as much as was given, and of the rest all, for the PAL may
+ * have written it. A PAL that writes to what is in only, or beside its parameters, has to clear
+ * that itself.
+ */
+static uint32_t leaves(const struct tv_pal *pal, const struct tv_activation *act,
+                       const struct tv_param *p)
 {
-    while (from < to) {
-        uint32_t room = (uint32_t)(PAGE_SIZE - (from & PAGE_MASK));
-        uint32_t n = to - from < room ? to - from : room;
-        copy_piece(NULL, COPY_ZEROS, NULL, area_at(pal, act, from), n, NULL);
-        from += n;
-    }
+    return p->direction == XMHF_IN ? bytes_of(pal, act, p)
+                                   : (uint32_t)align_up(p->bytes, TV_DATA_ALIGN);
 }
 
-/* An image has its POINTERs' data where other entries, and other counts, have theirs. What an
- * earlier call gave or got there isn't this one's business: zeros are behind what is counted, and
- * behind all data. */
-static void clear_behind(const struct tv_pal *pal, struct tv_activation *act)
+static void clear_left(const struct tv_pal *pal, struct tv_activation *act)
 {
-    const struct tv_entry *e = act->entry;
-    const struct tv_param *p = params_of(pal, act);
+    const struct tv_entry *e = act->entry, *old = act->left_by;
+    const struct tv_param *p = old ? &pal->image.params[old->first] : NULL;
 
-    clear_area(pal, act, e->area, act->param_used);
-    act->param_used = e->area;
-    for (unsigned i = 0; i < e->params; i++) {
+    for (unsigned i = 0; old && i < old->params; i++) {
         if (p[i].type == TV_PARAM_POINTER) {
-            clear_area(pal, act, p[i].offset + bytes_of(pal, act, &p[i]),
-                       (uint32_t)align_up(p[i].offset + p[i].bytes, TV_DATA_ALIGN));
+            const uint32_t keeps = old == e ? bytes_of(pal, act, &p[i]) : 0;
+            clear_area(pal, act, p[i].offset + keeps, p[i].offset + act->left[i]);
         }
     }
+    p = params_of(pal, act);
+    act->left_by = e;
+    for (unsigned i = 0; i < e->params; i++) {
+        act->left[i] = p[i].type == TV_PARAM_POINTER ? leaves(pal, act, &p[i]) : 0;
+    }
 }
 
-/* The data of all POINTERs. The only thing that may fail once the PAL's memory is written. */
-static enum gm_result give_data(const struct tv_pal *pal, struct tv_activation *act,
-                                const struct hyp_caller *c, struct gm_fault *f)
+/* The data of all POINTERs. */
+static void give_data(const struct tv_pal *pal, struct tv_activation *act,
+                      const struct given *given)
 {
-    enum gm_result r = GM_OK;
+    const struct tv_param *p = params_of(pal, act);
+    const uint8_t *const *page = given->page;
 
     if (pal->image.image) {
-        clear_behind(pal, act);
+        clear_left(pal, act);
     }
-    for (unsigned i = 0; r == GM_OK && i < act->entry->params; i++) {
-        bool in = (params_of(pal, act)[i].direction & XMHF_IN) != 0;
-        r = copy_data(pal, act, c, i, in ? COPY_IN : COPY_ZEROS, f);
+    for (unsigned i = 0; i < act->entry->params; i++) {
+        const uint32_t n = p[i].bytes == 0 ? 0 : bytes_of(pal, act, &p[i]);
+        const uint32_t at = data_offset(pal, &p[i]);
+
+        if (n != 0 && goes_in(&p[i])) {
+            copy_in(pal, act, at, act->args[i], n, page);
+            page += ((act->args[i] & PAGE_MASK) + n + PAGE_MASK) >> PAGE_SHIFT;
+        } else if (n != 0) {
+            clear_area(pal, act, at, at + n);
+        }
     }
-    return r;
 }
 
 enum marshal_answer marshal_out(struct tv_pal *pal, const struct tv_activation *act,
                                 const struct hyp_caller *c, struct gm_fault *f)
 {
+    const struct tv_param *p = params_of(pal, act);
     enum gm_result r = GM_OK;
 
     for (unsigned i = act->entry->params; r == GM_OK && i-- > 0;) {
-        if (params_of(pal, act)[i].direction != XMHF_IN) {
-            r = copy_data(pal, act, c, i, COPY_OUT, f);
+        if (p[i].direction != XMHF_IN && p[i].bytes != 0) {
+            r = copy_out(pal, act, c, i, f);
         }
     }
     return marshal_answer_of(r);
@@ -542,13 +597,18 @@ __attribute__((noinline))
 static enum marshal_answer take_data(struct tv_pal *pal, struct tv_activation *act,
                                      const struct hyp_caller *c, struct gm_fault *f)
 {
+    struct given given;
     enum gm_result r;
 
     if (pal->image.has_counts && !counts_good(pal, act)) {
         return canonical(act->caller.rip) ? MARSHAL_BAD_COUNT : MARSHAL_BAD_RETURN;
     }
-    r = check_pointers(pal, act, c, f);
-    return marshal_answer_of(r == GM_OK ? give_data(pal, act, c, f) : r);
+    given.pages = 0;
+    r = check_pointers(pal, act, c, &given, f);
+    if (r == GM_OK) {
+        give_data(pal, act, &given);
+    }
+    return marshal_answer_of(r);
 }
 
 enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,

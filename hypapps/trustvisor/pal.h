@@ -94,7 +94,10 @@ struct tv_activation {
     uint8_t *param_page;              /* core pointer: first page of the PARAM section; NULL: */
     uint64_t param_va;                /* ... there is none. GVA and page index of it */
     uint32_t param_first;
-    uint32_t param_used;              /* of an image: bytes there that may be of earlier calls */
+    const struct tv_entry *left_by;   /* of an image: the entry called last, or NULL; and for each
+                                         of its parameters the bytes there that may be other than
+                                         zero since */
+    uint32_t left[XMHF_IMAGE_ENTRY_PARAMS];
     /* The call. */
     const struct tv_entry *entry;
     struct tv_caller caller;

@@ -3,6 +3,8 @@
 #include "call.h"
 #include <string.h>
 
+#define REGISTERS 6u /* arguments in registers, at most */
+
 /*
  * Call `entry`. `args` has at least as many arguments as go in registers; `n` more are on the
  * stack, at `stack`. out[0..2] become RAX, RCX, RDX. What the caller needs back is on the stack,
@@ -94,10 +96,15 @@ extern const uint8_t pal_call_resume[];
 void pal_raw_call(uint32_t convention, const void *entry, const pal_word *args, unsigned n,
                   pal_word out[4])
 {
-    pal_word all[PAL_CALL_WORDS] = { 0 }; /* a register's worth, even if there are fewer */
+    pal_word all[PAL_CALL_WORDS];
 
     n = n < PAL_CALL_WORDS ? n : PAL_CALL_WORDS; /* no entry takes more */
-    memcpy(all, args, n * sizeof(args[0]));
+    for (unsigned i = 0; i < n; i++) {
+        all[i] = args[i];
+    }
+    for (unsigned i = n; i < REGISTERS; i++) { /* they are loaded even if there are fewer */
+        all[i] = 0;
+    }
     __asm__ volatile("" : : "r"(all) : "memory"); /* pointers may lead anywhere */
     call(convention, entry, all, n, out);
     __asm__ volatile("" : : : "memory");

@@ -338,7 +338,7 @@ static struct pal_status refusal(struct pal_handle *p, uint32_t entry, unsigned 
         s.error = PAL_BAD_IMAGE;
         s.detail = other;
     } else if (entry >= p->file.head.entries
-               || n + (pal_file_ocall_param(&p->file, entry) >= 0) != p->file.entry[entry].params) {
+               || n + (p->file.ocall_param[entry] >= 0) != p->file.entry[entry].params) {
         s.error = PAL_BAD_ARGUMENT;
     }
     return s;
@@ -347,7 +347,7 @@ static struct pal_status refusal(struct pal_handle *p, uint32_t entry, unsigned 
 /* The OCALL parameter's memory. False: there is none. */
 static bool make_room(struct call *c, uint32_t entry, void *small)
 {
-    const int at = pal_file_ocall_param(&c->p->file, entry);
+    const int at = c->p->file.ocall_param[entry];
 
     if (at < 0) {
         return true;
@@ -364,19 +364,21 @@ static bool make_room(struct call *c, uint32_t entry, void *small)
     return c->ocall != NULL;
 }
 
-/* The arguments with the OCALL one among them; how many. */
-static unsigned all_words(const struct call *c, uint32_t entry, const pal_word *args, unsigned n,
-                          pal_word all[XMHF_IMAGE_ENTRY_PARAMS])
+/* The arguments, *n of them, with the OCALL one among them, where the entry has one. */
+static const pal_word *all_words(const struct call *c, uint32_t entry, const pal_word *args,
+                                 unsigned *n, pal_word all[XMHF_IMAGE_ENTRY_PARAMS])
 {
-    const int at = pal_file_ocall_param(&c->p->file, entry);
+    const int at = c->p->file.ocall_param[entry];
 
-    for (unsigned i = 0, k = 0; i < XMHF_IMAGE_ENTRY_PARAMS && k < n; i++) {
+    if (at < 0) {
+        return args;
+    }
+    for (unsigned i = 0, k = 0; i < XMHF_IMAGE_ENTRY_PARAMS && k < *n; i++) {
         all[i] = (int)i == at ? 0 : args[k++];
     }
-    if (at >= 0) {
-        all[at] = (pal_word)c->ocall;
-    }
-    return n + (at >= 0);
+    all[at] = (pal_word)c->ocall;
+    ++*n;
+    return all;
 }
 
 static struct pal_status run(struct pal_handle *p, uint32_t entry, pal_word *result,
@@ -384,14 +386,14 @@ static struct pal_status run(struct pal_handle *p, uint32_t entry, pal_word *res
 {
     __attribute__((cleanup(end_call))) struct call c = { .p = p };
     _Alignas(16) unsigned char small[SMALL];
-    pal_word all[XMHF_IMAGE_ENTRY_PARAMS] = { 0 };
+    pal_word all[XMHF_IMAGE_ENTRY_PARAMS];
     struct pal_status s;
 
     if (!make_room(&c, entry, small)) {
         return status(p->image, PAL_NO_MEMORY);
     }
-    n = all_words(&c, entry, args, n, all);
-    pal_backend_call(p, entry, all, n, c.out);
+    args = all_words(&c, entry, args, &n, all);
+    pal_backend_call(p, entry, args, n, c.out);
     look(&c);
     while (c.waits) {
         answer(&c);

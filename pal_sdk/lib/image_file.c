@@ -274,14 +274,17 @@ const char *pal_file_ocall_name(const struct pal_file *f, uint32_t i)
     return i < f->ocalls ? name_number(f, 1 + (size_t)f->head.entries + i) : NULL;
 }
 
-int pal_file_ocall_param(const struct pal_file *f, uint32_t entry)
+void pal_file_find_ocalls(struct pal_file *f)
 {
-    for (uint32_t i = 0; i < f->entry[entry].params; i++) {
-        if (f->param[f->first_param[entry] + i].type == XMHF_PARAM_OCALL) {
-            return (int)i;
+    for (uint32_t i = 0; i < f->head.entries; i++) {
+        const struct xmhf_image_param *p = &f->param[f->first_param[i]];
+        uint32_t at = 0;
+
+        while (at < f->entry[i].params && p[at].type != XMHF_PARAM_OCALL) {
+            at++;
         }
+        f->ocall_param[i] = at < f->entry[i].params ? (int8_t)at : -1;
     }
-    return -1;
 }
 
 /* --- all of it ------------------------------------------------------------------------ */
@@ -331,6 +334,9 @@ enum pal_file_error pal_file_read(const void *file, size_t size, struct pal_file
     e = e != PAL_FILE_OK ? e : check_sections(f);
     e = e != PAL_FILE_OK ? e : check_stacks(f);
     e = e != PAL_FILE_OK ? e : check_entries(f);
+    if (e == PAL_FILE_OK) {
+        pal_file_find_ocalls(f);
+    }
     e = e != PAL_FILE_OK ? e : read_contents(&r, f);
     return e != PAL_FILE_OK ? e : read_notes(&r, f);
 }

@@ -48,6 +48,7 @@ struct pal_file {
     struct xmhf_image_param param[XMHF_IMAGE_PARAMS];
     struct xmhf_image_entry entry[XMHF_IMAGE_ENTRIES];
     uint32_t first_param[XMHF_IMAGE_ENTRIES];
+    int8_t ocall_param[XMHF_IMAGE_ENTRIES]; /* by entry: number of its OCALL parameter, or -1 */
     const uint8_t *contents;      /* of all sections that have some, in order */
     uint32_t content_pages;
     const char *names;            /* strings of the notes, or NULL without notes */
@@ -63,7 +64,7 @@ bool pal_file_has_contents(uint32_t type);
 /* The name of entry or ocall number `i`, or NULL: there are no notes, or not so many. */
 const char *pal_file_entry_name(const struct pal_file *f, uint32_t i);
 const char *pal_file_ocall_name(const struct pal_file *f, uint32_t i);
-/* The number of the parameter that is the OCALL of an entry, or -1. */
-int pal_file_ocall_param(const struct pal_file *f, uint32_t entry);
+/* Fill ocall_param in: pal_file_read does. */
+void pal_file_find_ocalls(struct pal_file *f);
 
 #endif

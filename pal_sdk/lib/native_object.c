@@ -47,6 +47,7 @@ static bool add_entries(struct pal_file *f, const struct pal_image *image)
         f->head.params += d->params;
         f->head.entries++;
     }
+    pal_file_find_ocalls(f);
     return f->head.entries != 0;
 }
 

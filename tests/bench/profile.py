@@ -4,8 +4,8 @@
 SPDX-License-Identifier: MIT
 
 The guest does the operation for ever; the emulator logs each instruction for a moment; what
-lies between two passes through loop_mark of guest_bench is one operation. A pass in which the
-guest's kernel took a turn (an interrupt) is left out.
+lies between two passes through loop_mark of guest_bench or guest_keystore is one operation. A
+pass in which the guest's kernel took a turn (an interrupt) is left out.
 """
 import argparse
 import bisect
@@ -32,6 +32,7 @@ TRACE = {
     "vmx": re.compile(rb"\(0\)\.\[\d+\] \[0x[0-9a-f]+\] [0-9a-f]{4}:([0-9a-f]+) "),
 }
 WARM_UP, PASSES = 3, 3  # in Bochs
+KEYSTORE = ("sign-ed25519", "sign-p256", "agree-x25519", "hmac-64")
 
 
 class Symbols:
@@ -76,14 +77,20 @@ class Monitor:
         self.send("human-monitor-command", **{"command-line": line})
 
 
+def program_of(args):
+    """The guest's program, which has the operation."""
+    name = "guest_keystore" if args.operation in KEYSTORE else "guest_bench"
+    return pathlib.Path(args.build).absolute() / "tests" / "bench" / name
+
+
 def record_vmx(args, folder):
     """The same in Bochs, whose debugger stops at the XCHG in loop_mark and logs what it steps
     over. Every pass is recorded from there, so the log says where it begins."""
     build = pathlib.Path(args.build).absolute()
     kernel = "cloud-amd64"
-    program = build / "tests" / "bench" / "guest_bench"
+    program = program_of(args)
     (folder / "initrd.gz").write_bytes(initramfs.make(
-        debian.kernel_arch(kernel), ["guest_bench", "--loop", args.operation], "end",
+        debian.kernel_arch(kernel), [program.name, "--loop", args.operation], "end",
         [str(program)], kernel))
     files = types.SimpleNamespace(
         hypervisor=bench.hypervisor_image(None, build), kernel=bench.kernel_file(kernel),
@@ -109,9 +116,9 @@ def record_vmx(args, folder):
 def record_svm(args, folder):
     """Boot, let the guest loop, and log its instructions; return the log's path."""
     log, qmp = folder / "trace", folder / "qmp"
-    program = pathlib.Path(args.build).absolute() / "tests" / "bench" / "guest_bench"
+    program = program_of(args)
     argv = [SOURCE / "tools" / "xmhf-run", "--icount", "--build", args.build, "--qmp", qmp,
-            "--add", program, "--", "guest_bench", "--loop", args.operation]
+            "--add", program, "--", program.name, "--loop", args.operation]
     process = subprocess.Popen([str(part) for part in argv], stdout=subprocess.PIPE,
                                stdin=subprocess.DEVNULL, text=True)
     try:
@@ -209,7 +216,8 @@ def main():
     parser = argparse.ArgumentParser(description="Count the instructions of one operation by "
                                      "function of the core.")
     parser.add_argument("operation", metavar="NAME", help="cpuid, cpuid-new, hypercall, call-null, "
-                        "call-10-integers, call-384-words, register-N for N pages")
+                        "call-10-integers, call-384-words, register-N for N pages; of the "
+                        f"keystore: {', '.join(KEYSTORE)}")
     parser.add_argument("--build", default=base.build_root(), metavar="DIR",
                         help="build folder (default: $XMHF_BUILD, or in the cache)")
     parser.add_argument("--bench", choices=sorted(TRACE), default="svm",
@@ -224,7 +232,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     build = pathlib.Path(args.build)
     core, guest = (Symbols(build / "xmhf-core.elf"),
-                   Symbols(build / "tests" / "bench" / "guest_bench"))
+                   Symbols(program_of(args)))
     with tempfile.TemporaryDirectory(prefix="xmhf-profile-") as folder:
         record = record_vmx if args.bench == "vmx" else record_svm
         log = record(args, pathlib.Path(folder))

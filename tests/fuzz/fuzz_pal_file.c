@@ -37,7 +37,7 @@ static void use(const struct pal_file *f, const uint8_t *file, size_t size)
     for (uint32_t i = 0; i < f->head.entries; i++) {
         const char *name = pal_file_entry_name(f, i);
         assert(f->first_param[i] + f->entry[i].params <= f->head.params);
-        assert(pal_file_ocall_param(f, i) < (int)f->entry[i].params);
+        assert(f->ocall_param[i] < (int)f->entry[i].params);
         names += name ? strlen(name) : 0;
     }
     for (uint32_t i = 0; i < f->ocalls; i++) {

@@ -99,10 +99,11 @@ static inline __attribute__((unused)) pal_word pal_text_bytes(const char *text, 
             PAL_EACH(PAL_RECORD, pal, __VA_ARGS__) last { 0, 0, 0, 0, 0 } }; \
         const uint32_t pal_entry = pal##_entry_##name; \
         const char *const pal_name = #pal; \
-        pal_word pal_args[2 * 32 + 2] = { 0 }, pal_r = 0; \
+        pal_word pal_args[2 * 32 + 2], pal_r = 0; \
         enum pal_error pal_bad = PAL_OK; \
         struct pal_status pal_status; \
         unsigned pal_n = 0; \
+        pal_args[0] = 0; /* without parameters nothing else is */ \
         PAL_EACH(PAL_PUSH, pal, __VA_ARGS__) \
         if (pal_bad != PAL_OK) { \
             return pal_status_of(pal_handle, pal_bad); \
