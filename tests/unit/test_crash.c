@@ -100,7 +100,7 @@ static void both_places_for_every_protected_range(void **state)
             continue;
         }
         p = protected_of(map, n, size);
-        crash_places(map, n, &p, place);
+        keep_crash(map, n, &p, 1, place);
         assert_in_range(place[0], 0x90000, 0x9f000 - PAGE_SIZE);
         /* firmware and GRUB are above */
         assert_in_range(place[1], MIB(1), below - MIB(24) - PAGE_SIZE);
@@ -119,7 +119,7 @@ static void a_small_machine_has_one_place(void **state)
     uint64_t place[CRASH_COPIES];
 
     (void)state;
-    crash_places(map, n, &p, place);
+    keep_crash(map, n, &p, 1, place);
     assert_in_range(place[0], 0x90000, 0x9f000 - PAGE_SIZE);
     assert_int_equal(place[1], 0);
 }

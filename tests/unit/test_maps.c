@@ -222,13 +222,12 @@ static size_t spare_pages(const char *name, const struct kind *k, unsigned cpus,
     fake_split = k->split;
     fake_phys_reset(k->intel, info.protected_base + CORE_MEM_MAX,
                     (info.protected_size - CORE_MEM_MAX) / PAGE_SIZE);
-    crash_places(info.mem, info.mem_count, &protected, crash_place);
+    keep_crash(info.mem, info.mem_count, &protected, 1, crash_place);
     for (unsigned i = 0; i < CRASH_COPIES; i++) {
         crash[i] = (struct boot_mem){ .start = crash_place[i], .size = PAGE_SIZE };
     }
     /* As smp/low_page.c:low_page_choose. */
-    assert_true(e820_find_high(info.mem, info.mem_count, PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, 0xa0000,
-                               crash, CRASH_COPIES, &low_page));
+    assert_true(keep_low(info.mem, info.mem_count, crash, CRASH_COPIES, &low_page));
     host_map_init(&info);
     if (guest_phys_init(&info, &no_hotplug) != 0) {
         fail_msg("%s, %s: %s", name, k->name, fake_log);

@@ -175,7 +175,7 @@ void crash_init(const struct boot_info *bi)
     if (bi->crash_place[0] || bi->crash_place[1]) {
         memcpy(crash_place, bi->crash_place, sizeof(crash_place));
     } else {
-        crash_places(bi->mem, bi->mem_count, &protected, crash_place);
+        keep_crash(bi->mem, bi->mem_count, &protected, 1, crash_place);
     }
     for (unsigned i = 0; i < CRASH_COPIES; i++) {
         if (in_module(bi, crash_place[i])) {

@@ -12,11 +12,11 @@
 #ifndef XMHF_DEBUG_CRASH_H
 #define XMHF_DEBUG_CRASH_H
 
-#include <xmhf/boot_info.h>
+#include <util/keep.h>
 
 #define CRASH_MAGIC    0x4853415243484d58ULL /* "XMHCRASH" */
 #define CRASH_VERSION  3
-#define CRASH_COPIES   2
+#define CRASH_COPIES   KEEP_CRASH
 #define CRASH_STACK    48 /* words kept: */
 #define CRASH_INNER    32 /*   the innermost; the rest are the outermost, ending in the last */
 #define CRASH_EXITS    16
@@ -63,11 +63,6 @@ struct crash_record {
     char text[CRASH_TEXT];          /* NUL-terminated */
 };
 _Static_assert(sizeof(struct crash_record) <= 4096, "one page");
-
-/* Choose the two places in the firmware's map, outside `protected`; pages, 0 = none. The same
- * map and options give the same places in every boot. */
-void crash_places(const struct boot_mem *map, unsigned count, const struct boot_mem *protected,
-                  uint64_t place[CRASH_COPIES]);
 
 /* True if `r` (a page of hostile bytes) is a whole record. */
 bool crash_valid(const struct crash_record *r);

@@ -1,37 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The crash record's form: where it goes, checking and printing it. Pure. */
+/* The crash record's form: checking and printing it. Pure. */
 #include <debug/crash.h>
 #include <debug/log.h>
-#include <util/e820.h>
 #include <util/fmt.h>
 #include <util/string.h>
 #include <xmhf/exits.h>
-
-/* Firmware and GRUB overwrite the top of RAM and much below 640 KiB, but hardly both of
- * these: see notes/crash-record.md for what was measured. */
-#define LOW_FLOOR   0x90000ULL
-#define LOW_LIMIT   0x9f000ULL
-#define HIGH_LIMIT  MIB(24) /* below the top of RAM under 4 GiB */
-
-void crash_places(const struct boot_mem *map, unsigned count, const struct boot_mem *protected,
-                  uint64_t place[CRASH_COPIES])
-{
-    uint64_t top = 0;
-
-    for (unsigned i = 0; i < count; i++) {
-        if (map[i].type == BOOT_MEM_USABLE && map[i].start < GIB(4)) {
-            top = map[i].start + map[i].size;
-        }
-    }
-    top = top > GIB(4) ? GIB(4) : top;
-    place[0] = place[1] = 0;
-    (void)e820_find_high(map, count, PAGE_SIZE, PAGE_SIZE, LOW_FLOOR, LOW_LIMIT, NULL, 0,
-                         &place[0]);
-    if (top > HIGH_LIMIT + MIB(1)) {
-        (void)e820_find_high(map, count, PAGE_SIZE, PAGE_SIZE, MIB(1), top - HIGH_LIMIT,
-                             protected, 1, &place[1]); /* below it, if it is large */
-    }
-}
 
 static uint64_t checksum(const struct crash_record *r)
 {

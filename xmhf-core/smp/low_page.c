@@ -3,11 +3,10 @@
 #include <debug/log.h>
 #include <mm/host_map.h>
 #include <smp/low_page.h>
-#include <util/e820.h>
+#include <util/keep.h>
 #include <util/string.h>
 
 #define WAKE_AT   0x800u /* the trampoline is before it */
-#define LOW_LIMIT 0x9f000u /* what is above is often the firmware's, whatever its map says */
 
 struct wake_params { uint32_t base, dwords, com; };
 
@@ -33,8 +32,7 @@ int low_page_choose(const struct boot_info *bi, const uint64_t *avoid, unsigned 
             taken[n++] = (struct boot_mem){ .start = avoid[i], .size = PAGE_SIZE };
         }
     }
-    if (!e820_find_high(bi->mem, bi->mem_count, PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, LOW_LIMIT, taken,
-                        n, &low_page)) {
+    if (!keep_low(bi->mem, bi->mem_count, taken, n, &low_page)) {
         log_error("cannot start: no free page below 640 KiB to start CPUs from");
         return -1;
     }
