@@ -35,6 +35,12 @@ def program(machines, name):
     return path
 
 
+def compiles(mistake, build):
+    """Whether there is a compiler for its language here."""
+    return mistake.path.suffix != ".cpp" or images.has_cxx(
+        images.COMPILERS[build.form][build.compiler][0])
+
+
 def build_images(machines, wanted, builds):
     """Build them, each in all these ways: [(mistake, build, file)] of those that aren't refused."""
     folder = machines.scratch / "images"
@@ -51,7 +57,8 @@ def build_images(machines, wanted, builds):
         image.with_name(image.name + ".elf").unlink(missing_ok=True)
         return (mistake, build, image) if there else None
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = pool.map(one, [(mistake, build) for mistake in wanted for build in builds])
+        done = pool.map(one, [(mistake, build) for mistake in wanted
+                              for build in builds if compiles(mistake, build)])
         return [found for found in done if found]
 
 

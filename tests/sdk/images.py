@@ -2,11 +2,13 @@
 
 SPDX-License-Identifier: MIT
 """
+import functools
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
@@ -43,6 +45,13 @@ def run(argv, **more):
     return done.returncode, done.stdout
 
 
+@functools.lru_cache(None)
+def has_cxx(command):
+    """Whether this compiler compiles C++, too: Debian's are packages of their own."""
+    with tempfile.TemporaryDirectory(prefix="xmhf-sdk-") as folder:
+        return run([command, "-x", "c++", "-c", "-o", f"{folder}/o", "/dev/null"])[0] == 0
+
+
 class Bench:
     """The build folder, and what is made in a folder beside it."""
 
@@ -52,11 +61,12 @@ class Bench:
         self.levels = levels
         self.env = {**os.environ, "XMHF_BUILD": str(self.build)}
 
-    def builds(self):
-        """Every way to build that there is a compiler for here."""
+    def builds(self, mistake=None):
+        """Every way to build that there is a compiler for here; a mistake in C++ needs one."""
+        cxx = mistake is not None and mistake.path.suffix == ".cpp"
         return [Build(form, name, level) for form, compilers in COMPILERS.items()
                 for name, command in compilers.items() if shutil.which(command[0])
-                for level in self.levels]
+                and (not cxx or has_cxx(command[0])) for level in self.levels]
 
     def compile(self, mistake, build):
         """Have pal-cc make the image: (status, what it said, where the image is)."""
@@ -65,9 +75,8 @@ class Bench:
         image = self.scratch / f"{name}.pal"
         sources = [mistake.path, HERE / "mistakes" / "pattern.c"]
         status, said = run([PAL_CC, "--cc", command, *flags, *build.level.split(),
-                            *mistake.flags(build), "--name", "mistake",
-                            "--interface", mistake.interface(build), "-o", image, *sources],
-                           env=self.env)
+                            "--name", "mistake", *mistake.flags(build), "--interface",
+                            mistake.interface(build), "-o", image, *sources], env=self.env)
         return status, said, image
 
     def compile_host(self, mistake, build):

@@ -32,7 +32,9 @@ MISTAKES = (
     "stack protector", "static-pie", "coverage", "-pg", "LTO", "UBSan", "gc-sections", "-Os",
     "C++ guard variables", "printf", "assert", "syscall", "alloca", "VLA", "setjmp",
     "atomics needing a library call", "weak symbol", "ifunc", "visibility",
-    "inline assembly with absolute address", "misaligned SSE spill")
+    "inline assembly with absolute address", "misaligned SSE spill",
+    # And as newcomers found them with pal-cc.
+    "two names of a PAL")
 
 ERRORS = dict(enumerate((
     "PAL_OK", "PAL_NO_HYPERVISOR", "PAL_OLD_HYPERVISOR", "PAL_FORKED", "PAL_CLOSED",

@@ -48,7 +48,7 @@ def outcome(mistake, build):
 
 def judge(bench, mistake, pool):
     """All builds of one mistake: (good, lines)."""
-    builds = bench.builds()
+    builds = bench.builds(mistake)
     problems = list(pool.map(lambda build: bench.one(mistake, build), builds))
     bad = [(build, problem) for build, problem in zip(builds, problems) if problem]
     if not bad:

@@ -261,6 +261,59 @@ def test_includes(bench):
     return f"{len(forms())} forms"
 
 
+def test_names(bench):
+    """An image is called as PAL_ENTRY says; another name is told, and two PALs are refused."""
+    command = (TOOLS / "pal-cc", "-o", "sample.pal", "--interface")
+    for header, words, name in (
+            ("sample_interface.h", (), "sample"), ("api.h", (), "sample"),
+            ("other_interface.h", ("other_interface.h:2: warning: add: ", "sample_image"),
+             "sample")):
+        (bench.folder / header).write_text(INTERFACE, encoding="ascii")
+        said = bench.must(*command, header, "sample.c")
+        good(all(word in said for word in words) and bool(said) == bool(words), said)
+        names = bench.must(bench.lint_program, "--names", "sample.pal")
+        good(f"image {name}\n" in names, f"{header}: {names}")
+    (bench.folder / "two_interface.h").write_text(
+        "#include <pal/interface.h>\n\nPAL_ENTRY_VOID(two, nothing)\n", encoding="ascii")
+    (bench.folder / "two.c").write_text('#include "two_interface.h"\nvoid nothing(void) { }\n',
+                                        encoding="ascii")
+    both = ("sample_interface.h", "--interface", "two_interface.h", "sample.c", "two.c")
+    bench.refused(1, [": error: ", "an image is one PAL"], *command, *both)
+    bench.refused(1, [": error: ", "an image is one PAL"], TOOLS / "pal-cc", "--native", "-o",
+                  "native.o", "--interface", *both)
+    bench.cc("-O2", "-o", "named.o", "--interface", "api.h", "sample.c")
+    good((bench.folder / "named.pal").exists(), "no image beside the object")
+    good("sample_image" in bench.must("nm", "named.o"), "the object has another name")
+    return "by PAL_ENTRY; a header of another name; two PALs"
+
+
+def test_second_header(bench):
+    """An interface that comes in through a second header is found, checked and told of."""
+    (bench.folder / "more").mkdir()
+    (bench.folder / "more" / "inner.h").write_text("#pragma once\n" + INTERFACE, encoding="ascii")
+    (bench.folder / "sample_interface.h").write_text('#include "inner.h"\n', encoding="ascii")
+    (bench.folder / "inner.c").write_text(CODE.replace("sample_interface.h", "inner.h"),
+                                          encoding="ascii")
+    (bench.folder / "bare.c").write_text(
+        "unsigned add(const unsigned *a, unsigned long long b) { return a ? (unsigned)b : 1; }\n"
+        "unsigned sum(const unsigned char *a, unsigned b) { return a[b]; }\n", encoding="ascii")
+    tried = 0
+    for compiler in (name for form in forms() for name in here(form)):
+        for where in ("-Imore", "-isystemmore"):
+            first = ("--cc", compiler, "-O2", where, "-I.", "-o", "second.pal", "--interface")
+            for header in ("sample_interface.h", "more/inner.h"):
+                for source in ("sample.c", "inner.c"):
+                    bench.cc(*first, header, source)
+                    names = bench.must(bench.lint_program, "--names", "second.pal")
+                    good("entry add\nentry sum\n" in names, f"{compiler}: {names}")
+                bench.refused(1, ["bare.c: error: add", "doesn't include"], TOOLS / "pal-cc",
+                              *first, header, "bare.c")
+                bench.refused(0, ["inner.h:3: warning: add: "], TOOLS / "pal-cc", *first, header,
+                              "--name", "other", "sample.c")
+                tried += 4
+    return f"{tried} ways"
+
+
 def test_objects(bench):
     """Objects of other commands: good ones are linked, others named by function."""
     bad = {"-fstack-protector-all": "the stack protector's guard is in thread-local storage",
@@ -375,7 +428,9 @@ def test_stacks(bench):
 def test_pure_virtual(bench):
     """A pure virtual function's place in a table has the death of that name, not NULL."""
     (bench.folder / "virtual.cpp").write_text(VIRTUAL, encoding="ascii")
-    compilers = [name for form in forms() for name in here(form)]
+    (bench.folder / "empty.cpp").write_text("", encoding="ascii")
+    compilers = [name for form in forms() for name in here(form)
+                 if bench.run(*name.split(), "-c", "-o", "empty.o", "empty.cpp")[0] == 0]
     for compiler in compilers:
         bench.image(compiler, to="virtual.pal", sources=("virtual.cpp",))
         symbols = bench.must("nm", "virtual.pal.elf")
@@ -395,9 +450,9 @@ def test_wrong_words(bench):
     return "2 numbers, 1 place"
 
 
-TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_includes, test_objects,
-         test_places, test_finished, test_native, test_stacks, test_pure_virtual,
-         test_wrong_words)
+TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_includes,
+         test_second_header, test_names, test_objects, test_places, test_finished, test_native,
+         test_stacks, test_pure_virtual, test_wrong_words)
 
 
 def main():

@@ -576,6 +576,42 @@ static void test_records(void **state)
     assert_told("the image has no entry");
 }
 
+/* An image is one PAL's, and is called as its records say. */
+static void test_names_of_pals(void **state)
+{
+    struct pal_descriptor d[3] = { record("b", 7, BASE), record("a", 2, BASE),
+                                   record("ask", 9, 0) };
+
+    (void)state;
+    with_record(d, sizeof(d[0]), &(struct image_options){ .otherwise = "file" });
+    assert_fine();
+    assert_string_equal(image.name, "file");
+    strcpy(d[0].pal, "one");
+    strcpy(d[1].pal, "one");
+    with_record(d, 2 * sizeof(d[0]), &(struct image_options){ .otherwise = "file",
+                                                              .header = "one" });
+    assert_fine();
+    assert_string_equal(image.name, "one");
+    with_record(d, 2 * sizeof(d[0]), &(struct image_options){ .header = "three" });
+    assert_told("a: its macro says that it is the PAL one's, and the header is called three_");
+    assert_string_equal(image.name, "one");
+    with_record(d, 2 * sizeof(d[0]), &(struct image_options){ .name = "two" });
+    assert_told("a: its macro says that it is the PAL one's, and --name calls the image two");
+    assert_int_equal(problems.errors, 0);
+    assert_string_equal(image.name, "two");
+    strcpy(d[0].pal, "two");
+    with_record(d, 2 * sizeof(d[0]), NULL);
+    assert_told("b: its macro says that it is the PAL two's (line 0), and a is the PAL one's");
+    assert_int_equal(problems.errors, 1);
+    d[2].kind = PAL_DESCRIPTOR_OCALL;
+    strcpy(d[2].pal, "two");
+    with_record(d + 1, 2 * sizeof(d[0]), NULL);
+    assert_told("ask: its macro says that it is the PAL two's");
+    memset(d[1].pal, 'x', sizeof(d[1].pal));
+    with_record(d + 1, sizeof(d[0]), NULL);
+    assert_told("has something that is no record");
+}
+
 static void test_ocalls(void **state)
 {
     struct pal_descriptor d[3] = { record("e", 0, BASE), record("ask", 4, 0),
@@ -796,6 +832,7 @@ int main(void)
         cmocka_unit_test(test_bss_contents),
         cmocka_unit_test(test_large_alignment),
         cmocka_unit_test(test_records),
+        cmocka_unit_test(test_names_of_pals),
         cmocka_unit_test(test_ocalls),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_broken_images),

@@ -47,6 +47,7 @@ struct pal_descriptor {
     /* A C identifier: of the entry or ocall. OPTION: "stack" (bytes of one), "stacks" (how many),
      * "budget" (TSC ticks), "debug" (1). What pal-cc is told on its command line counts more. */
     char name[PAL_DESCRIPTOR_NAME];
+    char pal[PAL_DESCRIPTOR_NAME]; /* that it is of, as the macro says; empty: not known */
     struct xmhf_image_param param[XMHF_IMAGE_ENTRY_PARAMS];
 };
 

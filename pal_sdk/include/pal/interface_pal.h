@@ -99,10 +99,11 @@ static inline __attribute__((unused)) const char *pal_ended(char *text, pal_word
 
 /* Not const: where code is position-independent the linker would write the function's address into
  * it, and all records of a section must be of one kind. */
-#define PAL_DESCRIBE(variable, kind, number, params, function, name, ...) \
+#define PAL_DESCRIBE(pal, variable, kind, number, params, function, name, ...) \
     PAL_ASSERT(sizeof(#name) <= PAL_DESCRIPTOR_NAME, #name ": a name has at most 63 letters"); \
+    PAL_ASSERT(sizeof(#pal) <= PAL_DESCRIPTOR_NAME, #pal ": a name has at most 63 letters"); \
     PAL_DESCRIPTOR_PLACE static struct pal_descriptor variable = { \
-        PAL_DESCRIPTOR_MAGIC, kind, number, params, __LINE__, 0, { function }, #name, \
+        PAL_DESCRIPTOR_MAGIC, kind, number, params, __LINE__, 0, { function }, #name, #pal, \
         { __VA_ARGS__ } \
     };
 
@@ -124,7 +125,7 @@ static inline __attribute__((unused)) const char *pal_ended(char *text, pal_word
         pal_rt_enter(); \
         done(name PAL_CALL(PAL_ANY(__VA_ARGS__), ~ PAL_EACH(PAL_PASS, pal, __VA_ARGS__))) \
     } \
-    PAL_DESCRIBE(pal_descriptor_##name, PAL_DESCRIPTOR_ENTRY, __COUNTER__, \
+    PAL_DESCRIBE(pal, pal_descriptor_##name, PAL_DESCRIPTOR_ENTRY, __COUNTER__, \
                  pal_at_##name##_pal_end, (const void *)pal_entry_##name, name, \
                  PAL_EACH(PAL_RECORD, pal, __VA_ARGS__) last)
 
@@ -313,8 +314,8 @@ static inline __attribute__((unused)) size_t pal_text_bytes(struct pal_packer *b
         PAL_EACH(PAL_GET_BUFFERS, pal, __VA_ARGS__) \
         return 0; \
     } \
-    PAL_DESCRIBE(pal_ocall_descriptor_##name, PAL_DESCRIPTOR_OCALL, pal_number_##name, 1, 0, name, \
-                 { XMHF_PARAM_OCALL, XMHF_INOUT, sizeof(PAL_OCALL_BUFFER(name)), 0, 0 })
+    PAL_DESCRIBE(pal, pal_ocall_descriptor_##name, PAL_DESCRIPTOR_OCALL, pal_number_##name, 1, 0, \
+                 name, { XMHF_PARAM_OCALL, XMHF_INOUT, sizeof(PAL_OCALL_BUFFER(name)), 0, 0 })
 
 #define PAL_OCALL(pal, type, ...) PAL_OCALL_(pal, type, PAL_NAME(__VA_ARGS__), __VA_ARGS__)
 #define PAL_OCALL_(pal, type, name, ...) PAL_OCALL_1(pal, pal_integer_##type, name, __VA_ARGS__)

@@ -4,11 +4,12 @@
 
 #include <string.h>
 
-/* Is what is at `at` a record? Its name ends within. */
+/* Is what is at `at` a record? Its names end within. */
 static bool good(const struct pal_descriptor *d)
 {
     return d->kind >= PAL_DESCRIPTOR_ENTRY && d->kind <= PAL_DESCRIPTOR_OPTION
-        && memchr(d->name, 0, sizeof(d->name)) && d->name[0];
+        && memchr(d->name, 0, sizeof(d->name)) && d->name[0]
+        && memchr(d->pal, 0, sizeof(d->pal));
 }
 
 static bool only_zeros(const uint8_t *at, uint64_t n)

@@ -34,6 +34,8 @@ struct image {
 /* What the command line says; 0 or NULL: what the sources say, or else the default. */
 struct image_options {
     const char *name;
+    const char *otherwise; /* name, if nothing else says one */
+    const char *header;    /* the name that the interface's header is of; only for a warning */
     uint64_t stack;   /* bytes of one */
     uint64_t stacks;
     uint64_t budget;

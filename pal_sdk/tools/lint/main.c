@@ -22,7 +22,8 @@ static const char help[] =
     "(NAME.pal.elf), which has names and lines.\n"
     "\n"
     "  --make OUT       make the image OUT of the linked FILE; nothing is listed\n"
-    "  --name NAME      its name (default: that of OUT without suffix)\n"
+    "  --name NAME      its name (default: the PAL that the sources name)\n"
+    "  --header NAME    warn if that is another one\n"
     "  --stack BYTES    of each stack (default 16384)\n"
     "  --stacks N       how many, so as many calls at the same time (default 1, at most 30)\n"
     "  --budget TICKS   of the TSC that one call may run (default: no limit)\n"
@@ -314,6 +315,7 @@ static const char *stem(const char *path, char *to, size_t size)
 
 static const struct option long_options[] = {
     { "make", required_argument, NULL, 'm' },   { "name", required_argument, NULL, 'n' },
+    { "header", required_argument, NULL, 'H' },
     { "stack", required_argument, NULL, 's' },  { "stacks", required_argument, NULL, 'S' },
     { "budget", required_argument, NULL, 'b' }, { "debug", no_argument, NULL, 'd' },
     { "identity", no_argument, NULL, 'i' },     { "names", no_argument, NULL, 'N' },
@@ -326,6 +328,7 @@ static int take_option(struct command *c, int option)
     switch (option) {
     case 'm': c->action = DO_MAKE; c->out = optarg; return 0;
     case 'n': c->options.name = optarg; return 0;
+    case 'H': c->options.header = optarg; return 0;
     case 's': return number(optarg, &c->options.stack) ? 0 : 3;
     case 'S': return number(optarg, &c->options.stacks) ? 0 : 3;
     case 'b': return number(optarg, &c->options.budget) ? 0 : 3;
@@ -349,9 +352,7 @@ static int run(struct command *c)
                 errno ? strerror(errno) : "it is too large");
         return 2;
     }
-    if (!c->options.name) {
-        c->options.name = stem(c->out ? c->out : c->file, name, sizeof(name));
-    }
+    c->options.otherwise = stem(c->out ? c->out : c->file, name, sizeof(name));
     status = image_is(data, size) ? lint_image(c, data, size) : lint_linked(c, data, size);
     free(data);
     return status;

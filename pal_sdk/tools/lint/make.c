@@ -22,10 +22,12 @@ static const struct {
 /* What is known while an image is being made. */
 struct making {
     struct image *im;
+    const struct file *file;
     struct problems *p;
     uint32_t numbers[XMHF_IMAGE_ENTRIES];  /* of entries, as the records have them */
     uint32_t first[XMHF_IMAGE_ENTRIES];    /* param of each */
     uint64_t stack, stacks, budget, debug; /* options of the sources; 0: none */
+    struct pal_descriptor named;           /* that of the lowest number which says whose it is */
     bool ocalls;
     uint32_t ocall_bytes;                  /* the largest request or answer */
 };
@@ -162,10 +164,35 @@ static void take_option(struct making *m, const struct pal_descriptor *d)
     }
 }
 
+/* Compilers write records in any order. */
+static void find_named(void *context, const struct pal_descriptor *d)
+{
+    struct making *m = context;
+
+    if (d->pal[0] && (!m->named.pal[0] || d->number < m->named.number)) {
+        m->named = *d;
+    }
+}
+
+/* Are all records one PAL's? A program's stubs have the name in theirs. */
+static void check_pal(struct making *m, const struct pal_descriptor *d)
+{
+    const struct symbol *function = file_symbol(m->file, d->name);
+
+    if (d->pal[0] && strcmp(d->pal, m->named.pal) != 0) {
+        problem(m->p, PROBLEM_ERROR, d->address.value ? d->address.value
+                : function ? function->address : 0, "%s: its macro says that it is the PAL %s's "
+                "(line %u), and %s is the PAL %s's: an image is one PAL; write one name in both, "
+                "or make two interfaces and an image of each", d->name, d->pal, d->line,
+                m->named.name, m->named.pal);
+    }
+}
+
 static void take_record(void *context, const struct pal_descriptor *d)
 {
     struct making *m = context;
 
+    check_pal(m, d);
     if (d->kind == PAL_DESCRIPTOR_ENTRY) {
         take_entry(m, d);
     } else if (d->kind == PAL_DESCRIPTOR_OCALL) {
@@ -239,6 +266,26 @@ static void check_names(struct making *m)
     }
 }
 
+/* The image's name, which isn't measured; and whether a program would miss another one. */
+static void choose_name(struct making *m, const struct image_options *o)
+{
+    const char *pal = m->named.pal;
+
+    copy_name(m->im->name, o->name ? o->name : pal[0] ? pal : o->otherwise ? o->otherwise : "pal");
+    if (pal[0] && o->name && strcmp(o->name, pal) != 0) {
+        problem(m->p, PROBLEM_WARNING, m->named.address.value, "%s: its macro says that it is the "
+                "PAL %s's, and --name calls the image %s: a program with %s_image can't call "
+                "%s_%s() unless it has an image %s, too; leave --name out, or write %s in the "
+                "interface", m->named.name, pal, o->name, o->name, pal, m->named.name, pal,
+                o->name);
+    } else if (pal[0] && !o->name && o->header && strcmp(o->header, pal) != 0) {
+        problem(m->p, PROBLEM_WARNING, m->named.address.value, "%s: its macro says that it is the "
+                "PAL %s's, and the header is called %s_interface.h: the image is %s_image, by the "
+                "macro, and PAL_IMAGE(%s) declares it; call both the same, or give --name %s",
+                m->named.name, pal, o->header, pal, pal, pal);
+    }
+}
+
 /* --- stacks and parameters ------------------------------------------------------------ */
 
 uint64_t image_param_bytes(const struct xmhf_image_param *params, uint32_t n)
@@ -309,7 +356,7 @@ static uint64_t choose(uint64_t told, uint64_t source, uint64_t otherwise)
 void image_make(struct image *im, const struct file *f, const struct image_options *o,
                 struct problems *p)
 {
-    struct making m = { .im = im, .p = p };
+    struct making m = { .im = im, .file = f, .p = p };
     const struct symbol *gate = file_symbol(f, "pal_rt_gate");
 
     memset(im, 0, sizeof(*im));
@@ -318,17 +365,18 @@ void image_make(struct image *im, const struct file *f, const struct image_optio
     im->head.convention = f->bits == 32 ? XMHF_CDECL : f->pe ? XMHF_MICROSOFT : XMHF_SYSV;
     im->gate = gate ? gate->address : 0;
     take_sections(&m, f);
-    if (descriptors_each(f, p, take_record, &m)) {
+    if (descriptors_each(f, p, find_named, &m)) {
+        descriptors_each(f, p, take_record, &m);
         if (o->debug || m.debug) {
             allow_printing(&m);
         }
         order_params(&m);
         check_names(&m);
     }
+    choose_name(&m, o);
     add_stacks(&m, choose(o->stack, m.stack, IMAGE_STACK_DEFAULT), choose(o->stacks, m.stacks, 1));
     im->head.budget = choose(o->budget, m.budget, 0);
     im->head.flags = o->debug || m.debug ? XMHF_IMAGE_DEBUG : 0;
     im->head.size = (uint32_t)XMHF_IMAGE_SIZE(im->head.sections, im->head.params,
                                               im->head.entries);
-    copy_name(im->name, o->name ? o->name : "pal");
 }
