@@ -4,7 +4,6 @@
 #include <boot/uefi/mp.h>
 
 #include <util/fmt.h>
-#include <util/string.h>
 #include <xmhf/live.h>
 
 /* The core lets CPUs wait 5 s for each other; then they come back, and this only ends the wait for
@@ -37,8 +36,8 @@ bool cpus_list(const struct uefi *u, struct cpus *c, struct boot_info *bi)
         return true;
     }
     if (EFI_ERROR(c->mp->get_number(c->mp, &count, &enabled)) || count == 0) {
-        (void)str_copy(c->why, "the firmware's MP services don't tell how many CPUs there are",
-                       sizeof(c->why));
+        (void)fmt_snprintf(c->why, sizeof(c->why),
+                           "the firmware's MP services don't tell how many CPUs there are");
         return false;
     }
     if (count > BOOT_OTHER_CPUS_MAX) {

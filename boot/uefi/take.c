@@ -13,6 +13,8 @@
 
 #define CR3_ADDR 0x000ffffffffff000ULL /* SDM 3A, 4.5 */
 
+_Static_assert(sizeof(((struct conf *)0)->cmdline) == BOOT_CMDLINE_MAX, "copied whole");
+
 struct launch {
     const struct uefi *u;
     struct boot_info *bi;
@@ -65,7 +67,7 @@ static const char *prepare(struct launch *l, const struct conf *conf, uint64_t t
     if (l->bi->rsdp == 0) {
         return "the firmware has no ACPI tables";
     }
-    (void)str_copy(l->bi->cmdline, conf->cmdline, sizeof(l->bi->cmdline));
+    memcpy(l->bi->cmdline, conf->cmdline, sizeof(l->bi->cmdline));
     why = memory_take(l->u, &l->taken, l->bi, l->core);
     return why ? why : cpus_list(l->u, &l->cpus, l->bi) ? NULL : l->cpus.why;
 }
@@ -122,7 +124,7 @@ bool take(const struct uefi *u, const struct conf *conf, uint64_t tsc, char *lin
                            (unsigned long long)l.bi->protected_base);
         return true;
     }
-    (void)str_copy(line, why, max); /* it may lie in what is given back */
+    (void)fmt_snprintf(line, max, "%s", why); /* it may lie in what is given back */
     if (!l.lost) {
         taken_give_back(u, &l.taken);
     }
