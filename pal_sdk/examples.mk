@@ -36,8 +36,7 @@ example_host_64 = $(CC)
 example_host_32 = $(CC) -m32
 example_host_w64 = $(MINGW64)
 example_host_w32 = $(MINGW32)
-# clang -m32 says that an array of the program's may be less aligned than the interface's.
-example_compile = $(example_cflags) $(pal_cppflags) -Wno-align-mismatch
+example_compile = $(example_cflags) $(pal_cppflags)
 
 # $(1): example; $(2): kind of library; $(3): kind of image; $(4), $(5): the program's name behind
 # the example's and -native.

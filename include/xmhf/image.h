@@ -90,11 +90,11 @@ struct xmhf_image_entry {
     uint32_t reserved;    /* 0 */
 };
 
-_Static_assert(sizeof(struct xmhf_image) == 56, "our ABI");
-_Static_assert(offsetof(struct xmhf_image, budget) == 40, "our ABI");
-_Static_assert(sizeof(struct xmhf_image_section) == 24, "our ABI");
-_Static_assert(sizeof(struct xmhf_image_param) == 16, "our ABI");
-_Static_assert(sizeof(struct xmhf_image_entry) == 16, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_image) == 56, "our ABI");
+XMHF_ASSERT(offsetof(struct xmhf_image, budget) == 40, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_image_section) == 24, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_image_param) == 16, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_image_entry) == 16, "our ABI");
 
 #define XMHF_IMAGE_SIZE(sections, params, entries) \
     (sizeof(struct xmhf_image) + (sections) * sizeof(struct xmhf_image_section) + \
@@ -127,7 +127,7 @@ struct xmhf_ocall {
     uint32_t function;
     uint32_t bytes;       /* of the data behind: of the request, then of the answer */
 };
-_Static_assert(sizeof(struct xmhf_ocall) == 24, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_ocall) == 24, "our ABI");
 
 /* Inside any PAL, of public ABI and module interface too, XMHF_HC_RANDOM: RCX = address in its
  * writable sections, RDX = bytes, at most XMHF_RANDOM_MAX; RAX = TV_OK, or TV_NO_ENTROPY,
@@ -154,7 +154,7 @@ struct xmhf_pal_read {
     uint32_t bytes;
     uint32_t reserved;
 };
-_Static_assert(sizeof(struct xmhf_pal_read) == 40, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_pal_read) == 40, "our ABI");
 
 /* What a call of a PAL does just now. */
 #define XMHF_CALL_NONE        0u
@@ -168,7 +168,7 @@ struct xmhf_pal_registers {
     uint64_t gpr[16];     /* RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15 */
     uint64_t rip, rflags;
 };
-_Static_assert(sizeof(struct xmhf_pal_registers) == 152, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_pal_registers) == 152, "our ABI");
 
 /* Notes in a file: what tools and the host's library want to know, and nobody measures. */
 #define XMHF_NOTES_MAGIC "XMHFNOTE"
@@ -180,6 +180,6 @@ struct xmhf_image_notes {
                              which native mode replaces; 0: none */
     /* Then strings, each ended by a zero byte: the name of the image, of each entry, each ocall. */
 };
-_Static_assert(sizeof(struct xmhf_image_notes) == 24, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_image_notes) == 24, "our ABI");
 
 #endif

@@ -19,6 +19,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <xmhf/assert.h>
 
 #define PAL_ID_MAGIC "XMHFPAL\2" /* the last byte is the version of this encoding */
 #define PAL_ID_SIZE  32          /* bytes of an identity */
@@ -74,10 +75,10 @@ struct pal_id_param {
     uint64_t size;        /* as declared: bytes; with PAL_ID_FLAG_LEGACY machine words */
 };
 
-_Static_assert(sizeof(struct pal_id_header) == 56, "hashed");
-_Static_assert(offsetof(struct pal_id_header, base) == 40, "hashed");
-_Static_assert(sizeof(struct pal_id_entry) == 16, "hashed");
-_Static_assert(sizeof(struct pal_id_section) == 24, "hashed");
-_Static_assert(sizeof(struct pal_id_param) == 16, "hashed");
+XMHF_ASSERT(sizeof(struct pal_id_header) == 56, "hashed");
+XMHF_ASSERT(offsetof(struct pal_id_header, base) == 40, "hashed");
+XMHF_ASSERT(sizeof(struct pal_id_entry) == 16, "hashed");
+XMHF_ASSERT(sizeof(struct pal_id_section) == 24, "hashed");
+XMHF_ASSERT(sizeof(struct pal_id_param) == 16, "hashed");
 
 #endif

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <xmhf/assert.h>
 
 #define TV_MAX_SECTIONS 10
 #define TV_MAX_PARAMS   10
@@ -51,12 +52,12 @@ struct tv_pal_params {
     struct tv_pal_param params[TV_MAX_PARAMS];
 } __attribute__((packed));
 
-_Static_assert(sizeof(struct tv_pal_section) == 16, "public ABI");
-_Static_assert(sizeof(struct tv_pal_sections) == 168, "public ABI");
-_Static_assert(sizeof(struct tv_pal_param) == 16, "public ABI");
-_Static_assert(sizeof(struct tv_pal_params) == 168, "public ABI");
-_Static_assert(offsetof(struct tv_pal_sections, sections) == 8, "public ABI");
-_Static_assert(offsetof(struct tv_pal_params, params) == 8, "public ABI");
+XMHF_ASSERT(sizeof(struct tv_pal_section) == 16, "public ABI");
+XMHF_ASSERT(sizeof(struct tv_pal_sections) == 168, "public ABI");
+XMHF_ASSERT(sizeof(struct tv_pal_param) == 16, "public ABI");
+XMHF_ASSERT(sizeof(struct tv_pal_params) == 168, "public ABI");
+XMHF_ASSERT(offsetof(struct tv_pal_sections, sections) == 8, "public ABI");
+XMHF_ASSERT(offsetof(struct tv_pal_params, params) == 8, "public ABI");
 
 /*
  * Named errors, the value a failed hypercall leaves in RAX. The public ABI knows
@@ -203,13 +204,13 @@ struct xmhf_module {
     struct xmhf_module_entry entry[XMHF_MODULE_ENTRIES];
 };
 
-_Static_assert(sizeof(struct xmhf_module_section) == 24, "our ABI");
-_Static_assert(sizeof(struct xmhf_module_param) == 16, "our ABI");
-_Static_assert(sizeof(struct xmhf_module_entry) == 16, "our ABI");
-_Static_assert(sizeof(struct xmhf_module) == 2352, "our ABI");
-_Static_assert(offsetof(struct xmhf_module, section) == 48, "our ABI");
-_Static_assert(offsetof(struct xmhf_module, param) == 1584, "our ABI");
-_Static_assert(offsetof(struct xmhf_module, entry) == 2096, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_module_section) == 24, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_module_param) == 16, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_module_entry) == 16, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_module) == 2352, "our ABI");
+XMHF_ASSERT(offsetof(struct xmhf_module, section) == 48, "our ABI");
+XMHF_ASSERT(offsetof(struct xmhf_module, param) == 1584, "our ABI");
+XMHF_ASSERT(offsetof(struct xmhf_module, entry) == 2096, "our ABI");
 
 /*
  * How a call of a PAL that was registered by the module interface ends: RAX is its result. RCX is
@@ -262,9 +263,9 @@ struct xmhf_pal_stats {
 };
 #define XMHF_PAL_STATS_SHORT 48u /* the structure without identity: may be asked for, too */
 
-_Static_assert(sizeof(struct xmhf_pal_limits) == 96, "our ABI");
-_Static_assert(sizeof(struct xmhf_pal_stats) == 80, "our ABI");
-_Static_assert(offsetof(struct xmhf_pal_stats, identity) == XMHF_PAL_STATS_SHORT, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_pal_limits) == 96, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_pal_stats) == 80, "our ABI");
+XMHF_ASSERT(offsetof(struct xmhf_pal_stats, identity) == XMHF_PAL_STATS_SHORT, "our ABI");
 
 /* Former names of the module interface. */
 #define xmhf_pal             xmhf_module

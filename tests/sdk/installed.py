@@ -216,8 +216,83 @@ def test_same_image(bench):
     return f"{len(images[0])} bytes each"
 
 
+CXX = (("g++", "-m64", "-m32"), ("clang++", "-m64", "-m32"), ("x86_64-w64-mingw32-g++", "-m64"),
+       ("i686-w64-mingw32-g++", "-m32"))
+STANDARDS = ("c++11", "c++14", "c++17", "c++20")
+STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only")
+INSIDE = ("pal/rt.h", "pal/ed25519.h", "pal/x25519.h")  # of PALs' own code
+# Of the interface below; 64-bit elements, which are less aligned with 32 bits.
+CALLS = """\
+#include "many_interface.h"
+#include <pal/module.h>
+uint64_t many_ocall_ask(const char *text, const uint64_t big[3]) { return big[0] + (text != NULL); }
+int calls(struct pal_handle *p)
+{
+    uint64_t in[8] = { 1 }, out[8], both[4] = { 1 }, r = 0;
+    double d[2] = { 1 };
+    struct many_point point = { 1, { 2 } };
+    struct pal_status s = many_all(p, &r, in, out, &both, &d, &point, "x", 8);
+    return s.error == PAL_BUSY || s.error != PAL_OK;
+}
+"""
+INTERFACE = """\
+#include <pal/interface.h>
+PAL_STRUCT(many_point, PAL_FIELD(uint64_t, x) PAL_FIELD(double, y[2]))
+PAL_ENTRY(many, uint64_t, all, PAL_IN(uint64_t, in, n, 8), PAL_OUT(uint64_t, out, n, 8),
+          PAL_INOUT_ARRAY(uint64_t, both, 4), PAL_OUT_ARRAY(double, d, 2),
+          PAL_IN_STRUCT(many_point, point), PAL_STRING(text, 20), PAL_VALUE(uint16_t, n))
+PAL_OCALL(many, uint64_t, ask, PAL_STRING(text, 20), PAL_IN_ARRAY(uint64_t, big, 3))
+"""
+PAL = """\
+#include "many_interface.h"
+uint64_t all(const uint64_t *in, uint64_t *out, uint64_t both[4], double d[2],
+             const struct many_point *point, const char *text, uint16_t n)
+{
+    uint64_t big[3] = { point->x }, r = 0;
+    out[n - 1] = in[0] + both[0];
+    d[0] = point->y[0];
+    return (uint64_t)ask(&r, text, big) + r;
+}
+"""
+
+
+def test_compilers(bench):
+    """Each installed header, alone and twice, by C and C++ compilers with all warnings; calls."""
+    include = bench.prefix() / "include"
+    headers = sorted(str(path.relative_to(include)) for path in include.rglob("*.h"))
+    shell = Shell(bench.scratch / "compilers", P=str(bench.prefix()))
+    for name, text in (("many_interface.h", INTERFACE), ("calls.c", CALLS), ("pal.c", PAL)):
+        (shell.folder / name).write_text(text, encoding="ascii")
+    every = "".join(f"#include <{name}>\n" for name in headers if name not in INSIDE)
+    names = [re.sub(r"\W", "_", header) + ".c" for header in headers]
+    for header, name in zip(headers, names):
+        (shell.folder / name).write_text(f"#include <{header}>\n" * 2, encoding="ascii")
+    (shell.folder / "every.c").write_text(every + CALLS, encoding="ascii")
+    alone, together, made = " ".join(names), "every.c calls.c", 0
+    for compiler, *widths in CXX:
+        if not shutil.which(compiler):
+            continue
+        for width in widths:
+            for standard in STANDARDS:
+                sources = f"{alone} {together}" if standard == STANDARDS[0] else together
+                shell.run(f'for file in {sources}; do {compiler} {width} -x c++ -std={standard} '
+                          f'{" ".join(STRICT)} -I"$P/include" "$file"; done',
+                          f"{compiler} {width} -std={standard}")
+                made += 1
+            # C's own rule about const arrays is ISO C's, not ours.
+            plain = " ".join(flag for flag in STRICT if flag != "-Wpedantic")
+            c = compiler.replace("clang++", "clang").replace("g++", "gcc")
+            shell.run(f'for file in {together}; do {c} {width} -std=gnu99 {plain} -I"$P/include" '
+                      f'"$file"; done\n"$P/bin/pal-cc" --cc {c} {width if c[0] in "gc" else ""} '
+                      f'-O1 -Wall -Wextra -Werror --interface many_interface.h -o many.pal pal.c',
+                      f"{c} {width}")
+            made += 1
+    return f"{len(headers)} headers, calls with 64-bit elements, {made} compilers and standards"
+
+
 TESTS = {"cookbook": test_cookbook, "moved": test_moved, "no-path": test_no_path,
-         "uninstall": test_uninstall, "same-image": test_same_image}
+         "uninstall": test_uninstall, "same-image": test_same_image,
+         "compilers": test_compilers}
 
 
 class Bench:

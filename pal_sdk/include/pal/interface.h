@@ -74,6 +74,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <xmhf/assert.h>
 #ifdef __PAL__
 #include <string.h>
 #else
@@ -85,12 +86,12 @@
 typedef uintptr_t pal_word;
 #endif
 
+#define PAL_ASSERT(what, why) XMHF_ASSERT(what, why)
+
 #ifdef __cplusplus
 #define PAL_EXTERN_C extern "C"
-#define PAL_ASSERT(what, why) static_assert(what, why)
 #else
 #define PAL_EXTERN_C
-#define PAL_ASSERT(what, why) _Static_assert(what, why)
 #pragma GCC diagnostic error "-Wincompatible-pointer-types"
 #pragma GCC diagnostic error "-Wint-conversion"
 #pragma GCC diagnostic error "-Wimplicit-function-declaration"
@@ -160,6 +161,13 @@ typedef double pal_fixed_width_double __attribute__((aligned(8)));
 #define PAL_WIDTH(type) PAL_WIDTH_(PAL_WIDE_##type, word, ~)
 #define PAL_WIDTH_(...) PAL_WIDTH_1(__VA_ARGS__)
 #define PAL_WIDTH_1(nothing, width, ...) width
+
+/* What a pointer of a function's leads to: memory of its caller's, which may be aligned as that
+ * system does. What is copied from there lies as in structures. */
+#define PAL_POINTED_int64_t  ~, int64_t
+#define PAL_POINTED_uint64_t ~, uint64_t
+#define PAL_POINTED_double   ~, double
+#define PAL_POINTED(type) PAL_WIDTH_(PAL_POINTED_##type, pal_fixed_width_##type, ~)
 
 /* --- structures ----------------------------------------------------------------------- */
 
@@ -257,12 +265,12 @@ static inline __attribute__((unused)) bool pal_exceeds(uint64_t count, uint64_t 
  * arrays. */
 #define PAL_PLAIN(pal, entry, parameter)  PAL_SELECT(PAL_P_, pal, entry, PAL_OPEN parameter)
 #define PAL_P_p_value(p, e, type, name, count, max)       , pal_integer_##type name
-#define PAL_P_p_in(p, e, type, name, count, max)          , const pal_fixed_width_##type *name
-#define PAL_P_p_out(p, e, type, name, count, max)         , pal_fixed_width_##type *name
-#define PAL_P_p_inout(p, e, type, name, count, max)       , pal_fixed_width_##type *name
-#define PAL_P_p_in_array(p, e, type, name, count, max)    , const pal_fixed_width_##type name[max]
-#define PAL_P_p_out_array(p, e, type, name, count, max)   , pal_fixed_width_##type name[max]
-#define PAL_P_p_inout_array(p, e, type, name, count, max) , pal_fixed_width_##type name[max]
+#define PAL_P_p_in(p, e, type, name, count, max)          , const PAL_POINTED(type) *name
+#define PAL_P_p_out(p, e, type, name, count, max)         , PAL_POINTED(type) *name
+#define PAL_P_p_inout(p, e, type, name, count, max)       , PAL_POINTED(type) *name
+#define PAL_P_p_in_array(p, e, type, name, count, max)    , const PAL_POINTED(type) name[max]
+#define PAL_P_p_out_array(p, e, type, name, count, max)   , PAL_POINTED(type) name[max]
+#define PAL_P_p_inout_array(p, e, type, name, count, max) , PAL_POINTED(type) name[max]
 #define PAL_P_p_in_struct(p, e, type, name, count, max)   , const pal_fixed_width_##type *name
 #define PAL_P_p_out_struct(p, e, type, name, count, max)  , pal_fixed_width_##type *name
 #define PAL_P_p_inout_struct(p, e, type, name, count, max) , pal_fixed_width_##type *name

@@ -12,13 +12,13 @@
 /* What the stub takes. */
 #define PAL_TYPED(pal, entry, parameter)  PAL_SELECT(PAL_T_, pal, entry, PAL_OPEN parameter)
 #define PAL_T_p_value(p, e, type, name, count, max)       , pal_integer_##type name
-#define PAL_T_p_in(p, e, type, name, count, max)          , const pal_fixed_width_##type *name
-#define PAL_T_p_out(p, e, type, name, count, max)         , pal_fixed_width_##type *name
-#define PAL_T_p_inout(p, e, type, name, count, max)       , pal_fixed_width_##type *name
+#define PAL_T_p_in(p, e, type, name, count, max)          , const PAL_POINTED(type) *name
+#define PAL_T_p_out(p, e, type, name, count, max)         , PAL_POINTED(type) *name
+#define PAL_T_p_inout(p, e, type, name, count, max)       , PAL_POINTED(type) *name
 #define PAL_T_p_in_array(p, e, type, name, count, max) \
-    , const pal_fixed_width_##type (*name)[max]
-#define PAL_T_p_out_array(p, e, type, name, count, max)   , pal_fixed_width_##type (*name)[max]
-#define PAL_T_p_inout_array(p, e, type, name, count, max) , pal_fixed_width_##type (*name)[max]
+    , const PAL_POINTED(type) (*name)[max]
+#define PAL_T_p_out_array(p, e, type, name, count, max)   , PAL_POINTED(type) (*name)[max]
+#define PAL_T_p_inout_array(p, e, type, name, count, max) , PAL_POINTED(type) (*name)[max]
 #define PAL_T_p_in_struct(p, e, type, name, count, max)   , const pal_fixed_width_##type *name
 #define PAL_T_p_out_struct(p, e, type, name, count, max)  , pal_fixed_width_##type *name
 #define PAL_T_p_inout_struct(p, e, type, name, count, max) , pal_fixed_width_##type *name

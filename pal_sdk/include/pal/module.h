@@ -64,7 +64,9 @@ struct pal_module {
 
 /* No death: in a signal handler, or after a jump out of one, the thread called a PAL that it is in
  * already, and no stack is free. The call has not begun, and the PAL goes on. */
+#ifndef PAL_HOST_H /* whose own one has the same value */
 #define PAL_BUSY ((enum tv_death)XMHF_STATUS_BUSY)
+#endif
 
 /* How a call ended. */
 struct pal_answer {

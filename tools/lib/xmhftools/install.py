@@ -14,7 +14,7 @@ FOLDERS = {"bindir": "bin", "libdir": "lib", "lib32dir": "lib32", "includedir": 
 TOOLS = ("pal-cc", "pal-lint", "pal-addr2line")
 LIBRARIES = ("libpal.a", "libpal-native.a")
 WINDOWS = {"x86_64-w64-mingw32": "w64", "i686-w64-mingw32": "w32"}
-HEADERS = ("hypercall.h", "image.h", "trustvisor.h")  # of include/xmhf
+HEADERS = ("assert.h", "hypercall.h", "image.h", "trustvisor.h")  # of include/xmhf
 DESCRIPTIONS = {"pal": "Programs with PALs, which a hypervisor protects",
                 "pal-native": "Programs with PALs that run unprotected in the program, for tests"}
 

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What must be so at compile time, for headers that programs in C and in C++ include. */
+#ifndef XMHF_ASSERT_H
+#define XMHF_ASSERT_H
+
+#ifdef __cplusplus
+#define XMHF_ASSERT(what, why) static_assert(what, why)
+#else
+#define XMHF_ASSERT(what, why) _Static_assert(what, why)
+#endif
+
+#endif
