@@ -2,7 +2,8 @@
 /*
  * Native mode: an image in the program's own process, at the addresses where it is linked, with
  * unmapped memory between its sections, its own stacks, and copies of its parameters. Nothing
- * protects it: it can reach the whole process and the process reaches it. No budget is kept.
+ * protects it: it can reach the whole process and the process reaches it. Its budget is CPU time of
+ * the calling thread; on Windows none is kept.
  *
  * All images are linked at the same address, so one PAL is mapped at a time. Another one's call
  * maps that instead, and waits until no thread is in the one before. (No thread is in a PAL that
@@ -30,6 +31,7 @@ struct activation {
     int64_t bytes[XMHF_IMAGE_ENTRY_PARAMS];
     pal_word buffer, room;         /* of an ocall */
     uint64_t token;
+    uint64_t left;                 /* of its budget, ns; without one 0 */
     struct native_context context;
 };
 
@@ -38,12 +40,14 @@ struct place {
     void *memory;
     uintptr_t base;                /* of what is mapped, guards and all */
     size_t size;
+    uint64_t budget;               /* ns of one call; 0: none */
+    bool closed;                   /* nobody goes in any more */
     bool dead;
     pal_word death[3];             /* what a call that ends by death has in its registers */
     struct activation act[XMHF_IMAGE_STACKS];
 };
 
-/* native_lock guards these, and `taken` and `waits` of activations. */
+/* native_lock guards these, `closed` of places, and `taken` and `waits` of activations. */
 static struct place *mapped;
 static unsigned inside;            /* threads in the PAL that is mapped */
 static uint32_t generation;        /* of the process that these are of */
@@ -159,6 +163,7 @@ static bool make(struct pal_handle *p, struct place *l)
     l->base -= l->base > GUARD ? GUARD : 0;
     l->base &= ~(uintptr_t)0xffff; /* Windows maps at such addresses */
     l->size = (size_t)(last->address + last->pages * (size_t)PAGE - l->base) + GUARD;
+    l->budget = f->head.budget != 0 ? native_ticks_ns(f->head.budget) : 0;
     l->memory = native_memory_make(l->size);
     if (!l->memory || !fill(f, l) || !native_catch_faults()) {
         return false;
@@ -219,9 +224,13 @@ void pal_backend_close(struct pal_handle *p, struct pal_status *s)
             s->error = PAL_BUSY;
         }
     }
-    if (s->error == PAL_OK && mapped == l) {
-        native_unmap(l->base, l->size);
-        mapped = NULL;
+    if (s->error == PAL_OK) {
+        l->closed = true;
+        if (mapped == l) {
+            native_unmap(l->base, l->size);
+            mapped = NULL;
+        }
+        native_wake(); /* those that wait for a stack, or to come back from an ocall */
     }
     native_unlock();
 }
@@ -250,7 +259,7 @@ void pal_backend_free(struct pal_handle *p, bool same)
 
 /* --- parameters ----------------------------------------------------------------------- */
 
-int64_t native_bytes(const struct xmhf_image_param *q, const pal_word *args)
+static int64_t bytes_of(const struct xmhf_image_param *q, const pal_word *args)
 {
     if (q->counted_by == 0) {
         return q->size;
@@ -272,9 +281,38 @@ static uintptr_t section_of(const struct pal_file *f, uint32_t type, unsigned k,
     return 0;
 }
 
-/* The PAL's copies, and the words that it gets. False: an argument can't be accessed, at *where. */
-static bool copy_in(const struct pal_file *f, struct activation *a, unsigned k, pal_word *words,
-                    pal_word *where)
+static bool counts(const struct xmhf_image_param *q, unsigned n, const pal_word *args,
+                   int64_t *bytes)
+{
+    for (unsigned i = 0; i < n; i++) {
+        bytes[i] = bytes_of(&q[i], args);
+        if (bytes[i] < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool native_arguments(const struct xmhf_image_param *q, unsigned n, const pal_word *args,
+                      int64_t *bytes, pal_word out[4])
+{
+    if (!counts(q, n, args, bytes)) {
+        out[1] = XMHF_STATUS_BAD_COUNT;
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (q[i].type == TV_PARAM_POINTER && bytes[i] != 0
+            && !native_reachable(args[i], (size_t)bytes[i], (q[i].direction & XMHF_OUT) != 0,
+                                 &out[0])) {
+            out[1] = PAL_STATUS_FAULT;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The PAL's copies, and the words that it gets. */
+static void copy_in(const struct pal_file *f, struct activation *a, unsigned k, pal_word *words)
 {
     size_t size, offset = 0;
     const uintptr_t area = section_of(f, TV_SECTION_PARAM, k, &size);
@@ -287,15 +325,12 @@ static bool copy_in(const struct pal_file *f, struct activation *a, unsigned k, 
         words[i] = q->type == XMHF_PARAM_OCALL ? 0 : a->args[i];
         if (q->type == TV_PARAM_POINTER) {
             words[i] = a->copy[i] = area + offset;
-            *where = a->args[i];
-            if ((q->direction & XMHF_IN) && a->bytes[i] != 0
-                && !native_copy((void *)a->copy[i], (const void *)*where, (size_t)a->bytes[i])) {
-                return false;
+            if ((q->direction & XMHF_IN) && a->bytes[i] != 0) {
+                memcpy((void *)a->copy[i], (const void *)a->args[i], (size_t)a->bytes[i]);
             }
             offset += ((size_t)q->size + 15) / 16 * 16;
         }
     }
-    return true;
 }
 
 static void copy_out(const struct activation *a)
@@ -445,7 +480,7 @@ static int enter(const struct pal_file *f, struct place *l)
         return -1; /* a signal handler, over a call */
     }
     native_lock();
-    for (bool own = false; found < 0 && !own && !l->dead;) {
+    for (bool own = false; found < 0 && !own && !l->dead && !l->closed;) {
         for (unsigned k = 0; k < f->head.stacks && found < 0; k++) {
             found = l->act[k].taken ? found : (int)k;
             own = own || (l->act[k].taken && l->act[k].thread == native_thread());
@@ -464,22 +499,32 @@ static int enter(const struct pal_file *f, struct place *l)
     return found;
 }
 
-static bool go_inside(const struct pal_file *f, struct place *l)
+static bool go_inside(const struct pal_file *f, struct place *l, struct activation *a)
 {
     bool good;
 
     native_lock();
-    while (mapped != l && inside != 0) {
+    while (mapped != l && inside != 0 && !l->closed) {
         native_wait();
     }
-    good = map_here(f, l);
+    good = !l->closed && map_here(f, l);
     inside += good;
+    if (good) {
+        a->waits = false;
+    }
     native_unlock();
+    if (good && l->budget != 0) {
+        native_timer_start(a->left);
+    }
     return good;
 }
 
-static void go_outside(struct activation *a, bool waits)
+/* To the program, which is asked something or gets the answer. */
+static void go_outside(const struct place *l, struct activation *a, bool waits)
 {
+    if (l->budget != 0) {
+        a->left = native_timer_stop(a->left);
+    }
     native_lock();
     inside--;
     a->waits = waits;
@@ -502,6 +547,12 @@ static pal_word place_of(const struct pal_file *f, uintptr_t ip, pal_word *offse
     return (pal_word)XMHF_NO_SECTION << 16;
 }
 
+static pal_word death_of(unsigned vector)
+{
+    return vector == 3 ? TV_DEATH_FORBIDDEN : vector == NATIVE_EXPIRED ? TV_DEATH_BUDGET
+           : TV_DEATH_EXCEPTION | vector << 8;
+}
+
 static void note_death(const struct pal_file *f, struct place *l, const struct pal_fault *q)
 {
     native_lock();
@@ -510,8 +561,7 @@ static void note_death(const struct pal_file *f, struct place *l, const struct p
 #ifndef _WIN32
         ip -= q->vector == 3; /* Linux is behind an INT3 */
 #endif
-        l->death[1] = (q->vector == 3 ? TV_DEATH_FORBIDDEN : TV_DEATH_EXCEPTION | q->vector << 8)
-                      | place_of(f, ip, &l->death[2]);
+        l->death[1] = death_of(q->vector) | place_of(f, ip, &l->death[2]);
         l->death[0] = q->vector == 14 ? q->address : 0;
         l->dead = true;
         native_wake();
@@ -534,7 +584,7 @@ static void go(const struct pal_file *f, struct place *l, struct activation *a, 
                 ocall_of(a)->token[0] = 1 + (uint64_t)(a - l->act);
                 ocall_of(a)->token[1] = ++a->token;
                 out[1] = XMHF_STATUS_OCALL;
-                go_outside(a, true);
+                go_outside(l, a, true);
                 return;
             }
         }
@@ -550,7 +600,7 @@ static void go(const struct pal_file *f, struct place *l, struct activation *a, 
         out[0] = c->result;
         out[1] = out[2] = 0;
     }
-    go_outside(a, false);
+    go_outside(l, a, false);
 }
 
 static void unmapped(struct activation *a, pal_word out[4])
@@ -560,19 +610,6 @@ static void unmapped(struct activation *a, pal_word out[4])
     native_wake();
     native_unlock();
     out[1] = PAL_STATUS_LOST;
-}
-
-static bool counts(const struct pal_file *f, uint32_t entry, const pal_word *args, int64_t *bytes)
-{
-    const struct xmhf_image_param *of = &f->param[f->first_param[entry]];
-
-    for (uint32_t i = 0; i < f->entry[entry].params; i++) {
-        bytes[i] = native_bytes(&of[i], args);
-        if (bytes[i] < 0) {
-            return false;
-        }
-    }
-    return true;
 }
 
 void pal_backend_call(struct pal_handle *p, uint32_t entry, const pal_word *args, unsigned n,
@@ -589,29 +626,27 @@ void pal_backend_call(struct pal_handle *p, uint32_t entry, const pal_word *args
         native_object_call(p, entry, args, n, out);
         return;
     }
-    if (!counts(f, entry, args, bytes)) {
-        out[1] = XMHF_STATUS_BAD_COUNT;
+    if (!native_arguments(&f->param[f->first_param[entry]], n, args, bytes, out)) {
         return;
     }
     k = enter(f, l);
     if (k < 0) {
-        out[1] = l->dead ? PAL_STATUS_LOST : XMHF_STATUS_BUSY;
+        out[1] = l->dead || l->closed ? PAL_STATUS_LOST : XMHF_STATUS_BUSY;
         return;
     }
     a = &l->act[k];
+    a->left = l->budget;
     a->entry = &f->entry[entry];
     a->param = &f->param[f->first_param[entry]];
     memcpy(a->args, args, n * sizeof(args[0]));
     memcpy(a->bytes, bytes, sizeof(bytes));
-    if (!native_signal_stack() || !go_inside(f, l)) {
+    a->context.begin = l->base;
+    a->context.end = l->base + l->size;
+    if (!native_signal_stack() || !go_inside(f, l, a)) {
         unmapped(a, out);
         return;
     }
-    if (!copy_in(f, a, (unsigned)k, words, &out[0])) {
-        out[1] = PAL_STATUS_FAULT;
-        go_outside(a, false);
-        return;
-    }
+    copy_in(f, a, (unsigned)k, words);
     prepare(f, a, (unsigned)k, words);
     native_go_in(&a->context);
     go(f, l, a, out);
@@ -624,7 +659,7 @@ void pal_backend_resume(struct pal_handle *p, const uint64_t token[2], pal_word 
     struct activation *a = &l->act[token[0] - 1];
     struct native_registers *r;
 
-    if (l->dead || !go_inside(f, l)) {
+    if (l->dead || !go_inside(f, l, a)) {
         unmapped(a, out);
         return;
     }

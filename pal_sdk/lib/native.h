@@ -22,6 +22,7 @@ struct native_context {
     uint8_t gap[128 - 11 * sizeof(pal_word)];
     _Alignas(16) uint8_t fpu[512]; /* FXSAVE's image across a hypercall */
     struct pal_fault fault;    /* DIED */
+    uintptr_t begin, end;      /* of the image, where a budget may end */
 };
 _Static_assert(offsetof(struct native_context, regs) == 5 * sizeof(pal_word), "the assembly");
 _Static_assert(offsetof(struct native_context, fpu) == 128, "the assembly");
@@ -47,6 +48,13 @@ void native_go_on(struct native_context *c);
 bool native_inside(void);
 /* Faults of threads that are inside are theirs. */
 bool native_catch_faults(void);
+/* Can this thread read all of that, and write it if it must? *where: the first byte that it can't,
+ * as far as pages tell. Nothing changes. After native_catch_faults. */
+bool native_reachable(uintptr_t address, size_t bytes, bool write, pal_word *where);
+/* A signal handler's: this thread's budget is used up. True: it was in the PAL's code, and goes on
+ * with *f, as after a fault whose vector is NATIVE_EXPIRED. */
+#define NATIVE_EXPIRED 0x100u
+bool native_expired(struct pal_fault *f);
 
 /* --- of the system (native_linux.c, native_windows.c) ------------------------------------ */
 
@@ -71,8 +79,13 @@ uintptr_t native_thread(void);
 /* This thread has a stack for its fault handlers. */
 bool native_signal_stack(void);
 bool native_random(void *to, size_t bytes);
-/* Copy, if both can be accessed; else false, and some bytes may be there. */
-bool native_copy(void *to, const void *from, size_t bytes);
+/* Ticks of the TSC as nanoseconds; 0: no such timers here. May take some milliseconds once. */
+uint64_t native_ticks_ns(uint64_t ticks);
+/* native_expired() once this thread has had the CPU for `ns` nanoseconds, not 0, from now on; as
+ * exact as the kernel's clock tick. If there is no timer left it never is. Stop: what is left of
+ * the `given` ones, at least 1. */
+void native_timer_start(uint64_t ns);
+uint64_t native_timer_stop(uint64_t given);
 /* Bytes with unmapped memory before and behind them, ending where that begins (at a multiple of 16
  * bytes, so up to 15 more than asked for); zeros. */
 void *native_guarded(size_t bytes);
@@ -89,8 +102,10 @@ pal_word native_object_hypercall(uint32_t command, pal_word cx, pal_word dx, pal
 
 /* --- both (native.c) ---------------------------------------------------------------------- */
 
-/* Bytes of parameter q of an entry with these words, or -1: a count is too large. */
-int64_t native_bytes(const struct xmhf_image_param *q, const pal_word *args);
+/* Of an entry with these words: bytes[] of each parameter. False: out[] says that a count is too
+ * large, or memory of a pointer can't be read, or not written where the PAL writes. */
+bool native_arguments(const struct xmhf_image_param *q, unsigned n, const pal_word *args,
+                      int64_t *bytes, pal_word out[4]);
 /* A hypercall from inside that isn't an ocall. */
 pal_word native_answer(uint32_t command, pal_word cx, pal_word dx);
 

@@ -2,14 +2,15 @@
 /* What native mode needs of Linux. */
 #define _GNU_SOURCE
 #include "native.h"
+#include "os_linux.h"
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -144,17 +145,120 @@ bool native_random(void *to, size_t bytes)
     return getrandom(to, bytes, 0) == (ssize_t)bytes; /* at most 256 are never fewer */
 }
 
-/* The kernel looks at both addresses; where it may not do that for us the copy is a plain one. */
-bool native_copy(void *to, const void *from, size_t bytes)
-{
-    const struct iovec there = { (void *)(uintptr_t)from, bytes }, here = { to, bytes };
-    const ssize_t n = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+/* --- budgets -------------------------------------------------------------------------------- */
 
-    if (n < 0 && errno != EFAULT) {
-        memcpy(to, from, bytes);
-        return true;
+/*
+ * A timer of the thread's own CPU time for each call of a PAL that has a budget, so that a debugger
+ * or a busy machine takes nothing away. Its signal is the one that says so, SIGXCPU; one that isn't
+ * the timer's goes to whoever had it before. While the thread is in a hypercall of the PAL's, or on
+ * its way in or out, the signal comes again a millisecond later.
+ */
+#define AGAIN_NS 1000000
+
+static __thread struct {
+    int id;                  /* the kernel's */
+    bool runs;
+    volatile bool expired;
+    bool was_blocked;        /* the signal */
+} timer;
+static struct sigaction cpu_before;
+static pthread_once_t cpu_once = PTHREAD_ONCE_INIT;
+static double tick_ns;       /* 0: there are no timers */
+
+/* As the kernel has it, for programs whose time_t is wider than a word too. */
+struct timer_words {
+    long again_s, again_ns, s, ns;
+};
+
+static void on_timer(int number, siginfo_t *info, void *context)
+{
+    const int saved = errno;
+    const bool ours = info->si_code == SI_TIMER && info->si_value.sival_ptr == &timer;
+    struct pal_fault f = pal_linux_fault(context, 0);
+
+    if (ours && timer.runs) {
+        timer.expired = true;
+        if (native_expired(&f)) {
+            pal_linux_go_on(context, &f);
+        }
+    } else if (!ours && ((cpu_before.sa_flags & SA_SIGINFO) || cpu_before.sa_handler != SIG_IGN)) {
+        pal_linux_as_before(number, info, context, &cpu_before);
     }
-    return n == (ssize_t)bytes;
+    errno = saved;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* The TSC's frequency, as it is in 10 ms. */
+static void measure(void)
+{
+    const struct timespec some = { .tv_nsec = 10000000 };
+    struct sigaction action = { .sa_sigaction = on_timer, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    const int64_t start = now_ns();
+    const uint64_t ticks = __builtin_ia32_rdtsc();
+
+    nanosleep(&some, NULL);
+    if (sigaction(SIGXCPU, NULL, &cpu_before) == 0 && sigaction(SIGXCPU, &action, NULL) == 0) {
+        tick_ns = (double)(now_ns() - start) / (double)(__builtin_ia32_rdtsc() - ticks);
+    }
+}
+
+uint64_t native_ticks_ns(uint64_t ticks)
+{
+    double ns;
+
+    (void)pthread_once(&cpu_once, measure);
+    ns = (double)ticks * tick_ns;
+    return tick_ns == 0 || ns > 1e18 ? 0 : (uint64_t)ns + 1; /* 30 years are no budget */
+}
+
+static void block(int how)
+{
+    sigset_t mine, old;
+
+    sigemptyset(&mine);
+    sigaddset(&mine, SIGXCPU);
+    timer.was_blocked = pthread_sigmask(how, &mine, &old) == 0 && sigismember(&old, SIGXCPU) == 1;
+}
+
+void native_timer_start(uint64_t ns)
+{
+    struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGXCPU };
+    const struct timer_words when = { 0, AGAIN_NS, (long)(ns / 1000000000u),
+                                      (long)(ns % 1000000000u) };
+
+    event.sigev_value.sival_ptr = &timer;
+    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+    timer.expired = false;
+    timer.runs = syscall(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &timer.id) == 0;
+    if (timer.runs) {
+        block(SIG_UNBLOCK);
+        syscall(SYS_timer_settime, timer.id, 0, &when, NULL);
+    }
+}
+
+uint64_t native_timer_stop(uint64_t given)
+{
+    struct timer_words now = { 0, 0, 0, 0 };
+    uint64_t left;
+
+    if (!timer.runs) {
+        return given;
+    }
+    syscall(SYS_timer_gettime, timer.id, &now);
+    syscall(SYS_timer_delete, timer.id);
+    timer.runs = false;
+    if (timer.was_blocked) {
+        block(SIG_BLOCK);
+    }
+    left = (uint64_t)now.s * 1000000000u + (uint64_t)now.ns;
+    return timer.expired || left == 0 ? 1 : left;
 }
 
 /* --- guarded bytes ------------------------------------------------------------------------ */

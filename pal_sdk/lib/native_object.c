@@ -74,7 +74,9 @@ static bool add_ocalls(struct pal_handle *p)
 void native_object_open(struct pal_handle *p, struct pal_status *s)
 {
     p->file.head.convention = PAL_CONVENTION_NATIVE;
-    if (!p->image->native || !add_entries(&p->file, p->image)) {
+    if (!native_catch_faults()) {
+        s->error = PAL_NO_MEMORY;
+    } else if (!p->image->native || !add_entries(&p->file, p->image)) {
         s->error = PAL_BAD_IMAGE;
         s->detail = PAL_FILE_ENTRY;
     } else if (!add_ocalls(p)) {
@@ -85,11 +87,11 @@ void native_object_open(struct pal_handle *p, struct pal_status *s)
 /* --- a call ------------------------------------------------------------------------------ */
 
 static void copy_back(const struct xmhf_image_param *q, uint32_t n, const pal_word *args,
-                      const pal_word *words, const int64_t *bytes, bool back)
+                      const pal_word *words, const int64_t *bytes)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (q[i].type == TV_PARAM_POINTER) {
-            if (back && (q[i].direction & XMHF_OUT) && bytes[i] != 0) {
+            if ((q[i].direction & XMHF_OUT) && bytes[i] != 0) {
                 memcpy((void *)args[i], (const void *)words[i], (size_t)bytes[i]);
             }
             native_guarded_free((void *)words[i], (size_t)bytes[i]);
@@ -97,31 +99,19 @@ static void copy_back(const struct xmhf_image_param *q, uint32_t n, const pal_wo
     }
 }
 
-/* The words that the function gets; what out[] says if they can't be made. */
-static bool copy_all(const struct xmhf_image_param *q, unsigned n, const pal_word *args,
-                     pal_word *words, int64_t *bytes, pal_word out[4])
+/* The words that the function gets. */
+static void copy_all(const struct xmhf_image_param *q, unsigned n, const pal_word *args,
+                     pal_word *words, const int64_t *bytes)
 {
     for (unsigned i = 0; i < n; i++) {
         words[i] = args[i];
-        bytes[i] = native_bytes(&q[i], args);
-        if (bytes[i] < 0) {
-            out[1] = XMHF_STATUS_BAD_COUNT;
-        } else if (q[i].type == TV_PARAM_POINTER) {
+        if (q[i].type == TV_PARAM_POINTER) {
             words[i] = (pal_word)native_guarded((size_t)bytes[i]);
-            if (words[i] && bytes[i] != 0 && (q[i].direction & XMHF_IN)
-                && !native_copy((void *)words[i], (const void *)args[i], (size_t)bytes[i])) {
-                out[0] = args[i];
-                out[1] = PAL_STATUS_FAULT;
-                copy_back(q, i + 1, args, words, bytes, false);
-                return false;
+            if (words[i] && bytes[i] != 0 && (q[i].direction & XMHF_IN)) {
+                memcpy((void *)words[i], (const void *)args[i], (size_t)bytes[i]);
             }
         }
-        if (bytes[i] < 0) {
-            copy_back(q, i, args, words, bytes, false);
-            return false;
-        }
     }
-    return true;
 }
 
 void native_object_call(struct pal_handle *p, uint32_t entry, const pal_word *args, unsigned n,
@@ -136,14 +126,15 @@ void native_object_call(struct pal_handle *p, uint32_t entry, const pal_word *ar
         out[1] = XMHF_STATUS_BUSY;
         return;
     }
-    if (!copy_all(q, n, args, words, bytes, out)) {
+    if (!native_arguments(q, n, args, bytes, out)) {
         return;
     }
+    copy_all(q, n, args, words, bytes);
     calling = p;
     pal_raw_call(p->file.head.convention, (const void *)(uintptr_t)p->file.entry[entry].address,
                  words, n, out);
     calling = before;
-    copy_back(q, n, args, words, bytes, true);
+    copy_back(q, n, args, words, bytes);
     out[1] = out[2] = 0;
 }
 

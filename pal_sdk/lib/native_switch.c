@@ -52,7 +52,12 @@ __asm__(".text\n"
         "2: mov (%rdi), %rsp; cld; ldmxcsr (%rsp); fninit; fldcw 4(%rsp); add $8, %rsp\n"
         "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp; ret\n"
         /* RAX context */
-        LABEL("pal_native_died") "mov %rax, %rdi; movq $2, 32(%rdi); jmp 2b\n");
+        LABEL("pal_native_died") "mov %rax, %rdi; movq $2, 32(%rdi); jmp 2b\n"
+        /* RDI address, ESI whether it is written, too. A fault goes on behind. */
+        LABEL("pal_native_touch")
+        "mov (%rdi), %al; test %esi, %esi; jz 1f; lock orb $0, (%rdi)\n"
+        "1: mov $1, %eax; ret\n"
+        LABEL("pal_native_untouched") "xor %eax, %eax; ret\n");
 #else
 #define SAVE \
     "push %ebp; push %ebx; push %esi; push %edi; sub $8, %esp\n" \
@@ -74,7 +79,11 @@ __asm__(".text\n"
         "mov %ebx, 4(%eax); fxsave 128(%eax); movl $1, 16(%eax)\n"
         "1: mov (%eax), %esp; cld; ldmxcsr (%esp); fninit; fldcw 4(%esp); add $8, %esp\n"
         "pop %edi; pop %esi; pop %ebx; pop %ebp; ret\n"
-        LABEL("pal_native_died") "movl $2, 16(%eax); jmp 1b\n");
+        LABEL("pal_native_died") "movl $2, 16(%eax); jmp 1b\n"
+        LABEL("pal_native_touch")
+        "mov 4(%esp), %ecx; mov (%ecx), %al; cmpl $0, 8(%esp); je 1f; lock orb $0, (%ecx)\n"
+        "1: mov $1, %eax; ret\n"
+        LABEL("pal_native_untouched") "xor %eax, %eax; ret\n");
 #endif
 
 typedef void (PAL_ABI *switcher)(struct native_context *c);
@@ -99,17 +108,65 @@ void native_go_on(struct native_context *c)
     cross(pal_native_on, c);
 }
 
-static bool caught(struct pal_fault *f)
-{
-    struct native_context *c = current;
+/* --- memory of arguments -------------------------------------------------------------- */
 
-    if (!c) {
+typedef int (PAL_ABI *toucher)(uintptr_t address, int write);
+extern const uint8_t pal_native_touch[], pal_native_untouched[];
+
+#define PAGE_BITS 12
+
+bool native_reachable(uintptr_t address, size_t bytes, bool write, pal_word *where)
+{
+    const toucher touch = (toucher)(uintptr_t)pal_native_touch;
+    const uintptr_t last = address + bytes - 1;
+    uintptr_t at = address;
+
+    *where = address;
+    if (last < address) { /* the end of all addresses is in between */
         return false;
     }
+    for (; at >> PAGE_BITS != last >> PAGE_BITS; at = ((at >> PAGE_BITS) + 1) << PAGE_BITS) {
+        if (!touch(at, write)) {
+            *where = at;
+            return false;
+        }
+    }
+    *where = at;
+    return touch(at, write) != 0;
+}
+
+/* --- what ends a PAL ------------------------------------------------------------------- */
+
+static void die(struct native_context *c, struct pal_fault *f)
+{
     c->fault = *f;
     f->ip = (uintptr_t)pal_native_died;
     f->ax = (uintptr_t)c;
     f->sp = c->outside;
+}
+
+static bool caught(struct pal_fault *f)
+{
+    if (f->ip >= (uintptr_t)pal_native_touch && f->ip < (uintptr_t)pal_native_untouched) {
+        f->ip = (uintptr_t)pal_native_untouched;
+        return true;
+    }
+    if (!current) {
+        return false;
+    }
+    die(current, f);
+    return true;
+}
+
+bool native_expired(struct pal_fault *f)
+{
+    struct native_context *c = current;
+
+    if (!c || f->ip < c->begin || f->ip >= c->end) {
+        return false;
+    }
+    f->vector = NATIVE_EXPIRED;
+    die(c, f);
     return true;
 }
 

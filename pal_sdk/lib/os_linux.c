@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* PAL memory, processes and signals on Linux. */
 #define _GNU_SOURCE
-#include "os.h"
+#include "os_linux.h"
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -117,25 +116,38 @@ static pal_fault_handler *_Atomic handlers[HANDLERS], *_Atomic last_handler;
 #define REGISTER(name) REG_E##name
 #endif
 
-static bool handled(ucontext_t *u, uintptr_t address, bool others)
+struct pal_fault pal_linux_fault(void *context, uintptr_t address)
 {
-    greg_t *r = u->uc_mcontext.gregs;
-    struct pal_fault f = {
+    const greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+    return (struct pal_fault){
         (unsigned)r[REG_TRAPNO], (uintptr_t)r[REGISTER(IP)], (uintptr_t)r[REGISTER(SP)],
         (uintptr_t)r[REGISTER(BP)], (uintptr_t)r[REGISTER(AX)], (uintptr_t)r[REGISTER(CX)],
         (uintptr_t)r[REGISTER(DX)], address,
     };
+}
+
+void pal_linux_go_on(void *context, const struct pal_fault *f)
+{
+    greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+    r[REGISTER(IP)] = (greg_t)f->ip;
+    r[REGISTER(SP)] = (greg_t)f->sp;
+    r[REGISTER(BP)] = (greg_t)f->bp;
+    r[REGISTER(AX)] = (greg_t)f->ax;
+    r[REGISTER(CX)] = (greg_t)f->cx;
+    r[REGISTER(DX)] = (greg_t)f->dx;
+}
+
+static bool handled(void *context, uintptr_t address, bool others)
+{
+    struct pal_fault f = pal_linux_fault(context, address);
     pal_fault_handler *fatal = others ? NULL : atomic_load(&last_handler);
 
     for (unsigned i = 0; i < HANDLERS; i++) {
         pal_fault_handler *h = atomic_load(&handlers[i]);
         if (h && h(&f)) {
-            r[REGISTER(IP)] = (greg_t)f.ip;
-            r[REGISTER(SP)] = (greg_t)f.sp;
-            r[REGISTER(BP)] = (greg_t)f.bp;
-            r[REGISTER(AX)] = (greg_t)f.ax;
-            r[REGISTER(CX)] = (greg_t)f.cx;
-            r[REGISTER(DX)] = (greg_t)f.dx;
+            pal_linux_go_on(context, &f);
             return true;
         }
     }
@@ -147,7 +159,7 @@ static bool handled(ucontext_t *u, uintptr_t address, bool others)
 
 /* As if we weren't here. The signal comes again by itself only if it was the instruction's: what is
  * left of a PAL that died would raise another one, so it is sent with all that it tells. */
-static void as_before(int number, siginfo_t *info, void *context, const struct sigaction *old)
+void pal_linux_as_before(int number, siginfo_t *info, void *context, const struct sigaction *old)
 {
     const struct sigaction by_default = { .sa_handler = SIG_DFL };
 
@@ -170,7 +182,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
             && (info->si_code <= 0
                 || !handled(context, (uintptr_t)info->si_addr,
                             before[i].sa_handler != SIG_DFL))) {
-            as_before(number, info, context, &before[i]);
+            pal_linux_as_before(number, info, context, &before[i]);
         }
     }
     errno = saved;

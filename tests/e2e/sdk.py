@@ -236,17 +236,21 @@ CALLER_HOSTS = {"64": "g++ -m64 -x c++ -std=c++17", "32": "gcc -m32"}  # Debian'
 
 def build_callers(machines, bits, library):
     """The program that tests threads, with the hypervisor's library or the native one."""
-    image, embedded = (machines.scratch / f"callers{bits}.{end}" for end in ("pal", "o"))
     program = machines.scratch / f"callers{bits}{library.removeprefix('libpal')}"
     tool = SOURCE / "pal_sdk" / "tools" / "pal-cc"
     folders = [f"-I{SOURCE / name}" for name in ("pal_sdk/include", "include")]
-    interface = CALLERS / "callers_interface.h"
+    commands, objects = [], []
+    for name, flags in (("callers", ["--stacks", "3"]), ("spinner", ["--budget", "100000000"])):
+        image, embedded = (machines.scratch / f"{name}{bits}.{end}" for end in ("pal", "o"))
+        commands += [
+            [tool, f"-m{bits}", *flags, "--interface", CALLERS / f"{name}_interface.h", "-O2",
+             "-o", image, CALLERS / f"{name}_pal.c"],
+            [tool, "--host-cc", f"gcc -m{bits}", "-o", embedded, image]]
+        objects.append(embedded)
     for command in (
-            [tool, f"-m{bits}", "--stacks", "3", "--interface", interface, "-O2", "-o", image,
-             CALLERS / "callers_pal.c"],
-            [tool, "--host-cc", f"gcc -m{bits}", "-o", embedded, image],
+            *commands,
             [*CALLER_HOSTS[bits].split(), "-static", "-O2", "-pthread", *folders,
-             CALLERS / "callers.c", "-x", "none", embedded,
+             CALLERS / "callers.c", "-x", "none", *objects,
              machines.build / "pal_sdk" / "lib" / bits / f"{library}.a", "-o", program]):
         status, said = images.run(command, env={**os.environ, "XMHF_BUILD": str(machines.build)})
         check(status == 0, f"{command[0]}: {said}")
@@ -259,9 +263,9 @@ def passed(text, wanted):
 
 
 def test_sdk_callers(machines):
-    """Threads of a program in a PAL: deaths, ends of ocalls, fork, close; and in native mode."""
+    """A program's threads in a PAL: deaths, ends of ocalls, waiting, budgets; natively too."""
     made = 0
-    for bits, wanted in (("64", 9), ("32", 8)):
+    for bits, wanted in (("64", 14), ("32", 13)):
         program = build_callers(machines, bits, "libpal")
         run = machines.run([program.name], "--one-core", adds=[program]).ended_well()
         made += passed(run.text(), wanted)
