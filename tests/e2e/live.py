@@ -364,8 +364,7 @@ class BochsMachine(Machine):
         args = types.SimpleNamespace(cpu_model=None, cpus=int(smp), mem=self.mem, boot="grub-mb2",
                                      hv_append=hv_append)
         files = types.SimpleNamespace(
-            hypervisor=bench.hypervisor_image(None, machines.build, qemu.BOOT_WAYS[boot].efi)
-            if hypervisor else None,
+            hypervisor=bench.hypervisor_image(None, machines.build) if hypervisor else None,
             kernel=guest or bench.kernel_file(self.KERNEL), no_initrd=bool(guest),
             append=append if guest
             else f"{bench.LINUX_ARGUMENTS} {bochs.LINUX_ARGUMENTS} {append}".strip())

@@ -25,7 +25,7 @@ def kernel_arch(flavour):
     return KERNELS[flavour][1] if flavour in KERNELS else "amd64"
 
 
-def _main_archive():
+def main_archive():
     """The machine's own mirror of Debian's main suite, as (URI, codename)."""
     template = "$(LABEL)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)"
     text = run([need("apt-get", "apt"), "indextargets", "--format", template,
@@ -44,7 +44,7 @@ def _private_options():
     state = cache_root() / "apt-i386"
     (state / "lists" / "partial").mkdir(parents=True, exist_ok=True)
     (state / "archives" / "partial").mkdir(parents=True, exist_ok=True)
-    uri, codename = _main_archive()
+    uri, codename = main_archive()
     signed = f" [signed-by={KEYRING}]" if os.path.exists(KEYRING) else ""
     (state / "sources.list").write_text(f"deb{signed} {uri} {codename} main\n", encoding="utf-8")
     (state / "status").touch()

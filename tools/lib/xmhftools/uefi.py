@@ -4,10 +4,11 @@ SPDX-License-Identifier: MIT
 """
 import dataclasses
 
-from . import debian, efidisk, inputs, nvram
+from . import binaries, debian, efidisk, efiloader, inputs, nvram
 from .base import need, run
+from .efiloader import efi_path
 
-XMHF, KERNEL, INITRD = "EFI/xmhf/xmhf.efi", "vmlinuz", "initrd.gz"
+XMHF = "EFI/xmhf/xmhf.efi"
 CONFIG = "EFI/xmhf/xmhf.conf"
 DISK, VARIABLES = "esp.img", "vars.fd"  # in the machine's folder
 
@@ -30,14 +31,9 @@ def ovmf():
     return debian.package_dir("ovmf") / "usr/share/OVMF"
 
 
-def windows_path(name):
-    """A file's name as EFI has it."""
-    return "\\" + name.replace("/", "\\")
-
-
 def option(title, partition, name, arguments=""):
     """A boot option that starts a file of the partition."""
-    path = partition + nvram.file_path(windows_path(name)) + nvram.END_PATH
+    path = partition + nvram.file_path(efi_path(name)) + nvram.END_PATH
     return nvram.load_option(title, path, nvram.arguments(arguments))
 
 
@@ -79,28 +75,27 @@ def sign(image, output, key, certificate):
 
 def configuration(hv_append, name, arguments):
     """The text of xmhf.conf: the hypervisor's options, what it starts next, and that one's."""
-    return f"{hv_append}\nnext={windows_path(name)}\nargs={arguments}\n"
+    return f"{hv_append}\nnext={efi_path(name)}\nargs={arguments}\n"
 
 
 def _boot(firmware, signed, args, files, folder):
-    """The kernel as an EFI application, started by the firmware or by xmhf.efi."""
-    contents, arguments = [], files.append
-    if not getattr(files, "no_initrd", False):
-        contents.append((INITRD, folder / INITRD))
-        arguments = f"initrd={windows_path(INITRD)} {arguments}".strip()
-    programs = [(KERNEL, inputs.efi_kernel(files.kernel))]
+    """The kernel, by itself or by a loader, started by the firmware or by xmhf.efi."""
+    initrd = None if getattr(files, "no_initrd", False) else folder / efiloader.INITRD
+    loader = efiloader.LOADERS[getattr(args, "loader", None) or "stub"]
+    name, arguments, contents = loader(folder, inputs.efi_kernel(files.kernel), initrd,
+                                       files.append)
     if files.hypervisor:
-        (folder / "xmhf.conf").write_text(configuration(args.hv_append, KERNEL, arguments),
-                                          encoding="ascii")
-        contents.append((CONFIG, folder / "xmhf.conf"))
-        programs.append((XMHF, files.hypervisor))
+        (folder / "xmhf.conf").write_text(configuration(args.hv_append, name, arguments),
+                                          encoding="utf-8")
+        contents += [(CONFIG, folder / "xmhf.conf"), (XMHF, files.hypervisor)]
     if signed:
-        programs = [(name, sign(path, folder / f"signed-{path.name}", *snakeoil(folder)))
-                    for name, path in programs]
-    partition = efidisk.make(folder / DISK, [*contents, *programs])
+        contents = [(place, sign(path, folder / f"signed-{path.name}", *snakeoil(folder))
+                     if binaries.is_efi(binaries.read(path)) else path)
+                    for place, path in contents]
+    partition = efidisk.make(folder / DISK, contents)
     store = nvram.Store(ovmf() / firmware.variables)
     store.boot_options([option("xmhf", partition, XMHF) if files.hypervisor else
-                        option("Linux", partition, KERNEL, arguments)])
+                        option("Linux", partition, name, arguments)])
     store.write(folder / VARIABLES)
     return flash(firmware) + disk()
 
