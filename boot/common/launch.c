@@ -15,6 +15,8 @@ extern const uint8_t payload_start[], payload_end[];
 static uint64_t high_pdpt[512] __attribute__((aligned(4096)));
 static uint64_t high_pd[512] __attribute__((aligned(4096)));
 
+const char boot_damaged[] = "the core image in this file is damaged";
+
 void boot_refuse(const char *why)
 {
     boot_puts("[xmhf] cannot start: ");
@@ -71,19 +73,18 @@ void boot_wanted(const struct boot_info *bi, const struct core_image *core,
     wanted->core_mem[1] = core->mem_size;
 }
 
-static void place(struct boot_info *bi, const struct core_image *core,
-                  const struct boot_stage *stage)
+int boot_choose(struct boot_info *bi, const struct core_image *core,
+                const struct boot_stage *stage, const char **why)
 {
     struct boot_wanted w;
-    const char *why = NULL;
 
     boot_wanted(bi, core, &w);
     for (unsigned i = 0; i < ARRAY_SIZE(w.core_mem); i++) {
-        if (boot_place(bi, w.core_mem[i], w.palmem, stage->avoid, stage->avoid_count, &why) == 0) {
-            return;
+        if (boot_place(bi, w.core_mem[i], w.palmem, stage->avoid, stage->avoid_count, why) == 0) {
+            return 0;
         }
     }
-    boot_refuse(why);
+    return -1;
 }
 
 /* The image, and behind it zeros: .bss, and the pool, which may hold what the firmware left. */
@@ -103,11 +104,14 @@ void boot_fill(struct boot_info *bi, const struct core_image *core)
 void boot_launch(struct boot_info *bi, const struct boot_stage *stage)
 {
     const struct core_image *core = boot_core();
+    const char *why = NULL;
 
     if (!core) {
-        boot_refuse("the core image in this file is damaged");
+        boot_refuse(boot_damaged);
     }
-    place(bi, core, stage);
+    if (bi->protected_size == 0 && boot_choose(bi, core, stage, &why) != 0) {
+        boot_refuse(why);
+    }
     boot_fill(bi, core);
     boot_map_core(stage->pml4, bi);
     hw_write_cr3((uintptr_t)stage->pml4);

@@ -19,15 +19,17 @@ struct boot_stage {
 _Noreturn void boot_refuse(const char *why);
 
 /*
- * Choose the protected range, copy the core there, zero all the rest of it, and enter it. `bi`: all
- * that the front end knows; magic, version, size and the protected range are filled in here. In
- * 64-bit mode with interrupts off. What prevents it is a refusal.
+ * Choose the protected range, unless it is chosen already (its size isn't 0), copy the core there,
+ * zero all the rest of it, and enter it. `bi`: all that the front end knows; magic, version, size
+ * and the protected range are filled in here. In 64-bit mode with interrupts off. What prevents it
+ * is a refusal.
  */
 _Noreturn void boot_launch(struct boot_info *bi, const struct boot_stage *stage);
 
 /* --- in steps ------------------------------------------------------------------------------- */
 
-/* The core that came with us; NULL: it is damaged. */
+/* The core that came with us; NULL: it is damaged, and the reason for that. */
+extern const char boot_damaged[];
 const struct core_image *boot_core(void);
 
 /* What to ask boot_place (place.h) for; `core_mem`: first so much, where that finds no place the
@@ -35,6 +37,11 @@ const struct core_image *boot_core(void);
 struct boot_wanted { uint64_t core_mem[2], palmem; };
 void boot_wanted(const struct boot_info *bi, const struct core_image *core,
                  struct boot_wanted *wanted);
+
+/* Choose the protected range in bi->mem, clear of modules and of what the stage has to avoid: sets
+ * bi->protected_base and size. 0, or -1 with `*why`. */
+int boot_choose(struct boot_info *bi, const struct core_image *core,
+                const struct boot_stage *stage, const char **why);
 
 /* bi->protected_base and size are there, and the memory is ours: copy the core there, zero the rest
  * of it; fills in magic, version, sizes. */

@@ -39,12 +39,33 @@ static uint64_t protected_size(const struct boot_info *bi, uint64_t core_mem, ui
     return align_up(size < core_mem + pool ? core_mem + pool : size, PAGE_SIZE_2M);
 }
 
+/* All that the range must be clear of, in `all`, which has room for as much. Returns how many. */
+static unsigned collect(const struct boot_info *bi, const struct boot_mem *avoid,
+                        unsigned avoid_count, struct boot_mem *all)
+{
+    unsigned n = 0;
+
+    for (; n < bi->module_count; n++) {
+        all[n] = (struct boot_mem){ .start = bi->module[n].start, .size = bi->module[n].size };
+    }
+    for (unsigned i = 0; i < avoid_count; i++) {
+        all[n++] = avoid[i];
+    }
+    return n;
+}
+
+static bool find(const struct boot_mem *map, unsigned count, uint64_t size,
+                 const struct boot_mem *all, unsigned n, uint64_t *base)
+{
+    return e820_find_high(map, count, size, PAGE_SIZE_2M, MIB(1), GIB(4), all, n, base);
+}
+
 int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,
                const struct boot_mem *avoid, unsigned avoid_count, const char **why)
 {
     struct boot_mem all[BOOT_MODULE_MAX + AVOID_MAX];
-    unsigned n = 0;
     uint64_t size, base;
+    unsigned n;
 
     if (core_mem >= GIB(4) || palmem >= GIB(4)) {
         *why = "palmem is too large";
@@ -54,21 +75,27 @@ int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,
         *why = "too many ranges to avoid";
         return -1;
     }
-    for (; n < bi->module_count; n++) {
-        all[n] = (struct boot_mem){ .start = bi->module[n].start, .size = bi->module[n].size };
-    }
-    for (unsigned i = 0; i < avoid_count; i++) {
-        all[n++] = avoid[i];
-    }
+    n = collect(bi, avoid, avoid_count, all);
     size = protected_size(bi, core_mem, palmem);
-    if (!e820_find_high(bi->mem, bi->mem_count, size, PAGE_SIZE_2M, MIB(1), GIB(4), all, n,
-                        &base)) {
+    if (!find(bi->mem, bi->mem_count, size, all, n, &base)) {
         size = protected_size(bi, core_mem, MIB(1));
-        *why = e820_find_high(bi->mem, bi->mem_count, size, PAGE_SIZE_2M, MIB(1), GIB(4), all, n,
-                              &base) ? try_less : no_room;
+        *why = find(bi->mem, bi->mem_count, size, all, n, &base) ? try_less : no_room;
         return -1;
     }
     bi->protected_base = base;
     bi->protected_size = size;
     return 0;
+}
+
+void boot_prefer(struct boot_info *bi, const struct boot_mem *map, unsigned count,
+                 const struct boot_mem *avoid, unsigned avoid_count)
+{
+    struct boot_mem all[BOOT_MODULE_MAX + AVOID_MAX];
+    unsigned n = collect(bi, avoid, avoid_count, all);
+    uint64_t base;
+
+    if (find(map, count, bi->protected_size, all, n, &base)
+        && e820_is_usable(bi->mem, bi->mem_count, base, bi->protected_size)) {
+        bi->protected_base = base;
+    }
 }

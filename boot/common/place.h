@@ -19,4 +19,11 @@ uint64_t boot_tables(const struct boot_info *bi);
 int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,
                const struct boot_mem *avoid, unsigned avoid_count, const char **why);
 
+/*
+ * Move the chosen range to the highest place of its size that is usable in `map`, too, by the same
+ * rules; it stays where there is none.
+ */
+void boot_prefer(struct boot_info *bi, const struct boot_mem *map, unsigned count,
+                 const struct boot_mem *avoid, unsigned avoid_count);
+
 #endif

@@ -16,27 +16,13 @@
     .align 8
 mb2_start:
     .long MB2_MAGIC, 0, mb2_end - mb2_start, -(MB2_MAGIC + 0 + (mb2_end - mb2_start))
-    .short 6, 0                         /* modules on pages */
-    .long 8
-    /* Only UEFI loaders heed these two: enter there in 64-bit mode, leave boot services running. */
-    .short 9, 1
-    .long 12
-    .long boot_efi_entry
-    .align 8
-    .short 7, 1
+    /* Modules on pages. Without a word on UEFI's boot services (tag 7) the loader ends them, and
+     * enters as under a BIOS (Multiboot2 2.0, 3.1.14 and 3.3). */
+    .short 6, 0
     .long 8
     .short 0, 0                         /* end */
     .long 8
 mb2_end:
-
-/* Multiboot2 2.0, 3.5 (EFI amd64): the firmware's mode and stack; EBX is the information. */
-    .code64
-boot_efi_entry:
-    cld
-    andq $-16, %rsp
-    movl %ebx, %edi
-    call boot_efi_main
-    .code32
 
     .globl boot_entry
 boot_entry:

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The multiboot front end: from what the loader gave to boot_launch. */
 #include <boot/common/launch.h>
+#include <boot/common/place.h>
 #include <boot/multiboot/parse.h>
+#include <util/bytes.h>
+#include <util/efi_map.h>
+#include <util/keep.h>
 #include <util/screen.h>
 
 extern uint8_t boot_start[], boot_end[];
@@ -22,12 +26,70 @@ static const void *identity(uint64_t addr, uint64_t len)
     return (const void *)(uintptr_t)addr;
 }
 
+/* Pages of ours beside the protected range, as far as there are none yet. */
+static void choose_pages(const struct boot_mem *map, unsigned count, const struct boot_stage *stage)
+{
+    struct boot_mem taken[BOOT_MODULE_MAX + 8];
+    unsigned n = 0;
+
+    for (; n < info.module_count; n++) {
+        taken[n] = (struct boot_mem){ .start = info.module[n].start, .size = info.module[n].size };
+    }
+    for (unsigned i = 1; i < stage->avoid_count; i++) { /* but for all below 1 MiB */
+        taken[n++] = stage->avoid[i];
+    }
+    taken[n++] = (struct boot_mem){ .start = info.protected_base, .size = info.protected_size };
+    if (info.crash_place[0] == 0 && info.crash_place[1] == 0) {
+        keep_crash(map, count, taken, n, info.crash_place);
+    }
+    for (unsigned i = 0; i < KEEP_CRASH; i++) {
+        taken[n++] = (struct boot_mem){ .start = info.crash_place[i], .size = PAGE_SIZE };
+    }
+    if (info.low_page == 0) {
+        (void)keep_low(map, count, taken, n, &info.low_page);
+    }
+}
+
+/*
+ * What is ours for good had better not be memory that UEFI's boot services had: some firmware still
+ * writes there when the OS calls SetVirtualAddressMap, which is why Linux keeps it until then.
+ * Where nothing else has room, all of it has.
+ */
+static void choose_under_uefi(const struct boot_stage *stage)
+{
+    static struct boot_mem early[BOOT_MEM_MAX];
+    const struct efi_map map = { identity(info.efi.map, info.efi.map_size), info.efi.map_size,
+                                 info.efi.descriptor_size };
+    const struct core_image *core = boot_core();
+    uint32_t count = 0;
+    const char *why = boot_damaged;
+
+    if (!map.at || efi_map_convert(&map, EFI_MAP_BOOT_SERVICES, early, &count, &why) != 0) {
+        count = 0;
+    }
+    if (!core || boot_choose(&info, core, stage, &why) != 0) {
+        boot_refuse(why);
+    }
+    boot_prefer(&info, early, count, stage->avoid, stage->avoid_count);
+    choose_pages(early, count, stage);
+    choose_pages(info.mem, info.mem_count, stage);
+}
+
+/* Bytes of the information structure, strings and modules' list included. */
+static uint64_t info_size(uint32_t magic, uint64_t mbi)
+{
+    const void *head = magic == MB2_BOOT_MAGIC ? identity(mbi, 4) : NULL;
+    uint64_t size = head ? le32(head) : 0;
+
+    return size > KIB(64) ? size : KIB(64);
+}
+
 void boot_main(uint32_t magic, uint64_t mbi, uint64_t tsc)
 {
     const struct boot_mem avoid[] = {
         { .start = 0, .size = MIB(1) },
         { .start = (uintptr_t)boot_start, .size = (uint64_t)(boot_end - boot_start) },
-        { .start = mbi, .size = KIB(64) },
+        { .start = mbi, .size = info_size(magic, mbi) },
     };
     const struct boot_stage stage = { boot_pml4, avoid, ARRAY_SIZE(avoid) };
     const char *why = "not started by a multiboot1 or multiboot2 loader";
@@ -42,6 +104,9 @@ void boot_main(uint32_t magic, uint64_t mbi, uint64_t tsc)
     screen_init(&info.screen, (volatile void *)(uintptr_t)info.screen.base);
     if (err != 0) {
         boot_refuse(why);
+    }
+    if (info.efi.bits != 0) {
+        choose_under_uefi(&stage);
     }
     info.tsc_start = tsc;
     boot_launch(&info, &stage);

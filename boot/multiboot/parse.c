@@ -9,6 +9,7 @@
 
 #include <util/bytes.h>
 #include <util/e820.h>
+#include <util/efi_map.h>
 #include <util/string.h>
 
 /* Multiboot 0.6.96, section 3.3: the fields used here, by offset. */
@@ -35,9 +36,13 @@
 #define FB_PITCH    8
 #define FB_WIDTH    12
 #define FB_HEIGHT   16
+#define FB_DEPTH    20
 #define FB_TYPE     21
 #define FB_SIZE     22
+#define FB_RGB      1
 #define FB_EGA_TEXT 2
+#define FB_RED      24 /* multiboot 2: field's position and size, red, green, blue */
+#define FB_RGB_SIZE 30
 
 /* Multiboot2 2.0, section 3.6: tag types. */
 enum mb2_tag {
@@ -53,12 +58,12 @@ enum mb2_tag {
     MB2_RSDP_NEW = 15,
     MB2_EFI_MMAP = 17,
     MB2_EFI_BOOT_SERVICES = 18,
-    MB2_EFI32_IMAGE = 19,
-    MB2_EFI64_IMAGE = 20,
 };
 
-const char mb_uefi[] = "started by UEFI firmware, which is not supported yet: start by BIOS "
-                       "(in the firmware's setup: legacy boot, CSM)";
+/* The EFI memory map's body: size and version of a descriptor, then the map (3.6.17). */
+#define EFI_MAP_DESCRIPTOR 0
+#define EFI_MAP_VERSION    4
+#define EFI_MAP_AT         8
 
 struct mb1_module {
     uint32_t start;
@@ -135,6 +140,10 @@ static void forget(struct boot_info *bi)
     bi->rsdp = 0;
     bi->cmdline[0] = '\0';
     bi->screen = (struct boot_screen){ 0 };
+    bi->framebuffer = (struct boot_framebuffer){ 0 };
+    bi->efi = (struct boot_efi){ 0 };
+    bi->low_page = bi->crash_place[0] = bi->crash_place[1] = 0;
+    bi->cpu_count = 0;
     bi->firmware = BOOT_FIRMWARE_UNKNOWN;
     bi->start = BOOT_START_BY_IMAGE;
     bi->log = (struct boot_event_log){ .format = BOOT_LOG_NONE };
@@ -161,6 +170,28 @@ static void set_framebuffer(struct boot_screen *s, const uint8_t fb[FB_SIZE])
     if (fb[FB_TYPE] == FB_EGA_TEXT && le32(fb + FB_PITCH) == 2 * columns) {
         set_text(s, le64(fb), columns, le32(fb + FB_HEIGHT));
     }
+}
+
+/* The picture that a loader leaves under UEFI, where there is no text. */
+static void set_picture(struct boot_framebuffer *out, const uint8_t *fb, size_t len)
+{
+    const uint8_t *rgb = fb + FB_RED;
+
+    *out = (struct boot_framebuffer){ 0 };
+    if (len < FB_RGB_SIZE || fb[FB_TYPE] != FB_RGB || le32(fb + FB_WIDTH) > UINT16_MAX
+        || le32(fb + FB_HEIGHT) > UINT16_MAX) {
+        return;
+    }
+    *out = (struct boot_framebuffer){
+        .base = le64(fb),
+        .pitch = le32(fb + FB_PITCH),
+        .width = (uint16_t)le32(fb + FB_WIDTH),
+        .height = (uint16_t)le32(fb + FB_HEIGHT),
+        .depth = fb[FB_DEPTH],
+        .red = { rgb[0], rgb[1] },
+        .green = { rgb[2], rgb[3] },
+        .blue = { rgb[4], rgb[5] },
+    };
 }
 
 /* VBE modes from 100h on are graphics or wide text; those below are the BIOS's. */
@@ -400,6 +431,25 @@ static int mb2_module(const uint8_t *body, size_t len, struct boot_info *bi, con
     return 0;
 }
 
+/* 3.6.17. The loader has asked for it at the very end of boot services. */
+static int mb2_efi_map(const uint8_t *body, size_t len, uint64_t addr, struct boot_info *bi,
+                       const char **why)
+{
+    struct efi_map map;
+
+    if (len < EFI_MAP_AT) {
+        return fail(why, "the multiboot EFI memory map is malformed");
+    }
+    map.at = body + EFI_MAP_AT;
+    map.size = len - EFI_MAP_AT;
+    map.descriptor_size = le32(body + EFI_MAP_DESCRIPTOR);
+    bi->efi.map = addr + EFI_MAP_AT;
+    bi->efi.map_size = (uint32_t)map.size;
+    bi->efi.descriptor_size = (uint32_t)map.descriptor_size;
+    bi->efi.descriptor_version = le32(body + EFI_MAP_VERSION);
+    return efi_map_convert(&map, EFI_MAP_AFTER, bi->mem, &bi->mem_count, why);
+}
+
 /* One tag, whose body of `len` bytes lies at physical address `addr`. */
 static int mb2_tag(uint32_t type, const uint8_t *body, size_t len, uint64_t addr,
                    struct boot_info *bi, const char **why)
@@ -410,8 +460,15 @@ static int mb2_tag(uint32_t type, const uint8_t *body, size_t len, uint64_t addr
             ? 0 : fail(why, "the command line is too long");
     case MB2_MODULE:
         return mb2_module(body, len, bi, why);
-    case MB2_MMAP:
-        return mb2_mmap(body, len, bi, why);
+    case MB2_MMAP: /* made of UEFI's, which says more */
+        return bi->firmware == BOOT_FIRMWARE_UEFI ? 0 : mb2_mmap(body, len, bi, why);
+    case MB2_EFI_MMAP:
+        return mb2_efi_map(body, len, addr, bi, why);
+    case MB2_FRAMEBUFFER:
+        if (bi->firmware == BOOT_FIRMWARE_UEFI) {
+            set_picture(&bi->framebuffer, body, len);
+        }
+        return 0;
     case MB2_RSDP_OLD: /* ACPI 1.0: 20 bytes; only if there is no newer one */
         if (len >= 20 && bi->rsdp == 0) {
             bi->rsdp = addr;
@@ -427,8 +484,21 @@ static int mb2_tag(uint32_t type, const uint8_t *body, size_t len, uint64_t addr
     }
 }
 
-/* What must be known before anything else is judged: the screen, for the refusal, and whether
- * this is a machine that we can start on at all. UEFI's tags are 11, 12 and 17 to 20. */
+/* 3.6.12: the system table's address; two tags, by its size. */
+static int mb2_system_table(const uint8_t *body, size_t len, uint32_t bits, struct boot_info *bi,
+                            const char **why)
+{
+    if (len < bits / 8) {
+        return fail(why, "a multiboot EFI system table tag is malformed");
+    }
+    bi->firmware = BOOT_FIRMWARE_UEFI;
+    bi->efi.bits = bits;
+    bi->efi.system_table = bits == 32 ? le32(body) : le64(body);
+    return 0;
+}
+
+/* What must be known before anything else is judged: the screen, for the refusal, and which
+ * firmware this is. */
 static int mb2_look(uint32_t type, const uint8_t *body, size_t len, uint64_t addr,
                     struct boot_info *bi, const char **why)
 {
@@ -445,13 +515,15 @@ static int mb2_look(uint32_t type, const uint8_t *body, size_t len, uint64_t add
         }
         return 0;
     case MB2_EFI32:
+        return mb2_system_table(body, len, 32, bi, why);
     case MB2_EFI64:
+        return mb2_system_table(body, len, 64, bi, why);
     case MB2_EFI_MMAP:
-    case MB2_EFI_BOOT_SERVICES:
-    case MB2_EFI32_IMAGE:
-    case MB2_EFI64_IMAGE:
         bi->firmware = BOOT_FIRMWARE_UEFI;
-        return fail(why, mb_uefi);
+        return 0;
+    case MB2_EFI_BOOT_SERVICES: /* our header doesn't ask for that */
+        bi->firmware = BOOT_FIRMWARE_UEFI;
+        return fail(why, "the loader has left UEFI's boot services running");
     default:
         return 0;
     }
@@ -504,6 +576,9 @@ int mb2_parse(mb_mapper map, uint64_t info_addr, struct boot_info *bi, const cha
     }
     if (mb2_each(&in, bi, why, mb2_look) != 0 || mb2_each(&in, bi, why, mb2_tag) != 0) {
         return -1;
+    }
+    if (bi->firmware == BOOT_FIRMWARE_UEFI && (bi->efi.map == 0 || bi->efi.bits == 0)) {
+        return fail(why, "the loader tells of UEFI without its memory map, or system table");
     }
     return finish_mem(bi, why);
 }

@@ -17,18 +17,16 @@
 typedef const void *(*mb_mapper)(uint64_t addr, uint64_t len);
 
 /*
- * Fill bi->mem (sanitized), module, cmdline (first word, the image's own name, is dropped where the
- * loader puts it there), screen and firmware as far as the loader tells, start, log (there is
- * none), and rsdp (the copy in multiboot2's tag 15 or 14, inside the information structure: keep
- * that until the core has read it; else 0).
- * The other fields stay as they are. 0, or -1 with `*why` (bi then holds rubbish, but for screen
- * and firmware).
+ * Fill bi->mem (sanitized; under UEFI what is usable after boot services), module, cmdline (first
+ * word, the image's own name, is dropped where the loader puts it there), screen and firmware as
+ * far as the loader tells, start, log (there is none), and rsdp (the copy in multiboot2's tag 15 or
+ * 14, inside the information structure: keep that until the core has read it; else 0). By
+ * multiboot2 alone efi and framebuffer; efi.map is in the information structure, too.
+ * What only a front end can choose is 0. The other fields stay as they are. 0, or -1 with `*why`
+ * (bi then holds rubbish, but for screen and firmware).
  */
 int mb1_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
 int mb2_parse(mb_mapper map, uint64_t info, struct boot_info *bi, const char **why);
-
-/* The reason of both for a machine that UEFI firmware started. */
-extern const char mb_uefi[];
 
 /*
  * Fill bi->firmware where the loader told nothing about it: is there a BIOS? And bi->screen: by

@@ -68,6 +68,29 @@ enum boot_start {
 };
 
 /*
+ * UEFI firmware whose boot services are over, as its guest must be told of it. The map is what
+ * GetMemoryMap said last (util/efi_map.h): it lies in usable memory, and the core copies it.
+ */
+struct boot_efi {
+    uint64_t system_table;
+    uint64_t map;
+    uint32_t map_size;
+    uint32_t descriptor_size;
+    uint32_t descriptor_version;
+    uint32_t bits;               /* of the firmware, 32 or 64; 0: there is none, the rest is 0 */
+};
+
+/* A picture of true colours on the screen, which the guest goes on with. */
+struct boot_framebuffer {
+    uint64_t base;               /* 0: there is none, or nobody knows */
+    uint32_t pitch;              /* bytes of a line */
+    uint16_t width, height;
+    uint8_t depth;               /* bits of a pixel */
+    struct { uint8_t at, bits; } red, green, blue;
+    uint8_t reserved;
+};
+
+/*
  * The log of what firmware has measured into the TPM (TCG PC Client Platform Firmware Profile
  * 1.05, 10): by SHA-1 alone (10.2.1), or by a digest for each bank (10.2.2). Multiboot tells of
  * none; under a BIOS with a TPM the core finds it by the ACPI tables, as an OS does. Under UEFI,
@@ -101,6 +124,8 @@ struct boot_info {
     struct boot_event_log log;
     uint32_t firmware;           /* enum boot_firmware */
     uint32_t start;              /* enum boot_start */
+    struct boot_efi efi;         /* not with BOOT_START_LIVE: that guest has the firmware itself */
+    struct boot_framebuffer framebuffer;
 
     /* Pages that the front end has taken from the firmware for good; 0: the core looks for one that
      * is usable. The low page is below 640 KiB (smp/low_page.h); a crash record goes to each of the
@@ -127,6 +152,7 @@ struct boot_info {
 
 _Static_assert(sizeof(struct boot_mem) == 24, "struct boot_mem crosses a boundary");
 _Static_assert(sizeof(struct boot_event_log) == 32, "so does struct boot_event_log");
+_Static_assert(sizeof(struct boot_efi) == 32 && sizeof(struct boot_framebuffer) == 24, "and these");
 _Static_assert(offsetof(struct boot_info, protected_base) == 24, "layout");
 
 #endif

@@ -34,6 +34,11 @@ static void make_layout(const uint32_t w[WORDS], size_t image_size)
     bi.module[0].size += image_size >= 1024 ? KIB(w[0] >> 16) : 0;
     bi.module[1].start = w[4];
     bi.module[1].size = w[5];
+    if (w[0] >> 31) { /* UEFI, with its map anywhere */
+        bi.efi = (struct boot_efi){ w[3], w[2], w[5] % MIB(2), w[6] % 128, 1, 64 };
+        bi.low_page = 0x9e000;
+        bi.crash_place[0] = w[4];
+    }
 }
 
 static void check_part(uint64_t start, uint64_t size)
@@ -66,6 +71,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(!ranges_overlap(p.kernel_dst, p.kernel_size, p.initrd_dst, p.initrd_size));
     check(first ? !ranges_overlap(p.initrd_dst, p.initrd_size, p.kernel_src, p.kernel_size)
                 : !ranges_overlap(p.kernel_dst, p.kernel_size, p.initrd_src, p.initrd_size));
+    check_part(p.efi_map, p.efi_room);
+    check(p.efi_room == 0 || bi.efi.bits != 0);
+    check(!ranges_overlap(p.efi_map, p.efi_room, p.kernel_dst, p.kernel_size));
+    check(!ranges_overlap(p.efi_map, p.efi_room, p.kernel_src, p.kernel_size));
+    check(!ranges_overlap(p.efi_map, p.efi_room, p.initrd_dst, p.initrd_size));
+    check(!ranges_overlap(p.efi_map, p.efi_room, p.initrd_src, p.initrd_size));
+    check(!ranges_overlap(p.efi_map, p.efi_room, p.boot_params, 3 * PAGE_SIZE));
     bi.rsdp = w[1];
     linux_fill_params(params, image, &p, &bi);
     return 0;

@@ -6,6 +6,7 @@
 #include <boot/common/place.h>
 #include <boot/multiboot/parse.h>
 #include <util/e820.h>
+#include <util/efi_map.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,6 +18,8 @@ static const void *map(uint64_t addr, uint64_t len)
     return addr <= mem_size && len <= mem_size - addr ? mem + addr : NULL;
 }
 
+static struct boot_info bi;
+
 static void check(bool ok)
 {
     if (!ok) {
@@ -24,9 +27,23 @@ static void check(bool ok)
     }
 }
 
+/* As boot/multiboot/main.c:choose_under_uefi. */
+static void check_uefi(void)
+{
+    static struct boot_mem early[BOOT_MEM_MAX];
+    const struct efi_map efi = { map(bi.efi.map, bi.efi.map_size), bi.efi.map_size,
+                                 bi.efi.descriptor_size };
+    const char *why = NULL;
+    uint32_t count;
+
+    if (bi.efi.bits != 0
+        && efi_map_convert(&efi, EFI_MAP_BOOT_SERVICES, early, &count, &why) == 0) {
+        boot_prefer(&bi, early, count, NULL, 0);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct boot_info bi;
     const char *why = NULL;
     int result;
 
@@ -53,7 +70,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(bi.module[i].size != 0);
         check(memchr(bi.module[i].cmdline, 0, sizeof(bi.module[i].cmdline)) != NULL);
     }
+    check(bi.firmware != BOOT_FIRMWARE_UEFI || (bi.efi.bits != 0 && bi.efi.map != 0));
+    check(bi.efi.map == 0 || map(bi.efi.map, bi.efi.map_size));
+    check(bi.framebuffer.base == 0 || bi.firmware == BOOT_FIRMWARE_UEFI);
     if (boot_place(&bi, MIB(3), 0, NULL, 0, &why) == 0) {
+        check_uefi();
         check(e820_is_usable(bi.mem, bi.mem_count, bi.protected_base, bi.protected_size));
         for (unsigned i = 0; i < bi.module_count; i++) {
             check(!ranges_overlap(bi.protected_base, bi.protected_size, bi.module[i].start,

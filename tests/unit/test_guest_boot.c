@@ -3,6 +3,7 @@
  * needs. */
 #include "linux_image.h"
 
+#include <debug/crash.h>
 #include <debug/log.h>
 #include <guest/boot.h>
 #include <guest/int15.h>
@@ -11,6 +12,7 @@
 #include <guest/state.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
+#include <smp/low_page.h>
 #include <util/bytes.h>
 
 #define KERNEL MIB(3)
@@ -22,6 +24,8 @@ static char error[160];
 static unsigned hooks;
 static enum { NOTHING, START32, START16 } started;
 
+uint64_t low_page, crash_place[CRASH_COPIES];
+static uint32_t params;
 struct boot_mem guest_map[BOOT_MEM_MAX];
 unsigned guest_map_count;
 
@@ -65,6 +69,7 @@ void state_linux32(struct vcpu_state *out, uint32_t entry, uint32_t boot_params)
     assert_int_equal(ram[entry], 0x90);
     assert_memory_equal(ram + boot_params + 0x202, "HdrS", 4);
     assert_string_equal((const char *)ram + le32(ram + boot_params + 0x228), "root=/dev/sda");
+    params = boot_params;
     started = START32;
 }
 
@@ -192,10 +197,46 @@ static void without_a_kernel(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
+/* UEFI's map lies where the kernel is moved to: it is copied before, without what is ours. */
+static void keeps_uefis_map(void **state)
+{
+    static const uint64_t efi[][6] = { /* type, start, virtual, pages, attribute, unknown */
+        { 7, 0, 0, 0x9f, 15, 0 }, { 7, MIB(1), 0, 7 * 256, 15, 0 },
+    };
+    const uint64_t at = MIB(1) + 0x100;
+
+    (void)state;
+    memcpy(ram + at, efi, sizeof(efi));
+    bi.firmware = BOOT_FIRMWARE_UEFI;
+    bi.efi = (struct boot_efi){ 0x1f5eb018, at, sizeof(efi), sizeof(efi[0]), 1, 64 };
+    low_page = 0x5000;
+    assert_started(START32);
+    assert_int_equal(ram[at], 0x90); /* the kernel is there now */
+    const uint8_t *bp = ram + params;
+    const uint8_t *map = ram + le32(bp + 0x1d0);
+    uint32_t size = le32(bp + 0x1d4), ours = 0;
+    assert_memory_equal(bp + 0x1c0, "EL64", 4);
+    assert_true(size > sizeof(efi) && size % 48 == 0);
+    for (uint32_t off = 0; off < size; off += 48) {
+        uint64_t start = le64(map + off + 8), bytes = le64(map + off + 24) * PAGE_SIZE;
+        bool taken = ranges_overlap(start, bytes, low_page, 1)
+            || ranges_overlap(start, bytes, bi.protected_base, bi.protected_size);
+
+        assert_int_equal(taken && le32(map + off) != 0, 0);
+        ours += taken;
+    }
+    assert_int_equal(ours, 2);
+    setup(NULL);
+    bi.efi = (struct boot_efi){ 0x1f5eb018, MIB(9), sizeof(efi), sizeof(efi[0]), 1, 64 };
+    assert_refused("UEFI's memory map is not in RAM");
+    low_page = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(by_its_image), TEST(as_asked_for), TEST(without_a_bios), TEST(without_a_kernel),
+        TEST(keeps_uefis_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

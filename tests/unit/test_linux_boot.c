@@ -467,6 +467,172 @@ static void refuses_more_memory_than_fits(void **state)
     assert_refused();
 }
 
+/* --- UEFI ----------------------------------------------------------------------------- */
+
+/* A descriptor of 48 bytes of UEFI's memory map. */
+struct descriptor { uint64_t type, start, virtual, pages, attribute, unknown; };
+
+static struct descriptor efi[] = {
+    { 7, 0, 0, 0x9f, 15, 0 },                                   /* conventional */
+    { 7, MIB(1), 0, MIB(511) / PAGE_SIZE, 15, 0 },
+    { 5, MIB(512), 0, 256, 15 | BIT(63), 0 },                   /* runtime services code */
+};
+
+/* Firmware of 64 bits, whose map the loader has left at 300 MiB, with pages that are ours. */
+static int setup_efi(void **state)
+{
+    setup(state);
+    bi.efi = (struct boot_efi){ 0x2345678000, MIB(300), sizeof(efi), sizeof(efi[0]), 1, 64 };
+    bi.low_page = 0x9e000;
+    bi.crash_place[0] = 0x9d000;
+    bi.crash_place[1] = MIB(400);
+    bi.mem_count = (uint32_t)e820_reserve(bi.mem, bi.mem_count, BOOT_MEM_MAX, 0x9d000, 0x2000);
+    bi.mem_count = (uint32_t)e820_reserve(bi.mem, bi.mem_count, BOOT_MEM_MAX, MIB(400), PAGE_SIZE);
+    return 0;
+}
+
+/* The type of `at` by a map of descriptors. */
+static uint64_t efi_type(const struct descriptor *d, size_t n, uint64_t at)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (at >= d[i].start && at - d[i].start < d[i].pages * PAGE_SIZE) {
+            return d[i].type;
+        }
+    }
+    return UINT64_MAX;
+}
+
+static void hands_on_uefi(void **state)
+{
+    static struct descriptor copy[100];
+    uint8_t bp[LINUX_BOOT_PARAMS_SIZE];
+
+    (void)state;
+    assert_int_equal(make_plan(), 0);
+    assert_sound();
+    assert_in_range(plan.efi_map, KIB(64), 0x9d000 - plan.efi_room); /* clear of what is ours */
+    assert_false(overlap(plan.efi_map, plan.efi_room, plan.boot_params, LOW_SIZE));
+    linux_fill_params(bp, image, &plan, &bi);
+    assert_int_equal(get(bp, 0x1c0, 4), 0); /* nothing is copied yet */
+    assert_int_equal(linux_copy_efi_map(&plan, &bi, (uint8_t *)efi, (uint8_t *)copy, &why), 0);
+    assert_true(plan.efi_size <= plan.efi_room && plan.efi_size % sizeof(copy[0]) == 0);
+    size_t n = plan.efi_size / sizeof(copy[0]);
+    const uint64_t ours[] = { bi.low_page, bi.crash_place[0], bi.crash_place[1], bi.protected_base,
+                              bi.protected_base + bi.protected_size - 1, plan.efi_map };
+    for (unsigned i = 0; i < ARRAY_SIZE(ours); i++) {
+        assert_int_equal(efi_type(copy, n, ours[i]), 0);
+    }
+    assert_int_equal(efi_type(copy, n, bi.protected_base - 1), 7);
+    assert_int_equal(efi_type(copy, n, MIB(512)), 5);
+    linux_fill_params(bp, image, &plan, &bi);
+    assert_memory_equal(bp + 0x1c0, "EL64", 4);
+    assert_int_equal(get(bp, 0x1c4, 4) | get(bp, 0x1d8, 4) << 32, 0x2345678000);
+    assert_int_equal(get(bp, 0x1c8, 4), 48);
+    assert_int_equal(get(bp, 0x1cc, 4), 1);
+    assert_int_equal(get(bp, 0x1d0, 4) | get(bp, 0x1dc, 4) << 32, plan.efi_map);
+    assert_int_equal(get(bp, 0x1d4, 4), plan.efi_size);
+    bi.efi.bits = 32;
+    linux_fill_params(bp, image, &plan, &bi);
+    assert_memory_equal(bp + 0x1c0, "EL32", 4);
+    bi.low_page = bi.crash_place[0] = bi.crash_place[1] = 0; /* none there: page 0 is no place */
+    assert_int_equal(linux_copy_efi_map(&plan, &bi, (uint8_t *)efi, (uint8_t *)copy, &why), 0);
+    assert_int_equal(efi_type(copy, plan.efi_size / sizeof(copy[0]), 0), 7);
+}
+
+static void has_no_uefi_to_hand_on(void **state)
+{
+    uint8_t bp[LINUX_BOOT_PARAMS_SIZE];
+
+    (void)state;
+    put16(0x206, 0x207); /* other fields there, before 2.08 */
+    assert_int_equal(make_plan(), 0);
+    assert_int_equal(plan.efi_map, 0);
+    linux_fill_params(bp, image, &plan, &bi);
+    assert_int_equal(get(bp, 0x1c0, 4), 0);
+    put16(0x206, 0x208);
+    assert_int_equal(make_plan(), 0);
+    assert_true(plan.efi_map != 0);
+    bi.efi.bits = 0;
+    assert_int_equal(make_plan(), 0);
+    assert_int_equal(plan.efi_map, 0);
+}
+
+/* A map too large for low memory goes where nothing else is; one of impossible size nowhere. */
+static void finds_room_for_uefis_map(void **state)
+{
+    (void)state;
+    bi.efi.map_size = KIB(640);
+    assert_int_equal(make_plan(), 0);
+    assert_true(plan.efi_map >= MIB(1) && plan.efi_map + plan.efi_room <= GIB(4));
+    assert_true(e820_is_usable(bi.mem, bi.mem_count, plan.efi_map, plan.efi_room));
+    const uint64_t others[][2] = {
+        { plan.kernel_src, plan.kernel_size }, { plan.kernel_dst, MIB(40) },
+        { plan.initrd_src, plan.initrd_size }, { plan.initrd_dst, plan.initrd_size },
+        { bi.protected_base, bi.protected_size }, { bi.efi.map, bi.efi.map_size },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+        assert_false(overlap(plan.efi_map, plan.efi_room, others[i][0], others[i][1]));
+    }
+    bi.efi.map = KIB(64); /* the loader's is low itself: the copy isn't on top of it */
+    bi.efi.map_size = sizeof(efi);
+    assert_int_equal(make_plan(), 0);
+    assert_false(overlap(plan.efi_map, plan.efi_room, bi.efi.map, bi.efi.map_size));
+    bi.efi.map_size = MIB(1) + 48;
+    assert_refused();
+    bi.efi.map_size = sizeof(efi);
+    bi.efi.descriptor_size = 0;
+    assert_refused();
+    bi.efi.descriptor_size = 39;
+    assert_refused();
+}
+
+static void refuses_a_map_of_overlaps(void **state)
+{
+    static struct descriptor many[100];
+    static uint8_t copy[0x4000];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(many); i++) { /* each of them has all that is ours in it */
+        many[i] = efi[i % 2];
+    }
+    bi.efi.map_size = sizeof(many);
+    assert_int_equal(make_plan(), 0);
+    assert_true(plan.efi_room <= sizeof(copy));
+    assert_int_equal(linux_copy_efi_map(&plan, &bi, (uint8_t *)many, copy, &why), -1);
+    assert_int_equal(plan.efi_size, 0);
+    assert_non_null(strstr(why, "overlaps"));
+}
+
+/* 1280 x 800 in 32 bits, low and above 4 GiB; and 16, of which no bits are left. */
+static void tells_of_the_picture(void **state)
+{
+    uint8_t bp[LINUX_BOOT_PARAMS_SIZE];
+    static const uint8_t fields32[8] = { 8, 16, 8, 8, 8, 0, 8, 24 };
+    static const uint8_t fields16[8] = { 5, 11, 6, 5, 5, 0, 0, 0 };
+
+    (void)state;
+    assert_int_equal(make_plan(), 0);
+    bi.framebuffer = (struct boot_framebuffer){ 0x80000000, 5120, 1280, 800, 32, { 16, 8 },
+                                                { 8, 8 }, { 0, 8 }, 0 };
+    linux_fill_params(bp, image, &plan, &bi);
+    assert_int_equal(bp[0xf], 0x70);
+    assert_true(get(bp, 0x12, 2) == 1280 && get(bp, 0x14, 2) == 800 && get(bp, 0x16, 2) == 32);
+    assert_int_equal(get(bp, 0x18, 4), 0x80000000);
+    assert_int_equal(get(bp, 0x1c, 4), 5120 * 800);
+    assert_int_equal(get(bp, 0x24, 2), 5120);
+    assert_memory_equal(bp + 0x26, fields32, 8);
+    assert_int_equal(get(bp, 0x36, 4), 0);
+    assert_int_equal(get(bp, 0x3a, 4), 0);
+    bi.framebuffer.base = 0x4080000000;
+    linux_fill_params(bp, image, &plan, &bi);
+    assert_int_equal(get(bp, 0x36, 4), 2);
+    assert_int_equal(get(bp, 0x18, 4) | get(bp, 0x3a, 4) << 32, 0x4080000000);
+    bi.framebuffer = (struct boot_framebuffer){ 0x80000000, 2560, 1280, 800, 16, { 11, 5 },
+                                                { 5, 6 }, { 0, 5 }, 0 };
+    linux_fill_params(bp, image, &plan, &bi);
+    assert_memory_equal(bp + 0x26, fields16, 8);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 int main(void)
@@ -489,6 +655,11 @@ int main(void)
         TEST(passes_no_rsdp_that_the_guest_may_overwrite),
         TEST(cuts_what_has_no_room),
         TEST(refuses_more_memory_than_fits),
+        cmocka_unit_test_setup(hands_on_uefi, setup_efi),
+        cmocka_unit_test_setup(has_no_uefi_to_hand_on, setup_efi),
+        cmocka_unit_test_setup(finds_room_for_uefis_map, setup_efi),
+        cmocka_unit_test_setup(refuses_a_map_of_overlaps, setup_efi),
+        TEST(tells_of_the_picture),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,8 @@
 #include <boot/multiboot/parse.h>
 #include <util/bytes.h>
 #include <util/e820.h>
+#include <util/efi_map.h>
+#include <stdlib.h>
 
 #define MEM_SIZE 0x20000
 #define INFO     0x1000
@@ -352,28 +354,180 @@ static void assert_screen(enum boot_screen_kind kind, uint64_t base, unsigned co
     }
 }
 
-/* Whatever else is wrong or missing in such a list: the reason is the firmware. */
-static void mb2_uefi_is_refused_by_name(void **state)
+/* What GRUB 2.06 leaves under OVMF with 512 MiB, recorded. Returns its bytes. */
+static uint32_t setup_efi(void)
 {
-    static const uint32_t tags[] = { 11, 12, 17, 18, 19, 20 };
+    char path[4096];
+    FILE *f = fopen(unit_source(path, sizeof(path), "tests/fuzz/corpus/fuzz_mb_parse/grub-efi"),
+                    "rb");
+
+    assert_non_null(f);
+    memset(mem, 0, sizeof(mem));
+    assert_int_equal(fgetc(f), 1); /* the fuzzer's: multiboot 2 */
+    assert_true(fread(mem + INFO, 1, 0x4000, f) == 7040);
+    fclose(f);
+    return le32(&mem[INFO]);
+}
+
+/* The body of the first tag of this type in the list; its size, too. */
+static uint64_t efi_tag(uint32_t type, uint32_t *size)
+{
+    for (uint64_t at = INFO + 8;; at += align_up(le32(&mem[at + 4]), 8)) {
+        assert_true(at < INFO + 7040);
+        if (le32(&mem[at]) == type) {
+            *size = le32(&mem[at + 4]);
+            return at + 8;
+        }
+    }
+}
+
+static uint32_t type_at(uint64_t at)
+{
+    for (uint32_t i = 0; i < bi.mem_count; i++) {
+        if (at >= bi.mem[i].start && at - bi.mem[i].start < bi.mem[i].size) {
+            return bi.mem[i].type;
+        }
+    }
+    return 0;
+}
+
+static void mb2_from_grub_efi(void **state)
+{
+    (void)state;
+    assert_int_equal(setup_efi(), 7040);
+    bios(3, 80, 25); /* whatever is left there */
+    assert_int_equal(parse2(), 0);
+    assert_int_equal(bi.firmware, BOOT_FIRMWARE_UEFI);
+    assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    assert_string_equal(bi.cmdline, "palmem=4");
+    assert_int_equal(bi.module_count, 2);
+    assert_string_equal(bi.module[0].cmdline, "root=x");
+    assert_true(bi.efi.bits == 64 && bi.efi.system_table == 0x1f5eb018);
+    assert_true(bi.efi.map_size == 126 * 48 && bi.efi.descriptor_size == 48);
+    assert_int_equal(bi.efi.descriptor_version, 1);
+    assert_true(bi.efi.map > INFO && bi.efi.map + bi.efi.map_size <= INFO + 7040);
+    assert_true(bi.rsdp > INFO && bi.rsdp < INFO + 7040);
+    assert_memory_equal(mem + bi.rsdp, "RSD PTR ", 8);
+    assert_int_equal(mem[bi.rsdp + 15], 2); /* the newer of both copies */
+    assert_true(bi.framebuffer.base == 0x80000000 && bi.framebuffer.pitch == 5120);
+    assert_true(bi.framebuffer.width == 1280 && bi.framebuffer.height == 800);
+    assert_true(bi.framebuffer.depth == 32 && bi.framebuffer.red.at == 16
+                && bi.framebuffer.red.bits == 8 && bi.framebuffer.blue.at == 0);
+    assert_int_equal(e820_usable_bytes(bi.mem, bi.mem_count) / MIB(1), 505);
+    assert_int_equal(type_at(0x1000), BOOT_MEM_USABLE);   /* loader data */
+    assert_int_equal(type_at(0x900000), BOOT_MEM_USABLE); /* boot services data */
+    assert_int_equal(type_at(0x1ea8a000), BOOT_MEM_FIRMWARE_RAM);
+    assert_int_equal(type_at(0x1f6ec000), BOOT_MEM_FIRMWARE_RAM); /* reserved */
+    assert_int_equal(type_at(0x1f76c000), BOOT_MEM_ACPI);
+    assert_int_equal(type_at(0x806000), BOOT_MEM_NVS);
+    assert_int_equal(type_at(0xffc00000), BOOT_MEM_RESERVED);
+    assert_int_equal(type_at(0xa0000), 0);
+    assert_true(bi.low_page == 0 && bi.crash_place[0] == 0);
+}
+
+/* Cut anywhere, in memory that ends there. */
+static void mb2_under_uefi_cut_short(void **state)
+{
+    uint32_t total = setup_efi();
+    uint8_t *saved = malloc(total);
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
-        setup2(NULL);
-        mb2_end -= 8;
-        mb2_tag(tags[i], 16);
-        mb2_finish();
+    memcpy(saved, mem + INFO, total);
+    for (uint32_t n = 0; n < total; n++) {
+        memset(mem + INFO, 0xee, total);
+        memcpy(mem + INFO, saved, n);
+        put32(INFO, n);
         assert_refused2();
-        assert_ptr_equal(why, mb_uefi);
-        put32(mmap2, 0);
-        assert_refused2();
-        assert_ptr_equal(why, mb_uefi);
-        bios(3, 80, 25); /* whatever is left there */
-        assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
-        assert_int_equal(bi.firmware, BOOT_FIRMWARE_UEFI);
     }
-    assert_non_null(strstr(mb_uefi, "UEFI"));
-    assert_non_null(strstr(mb_uefi, "not supported yet"));
+    free(saved);
+}
+
+/* `size`: of the tag, or 0: as it was; `field` of its body becomes `value`. */
+static void efi_with(uint32_t type, uint32_t size, uint32_t field, uint32_t value)
+{
+    uint32_t old;
+
+    setup_efi();
+    uint64_t at = efi_tag(type, &old);
+    put32(at + field, value);
+    if (size != 0) { /* the rest of it becomes a tag that nobody knows */
+        put32(at - 4, size);
+        put32(at - 8 + align_up(size, 8), 0x7777);
+        put32(at - 4 + align_up(size, 8), (uint32_t)(align_up(old, 8) - align_up(size, 8)));
+    }
+}
+
+static void mb2_under_uefi_refused(const char *words)
+{
+    assert_refused2();
+    if (!strstr(why, words)) {
+        fail_msg("it says \"%s\", not \"%s\"", why, words);
+    }
+}
+
+static void mb2_under_uefi_odd_tags(void **state)
+{
+    uint32_t size;
+
+    (void)state;
+    efi_with(12, 0, 0, 0x12345000);
+    assert_int_equal(parse2(), 0);
+    assert_int_equal(bi.efi.system_table, 0x12345000);
+    put32(efi_tag(12, &size) - 8, 11); /* 32-bit firmware */
+    assert_int_equal(parse2(), 0);
+    assert_true(bi.efi.bits == 32 && bi.efi.system_table == 0x12345000);
+    put32(efi_tag(11, &size) - 8, 18);
+    mb2_under_uefi_refused("left UEFI's boot services running");
+    put32(efi_tag(18, &size) - 8, 0x7777);
+    mb2_under_uefi_refused("without its memory map, or system table");
+    efi_with(17, 8, 0, 48);
+    mb2_under_uefi_refused("EFI memory map is malformed");
+    efi_with(17, 16, 0, 48);
+    mb2_under_uefi_refused("no usable memory");
+    for (uint32_t bad = 0; bad < EFI_DESCRIPTOR_MIN; bad++) {
+        efi_with(17, 0, 0, bad);
+        mb2_under_uefi_refused("impossible size");
+    }
+    efi_with(17, 0, 0, 0xfffffff8);
+    mb2_under_uefi_refused("impossible size");
+    efi_with(17, 0, 4, 7); /* a version that nobody knows is the guest's to judge */
+    assert_int_equal(parse2(), 0);
+    assert_int_equal(bi.efi.descriptor_version, 7);
+    put32(efi_tag(17, &size) - 8, 0x7777);
+    mb2_under_uefi_refused("without its memory map, or system table");
+    assert_int_equal(bi.firmware, BOOT_FIRMWARE_UEFI);
+    efi_with(12, 0, 0, 1);
+    put32(efi_tag(12, &size) - 4, 12); /* 4 bytes, where 8 belong */
+    mb2_under_uefi_refused("system table tag is malformed");
+    efi_with(6, 0, 0, 0); /* what the loader makes of UEFI's map isn't looked at */
+    assert_int_equal(parse2(), 0);
+}
+
+static void mb2_under_uefi_pictures(void **state)
+{
+    uint32_t size;
+
+    (void)state;
+    efi_with(8, 0, 12, 0x10000);
+    assert_int_equal(parse2(), 0);
+    assert_int_equal(bi.framebuffer.base, 0);
+    efi_with(8, 0, 16, 0x10000);
+    assert_int_equal(parse2(), 0);
+    assert_int_equal(bi.framebuffer.base, 0);
+    for (uint8_t type = 0; type < 4; type++) { /* palette, colours, text, unknown */
+        setup_efi();
+        mem[efi_tag(8, &size) + 21] = type;
+        assert_int_equal(parse2(), 0);
+        assert_int_equal(bi.framebuffer.base, type == 1 ? 0x80000000 : 0);
+        assert_screen(BOOT_SCREEN_NONE, 0, 0, 0);
+    }
+    setup2(NULL);
+    bios(3, 80, 25);
+    mb2_end -= 8;
+    framebuffer(mb2_tag(8, 8 + 30), 0xe0000000, 1024, 768, 1);
+    mb2_finish();
+    assert_int_equal(parse2(), 0);
+    assert_int_equal(bi.framebuffer.base, 0); /* a BIOS has it, whom the guest asks */
 }
 
 static void screen_as_the_loader_says(void **state)
@@ -616,6 +770,34 @@ static void place_advice_helps(void **state)
     assert_null(strstr(why, "palmem"));
 }
 
+/* Some memory is better than other: the range moves there if it fits, by the same rules. */
+static void prefers_a_part_of_memory(void **state)
+{
+    struct boot_mem better = { .start = MIB(100), .size = MIB(50), .type = 1 };
+    struct boot_mem avoid = { .start = MIB(140), .size = MIB(10) };
+
+    (void)state;
+    machine(512);
+    assert_place(MIB(3), 0, MIB(8), MIB(512 - 2 - 8));
+    boot_prefer(&bi, &better, 0, NULL, 0);
+    assert_int_equal(bi.protected_base, MIB(512 - 2 - 8));
+    boot_prefer(&bi, &better, 1, &avoid, 1);
+    assert_int_equal(bi.protected_base, MIB(132));
+    bi.module[0].start = MIB(120);
+    bi.module[0].size = MIB(20);
+    bi.module_count = 1;
+    boot_prefer(&bi, &better, 1, &avoid, 1);
+    assert_int_equal(bi.protected_base, MIB(112));
+    bi.module[0].size = 0;
+    better.size = MIB(8) - 1;
+    boot_prefer(&bi, &better, 1, &avoid, 1);
+    assert_int_equal(bi.protected_base, MIB(112));
+    better = (struct boot_mem){ .start = MIB(508), .size = MIB(20), .type = 1 }; /* not all there */
+    boot_prefer(&bi, &better, 1, &avoid, 1);
+    assert_int_equal(bi.protected_base, MIB(112));
+    assert_int_equal(bi.protected_size, MIB(8));
+}
+
 #define TEST1(f) cmocka_unit_test_setup(f, setup1)
 #define TEST2(f) cmocka_unit_test_setup(f, setup2)
 
@@ -630,7 +812,8 @@ int main(void)
         TEST2(mb2_from_grub),
         TEST2(mb2_refuses_malformed),
         TEST2(mb2_reads_an_unterminated_string_in_its_tag),
-        cmocka_unit_test(mb2_uefi_is_refused_by_name),
+        cmocka_unit_test(mb2_from_grub_efi), cmocka_unit_test(mb2_under_uefi_cut_short),
+        cmocka_unit_test(mb2_under_uefi_odd_tags), cmocka_unit_test(mb2_under_uefi_pictures),
         cmocka_unit_test(screen_as_the_loader_says),
         cmocka_unit_test(screen_as_the_bios_says), cmocka_unit_test(no_bios),
         cmocka_unit_test(survives_random_damage),
@@ -638,6 +821,7 @@ int main(void)
         cmocka_unit_test(place_with_tables), cmocka_unit_test(place_with_palmem),
         cmocka_unit_test(place_advice_helps),
         cmocka_unit_test(place_avoids_modules_and_others),
+        cmocka_unit_test(prefers_a_part_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

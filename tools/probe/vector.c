@@ -210,11 +210,6 @@ enum judgement vector_judge(const struct vector *v, char *out, size_t size)
     if (!missing) {
         missing = vector_map_lacks(v);
     }
-    if (!missing && v->efi) {
-        missing = "a start by BIOS (this machine was started by UEFI, which isn't "
-                  "supported; start it "
-                  "by BIOS or CSM)";
-    }
     if (missing) {
         snprintf(out, size, "would not run: missing %s", missing);
         return LACKS;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Chooses how the guest starts, by a table of the ways there are, and loads it: a Linux bzImage and
  * its initrd, from the boot modules. */
+#include <debug/crash.h>
 #include <debug/log.h>
 #include <guest/boot.h>
 #include <guest/int15.h>
@@ -10,6 +11,7 @@
 #include <guest/state.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
+#include <smp/low_page.h>
 #include <util/string.h>
 
 /* Move by quadwords, from the end where the places overlap that way. */
@@ -46,7 +48,7 @@ static int refuse(const char *why)
     return -1;
 }
 
-/* `bi` with the memory map that the guest will see. */
+/* `bi` with the memory map that the guest will see, and the pages that are ours in it. */
 static const struct boot_info *guest_view(const struct boot_info *bi)
 {
     static struct boot_info view; /* 20 KiB */
@@ -55,6 +57,8 @@ static const struct boot_info *guest_view(const struct boot_info *bi)
     view = *bi;
     memcpy(view.mem, guest_map, sizeof(guest_map));
     view.mem_count = guest_map_count;
+    view.low_page = low_page;
+    memcpy(view.crash_place, crash_place, sizeof(view.crash_place));
     return &view;
 }
 
@@ -80,6 +84,19 @@ static int load16(const struct boot_info *bi, const uint8_t *image, struct vcpu_
     return 0;
 }
 
+/* Before anything moves over the loader's. */
+static int copy_efi_map(struct linux_plan *plan, const struct boot_info *bi)
+{
+    const uint8_t *from = host_phys(bi->efi.map, bi->efi.map_size);
+    uint8_t *to = host_phys(plan->efi_map, plan->efi_room);
+    const char *why = "UEFI's memory map is not in RAM";
+
+    if (plan->efi_map == 0) {
+        return 0;
+    }
+    return from && to && linux_copy_efi_map(plan, bi, from, to, &why) == 0 ? 0 : refuse(why);
+}
+
 static int load32(const struct boot_info *bi, const uint8_t *image, struct vcpu_state *s)
 {
     static uint8_t params[LINUX_BOOT_PARAMS_SIZE];
@@ -90,6 +107,9 @@ static int load32(const struct boot_info *bi, const uint8_t *image, struct vcpu_
     bi = guest_view(bi);
     if (linux_plan(bi, image, &plan, &initrd_first, &why) != 0) {
         return refuse(why);
+    }
+    if (copy_efi_map(&plan, bi) != 0) {
+        return -1;
     }
     linux_fill_params(params, image, &plan, bi);
     place(&plan, initrd_first);

@@ -8,6 +8,7 @@
 
 #include <util/bytes.h>
 #include <util/e820.h>
+#include <util/efi_map.h>
 #include <util/string.h>
 
 /* The setup header: offsets in the image and in boot_params alike. */
@@ -17,10 +18,36 @@
 #define BP_VIDEO_LINES   0x00e
 #define BP_VIDEO_IS_VGA  0x00f
 #define BP_VIDEO_POINTS  0x010
+#define BP_LFB_WIDTH     0x012
+#define BP_LFB_HEIGHT    0x014
+#define BP_LFB_DEPTH     0x016
+#define BP_LFB_BASE      0x018
+#define BP_LFB_SIZE      0x01c
+#define BP_LFB_PITCH     0x024
+#define BP_LFB_COLOURS   0x026 /* size and position of red, green, blue, what is left */
+#define BP_LFB_ABILITIES 0x036
+#define BP_LFB_BASE_HIGH 0x03a
 #define BP_RSDP          0x070
+#define BP_EFI           0x1c0 /* from 2.08 */
 #define BP_E820_ENTRIES  0x1e8
 #define BP_E820_TABLE    0x2d0
 #define BP_E820_MAX      128
+
+#define VIDEO_TYPE_EFI     0x70
+#define VIDEO_64BIT_BASE   BIT(1)
+
+/* At BP_EFI. */
+#define EFI_SIGNATURE      0
+#define EFI_SYSTEM_TABLE   4
+#define EFI_DESCRIPTOR     8
+#define EFI_VERSION        12
+#define EFI_MAP            16
+#define EFI_MAP_SIZE       20
+#define EFI_SYSTEM_TABLE_HIGH 24
+#define EFI_MAP_HIGH       28
+#define EFI_PROTOCOL       0x208
+
+#define EFI_TAKEN_MAX 5 /* ranges: the protected one, low page, crash record twice, the copy */
 
 /* Places: the first 64 KiB and what lies above 640 KiB belong to the firmware. */
 #define LOW_FLOOR  KIB(64)
@@ -45,6 +72,7 @@ struct header {
     uint64_t align;
     uint64_t initrd_limit;
     bool relocatable;
+    bool has_efi;         /* boot_params have a place for UEFI's tables */
 };
 
 static int fail(const char **why, const char *text)
@@ -90,6 +118,7 @@ static int read_header(const uint8_t *image, uint64_t size, struct header *h, co
     h->kernel_size = size - h->setup_size;
     h->align = le32(image + HDR_KERNEL_ALIGNMENT);
     h->relocatable = image[HDR_RELOCATABLE] != 0;
+    h->has_efi = le16(image + HDR_VERSION) >= EFI_PROTOCOL;
     h->initrd_limit = (uint64_t)le32(image + HDR_INITRD_ADDR_MAX) + 1;
     read_needs(image, h);
     if (h->relocatable && (h->align == 0 || (h->align & (h->align - 1)) != 0)) {
@@ -202,6 +231,37 @@ static int plan_low(const struct boot_info *bi, const struct header *h, struct a
     return 0;
 }
 
+/*
+ * UEFI's memory map for the guest: in low memory, which Linux keeps clear of early, else anywhere
+ * below 4 GiB. The loader's is copied before anything moves, so it may lie where the kernel will.
+ */
+static int plan_efi(const struct boot_info *bi, const struct header *h, struct avoid a,
+                    struct linux_plan *p, const char **why)
+{
+    const struct efi_map map = { NULL, bi->efi.map_size, bi->efi.descriptor_size };
+
+    if (bi->efi.bits == 0 || !h->has_efi) {
+        return 0;
+    }
+    if (map.descriptor_size < EFI_DESCRIPTOR_MIN || map.size > MIB(1)) {
+        return fail(why, "UEFI's memory map has an impossible size");
+    }
+    p->efi_room = align_up(efi_map_room(&map, EFI_TAKEN_MAX), PAGE_SIZE);
+    avoid_add(&a, p->kernel_src, p->kernel_size);
+    avoid_add(&a, p->kernel_dst, h->init_size);
+    avoid_add(&a, p->initrd_src, p->initrd_size);
+    avoid_add(&a, p->initrd_dst, p->initrd_size);
+    avoid_add(&a, p->boot_params, LOW_SIZE);
+    avoid_add(&a, bi->efi.map, bi->efi.map_size);
+    if (!e820_find_low(bi->mem, bi->mem_count, p->efi_room, PAGE_SIZE, LOW_FLOOR, LOW_LIMIT, a.r,
+                       a.n, &p->efi_map)
+        && !e820_find_high(bi->mem, bi->mem_count, p->efi_room, PAGE_SIZE, HIGH_FLOOR, GIB(4), a.r,
+                           a.n, &p->efi_map)) {
+        return fail(why, "no room for the guest's copy of UEFI's memory map");
+    }
+    return 0;
+}
+
 int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan *plan,
                bool *initrd_first, const char **why)
 {
@@ -233,7 +293,59 @@ int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan 
         || plan_initrd(bi, &h, avoid, plan, initrd_first, why) != 0) {
         return -1;
     }
-    return plan_low(bi, &h, avoid, plan, why);
+    return plan_low(bi, &h, avoid, plan, why) != 0 ? -1 : plan_efi(bi, &h, avoid, plan, why);
+}
+
+int linux_copy_efi_map(struct linux_plan *plan, const struct boot_info *bi, const uint8_t *from,
+                       uint8_t *to, const char **why)
+{
+    const struct efi_map map = { from, bi->efi.map_size, bi->efi.descriptor_size };
+    const struct boot_mem taken[EFI_TAKEN_MAX] = {
+        { .start = bi->protected_base, .size = bi->protected_size },
+        { .start = bi->low_page, .size = bi->low_page ? PAGE_SIZE : 0 },
+        { .start = bi->crash_place[0], .size = bi->crash_place[0] ? PAGE_SIZE : 0 },
+        { .start = bi->crash_place[1], .size = bi->crash_place[1] ? PAGE_SIZE : 0 },
+        { .start = plan->efi_map, .size = plan->efi_room },
+    };
+
+    plan->efi_size = efi_map_without(&map, taken, EFI_TAKEN_MAX, to, plan->efi_room);
+    return plan->efi_size != 0 ? 0 : fail(why, "UEFI's memory map has too many overlaps");
+}
+
+/* The picture that UEFI's graphics output has left; its driver in Linux goes on with it. */
+static void fill_picture(uint8_t *bp, const struct boot_framebuffer *f)
+{
+    const uint8_t colours = (uint8_t)(f->red.bits + f->green.bits + f->blue.bits);
+    const uint8_t rest = f->depth > colours ? (uint8_t)(f->depth - colours) : 0;
+    const uint8_t fields[8] = { f->red.bits, f->red.at, f->green.bits, f->green.at,
+                                f->blue.bits, f->blue.at, rest, rest ? colours : 0 };
+
+    bp[BP_VIDEO_IS_VGA] = VIDEO_TYPE_EFI;
+    put_le16(bp + BP_LFB_WIDTH, f->width);
+    put_le16(bp + BP_LFB_HEIGHT, f->height);
+    put_le16(bp + BP_LFB_DEPTH, f->depth);
+    put_le32(bp + BP_LFB_BASE, (uint32_t)f->base);
+    put_le32(bp + BP_LFB_BASE_HIGH, (uint32_t)(f->base >> 32));
+    put_le32(bp + BP_LFB_ABILITIES, f->base >= GIB(4) ? VIDEO_64BIT_BASE : 0);
+    put_le32(bp + BP_LFB_SIZE, f->pitch * f->height);
+    put_le16(bp + BP_LFB_PITCH, (uint16_t)f->pitch);
+    memcpy(bp + BP_LFB_COLOURS, fields, sizeof(fields));
+}
+
+/* As a loader does that has ended boot services itself. The kernel's 32-bit entry takes it too: it
+ * looks in boot_params for the signature, however it was entered. */
+static void fill_efi(uint8_t *bp, const struct boot_efi *efi, const struct linux_plan *plan)
+{
+    uint8_t *at = bp + BP_EFI;
+
+    memcpy(at + EFI_SIGNATURE, efi->bits == 32 ? "EL32" : "EL64", 4);
+    put_le32(at + EFI_SYSTEM_TABLE, (uint32_t)efi->system_table);
+    put_le32(at + EFI_SYSTEM_TABLE_HIGH, (uint32_t)(efi->system_table >> 32));
+    put_le32(at + EFI_DESCRIPTOR, efi->descriptor_size);
+    put_le32(at + EFI_VERSION, efi->descriptor_version);
+    put_le32(at + EFI_MAP, (uint32_t)plan->efi_map);
+    put_le32(at + EFI_MAP_HIGH, (uint32_t)(plan->efi_map >> 32));
+    put_le32(at + EFI_MAP_SIZE, (uint32_t)plan->efi_size);
 }
 
 /* As the firmware leaves it: the VGA BIOS' mode 3, or 7 on a monochrome one; the font by the number
@@ -288,6 +400,12 @@ void linux_fill_params(void *params, const void *image, const struct linux_plan 
     put_le32(bp + HDR_CMD_LINE_PTR, (uint32_t)plan->cmdline);
     fill_screen(bp, &bi->screen);
     fill_e820(bp, bi);
+    if (bi->framebuffer.base != 0) {
+        fill_picture(bp, &bi->framebuffer);
+    }
+    if (plan->efi_size != 0) {
+        fill_efi(bp, &bi->efi, plan);
+    }
     if (bi->rsdp != 0 && !e820_is_usable(bi->mem, bi->mem_count, bi->rsdp, 1)) {
         put_le64(bp + BP_RSDP, bi->rsdp);
     }

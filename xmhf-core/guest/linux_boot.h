@@ -21,6 +21,9 @@ struct linux_plan {
     uint64_t boot_params;     /* 4 KiB, below 640 KiB */
     uint64_t cmdline;         /* below 640 KiB */
     uint32_t entry;           /* kernel_dst for the 32-bit protocol */
+    uint64_t efi_map;         /* for a copy of UEFI's memory map; 0: the guest gets none */
+    uint64_t efi_room;        /* bytes there */
+    uint64_t efi_size;        /* bytes of the copy: linux_copy_efi_map */
 };
 
 /*
@@ -34,10 +37,19 @@ int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan 
                bool *initrd_first, const char **why);
 
 /*
+ * Copy UEFI's memory map, mapped at `from`, to the place in the plan, mapped at `to`, but for what
+ * isn't the guest's: the protected range, bi->low_page, bi->crash_place, which bi->mem has as
+ * reserved, and the copy itself. Before anything moves. 0, or -1 with `*why`.
+ */
+int linux_copy_efi_map(struct linux_plan *plan, const struct boot_info *bi, const uint8_t *from,
+                       uint8_t *to, const char **why);
+
+/*
  * Fill `params` (LINUX_BOOT_PARAMS_SIZE bytes, zeroed first) from the image's setup header and what
  * `bi` says: bi->mem, the guest's E820, sanitized; bi->rsdp, unless it lies in memory that the map
  * calls usable (that is a loader's copy, which the guest may overwrite; Linux then looks for the
- * firmware's own); bi->screen: text, or none.
+ * firmware's own); bi->screen: text, or none; the picture of bi->framebuffer; UEFI's system table
+ * and the copy of its memory map, if the plan has one.
  */
 void linux_fill_params(void *params, const void *image, const struct linux_plan *plan,
                        const struct boot_info *bi);

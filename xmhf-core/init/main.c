@@ -107,9 +107,8 @@ static void read_acpi(void)
     }
     /* nor did the loader have a copy: multiboot 1 can't say that this is UEFI */
     if (info.rsdp == 0) {
-        log_error("cannot start: no ACPI root pointer (RSDP) where a BIOS has it; if the machine "
-                  "was started by UEFI firmware: that is not supported yet, start by BIOS "
-                  "(legacy, CSM)");
+        log_error("cannot start: no ACPI root pointer (RSDP) where a BIOS has it; if UEFI "
+                  "firmware started the machine: use multiboot2, multiboot 1 doesn't tell of it");
         launch_refuse();
     }
     if (acpi_read(host_map_firmware, info.rsdp, &acpi, &why) != 0) {
