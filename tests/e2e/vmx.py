@@ -15,6 +15,8 @@ SKIPS = {
     "cookbook": "would take very long; the SDK's examples and the mistakes run there",
     "dead-cpu": "its MADT is handed over by QEMU",
     "debug-pal": "gdb would take minutes to start; the unit test tv_ocall reads debug PALs",
+    **dict.fromkeys(("grub-efi", "grub-efi-1", "grub-efi-4", "grub-efi-mb1"),
+                    "Bochs has no UEFI firmware; nothing of it depends on the vendor"),
     "grub-guest": "boots by an image that only QEMU's bench makes; the 16-bit start has a unit "
                   "test and ipxe",
     "hotplug-ram": "no memory can be plugged in; the unit test ram has no vendor in it",
@@ -31,7 +33,6 @@ SKIPS = {
     "sparse-apic-ids": "Bochs numbers its CPUs without gaps",
     "wake": "a sleep is a reset there, at which the search would be; the tiny guest wake-sleep "
             "runs in Bochs",
-    "uefi": "Bochs has no UEFI firmware; nothing of it depends on the vendor",
     "wine-32-long": "would take very long; pal-32-compat runs the same programs, built for Linux",
     "wine-64-long": "would take very long; pal-64 runs the same programs, built for Linux",
     "wine-compat-all": "would take very long; pal-compat-all is the same program, built for Linux",

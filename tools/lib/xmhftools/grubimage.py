@@ -11,7 +11,9 @@ import tempfile
 from . import binaries
 from .base import ToolError, need, run
 
-BIOS = "/usr/lib/grub/i386-pc"
+# GRUB's modules, with the package that has them.
+BIOS, EFI = "/usr/lib/grub/i386-pc", "/usr/lib/grub/x86_64-efi"
+_PACKAGES = {BIOS: "grub-pc-bin", EFI: "grub-efi-amd64-bin"}
 ENTRIES = ("grub-mb1", "grub-mb2", "linux")  # the menu's entries, by their --id
 
 _HEAD = """\
@@ -54,8 +56,10 @@ def _words(text):
     return " ".join(shlex.quote(word) for word in text.split())
 
 
-def _config(default, append, hv_append, hypervisor, acpi_table=None, initrd=True):
+def _config(default, append, hv_append, hypervisor, acpi_table=None, initrd=True, platform=BIOS):
     text = _HEAD.format(default=default)
+    if platform == EFI:  # with a picture on the screen, as Debian's own menu has it
+        text += "insmod efi_gop\n"
     if acpi_table:
         text += f"acpi --exclude={signature(acpi_table)} /boot/table.aml\n"
     if hypervisor:
@@ -74,14 +78,14 @@ def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", defau
     """Write the ISO; without a hypervisor image only the plain Linux entry is made. GRUB puts the
     ACPI table, a file, in the place of the firmware's of the same signature. `initrd`: None for a
     guest
-    that has none. `platform`: the folder of GRUB's modules."""
+    that has none. `platform`: BIOS or EFI."""
     if default not in ENTRIES:
         raise ToolError(f"unknown menu entry {default}: one of {', '.join(ENTRIES)}")
     mkrescue = need("grub-mkrescue", "grub-common")
     need("xorriso", "xorriso")
     need("mformat", "mtools")
     if not pathlib.Path(platform).is_dir():
-        raise ToolError("GRUB for BIOS machines is missing: run  apt-get install grub-pc-bin")
+        raise ToolError(f"GRUB's modules are missing: run  apt-get install {_PACKAGES[platform]}")
     output = pathlib.Path(output).absolute()
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".iso-") as scratch:
         boot = pathlib.Path(scratch) / "tree" / "boot"
@@ -94,13 +98,13 @@ def make(output, kernel, initrd, append="", hypervisor=None, hv_append="", defau
         if acpi_table:
             shutil.copyfile(acpi_table, boot / "table.aml")
         (boot / "grub" / "grub.cfg").write_text(
-            _config(default, append, hv_append, hypervisor, acpi_table, bool(initrd)),
+            _config(default, append, hv_append, hypervisor, acpi_table, bool(initrd), platform),
             encoding="utf-8")
         image = pathlib.Path(scratch) / "image.iso"
         # Only one platform and few modules: a smaller image, made faster.
         run([mkrescue, "-d", platform, "-o", image, "--compress=no",
              "--install-modules=normal multiboot multiboot2 linux serial terminal iso9660 "
              "part_msdos acpi search test echo configfile reboot halt"
-             + (" biosdisk" if platform == BIOS else ""),
+             + (" biosdisk" if platform == BIOS else " efi_gop"),
              "--fonts=", "--locales=", "--themes=", boot.parent], "make the GRUB image")
         os.replace(image, output)

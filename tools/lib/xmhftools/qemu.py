@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT
 """
 import os
 import random
+import shutil
 import typing
 
 from . import grubimage, kvm, uefi
@@ -75,6 +76,16 @@ def _by_grub(args, files, folder):
     return ["-cdrom", "boot.iso", "-boot", "d"]
 
 
+def _by_uefi_grub(args, files, folder):
+    """The same by UEFI firmware: GRUB EFI on a CD, by multiboot 2."""
+    initrd = None if getattr(files, "no_initrd", False) else folder / "initrd.gz"
+    grubimage.make(folder / "boot.iso", files.kernel, initrd, files.append, files.hypervisor,
+                   args.hv_append, "grub-mb2" if files.hypervisor else "linux",
+                   getattr(args, "acpi_table", None), grubimage.EFI)
+    shutil.copyfile(uefi.ovmf() / uefi.PLAIN.variables, folder / uefi.VARIABLES)
+    return [*uefi.flash(uefi.PLAIN), "-cdrom", "boot.iso"]
+
+
 def _by_emulator(args, files, folder):
     """The emulator's own loader, by multiboot 1."""
     # Names relative to the folder keep blanks and commas of its path out of
@@ -100,6 +111,7 @@ BOOT_WAYS = {  # xmhf-run's --boot
     "kernel": BootWay(_by_emulator),
     "grub-mb1": BootWay(_by_grub),
     "grub-mb2": BootWay(_by_grub),
+    "uefi-grub": BootWay(_by_uefi_grub),
     "uefi": BootWay(uefi.plain, efi=True),
     "uefi-secure": BootWay(uefi.secure, efi=True),
 }
