@@ -287,7 +287,13 @@ void hw_wbinvd(void)
     machine.wbinvds++;
 }
 
-void hw_hlt(void) { machine.halts++; }
+void hw_hlt(void)
+{
+    machine.halts++;
+    if (machine.on_halt) {
+        machine.on_halt();
+    }
+}
 
 uint64_t hw_rdtsc(void)
 {

@@ -63,6 +63,7 @@ struct machine {
     void (*on_wbinvd)(void);         /* called before it counts, if set */
     void (*on_out)(void);            /* called after an OUT, if set */
     void (*on_pause)(void);          /* called at a PAUSE, if set */
+    void (*on_halt)(void);           /* called after a HLT counts, if set */
 };
 
 extern struct machine machine;
