@@ -39,6 +39,8 @@ WIPED = re.compile(r"protected memory is wiped")
 # A refusal's reason comes before its last line.
 GIVE_UP = re.compile(r"\[xmhf[^\]]*\] (?:PANIC:.*|(?:cannot start:.*\n[^\0]*)?launch refused)")
 
+PANIC = re.compile(r"\[xmhf[^\]]*\] PANIC:.*")
+
 
 # The log takes 200 lines at once that a guest can cause, and one more in 2^28 ticks.
 FROM_GUEST = re.compile(r"^\[xmhf[^\]]* guest\] ", re.M)
@@ -154,12 +156,13 @@ def read_log(folder):
     return path.read_bytes().decode(errors="replace").replace("\r", "") if path.exists() else ""
 
 
-def judge(text, ended):
-    """The outcome that the log shows so far, or None."""
+def judge(text, ended, itself):
+    """The outcome that the log shows so far, or None. `itself`: the guest starts the hypervisor,
+    and goes on after a refusal."""
     found = VERDICT.search(text)
     if found and text.find("\n", found.end()) >= 0:
         return Outcome(found.group(1), found.group(2), text)
-    gave_up = GIVE_UP.search(text)
+    gave_up = (PANIC if itself else GIVE_UP).search(text)
     if gave_up and (ended or text.find("\n", gave_up.end()) >= 0):
         return Outcome("ERROR", gave_up.group(0).splitlines()[0], text)
     if ended:
@@ -187,7 +190,7 @@ def boot(test, args, hypervisor):
             while True:
                 ended = has_ended(process, folder, test)
                 text = read_log(folder)
-                outcome = judge(text, ended)
+                outcome = judge(text, ended, test.control == "itself")
                 if outcome is None and deadline.over():
                     outcome = Outcome("ERROR", f"no verdict within {test.seconds} seconds", text)
                 if outcome:
@@ -219,7 +222,7 @@ def compare(bare, guest):
 def run_bare(test, args):
     """The control run: (outcome or None, what is wrong with it or None). The emulator alone
     now and then loses an INIT or SIPI on a busy host: it gets some tries, visibly."""
-    if test.control == "no":
+    if test.control in ("no", "itself"):
         return None, None
     for attempt in range(CONTROL_TRIES):
         bare = boot(test, args, hypervisor=False)
@@ -244,7 +247,7 @@ def run_test(test, args):
     bare, problem = run_bare(test, args)
     if problem:
         return bad(bare), problem, bare.log
-    guest = boot(test, args, hypervisor=True)
+    guest = boot(test, args, hypervisor=test.control != "itself")
     if guest.verdict == "SKIP":
         return "skip", guest.text, guest.log
     if test.end == "reset":

@@ -37,14 +37,14 @@ static struct hw_table loaded, drained;
 static void (*while_open)(void);
 static unsigned panics;
 
-void *pool_boot_need(size_t n) { (void)n; return page; }
 uint64_t host_stack_top(uint64_t stacks, unsigned which) { return stacks + 0x8000ULL * which; }
 void panic_trap(const struct trap_frame *f) { (void)f; panics++; abort(); }
 void hw_lgdt(const struct hw_table *t) { (void)t; }
 void hw_lidt(const struct hw_table *t) { loaded = *t; }
 void hw_ltr(uint16_t sel) { (void)sel; }
 void hw_lldt(uint16_t sel) { (void)sel; }
-void hw_load_segments(uint16_t code, uint16_t data) { (void)code, (void)data; }
+void hw_load_code_stack(uint16_t code, uint16_t stack) { (void)code, (void)stack; }
+void hw_load_data(uint16_t data) { (void)data; }
 void *hw_gs_self(void) { return &cpu; }
 
 static jmp_buf panicked;
@@ -69,6 +69,7 @@ static int set_up(void **state)
     machine_reset(0);
     machine_set_msr(MSR_GS_BASE, 0);
     memset(&cpu, 0, sizeof(cpu));
+    cpu.tables = page;
     while_open = NULL;
     cpu_load(&cpu, 0x10000);
     return 0;

@@ -37,6 +37,8 @@ static bool traps_icr;
 static unsigned parked, irets;
 static struct vmx_cpu cpu;
 static struct vcpu v;
+#define FIRMWARES_TRACE 0x2005u /* IA32_RTIT_CTL */
+
 static jmp_buf panicked;
 static char panic_text[256];
 static uint8_t pages[8][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
@@ -72,6 +74,8 @@ void *pool_boot_pages(size_t n)
 }
 
 bool hw_vmxon(uint64_t address) { return address != 0; }
+static unsigned vmxoffs;
+void hw_vmxoff(void) { vmxoffs++; }
 bool hw_vmclear(uint64_t address) { return address != 0; }
 bool hw_vmptrld(uint64_t address) { return address != 0; }
 bool hw_vmread(uint64_t field, uint64_t *out) { *out = value[field]; return true; }
@@ -193,8 +197,25 @@ static bool load(const char *path)
                && (hw_cpuid(CPUID_PERFMON, 0).eax & 0xff) >= 2) {
         machine_set_msr(MSR_IA32_PERF_GLOBAL_CTRL, 0);
     }
+    machine_set_msr(MSR_IA32_RTIT_CTL, FIRMWARES_TRACE);
     machine.no_faults = true;
     return complete;
+}
+
+/* A CPU that goes back to where it came from, and is taken all the same later. */
+static void off_and_on(struct vcpu *c)
+{
+    const bool traces = hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_EXT_FEATURES
+        && (hw_cpuid(CPUID_EXT_FEATURES, 0).ebx & CPUID_7_0_EBX_PT);
+
+    vmxoffs = 0;
+    assert_int_equal(*machine_msr(MSR_IA32_RTIT_CTL), traces ? 0 : FIRMWARES_TRACE);
+    vmx_ops.cpu_off(c);
+    vmx_ops.cpu_off(c);
+    assert_int_equal(vmxoffs, 1);
+    assert_int_equal(*machine_msr(MSR_IA32_RTIT_CTL), FIRMWARES_TRACE);
+    assert_true(vmx_ops.cpu_on(c) && vmx_ops.cpu_on(c) && vmx(c)->on);
+    assert_int_equal(*machine_msr(MSR_IA32_RTIT_CTL), traces ? 0 : FIRMWARES_TRACE);
 }
 
 static unsigned with_user_exec; /* CPUs that can let pages be executable for ring 3 alone */
@@ -208,6 +229,7 @@ static void bring_up(const char *name)
     if (vmx_ops.cpu_init(&first) != 0) {
         fail_msg("%s: can't be set up", name);
     }
+    off_and_on(&first);
     if (vmx_ops.probe()) { /* as the next CPU, which is the same */
         fail_msg("%s: another CPU of it lacks %s", name, vmx_ops.probe());
     }

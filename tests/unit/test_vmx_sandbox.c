@@ -9,6 +9,7 @@
 
 
 #include "fake/machine.h"
+#include <cpu/cpu.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
@@ -38,7 +39,7 @@ void panic(const char *fmt, ...)
 bool hw_vmptrld(uint64_t address) { return address != 0; }
 bool hw_vmread(uint64_t field, uint64_t *out) { *out = value[field]; return true; }
 void hw_sgdt(struct hw_table *t) { *t = (struct hw_table){ sizeof(gdt) - 1, (uintptr_t)gdt }; }
-void hw_sidt(struct hw_table *t) { *t = (struct hw_table){ 0xfff, 0 }; }
+uint64_t cpu_idt(void) { return MIB(4); }
 uint64_t host_cr3(void) { return MIB(3); }
 uint64_t vmx_eptp(hpa_t root) { return root.a; }
 void vmx_flush_ept(uint64_t eptp) { (void)eptp; }

@@ -7,7 +7,6 @@
 #include <hw/cpu.h>
 #include <hw/insn.h>
 #include <mm/host_map.h>
-#include <mm/pool.h>
 #include <util/string.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
@@ -39,7 +38,9 @@ extern const uint8_t trap_entries[], trap_spurious[], trap_maybe_sx[];
 
 static struct gate idt[256] __attribute__((aligned(16)));
 static struct gate drain_idt[256] __attribute__((aligned(16))); /* see cpu_take_interrupts */
+static struct gate early_idt[256] __attribute__((aligned(16))); /* see cpu_load_early */
 static const struct hw_table idtr = { sizeof(idt) - 1, (uintptr_t)idt };
+static const struct hw_table early_idtr = { sizeof(early_idt) - 1, (uintptr_t)early_idt };
 static const struct hw_table drain_idtr = { sizeof(drain_idt) - 1, (uintptr_t)drain_idt };
 
 static void set_gate(struct gate *g, const void *entry, uint8_t ist)
@@ -58,12 +59,19 @@ static void set_gate(struct gate *g, const void *entry, uint8_t ist)
  */
 static void build_idt(void)
 {
+    static bool built;
+
+    if (built) {
+        return;
+    }
+    built = true;
     for (unsigned i = 0; i < 256; i++) {
         uint8_t ist = i == EXC_NMI ? IST_NMI : i == EXC_MC ? IST_MC : i == EXC_DF ? IST_DF : 0;
         const uint8_t *drain = i == EXC_NMI || i == EXC_MC ? trap_entries + 16 * i
             : i == EXC_SX ? trap_maybe_sx : trap_spurious;
 
         set_gate(&idt[i], i < 32 ? trap_entries + 16 * i : trap_spurious, ist);
+        set_gate(&early_idt[i], i < 32 ? trap_entries + 16 * i : trap_spurious, 0);
         set_gate(&drain_idt[i], drain, 0);
     }
 }
@@ -85,20 +93,16 @@ static void build_gdt(struct cpu_tables *t, uint64_t stacks)
     t->gdt[SEL_TSS / 8 + 1] = base >> 32;
 }
 
-void cpu_load(struct vcpu *v, uint64_t stacks)
+void cpu_load_early(struct vcpu *v, uint64_t stacks)
 {
-    struct cpu_tables *t = pool_boot_need(1); /* not wiped at a reset: NMIs may come then */
+    struct cpu_tables *t = v->tables;
 
-    if (v->index == 0) {
-        build_idt();
-    }
+    build_idt();
     build_gdt(t, stacks);
     const struct hw_table gdtr = { sizeof(t->gdt) - 1, (uintptr_t)t->gdt };
     hw_lgdt(&gdtr);
-    hw_load_segments(SEL_CODE, SEL_DATA);
-    hw_lidt(&idtr);
-    hw_lldt(0);
-    hw_ltr(SEL_TSS);
+    hw_load_code_stack(SEL_CODE, SEL_DATA);
+    hw_lidt(&early_idtr);
     hw_wrmsr(MSR_GS_BASE, (uintptr_t)v);
     uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
     if (hw_cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_XSAVE) {
@@ -111,6 +115,22 @@ void cpu_load(struct vcpu *v, uint64_t stacks)
     hw_write_cr4(cr4);
     hw_write_cr0((hw_read_cr0() | CR0_WP | CR0_NE | CR0_MP) & ~(CR0_EM | CR0_TS | CR0_CD | CR0_NW));
 }
+
+void cpu_load_rest(void)
+{
+    hw_load_data(SEL_DATA);
+    hw_lldt(0);
+    hw_ltr(SEL_TSS);
+    hw_lidt(&idtr);
+}
+
+void cpu_load(struct vcpu *v, uint64_t stacks)
+{
+    cpu_load_early(v, stacks);
+    cpu_load_rest();
+}
+
+uint64_t cpu_idt(void) { return idtr.base; }
 
 void cpu_take_interrupts(void)
 {

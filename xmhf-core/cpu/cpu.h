@@ -11,8 +11,19 @@
 #define SEL_TSS  0x18
 
 /* Load this CPU's GDT, IDT, TSS and GS base, and fix CR0 and CR4 for the core.
- * `stacks` as host_map_stacks returned. */
+ * `stacks` as host_map_stacks returned. In v->tables. The boot CPU first. */
 void cpu_load(struct vcpu *v, uint64_t stacks);
+
+/*
+ * The same in two steps, for a CPU that may have to go back to where it came from. The first leaves
+ * TR, LDTR and data segments as they are, which software can't all load again; CS, SS, GDT, IDT, GS
+ * base, CR0 and CR4 it can. In between traps are handled on the stack in use.
+ */
+void cpu_load_early(struct vcpu *v, uint64_t stacks);
+void cpu_load_rest(void);
+
+/* Base of the IDT, once cpu_load is through. */
+uint64_t cpu_idt(void);
 
 /*
  * Take all interrupts that are pending on this CPU, whatever their vector, and let them come to

@@ -117,6 +117,8 @@ struct vcpu {
     } cpuid[VCPU_CPUID];
     bool counting;                     /* the guest has enabled a performance counter */
     uint64_t guest_xcr0;               /* the guest's XCR0 while a sandbox runs */
+    void *tables;                      /* its GDT and TSS: a page (cpu/cpu.c), never wiped: NMIs
+                                          may come during a reset */
     void *vendor;                      /* struct svm_cpu or struct vmx_cpu */
     void *hypapp;                      /* the hypapp's own per-CPU data */
     struct exit_trace {                /* the last exits, for the crash record */

@@ -14,12 +14,20 @@
 
 static struct spinlock lock = SPINLOCK_INIT; /* guards everything below and the UART */
 static char queue[QUEUE];
+static char last_error[256]; /* of what came before the guest */
 static unsigned queued, sent;   /* characters, counted on and on */
 static unsigned guest_lines;    /* printed and not yet forgiven */
 static uint64_t guest_forgiven; /* TSC of the last time that one was */
 static bool quiet, guest_started, lock_broken;
 
 atomic_bool log_waiting;
+
+void log_last_error(char *to, size_t size)
+{
+    spin_lock(&lock);
+    fmt_snprintf(to, size, "%s", last_error);
+    spin_unlock(&lock);
+}
 
 void log_set_quiet(bool q) { quiet = q; }
 void log_guest_started(void) { guest_started = true; }
@@ -103,11 +111,11 @@ static void emit(const char *line, size_t n, bool error)
 static void vlog(bool error, const char *fmt, va_list ap)
 {
     char line[256];
-    int n = guest_started
+    const int prefix = guest_started
         ? fmt_snprintf(line, sizeof(line), "[xmhf cpu%u guest] ", this_vcpu()->index)
-                          : fmt_snprintf(line, sizeof(line), "[xmhf] ");
+        : fmt_snprintf(line, sizeof(line), "[xmhf] ");
+    int n = prefix + fmt_vsnprintf(line + prefix, sizeof(line) - 2 - (size_t)prefix, fmt, ap);
 
-    n += fmt_vsnprintf(line + n, sizeof(line) - 2 - (size_t)n, fmt, ap);
     if ((size_t)n > sizeof(line) - 3) {
         n = sizeof(line) - 3;
     }
@@ -115,6 +123,11 @@ static void vlog(bool error, const char *fmt, va_list ap)
     line[n++] = '\n';
     if (!lock_broken) {
         spin_lock(&lock);
+    }
+    if (error && !guest_started) {
+        line[n - 2] = '\0';
+        fmt_snprintf(last_error, sizeof(last_error), "%s", line + prefix);
+        line[n - 2] = '\r';
     }
     emit(line, (size_t)n, error);
     if (!lock_broken) {

@@ -13,6 +13,9 @@ void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Before guest start: the launch is refused, for a reason that was logged. Says so and stays here.
  * On another CPU than the boot CPU: that one waits for it in vain, and then refuses too. */
 _Noreturn void launch_refuse(void);
+/* Where there is somebody to go back to: launch_refuse calls `back`, which doesn't return, instead.
+ * NULL: nobody any more. */
+void launch_on_refuse(void (*back)(void));
 
 /* Our own bug: wipe the pool and keys, leave a crash record, stop all CPUs, reset. */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

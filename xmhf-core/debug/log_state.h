@@ -12,6 +12,8 @@
 #define LOG_GUEST_TICKS (1ULL << 28)
 
 void log_set_quiet(bool quiet);
+/* The last line of log_error, without a line's end, at most `size` - 1 characters and a NUL. */
+void log_last_error(char *to, size_t size);
 /* From now on every line is marked as caused by the guest, as it may be, and no CPU waits for the
  * UART: what it doesn't take at once stays in a queue, and a line that finds no room there is
  * lost. */

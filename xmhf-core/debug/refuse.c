@@ -3,8 +3,18 @@
 #include <debug/log.h>
 #include <hw/insn.h>
 
+static void (*way_back)(void);
+
+void launch_on_refuse(void (*back)(void))
+{
+    way_back = back;
+}
+
 void launch_refuse(void)
 {
+    if (way_back) {
+        way_back();
+    }
     log_error("launch refused");
     for (;;) {
         hw_cli();

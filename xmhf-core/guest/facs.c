@@ -68,7 +68,7 @@ static uint8_t *page_of(uint64_t at)
     return host_map_page(align_down(at, PAGE_SIZE));
 }
 
-static const char *guard_one(uint64_t at, uint32_t vector)
+static const char *guard_one(uint64_t at)
 {
     uint8_t *page = page_of(at), *p = page ? page + (at & PAGE_MASK) : NULL;
 
@@ -78,14 +78,11 @@ static const char *guard_one(uint64_t at, uint32_t vector)
     if (guest_phys_write_protect(gpa(align_down(at, PAGE_SIZE))) != 0) {
         return "the FACS can't be guarded";
     }
-    /* A 64-bit vector comes first if it isn't 0, and is entered in another mode. */
-    put_le64(p + FACS_X_VECTOR, 0);
-    put_le32(p + FACS_VECTOR, vector);
     facs[count++] = (struct facs){ at, page };
     return NULL;
 }
 
-const char *facs_guard(const struct acpi_info *acpi, uint32_t vector)
+const char *facs_guard(const struct acpi_info *acpi)
 {
     const char *why = NULL;
 
@@ -93,11 +90,22 @@ const char *facs_guard(const struct acpi_info *acpi, uint32_t vector)
         log_line("ACPI: no FACS, so no waking vector: no sleep is taken to lead back to the OS");
     }
     for (unsigned i = 0; i < ARRAY_SIZE(facs); i++) {
-        const char *failed = acpi->facs[i] ? guard_one(acpi->facs[i], vector) : NULL;
+        const char *failed = acpi->facs[i] ? guard_one(acpi->facs[i]) : NULL;
         why = failed ? failed : why;
+    }
+    return why;
+}
+
+void facs_take(uint32_t vector)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *p = facs[i].page + (facs[i].at & PAGE_MASK);
+
+        /* A 64-bit vector comes first if it isn't 0, and is entered in another mode. */
+        put_le64(p + FACS_X_VECTOR, 0);
+        put_le32(p + FACS_VECTOR, vector);
     }
     /* An S3 that nobody watches loses what is in caches only: the vectors, and the code that they
      * lead to (smp/low_page.c), would be gone, and firmware would find the OS's. */
     hw_wbinvd();
-    return why;
 }

@@ -10,10 +10,13 @@
 
 #include <acpi/acpi.h>
 
-/* Boot CPU, after guest_phys_init and low_page_fill: set the vectors to `vector`, guard them, and
- * write all caches back, with the code there. NULL if the machine can't wake up elsewhere now, else
- * why it can. */
-const char *facs_guard(const struct acpi_info *acpi, uint32_t vector);
+/* Boot CPU, after guest_phys_init: guard the vectors. NULL if the machine can't wake up elsewhere
+ * once facs_take has set them, else why it can. */
+const char *facs_guard(const struct acpi_info *acpi);
+
+/* Boot CPU, when the launch can't fail any more, after low_page_fill: set them to `vector`, and
+ * write all caches back, with the code there. */
+void facs_take(uint32_t vector);
 
 /* The page of the i-th FACS; false: there are no more. Two may share one. */
 bool facs_page(unsigned i, uint64_t *page);

@@ -120,6 +120,14 @@ bool ipi_guest_x2apic(struct vcpu *v, uint64_t value)
     return hw_wrmsr_safe(MSR_X2APIC_ICR, value);
 }
 
+void ipi_take_ids(struct vcpu *v)
+{
+    if (!apic_is_x2apic()) {
+        atomic_store(&ldr[v->index], apic_read(APIC_LDR));
+        atomic_store(&dfr[v->index], apic_read(APIC_DFR));
+    }
+}
+
 void ipi_forget_ids(struct vcpu *v)
 {
     atomic_store(&ldr[v->index], 0);

@@ -16,6 +16,9 @@ void ipi_guest_xapic(struct vcpu *v, unsigned offset, uint32_t value);
 /* A write to the x2APIC ICR. False: #GP. */
 bool ipi_guest_x2apic(struct vcpu *v, uint64_t value);
 
+/* Owner: a guest that was here before us has set the APIC up. */
+void ipi_take_ids(struct vcpu *v);
+
 /* Owner: the APIC has been reset, and its logical id and format are those of a reset. */
 void ipi_forget_ids(struct vcpu *v);
 

@@ -10,15 +10,18 @@ struct hw_table { uint16_t limit; uint64_t base; } __attribute__((packed));
 static inline void hw_lgdt(const struct hw_table *t) { __asm__ volatile("lgdt %0" :: "m"(*t)); }
 static inline void hw_lidt(const struct hw_table *t) { __asm__ volatile("lidt %0" :: "m"(*t)); }
 static inline void hw_sgdt(struct hw_table *t) { __asm__ volatile("sgdt %0" : "=m"(*t)); }
-static inline void hw_sidt(struct hw_table *t) { __asm__ volatile("sidt %0" : "=m"(*t)); }
 static inline void hw_ltr(uint16_t sel) { __asm__ volatile("ltr %0" :: "r"(sel)); }
 static inline void hw_lldt(uint16_t sel) { __asm__ volatile("lldt %0" :: "r"(sel)); }
 
-static inline void hw_load_segments(uint16_t code, uint16_t data)
+static inline void hw_load_code_stack(uint16_t code, uint16_t stack)
 {
-    __asm__ volatile("mov %w1, %%ds; mov %w1, %%es; mov %w1, %%ss; mov %w2, %%fs; mov %w2, %%gs\n\t"
-                     "pushq %q0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:"
-                     :: "r"((uint64_t)code), "r"((uint32_t)data), "r"(0u) : "rax", "memory");
+    __asm__ volatile("mov %w1, %%ss; pushq %q0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:"
+                     :: "r"((uint64_t)code), "r"((uint32_t)stack) : "rax", "memory");
+}
+
+static inline void hw_load_data(uint16_t data)
+{
+    __asm__ volatile("mov %w0, %%ds; mov %w0, %%es" :: "r"((uint32_t)data) : "memory");
 }
 
 static inline void *hw_gs_self(void)
@@ -56,7 +59,7 @@ static inline void hw_trap(void) { __asm__ volatile("ud2"); }
 static inline _Noreturn void hw_switch_stack(uint64_t stack, void (*fn)(void *), void *arg)
 {
     __asm__ volatile("movq %0, %%rsp; xorl %%ebp, %%ebp; call *%1; ud2"
-                     :: "r"(stack), "r"(fn), "D"(arg) : "memory");
+                     :: "c"(stack), "a"(fn), "D"(arg) : "memory"); /* not in RBP */
     __builtin_unreachable();
 }
 
@@ -67,6 +70,13 @@ static inline void hw_interrupt_window(const struct hw_table *meanwhile,
     __asm__ volatile("lidt %0; sti; nop; nop; cli; lidt %1" :: "m"(*meanwhile), "m"(*normal)
                      : "memory");
 }
+
+/*
+ * Leave the core for good: back to where live.S called it (xmhf/live.h), with `value` in RAX. All
+ * but GDT, IDT, CS, SS and EFER is as it was; CR3 is c->shared_cr3.
+ */
+struct live_cpu;
+_Noreturn void hw_native_return(const struct live_cpu *c, uint64_t efer, uint64_t value);
 
 /* A stopped CPU's end, interrupts off. It touches no memory until `*wiped`, a lock-free bool, is
  * set, then calls `then` (NULL: nothing) and sleeps. */

@@ -123,6 +123,30 @@ safe_fault:
     .text
 
     /*
+     * void hw_native_return(const struct live_cpu *c, uint64_t efer, uint64_t value). EFER comes
+     * last: without NXE the core's data can't be used any more, its code can.
+     */
+    .globl hw_native_return
+hw_native_return:
+    movq 0(%rdi), %r9          /* rip */
+    movq 8(%rdi), %r8          /* rsp */
+    movzwl 58(%rdi), %ecx      /* CS */
+    lgdt 72(%rdi)
+    lidt 82(%rdi)
+    movw 60(%rdi), %ss         /* then no NMI until the next instruction is through */
+    movq %r8, %rsp
+    pushq %rcx
+    pushq %r9
+    movq %rdx, %r10
+    movl $0xc0000080, %ecx
+    movl %esi, %eax
+    movq %rsi, %rdx
+    shrq $32, %rdx
+    wrmsr
+    movq %r10, %rax
+    lretq
+
+    /*
      * void hw_stop(const atomic_bool *wiped, void (*then)(void)): the stack is being wiped
      * meanwhile, so nothing is on it until that is over. Then an NMI may come, and an SMI for which
      * firmware wants all CPUs.

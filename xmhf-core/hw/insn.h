@@ -77,6 +77,13 @@ static inline uint64_t hw_read_dr6(void)
     return v;
 }
 
+static inline uint64_t hw_read_dr7(void)
+{
+    uint64_t v;
+    __asm__ volatile("mov %%dr7, %0" : "=r"(v));
+    return v;
+}
+
 static inline void hw_invlpg(uint64_t va) { __asm__ volatile("invlpg (%0)" :: "r"(va) : "memory"); }
 
 static inline uint8_t hw_in8(uint16_t port)

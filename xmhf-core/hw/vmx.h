@@ -17,6 +17,8 @@ HW_VMX_WITH_POINTER(hw_vmclear, "vmclear")
 HW_VMX_WITH_POINTER(hw_vmptrld, "vmptrld")
 #undef HW_VMX_WITH_POINTER
 
+static inline void hw_vmxoff(void) { __asm__ volatile("vmxoff" ::: "cc", "memory"); }
+
 /* Always a whole 64-bit register, whatever the field's width: nothing next to the
  * destination can be overwritten. */
 static inline bool hw_vmread(uint64_t field, uint64_t *value)

@@ -31,9 +31,10 @@ int sandbox_init(void)
     if (have_xsave) {
         struct cpuid_regs d = hw_cpuid(CPUID_XSTATE, 0);
         host_xcr0 = (d.eax | (uint64_t)d.edx << 32) & HOST_COMPONENTS;
+        const uint64_t had = hw_xgetbv(); /* that of a reset, or of who started us */
         hw_xsetbv(host_xcr0);
         area_size = hw_cpuid(CPUID_XSTATE, 0).ebx;
-        hw_xsetbv(XCR0_X87);
+        hw_xsetbv(had);
     }
     if (area_size > XSTATE_MAX) {
         log_error("cannot start: FPU state of %zu bytes is larger than a page", area_size);

@@ -24,9 +24,11 @@
 #include <hw/apic.h>
 #include <hw/cpu.h>
 #include <hw/insn.h>
+#include <hw/wait.h>
 #include <hypapp/ask_state.h>
 #include <hypapp/hypapp.h>
 #include <hypapp/sandbox_state.h>
+#include <init/init.h>
 #include <mm/host_map.h>
 #include <mm/pool.h>
 #include <policy/asked.h>
@@ -40,11 +42,10 @@
 #include <virt/virt.h>
 #include <x86/msr.h>
 
-_Noreturn void core_main(const struct boot_info *from);
-
 static struct boot_info info;
 static struct acpi_info acpi;
 static _Atomic uint64_t start_guest; /* the clock at the start; 0: not yet */
+static atomic_bool dismissed; /* there will be none */
 
 static void log_options(void)
 {
@@ -137,7 +138,7 @@ static void read_acpi(void)
 }
 
 /* What every CPU does after its descriptor tables are loaded. */
-static int cpu_bring_up(struct vcpu *v)
+int main_bring_up(struct vcpu *v)
 {
     const char *missing = virt->probe();
     unsigned bits;
@@ -162,17 +163,31 @@ static int cpu_bring_up(struct vcpu *v)
     return 0;
 }
 
+/* The boot CPU will send an INIT, which isn't taken with virtualization on. */
+static _Noreturn void leave(struct vcpu *v)
+{
+    virt->cpu_off(v);
+    atomic_store(&v->online, false);
+    for (;;) {
+        hw_cli();
+        hw_hlt();
+    }
+}
+
 /* An AP: comes up, waits for the launch, then parks as a vCPU that waits for a SIPI. */
 static void ap_run(void *arg)
 {
     struct vcpu *v = arg;
 
     random_cpu_init();
-    if (cpu_bring_up(v) != 0) {
+    if (main_bring_up(v) != 0) {
         return; /* ->online stays false: the boot CPU refuses the launch */
     }
     atomic_store(&v->online, true);
     while (!atomic_load(&start_guest)) {
+        if (atomic_load(&dismissed)) {
+            leave(v);
+        }
         hw_pause();
     }
     clock_join(atomic_load(&start_guest));
@@ -184,7 +199,7 @@ static void ap_run(void *arg)
 static void guard_sleep(void)
 {
     low_page_fill(&info, core_options()->com);
-    const char *why = facs_guard(&acpi, low_page_vector());
+    const char *why = facs_guard(&acpi);
     if (exit_guarded_init() != 0 || why) {
         log_line("sleep is unguarded: %s", why ? why : "no room for the page of the FACS");
     } else {
@@ -192,12 +207,9 @@ static void guard_sleep(void)
     }
 }
 
-/* On the boot CPU's final stack. */
-static void main_on_stack(void *arg)
+/* Everything that can fail on the boot CPU, and what is constant once the guest runs. */
+static void prepare(struct vcpu *v)
 {
-    struct vcpu *v = arg;
-    struct vcpu_state s;
-
     hyp_module_take(&info);
     if (!virt_choose()) {
         launch_refuse();
@@ -212,34 +224,81 @@ static void main_on_stack(void *arg)
     /* What the hypapp asks for to be intercepted, the vendor's bitmaps are made of. */
     if (guest_phys_init(&info, &acpi) != 0 || sandbox_init() != 0
         || (hypapp.init && hypapp.init() != 0) || virt->init(guest_nested.root) != 0
-        || cpu_bring_up(v) != 0) {
+        || main_bring_up(v) != 0) {
         launch_refuse();
     }
     guard_sleep();
     exit_msr_init();
     ipi_on_init(exit_init_event);
     task_on_cr3(exit_task_cr3);
-    atomic_store(&v->online, true);
-    if (smp_start(ap_run) != 0) {
-        launch_refuse();
+    regions_close();
+    asked_close();
+}
+
+int main_start_others(void)
+{
+    return smp_start(ap_run);
+}
+
+/* Each has left what it was in, or never came; an INIT makes it wait for firmware's or the OS's
+ * SIPI. */
+void main_dismiss_others(void)
+{
+    const struct wait wait = wait_begin(1000000);
+
+    atomic_store(&dismissed, true);
+    for (unsigned i = 1; i < vcpu_count; i++) {
+        while (atomic_load(&vcpus[i]->online) && !wait_over(&wait)) {
+            hw_pause();
+        }
     }
+    wait_us(1000); /* from ->online to HLT */
+    for (unsigned i = 1; i < vcpu_count; i++) {
+        apic_send_init(vcpus[i]->apic_id);
+    }
+    wait_us(10000);
+}
+
+void main_log_what_there_is(void)
+{
     log_line("up on %u CPU%s, %s", vcpu_count, vcpu_count == 1 ? "" : "s", virt->name);
     log_line("DMA protection: %s", core_dma_protection() ? "on" : "off");
     log_line("protected range: %llu KiB at 0x%llx, %zu pages for %s",
              (unsigned long long)info.protected_size >> 10,
              (unsigned long long)info.protected_base, pool_total(), hypapp.name);
-    if (guest_boot_load(&info, &s) != 0) {
-        launch_refuse();
-    }
-    virt->set_state(v, &s);
-    regions_close();
-    asked_close();
+}
+
+void main_start_guest(struct vcpu *v, const struct vcpu_state *s)
+{
+    facs_take(low_page_vector());
+    virt->set_state(v, s);
     hyp_module_close();
     facts_boot_ticks(clock_now() - info.tsc_start);
     log_line("starting the guest after %llu ticks", (unsigned long long)core_boot_ticks());
     log_guest_started();
     atomic_store(&start_guest, clock_now() | 1);
     guest_loop(v);
+}
+
+/* On the boot CPU's final stack. */
+static void main_on_stack(void *arg)
+{
+    struct vcpu *v = arg;
+    struct vcpu_state s;
+
+    prepare(v);
+    atomic_store(&v->online, true);
+    if (info.start == BOOT_START_LIVE) {
+        live_ready(v, &info);
+    }
+    if (main_start_others() != 0) {
+        launch_refuse();
+    }
+    main_log_what_there_is();
+    if (guest_boot_load(&info, &s) != 0) {
+        launch_refuse();
+    }
+    main_start_guest(v, &s);
 }
 
 void core_main(const struct boot_info *from)
@@ -263,6 +322,10 @@ void core_main(const struct boot_info *from)
         launch_refuse();
     }
     uint64_t stacks = host_map_stacks(0);
-    cpu_load(vcpus[0], stacks);
+    if (info.start == BOOT_START_LIVE) {
+        cpu_load_early(vcpus[0], stacks);
+    } else {
+        cpu_load(vcpus[0], stacks);
+    }
     hw_switch_stack(host_stack_top(stacks, 0), main_on_stack, vcpus[0]);
 }

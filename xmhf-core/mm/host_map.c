@@ -15,6 +15,7 @@ extern const uint8_t core_text_end[], core_rodata_end[];
 
 static uint64_t *pml4;
 static uint64_t *trampoline_pml4;
+static uint64_t *shared_pml4; /* see host_map_share */
 static bool have_1g;
 static uint64_t direct_end; /* physical */
 static uint64_t protected_base, protected_size;
@@ -104,6 +105,11 @@ static void map_direct(const struct boot_info *bi)
     }
 }
 
+void host_map_share(uint64_t *top)
+{
+    shared_pml4 = top;
+}
+
 void host_map_init(const struct boot_info *bi)
 {
     pml4 = new_table();
@@ -129,12 +135,15 @@ void host_map_init(const struct boot_info *bi)
     pd[0] = PTE_P | PTE_RW | PTE_PS;
     pdpt[0] = core_hpa(pd).a | PTE_P | PTE_RW;
     trampoline_pml4[0] = core_hpa(pdpt).a | PTE_P | PTE_RW;
+    if (shared_pml4) {
+        memcpy(shared_pml4 + 256, pml4 + 256, PAGE_SIZE / 2);
+    }
     hw_write_cr3(host_cr3());
 }
 
 uint64_t host_map_stacks(unsigned cpu)
 {
-    uint64_t base = STACK_VA + cpu * STACK_SLOT;
+    uint64_t base = host_stacks(cpu);
 
     for (unsigned which = 0; which <= IST_DF; which++) {
         uint64_t size = which == 0 ? STACK_MAIN : STACK_IST;

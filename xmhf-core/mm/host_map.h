@@ -29,6 +29,13 @@
 /* Build the tables and switch to them. Needs the pool. */
 void host_map_init(const struct boot_info *bi);
 
+/* Before that: `top` is the highest of four levels of tables, in use now, whose upper half becomes
+ * the core's: under it the core is all there, with what it has in the lower half. */
+void host_map_share(uint64_t *top);
+
+/* What host_map_stacks has returned, or will. */
+static inline uint64_t host_stacks(unsigned cpu) { return STACK_VA + cpu * STACK_SLOT; }
+
 /* Map one CPU's stacks: main 16 KiB, IST 8 KiB each. Returns the handle for
  * host_stack_top(handle, 0 = main or IST_*). */
 uint64_t host_map_stacks(unsigned cpu);

@@ -30,6 +30,7 @@ static struct vcpu *new_vcpu(uint32_t apic_id)
     struct vcpu *v = pool_boot_need(1);
 
     v->self = v;
+    v->tables = pool_boot_need(1);
     v->index = vcpu_count;
     v->apic_id = apic_id;
     ap_init(&v->ap, vcpu_count == 0 ? AP_RUNNING : AP_WAIT_SIPI);

@@ -16,13 +16,21 @@ enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, S
 
 enum table_register { TABLE_GDTR, TABLE_IDTR };
 
-/* The full architectural state a vCPU starts with (guest/state.c makes the variants). */
+/* By what system calls enter a kernel. */
+struct syscall_msrs {
+    uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+};
+
+/* The full architectural state a vCPU starts with (guest/state.c makes the variants, guest/live.c
+ * that of a CPU that is running). */
 struct vcpu_state {
     struct vcpu_regs regs;
     struct segment seg[SEG_COUNT];
     uint64_t gdt_base, idt_base;
     uint32_t gdt_limit, idt_limit;
-    uint64_t cr0, cr2, cr3, cr4, efer, dr6, dr7, pat;
+    uint64_t cr0, cr2, cr3, cr4, efer, dr6, dr7, pat, debugctl;
+    struct syscall_msrs msrs;
     bool by_init;      /* PAT, the MSRs of system calls, CR0.CD and NW stay as the vCPU has them */
 };
 

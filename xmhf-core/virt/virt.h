@@ -45,6 +45,12 @@ struct virt_ops {
     int (*init)(hpa_t nested_root);
     /* Each CPU once: turn virtualization on, build its control structures. */
     int (*cpu_init)(struct vcpu *v);
+    /* Before the guest runs on this CPU: undo what cpu_init, if it was called, has changed of the
+     * CPU (CR0 and CR4 are the caller's), whether it succeeded or not. */
+    void (*cpu_off)(struct vcpu *v);
+    /* After a cpu_init that succeeded: turn virtualization on if it is off, with the core's
+     * descriptor tables, TR and LDTR as they are now. False: it can't be turned on. */
+    bool (*cpu_on)(struct vcpu *v);
     /* The OS's nested tables on this CPU, from its next entry on. Not while in a sandbox. */
     void (*set_root)(struct vcpu *v, hpa_t nested_root);
     /* What this CPU remembers of the OS's nested tables is forgotten before the OS runs again,

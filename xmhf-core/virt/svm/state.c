@@ -7,6 +7,18 @@
 #include <x86/cpu.h>
 #include <x86/msr.h>
 
+static void load_syscall_msrs(struct vmcb *c, const struct syscall_msrs *m)
+{
+    c->star = m->star;
+    c->lstar = m->lstar;
+    c->cstar = m->cstar;
+    c->sfmask = m->sfmask;
+    c->kernel_gs_base = m->kernel_gs_base;
+    c->sysenter_cs = m->sysenter_cs;
+    c->sysenter_esp = m->sysenter_esp;
+    c->sysenter_eip = m->sysenter_eip;
+}
+
 void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
 {
     struct svm_cpu *s = svm(v);
@@ -28,8 +40,7 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
     c->dr7 = st->dr7;
     if (!st->by_init) {
         c->g_pat = st->pat;
-        c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;
-        c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
+        load_syscall_msrs(c, &st->msrs);
     }
     c->interrupt_shadow = 0;
     c->v_intr = svm_has_vnmi() ? SVM_V_NMI_ENABLE : 0; /* none pending, none blocked */

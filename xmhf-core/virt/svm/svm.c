@@ -146,6 +146,47 @@ static void let_init(void)
     }
 }
 
+/* Turn SVM on, and keep what VMLOAD is to load after an exit. */
+static bool cpu_on(struct vcpu *v)
+{
+    struct svm_cpu *s = svm(v);
+
+    if (!hw_wrmsr_safe(MSR_EFER, hw_rdmsr(MSR_EFER) | EFER_SVME)) {
+        return false;
+    }
+    hw_wrmsr(MSR_AMD_VM_HSAVE_PA, s->hsave_hpa);
+    hw_clgi();
+    svm_vmsave(s->host_hpa);
+    s->r_init = redirect_init();
+    return true;
+}
+
+static void cpu_off(struct vcpu *v)
+{
+    const struct svm_cpu *s = svm(v);
+
+    if (!s || !(hw_rdmsr(MSR_EFER) & EFER_SVME)) {
+        return;
+    }
+    if (!s->had_r_init) {
+        let_init();
+    }
+    hw_stgi();
+    (void)hw_wrmsr_safe(MSR_AMD_VM_HSAVE_PA, s->had_hsave);
+    hw_wrmsr(MSR_EFER, hw_rdmsr(MSR_EFER) & ~EFER_SVME);
+}
+
+/* For cpu_off. */
+static void note_native(struct svm_cpu *s)
+{
+    uint64_t vm_cr;
+
+    s->had_r_init = hw_rdmsr_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_R_INIT);
+    if (!hw_rdmsr_safe(MSR_AMD_VM_HSAVE_PA, &s->had_hsave)) {
+        s->had_hsave = 0;
+    }
+}
+
 static int cpu_init(struct vcpu *v)
 {
     struct svm_cpu *s = pool_boot_pages(1);
@@ -157,19 +198,17 @@ static int cpu_init(struct vcpu *v)
         || !(s->sandbox = pool_boot_pages(1))) {
         return -1;
     }
-    if (!hw_wrmsr_safe(MSR_EFER, hw_rdmsr(MSR_EFER) | EFER_SVME)) {
-        log_line("SVM can't be switched on");
-        return -1;
-    }
-    hw_wrmsr(MSR_AMD_VM_HSAVE_PA, core_hpa(hsave).a);
-    hw_clgi();
     s->os_hpa = core_hpa(s->os).a;
     s->sandbox_hpa = core_hpa(s->sandbox).a;
     s->host_hpa = core_hpa(host).a;
-    svm_vmsave(s->host_hpa);
+    s->hsave_hpa = core_hpa(hsave).a;
+    note_native(s);
     v->vendor = s;
+    if (!cpu_on(v)) {
+        log_line("SVM can't be switched on");
+        return -1;
+    }
     set_intercepts(s->os);
-    s->r_init = redirect_init();
     s->os->intercept_exceptions |= s->r_init ? 1u << EXC_SX : 0;
     state_reset(&initial);
     svm_set_state(v, &initial);
@@ -360,7 +399,8 @@ const struct virt_ops svm_ops = {
     .foreign_hypercall = vmcall,
     .traps_icr = traps_icr,
     .apic_returns = true,
-    .probe = probe, .init = init, .cpu_init = cpu_init,
+    .probe = probe, .init = init,
+    .cpu_init = cpu_init, .cpu_off = cpu_off, .cpu_on = cpu_on,
     .max_leaf_level = max_leaf_level, .keeps_sizes = keeps_sizes,
     .set_root = set_root, .flush_nested = flush_nested, .set_state = svm_set_state, .run = run,
     .get_paging = svm_get_paging, .get_segment = svm_get_segment,

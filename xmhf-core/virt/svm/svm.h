@@ -33,7 +33,7 @@ struct svm_cpu {
         struct { uint64_t os_hpa, sandbox_hpa; };
         uint64_t vmcb_hpa[2];
     };
-    uint64_t host_hpa;
+    uint64_t host_hpa, hsave_hpa;
     struct event_slot queued; /* for the next entry of the OS */
     enum svm_nmi nmi;         /* where the guest's NMI handler is */
     uint64_t step_tf;         /* the guest's own RFLAGS.TF, while we step */
@@ -42,6 +42,8 @@ struct svm_cpu {
     uint32_t step_exceptions; /* intercepted without a step */
     bool flush_os;
     bool r_init;              /* an INIT that isn't intercepted raises #SX */
+    bool had_r_init;          /* before us */
+    uint64_t had_hsave;       /* VM_HSAVE_PA, likewise */
     struct svm_pmu pmu;       /* the OS's counters, while the sandbox runs */
     uint64_t saved_debugctl;  /* the OS's, while the sandbox runs */
     uint64_t last_tag;        /* the sandbox that its VMCB was set up for; 0: none */

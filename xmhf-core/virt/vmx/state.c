@@ -10,6 +10,7 @@
 #include <x86/cpu.h>
 
 #define PDPTES 4
+#define DEBUGCTL_STORE 0x1c0u /* TR, BTS, BTINT */
 
 /* The fields of each segment are 2 apart, in the order of the encodings. */
 static const struct { enum vmcs_field sel, limit, ar, base; } seg_field[SEG_COUNT] = {
@@ -118,12 +119,12 @@ void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
     write_efer(st->efer, st->cr0);
     vmcs_write(VMCS_GUEST_CR3, st->cr3);
     vmcs_write(VMCS_GUEST_DR7, st->dr7);
-    vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
-    if (!st->by_init) {
+    vmcs_write(VMCS_GUEST_DEBUGCTL, st->debugctl & ~DEBUGCTL_STORE);
+    if (!st->by_init) { /* the MSRs of SYSCALL are the CPU's own, and still have the live values */
         vmcs_write(VMCS_GUEST_PAT, st->pat);
-        vmcs_write(VMCS_GUEST_SYSENTER_CS, 0);
-        vmcs_write(VMCS_GUEST_SYSENTER_ESP, 0);
-        vmcs_write(VMCS_GUEST_SYSENTER_EIP, 0);
+        vmcs_write(VMCS_GUEST_SYSENTER_CS, st->msrs.sysenter_cs);
+        vmcs_write(VMCS_GUEST_SYSENTER_ESP, st->msrs.sysenter_esp);
+        vmcs_write(VMCS_GUEST_SYSENTER_EIP, st->msrs.sysenter_eip);
     }
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
@@ -194,7 +195,7 @@ bool vmx_state_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 static bool debugctl_write(uint64_t value)
 {
     /* Without LBR, which would record our own branches for a moment. */
-    if ((value & 0x1c0) || !hw_wrmsr_safe(MSR_IA32_DEBUGCTL, value & ~1ULL)) {
+    if ((value & DEBUGCTL_STORE) || !hw_wrmsr_safe(MSR_IA32_DEBUGCTL, value & ~1ULL)) {
         return false;
     }
     hw_wrmsr(MSR_IA32_DEBUGCTL, 0);

@@ -28,10 +28,9 @@ static uint64_t tss_base(const struct hw_table *gdt, uint16_t selector)
 
 void vmx_write_host_state(struct vcpu *v)
 {
-    struct hw_table gdt, idt;
+    struct hw_table gdt;
 
     hw_sgdt(&gdt);
-    hw_sidt(&idt);
     vmcs_write(VMCS_HOST_CR0, hw_read_cr0());
     vmcs_write(VMCS_HOST_CR3, host_cr3());
     vmcs_write(VMCS_HOST_CR4, hw_read_cr4());
@@ -46,7 +45,7 @@ void vmx_write_host_state(struct vcpu *v)
     vmcs_write(VMCS_HOST_GS_BASE, (uintptr_t)v);
     vmcs_write(VMCS_HOST_TR_BASE, tss_base(&gdt, SEL_TSS));
     vmcs_write(VMCS_HOST_GDTR_BASE, gdt.base);
-    vmcs_write(VMCS_HOST_IDTR_BASE, idt.base);
+    vmcs_write(VMCS_HOST_IDTR_BASE, cpu_idt());
     vmcs_write(VMCS_HOST_SYSENTER_CS, 0);
     vmcs_write(VMCS_HOST_SYSENTER_ESP, 0);
     vmcs_write(VMCS_HOST_SYSENTER_EIP, 0);

@@ -151,20 +151,26 @@ static uint64_t new_region(void)
     return core_hpa(region).a;
 }
 
-static bool turn_on(uint64_t region)
+static bool traces(void)
+{
+    return hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_EXT_FEATURES
+        && (hw_cpuid(CPUID_EXT_FEATURES, 0).ebx & CPUID_7_0_EBX_PT);
+}
+
+static bool turn_on(struct vmx_cpu *s)
 {
     uint64_t control = hw_rdmsr(MSR_IA32_FEATURE_CONTROL);
 
     if (!(control & FEATURE_CONTROL_LOCK)) {
         hw_wrmsr(MSR_IA32_FEATURE_CONTROL, control | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
     }
-    if (hw_cpuid(CPUID_BASIC, 0).eax >= CPUID_EXT_FEATURES
-        && (hw_cpuid(CPUID_EXT_FEATURES, 0).ebx & CPUID_7_0_EBX_PT)) {
+    if (traces() && hw_rdmsr_safe(MSR_IA32_RTIT_CTL, &s->had_rtit)) {
         hw_wrmsr_safe(MSR_IA32_RTIT_CTL, 0); /* else firmware's trace may go on (33.5) */
     }
     hw_write_cr0(vmx_fixed_cr(&vmx_common.caps, 0, hw_read_cr0()));
     hw_write_cr4(vmx_fixed_cr(&vmx_common.caps, 4, hw_read_cr4()));
-    return hw_vmxon(region);
+    s->on = hw_vmxon(s->vmxon);
+    return s->on;
 }
 
 /* What is cached of guest-physical addresses is tagged with the EPTP (29.4.2), but of this root it
@@ -212,13 +218,13 @@ static int cpu_init(struct vcpu *v)
 {
     _Static_assert(sizeof(struct vmx_cpu) <= PAGE_SIZE, "one page");
     struct vmx_cpu *s = pool_boot_pages(1);
-    uint64_t on = new_region();
 
-    if (!s || !on || !(s->os = new_region()) || !(s->sandbox = new_region())) {
+    if (!s || !(s->vmxon = new_region()) || !(s->os = new_region())
+        || !(s->sandbox = new_region())) {
         return -1;
     }
     v->vendor = s;
-    if (!turn_on(on)) {
+    if (!turn_on(s)) {
         log_line("VMXON failed");
         return -1;
     }
@@ -233,6 +239,36 @@ static int cpu_init(struct vcpu *v)
     s->flush_nested = true;
     hw_iret(); /* whoever started us may have left NMIs blocked */
     return 0;
+}
+
+/* VMCLEAR writes back what the CPU has of them in its caches (25.11.1). */
+static void cpu_off(struct vcpu *v)
+{
+    struct vmx_cpu *s = vmx(v);
+
+    if (!s || !s->on) {
+        return;
+    }
+    (void)hw_vmclear(s->sandbox);
+    (void)hw_vmclear(s->os);
+    s->launched[0] = s->launched[1] = false;
+    hw_vmxoff();
+    s->on = false;
+    if (s->had_rtit) {
+        hw_wrmsr_safe(MSR_IA32_RTIT_CTL, s->had_rtit);
+    }
+}
+
+/* The host's state in both VMCSs has the tables and selectors that the core will have. */
+static bool cpu_on(struct vcpu *v)
+{
+    struct vmx_cpu *s = vmx(v);
+
+    if (s->on) {
+        return true;
+    }
+    s->flush_nested = true;
+    return turn_on(s) && hw_vmptrld(s->os);
 }
 
 /* Write what has changed since the OS's last entry. This function and the next two are out of
@@ -418,7 +454,8 @@ const struct virt_ops vmx_ops = {
     .misc_enable = true,
     .hypercall_insn = { 0x0f, 0x01, 0xc1 },
     .traps_icr = traps_icr,
-    .probe = probe, .init = init, .cpu_init = cpu_init,
+    .probe = probe, .init = init,
+    .cpu_init = cpu_init, .cpu_off = cpu_off, .cpu_on = cpu_on,
     .max_leaf_level = max_leaf_level, .split_exec = vmx_split_exec,
     .set_root = set_root, .flush_nested = flush_nested, .user_exec = user_exec,
     .set_state = vmx_set_state, .run = run,

@@ -14,6 +14,9 @@
 
 struct vmx_cpu {
     uint64_t os, sandbox;         /* the two VMCSs, physical */
+    uint64_t vmxon;               /* VMXON's region */
+    uint64_t had_rtit;            /* IA32_RTIT_CTL before us */
+    bool on;                      /* in VMX operation */
     bool launched[2];             /* by v->in_sandbox, as is which VMCS is the current one */
     struct event_slot queued;     /* for the next entry of the OS */
     union {

@@ -6,6 +6,7 @@
 #include <xmhf/types.h>
 
 bool hw_vmxon(uint64_t address);
+void hw_vmxoff(void);
 bool hw_vmclear(uint64_t address);
 bool hw_vmptrld(uint64_t address);
 bool hw_vmread(uint64_t field, uint64_t *value);
