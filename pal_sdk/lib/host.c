@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* PALs that are images (pal/host.h): opening, calling, with ocalls, and closing. */
+#include "blame.h"
 #include "host.h"
 #include "os.h"
 #include <pal/interface.h>
@@ -86,6 +87,7 @@ struct pal_status pal_open(const struct pal_image *image, struct pal_handle **ou
     struct pal_status s = status(image, PAL_BAD_ARGUMENT);
     struct pal_handle *p;
 
+    s.detail = PAL_ARGUMENT_OPEN;
     if (out) {
         *out = NULL;
     }
@@ -303,27 +305,43 @@ static bool same_interface(const struct pal_file *f, uint32_t entry,
 
 /* What is wrong with the image for a program that was compiled so; PAL_FILE_OK: nothing. */
 static enum pal_file_error other_interface(struct pal_handle *p, uint32_t entry, unsigned n,
-                                           const char *of, const struct pal_parameter *declared)
+                                           const struct pal_function *f)
 {
     const bool known = entry < p->file.head.entries;
 
-    if (!declared
-        || (known && atomic_load_explicit(&p->declared[entry], memory_order_relaxed) == declared)) {
+    if (!f || (known && atomic_load_explicit(&p->function[entry], memory_order_relaxed) == f)) {
         return PAL_FILE_OK;
     }
-    if (strcmp(p->image->name, of) != 0) {
+    if (strcmp(p->image->name, f->image) != 0) {
         return PAL_FILE_HANDLE;
     }
-    if (!known || !same_interface(&p->file, entry, declared, n)) {
+    if (!known || !same_interface(&p->file, entry, f->parameters, n)) {
         return PAL_FILE_INTERFACE;
     }
-    atomic_store_explicit(&p->declared[entry], declared, memory_order_relaxed);
+    atomic_store_explicit(&p->function[entry], f, memory_order_relaxed);
     return PAL_FILE_OK;
 }
 
-/* `of`: the name of the image that `declared` is of; unless that is NULL. */
-static struct pal_status refusal(struct pal_handle *p, uint32_t entry, unsigned n, const char *of,
-                                 const struct pal_parameter *declared)
+/* A call that can't be one: of no entry, or with another number of arguments. */
+static void check_call(const struct pal_handle *p, uint32_t entry, unsigned n,
+                       struct pal_status *s)
+{
+    if (entry >= p->file.head.entries) {
+        s->error = PAL_BAD_ARGUMENT;
+        s->detail = PAL_ARGUMENT_ENTRY;
+        s->value = entry;
+        s->allowed = p->file.head.entries;
+    } else if (n + (p->file.ocall_param[entry] >= 0) != p->file.entry[entry].params) {
+        s->error = PAL_BAD_ARGUMENT;
+        s->detail = PAL_ARGUMENT_NUMBER;
+        s->entry = pal_file_entry_name(&p->file, entry);
+        s->value = n;
+        s->allowed = p->file.entry[entry].params - (p->file.ocall_param[entry] >= 0);
+    }
+}
+
+static struct pal_status refusal(struct pal_handle *p, uint32_t entry, unsigned n,
+                                 const struct pal_function *f)
 {
     struct pal_status s = status(p ? p->image : NULL, PAL_OK);
     enum pal_file_error other;
@@ -334,12 +352,11 @@ static struct pal_status refusal(struct pal_handle *p, uint32_t entry, unsigned 
         s.error = PAL_FORKED;
     } else if (atomic_load(&p->dead)) {
         s = p->death;
-    } else if ((other = other_interface(p, entry, n, of, declared)) != PAL_FILE_OK) {
+    } else if ((other = other_interface(p, entry, n, f)) != PAL_FILE_OK) {
         s.error = PAL_BAD_IMAGE;
         s.detail = other;
-    } else if (entry >= p->file.head.entries
-               || n + (p->file.ocall_param[entry] >= 0) != p->file.entry[entry].params) {
-        s.error = PAL_BAD_ARGUMENT;
+    } else {
+        check_call(p, entry, n, &s);
     }
     return s;
 }
@@ -381,8 +398,19 @@ static const pal_word *all_words(const struct call *c, uint32_t entry, const pal
     return all;
 }
 
+/* A call that has not begun, since a count or memory is wrong. */
+static void blame(const struct call *c, uint32_t entry, const pal_word *args, unsigned n,
+                  const struct pal_function *f, struct pal_status *s)
+{
+    const struct pal_blamed b = { &c->p->file.param[c->p->file.first_param[entry]], args, n,
+                                  f ? f->names : NULL };
+
+    s->entry = f ? f->name : pal_file_entry_name(&c->p->file, entry);
+    pal_blame(s, &b);
+}
+
 static struct pal_status run(struct pal_handle *p, uint32_t entry, pal_word *result,
-                             const pal_word *args, unsigned n)
+                             const pal_word *args, unsigned n, const struct pal_function *f)
 {
     __attribute__((cleanup(end_call))) struct call c = { .p = p };
     _Alignas(16) unsigned char small[SMALL];
@@ -403,16 +431,18 @@ static struct pal_status run(struct pal_handle *p, uint32_t entry, pal_word *res
     if (s.error == PAL_OK && c.missing != 0) {
         s.error = PAL_NO_OCALL;
         s.detail = c.missing - 1;
+    } else if (s.error == PAL_BAD_COUNT || s.error == PAL_BAD_ARGUMENT) {
+        blame(&c, entry, args, n, f, &s);
     }
     *result = s.error == PAL_OK ? c.out[0] : 0;
     return s;
 }
 
 struct pal_status pal_call_declared(struct pal_handle *p, uint32_t entry, pal_word *result,
-                                    const pal_word *args, unsigned n, const char *image,
-                                    const struct pal_parameter *declared)
+                                    const pal_word *args, unsigned n,
+                                    const struct pal_function *function)
 {
-    struct pal_status s = refusal(p, entry, n, image, declared);
+    struct pal_status s = refusal(p, entry, n, function);
     pal_word r = 0;
 
     if (s.error == PAL_OK) {
@@ -420,7 +450,7 @@ struct pal_status pal_call_declared(struct pal_handle *p, uint32_t entry, pal_wo
             s.error = PAL_CLOSED;
             leave(p);
         } else {
-            s = run(p, entry, &r, args, n);
+            s = run(p, entry, &r, args, n, function);
         }
     }
     if (result) {
@@ -432,10 +462,19 @@ struct pal_status pal_call_declared(struct pal_handle *p, uint32_t entry, pal_wo
 struct pal_status pal_call_entry(struct pal_handle *p, uint32_t entry, pal_word *result,
                                  const pal_word *args, unsigned n)
 {
-    return pal_call_declared(p, entry, result, args, n, NULL, NULL);
+    return pal_call_declared(p, entry, result, args, n, NULL);
 }
 
-struct pal_status pal_status_of(const struct pal_handle *p, enum pal_error error)
+struct pal_status pal_refuse(const struct pal_handle *p, const struct pal_function *function,
+                             const pal_word *args, unsigned n)
 {
-    return status(p ? p->image : NULL, p ? error : PAL_CLOSED);
+    const struct pal_blamed b = { (const struct xmhf_image_param *)function->parameters, args, n,
+                                  function->names };
+    struct pal_status s = status(p ? p->image : NULL, p ? PAL_OK : PAL_CLOSED);
+
+    if (p) {
+        s.entry = function->name;
+        pal_blame(&s, &b);
+    }
+    return s;
 }

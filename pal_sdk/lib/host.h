@@ -18,7 +18,7 @@ struct pal_handle {
     atomic_flag telling;          /* taken by who writes `death` */
     struct pal_status death;
     /* By entry: what the program was compiled with, once it was found to be the image's. */
-    const struct pal_parameter *_Atomic declared[XMHF_IMAGE_ENTRIES];
+    const struct pal_function *_Atomic function[XMHF_IMAGE_ENTRIES];
     pal_unpack **ocalls;          /* the program's functions by number, or NULL */
     void *place;                  /* the backend's */
 };

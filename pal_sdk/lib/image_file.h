@@ -8,29 +8,38 @@
 #include <stdint.h>
 #include <xmhf/image.h>
 
-/* Why a file is no image of this program. X(name, sentence). */
+/* What helps, in a sentence's end. */
+#define PAL_FILE_COPY  "; it is not as pal-cc wrote it: embed the file again"
+#define PAL_FILE_BUILD "; build it again (pal-lint FILE tells more)"
+/* Why a file is no image of this program, and what to do. X(name, sentence). */
 #define PAL_FILE_ERRORS(X) \
     X(OK,         "it is good") \
-    X(SHORT,      "the file is shorter than its own lists say") \
-    X(MAGIC,      "the file does not begin as an image does") \
-    X(VERSION,    "the file was made by another version of pal-cc, whose encoding differs") \
-    X(COUNTS,     "it says more sections, parameters or entries than an image can have, or none") \
-    X(SIZE,       "its lists have another size than it says") \
+    X(SHORT,      "the file is shorter than its own lists say" PAL_FILE_COPY) \
+    X(MAGIC,      "the file does not begin as an image does; embed what pal-cc -o X.pal writes") \
+    X(VERSION,    "the file was made by another version of pal-cc, whose encoding differs; build " \
+                  "it with the pal-cc of this library") \
+    X(COUNTS,     "it says more sections, parameters or entries than an image can have, or none" \
+                  PAL_FILE_BUILD) \
+    X(SIZE,       "its lists have another size than it says" PAL_FILE_COPY) \
     X(MODE_64,    "its code has 64 bits and this program has 32; build the image with -m32") \
     X(MODE_32,    "its code has 32 bits and this program has 64; build the image with -m64") \
-    X(MODE,       "its mode is none that is known") \
-    X(CONVENTION, "its calling convention is unknown, or none of its mode") \
-    X(RESERVED,   "a reserved field is not 0, or a flag is unknown") \
+    X(MODE,       "its mode is none that is known" PAL_FILE_BUILD) \
+    X(CONVENTION, "its calling convention is unknown, or none of its mode" PAL_FILE_BUILD) \
+    X(RESERVED,   "a reserved field is not 0, or a flag is unknown" PAL_FILE_BUILD) \
     X(SECTION,    "a section is of an unknown type, misaligned, empty or too large, or has an " \
-                  "address of the caller's") \
-    X(ORDER,      "its sections do not ascend with a free page between them") \
-    X(STACKS,     "its STACK and PARAM sections do not fit the number of stacks") \
-    X(CONTENTS,   "the contents of its sections are cut off") \
-    X(ENTRY,      "an entry lies outside of CODE, or its parameters are not in the list") \
+                  "address of the caller's" PAL_FILE_BUILD) \
+    X(ORDER,      "its sections do not ascend with a free page between them" PAL_FILE_BUILD) \
+    X(STACKS,     "its STACK and PARAM sections do not fit the number of stacks" PAL_FILE_BUILD) \
+    X(CONTENTS,   "the contents of its sections are cut off" PAL_FILE_COPY) \
+    X(ENTRY,      "an entry lies outside of CODE, or its parameters are not in the list" \
+                  PAL_FILE_BUILD) \
     X(PARAM,      "a parameter has an unknown type or direction, a count that is none, or is " \
-                  "too large") \
-    X(NOTES,      "its notes are damaged") \
-    X(NATIVE,     "it holds ordinary code, which only -lpal-native runs") \
+                  "too large" PAL_FILE_BUILD) \
+    X(NOTES,      "its notes are damaged" PAL_FILE_COPY) \
+    X(NATIVE,     "it holds ordinary code, by pal-cc --native, which only -lpal-native runs; " \
+                  "link with that, or embed an image") \
+    X(NATIVE_EMPTY, "its ordinary code has no entry, or too many; give pal-cc --native the " \
+                  "--interface that declares them") \
     X(INTERFACE,  "the program was compiled with another interface than the image; compile both " \
                   "with the same header") \
     X(HANDLE,     "the call is one of another PAL's; give it a handle of that one")

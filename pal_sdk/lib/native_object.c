@@ -78,7 +78,7 @@ void native_object_open(struct pal_handle *p, struct pal_status *s)
         s->error = PAL_NO_MEMORY;
     } else if (!p->image->native || !add_entries(&p->file, p->image)) {
         s->error = PAL_BAD_IMAGE;
-        s->detail = PAL_FILE_ENTRY;
+        s->detail = PAL_FILE_NATIVE_EMPTY;
     } else if (!add_ocalls(p)) {
         s->error = PAL_NO_MEMORY;
     }

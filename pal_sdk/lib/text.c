@@ -159,8 +159,56 @@ static const char *const sentences[] = {
     [PAL_CLOSED] = "there is no handle, or it was closed; pal_open makes one",
     [PAL_NO_MEMORY] = "the system gives no memory for it, or none where it must lie; free some, or "
         "close other PALs",
-    [PAL_BAD_COUNT] = "a count or a text is larger than its interface declares; nothing was called",
 };
+
+/* What must be true of an argument, and isn't. */
+static void say_wrong(struct text *t, const struct pal_status *s)
+{
+    const unsigned long long value = s->value, allowed = s->allowed;
+
+    switch (s->detail) {
+    case PAL_ARGUMENT_COUNT:
+        say(t, " has a count of %llu, and may have at most %llu", value, allowed);
+        return;
+    case PAL_ARGUMENT_TEXT:
+        say(t, " is a text of more than the %llu bytes that are allowed", allowed);
+        return;
+    case PAL_ARGUMENT_READ:
+    case PAL_ARGUMENT_WRITE:
+        say(t, s->address != 0 ? " needs %llu bytes that can be %s, and 0x%llx can't"
+                               : " needs %llu bytes that can be %s, and is NULL", value,
+            s->detail == PAL_ARGUMENT_READ ? "read" : "written", (unsigned long long)s->address);
+        return;
+    case PAL_ARGUMENT_ENTRY:
+        say(t, "there is no entry number %llu; it has %llu, from 0 on", value, allowed);
+        return;
+    case PAL_ARGUMENT_NUMBER:
+        say(t, "it was called with %llu arguments, and takes %llu", value, allowed);
+        return;
+    case PAL_ARGUMENT_OPEN:
+        say(t, "pal_open needs an image with a name (PAL_IMAGE), and a place for the handle");
+        return;
+    default:
+        say(t, "an argument can't be right");
+        return;
+    }
+}
+
+/* parameter 2 (code) of hello_check ..., or what isn't one parameter's fault. */
+static void say_argument(struct text *t, const struct pal_status *s)
+{
+    const char *entry = s->entry ? s->entry : "?";
+
+    if (s->number != 0) {
+        say(t, "parameter %u", s->number);
+        say(t, s->parameter ? " (%s) of " : " of ", s->parameter);
+    }
+    if (s->entry || s->number != 0) {
+        say(t, "%s_%s%s", s->image ? s->image->name : "?", entry, s->number != 0 ? "" : ": ");
+    }
+    say_wrong(t, s);
+    say(t, "; nothing was called");
+}
 
 static void say_error(struct text *t, const struct pal_status *s, const struct pal_file *f)
 {
@@ -168,17 +216,15 @@ static void say_error(struct text *t, const struct pal_status *s, const struct p
 
     switch (s->error) {
     case PAL_BAD_IMAGE:
-        say(t, "the image can't be used: %s; build it again (pal-lint tells more)",
-            file_sentence(s->detail));
+        say(t, "the image can't be used: %s", file_sentence(s->detail));
         return;
     case PAL_REFUSED:
         say(t, "the hypervisor refused (%s): %s", pal_error_name(s->hypercall),
             pal_error_text(s->hypercall));
         return;
+    case PAL_BAD_COUNT:
     case PAL_BAD_ARGUMENT:
-        say(t, "no such entry, another number of arguments, or memory that can't be accessed");
-        say(t, s->address != 0 ? " (at 0x%llx); nothing was called" : "; nothing was called",
-            (unsigned long long)s->address);
+        say_argument(t, s);
         return;
     case PAL_NO_OCALL:
         say(t, "it called %s_ocall_%s (number %u), which this program does not have; include the "

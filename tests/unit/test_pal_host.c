@@ -746,7 +746,8 @@ static void test_sentences(void **state)
     says((struct pal_status){ .error = PAL_NO_OCALL, .detail = test_ocalls[0]->number },
          "demo_ocall_ask");
     says((struct pal_status){ .error = PAL_NO_HYPERVISOR }, "-lpal-native");
-    says((struct pal_status){ .error = PAL_BAD_ARGUMENT, .address = 0x1234 }, "(at 0x1234)");
+    says((struct pal_status){ .error = PAL_BAD_ARGUMENT }, "an argument can't be right");
+    says((struct pal_status){ .error = PAL_BAD_COUNT }, "an argument can't be right");
     for (unsigned e = PAL_OK; e <= PAL_NO_OCALL; e++) {
         says((struct pal_status){ .error = (enum pal_error)e }, "PAL demo: ");
     }
@@ -754,9 +755,85 @@ static void test_sentences(void **state)
     says((struct pal_status){ .error = PAL_BUSY }, "pal_abandon");
 }
 
+/* What is wrong with an argument: which one, of what, what it is and what is allowed. */
+static void test_arguments(void **state)
+{
+    struct pal_handle *p = open_demo();
+    const uint16_t in[10] = { 1 };
+    const uint8_t four[4] = { 1 };
+    struct point out[3], a = { .x = 1 };
+    struct pair c = { .first = { .t = 9 } };
+    uint8_t both[255];
+    uint32_t two[2], r;
+    const pal_word words[] = { (pal_word)in, 11, (pal_word)out, 2, (pal_word)both, 2 };
+
+    (void)state;
+    says(demo_buffers(p, &r, in, 11, out, 2, both, 2), "parameter 1 (in) of demo_buffers has a "
+         "count of 11, and may have at most 10; nothing was called.");
+    says(demo_buffers(p, &r, in, 10, out, UINT32_MAX, both, 2), "parameter 3 (out) of demo_buffers "
+         "has a count of 4294967295, and may have at most 3; nothing");
+    says(demo_buffers(p, &r, in, 10, out, 3, NULL, 2), "parameter 5 (both) of demo_buffers needs 2 "
+         "bytes that can be written, and is NULL;");
+    says(demo_buffers(p, &r, NULL, 10, out, 4, NULL, 2), "parameter 1 (in) of demo_buffers needs "
+         "20 bytes that can be read, and is NULL;");
+    says(demo_text(p, &r, "12345678", 0, "1234"), "parameter 3 (second) of demo_text is a text of "
+         "more than the 3 bytes that are allowed; nothing was called.");
+    says(demo_text(p, &r, NULL, 0, ""), "parameter 1 (first) of demo_text needs 1 bytes that can "
+         "be read, and is NULL;");
+    says(demo_whole(p, &r, &four, &two, NULL, &a, out, &c), "parameter 3 (both) of demo_whole");
+    says(demo_whole(p, &r, &four, &two, (uint8_t (*)[3])both, &a, NULL, &c),
+         "parameter 5 (b) of demo_whole needs 56 bytes that can be written, and is NULL");
+    /* What the library is told after the stub found nothing. */
+    next_status[0] = (pal_word)(out + 1) + 3;
+    next_status[1] = PAL_STATUS_FAULT;
+    says(demo_buffers(p, &r, in, 1, out, 2, both, 2), "parameter 3 (out) of demo_buffers needs 112 "
+         "bytes that can be written, and 0x");
+    next_status[0] = (pal_word)in;
+    next_status[1] = PAL_STATUS_FAULT;
+    says(demo_buffers(p, &r, in, 1, out, 2, both, 2), "parameter 1 (in) of demo_buffers needs 2 "
+         "bytes that can be read, and 0x");
+    /* Without a stub nobody knows names of parameters. */
+    says(pal_call_entry(p, demo_entry_buffers, NULL, words, 6), "parameter 1 of demo_buffers has a "
+         "count of 11, and may have at most 10;");
+    says(pal_call_entry(p, demo_entry_buffers, NULL, words, 5), "demo_buffers: it was called with "
+         "5 arguments, and takes 6;");
+    says(pal_call_entry(p, 77, NULL, words, 5), "there is no entry number 77; it has 9, from 0 on");
+    says(pal_open(&demo_image, NULL), "pal_open needs an image");
+    close_demo(p);
+}
+
+/* "Build it again" is said where it helps. */
+static void test_image_sentences(void **state)
+{
+    static const unsigned char rebuilt[] = {
+        PAL_FILE_COUNTS, PAL_FILE_MODE, PAL_FILE_CONVENTION, PAL_FILE_RESERVED, PAL_FILE_SECTION,
+        PAL_FILE_ORDER, PAL_FILE_STACKS, PAL_FILE_ENTRY, PAL_FILE_PARAM,
+    };
+    char text[PAL_TEXT];
+
+    (void)state;
+    for (unsigned e = PAL_FILE_OK + 1; e <= PAL_FILE_HANDLE; e++) {
+        const struct pal_status s = { .error = PAL_BAD_IMAGE, .detail = e, .image = &demo_image };
+
+        pal_status_text(&s, text, sizeof(text));
+        assert_int_equal(strstr(text, "build it again") != NULL,
+                         memchr(rebuilt, (int)e, sizeof(rebuilt)) != NULL);
+        assert_null(strstr(text, "unknown reason"));
+    }
+    says((struct pal_status){ .error = PAL_BAD_IMAGE, .detail = PAL_FILE_MODE_32 }, "with -m64.");
+    says((struct pal_status){ .error = PAL_BAD_IMAGE, .detail = PAL_FILE_INTERFACE },
+         "with the same header.");
+    says((struct pal_status){ .error = PAL_BAD_IMAGE, .detail = PAL_FILE_CONTENTS },
+         "embed the file again.");
+    says((struct pal_status){ .error = PAL_BAD_IMAGE, .detail = PAL_FILE_NATIVE },
+         "link with that, or embed an image.");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_arguments, set_up),
+        cmocka_unit_test_setup(test_image_sentences, set_up),
         cmocka_unit_test_setup(test_values, set_up),
         cmocka_unit_test_setup(test_buffers, set_up),
         cmocka_unit_test_setup(test_whole, set_up),

@@ -46,10 +46,23 @@ enum pal_error {
     PAL_REFUSED,         /* by the hypervisor; `hypercall` has its error (TV_*) */
     PAL_DIED,            /* the PAL died, in this call or before */
     PAL_BAD_COUNT,       /* a count or a string is more than declared; the call has not begun */
-    PAL_BAD_ARGUMENT,    /* no such entry, another number of arguments, or NULL for data */
+    PAL_BAD_ARGUMENT,    /* no such entry, another number of arguments, NULL for data, or memory
+                            that can't be accessed; `detail` has which. Nothing was called */
     PAL_NO_OCALL,        /* the program lacks a function that the PAL's interface declares */
     PAL_BUSY = 0x80,     /* all stacks are in use, one by this thread: it is inside already; or on
                             closing: a call is under way. Nothing has happened */
+};
+
+/* What is wrong with an argument: pal_status.detail. */
+enum pal_argument {
+    PAL_ARGUMENT_UNKNOWN,
+    PAL_ARGUMENT_COUNT,    /* `value` is its count, `allowed` the most */
+    PAL_ARGUMENT_TEXT,     /* a text of more than `allowed` bytes */
+    PAL_ARGUMENT_READ,     /* `value` bytes must be there to be read */
+    PAL_ARGUMENT_WRITE,    /* and to be written */
+    PAL_ARGUMENT_ENTRY,    /* entry number `value` of `allowed` */
+    PAL_ARGUMENT_NUMBER,   /* `value` arguments for `allowed` */
+    PAL_ARGUMENT_OPEN,     /* pal_open: no image, an image without a name, or no place for *out */
 };
 
 /* How a call ended. */
@@ -58,10 +71,16 @@ struct pal_status {
     unsigned death, vector;      /* DIED: enum tv_death, and of an exception which */
     unsigned section;            /* DIED: number of the image's section, or 0xff */
     uint32_t offset;             /* DIED: of the instruction in it, in bytes */
-    unsigned detail;             /* BAD_IMAGE, NO_OCALL: reason, number of the ocall */
+    unsigned detail;             /* BAD_IMAGE, NO_OCALL: reason, number of the ocall; BAD_COUNT,
+                                    BAD_ARGUMENT: enum pal_argument */
     uint64_t hypercall;          /* REFUSED */
     uint64_t address;            /* DIED by a page fault: what it touched (without a debug image
-                                    its page), else 0 */
+                                    its page), else 0. BAD_ARGUMENT: what can't be accessed */
+    /* BAD_COUNT, BAD_ARGUMENT: names of entry and parameter, NULL if they aren't known; its number
+     * as it was declared, from 1 on, 0: none of them; and what enum pal_argument says. */
+    const char *entry, *parameter;
+    unsigned number;
+    uint64_t value, allowed;
     const struct pal_image *image; /* of which PAL, or NULL. It must be there for the text */
 };
 
@@ -106,15 +125,22 @@ struct pal_parameter {
     uint32_t type, direction, size;
     uint16_t counted_by, unit;
 };
+/* An entry as this program was compiled with it; it must stay as it is. */
+struct pal_function {
+    const char *image, *name;
+    const struct pal_parameter *parameters; /* words, but for what an OCALL needs */
+    const char *const *names;               /* of each; those of one parameter are the same */
+};
 /* pal_call_entry, after a look whether the image is the one of this name and has these n
- * parameters, besides what an OCALL needs; if not: PAL_BAD_IMAGE, and nothing is called. `declared`
- * must stay as it is: the same list isn't looked at again. */
+ * parameters, besides what an OCALL needs; if not: PAL_BAD_IMAGE, and nothing is called. The same
+ * function isn't looked at again. */
 struct pal_status pal_call_declared(struct pal_handle *p, uint32_t entry, pal_word *result,
-                                    const pal_word *args, unsigned n, const char *image,
-                                    const struct pal_parameter *declared);
+                                    const pal_word *args, unsigned n,
+                                    const struct pal_function *function);
 
-/* A status without a call. */
-struct pal_status pal_status_of(const struct pal_handle *p, enum pal_error error);
+/* The status of a call that the stub refuses: the first of the n words that can't be right. */
+struct pal_status pal_refuse(const struct pal_handle *p, const struct pal_function *function,
+                             const pal_word *args, unsigned n);
 
 /* A function of the program that a PAL may call. `unpack` takes the request apart, calls it, and
  * writes the answer, whose bytes it returns; 0 if the request is none. */

@@ -33,16 +33,10 @@
     pal_args[pal_n++] = (pal_word)(name); pal_args[pal_n++] = (pal_word)((uint64_t)(name) >> 32);
 #define PAL_PUSH_COUNTED(entry, name, count, max) \
     PAL_COUNT_CHECK(entry, name, count) \
-    if (pal_bad == PAL_OK && pal_exceeds(count, max)) { \
-        pal_bad = PAL_BAD_COUNT; \
-    } else if (pal_bad == PAL_OK && (count) != 0 && !(name)) { \
-        pal_bad = PAL_BAD_ARGUMENT; \
-    } \
+    pal_bad = pal_bad || pal_exceeds(count, max) || ((count) != 0 && !(name)); \
     pal_args[pal_n++] = (pal_word)(name);
 #define PAL_PUSH_WHOLE(name) \
-    if (pal_bad == PAL_OK && !(name)) { \
-        pal_bad = PAL_BAD_ARGUMENT; \
-    } \
+    pal_bad = pal_bad || !(name); \
     pal_args[pal_n++] = (pal_word)(name);
 #define PAL_A_p_in(p, e, t, name, count, max)            PAL_PUSH_COUNTED(e, name, count, max)
 #define PAL_A_p_out(p, e, t, name, count, max)           PAL_PUSH_COUNTED(e, name, count, max)
@@ -56,11 +50,9 @@
 #define PAL_A_p_string(p, e, t, name, count, max) \
     PAL_PUSH_WHOLE(name) \
     pal_args[pal_n++] = pal_text_bytes(name, max); \
-    if (pal_bad == PAL_OK && pal_args[pal_n - 1] == 0) { \
-        pal_bad = PAL_BAD_COUNT; \
-    }
+    pal_bad = pal_bad || pal_args[pal_n - 1] > (max) + 1;
 
-/* Bytes of a text with its end; 0 if it has more than `max` without. */
+/* Bytes of a text with its end; one more than fits if it has more than `max` without. */
 static inline __attribute__((unused)) pal_word pal_text_bytes(const char *text, size_t max)
 {
     size_t n = 0;
@@ -68,23 +60,36 @@ static inline __attribute__((unused)) pal_word pal_text_bytes(const char *text, 
     while (text && n <= max && text[n] != 0) {
         n++;
     }
-    return n <= max ? (pal_word)(n + 1) : 0;
+    return (pal_word)(n + 1);
 }
+
+/* The names of a parameter's words. */
+#define PAL_NAMED(pal, entry, parameter)  PAL_SELECT(PAL_M_, pal, entry, PAL_OPEN parameter)
+#define PAL_M_p_value(p, e, type, name, count, max) PAL_CAT(PAL_NAMED_, PAL_WIDTH(type))(name)
+#define PAL_NAMED_word(name) #name,
+#define PAL_NAMED_wide(name) #name, #name,
+#define PAL_M_p_in(p, e, t, name, count, max)            #name,
+#define PAL_M_p_out(p, e, t, name, count, max)           #name,
+#define PAL_M_p_inout(p, e, t, name, count, max)         #name,
+#define PAL_M_p_in_array(p, e, t, name, count, max)      #name,
+#define PAL_M_p_out_array(p, e, t, name, count, max)     #name,
+#define PAL_M_p_inout_array(p, e, t, name, count, max)   #name,
+#define PAL_M_p_in_struct(p, e, t, name, count, max)     #name,
+#define PAL_M_p_out_struct(p, e, t, name, count, max)    #name,
+#define PAL_M_p_inout_struct(p, e, t, name, count, max)  #name,
+#define PAL_M_p_string(p, e, t, name, count, max)        #name, #name,
 
 /* With 32 bits a 64-bit result comes through memory. */
 #define PAL_RESULT_word(type) \
-    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_name, \
-                                   pal_declared); \
+    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, &pal_function); \
     if (pal_result) { *pal_result = (pal_integer_##type)pal_r; }
 #define PAL_RESULT_wide(type) \
     pal_integer_##type pal_wide = 0; \
     pal_args[pal_n++] = (pal_word)&pal_wide; \
-    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_name, \
-                                   pal_declared); \
+    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, &pal_function); \
     if (pal_result) { *pal_result = pal_wide; }
 #define PAL_RESULT_none \
-    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, pal_name, \
-                                   pal_declared);
+    pal_status = pal_call_declared(pal_handle, pal_entry, &pal_r, pal_args, pal_n, &pal_function);
 
 /* `first` is what stands before the declared parameters, `last` and `more` tell of a result through
  * memory, `done` makes the call. */
@@ -98,15 +103,18 @@ static inline __attribute__((unused)) pal_word pal_text_bytes(const char *text, 
         static const struct pal_parameter pal_declared[] = { \
             PAL_EACH(PAL_RECORD, pal, __VA_ARGS__) last { 0, 0, 0, 0, 0 } }; \
         const uint32_t pal_entry = pal##_entry_##name; \
-        const char *const pal_name = #pal; \
+        static const char *const pal_names[] = { \
+            PAL_EACH(PAL_NAMED, pal, __VA_ARGS__) "the result" }; \
+        static const struct pal_function pal_function = { \
+            #pal, #name, pal_declared, pal_names }; \
         pal_word pal_args[2 * 32 + 2], pal_r = 0; \
-        enum pal_error pal_bad = PAL_OK; \
+        bool pal_bad = false; \
         struct pal_status pal_status; \
         unsigned pal_n = 0; \
         pal_args[0] = 0; /* without parameters nothing else is */ \
         PAL_EACH(PAL_PUSH, pal, __VA_ARGS__) \
-        if (pal_bad != PAL_OK) { \
-            return pal_status_of(pal_handle, pal_bad); \
+        if (pal_bad) { \
+            return pal_refuse(pal_handle, &pal_function, pal_args, pal_n); \
         } \
         done \
         return pal_status; \
