@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_part(p.kernel_dst, p.kernel_size);
     check_part(p.initrd_dst, p.initrd_size);
-    check_part(p.boot_params, 3 * PAGE_SIZE);
+    check_part(p.boot_params, 4 * PAGE_SIZE);
     check(!ranges_overlap(p.kernel_dst, p.kernel_size, p.initrd_dst, p.initrd_size));
     check(first ? !ranges_overlap(p.initrd_dst, p.initrd_size, p.kernel_src, p.kernel_size)
                 : !ranges_overlap(p.kernel_dst, p.kernel_size, p.initrd_src, p.initrd_size));
@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(!ranges_overlap(p.efi_map, p.efi_room, p.kernel_src, p.kernel_size));
     check(!ranges_overlap(p.efi_map, p.efi_room, p.initrd_dst, p.initrd_size));
     check(!ranges_overlap(p.efi_map, p.efi_room, p.initrd_src, p.initrd_size));
-    check(!ranges_overlap(p.efi_map, p.efi_room, p.boot_params, 3 * PAGE_SIZE));
+    check(!ranges_overlap(p.efi_map, p.efi_room, p.boot_params, 4 * PAGE_SIZE));
     bi.rsdp = w[1];
     linux_fill_params(params, image, &p, &bi);
     return 0;

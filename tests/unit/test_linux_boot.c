@@ -6,7 +6,7 @@
 #include <guest/linux_boot.h>
 #include <util/e820.h>
 
-#define LOW_SIZE (3 * PAGE_SIZE)
+#define LOW_SIZE (4 * PAGE_SIZE)
 
 static struct boot_info bi;
 static struct linux_plan plan;
@@ -444,10 +444,12 @@ static void cuts_what_has_no_room(void **state)
     assert_int_equal(bp[0x28f], 0xcc);
 }
 
-/* boot_params has room for 128 entries, and knows no type of ours. */
-static void refuses_more_memory_than_fits(void **state)
+/* boot_params have room for 128 entries, a block of more data for the rest; a kernel that doesn't
+ * know that is refused. No kernel knows a type of ours. */
+static void tells_of_much_memory(void **state)
 {
     static struct boot_mem many[BOOT_MEM_MAX];
+    static uint8_t more[LINUX_MORE_SIZE];
     uint8_t bp[LINUX_BOOT_PARAMS_SIZE];
 
     (void)state;
@@ -455,16 +457,34 @@ static void refuses_more_memory_than_fits(void **state)
         many[i] = (struct boot_mem){ .start = MIB(200 + 2 * i), .size = MIB(1), .type = 1 };
     }
     many[0] = (struct boot_mem){ .start = 0, .size = MIB(200), .type = 1 };
-    many[127].type = BOOT_MEM_FIRMWARE_RAM;
+    many[127].type = many[511].type = BOOT_MEM_FIRMWARE_RAM;
+    put64(0x250, 0x1234567); /* what a kernel file has there is of no meaning */
+    for (unsigned n = 128; n <= BOOT_MEM_MAX; n += 1 + 382 * (n == 129)) {
+        say(many, n, 0);
+        assert_int_equal(make_plan(), 0);
+        linux_fill_params(bp, image, &plan, &bi);
+        assert_int_equal(bp[0x1e8], 128);
+        assert_int_equal(get(bp, 0x2d0 + 127 * 20, 8), MIB(200 + 2 * 127));
+        assert_int_equal(get(bp, 0x2d0 + 127 * 20 + 16, 4), BOOT_MEM_RESERVED);
+        assert_int_equal(get(bp, 0x2d0 + 128 * 20, 8), 0);
+        assert_int_equal(plan.more, n > 128 ? plan.boot_params + 2 * PAGE_SIZE : 0);
+        assert_int_equal(get(bp, 0x250, 8), plan.more);
+        if (n > 128) {
+            memset(more, 0xee, sizeof(more));
+            linux_fill_more(more, &bi);
+            assert_int_equal(get(more, 0, 8), 0); /* no block follows */
+            assert_int_equal(get(more, 8, 4), 1);
+            assert_int_equal(get(more, 12, 4), (n - 128) * 20);
+            assert_int_equal(get(more, 16, 8), MIB(200 + 2 * 128));
+            assert_int_equal(get(more, 16 + (n - 129) * 20, 8), MIB(200 + 2 * (n - 1)));
+            assert_int_equal(get(more, 16 + (n - 129) * 20 + 16, 4),
+                             n == 512 ? BOOT_MEM_RESERVED : 1);
+        }
+    }
+    put16(0x206, 0x208);
+    assert_refused();
     say(many, 128, 0);
     assert_int_equal(make_plan(), 0);
-    linux_fill_params(bp, image, &plan, &bi);
-    assert_int_equal(bp[0x1e8], 128);
-    assert_int_equal(get(bp, 0x2d0 + 127 * 20, 8), MIB(200 + 2 * 127));
-    assert_int_equal(get(bp, 0x2d0 + 127 * 20 + 16, 4), BOOT_MEM_RESERVED);
-    assert_int_equal(get(bp, 0x2d0 + 128 * 20, 8), 0);
-    say(many, 129, 0);
-    assert_refused();
 }
 
 /* --- UEFI ----------------------------------------------------------------------------- */
@@ -654,7 +674,7 @@ int main(void)
         TEST(tells_of_the_screen),
         TEST(passes_no_rsdp_that_the_guest_may_overwrite),
         TEST(cuts_what_has_no_room),
-        TEST(refuses_more_memory_than_fits),
+        TEST(tells_of_much_memory),
         cmocka_unit_test_setup(hands_on_uefi, setup_efi),
         cmocka_unit_test_setup(has_no_uefi_to_hand_on, setup_efi),
         cmocka_unit_test_setup(finds_room_for_uefis_map, setup_efi),

@@ -207,11 +207,11 @@ static void judges_the_memory_map(void **state)
     assert_non_null(strstr(said, "no room"));
     assert_int_equal(judge_with(name, "e820 0 9ffff 1\ne820 100000000 23fffffff 1\n"), LACKS);
     assert_int_equal(judge_with(name, "e820 0 3fffffff 1\ne820 0 ffffffff 2\n"), LACKS);
-    assert_int_equal(judge_with(name, map_of(126, 0x2000)), RUNS);
-    assert_int_equal(judge_with(name, map_of(127, 0x2000)), LACKS);
-    assert_int_equal(judge_with(name, map_of(300, 0x2000)), LACKS);
+    assert_int_equal(judge_with(name, map_of(510, 0x2000)), RUNS);
+    assert_int_equal(judge_with(name, map_of(511, 0x2000)), LACKS);
+    assert_int_equal(judge_with(name, map_of(600, 0x2000)), LACKS);
     assert_non_null(strstr(said, "memory map"));
-    assert_int_equal(judge_with(name, map_of(300, 0x1000)), RUNS); /* they join */
+    assert_int_equal(judge_with(name, map_of(600, 0x1000)), RUNS); /* they join */
     assert_int_equal(judge_with(name, "# boot: EFI 2.70\ne820 0 3fffffff 1\n"), RUNS);
     assert_int_equal(judge_with("svm/bochs-ryzen.txt", "e820 0 3fffff 1\n"), LACKS);
 }

@@ -114,6 +114,9 @@ static int load32(const struct boot_info *bi, const uint8_t *image, struct vcpu_
     linux_fill_params(params, image, &plan, bi);
     place(&plan, initrd_first);
     memcpy(host_phys(plan.boot_params, sizeof(params)), params, sizeof(params));
+    if (plan.more != 0) {
+        linux_fill_more(host_phys(plan.more, LINUX_MORE_SIZE), bi);
+    }
     str_copy(host_phys(plan.cmdline, LINUX_CMDLINE_MAX), bi->module[0].cmdline,
              LINUX_CMDLINE_MAX);
     log_line("guest: Linux at 0x%llx, initrd at 0x%llx, %llu bytes",

@@ -52,7 +52,7 @@
 /* Places: the first 64 KiB and what lies above 640 KiB belong to the firmware. */
 #define LOW_FLOOR  KIB(64)
 #define LOW_LIMIT  KIB(640)
-#define LOW_SIZE   (LINUX_BOOT_PARAMS_SIZE + 2 * PAGE_SIZE) /* cmdline, GDT */
+#define LOW_SIZE   (LINUX_BOOT_PARAMS_SIZE + PAGE_SIZE + LINUX_MORE_SIZE) /* with cmdline */
 #define HIGH_FLOOR MIB(1)
 
 _Static_assert(LINUX_CMDLINE_MAX <= PAGE_SIZE, "the command line has one page");
@@ -62,6 +62,16 @@ struct e820_entry {
     uint64_t size;
     uint32_t type;
 } __attribute__((packed));
+
+/* struct setup_data: the next block's address, type, bytes that follow. */
+#define MORE_TYPE   8
+#define MORE_LENGTH 12
+#define MORE_DATA   16
+#define MORE_E820   1     /* SETUP_E820_EXT */
+#define MORE_PROTOCOL 0x209
+
+_Static_assert(MORE_DATA + (BOOT_MEM_MAX - BP_E820_MAX) * sizeof(struct e820_entry)
+               <= LINUX_MORE_SIZE, "all entries have room");
 
 /* What the setup header says, checked. */
 struct header {
@@ -73,6 +83,7 @@ struct header {
     uint64_t initrd_limit;
     bool relocatable;
     bool has_efi;         /* boot_params have a place for UEFI's tables */
+    bool has_more;        /* and for a list of more data */
 };
 
 static int fail(const char **why, const char *text)
@@ -118,6 +129,7 @@ static int read_header(const uint8_t *image, uint64_t size, struct header *h, co
     h->kernel_size = size - h->setup_size;
     h->align = le32(image + HDR_KERNEL_ALIGNMENT);
     h->relocatable = image[HDR_RELOCATABLE] != 0;
+    h->has_more = le16(image + HDR_VERSION) >= MORE_PROTOCOL;
     h->has_efi = le16(image + HDR_VERSION) >= EFI_PROTOCOL;
     h->initrd_limit = (uint64_t)le32(image + HDR_INITRD_ADDR_MAX) + 1;
     read_needs(image, h);
@@ -228,6 +240,11 @@ static int plan_low(const struct boot_info *bi, const struct header *h, struct a
         return fail(why, "no room below 640 KiB for the guest kernel's parameters");
     }
     p->cmdline = p->boot_params + LINUX_BOOT_PARAMS_SIZE;
+    if (bi->mem_count > BP_E820_MAX) {
+        p->more = p->cmdline + PAGE_SIZE;
+        return h->has_more ? 0 : fail(why, "the memory map has more than 128 entries, too many "
+                                           "for this guest kernel (protocol below 2.09)");
+    }
     return 0;
 }
 
@@ -272,9 +289,6 @@ int linux_plan(const struct boot_info *bi, const void *image, struct linux_plan 
     *plan = (struct linux_plan){ 0 };
     if (bi->module_count == 0) {
         return fail(why, "no guest kernel: give a Linux bzImage as the first module");
-    }
-    if (bi->mem_count > BP_E820_MAX) {
-        return fail(why, "the guest's memory map has more than 128 entries");
     }
     if (read_header(bytes, bi->module[0].size, &h, why) != 0) {
         return -1;
@@ -362,15 +376,34 @@ static void fill_screen(uint8_t *bp, const struct boot_screen *s)
     put_le16(bp + BP_VIDEO_POINTS, s->rows > 28 ? 8 : (uint16_t)(400 / s->rows));
 }
 
+/* The entries from `first` on, but not `end` and later ones. Returns their bytes. */
+static uint32_t put_e820(uint8_t *out, const struct boot_info *bi, unsigned first, unsigned end)
+{
+    struct e820_entry e;
+
+    for (unsigned i = first; i < end; i++) {
+        e = (struct e820_entry){ bi->mem[i].start, bi->mem[i].size,
+                                 e820_guest_type(bi->mem[i].type) };
+        memcpy(out + (i - first) * sizeof(e), &e, sizeof(e));
+    }
+    return (end - first) * (uint32_t)sizeof(e);
+}
+
 static void fill_e820(uint8_t *bp, const struct boot_info *bi)
 {
-    for (unsigned i = 0; i < bi->mem_count; i++) { /* linux_plan has looked how many there are */
-        struct e820_entry e = { bi->mem[i].start, bi->mem[i].size,
-                                e820_guest_type(bi->mem[i].type) };
+    unsigned count = bi->mem_count < BP_E820_MAX ? bi->mem_count : BP_E820_MAX;
 
-        memcpy(bp + BP_E820_TABLE + i * sizeof(e), &e, sizeof(e));
-    }
-    bp[BP_E820_ENTRIES] = (uint8_t)bi->mem_count;
+    (void)put_e820(bp + BP_E820_TABLE, bi, 0, count);
+    bp[BP_E820_ENTRIES] = (uint8_t)count;
+}
+
+void linux_fill_more(void *more, const struct boot_info *bi)
+{
+    uint8_t *block = more;
+
+    memset(block, 0, LINUX_MORE_SIZE);
+    put_le32(block + MORE_TYPE, MORE_E820);
+    put_le32(block + MORE_LENGTH, put_e820(block + MORE_DATA, bi, BP_E820_MAX, bi->mem_count));
 }
 
 /* boot.rst, "32-bit boot protocol": the header is copied to its end, which the jump
@@ -398,6 +431,9 @@ void linux_fill_params(void *params, const void *image, const struct linux_plan 
     put_le32(bp + HDR_RAMDISK_IMAGE, (uint32_t)plan->initrd_dst);
     put_le32(bp + HDR_RAMDISK_SIZE, (uint32_t)plan->initrd_size);
     put_le32(bp + HDR_CMD_LINE_PTR, (uint32_t)plan->cmdline);
+    if (le16(bp + HDR_VERSION) >= MORE_PROTOCOL) {
+        put_le64(bp + HDR_SETUP_DATA, plan->more);
+    }
     fill_screen(bp, &bi->screen);
     fill_e820(bp, bi);
     if (bi->framebuffer.base != 0) {

@@ -11,6 +11,7 @@
 
 #define LINUX_BOOT_PARAMS_SIZE 4096
 #define LINUX_CMDLINE_MAX 2048
+#define LINUX_MORE_SIZE 8192
 
 /* Where everything goes, guest-physical. */
 struct linux_plan {
@@ -20,6 +21,7 @@ struct linux_plan {
     uint64_t initrd_src, initrd_size, initrd_dst; /* dst == src: stays where it is */
     uint64_t boot_params;     /* 4 KiB, below 640 KiB */
     uint64_t cmdline;         /* below 640 KiB */
+    uint64_t more;            /* LINUX_MORE_SIZE bytes there, for linux_fill_more; 0: no need */
     uint32_t entry;           /* kernel_dst for the 32-bit protocol */
     uint64_t efi_map;         /* for a copy of UEFI's memory map; 0: the guest gets none */
     uint64_t efi_room;        /* bytes there */
@@ -53,5 +55,9 @@ int linux_copy_efi_map(struct linux_plan *plan, const struct boot_info *bi, cons
  */
 void linux_fill_params(void *params, const void *image, const struct linux_plan *plan,
                        const struct boot_info *bi);
+
+/* Fill the plan's `more` with what boot_params have no room for: entries of bi->mem behind the
+ * first 128. */
+void linux_fill_more(void *more, const struct boot_info *bi);
 
 #endif

@@ -20,6 +20,7 @@
 #define HDR_KERNEL_ALIGNMENT 0x230
 #define HDR_RELOCATABLE      0x234
 #define HDR_CMDLINE_SIZE     0x238
+#define HDR_SETUP_DATA       0x250 /* from 2.09: the first of a list of blocks */
 #define HDR_PREF_ADDRESS     0x258 /* from 2.10 */
 #define HDR_INIT_SIZE        0x260 /* from 2.10 */
 #define HDR_END_MAX          0x290 /* what follows in boot_params */
