@@ -94,8 +94,11 @@ check:
     addl $8, %edi
     loop 2b
 
+    /* PAE, and MCE as it is. UEFI firmware may have left 5-level paging on (LA57), which can be
+     * turned off only here, outside of 64-bit mode (SDM vol. 3, 2.5), or CET. */
     movl %cr4, %eax
-    orl $0x20, %eax                     /* PAE */
+    andl $0x40, %eax
+    orl $0x20, %eax
     movl %eax, %cr4
     movl $boot_pml4, %eax
     movl %eax, %cr3

@@ -179,7 +179,7 @@ static void set_picture(struct boot_framebuffer *out, const uint8_t *fb, size_t 
 
     *out = (struct boot_framebuffer){ 0 };
     if (len < FB_RGB_SIZE || fb[FB_TYPE] != FB_RGB || le32(fb + FB_WIDTH) > UINT16_MAX
-        || le32(fb + FB_HEIGHT) > UINT16_MAX) {
+        || le32(fb + FB_HEIGHT) > UINT16_MAX || le32(fb + FB_PITCH) > UINT16_MAX) {
         return;
     }
     *out = (struct boot_framebuffer){

@@ -83,7 +83,7 @@ struct boot_efi {
 /* A picture of true colours on the screen, which the guest goes on with. */
 struct boot_framebuffer {
     uint64_t base;               /* 0: there is none, or nobody knows */
-    uint32_t pitch;              /* bytes of a line */
+    uint32_t pitch;              /* bytes of a line, at most 65,535 */
     uint16_t width, height;
     uint8_t depth;               /* bits of a pixel */
     struct { uint8_t at, bits; } red, green, blue;

@@ -511,6 +511,9 @@ static void mb2_under_uefi_pictures(void **state)
     efi_with(8, 0, 12, 0x10000);
     assert_int_equal(parse2(), 0);
     assert_int_equal(bi.framebuffer.base, 0);
+    efi_with(8, 0, 8, 0x10000);
+    assert_int_equal(parse2(), 0);
+    assert_int_equal(bi.framebuffer.base, 0);
     efi_with(8, 0, 16, 0x10000);
     assert_int_equal(parse2(), 0);
     assert_int_equal(bi.framebuffer.base, 0);
