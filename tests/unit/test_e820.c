@@ -13,7 +13,8 @@ struct model { uint32_t type[UNITS]; };
 
 static unsigned strength(uint32_t type)
 {
-    return type == 0 ? 0 : type == BOOT_MEM_USABLE ? 1 : type + 1;
+    return type == 0 ? 0 : type == BOOT_MEM_USABLE ? 1
+        : type == BOOT_MEM_FIRMWARE_RAM ? 2 : type + 2;
 }
 
 static void model_of(struct model *m, const struct boot_mem *map, unsigned count)
@@ -36,6 +37,9 @@ static unsigned random_map(struct boot_mem *map, unsigned max, uint64_t *seed)
         map[i].start = unit_below(seed, UNITS);
         map[i].size = unit_below(seed, (UNITS - map[i].start) / 2 + 1); /* 0, too */
         map[i].type = 1 + (uint32_t)(unit_below(seed, 2) != 0 ? 0 : unit_below(seed, 5));
+        if (unit_below(seed, 8) == 0) {
+            map[i].type = BOOT_MEM_FIRMWARE_RAM;
+        }
         map[i].reserved = 0;
     }
     return n;

@@ -505,6 +505,51 @@ static void reset_of_anything(void **state)
     }
 }
 
+/* One that goes on where it is (guest/live.c): nothing of it is as after a reset. */
+static void running_of_anything(void **state)
+{
+    static const struct kept kept = { 0x0007040600070401, 0x10, 0xffffc00000001000,
+                                      0xffffffff83000000, 0x23001000000000, 0xffffffff81000000,
+                                      0xffffffff82000000, 0x700, 0xffff890000000000 };
+    const struct vcpu_state live_cpu = {
+        .regs = { .rip = 0x7e123456, .rflags = RFLAGS_ONE, .gpr[GPR_RSP] = 0x7ff00fa0 },
+        .seg = { [SEG_CS] = { 0x38, SEG_ATTR_CODE64, 0xffffffff, 0 },
+                 [SEG_GS] = { 0, 0, 0, 0xffff880000000000 },
+                 [SEG_TR] = { 0x40, SEG_ATTR_TSS_BUSY, 0x67, 0xffffa00012345000 } },
+        .gdt_base = 0x7ea1b000, .gdt_limit = 0x5f, .idt_base = 0x7f000000, .idt_limit = 0xfff,
+        .cr0 = 0x80010033, .cr2 = 5, .cr3 = 0x7fc01000, .cr4 = 0x668, .efer = 0xd01,
+        .dr6 = 0xffff0ff1, .dr7 = 0x455, .pat = kept.pat, .debugctl = 0x1c3,
+        .msrs = { kept.star, kept.lstar, kept.cstar, kept.sfmask, kept.kernel_gs_base,
+                  kept.sysenter_cs, kept.sysenter_esp, kept.sysenter_eip },
+    };
+
+    (void)state;
+    for (unsigned k = 0; k < ARRAY_SIZE(vendors); k++) {
+        struct seen s;
+        struct segment tr, gs;
+
+        live(&vendors[k], GARBAGE);
+        virt->set_state(&v, &live_cpu);
+        vendors[k].see(&s);
+        assert_true(s.cr0 == 0x80010033 && s.cr2 == 5 && s.cr3 == 0x7fc01000 && s.cr4 == 0x668);
+        assert_true(s.efer == 0xd01 && s.dr6 == 0xffff0ff1 && s.dr7 == 0x455);
+        assert_true(s.gdt_base == 0x7ea1b000 && s.gdt_limit == 0x5f);
+        assert_true(s.idt_base == 0x7f000000 && s.idt_limit == 0xfff);
+        assert_memory_equal(&s.kept, &kept, virt == &amd ? sizeof(kept)
+                                                         : offsetof(struct kept, star));
+        assert_true(v.regs.rip == 0x7e123456 && v.regs.gpr[GPR_RSP] == 0x7ff00fa0);
+        virt->get_segment(&v, SEG_TR, &tr);
+        virt->get_segment(&v, SEG_GS, &gs);
+        assert_memory_equal(&tr, &live_cpu.seg[SEG_TR], sizeof(tr));
+        assert_true(gs.attr == 0 && gs.base == 0xffff880000000000);
+        /* the debug store's bits are hidden */
+        assert_true(virt == &amd || field[VMCS_GUEST_DEBUGCTL] == 3);
+        assert_true(virt == &amd || (field[VMCS_ENTRY_CONTROLS] >> 9 & 1)); /* IA-32e mode */
+        assert_forgotten();
+        assert_machine_kept();
+    }
+}
+
 static void *map_low(gpa_t at, size_t len) { return machine_phys(at.a, len); }
 
 /* With EPT the VMCS holds a PAE guest's four page-directory pointers: a change of CR4 by software
@@ -613,6 +658,7 @@ int main(void)
         cmocka_unit_test_setup(linux16, setup),
         cmocka_unit_test_setup(init_of_a_live_guest, setup),
         cmocka_unit_test_setup(reset_of_anything, setup),
+        cmocka_unit_test_setup(running_of_anything, setup),
         cmocka_unit_test_setup(pdptes_are_loaded_or_refused, setup),
         cmocka_unit_test_setup(a_new_task, setup),
         cmocka_unit_test_setup(debugctl_of_amd, setup),

@@ -44,7 +44,8 @@ void log_line(const char *fmt, ...) { (void)fmt; }
 void stop_and_reset(const char *why) { fail_msg("reset: %s", why); abort(); }
 void kick(struct vcpu *v) { (void)v; }
 void hw_clgi(void) { machine.gif = false; }
-void hw_stgi(void) { machine.gif = true; }
+static unsigned stgis;
+void hw_stgi(void) { machine.gif = true; stgis++; }
 void cpu_take_interrupts(void) { }
 void svm_park(const atomic_uint *wake);
 void svm_park(const atomic_uint *wake) { (void)wake; }
@@ -124,7 +125,8 @@ enum walk_result guest_walk(const struct guest_phys_ops *phys, const struct gues
     return WALK_FAULT;
 }
 
-void svm_vmsave(uint64_t vmcb) { (void)vmcb; }
+static uint64_t saved_host;
+void svm_vmsave(uint64_t vmcb) { saved_host = vmcb; }
 void svm_gif_window(void) { windows++; }
 
 /* --- a CPU --------------------------------------------------------------------------------- */
@@ -245,6 +247,41 @@ static void db_and_ac_reach_the_core_whole(void **state)
     assert_true(at_entry.rflags & RFLAGS_RF); /* a fault's */
     (void)exit_with(SVM_EXIT_CPUID, 0, 0);
     assert_int_equal(at_entry.event_inj, 0);
+}
+
+/* A CPU that goes back to where it came from, and is taken all the same later. */
+static void off_and_on(void **state)
+{
+    static const uint64_t firmwares[] = { 0, VM_CR_R_INIT };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(firmwares); i++) {
+        start(CPUID_8_A_EDX_NP);
+        machine_set_msr(MSR_EFER, EFER_LME | EFER_LMA | EFER_NXE);
+        machine_set_msr(MSR_AMD_VM_HSAVE_PA, 0x7000);
+        machine_set_msr(MSR_AMD_VM_CR, firmwares[i]);
+        assert_null(svm_ops.probe());
+        assert_int_equal(svm_ops.init(hpa(0x5000)), 0);
+        v.vendor = NULL;
+        svm_ops.cpu_off(&v); /* nothing was done yet */
+        assert_int_equal(svm_ops.cpu_init(&v), 0);
+        assert_true(*machine_msr(MSR_EFER) & EFER_SVME);
+        stgis = 0;
+        svm_ops.cpu_off(&v);
+        svm_ops.cpu_off(&v);
+        assert_int_equal(stgis, 1);
+        assert_int_equal(*machine_msr(MSR_EFER), EFER_LME | EFER_LMA | EFER_NXE);
+        assert_int_equal(*machine_msr(MSR_AMD_VM_HSAVE_PA), 0x7000);
+        assert_int_equal(*machine_msr(MSR_AMD_VM_CR), firmwares[i]);
+        saved_host = 0;
+        assert_true(svm_ops.cpu_on(&v));
+        assert_true(*machine_msr(MSR_EFER) & EFER_SVME);
+        assert_int_equal(*machine_msr(MSR_AMD_VM_HSAVE_PA), svm(&v)->hsave_hpa);
+        assert_int_equal(*machine_msr(MSR_AMD_VM_CR), VM_CR_R_INIT);
+        assert_int_equal(saved_host, svm(&v)->host_hpa);
+        svm_ops.cpu_off(&v);
+        assert_int_equal(*machine_msr(MSR_AMD_VM_HSAVE_PA), 0x7000);
+    }
 }
 
 /* Where VM_CR.R_INIT is, an INIT in the core is #SX: in the guest or a sandbox both are an INIT,
@@ -595,6 +632,7 @@ int main(void)
         cmocka_unit_test(db_and_ac_reach_the_core_whole),
         cmocka_unit_test(leaves),
         cmocka_unit_test(sizes_of_leaves), cmocka_unit_test(init_is_redirected),
+        cmocka_unit_test(off_and_on),
         cmocka_unit_test(simple_exits),
         cmocka_unit_test(illegal_states_are_mended),
         cmocka_unit_test(refused_entries_keep_their_event),
