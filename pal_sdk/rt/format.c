@@ -238,7 +238,7 @@ int vsnprintf(char *restrict buf, size_t size, const char *restrict text, va_lis
     return known && o.length <= INT_MAX ? (int)o.length : -1;
 }
 
-int snprintf(char *restrict buf, size_t size, const char *restrict format, ...)
+int (snprintf)(char *restrict buf, size_t size, const char *restrict format, ...)
 {
     va_list args;
 

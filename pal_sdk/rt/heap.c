@@ -277,6 +277,24 @@ void *realloc(void *p, size_t n)
     return p;
 }
 
+void *reallocarray(void *p, size_t count, size_t n)
+{
+    size_t all;
+
+    return __builtin_mul_overflow(count, n, &all) ? NULL : realloc(p, all);
+}
+
+int posix_memalign(void **p, size_t align, size_t n)
+{
+    const bool good = align >= sizeof(void *) && align <= ALIGN_MAX && (align & (align - 1)) == 0;
+    void *block = good ? aligned_alloc(align, n) : NULL;
+
+    if (block) {
+        *p = block;
+    }
+    return block ? 0 : good ? 12 : 22;
+}
+
 size_t pal_heap_used(void)
 {
     size_t used = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* stdlib.h for PALs: numbers out of strings, sorting and searching. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -93,6 +94,21 @@ unsigned long long strtoull(const char *restrict s, char **restrict end, int bas
 
 int atoi(const char *s) { return (int)signed_of(parse(s, NULL, 10), INT_MIN, INT_MAX); }
 long atol(const char *s) { return strtol(s, NULL, 10); }
+long long atoll(const char *s) { return strtoll(s, NULL, 10); }
+
+intmax_t strtoimax(const char *restrict s, char **restrict end, int base)
+{
+    return strtoll(s, end, base);
+}
+
+uintmax_t strtoumax(const char *restrict s, char **restrict end, int base)
+{
+    return strtoull(s, end, base);
+}
+
+div_t div(int a, int b) { return (div_t){ a / b, a % b }; }
+ldiv_t ldiv(long a, long b) { return (ldiv_t){ a / b, a % b }; }
+lldiv_t lldiv(long long a, long long b) { return (lldiv_t){ a / b, a % b }; }
 
 struct sorted {
     unsigned char *list;

@@ -178,3 +178,76 @@ char *strndup(const char *s, size_t n)
 }
 
 char *strdup(const char *s) { return strndup(s, (size_t)-1); }
+
+void *memmem(const void *p, size_t n, const void *what, size_t size)
+{
+    const unsigned char *at = p;
+
+    for (; n >= size; n--, at++) {
+        if (memcmp(at, what, size) == 0) {
+            return (void *)(size_t)at;
+        }
+    }
+    return NULL;
+}
+
+void *memrchr(const void *p, int c, size_t n)
+{
+    const unsigned char *b = p;
+
+    while (n-- > 0) {
+        if (b[n] == (unsigned char)c) {
+            return (void *)(size_t)(b + n);
+        }
+    }
+    return NULL;
+}
+
+void *mempcpy(void *restrict dst, const void *restrict src, size_t n)
+{
+    return (unsigned char *)memcpy(dst, src, n) + n;
+}
+
+void *memccpy(void *restrict dst, const void *restrict src, int c, size_t n)
+{
+    const unsigned char *last = memchr(src, c, n);
+    const size_t all = last ? (size_t)(last - (const unsigned char *)src) + 1 : n;
+
+    memcpy(dst, src, all);
+    return last ? (unsigned char *)dst + all : NULL;
+}
+
+char *stpcpy(char *restrict dst, const char *restrict src)
+{
+    const size_t len = strlen(src);
+
+    memcpy(dst, src, len + 1);
+    return dst + len;
+}
+
+char *stpncpy(char *restrict dst, const char *restrict src, size_t n)
+{
+    return strncpy(dst, src, n) + strnlen(src, n);
+}
+
+char *strchrnul(const char *s, int c)
+{
+    char *found = strchr(s, c);
+
+    return found ? found : (char *)(size_t)s + strlen(s);
+}
+
+char *strsep(char **rest, const char *of)
+{
+    char *token = *rest;
+
+    if (token) {
+        *rest = strpbrk(token, of);
+        if (*rest) {
+            *(*rest)++ = '\0';
+        }
+    }
+    return token;
+}
+
+int strcoll(const char *a, const char *b) { return strcmp(a, b); }

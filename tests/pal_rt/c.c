@@ -3,11 +3,13 @@
 #include "../../pal_sdk/rt/rt_internal.h"
 #include "rt_test.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
 #include <endian.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <pal/rt.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,6 +81,56 @@ static bool strings(void)
     char *copy = strdup("secret");
     RT_CHECK(copy && strcmp(copy, "secret") == 0);
     free(copy);
+    return true;
+}
+
+static bool more_strings(void)
+{
+    char buf[20], *rest = buf;
+    void *p = NULL;
+
+    RT_CHECK(strcmp((char *)memmem("abcabd", 6, "abd", 3), "abd") == 0);
+    RT_CHECK(!memmem("ab", 2 + zero, "abc", 3));
+    RT_CHECK(memmem("ab", 2 + zero, "", 0) != NULL && !memrchr("ab", 'c', 2));
+    RT_CHECK(strcmp((char *)memrchr("abab", 'a', 4), "ab") == 0 && *strchrnul("abc", 'x') == 0);
+    RT_CHECK(stpcpy(buf, "a,,b") == buf + 4 && stpncpy(buf + 5, "xy", 1 + zero) == buf + 6);
+    RT_CHECK(strcmp(strsep(&rest, ","), "a") == 0 && *strsep(&rest, ",") == 0);
+    RT_CHECK(strcmp(strsep(&rest, ","), "b") == 0 && !strsep(&rest, ",") && !rest);
+    RT_CHECK(mempcpy(buf, "123", 3) == buf + 3 && memccpy(buf, "a;b", ';', 3) == buf + 2);
+    RT_CHECK(!memccpy(buf, "abc", ';', 3 + zero) && memcmp(buf, "abc", 3) == 0);
+    RT_CHECK(atoll("-5000000000") == -5000000000 && imaxabs(-7) == 7);
+    RT_CHECK(strtoimax("-7", NULL, 10) == -7 && strtoumax("7", NULL, 10) == 7);
+    RT_CHECK(div(-7, 2).quot == -3 && ldiv(-7, 2).rem == -1 && lldiv(7, -2).quot == -3);
+    RT_CHECK(posix_memalign(&p, 64, 10) == 0 && (uintptr_t)p % 64 == 0);
+    RT_CHECK(posix_memalign(&p, 3, 10) == 22 && posix_memalign(&p, 64, PTRDIFF_MAX) == 12);
+    RT_CHECK((p = reallocarray(p, 5, 4)) != NULL && !reallocarray(p, SIZE_MAX / 2, 3 + zero));
+    free(p);
+    RT_CHECK(htonl(0x12345678) == 0x78563412 && ntohs((uint16_t)(1 + zero)) == 0x100);
+    return true;
+}
+
+/* Roots that come out wrong if they are rounded to 64 bits and then to 53. */
+static bool mathematics(void)
+{
+    static const double roots[][2] = {
+        { 0x1.654bae1c50ceep+0, 0x1.2e6fad8466bb3p+0 },
+        { 0x1.8eb344250b8fcp+0, 0x1.3f7acc55ba7c1p+0 },
+        { 0x1.26cce833d2834p+0, 0x1.12b74eec543adp+0 },
+        { 0x1.79f6a588bf97ep+0, 0x1.370f7e3009c7dp+0 }, { 4, 2 }, { 0, 0 },
+    };
+    volatile double x = -2.5, y;
+    int e;
+
+    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
+        y = sqrt(roots[i][0] + (double)zero);
+        RT_CHECK(y == roots[i][1]);
+    }
+    RT_CHECK(floor(x) == -3 && ceil(x) == -2 && trunc(x) == -2 && round(x) == -3 && rint(x) == -2);
+    RT_CHECK(fabs(x) == 2.5 && fmin(x, 1) == x && fmax(NAN, x) == x && lround(x) == -3);
+    RT_CHECK(isnan(sqrt(x)) && signbit(x) && isfinite(x) && isinf(-x / (double)zero));
+    RT_CHECK(frexp(x, &e) == -0.625 && e == 2 && ldexp(x, 3) == -20 && fmod(x, 2) == -0.5);
+    y = scalbn(1, -1074);
+    RT_CHECK(y > 0 && fpclassify(y) == FP_SUBNORMAL && fmodf(7.5f, (float)-x) == 0);
     return true;
 }
 
@@ -349,7 +401,7 @@ static bool failed_assertion(void)
 
 const struct rt_test rt_test_c[] = {
     RT_TEST(copies), RT_TEST(strings), RT_TEST(equal), RT_TEST(numbers), RT_TEST(prints),
-    RT_TEST(system_headers),
+    RT_TEST(system_headers), RT_TEST(more_strings), RT_TEST(mathematics),
     RT_TEST(sorts), RT_TEST(heap), RT_TEST(jumps), RT_TEST(atomics), RT_TEST(divides),
 #ifdef __i386__
     RT_TEST(atomic_calls),

@@ -34,7 +34,7 @@ MISTAKES = (
     "atomics needing a library call", "weak symbol", "ifunc", "visibility",
     "inline assembly with absolute address", "misaligned SSE spill",
     # And as newcomers found them with pal-cc.
-    "two names of a PAL")
+    "two names of a PAL", "malloc of its own", "libm call")
 
 ERRORS = dict(enumerate((
     "PAL_OK", "PAL_NO_HYPERVISOR", "PAL_OLD_HYPERVISOR", "PAL_FORKED", "PAL_CLOSED",

@@ -425,6 +425,74 @@ def test_stacks(bench):
     return f"{compared} frames"
 
 
+def test_advice(bench):
+    """Each function of functions.txt is libpal-rt's, or pal-cc says what a PAL has instead."""
+    names = [name for line in (SOURCE / "tests" / "sdk" / "functions.txt").read_text(
+        encoding="ascii").splitlines() if not line.startswith("#") for name in line.split()]
+    calls = "".join(f"void {name}(void); {name}();\n" for name in names)
+    (bench.folder / "calls.c").write_text(f"void calls(void);\nvoid calls(void)\n{{\n{calls}}}\n",
+                                          encoding="ascii")
+    (bench.folder / "uses.c").write_text(CODE.replace("a * calls++", "(calls(), a)").replace(
+        "static uint32_t calls;", "void calls(void);"), encoding="ascii")
+    told = 0
+    for compiler in ("gcc", "i686-w64-mingw32-gcc"):
+        if not shutil.which(compiler):
+            continue
+        status, text = bench.run(TOOLS / "pal-cc", "--cc", compiler, "-w", "--interface",
+                                 "sample_interface.h", "-o", "calls.pal", "calls.c", "uses.c")
+        said = dict(re.findall(r"^calls\.c:\d+: error: (\w+): (.*)$", text, re.M))
+        bad = [name for name, sentence in said.items() if "defined nowhere" in sentence]
+        good(status == 1 and not bad,
+             f"{compiler} has no sentence for {' '.join(bad)}\n{text[:900]}")
+        for name in ("memmem", "floor", "strsep", "atoll", "lldiv", "sqrtf", "reallocarray"):
+            good(name not in said, f"{compiler}: {name}: {said.get(name)}")
+        for name in ("sin", "strtof", "htonl", "isdigit", "mktime", "fopen", "wcslen"):
+            good(name in said, f"{compiler} links {name}")
+        told += len(said)
+    return f"{len(names)} functions; {told} sentences"
+
+
+def test_undeclared(bench):
+    """What compilers don't know is told of at its line, too, by C's and C++'s compilers."""
+    code = CODE.replace("return a * calls++;", "return a * calls++ +\n"
+                        "htonl(a) +\n(uint32_t)cosh(a);")
+    line = code.splitlines().index("htonl(a) +") + 1
+    words = [f".c:{line}: pal-cc: htonl: it is in <arpa/inet.h>",
+             f".c:{line + 1}: pal-cc: cosh: libpal-rt has of math.h"]
+    (bench.folder / "undeclared.c").write_text(code, encoding="ascii")
+    (bench.folder / "undeclared.cpp").write_text(
+        'extern "C" {\n' + code + "}\n", encoding="ascii")
+    compilers = [name for form in forms() for name in here(form)]
+    for compiler in compilers:
+        bench.refused(1, words, TOOLS / "pal-cc", "--cc", compiler, "--interface",
+                      "sample_interface.h", "-o", "x.pal", "undeclared.c")
+    for compiler in ("g++", "clang"):
+        bench.refused(1, [f"undeclared.cpp:{line + 1}: pal-cc: htonl: "], TOOLS / "pal-cc", "--cc",
+                      compiler, "--interface", "sample_interface.h", "-o", "x.pal",
+                      "undeclared.cpp")
+    return f"{len(compilers)} compilers; C++ by two"
+
+
+def test_twice(bench):
+    """What is defined twice, in two sources or beside libpal-rt's, is named with its place."""
+    (bench.folder / "twice.c").write_text(
+        "#include <stdlib.h>\nunsigned more(void);\n"
+        "void *malloc(size_t n) { return n ? 0 : &n; }\n"
+        "unsigned more(void) { return realloc(0, 1) != 0; }\n", encoding="ascii")
+    (bench.folder / "again.c").write_text(
+        "unsigned more(void);\nunsigned more(void) { return 1; }\n", encoding="ascii")
+    code = CODE.replace("a * calls++", "a * calls++ + more()")
+    (bench.folder / "uses.c").write_text(code.replace(
+        "static uint32_t calls;", "static uint32_t calls; unsigned more();"), encoding="ascii")
+    compilers = [name for form in forms() for name in here(form)]
+    for compiler in compilers:
+        command = (TOOLS / "pal-cc", "--cc", compiler, "-w", "--interface", "sample_interface.h",
+                   "-o", "x.pal", "uses.c", "twice.c")
+        bench.refused(1, ["twice.c:3: error: malloc: libpal-rt has it, too", "PAL_HEAP"], *command)
+        bench.refused(1, ["error: more: it is defined twice"], *command, "again.c")
+    return f"{len(compilers)} compilers"
+
+
 def test_pure_virtual(bench):
     """A pure virtual function's place in a table has the death of that name, not NULL."""
     (bench.folder / "virtual.cpp").write_text(VIRTUAL, encoding="ascii")
@@ -452,7 +520,8 @@ def test_wrong_words(bench):
 
 TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_includes,
          test_second_header, test_names, test_objects, test_places, test_finished, test_native,
-         test_stacks, test_pure_virtual, test_wrong_words)
+         test_stacks, test_advice, test_undeclared, test_twice, test_pure_virtual,
+         test_wrong_words)
 
 
 def main():

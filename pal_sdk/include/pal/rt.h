@@ -8,19 +8,11 @@
 #ifndef PAL_RT_H
 #define PAL_RT_H
 
+#include <pal/format.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Conversions as C has them: MinGW's "printf" is an older Windows library's. */
-#ifndef PAL_PRINTF
-#ifdef __clang__
-#define PAL_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#else
-#define PAL_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
-#endif
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -86,9 +78,9 @@ void pal_heap_check(void);
  * rest is lost. Conversions as with snprintf (stdio.h). */
 #define PAL_PRINT_MAX 512u
 #ifdef __PAL_DEBUG__
-#define pal_printf(...) pal_rt_printf(__VA_ARGS__)
+#define pal_printf(...) pal_rt_printf(PAL_PRINTED(__VA_ARGS__))
 #else
-#define pal_printf(...) ((void)(0 && pal_rt_printf(__VA_ARGS__)))
+#define pal_printf(...) ((void)(0 && pal_rt_printf(PAL_PRINTED(__VA_ARGS__))))
 #endif
 PAL_PRINTF(1, 2) int pal_rt_printf(const char *format, ...);
 

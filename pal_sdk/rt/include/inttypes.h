@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * <inttypes.h> for PALs: conversions for snprintf() (stdio.h). None for scanf(), for int_fastN_t,
- * and no functions: strtoll() of stdlib.h reads numbers.
+ * <inttypes.h> for PALs: conversions for snprintf() (stdio.h), and numbers out of text. None for
+ * scanf() and for int_fastN_t.
  */
 #ifndef PAL_RT_INTTYPES_H
 #define PAL_RT_INTTYPES_H
@@ -79,5 +79,18 @@
 #define PRIXLEAST64  PAL_PRI_64 "X"
 #define PRIXPTR      PAL_PRI_PTR "X"
 #define PRIXMAX      "jX"
+
+#ifdef __cplusplus
+extern "C" {
+#define restrict __restrict
+#endif
+/* As strtoll() and strtoull() (stdlib.h). */
+intmax_t strtoimax(const char *restrict s, char **restrict end, int base);
+uintmax_t strtoumax(const char *restrict s, char **restrict end, int base);
+#ifdef __cplusplus
+#undef restrict
+}
+#endif
+static inline intmax_t imaxabs(intmax_t x) { return x < 0 ? -x : x; }
 
 #endif

@@ -4,23 +4,15 @@
  *
  * Conversions: d i u x X o c s p %, with - + blank # 0, a width, a precision, and hh h l ll z t j.
  * No floating point, no n, no wide characters: such a conversion ends the text, and the
- * function returns -1.
+ * function returns -1. A floating-point argument is an error of the compiler.
  */
 #ifndef PAL_RT_STDIO_H
 #define PAL_RT_STDIO_H
 
+#include <pal/format.h>
 #include <pal_absent.h>
 #include <stdarg.h>
 #include <stddef.h>
-
-/* Conversions as C has them: MinGW's "printf" is an older Windows library's. */
-#ifndef PAL_PRINTF
-#ifdef __clang__
-#define PAL_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#else
-#define PAL_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
-#endif
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,6 +24,9 @@ PAL_PRINTF(3, 4)
 int snprintf(char *restrict buf, size_t size, const char *restrict format, ...);
 PAL_PRINTF(3, 0)
 int vsnprintf(char *restrict buf, size_t size, const char *restrict format, va_list args);
+#ifndef snprintf
+#define snprintf(buf, size, ...) snprintf(buf, size, PAL_PRINTED(__VA_ARGS__))
+#endif
 
 #define EOF (-1)
 #define BUFSIZ 512

@@ -38,6 +38,16 @@ char *strpbrk(const char *s, const char *of);
 char *strtok_r(char *restrict s, const char *restrict of, char **restrict rest);
 char *strdup(const char *s);                        /* NULL: no memory */
 char *strndup(const char *s, size_t n);
+/* POSIX's and GNU's */
+void *memmem(const void *p, size_t n, const void *what, size_t size);
+void *memrchr(const void *p, int c, size_t n);
+void *mempcpy(void *restrict dst, const void *restrict src, size_t n);
+void *memccpy(void *restrict dst, const void *restrict src, int c, size_t n);
+char *stpcpy(char *restrict dst, const char *restrict src);
+char *stpncpy(char *restrict dst, const char *restrict src, size_t n);
+char *strchrnul(const char *s, int c);
+char *strsep(char **rest, const char *of);
+int strcoll(const char *a, const char *b);          /* strcmp: there are no languages */
 
 char *strtok(char *s, const char *of) PAL_ABSENT("several calls of a PAL may run: strtok_r");
 char *strerror(int error) PAL_ABSENT("a PAL has no errno and no texts for it");

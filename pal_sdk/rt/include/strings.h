@@ -10,6 +10,10 @@ static inline void bzero(void *p, size_t n) { memset(p, 0, n); } /* secrets: pal
 static inline void bcopy(const void *src, void *dst, size_t n) { memmove(dst, src, n); }
 static inline int bcmp(const void *a, const void *b, size_t n) { return memcmp(a, b, n); }
 static inline int ffs(int x) { return __builtin_ffs(x); }
+static inline int ffsl(long x) { return __builtin_ffsl(x); }
+static inline int ffsll(long long x) { return __builtin_ffsll(x); }
+static inline char *index(const char *s, int c) { return strchr(s, c); }
+static inline char *rindex(const char *s, int c) { return strrchr(s, c); }
 
 static inline int pal_rt_lower(char c)
 {
