@@ -14,7 +14,7 @@ static const struct boot_mem map[] = {
     { 0x9fc00, 0x400, BOOT_MEM_RESERVED, 0 },
     { MIB(1), MIB(511), BOOT_MEM_USABLE, 0 },
     { MIB(512), MIB(1), BOOT_MEM_ACPI, 0 },
-    { MIB(600), MIB(1), BOOT_MEM_FIRMWARE_RAM, 0 },
+    { MIB(700), MIB(1), BOOT_MEM_FIRMWARE_RAM, 0 },
     { 0xe0000000, MIB(256), BOOT_MEM_RESERVED, 0 },
     { GIB(4), GIB(2), BOOT_MEM_USABLE, 0 },
     { GIB(6), MIB(1), BOOT_MEM_NVS, 0 },
@@ -43,7 +43,7 @@ static void as_the_map_says(void **state)
     assert_true(has(0) && has(0x9e000) && has(MIB(512) - PAGE_SIZE) && has(GIB(6) - PAGE_SIZE));
     assert_false(has(0x9f000) || has(0xa0000) || has(MIB(512)) || has(0xe0000000)
                  || has(0xfee00000));
-    assert_true(has(MIB(600)) && !has(MIB(601)));
+    assert_true(has(MIB(700)) && !has(MIB(701)));
     assert_false(has(GIB(6)) || has(GIB(7)) || has(GIB(10)));
     assert_false(ram_has(&ram, MIB(512) - PAGE_SIZE, PAGE_SIZE + 1));
     assert_false(ram_has(&ram, MIB(512) - PAGE_SIZE, UINT64_MAX));
@@ -64,8 +64,8 @@ static void and_where_it_may_be_plugged_in(void **state)
                  || has(0xe0000000) || has(0xfec00000) || has(0xfee00000)
                  || has(GIB(4) - PAGE_SIZE));
     assert_true(has(MIB(100)) && has(GIB(5)));
-    assert_int_equal(ram.boot, 3);
-    assert_int_equal(ram_bytes(&ram), 0x9f000 + MIB(511) + GIB(2)); /* what there is at boot */
+    assert_int_equal(ram.boot, 4);
+    assert_int_equal(ram_bytes(&ram), 0x9f000 + MIB(512) + GIB(2)); /* what there is at boot */
 }
 
 static void as_qemu_says(void **state)
