@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The multiboot front end: from what the loader gave to boot_launch. */
 #include <boot/common/launch.h>
+#include <boot/common/pages.h>
 #include <boot/common/place.h>
 #include <boot/multiboot/parse.h>
 #include <util/bytes.h>
 #include <util/efi_map.h>
-#include <util/keep.h>
 #include <util/screen.h>
 
 extern uint8_t boot_start[], boot_end[];
@@ -24,30 +24,6 @@ static const void *identity(uint64_t addr, uint64_t len)
         return NULL;
     }
     return (const void *)(uintptr_t)addr;
-}
-
-/* Pages of ours beside the protected range, as far as there are none yet. */
-static void choose_pages(const struct boot_mem *map, unsigned count, const struct boot_stage *stage)
-{
-    struct boot_mem taken[BOOT_MODULE_MAX + 8];
-    unsigned n = 0;
-
-    for (; n < info.module_count; n++) {
-        taken[n] = (struct boot_mem){ .start = info.module[n].start, .size = info.module[n].size };
-    }
-    for (unsigned i = 1; i < stage->avoid_count; i++) { /* but for all below 1 MiB */
-        taken[n++] = stage->avoid[i];
-    }
-    taken[n++] = (struct boot_mem){ .start = info.protected_base, .size = info.protected_size };
-    if (info.crash_place[0] == 0 && info.crash_place[1] == 0) {
-        keep_crash(map, count, taken, n, info.crash_place);
-    }
-    for (unsigned i = 0; i < KEEP_CRASH; i++) {
-        taken[n++] = (struct boot_mem){ .start = info.crash_place[i], .size = PAGE_SIZE };
-    }
-    if (info.low_page == 0) {
-        (void)keep_low(map, count, taken, n, &info.low_page);
-    }
 }
 
 /*
@@ -71,8 +47,9 @@ static void choose_under_uefi(const struct boot_stage *stage)
         boot_refuse(why);
     }
     boot_prefer(&info, early, count, stage->avoid, stage->avoid_count);
-    choose_pages(early, count, stage);
-    choose_pages(info.mem, info.mem_count, stage);
+    /* the first range to avoid is all that lies below 1 MiB */
+    boot_pages(&info, early, count, stage->avoid + 1, stage->avoid_count - 1);
+    boot_pages(&info, info.mem, info.mem_count, stage->avoid + 1, stage->avoid_count - 1);
 }
 
 /* Bytes of the information structure, strings and modules' list included. */

@@ -5,6 +5,7 @@
 #include "unit.h"
 #include "vectors.h"
 
+#include <boot/common/pages.h>
 #include <boot/common/place.h>
 #include <util/e820.h>
 #include <util/efi_map.h>
@@ -235,7 +236,7 @@ static void the_copy_has_less_in_it(void **state)
 
 /* Lines `e820 START END TYPE`: END inclusive, hexadecimal but for TYPE. Usable memory is said in
  * several of UEFI's ways, by turns of some pages. */
-static unsigned put_vector(const char *path, struct boot_mem *raw)
+static unsigned put_vector(const char *path, struct boot_mem *raw, unsigned *by_uefi)
 {
     static const uint32_t free_types[] = { CONVENTIONAL, BOOT_DATA, CONVENTIONAL, LOADER_CODE,
                                            CONVENTIONAL, BOOT_CODE };
@@ -249,6 +250,7 @@ static unsigned put_vector(const char *path, struct boot_mem *raw)
         unsigned long long start, end;
         unsigned type;
 
+        *by_uefi += strncmp(line, "# boot: EFI", 11) == 0 || strncmp(line, "# boot: UEFI", 12) == 0;
         if (sscanf(line, "e820 %llx %llx %u", &start, &end, &type) != 3) {
             continue;
         }
@@ -283,12 +285,17 @@ static void place_in(const char *path)
     static uint8_t out[sizeof(built.bytes)];
     struct boot_mem taken;
 
+    memset(&bi, 0, sizeof(bi));
     assert_int_equal(efi_map_convert(&built.map, EFI_MAP_BOOT_SERVICES, bi.mem, &bi.mem_count,
                                      &why), 0);
     if (boot_place(&bi, MIB(3), 0, NULL, 0, &why) != 0) {
         fail_msg("%s: %s", path, why);
     }
     assert_true(e820_is_usable(bi.mem, bi.mem_count, bi.protected_base, bi.protected_size));
+    boot_pages(&bi, bi.mem, bi.mem_count, NULL, 0);
+    if (!bi.low_page || !e820_is_usable(bi.mem, bi.mem_count, bi.low_page, PAGE_SIZE)) {
+        fail_msg("%s: no low page", path);
+    }
     taken = (struct boot_mem){ .start = bi.protected_base, .size = bi.protected_size };
     struct efi_map copy = { out, efi_map_without(&built.map, &taken, 1, out, sizeof(out)), 48 };
     assert_int_equal(efi_map_convert(&copy, EFI_MAP_AFTER, mem, &count, &why), 0);
@@ -302,11 +309,11 @@ static void maps_of_real_machines(void **state)
 {
     struct vectors files = vectors_of("e820");
     static struct boot_mem raw[BOOT_MEM_MAX];
-    unsigned machines = 0;
+    unsigned machines = 0, by_uefi = 0;
 
     (void)state;
     for (; vectors_next(&files); machines++) {
-        int n = e820_sanitize(raw, put_vector(files.path, raw), BOOT_MEM_MAX);
+        int n = e820_sanitize(raw, put_vector(files.path, raw, &by_uefi), BOOT_MEM_MAX);
 
         assert_int_equal(convert(EFI_MAP_AFTER), 0);
         if ((int)count != n || memcmp(mem, raw, (size_t)n * sizeof(*mem)) != 0) {
@@ -314,8 +321,9 @@ static void maps_of_real_machines(void **state)
         }
         place_in(files.path);
     }
-    print_message("the maps of %u machines, said in UEFI's words\n", machines);
-    assert_true(machines >= 20);
+    print_message("the maps of %u machines, %u of them started by UEFI, said in its words\n",
+                  machines, by_uefi);
+    assert_true(machines >= 20 && by_uefi >= 9);
 }
 
 int main(void)

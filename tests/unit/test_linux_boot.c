@@ -593,7 +593,7 @@ static void finds_room_for_uefis_map(void **state)
     for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
         assert_false(overlap(plan.efi_map, plan.efi_room, others[i][0], others[i][1]));
     }
-    bi.efi.map = KIB(64); /* the loader's is low itself: the copy isn't on top of it */
+    bi.efi.map = plan.boot_params + LOW_SIZE; /* the loader's is low itself: no copy on it */
     bi.efi.map_size = sizeof(efi);
     assert_int_equal(make_plan(), 0);
     assert_false(overlap(plan.efi_map, plan.efi_room, bi.efi.map, bi.efi.map_size));

@@ -3,6 +3,7 @@
  * protected range goes. */
 #include "unit.h"
 
+#include <boot/common/pages.h>
 #include <boot/common/place.h>
 #include <boot/multiboot/parse.h>
 #include <util/bytes.h>
@@ -425,6 +426,58 @@ static void mb2_from_grub_efi(void **state)
     assert_true(bi.low_page == 0 && bi.crash_place[0] == 0);
 }
 
+/* What is ours for good, as boot/multiboot/main.c chooses it: in memory that boot services don't
+ * have, clear of the loader's list, which is low here, and of each other. */
+static void places_under_uefi(void **state)
+{
+    static struct boot_mem early[BOOT_MEM_MAX];
+    const struct boot_mem list = { .start = 0x90000, .size = KIB(64) };
+    uint32_t count;
+
+    (void)state;
+    setup_efi();
+    assert_int_equal(parse2(), 0);
+    const struct efi_map efi = { mem + bi.efi.map, bi.efi.map_size, bi.efi.descriptor_size };
+    assert_int_equal(efi_map_convert(&efi, EFI_MAP_BOOT_SERVICES, early, &count, &why), 0);
+    bi.module_count = 0;
+    assert_int_equal(boot_place(&bi, MIB(3), 0, NULL, 0, &why), 0);
+    assert_int_equal(bi.protected_size, MIB(8)); /* by all memory */
+    assert_false(e820_is_usable(early, count, bi.protected_base, bi.protected_size));
+    boot_prefer(&bi, early, count, NULL, 0);
+    assert_true(e820_is_usable(early, count, bi.protected_base, bi.protected_size));
+    boot_pages(&bi, early, count, &list, 1);
+    const uint64_t pages[] = { bi.low_page, bi.crash_place[0], bi.crash_place[1] };
+    assert_int_equal(bi.low_page, 0x8f000); /* below the list */
+    assert_int_equal(bi.crash_place[0], 0); /* no room above it */
+    for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+        if (pages[i]) {
+            assert_true(e820_is_usable(early, count, pages[i], PAGE_SIZE));
+            assert_false(ranges_overlap(pages[i], PAGE_SIZE, bi.protected_base,
+                                        bi.protected_size));
+        }
+    }
+    assert_true(bi.crash_place[1] > MIB(1));
+    bi.low_page = bi.crash_place[0] = bi.crash_place[1] = 0;
+    boot_pages(&bi, early, count, NULL, 0);
+    assert_true(bi.crash_place[0] == 0x9e000 && bi.low_page == 0x9d000);
+    boot_pages(&bi, bi.mem, bi.mem_count, &list, 1); /* nothing is left to choose */
+    assert_true(bi.crash_place[0] == 0x9e000 && bi.low_page == 0x9d000);
+    bi.low_page = 0; /* a module where it would be */
+    bi.module_count = 1;
+    bi.module[0].start = 0x89000;
+    bi.module[0].size = 0x9d001 - 0x89000;
+    boot_pages(&bi, early, count, NULL, 0);
+    assert_int_equal(bi.low_page, 0x88000);
+    bi.low_page = 0; /* none in the better part: then in all memory, 0x87000 is boot services' */
+    bi.module[0].start = 0xb000;
+    bi.module[0].size = 0x87000 - 0xb000;
+    boot_pages(&bi, early, count, &(struct boot_mem){ .start = 0x88000, .size = 0x18000 }, 1);
+    assert_int_equal(bi.low_page, 0);
+    boot_pages(&bi, bi.mem, bi.mem_count, &(struct boot_mem){ .start = 0x88000, .size = 0x18000 },
+               1);
+    assert_int_equal(bi.low_page, 0x87000);
+}
+
 /* Cut anywhere, in memory that ends there. */
 static void mb2_under_uefi_cut_short(void **state)
 {
@@ -815,7 +868,8 @@ int main(void)
         TEST2(mb2_from_grub),
         TEST2(mb2_refuses_malformed),
         TEST2(mb2_reads_an_unterminated_string_in_its_tag),
-        cmocka_unit_test(mb2_from_grub_efi), cmocka_unit_test(mb2_under_uefi_cut_short),
+        cmocka_unit_test(mb2_from_grub_efi), cmocka_unit_test(places_under_uefi),
+        cmocka_unit_test(mb2_under_uefi_cut_short),
         cmocka_unit_test(mb2_under_uefi_odd_tags), cmocka_unit_test(mb2_under_uefi_pictures),
         cmocka_unit_test(screen_as_the_loader_says),
         cmocka_unit_test(screen_as_the_bios_says), cmocka_unit_test(no_bios),
