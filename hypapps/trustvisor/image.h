@@ -12,7 +12,7 @@
 #define TV_STUB_BLOCK    32u           /* resume stub, mark and nonce */
 #define TV_USER_END      (1ULL << 47)  /* end of the lower canonical half */
 #define TV_USER_END_32   (1ULL << 32)  /* end of what 32-bit code can address */
-#define TV_PAGES_MAX     65536u        /* of one PAL: 256 MiB */
+#define TV_PAGES_MAX     XMHF_IMAGE_PAGES /* of one PAL, of any interface */
 #define TV_AREA_MAX      KIB(512)      /* bytes of parameters that one call copies; an image's:
                                           XMHF_IMAGE_AREA */
 #define TV_DATA_ALIGN    16u           /* of each POINTER's data, but of the public ABI's */

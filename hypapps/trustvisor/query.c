@@ -35,13 +35,15 @@ enum hc_result tv_limits(struct vcpu *v, const struct hyp_caller *c)
         .pages_free = pool_free_count(),
         .own_pals_max = TV_PALS_PER_PROCESS,
         .own_pages_max = tv_pages_per_process(pool_total()),
+        .image_area = XMHF_IMAGE_AREA,
     };
+    const uint64_t size = tv_arg(v, c, GPR_RSI);
 
-    if (tv_arg(v, c, GPR_RSI) != sizeof(l)) {
+    if (size != sizeof(l) && size != XMHF_PAL_LIMITS_SHORT) {
         return tv_done(v, TV_BAD_STRUCT);
     }
     l.own_pals = registry_charge(tv_owner(&c->paging), &l.own_pages);
-    return give(v, c, &l, sizeof(l));
+    return give(v, c, &l, size);
 }
 
 enum hc_result tv_stats(struct vcpu *v, const struct hyp_caller *c)

@@ -38,6 +38,7 @@
 #define XMHF_IMAGE_ENTRIES      64u
 #define XMHF_IMAGE_ENTRY_PARAMS 32u   /* of one entry */
 #define XMHF_IMAGE_PARAMS       256u  /* of all entries */
+#define XMHF_IMAGE_PAGES        65536u /* of all sections together: 256 MiB */
 #define XMHF_IMAGE_AREA         0x40000u /* bytes that one call's POINTERs have together, each
                                             begun at a multiple of 16; and that an OCALL has */
 #define XMHF_IMAGE_STACKS       30u   /* each has a STACK and a PARAM section, and four others

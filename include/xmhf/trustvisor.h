@@ -238,7 +238,9 @@ struct xmhf_pal_limits {
     uint64_t pages_max, pages_free;       /* pages for all of them */
     uint64_t own_pals_max, own_pals;      /* PALs of this process */
     uint64_t own_pages_max, own_pages;    /* pages of this process */
+    uint64_t image_area;      /* of an image: as `area`; and bytes of an ocall's data, at most */
 };
+#define XMHF_PAL_LIMITS_SHORT 96u /* the structure without image_area: may be asked for, too */
 
 #define XMHF_FEATURE_CDECL     (1u << 0)
 #define XMHF_FEATURE_SYSV      (1u << 1)
@@ -246,7 +248,7 @@ struct xmhf_pal_limits {
 #define XMHF_FEATURE_BUDGET    (1u << 3)
 #define XMHF_FEATURE_STACKS    (1u << 4)
 #define XMHF_FEATURE_IMAGE     (1u << 5) /* images, within the limits of xmhf/image.h: those above
-                                            are of modules, but for `pages` */
+                                            are of modules, but for `pages` and `image_area` */
 
 /* What XMHF_HC_PAL_STATS tells, of a PAL of either interface; of the dead the last one only. */
 struct xmhf_pal_stats {
@@ -263,7 +265,8 @@ struct xmhf_pal_stats {
 };
 #define XMHF_PAL_STATS_SHORT 48u /* the structure without identity: may be asked for, too */
 
-XMHF_ASSERT(sizeof(struct xmhf_pal_limits) == 96, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_pal_limits) == 104, "our ABI");
+XMHF_ASSERT(offsetof(struct xmhf_pal_limits, image_area) == XMHF_PAL_LIMITS_SHORT, "our ABI");
 XMHF_ASSERT(sizeof(struct xmhf_pal_stats) == 80, "our ABI");
 XMHF_ASSERT(offsetof(struct xmhf_pal_stats, identity) == XMHF_PAL_STATS_SHORT, "our ABI");
 

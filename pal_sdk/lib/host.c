@@ -282,7 +282,8 @@ _Static_assert(sizeof(struct pal_parameter) == sizeof(struct xmhf_image_param)
                "they are compared as bytes");
 _Static_assert(PAL_PARAM_INTEGER == TV_PARAM_INTEGER && PAL_PARAM_POINTER == TV_PARAM_POINTER
                && PAL_DIR_IN == XMHF_IN && PAL_DIR_OUT == XMHF_OUT
-               && PAL_DIR_INOUT == XMHF_INOUT, "pal/interface.h has the image's numbers");
+               && PAL_DIR_INOUT == XMHF_INOUT && PAL_BUFFER_MAX == XMHF_IMAGE_AREA,
+               "pal/interface.h has the image's numbers");
 
 /* Has the image's entry these parameters, besides the OCALL one? */
 static bool same_interface(const struct pal_file *f, uint32_t entry,

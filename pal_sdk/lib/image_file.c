@@ -5,8 +5,6 @@
 #include <xmhf/measurement.h>
 
 #define PAGE 4096u
-#define PAGES_MAX 65536u /* of one PAL, as in the hypervisor */
-#define AREA_MAX  0x80000u /* bytes of one call's POINTERs, and of an OCALL; as there */
 
 /* What is still to be read. */
 struct rest {
@@ -87,8 +85,8 @@ static enum pal_file_error check_sections(struct pal_file *f)
         const struct xmhf_image_section *s = &f->section[i];
 
         pages += s->pages;
-        if (!known_type(s->type) || s->address % PAGE != 0 || s->pages == 0 || pages > PAGES_MAX
-            || s->source != 0 || s->address >= end
+        if (!known_type(s->type) || s->address % PAGE != 0 || s->pages == 0
+            || pages > XMHF_IMAGE_PAGES || s->source != 0 || s->address >= end
             || (uint64_t)s->pages * PAGE > end - s->address) {
             return PAL_FILE_SECTION;
         }
@@ -157,9 +155,9 @@ static bool good_param(const struct xmhf_image_param *p, const struct xmhf_image
     case TV_PARAM_INTEGER:
         return p->direction == XMHF_IN && p->size == 0;
     case TV_PARAM_POINTER:
-        return p->direction >= XMHF_IN && p->direction <= XMHF_INOUT && p->size <= AREA_MAX;
+        return p->direction >= XMHF_IN && p->direction <= XMHF_INOUT && p->size <= XMHF_IMAGE_AREA;
     case XMHF_PARAM_OCALL:
-        return p->direction == XMHF_INOUT && p->size <= AREA_MAX;
+        return p->direction == XMHF_INOUT && p->size <= XMHF_IMAGE_AREA;
     default:
         return false;
     }
@@ -169,16 +167,18 @@ static enum pal_file_error check_params(const struct xmhf_image_param *p, uint32
                                         uint64_t room)
 {
     uint64_t bytes = 0;
-    uint32_t ocalls = 0;
+    uint32_t ocalls = 0, pointers = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         if (!good_param(&p[i], p, n)) {
             return PAL_FILE_PARAM;
         }
         bytes += p[i].type == TV_PARAM_POINTER ? ((uint64_t)p[i].size + 15) / 16 * 16 : 0;
+        pointers += p[i].type == TV_PARAM_POINTER;
         ocalls += p[i].type == XMHF_PARAM_OCALL;
     }
-    return ocalls > 1 || (bytes != 0 && bytes - 15 > room) ? PAL_FILE_PARAM : PAL_FILE_OK;
+    return ocalls > 1 || bytes > room || bytes > XMHF_IMAGE_AREA || (pointers != 0 && room == 0)
+        ? PAL_FILE_PARAM : PAL_FILE_OK;
 }
 
 static bool in_code(const struct pal_file *f, uint64_t address)

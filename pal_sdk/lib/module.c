@@ -166,7 +166,13 @@ void pal_module_destroy(struct pal_module *m)
 
 uint64_t pal_limits(struct xmhf_pal_limits *l)
 {
-    return pal_hypercall(XMHF_HC_PAL_LIMITS, (uintptr_t)l, 0, sizeof(*l), 0);
+    const uint64_t error = pal_hypercall(XMHF_HC_PAL_LIMITS, (uintptr_t)l, 0, sizeof(*l), 0);
+
+    if (error != TV_BAD_STRUCT) {
+        return error;
+    }
+    l->image_area = 0; /* an older hypervisor's structure ends before it */
+    return pal_hypercall(XMHF_HC_PAL_LIMITS, (uintptr_t)l, 0, XMHF_PAL_LIMITS_SHORT, 0);
 }
 
 uint64_t pal_stats(const void *entry, struct xmhf_pal_stats *st)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* libFuzzer: the input is an image, or a linked file. What pal-lint finds good the hypervisor
- * takes, and the other way. */
+/* libFuzzer: the input is an image, or a linked file. What pal-lint finds good the hypervisor and a
+ * program's library take, and the other way. */
 #include "../../hypapps/trustvisor/check_image.h"
+#include "../../pal_sdk/lib/image_file.h"
 #include "../../pal_sdk/tools/lint/code.h"
 #include "../../pal_sdk/tools/lint/image.h"
 #include "../../pal_sdk/tools/lint/linked.h"
@@ -42,6 +43,16 @@ static bool taken(const struct image *im)
     }
     return tv_check_image_head(&d.image, 0x7000, im->head.mode == 64) == TV_OK
         && tv_check_image(&d, im->head.mode == 64, &out) == TV_OK;
+}
+
+/* The library's answer, which is for images of this program's width, and wants good notes. */
+static void library(const struct image *im, const uint8_t *data, size_t size, bool taken_by_all)
+{
+    static struct pal_file f;
+    const enum pal_file_error e = pal_file_read(data, size, &f);
+
+    check(im->head.mode != 8 * sizeof(void *) || e == PAL_FILE_NOTES
+          || (e == PAL_FILE_OK) == taken_by_all);
 }
 
 static bool sources(const struct image *im)
@@ -101,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (image_read(&im, data, size, &p)) {
             image_check(&im, &p);
             check(sources(&im) || (p.errors == 0) == taken(&im));
+            library(&im, data, size, p.errors == 0);
             code(&im, NULL, &p);
         }
         return 0;

@@ -668,8 +668,8 @@ static void test_damaged_lists(void **state)
     assert_int_equal(with32(PARAM(0, size), 4), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(0, counted_by), 1 | 1 << 16), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(0, counted_by), 1 << 16), PAL_FILE_PARAM); /* only a unit */
-    assert_int_equal(with32(PARAM(OCALL, size), 0x80000), PAL_FILE_OK);
-    assert_int_equal(with32(PARAM(OCALL, size), 0x80001), PAL_FILE_PARAM);
+    assert_int_equal(with32(PARAM(OCALL, size), XMHF_IMAGE_AREA), PAL_FILE_OK);
+    assert_int_equal(with32(PARAM(OCALL, size), XMHF_IMAGE_AREA + 1), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(OCALL, size), 0xfffffff0), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(OCALL, counted_by), 1 | 1 << 16), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(COUNTED, size), 18), PAL_FILE_OK);

@@ -978,6 +978,12 @@ static void test_limits(void **state)
     assert_int_equal(command(XMHF_HC_PAL_LIMITS, BUFS, sizeof(l), 0), TV_OK);
     memcpy(&l, fake_at(CR3, BUFS), sizeof(l));
     assert_true(l.features & XMHF_FEATURE_IMAGE);
+    assert_int_equal(l.image_area, XMHF_IMAGE_AREA);
+    memset(fake_at(CR3, BUFS), 0x55, sizeof(l)); /* programs that don't know it ask for less */
+    assert_int_equal(command(XMHF_HC_PAL_LIMITS, BUFS, XMHF_PAL_LIMITS_SHORT, 0), TV_OK);
+    assert_int_equal(*fake_at(CR3, BUFS + XMHF_PAL_LIMITS_SHORT), 0x55);
+    assert_memory_equal(fake_at(CR3, BUFS), &l, XMHF_PAL_LIMITS_SHORT);
+    assert_int_equal(command(XMHF_HC_PAL_LIMITS, BUFS, sizeof(l) - 1, 0), TV_BAD_STRUCT);
     assert_int_equal(reg(), TV_OK);
     assert_int_equal(command(XMHF_HC_PAL_LIMITS, BUFS, sizeof(l), 0), TV_OK);
     memcpy(&l, fake_at(CR3, BUFS), sizeof(l));

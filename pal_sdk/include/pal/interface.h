@@ -297,7 +297,7 @@ static inline __attribute__((unused)) bool pal_exceeds(uint64_t count, uint64_t 
     , pal_at_##entry##_##name, pal_at_##entry##_pal_bytes_##name
 
 /* Their descriptions: the PAL's go into its image, the program's are compared with those. The
- * numbers are those of xmhf/image.h, which is C only. */
+ * numbers are those of xmhf/image.h, whose other names are none of a program's. */
 #define PAL_PARAM_INTEGER   1
 #define PAL_PARAM_POINTER   2
 #define PAL_DIR_IN          1

@@ -44,7 +44,7 @@ static void check_section(const struct image *im, uint32_t i, struct problems *p
         problem(p, PROBLEM_ERROR, 0, "section %u begins at 0x%llx, not on a page above the first",
                 i, (unsigned long long)s->address);
     }
-    if (s->pages == 0 || s->pages > IMAGE_PAGES_MAX || s->address >= limit
+    if (s->pages == 0 || s->pages > XMHF_IMAGE_PAGES || s->address >= limit
         || (uint64_t)s->pages * IMAGE_PAGE > limit - s->address) {
         problem(p, PROBLEM_ERROR, 0, "section %u is empty, too large, or ends behind the memory "
                 "that its mode can reach", i);
@@ -79,9 +79,13 @@ static void check_sections(const struct image *im, struct problems *p)
         problem(p, PROBLEM_ERROR, 0, "%u STACK and %u PARAM sections for %u stacks", stacks, params,
                 im->head.stacks);
     }
-    if (pages > IMAGE_PAGES_MAX) {
+    if (stacks > XMHF_IMAGE_STACKS) {
+        problem(p, PROBLEM_ERROR, 0, "%u stacks; an image has at most %u", stacks,
+                XMHF_IMAGE_STACKS);
+    }
+    if (pages > XMHF_IMAGE_PAGES) {
         problem(p, PROBLEM_ERROR, 0, "%llu pages; a PAL has at most %u", (unsigned long long)pages,
-                IMAGE_PAGES_MAX);
+                XMHF_IMAGE_PAGES);
     }
 }
 
@@ -139,15 +143,15 @@ static void check_room(const struct image *im, uint32_t e, const struct xmhf_ima
 
     for (uint32_t i = 0; i < n; i++) {
         pointers |= params[i].type == TV_PARAM_POINTER;
-        if (params[i].type == XMHF_PARAM_OCALL && params[i].size > IMAGE_AREA_MAX) {
+        if (params[i].type == XMHF_PARAM_OCALL && params[i].size > XMHF_IMAGE_AREA) {
             problem(p, PROBLEM_ERROR, 0, "entry %u (%s): ocalls of %u bytes; there can be %u", e,
-                    im->entry_names[e], params[i].size, IMAGE_AREA_MAX);
+                    im->entry_names[e], params[i].size, XMHF_IMAGE_AREA);
         }
     }
-    if (bytes > IMAGE_AREA_MAX) {
+    if (bytes > XMHF_IMAGE_AREA) {
         problem(p, PROBLEM_ERROR, 0, "entry %u (%s): its pointers have %llu bytes together; one "
                 "call's may have %u", e, im->entry_names[e], (unsigned long long)bytes,
-                IMAGE_AREA_MAX);
+                XMHF_IMAGE_AREA);
     } else if (bytes > room || (pointers && room == 0)) {
         problem(p, PROBLEM_ERROR, 0, "entry %u (%s): its pointers have %llu bytes, a PARAM section "
                 "%llu", e, im->entry_names[e], (unsigned long long)bytes,

@@ -13,8 +13,6 @@
 
 #define IMAGE_PAGE       4096u
 #define IMAGE_STACK_GAP  16u          /* pages that stay unmapped on both sides of a stack */
-#define IMAGE_PAGES_MAX  65536u       /* of one PAL (notes/pal-lifecycle.md) */
-#define IMAGE_AREA_MAX   XMHF_IMAGE_AREA /* bytes that one call's POINTERs may have */
 
 struct image {
     struct xmhf_image head;

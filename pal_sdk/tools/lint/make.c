@@ -36,7 +36,7 @@ static uint32_t pages_of(uint64_t bytes)
 {
     const uint64_t pages = bytes / IMAGE_PAGE + (bytes % IMAGE_PAGE != 0);
 
-    return pages > IMAGE_PAGES_MAX ? IMAGE_PAGES_MAX + 1 : (uint32_t)pages;
+    return pages > XMHF_IMAGE_PAGES ? XMHF_IMAGE_PAGES + 1 : (uint32_t)pages;
 }
 
 static void add_section(struct image *im, uint32_t type, uint64_t address, uint32_t pages)
