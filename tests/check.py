@@ -24,6 +24,7 @@ GROUPS = {
     "model": "PALs' lives on two CPUs, every order of accesses, in a model (SPIN)",
     "guests": "tiny bare-metal guests under the hypervisor",
     "svm": "end to end on an emulated AMD machine: Linux, PALs, attacks",
+    "boot": "the same machine with UEFI firmware: xmhf.efi, loaders behind it, Secure Boot",
     "vmx": "tiny guests and end to end on an emulated Intel machine (Bochs)",
     "sdk": "PALs by the SDK, ELF and PE: usual mistakes, leaks, examples, in native mode",
     "models": "every CPU model of Bochs that has VMX, and one with SVM",
@@ -159,6 +160,9 @@ class Plan:
     def svm(self):
         return [self.machine("svm", "tests/e2e/run.py", "svm", *self.chosen("svm"))]
 
+    def boot(self):
+        return [self.machine("boot", "tests/e2e/run.py", "boot", *self.chosen("boot"))]
+
     def vmx(self):
         names = self.chosen("vmx")
         tiny = [name for name in names if name in tiny_guests()]
@@ -187,7 +191,7 @@ class Plan:
     def jobs(self, groups):
         """All jobs, the longest first, so that the rows end at about the same time. What make has
         to do in the main build folder comes before: two makes in one folder disturb each other."""
-        order = ("vmx", "svm", "pal", "build", "sdk", "unit", "model", "guests", "models")
+        order = ("vmx", "svm", "boot", "pal", "build", "sdk", "unit", "model", "guests", "models")
         return [Job(name, work) for name in order if name in groups
                 for work in getattr(self, name)()]
 

@@ -29,11 +29,11 @@ grep -v '^ ' /proc/iomem | sed 's/^/iomem /'
 """
 
 
-def boot(machines, cpus, hypervisor=True):
+def boot(machines, cpus, hypervisor=True, way="uefi-grub", options=()):
     """A run of the script, under the hypervisor after PALs."""
     script = ("echo @@ pal_test; pal_test 20; echo @@ end $?; " if hypervisor else "") + SCRIPT
-    return machines.run(["sh", "-c", script], "--boot", "uefi-grub", "--cpus", str(cpus),
-                        "--append", "efi=debug", *MODULES, hypervisor=hypervisor,
+    return machines.run(["sh", "-c", script], "--boot", way, "--cpus", str(cpus),
+                        "--append", "efi=debug", *MODULES, *options, hypervisor=hypervisor,
                         adds=[machines.pal_test("pal_test")]).ended_well()
 
 

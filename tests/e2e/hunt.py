@@ -302,7 +302,8 @@ def main():
         with tempfile.TemporaryDirectory(prefix="xmhf-hunt-") as scratch:
             machines = types.SimpleNamespace(args=args, build=args.build,
                                              scratch=pathlib.Path(scratch),
-                                             memory=MEMORY if args.bench == "svm" else vmx.MEMORY)
+                                             memory=MEMORY if args.bench == "svm" else vmx.MEMORY,
+                                             boot=None)
             hunt = Hunt(args, machines)
             try:
                 hunt.whole()

@@ -217,8 +217,9 @@ class QemuMachine(Machine):
 
     def __init__(self, machines, smp="2", mem=MEMORY, hypervisor=True, adds=(), append="",
                  hv_append="", modules=(), qemu_args=(), guest=None, one_core=False, writable=False,
-                 boot="kernel"):
+                 boot=None):
         super().__init__(machines, mem)
+        boot = boot or machines.boot or "kernel"
         if writable:
             qemu_args = [*qemu_args, *(arg.format(mem) for arg in MEMORY_FILE)]
         self.args = types.SimpleNamespace(
@@ -233,8 +234,12 @@ class QemuMachine(Machine):
         if not guest:
             (self.folder / "initrd.gz").write_bytes(self.initrd(adds, modules))
         (self.folder / "output").touch()
-        self.argv = qemu.command(self.args, files, self.folder)
+        self.argv = qemu.command(self.args, self.files(files), self.folder)
         self.qmp = None
+
+    def files(self, files):
+        """Another kind of machine has more."""
+        return files
 
     def start(self):
         self.process = bench.spawn(self.argv, self.folder)

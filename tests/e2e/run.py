@@ -19,6 +19,10 @@ sys.dont_write_bytecode = True  # the source tree stays as it is
 from common import (E2E, MEMORY, PROGRAMS, SEED, SOURCE, Failed, Skipped, base,  # noqa: E402
                     check, compile_program, masked, warnings)
 import attacks  # noqa: E402
+import boot_debian  # noqa: E402
+import boot_secure  # noqa: E402
+import boot_svm  # noqa: E402
+import boot_uefi  # noqa: E402
 import cookbook  # noqa: E402
 import debugger  # noqa: E402
 import firmware  # noqa: E402
@@ -69,12 +73,15 @@ class Machines:
         self.build = pathlib.Path(args.build).absolute()
         # Searching all memory takes as long as there is memory, and Bochs is slow.
         self.memory = MEMORY if args.bench == "svm" else vmx.MEMORY
+        self.boot = None  # xmhf-run's --boot, where a test doesn't choose
 
     def run(self, command, *options, hypervisor=True, adds=()):
         log = self.scratch / "serial.log"
         log.unlink(missing_ok=True)
         argv = [SOURCE / "tools" / "xmhf-run", "--bench", self.args.bench, "--build", self.build,
                 "--mem", str(self.memory), "--log", log, *options]
+        if self.boot and "--boot" not in options:
+            argv += ["--boot", self.boot]
         if not hypervisor:
             argv.append("--no-hypervisor")
         for add in adds:
@@ -497,18 +504,47 @@ PAL_TOO = (attacks.test_pal_oom, attacks.test_pal_tables, pals.test_pal_budget,
            windows.test_wine_32, windows.test_wine_control)
 
 
+def by_uefi(test):
+    """The same test with UEFI firmware."""
+    def run(machines):
+        machines.boot = "uefi"
+        try:
+            return test(machines)
+        finally:
+            machines.boot = None
+    run.__name__ = test.__name__.replace("test_", "test_uefi_", 1)
+    run.__doc__ = f"By UEFI: {test.__doc__}"
+    run.__module__ = "boot_svm"
+    return run
+
+
+def svm_by_uefi():
+    """Of the other tests, those that boot_svm.py doesn't leave out."""
+    return [by_uefi(test) for test in (*BASIC, *MORE) if name_of(test) not in boot_svm.SKIPS]
+
+
+def boot_tests(everything):
+    """The group boot."""
+    chosen = [*boot_uefi.BASIC, *boot_secure.BASIC]
+    if not everything:
+        return chosen
+    return [*chosen, *boot_uefi.MORE, *boot_debian.MORE, *boot_secure.MORE, *svm_by_uefi()]
+
+
 def name_of(test):
     return test.__name__[len("test_"):].replace("_", "-")
 
 
 def select(args):
     """The tests to run."""
-    known = {name_of(test): test for test in (*BASIC, *MORE, *SOAK)}
+    known = {name_of(test): test for test in (*BASIC, *MORE, *SOAK, *boot_tests(True))}
     unknown = [name for name in args.names if name not in known]
     if unknown:
         raise base.ToolError(f"no test is called {', '.join(unknown)}; see --list")
     if args.names:
         return [known[name] for name in args.names]
+    if args.group == "boot":
+        return boot_tests(args.all)
     chosen = [*BASIC, *(MORE if args.all else PAL_TOO if args.pal else ())]
     if args.soak:
         chosen = list(SOAK)
@@ -548,7 +584,8 @@ def run_one(test, machines):
 def main():
     parser = argparse.ArgumentParser(description="Run the end-to-end tests. The last line is "
                                      "\"N passed, N failed, N skipped\".")
-    parser.add_argument("bench", nargs="?", choices=("svm", "vmx"), default="svm")
+    parser.add_argument("group", nargs="?", choices=("svm", "vmx", "boot"), default="svm",
+                        help="boot: the bench svm with UEFI firmware")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these tests")
     parser.add_argument("--list", action="store_true",
                         help="list the tests (of --all, --pal or --soak, if given) and do nothing")
@@ -558,8 +595,9 @@ def main():
     parser.add_argument("--build", default=base.build_root(), metavar="DIR",
                         help="build folder (default: $XMHF_BUILD, or in the cache)")
     args = parser.parse_args()
+    args.bench = "svm" if args.group == "boot" else args.group
     if args.list:
-        some = args.names or args.all or args.pal or args.soak
+        some = args.names or args.all or args.pal or args.soak or args.group == "boot"
         for test in select(args) if some else (*BASIC, *MORE, *SOAK):
             when = ("  (--pal, --all)" if test in PAL_TOO else "  (--all)" if test in MORE
                     else "  (--soak)" if test in SOAK else "")

@@ -11,7 +11,7 @@ import os
 import pathlib
 import shlex
 
-from . import debian, efidisk
+from . import debian, efidisk, uefi
 from .base import cache_root, locked, need, run, say
 
 LABEL = "XMHF"  # of the FAT file system that has what a machine is to run
@@ -20,6 +20,7 @@ PACKAGES = ("linux-image-amd64", "initramfs-tools", "systemd-sysv", "udev", "dbu
             "efivar", "zstd")
 SCRIPT = "run.sh"  # there
 ROOT_MIB = 1536
+LAYOUT = 1  # counts changes that the other texts here don't show: a new image is made then
 # systemd's own option; quotes in it would not survive GRUB.
 _RUN = f"systemd.run=/bin/mount LABEL={LABEL} /mnt ; /bin/sh /mnt/{SCRIPT}"
 
@@ -53,7 +54,7 @@ rm -rf "$tree"
 
 def loaders():
     """(name on the EFI system partition, path) of Debian's signed loaders, as it installs them."""
-    shim = debian.package_dir("shim-signed") / "usr/lib/shim/shimx64.efi.signed"
+    shim = uefi.shim()
     grub = debian.package_dir("grub-efi-amd64-signed") / (
         "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed")
     return [("EFI/debian/shimx64.efi", shim), ("EFI/debian/grubx64.efi", grub),
@@ -89,7 +90,7 @@ def _make(target):
 
 def image():
     """Path of the disk's image; made if the cache has none. Machines must not write to it."""
-    key = pathlib.Path(__file__).read_bytes() + pathlib.Path(efidisk.__file__).read_bytes()
+    key = repr((PACKAGES, ROOT_MIB, _RUN, _GRUB, _STUB, _HOOK, LAYOUT)).encode()
     target = cache_root() / "disks" / f"debian-{hashlib.sha256(key).hexdigest()[:16]}.img"
     if not target.exists():
         loaders()  # they take the same lock

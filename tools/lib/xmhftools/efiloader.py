@@ -34,12 +34,12 @@ def stub(_folder, kernel, initrd, arguments):
 
 
 def grub(folder, kernel, initrd, arguments):
-    """Debian's GRUB, the one for machines without Secure Boot."""
+    """Debian's GRUB, the signed one: shim takes it."""
     config = folder / "grub.cfg"
     config.write_text(diskimage.linux(KERNEL, arguments, INITRD if initrd else None) + "boot\n",
                       encoding="utf-8")
-    program = debian.package_dir("grub-efi-amd64-bin") / (
-        "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi")
+    program = debian.package_dir("grub-efi-amd64-signed") / (
+        "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed")
     name = "EFI/debian/grubx64.efi"
     return Start(name, "", [*_kernel_files(kernel, initrd), (name, program),
                             ("EFI/debian/grub.cfg", config)])

@@ -114,6 +114,8 @@ BOOT_WAYS = {  # xmhf-run's --boot
     "uefi-grub": BootWay(_by_uefi_grub),
     "uefi": BootWay(uefi.plain, efi=True),
     "uefi-secure": BootWay(uefi.secure, efi=True),
+    "uefi-shim": BootWay(uefi.secure_shim, efi=True),
+    "uefi-smm": BootWay(uefi.secure_smm, efi=True),
 }
 
 

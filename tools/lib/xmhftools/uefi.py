@@ -3,6 +3,7 @@
 SPDX-License-Identifier: MIT
 """
 import dataclasses
+import typing
 
 from . import binaries, debian, efidisk, efiloader, inputs, nvram
 from .base import need, run
@@ -24,6 +25,10 @@ class Firmware:
 # Debian's OVMF_CODE_4M.fd has Secure Boot too, and keeps the variables without SMM.
 PLAIN = Firmware("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd")
 SECURE = Firmware("OVMF_CODE_4M.fd", "OVMF_VARS_4M.snakeoil.fd", ("-machine", "q35"))
+SHIM = Firmware("OVMF_CODE_4M.fd", "OVMF_VARS_4M.ms.fd", ("-machine", "q35"))
+SMM = Firmware("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.snakeoil.fd",
+               ("-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on",
+                "-global", "ICH9-LPC.disable_s3=1"))
 
 
 def ovmf():
@@ -71,6 +76,21 @@ def sign(image, output, key, certificate):
     return output
 
 
+def owner_key(folder):
+    """(private key, certificate) of a machine's owner, made for this run."""
+    key, certificate = folder / "owner.key", folder / "owner.pem"
+    if not key.exists():
+        run([need("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
+             "3650", "-subj", "/CN=xmhf test owner/", "-keyout", key, "-out", certificate],
+            "make a key")
+    return key, certificate
+
+
+def shim():
+    """Debian's first stage, which Microsoft has signed."""
+    return debian.package_dir("shim-signed") / "usr/lib/shim/shimx64.efi.signed"
+
+
 # --- xmhf-run --boot ------------------------------------------------------------------
 
 def configuration(hv_append, name, arguments):
@@ -78,33 +98,87 @@ def configuration(hv_append, name, arguments):
     return f"{hv_append}\nnext={efi_path(name)}\nargs={arguments}\n"
 
 
-def _boot(firmware, signed, args, files, folder):
-    """The kernel, by itself or by a loader, started by the firmware or by xmhf.efi."""
+class Disk(typing.NamedTuple):
+    """What is on the disk, and what the firmware starts of it."""
+    name: str
+    arguments: str
+    contents: list  # (name there, path)
+
+
+def _plan(args, files, folder, usual="stub"):
+    """The kernel, by itself or by a loader (`usual`: where none is named), started by the firmware
+    or by xmhf.efi."""
     initrd = None if getattr(files, "no_initrd", False) else folder / efiloader.INITRD
-    loader = efiloader.LOADERS[getattr(args, "loader", None) or "stub"]
+    loader = efiloader.LOADERS[getattr(args, "loader", None) or usual]
     name, arguments, contents = loader(folder, inputs.efi_kernel(files.kernel), initrd,
                                        files.append)
-    if files.hypervisor:
-        (folder / "xmhf.conf").write_text(configuration(args.hv_append, name, arguments),
-                                          encoding="utf-8")
-        contents += [(CONFIG, folder / "xmhf.conf"), (XMHF, files.hypervisor)]
-    if signed:
-        contents = [(place, sign(path, folder / f"signed-{path.name}", *snakeoil(folder))
-                     if binaries.is_efi(binaries.read(path)) else path)
-                    for place, path in contents]
-    partition = efidisk.make(folder / DISK, contents)
+    contents = [*contents, *getattr(files, "more", ())]
+    if not files.hypervisor:
+        return Disk(name, arguments, contents)
+    text = getattr(files, "conf", None)
+    if text is None:
+        text = configuration(args.hv_append, name, arguments)
+    (folder / "xmhf.conf").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Disk(XMHF, "", [*contents, (CONFIG, folder / "xmhf.conf"), (XMHF, files.hypervisor)])
+
+
+def _signed(plan, folder, which, key):
+    """The same with signatures in those of its programs that `which` takes."""
+    def maybe(name, path):
+        if not which(name) or not binaries.is_efi(binaries.read(path)):
+            return path
+        return sign(path, folder / f"signed-{name.replace('/', '-')}", *key)
+    return plan._replace(contents=[(name, maybe(name, path)) for name, path in plan.contents])
+
+
+def _by_shim(plan):
+    """shim in the folder of what it is to start."""
+    folder, _, name = plan.name.rpartition("/")
+    place = f"{folder}/shimx64.efi".lstrip("/")
+    return Disk(place, f"{name} {plan.arguments}".strip(), [*plan.contents, (place, shim())])
+
+
+def _start(firmware, plan, files, folder, mok=None):
+    """Write disk and variables; the emulator's options."""
+    partition = efidisk.make(folder / DISK, plan.contents)
     store = nvram.Store(ovmf() / firmware.variables)
-    store.boot_options([option("xmhf", partition, XMHF) if files.hypervisor else
-                        option("Linux", partition, name, arguments)])
+    if mok:
+        store.trust_by_shim(nvram.certificate_list(nvram.pem_certificate(mok)))
+    store.boot_options([option("xmhf" if files.hypervisor else "Linux", partition, plan.name,
+                               plan.arguments),
+                        *(more if isinstance(more, bytes) else option(more[0], partition, *more[1:])
+                          for more in getattr(files, "options", ()))])
     store.write(folder / VARIABLES)
     return flash(firmware) + disk()
 
 
 def plain(args, files, folder):
     """Secure Boot off."""
-    return _boot(PLAIN, False, args, files, folder)
+    return _start(PLAIN, _plan(args, files, folder), files, folder)
 
 
-def secure(args, files, folder):
+def _everything(_name):
+    return True
+
+
+def secure(args, files, folder, firmware=SECURE):
     """Secure Boot on; hypervisor and kernel are signed with a key in db."""
-    return _boot(SECURE, True, args, files, folder)
+    plan = _signed(_plan(args, files, folder), folder,
+                   getattr(files, "sign", None) or _everything, snakeoil(folder))
+    return _start(firmware, plan, files, folder)
+
+
+def secure_smm(args, files, folder):
+    """The same with a firmware that keeps its variables in SMM, as real machines do."""
+    return secure(args, files, folder, SMM)
+
+
+def secure_shim(args, files, folder):
+    """Secure Boot with Microsoft's keys, Debian's shim and loaders; the hypervisor is signed with a
+    key that the machine's owner has told shim (MOK)."""
+    key = owner_key(folder)
+    which = getattr(files, "sign", None) or (lambda name: name == XMHF)
+    # shim starts nothing without .sbat, which Debian's kernel 6.1 doesn't have; GRUB may.
+    usual = "stub" if getattr(files, "no_initrd", False) else "grub"
+    plan = _by_shim(_signed(_plan(args, files, folder, usual), folder, which, key))
+    return _start(SHIM, plan, files, folder, key[1])

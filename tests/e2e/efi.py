@@ -1,0 +1,58 @@
+"""Machines whose UEFI firmware starts xmhf.efi, and that an application of the tests'.
+
+SPDX-License-Identifier: MIT
+"""
+import re
+import types
+
+from common import PROGRAMS, base, check
+from live import QemuMachine
+
+INCLUDES = ("/usr/include/efi", "/usr/include/efi/x86_64")  # gnu-efi's
+PROBE = "EFI/test/probe.efi"
+
+
+def probe(machines):
+    """tests/programs/efi/probe.c as an EFI application."""
+    program = machines.scratch / "probe.efi"
+    if not program.exists():
+        base.run([base.need("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32"), "-O2",
+                  "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-mno-red-zone",
+                  "-fno-stack-protector", "-DGNU_EFI_USE_MS_ABI", "-DHAVE_USE_MS_ABI",
+                  *(f"-I{folder}" for folder in INCLUDES), "-nostdlib", "-s",
+                  "-Wl,--subsystem,10,-e,efi_main,--image-base,0,--dynamicbase,--nxcompat,"
+                  "--no-insert-timestamp", "-o", program, PROGRAMS / "efi" / "probe.c"],
+                 "compile probe.efi")
+    return program
+
+
+class EfiMachine(QemuMachine):
+    """One that has no Linux: xmhf.efi starts the probe with these words, or what `conf`, the text
+    of xmhf.conf, says. `options` are boot entries behind it, (title, name, arguments) on the same
+    disk or EFI_LOAD_OPTIONs; `more` are files on the disk, (name, path); `sign` says which of the
+    names get a signature."""
+
+    def __init__(self, machines, words="", conf=None, options=(), more=(), sign=None,
+                 boot="uefi", **others):
+        self.extra = types.SimpleNamespace(
+            conf=conf, options=options, more=[(PROBE, probe(machines)), *more], sign=sign)
+        super().__init__(machines, guest=probe(machines), append=words, boot=boot, **others)
+
+    def files(self, files):
+        for name, value in vars(self.extra).items():
+            setattr(files, name, value)
+        return files
+
+    def lines(self):
+        """What the probe said so far."""
+        return re.findall(r"^efi: (.*)$", self.log(), re.M)
+
+    def wait_line(self, pattern, seconds=90):
+        """Wait for a line of the probe's; return the match."""
+        return self.wait_log(rf"^efi: {pattern}$", seconds)
+
+    def wait_end(self, seconds=90):
+        """Wait until the machine powers off, as the probe's `off` has it; the log."""
+        reason = self.stopped(seconds)
+        check(reason == "guest-shutdown", f"the machine ended with {reason}:\n{self.tail()}")
+        return self.log()
