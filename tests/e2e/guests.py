@@ -120,11 +120,16 @@ def test_init_on_alloc_0(machines):
     return "with init_on_alloc=0 a PAL's secret is not found after kill -9"
 
 
-def memtest86(machines, wanted, seconds):
+def others_of(boot):
+    """What a machine of this bench is told of another --boot."""
+    return {"boot": boot} if boot else {}
+
+
+def memtest86(machines, wanted, seconds, mem=None, boot=None):
     """Run memtest86+ until its screen, which it also writes to the serial port, shows `wanted`."""
-    guest = package_file("memtest86+", "boot/memtest86+x64.bin")
-    with live_machine(machines, guest=guest, append="console=ttyS0,115200",
-                      mem=48 if machines.args.bench == "svm" else 96) as machine:
+    guest = package_file("memtest86+", f"boot/memtest86+x64.{'efi' if boot else 'bin'}")
+    with live_machine(machines, guest=guest, append="console=ttyS0,115200", **others_of(boot),
+                      mem=mem or (48 if machines.args.bench == "svm" else 96)) as machine:
         start = machine.wait_log(r"starting the guest", 60).end()
         machine.wait_log(wanted, seconds, start)
         text = machine.log()[start:]
