@@ -160,6 +160,10 @@ static EFI_STATUS load(const struct uefi *u, const struct program *p, EFI_HANDLE
 
     *handle = NULL;
     status = u->boot->LoadImage(TRUE, u->image, (EFI_DEVICE_PATH *)p->path, NULL, 0, handle);
+    if (status == EFI_UNSUPPORTED) {
+        /* shim 16 puts itself before LoadImage, and loads nothing for a boot manager. */
+        status = u->boot->LoadImage(FALSE, u->image, (EFI_DEVICE_PATH *)p->path, NULL, 0, handle);
+    }
     if (status == EFI_SECURITY_VIOLATION && *handle) {
         (void)u->boot->UnloadImage(*handle); /* UEFI 2.10, 7.4: loaded, but not to be started */
     }

@@ -145,8 +145,10 @@ static EFI_STATUS EFIAPI load_image(BOOLEAN policy, EFI_HANDLE parent, EFI_DEVIC
                                     VOID *source, UINTN size, EFI_HANDLE *out)
 {
     uint16_t name[PATH_TEXT_MAX];
-    (void)policy;
 
+    if (fw.shim && policy) {
+        return EFI_UNSUPPORTED;
+    }
     assert_ptr_equal(parent, &image_handle);
     assert_true(!source && size == 0);
     assert_int_not_equal(path_size(path, 4096), 0);

@@ -48,6 +48,7 @@ struct firmware {
     const void *own_path;          /* our file, as the loaded image tells it */
     EFI_LOADED_IMAGE loaded;       /* ourselves */
     bool shell;                    /* started by a shell */
+    bool shim;                     /* LoadImage is shim's: unsupported with a boot policy */
     char console[8192];            /* all that was written */
     size_t console_size;
     unsigned watchdog, connects;   /* seconds; how often something was connected */

@@ -251,6 +251,16 @@ static void a_program_without_a_volume_is_told(void **state)
     assert_int_equal(go(""), EFI_NOT_FOUND);
 }
 
+static void shim_loads_nothing_for_a_boot_manager(void **state)
+{
+    struct fw_program *p = fw_add_program(0, u"\\EFI\\linux.efi", EFI_SUCCESS, EFI_SUCCESS);
+    (void)state;
+
+    fw.shim = true;
+    assert_int_equal(go("EFI/linux.efi"), EFI_SUCCESS);
+    assert_int_equal(p->started, 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -263,6 +273,7 @@ int main(void)
         cmocka_unit_test_setup(without_an_order_it_is_the_default_file, set_up),
         cmocka_unit_test_setup(a_copy_that_comes_back_is_passed_over, set_up),
         cmocka_unit_test_setup(a_program_without_a_volume_is_told, set_up),
+        cmocka_unit_test_setup(shim_loads_nothing_for_a_boot_manager, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
