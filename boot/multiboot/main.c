@@ -6,6 +6,7 @@
 #include <boot/multiboot/parse.h>
 #include <util/bytes.h>
 #include <util/efi_map.h>
+#include <util/picture.h>
 #include <util/screen.h>
 
 extern uint8_t boot_start[], boot_end[];
@@ -52,6 +53,15 @@ static void choose_under_uefi(const struct boot_stage *stage)
     boot_pages(&info, info.mem, info.mem_count, stage->avoid + 1, stage->avoid_count - 1);
 }
 
+/* Where the picture is mapped, or NULL. */
+static volatile void *picture(void)
+{
+    const uint64_t size = picture_bytes(&info.framebuffer);
+
+    return size != 0 && identity(info.framebuffer.base, size)
+        ? (volatile void *)(uintptr_t)info.framebuffer.base : NULL;
+}
+
 /* Bytes of the information structure, strings and modules' list included. */
 static uint64_t info_size(uint32_t magic, uint64_t mbi)
 {
@@ -79,6 +89,10 @@ void boot_main(uint32_t magic, uint64_t mbi, uint64_t tsc)
     }
     mb_look_for_bios(identity, &info);
     screen_init(&info.screen, (volatile void *)(uintptr_t)info.screen.base);
+    if (info.firmware != BOOT_FIRMWARE_UEFI) {
+        info.framebuffer = (struct boot_framebuffer){ 0 }; /* the guest asks the BIOS */
+    }
+    picture_init(&info.framebuffer, picture());
     if (err != 0) {
         boot_refuse(why);
     }

@@ -172,7 +172,7 @@ static void set_framebuffer(struct boot_screen *s, const uint8_t fb[FB_SIZE])
     }
 }
 
-/* The picture that a loader leaves under UEFI, where there is no text. */
+/* The picture that a loader leaves where there is no text. */
 static void set_picture(struct boot_framebuffer *out, const uint8_t *fb, size_t len)
 {
     const uint8_t *rgb = fb + FB_RED;
@@ -464,11 +464,6 @@ static int mb2_tag(uint32_t type, const uint8_t *body, size_t len, uint64_t addr
         return bi->firmware == BOOT_FIRMWARE_UEFI ? 0 : mb2_mmap(body, len, bi, why);
     case MB2_EFI_MMAP:
         return mb2_efi_map(body, len, addr, bi, why);
-    case MB2_FRAMEBUFFER:
-        if (bi->firmware == BOOT_FIRMWARE_UEFI) {
-            set_picture(&bi->framebuffer, body, len);
-        }
-        return 0;
     case MB2_RSDP_OLD: /* ACPI 1.0: 20 bytes; only if there is no newer one */
         if (len >= 20 && bi->rsdp == 0) {
             bi->rsdp = addr;
@@ -508,6 +503,7 @@ static int mb2_look(uint32_t type, const uint8_t *body, size_t len, uint64_t add
         if (len >= FB_SIZE) {
             set_framebuffer(&bi->screen, body);
         }
+        set_picture(&bi->framebuffer, body, len);
         return 0;
     case MB2_VBE: /* 3.6.11: the mode comes first */
         if (len >= 2) {

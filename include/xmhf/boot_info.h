@@ -80,7 +80,7 @@ struct boot_efi {
     uint32_t bits;               /* of the firmware, 32 or 64; 0: there is none, the rest is 0 */
 };
 
-/* A picture of true colours on the screen, which the guest goes on with. */
+/* A picture of true colours on the screen, which the guest goes on with; under UEFI only. */
 struct boot_framebuffer {
     uint64_t base;               /* 0: there is none, or nobody knows */
     uint32_t pitch;              /* bytes of a line, at most 65,535 */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The text screen: 16-bit cells, a character in the low byte and its colours in the high one. */
+#include <util/picture.h>
 #include <util/screen.h>
 
 #define WHITE_ON_BLACK 0x0f00u
@@ -50,6 +51,7 @@ static void put(char c)
 
 void screen_write(const char *s, size_t n)
 {
+    picture_write(s, n);
     for (size_t i = 0; text && i < n; i++) {
         if (s[i] == '\n') {
             at_row++;

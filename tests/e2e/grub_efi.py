@@ -8,7 +8,8 @@ import shutil
 import tempfile
 import time
 
-from common import E2E, check
+from common import E2E, SOURCE, check
+from live import live_machine
 import pals
 from xmhftools import base, bench, grubimage, qemu, uefi
 
@@ -99,6 +100,47 @@ def test_grub_efi_4(machines):
     return boot_all(machines, 4)
 
 
+def font():
+    """{rows of dots: character}, as lib/util/picture.c draws them."""
+    text = (SOURCE / "lib/util/picture.c").read_text(encoding="ascii")
+    return {tuple(int(row, 16) for row in rows.split(", ")): char[-1] for char, rows in
+            re.findall(r"\['(\\?.)' - ' '\] = \{ (0x[0-9a-fx, ]+) \},", text)}
+
+
+def picture_text(machine):
+    """The lines that are drawn on OVMF's screen."""
+    base, width, height, scale = 0x80000000, 1280, 800, 2
+    letters = font()
+    check(len(letters) == 95, f"the font has {len(letters)} characters")
+    with machine.dump(base, width * height * 4) as data:
+        pixels = bytes(data)
+
+    def dot(x, y):
+        at = 4 * (y * scale * width + x * scale)
+        return pixels[at:at + 3] == b"\xff\xff\xff"
+
+    def cell(column, row):
+        rows = tuple(sum(dot(column * 6 + x, row * 9 + y) << 4 - x for x in range(5))
+                     for y in range(7))
+        return letters.get(rows, "\0")
+    return ["".join(cell(column, row) for column in range(width // scale // 6)).rstrip()
+            for row in range(height // scale // 9)]
+
+
+def test_grub_efi_refused(machines):
+    """What refuses the launch is drawn into the picture that GRUB has left."""
+    with live_machine(machines, guest=E2E / "grub_efi.py", boot="uefi-grub",
+                      hv_append="frob=1") as machine:
+        machine.wait_log(r"launch refused", 120)
+        time.sleep(0.5)  # that line's end
+        logged = [line for line in machine.log().split("\n") if line.startswith("[xmhf]")]
+        shown = picture_text(machine)
+    wrong = [line for line in logged if "not understood" in line or "cannot start" in line
+             or "refused" in line]
+    check(len(wrong) == 3 and shown[:3] == wrong, f"the picture has\n{shown[:6]}\nnot\n{wrong}")
+    return f"all {len(wrong)} lines from \"{wrong[0]}\" to \"{wrong[-1]}\" are in the picture"
+
+
 def test_grub_efi_mb1(machines):
     """By multiboot 1 nobody tells where UEFI has its tables: refused, with what to do."""
     with tempfile.TemporaryDirectory(dir=machines.scratch) as name:
@@ -126,4 +168,4 @@ def test_grub_efi_mb1(machines):
 
 
 BASIC = (test_grub_efi,)
-MORE = (test_grub_efi_1, test_grub_efi_4, test_grub_efi_mb1)
+MORE = (test_grub_efi_1, test_grub_efi_4, test_grub_efi_refused, test_grub_efi_mb1)

@@ -72,7 +72,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check(bi.firmware != BOOT_FIRMWARE_UEFI || (bi.efi.bits != 0 && bi.efi.map != 0));
     check(bi.efi.map == 0 || map(bi.efi.map, bi.efi.map_size));
-    check(bi.framebuffer.base == 0 || bi.firmware == BOOT_FIRMWARE_UEFI);
     if (boot_place(&bi, MIB(3), 0, NULL, 0, &why) == 0) {
         check_uefi();
         check(e820_is_usable(bi.mem, bi.mem_count, bi.protected_base, bi.protected_size));

@@ -114,6 +114,44 @@ static void not_everywhere(void **state)
     assert_null(host_map_firmware(MIB(500) - 35, 36));
 }
 
+static void assert_picture(uint64_t base, uint64_t size)
+{
+    const uint8_t *p = (const uint8_t *)(uintptr_t)host_map_picture(&bi, base, size);
+    uint64_t flags;
+
+    assert_non_null(p);
+    for (uint64_t off = 0; off < size; off += off + PAGE_SIZE < size ? PAGE_SIZE : size - off) {
+        assert_int_equal(physical(p + off, &flags), base + off);
+        assert_true(flags & PTE_NX && flags & PTE_RW);
+        assert_true(flags & PTE_PCD && flags & PTE_PWT);
+    }
+    assert_int_equal(physical(p + size - 1, &flags), base + size - 1);
+}
+
+/* Anywhere but in RAM, ours or not, and where no address is; then no table changes. */
+static void a_picture(void **state)
+{
+    static const uint64_t bad[][2] = {
+        { 0, MIB(4) }, { GIB(2), 0 }, { GIB(2), MIB(256) + 1 }, { MIB(400), MIB(4) },
+        { MIB(502), PAGE_SIZE }, { MIB(510) - 1, PAGE_SIZE }, { (1ULL << 39) - MIB(1), MIB(2) },
+        { 1ULL << 39, MIB(4) }, { UINT64_MAX - MIB(1), MIB(4) },
+    };
+
+    assert_picture(0x80000000, 5120 * 800);
+    setup(state);
+    assert_picture(MIB(511) + 0x1000, 0x3000); /* in memory that is reserved: stolen by graphics */
+    setup(state);
+    assert_picture(GIB(256) + 0x123456, MIB(256));
+    setup(state);
+    assert_picture((1ULL << 39) - MIB(4), MIB(4));
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        unsigned before = taken;
+
+        assert_null((const void *)(uintptr_t)host_map_picture(&bi, bad[i][0], bad[i][1]));
+        assert_int_equal(taken, before);
+    }
+}
+
 /* Three more calls leave a pointer as it was; at the end nothing is left. */
 static void windows_come_and_go(void **state)
 {
@@ -186,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(tables_anywhere, setup),
         cmocka_unit_test_setup(not_everywhere, setup),
+        cmocka_unit_test_setup(a_picture, setup),
         cmocka_unit_test_setup(windows_come_and_go, setup),
         cmocka_unit_test(more_ram),
         cmocka_unit_test_setup(more_ram_by_small_pages, setup),

@@ -38,6 +38,7 @@
 #include <smp/smp.h>
 #include <smp/stop.h>
 #include <util/e820.h>
+#include <util/picture.h>
 #include <util/screen.h>
 #include <virt/virt.h>
 #include <x86/msr.h>
@@ -301,18 +302,35 @@ static void main_on_stack(void *arg)
     main_start_guest(v, &s);
 }
 
+/* Until we have tables of our own memory below 4 GiB is where it is. */
+static void find_screen(void)
+{
+    const uint64_t picture = info.framebuffer.base, size = picture_bytes(&info.framebuffer);
+
+    screen_init(&info.screen, (volatile void *)(uintptr_t)info.screen.base);
+    picture_init(&info.framebuffer, picture <= GIB(4) - size ? (volatile void *)(uintptr_t)picture
+                                                             : NULL);
+}
+
+static void find_screen_again(void)
+{
+    const struct boot_screen *s = &info.screen;
+
+    screen_init(s, host_phys(s->base, 2u * s->columns * s->rows));
+    picture_init(&info.framebuffer, host_map_picture(&info, info.framebuffer.base,
+                                                     picture_bytes(&info.framebuffer)));
+}
+
 void core_main(const struct boot_info *from)
 {
     info = *from;
     pool_init(info.protected_base, align_up(info.core_image_size, PAGE_SIZE),
               info.protected_size);
-    /* Until we have tables of our own memory below 4 GiB is where it is. */
-    screen_init(&info.screen, (volatile void *)(uintptr_t)info.screen.base);
+    find_screen();
     log_options();
     check_cpu();
     host_map_init(&info);
-    screen_init(&info.screen,
-                host_phys(info.screen.base, 2u * info.screen.columns * info.screen.rows));
+    find_screen_again();
     stop_init(hypapp.wipe);
     crash_init(&info);
     apic_init(host_map_mmio(APIC_PAGE));

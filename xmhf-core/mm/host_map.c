@@ -11,6 +11,9 @@
 #include <x86/cpuid.h>
 #include <xmhf/core_image.h>
 
+#define PICTURE_VA  (MMIO_VA + GIB(2))
+#define PICTURE_MAX MIB(256)
+
 extern const uint8_t core_text_end[], core_rodata_end[];
 
 static uint64_t *pml4;
@@ -187,6 +190,21 @@ volatile void *host_map_mmio(uint64_t addr)
 {
     return (volatile uint8_t *)(uintptr_t)map_anywhere(addr, PTE_PCD | PTE_PWT)
            + (addr & PAGE_MASK);
+}
+
+volatile void *host_map_picture(const struct boot_info *bi, uint64_t base, uint64_t size)
+{
+    const uint64_t start = align_down(base, PAGE_SIZE_2M);
+
+    if (size == 0 || size > PICTURE_MAX || ((base | (base + size - 1)) & phys_beyond())
+        || map_touches(bi, base, size)) { /* the protected range is in an entry of RAM */
+        return NULL;
+    }
+    for (uint64_t off = 0; start + off < base + size; off += PAGE_SIZE_2M) {
+        *entry_at(PICTURE_VA + off, 2) = (start + off) | PTE_P | PTE_RW | PTE_A | PTE_D | PTE_PS
+            | PTE_NX | PTE_PCD | PTE_PWT;
+    }
+    return (volatile uint8_t *)(uintptr_t)(PICTURE_VA + (base - start));
 }
 
 static bool is_mapped(uint64_t va)

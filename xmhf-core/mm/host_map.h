@@ -4,7 +4,8 @@
  *   CORE_VA    the protected range, linear: text RX, rodata R, everything else RW, NX
  *   DIRECT_VA  all other RAM, RW NX, at DIRECT_VA + physical address
  *   STACK_VA   per CPU stacks with unmapped guard pages between them
- *   MMIO_VA    uncached device pages; 1 GiB further on, while booting, windows to firmware tables
+ *   MMIO_VA    uncached device pages; 1 GiB further on, while booting, windows to firmware tables;
+ *              2 GiB further on the picture that is on the screen at boot
  */
 #ifndef XMHF_MM_HOST_MAP_H
 #define XMHF_MM_HOST_MAP_H
@@ -35,6 +36,10 @@ void host_map_share(uint64_t *top);
 
 /* What host_map_stacks has returned, or will. */
 static inline uint64_t host_stacks(unsigned cpu) { return STACK_VA + cpu * STACK_SLOT; }
+
+/* Map a picture of `size` bytes, uncached, once; NULL where it can't be one: RAM is there, or no
+ * address. With our tables in use. */
+volatile void *host_map_picture(const struct boot_info *bi, uint64_t base, uint64_t size);
 
 /* Map one CPU's stacks: main 16 KiB, IST 8 KiB each. Returns the handle for
  * host_stack_top(handle, 0 = main or IST_*). */
