@@ -9,8 +9,8 @@ example_cc_elf32 = $(CC) -m32
 example_cc_pe64 = $(MINGW64)
 example_cc_pe32 = $(MINGW32)
 example_palcc = XMHF_BUILD="$(abs_builddir)" "$(abs_builddir)/pal_sdk/tools/pal-cc"
-example_headers = $(wildcard $(srcdir)/pal_sdk/include/pal/*.h $(srcdir)/pal_sdk/rt/include/*.h) \
-	$(srcdir)/include/xmhf/image.h
+example_headers = $(wildcard $(srcdir)/pal_sdk/include/pal/*.h $(srcdir)/pal_sdk/rt/include/*.h \
+	$(srcdir)/include/xmhf/*.h) $(srcdir)/pal_sdk/examples/example.h
 
 # $(1): example; $(2): kind of image. The sources are named from their own folder, so that no path
 # of this machine is in the symbols.

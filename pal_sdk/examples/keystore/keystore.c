@@ -5,6 +5,7 @@
  */
 #include "keystore_client.h"
 #include "keystore_vectors.h"
+#include "../example.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -15,14 +16,6 @@
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct ks *ks;
-static unsigned checks, failures;
-
-static void check(bool good, const char *what)
-{
-    checks++;
-    failures += !good;
-    printf("%s %s\n", good ? "ok   " : "WRONG", what);
-}
 
 /* As check(), and an error that isn't the one expected is told. */
 static void expect(uint32_t error, uint32_t wanted, const char *what)
@@ -604,6 +597,5 @@ int main(int argc, char **argv)
     der_forms();
     handles();
     ks_close(ks);
-    printf("%u checks, %u wrong\n", checks, failures);
-    return failures != 0;
+    return checked();
 }

@@ -4,40 +4,18 @@
  * totp SECONDS: the code of that time, for a key that is read from standard input in base 32.
  */
 #include "totp_interface.h"
+#include "../example.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 PAL_IMAGE(totp);
 
 static struct pal_handle *pal;
-static unsigned checks, failures;
-
-static void check(bool good, const char *what)
-{
-    checks++;
-    failures += !good;
-    printf("%s %s\n", good ? "ok   " : "WRONG", what);
-}
-
-/* The result of a call that came to its end; else the program ends. */
-static uint32_t done(struct pal_status s, uint32_t result)
-{
-    char text[PAL_TEXT];
-
-    if (s.error != PAL_OK) {
-        puts(pal_status_text(&s, text, sizeof(text)));
-        exit(1);
-    }
-    return result;
-}
 
 /* call(ENTRY, ARGUMENTS...): what the entry returned. */
-#define call(entry, ...) \
-    ({ uint32_t result_ = 0; struct pal_status s_ = totp_##entry(pal, &result_, __VA_ARGS__); \
-       done(s_, result_); })
+#define call(entry, ...) result_of(totp_##entry, pal, ##__VA_ARGS__)
 
 static uint32_t provision(uint32_t kind, uint32_t hash, uint32_t digits, const void *secret,
                           size_t size, uint32_t *error)
@@ -217,8 +195,7 @@ int main(int argc, char **argv)
         totp_vectors();
         born_rules();
         provision_rules();
-        printf("%u checks, %u wrong\n", checks, failures);
-        status = failures != 0;
+        status = checked();
     }
     pal_close(pal);
     return status;

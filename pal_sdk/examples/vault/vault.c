@@ -5,41 +5,17 @@
  * get NAME, drop NAME, names, change OLD NEW, save FILE, restore FILE.
  */
 #include "vault_interface.h"
+#include "../example.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 PAL_IMAGE(vault);
 
 static struct pal_handle *pal;
-static unsigned checks, failures;
-
-static void check(bool good, const char *what)
-{
-    checks++;
-    failures += !good;
-    printf("%s %s\n", good ? "ok   " : "WRONG", what);
-}
-
-/* The result of a call that came to its end; else the program ends. */
-static uint32_t done(struct pal_status s, uint32_t result)
-{
-    char text[PAL_TEXT];
-
-    if (s.error != PAL_OK) {
-        puts(pal_status_text(&s, text, sizeof(text)));
-        exit(1);
-    }
-    return result;
-}
 
 /* call(ENTRY, ARGUMENTS...): what the entry returned. */
-#define call(entry, ...) \
-    ({ uint32_t result_ = 0; \
-       struct pal_status s_ = vault_##entry(pal, &result_, ##__VA_ARGS__); \
-       done(s_, result_); })
+#define call(entry, ...) result_of(vault_##entry, pal, ##__VA_ARGS__)
 
 static uint32_t put(const char *name, const char *secret)
 {
@@ -265,6 +241,8 @@ static void obey_lines(void)
 
 int main(int argc, char **argv)
 {
+    int status = 0;
+
     done(pal_open(&vault_image, &pal), 0);
     if (argc > 1 && strcmp(argv[1], "-") == 0) {
         obey_lines();
@@ -274,8 +252,8 @@ int main(int argc, char **argv)
         blob_rules();
         other_vault();
         lock_out();
-        printf("%u checks, %u wrong\n", checks, failures);
+        status = checked();
     }
     pal_close(pal);
-    return failures != 0;
+    return status;
 }

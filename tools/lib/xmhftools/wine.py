@@ -31,11 +31,29 @@ WIDTHS = {  # bits -> what differs
                                 linker="lib/ld-linux.so.2", libraries=LIBRARIES),
 }
 
-# Wine complains on standard error that there is no wineboot.exe to fill the prefix with.
+# Standard error may be the console, which Wine would take for one of its own; so it gets a pipe,
+# and what comes out goes where it should, but for Wine's complaint that there is no wineboot.exe.
+# Wine's server outlives the program with the pipe in its hands: a mark ends it.
 COMMAND = """#!/bin/sh
-# Run a Windows program. Its standard error and Wine's own words go to the console.
+# Run a Windows program; its standard output, standard error and status are the program's.
 export WINEDEBUG=-all
-exec /usr/lib/wine/%s "$@" 2>/dev/console
+errors=/tmp/wine-errors.$$
+mkdir -p /tmp
+mkfifo $errors || exit 125
+while IFS= read -r line || [ -n "$line" ]; do
+    case $line in
+    @@wine-ended) break ;;
+    *@@wine-ended) printf %%s "${line%%@@wine-ended}"; break ;;
+    wine:*wineboot*) ;;
+    *) printf '%%s\n' "$line" ;;
+    esac
+done <$errors >&2 &
+/usr/lib/wine/%s "$@" 2>$errors
+status=$?
+printf @@wine-ended >$errors
+wait $!
+rm -f $errors
+exit $status
 """
 REGISTRY = "WINE REGISTRY Version 2\n;; All keys relative to %s\n\n#arch=win%s\n"
 HIVES = {"system": r"\\Machine", "userdef": r"\\User\\.Default",
