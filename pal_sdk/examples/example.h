@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the examples' programs share: a line for each check, and calls that must come to their end. */
+/* What programs of the examples share: a line for each check; calls that must come to their end. */
 #ifndef PAL_EXAMPLE_H
 #define PAL_EXAMPLE_H
 

@@ -6,11 +6,8 @@
  * the CPU has SHA extensions, an image of 120 pages must be registered in LARGE_TICKS.
  */
 #include <x86/cpuid.h>
-#include <xmhf/image.h>
 #include <xmhf/measurement.h>
-#include "guest.h"
-
-#define PAGE 4096u
+#include "image_caller.h"
 
 /* Where the image is linked; nothing of the guest's is there. */
 #define AT_CODE   0x10000000u
@@ -27,7 +24,6 @@ enum { SUM, COUNTED, TOUCH, GLOBALS, DEEP, ENTRIES };
 #define LARGE_BSS  (120u - LARGE_DATA - 2 - 4)
 
 static uint8_t sources[2 + LARGE_DATA][PAGE] __attribute__((aligned(PAGE)));
-static uint8_t stubs[PAGE] __attribute__((aligned(PAGE)));
 static uint8_t buffers[3 * PAGE] __attribute__((aligned(PAGE)));
 
 /* The PAL's code: its entries at multiples of 64 bytes. The same twice, by the conventions of both
@@ -130,8 +126,6 @@ static struct {
     struct xmhf_image_entry entries[ENTRIES];
 } d;
 
-static unsigned bits;           /* of the caller and the PAL */
-
 static void param(uint32_t type, uint32_t direction, uint32_t size, uint16_t by, uint16_t unit)
 {
     d.params[d.image.params++] = (struct xmhf_image_param){ type, direction, size, by, unit };
@@ -172,57 +166,28 @@ static void describe(uint32_t flags, uint32_t data, uint32_t bss)
 /* What the loader of a program would have put there. */
 static void load(void)
 {
-    const uint8_t *code = bits == 64 ? pal64 : pal32;
-
     memset(sources, 0x11, sizeof(sources));
-    memcpy(sources[0], code, bits == 64 ? (size_t)(pal32 - pal64) : (size_t)(pal_end - pal32));
+    load_code(sources[0], pal64, pal32, pal_end);
     *(uint64_t *)(void *)(sources[1] + 16) = 1000;
     *(uint64_t *)(void *)(sources[2] + 16) = 200;
 }
 
-/* A hypercall of code of this width. */
-static uint64_t command(uint64_t rax, uint64_t rcx, uint64_t rdi)
-{
-    struct exec x = exec_for(3, bits);
-    const uint8_t code[] = { 0x0f, 0x01, hypercall_byte() };
-
-    x.gpr[RAX] = rax;
-    x.gpr[RCX] = rcx;
-    x.gpr[RDI] = rdi;
-    exec_bytes(&x, code, sizeof(code));
-    CHECK(x.vector == VECTOR_DONE, "hypercall 0x%llx: vector %llu", (unsigned long long)rax,
-          (unsigned long long)x.vector);
-    return x.gpr[RAX];
-}
-
 static void expect_registered(uint32_t flags)
 {
-    uint64_t r;
-
     load();
     describe(flags, 1, 2);
-    r = command(XMHF_HC_IMAGE_REGISTER, (uintptr_t)&d, (uintptr_t)stubs);
-    CHECK(r == TV_OK, "%u bits: the registration gave %llu", bits, (unsigned long long)r);
+    image_registered(&d.image);
     for (unsigned i = 0; i < 3 * PAGE; i++) {
         CHECK(((const uint8_t *)sources)[i] == 0, "byte %u of the sources stayed", i);
     }
 }
 
-static void expect_unregistered(uint64_t expected)
-{
-    uint64_t r = command(XMHF_HC_IMAGE_UNREGISTER, (uintptr_t)stubs, 0);
-
-    CHECK(r == expected, "%u bits: unregistering gave %llu", bits, (unsigned long long)r);
-}
-
 static struct exec call(unsigned entry, const uint64_t *args, unsigned n)
 {
     static const unsigned sysv[] = { RDI, RSI, RDX, RCX, R8, R9 };
-    struct exec x = exec_for(3, bits);
-    uint8_t *back = (uint8_t *)this_cpu() + BLOCK_CODE;
+    uint8_t *back;
+    struct exec x = image_caller(&back);
 
-    memcpy(back, "\xcd\x80", 2);
-    x.rsp -= 1024;
     if (bits == 64) {
         uint64_t *sp = (uint64_t *)(uintptr_t)x.rsp;
         sp[0] = (uintptr_t)back;
@@ -314,7 +279,7 @@ static void dies_at(uint32_t flags, unsigned entry, uint64_t arg, uint64_t touch
     x = call(entry, &arg, 1);
     expect(&x, flags & XMHF_IMAGE_DEBUG ? touched : touched & ~(uint64_t)(PAGE - 1),
            TV_DEATH_EXCEPTION | 14 << 8, at, "a death");
-    expect_unregistered(TV_NOT_FOUND);
+    image_unregistered(TV_NOT_FOUND);
 }
 
 static void deaths(void)
@@ -363,9 +328,9 @@ static void in_mode(unsigned n)
     counted();
     x = call(DEEP, &arg, 1);
     expect(&x, 7, 0, 0, "the stack's other page");
-    expect_unregistered(TV_OK);
+    image_unregistered(TV_OK);
     CHECK(stubs[0] == 0xcc && stubs[PAGE - 1] == 0xcc, "stubs are left");
-    expect_unregistered(TV_NOT_FOUND);
+    image_unregistered(TV_NOT_FOUND);
     deaths();
     CHECK(info(XMHF_INFO_POOL_FREE) == before, "the pool has not all pages back");
 }
@@ -386,7 +351,7 @@ static void large(void)
         (unsigned long long)(info(XMHF_INFO_HASH_TICKS) - hashing));
     CHECK(!word("sha") || ticks <= LARGE_TICKS, "120 pages took %llu ticks",
           (unsigned long long)ticks);
-    expect_unregistered(TV_OK);
+    image_unregistered(TV_OK);
 }
 
 /* The lists as long as they may be, and nothing in the order in which it would be found soonest:
@@ -421,7 +386,7 @@ static void largest(void)
     }
     r = command(XMHF_HC_IMAGE_REGISTER, (uintptr_t)&l, (uintptr_t)stubs);
     CHECK(r == TV_OK, "the largest lists gave %llu", (unsigned long long)r);
-    expect_unregistered(TV_OK);
+    image_unregistered(TV_OK);
 }
 
 void guest_main(void)

@@ -6,11 +6,9 @@
  * draws random bytes.
  */
 #include <x86/cpuid.h>
-#include <xmhf/image.h>
 #include <xmhf/measurement.h>
-#include "guest.h"
+#include "image_caller.h"
 
-#define PAGE 4096u
 #define AT_CODE  0x10000000u
 #define AT_DATA  0x10002000u    /* two pages */
 #define AT_STACK 0x10100000u
@@ -97,7 +95,6 @@ __asm__(
 extern const uint8_t ocall64[], ocall32[], ocall_end[];
 
 static uint8_t sources[3][PAGE] __attribute__((aligned(PAGE)));
-static uint8_t stubs[PAGE] __attribute__((aligned(PAGE)));
 static uint8_t buffers[2 * PAGE] __attribute__((aligned(PAGE)));
 static uint8_t looked[PAGE];
 
@@ -110,8 +107,6 @@ static struct {
     struct xmhf_image_param params[4];
     struct xmhf_image_entry entries[ENTRIES];
 } d;
-
-static unsigned bits;           /* of the caller and the PAL */
 
 static void describe(uint32_t flags)
 {
@@ -142,11 +137,10 @@ static void describe(uint32_t flags)
 /* The program's loader; and the instruction of this CPU's vendor. */
 static void load(void)
 {
-    const uint8_t *code = bits == 64 ? ocall64 : ocall32;
-    const size_t n = bits == 64 ? (size_t)(ocall32 - ocall64) : (size_t)(ocall_end - ocall32);
+    size_t n;
 
     memset(sources, 0, sizeof(sources));
-    memcpy(sources[0], code, n);
+    n = load_code(sources[0], ocall64, ocall32, ocall_end);
     for (size_t i = 0; i + 2 < n; i++) {
         if (memcmp(sources[0] + i, "\x0f\x01\xff", 3) == 0) {
             sources[0][i + 2] = hypercall_byte();
@@ -154,46 +148,19 @@ static void load(void)
     }
 }
 
-/* A hypercall of code of this width. */
-static uint64_t command(uint64_t rax, uint64_t rcx, uint64_t rdi)
-{
-    struct exec x = exec_for(3, bits);
-    const uint8_t code[] = { 0x0f, 0x01, hypercall_byte() };
-
-    x.gpr[RAX] = rax;
-    x.gpr[RCX] = rcx;
-    x.gpr[RDI] = rdi;
-    exec_bytes(&x, code, sizeof(code));
-    CHECK(x.vector == VECTOR_DONE, "hypercall 0x%llx: vector %llu", (unsigned long long)rax,
-          (unsigned long long)x.vector);
-    return x.gpr[RAX];
-}
-
 static void registered(uint32_t flags)
 {
-    uint64_t r;
-
     load();
     describe(flags);
-    r = command(XMHF_HC_IMAGE_REGISTER, (uintptr_t)&d, (uintptr_t)stubs);
-    CHECK(r == TV_OK, "%u bits: the registration gave %llu", bits, (unsigned long long)r);
-}
-
-static void unregistered(void)
-{
-    uint64_t r = command(XMHF_HC_IMAGE_UNREGISTER, (uintptr_t)stubs, 0);
-
-    CHECK(r == TV_OK, "%u bits: unregistering gave %llu", bits, (unsigned long long)r);
+    image_registered(&d.image);
 }
 
 /* Code that calls an address, with two arguments on the stack or in registers. */
 static struct exec caller(uint64_t to, uint64_t a, uint64_t b)
 {
-    struct exec x = exec_for(3, bits);
-    uint8_t *back = (uint8_t *)this_cpu() + BLOCK_CODE;
+    uint8_t *back;
+    struct exec x = image_caller(&back);
 
-    memcpy(back, "\xcd\x80", 2);
-    x.rsp -= 1024;
     if (bits == 64) {
         *(uint64_t *)(uintptr_t)x.rsp = (uintptr_t)back;
         x.gpr[RDI] = a;
@@ -401,7 +368,7 @@ static void in_mode(unsigned n)
     ask(1);
     token[0] = ASKED->token[0];
     token[1] = ASKED->token[1];
-    unregistered();
+    image_unregistered(TV_OK);
     x = come(token);
     /* INT3, which this guest's IDT doesn't let ring 3 do; QEMU 7.2 takes the vector by 16 */
     CHECK(x.vector == 13 && (x.error == 3 * 8 + 2 || x.error == 3 * 16 + 2),
@@ -411,7 +378,7 @@ static void in_mode(unsigned n)
     CHECK(look(XMHF_READ_MEMORY, AT_DATA, 4) == TV_NOT_DEBUG, "another PAL is read");
     expect_gp(token, "a token of the PAL before");
     ping_pong();
-    unregistered();
+    image_unregistered(TV_OK);
     CHECK(info(XMHF_INFO_POOL_FREE) == before, "the pool has not all pages back");
 }
 
@@ -478,7 +445,7 @@ __attribute__((unused)) static void large(void)
     for (unsigned i = 0; i < sizeof(data); i++) {
         CHECK(data[i] == 0x77, "byte %u of the data is 0x%x", i, data[i]);
     }
-    unregistered();
+    image_unregistered(TV_OK);
 }
 
 void guest_main(void)

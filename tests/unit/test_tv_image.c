@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Images: every named error of their descriptor, and the life of their PALs against the fake core:
  * addresses, identity, stubs, counted parameters, deaths, and what is left of them. */
-#include "unit.h"
+#include "tv_process.h"
 
 #include <bearssl_hash.h>
 
-#include "fake/fake_core.h"
-#include "fake/machine.h"
 #include "hypapps/trustvisor/check_image.h"
 #include "hypapps/trustvisor/pal.h"
 #include "hypapps/trustvisor/register.h"
 #include "hypapps/trustvisor/registry.h"
 
-#define CR3     0x1234000ULL
 #define SOURCE  0x7f1234560000ULL   /* the caller's pages: CODE, DATA, RODATA in this order */
 #define STUBS   (SOURCE + 0x100000)
-#define STACK   0x7ffd00000000ULL
-#define ARGS    0x7ffd00010000ULL   /* two pages with the descriptor */
-#define BUFS    0x7ffd00020000ULL
-#define TEXT    0x400000ULL
-#define RSP     (STACK + 0x800)
-#define RET     0x401234ULL
 #define RESUME  (STUBS + PAGE_SIZE - 32)
 
 /* Where the image is linked: sections of these pages with one unmapped page between them. */
@@ -107,10 +98,7 @@ static int setup(void **state)
     cpu2.index = 1;
     fake_reset(&v);
     fake.caller.paging.cr3 = CR3;
-    memcpy(fake_ram(fake_map_new(CR3, TEXT, 1, FAKE_RX)), "\x0f\x01\xd9", 3);
-    fake_map_new(CR3, STACK, 1, FAKE_RW);
-    fake_map_new(CR3, ARGS, 2, FAKE_RW);
-    fake_map_new(CR3, BUFS, 8, FAKE_RW);
+    process_make(2, 8);
     fake_map_new(CR3, SOURCE, 4, FAKE_RW);
     fake_map_new(CR3, STUBS, 1, FAKE_RWX);
     fill_sources();
@@ -121,35 +109,9 @@ static int setup(void **state)
 
 /* --- hypercalls ------------------------------------------------------------------- */
 
-static void poison(struct vcpu *cpu)
-{
-    for (unsigned i = 0; i < 16; i++) {
-        cpu->regs.gpr[i] = 0x1111111111111111ULL * i + 5;
-    }
-    cpu->regs.gpr[GPR_RSP] = RSP;
-    cpu->regs.rflags = 0x246;
-    cpu->regs.rip = TEXT;
-}
-
 static uint64_t command(uint32_t cmd, uint64_t rcx, uint64_t rsi, uint64_t rdi)
 {
-    poison(&v);
-    v.regs.gpr[GPR_RCX] = rcx;
-    v.regs.gpr[GPR_RSI] = rsi;
-    v.regs.gpr[GPR_RDI] = rdi;
-    for (unsigned i = 0; i < 100000; i++) {
-        v.regs.gpr[GPR_RAX] = cmd;
-        if (hypapp.hypercall(&v, cmd) == HC_DONE) {
-            assert_int_equal(fake.injected, FAKE_NONE);
-            return v.regs.gpr[GPR_RAX];
-        }
-        if (fake.injected != FAKE_NONE) {
-            fake_clear();
-            return ~0ULL;
-        }
-    }
-    fail_msg("the hypercall never ends");
-    return 0;
+    return process_command(&v, cmd, rcx, rsi, rdi);
 }
 
 /* The descriptor's bytes, as image.h says; returns how many. */
@@ -216,8 +178,6 @@ static void expect_gone(void)
 
 /* --- calls ------------------------------------------------------------------------ */
 
-static void set_word(uint64_t va, uint64_t w) { memcpy(fake_at(CR3, va), &w, 8); }
-
 static enum hc_result call_on(struct vcpu *cpu, unsigned i, const uint64_t *args, unsigned n)
 {
     static const enum gpr sysv[] = { GPR_RDI, GPR_RSI, GPR_RDX, GPR_RCX, GPR_R8, GPR_R9 };
@@ -225,13 +185,13 @@ static enum hc_result call_on(struct vcpu *cpu, unsigned i, const uint64_t *args
     const bool is_ms = d.convention == XMHF_MICROSOFT;
     const unsigned registers = is_ms ? 4 : 6;
 
-    poison(cpu);
-    set_word(RSP, RET);
+    process_poison(cpu);
+    process_set_word(RSP, RET);
     for (unsigned k = 0; k < n; k++) {
         if (k < registers) {
             cpu->regs.gpr[is_ms ? ms[k] : sysv[k]] = args[k];
         } else {
-            set_word(RSP + 8 + 8 * (is_ms ? k : k - 6), args[k]);
+            process_set_word(RSP + 8 + 8 * (is_ms ? k : k - 6), args[k]);
         }
     }
     cpu->regs.rip = XMHF_IMAGE_STUB(STUBS, i);
@@ -267,28 +227,7 @@ static uint64_t pal_word(uint64_t va)
 
 static void pal_returns(struct vcpu *cpu, uint64_t rax)
 {
-    const struct exit e = { .kind = EXIT_HYPERCALL, .insn_len = 3 };
-    uint64_t sp = cpu->regs.gpr[GPR_RSP];
-
-    for (unsigned i = 0; i < 16; i++) {
-        cpu->regs.gpr[i] = 0x5ec3e7ULL;
-    }
-    cpu->regs.gpr[GPR_RAX] = rax;
-    cpu->regs.rip = pal_word(sp);
-    hypapp.sandbox_exit(cpu, &e);
-}
-
-static void expect_returned(struct vcpu *cpu, uint64_t rax, uint64_t rcx, uint64_t rdx)
-{
-    assert_false(cpu->in_sandbox);
-    assert_int_equal(fake.injected, FAKE_NONE);
-    assert_int_equal(cpu->regs.rip, RET);
-    assert_int_equal(cpu->regs.gpr[GPR_RSP], RSP + 8);
-    assert_int_equal(cpu->regs.gpr[GPR_RAX], rax);
-    assert_int_equal(cpu->regs.gpr[GPR_RCX], rcx);
-    assert_int_equal(cpu->regs.gpr[GPR_RDX], rdx);
-    assert_int_equal(cpu->regs.gpr[GPR_RBX], 0x1111111111111111ULL * GPR_RBX + 5);
-    assert_int_equal(cpu->regs.gpr[GPR_R8], 0);
+    process_pal_returns(cpu, pal_word(cpu->regs.gpr[GPR_RSP]), rax);
 }
 
 static bool all_are(const uint8_t *p, size_t n, uint8_t byte)
@@ -568,7 +507,7 @@ static void test_space(void **state)
         assert_int_equal(*pal_at(AT_BSS + i), 0);
     }
     pal_returns(&v, 3);
-    expect_returned(&v, 3, 0, 0);
+    process_expect_returned(&v, 3, 0, 0);
     expect_gone();
     assert_true(all_are(fake_at(CR3, SOURCE), PAGE_SIZE, 0)); /* nothing comes back */
     assert_true(all_are(fake_at(CR3, STUBS), PAGE_SIZE, 0xcc));
@@ -611,7 +550,7 @@ static void test_stubs(void **state)
         assert_true(v.in_sandbox);
         assert_int_equal(v.regs.rip, entries[i].address);
         pal_returns(&v, i);
-        expect_returned(&v, i, 0, 0);
+        process_expect_returned(&v, i, 0, 0);
     }
     /* Between them, behind them, and where the image is linked nothing can be called. */
     assert_true(all_are(fake_at(CR3, STUBS + 11), 5, 0xcc));
@@ -703,7 +642,7 @@ static void test_counted(void **state)
     memset(pal_at(AT_PARAM(0)), 0x77, PAGE_SIZE);
     memset(pal_at(AT_PARAM(0) + 4096), 0x66, PAGE_SIZE);
     pal_returns(&v, 1);
-    expect_returned(&v, 1, 0, 0);
+    process_expect_returned(&v, 1, 0, 0);
     assert_true(all_are(fake_at(CR3, a), 80, 0x77));
     assert_true(all_are(fake_at(CR3, b), 10, 0x66));
     assert_true(buf_is_as_filled(b + 10, 200));
@@ -732,13 +671,13 @@ static void test_counts_at_the_ends(void **state)
     assert_true(v.in_sandbox);
     memset(pal_at(AT_PARAM(0)), 0x77, PAGE_SIZE);
     pal_returns(&v, 1);
-    expect_returned(&v, 1, 0, 0);
+    process_expect_returned(&v, 1, 0, 0);
     CALL(1, BUFS, 100, BUFS + PAGE_SIZE);
     assert_true(v.in_sandbox);
     pal_returns(&v, 1);
     /* The second buffer has 100 bytes. */
     CALL(1, BUFS, 101, BUFS + PAGE_SIZE);
-    expect_returned(&v, 0, XMHF_STATUS_BAD_COUNT, 0);
+    process_expect_returned(&v, 0, XMHF_STATUS_BAD_COUNT, 0);
     expect_gone();
 }
 
@@ -754,7 +693,7 @@ static void test_bad_counts(void **state)
     assert_int_equal(reg(), TV_OK);
     for (unsigned i = 1; i < ARRAY_SIZE(bad); i++) {
         CALL(1, ~0ULL, bad[i], 8);
-        expect_returned(&v, 0, XMHF_STATUS_BAD_COUNT, 0);
+        process_expect_returned(&v, 0, XMHF_STATUS_BAD_COUNT, 0);
     }
     expect_gone();
     fill_sources();
@@ -762,7 +701,7 @@ static void test_bad_counts(void **state)
     assert_int_equal(reg(), TV_OK);
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         CALL(1, ~0ULL, bad[i], 8);
-        expect_returned(&v, 0, XMHF_STATUS_BAD_COUNT, 0);
+        process_expect_returned(&v, 0, XMHF_STATUS_BAD_COUNT, 0);
     }
     assert_int_equal(info_calls(), 0);
     expect_gone();
@@ -784,7 +723,7 @@ static void test_count_is_kept(void **state)
     assert_int_equal(v.regs.rip, RESUME);
     token[0] = v.regs.gpr[GPR_RAX];
     token[1] = v.regs.gpr[GPR_RDX];
-    poison(&v);
+    process_poison(&v);
     v.regs.gpr[GPR_RAX] = token[0];
     v.regs.gpr[GPR_RDX] = token[1];
     v.regs.rip = RESUME;
@@ -792,7 +731,7 @@ static void test_count_is_kept(void **state)
     assert_true(v.in_sandbox);
     v.regs.gpr[GPR_RSP] = AT_STACK(0) + 2 * PAGE_SIZE - 0x18;
     pal_returns(&v, 9);
-    expect_returned(&v, 9, 0, 0);
+    process_expect_returned(&v, 9, 0, 0);
     assert_true(all_are(fake_at(CR3, BUFS), 16, 0x77));
     assert_true(buf_is_as_filled(BUFS + 16, 4096 - 16));
     expect_gone();
@@ -828,10 +767,10 @@ static void test_32_parameters(void **state)
         assert_int_equal(v.regs.gpr[ms ? GPR_RCX : GPR_RDI], AT_PARAM(0));
         assert_memory_equal(pal_at(AT_PARAM(0)), fake_at(CR3, BUFS), 64);
         pal_returns(&v, 7);
-        expect_returned(&v, 7, 0, 0);
+        process_expect_returned(&v, 7, 0, 0);
         args[31] = 17;
         call_on(&v, 0, args, 32);
-        expect_returned(&v, 0, XMHF_STATUS_BAD_COUNT, 0);
+        process_expect_returned(&v, 0, XMHF_STATUS_BAD_COUNT, 0);
         expect_gone();
     }
 }
@@ -860,7 +799,7 @@ static void test_death_address(void **state)
         assert_true(cpu2.in_sandbox);
         v.regs.rip = AT_RODATA + 0x44;
         hypapp.sandbox_exit(&v, n == 2 ? &gp : &pf);
-        expect_returned(&v, n == 0 ? AT_BSS + 3 * PAGE_SIZE
+        process_expect_returned(&v, n == 0 ? AT_BSS + 3 * PAGE_SIZE
                                    : n == 1 ? AT_BSS + 3 * PAGE_SIZE + 0x123 : 0,
                         TV_DEATH_EXCEPTION | (n == 2 ? 13 : 14) << 8 | RODATA << 16, 0x44);
         /* Another call of it hears the same, whatever it dies of itself. */

@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The module interface: every named error of its structure, and the life of its PALs against the
  * fake core: conventions, directions, entries, several calls at once, deaths, budgets. */
-#include "unit.h"
+#include "tv_process.h"
 
-#include "fake/fake_core.h"
-#include "fake/machine.h"
 #include "hypapps/trustvisor/check_module.h"
 #include "hypapps/trustvisor/identity.h"
 #include "hypapps/trustvisor/pal.h"
 #include "hypapps/trustvisor/register.h"
 
-#define CR3     0x1234000ULL
 #define BASE    0x7f1234560000ULL
-#define STACK   0x7ffd00000000ULL
-#define ARGS    0x7ffd00010000ULL   /* page with the structure */
-#define BUFS    0x7ffd00020000ULL
-#define TEXT    0x400000ULL
-#define RSP     (STACK + 0x800)
-#define RET     0x401234ULL
 #define RESUME  (BASE + PAGE_SIZE - 32)
 #define ENTRY   (BASE + 0x100)
 
@@ -67,10 +58,7 @@ static int setup(void **state)
     cpu2.index = 1;
     fake_reset(&v);
     fake.caller.paging.cr3 = CR3;
-    memcpy(fake_ram(fake_map_new(CR3, TEXT, 1, FAKE_RX)), "\x0f\x01\xd9", 3);
-    fake_map_new(CR3, STACK, 1, FAKE_RW);
-    fake_map_new(CR3, ARGS, 1, FAKE_RW);
-    fake_map_new(CR3, BUFS, 8, FAKE_RW);
+    process_make(1, 8);
     fake_map_new(CR3, BASE, 16, FAKE_RWX);
     for (uint64_t i = 0; i < 16 * PAGE_SIZE; i++) {
         *fake_at(CR3, BASE + i) = (uint8_t)(i * 7 + (i >> 12));
@@ -82,35 +70,9 @@ static int setup(void **state)
 
 /* --- hypercalls ------------------------------------------------------------------- */
 
-static void poison(struct vcpu *cpu)
-{
-    for (unsigned i = 0; i < 16; i++) {
-        cpu->regs.gpr[i] = 0x1111111111111111ULL * i + 5;
-    }
-    cpu->regs.gpr[GPR_RSP] = RSP;
-    cpu->regs.rflags = 0x246;
-    cpu->regs.rip = TEXT;
-}
-
 static uint64_t command(uint32_t cmd, uint64_t rcx, uint64_t rsi, uint64_t rdi)
 {
-    poison(&v);
-    v.regs.gpr[GPR_RCX] = rcx;
-    v.regs.gpr[GPR_RSI] = rsi;
-    v.regs.gpr[GPR_RDI] = rdi;
-    for (unsigned i = 0; i < 100000; i++) {
-        v.regs.gpr[GPR_RAX] = cmd;
-        if (hypapp.hypercall(&v, cmd) == HC_DONE) {
-            assert_int_equal(fake.injected, FAKE_NONE);
-            return v.regs.gpr[GPR_RAX];
-        }
-        if (fake.injected != FAKE_NONE) {
-            fake_clear();
-            return ~0ULL;
-        }
-    }
-    fail_msg("the hypercall never ends");
-    return 0;
+    return process_command(&v, cmd, rcx, rsi, rdi);
 }
 
 static uint64_t reg(void)
@@ -136,14 +98,12 @@ static struct xmhf_pal_stats stats(void)
 
 /* --- calls ------------------------------------------------------------------------ */
 
-static void set_word(uint64_t va, uint64_t w) { memcpy(fake_at(CR3, va), &w, 8); }
-
 static enum hc_result call_on(struct vcpu *cpu, uint64_t entry, uint64_t a, uint64_t b)
 {
     bool ms = d.convention == XMHF_MICROSOFT;
 
-    poison(cpu);
-    set_word(RSP, RET);
+    process_poison(cpu);
+    process_set_word(RSP, RET);
     cpu->regs.gpr[ms ? GPR_RCX : GPR_RDI] = a;
     cpu->regs.gpr[ms ? GPR_RDX : GPR_RSI] = b;
     cpu->regs.rip = entry;
@@ -177,27 +137,7 @@ static void leave_by(struct vcpu *cpu, enum exit_kind kind)
 
 static void pal_returns(struct vcpu *cpu, uint64_t rax)
 {
-    uint64_t sp = cpu->regs.gpr[GPR_RSP];
-
-    for (unsigned i = 0; i < 16; i++) {
-        cpu->regs.gpr[i] = 0x5ec3e7ULL;
-    }
-    cpu->regs.gpr[GPR_RAX] = rax;
-    cpu->regs.rip = pal_word(sp);
-    leave_by(cpu, EXIT_HYPERCALL);
-}
-
-static void expect_returned(struct vcpu *cpu, uint64_t rax, uint64_t rcx, uint64_t rdx)
-{
-    assert_false(cpu->in_sandbox);
-    assert_int_equal(fake.injected, FAKE_NONE);
-    assert_int_equal(cpu->regs.rip, RET);
-    assert_int_equal(cpu->regs.gpr[GPR_RSP], RSP + 8);
-    assert_int_equal(cpu->regs.gpr[GPR_RAX], rax);
-    assert_int_equal(cpu->regs.gpr[GPR_RCX], rcx);
-    assert_int_equal(cpu->regs.gpr[GPR_RDX], rdx);
-    assert_int_equal(cpu->regs.gpr[GPR_RBX], 0x1111111111111111ULL * GPR_RBX + 5);
-    assert_int_equal(cpu->regs.gpr[GPR_R8], 0);
+    process_pal_returns(cpu, pal_word(cpu->regs.gpr[GPR_RSP]), rax);
 }
 
 /* --- the structure ------------------------------------------------------------------ */
@@ -404,7 +344,7 @@ static void test_call(void **state)
     pal_at(AT_DATA, &rights);
     assert_int_equal(rights & FAKE_RWX, FAKE_RW);
     pal_returns(&v, 42);
-    expect_returned(&v, 42, 0, 0);
+    process_expect_returned(&v, 42, 0, 0);
     expect_gone();
     for (uint64_t i = 0; i < PAGE_SIZE; i++) { /* RODATA comes back as CODE does */
         uint64_t at = 2 * PAGE_SIZE + i;
@@ -424,7 +364,7 @@ static void test_microsoft(void **state)
     d.entry[0].params = 7;
     assert_int_equal(reg(), TV_OK);
     for (uint64_t i = 4; i < 7; i++) {
-        set_word(RSP + 8 + 8 * i, 1000 + i);
+        process_set_word(RSP + 8 + 8 * i, 1000 + i);
     }
     call_on(&v, ENTRY, 20, 22);
     assert_true(v.in_sandbox);
@@ -437,7 +377,7 @@ static void test_microsoft(void **state)
         assert_int_equal(pal_word(v.regs.gpr[GPR_RSP] + 8 + 8 * i), 1000 + i);
     }
     pal_returns(&v, 42);
-    expect_returned(&v, 42, 0, 0);
+    process_expect_returned(&v, 42, 0, 0);
     assert_int_equal(v.regs.gpr[GPR_RDI], 0x1111111111111111ULL * GPR_RDI + 5);
     assert_int_equal(v.regs.gpr[GPR_RSI], 0x1111111111111111ULL * GPR_RSI + 5);
     expect_gone();
@@ -457,7 +397,7 @@ static void test_entries(void **state)
         assert_int_equal(v.regs.rip, ENTRY + 16 * i);
         assert_int_equal(v.regs.gpr[GPR_RSI], i % 3 ? 0 : 2);
         pal_returns(&v, i);
-        expect_returned(&v, i, 0, 0);
+        process_expect_returned(&v, i, 0, 0);
     }
     call_on(&v, ENTRY + 8, 1, 2);
     assert_false(v.in_sandbox);
@@ -473,9 +413,9 @@ static void test_directions(void **state)
     d.param[0] = (struct xmhf_module_param){ TV_PARAM_POINTER, XMHF_IN, 24 };
     d.param[1] = (struct xmhf_module_param){ TV_PARAM_POINTER, XMHF_OUT, 24 };
     assert_int_equal(reg(), TV_OK);
-    set_word(readonly, 77);
+    process_set_word(readonly, 77);
     fake_map(CR3, readonly, (uint64_t)(fake_at(CR3, readonly) - fake_ram(0)), ACCESS_READ);
-    set_word(BUFS, 99);
+    process_set_word(BUFS, 99);
     call_on(&v, ENTRY, readonly, BUFS);
     assert_true(v.in_sandbox);
     in = v.regs.gpr[GPR_RDI];
@@ -487,7 +427,7 @@ static void test_directions(void **state)
     memcpy(fake_pal_at(in, &(unsigned){ 0 }), &(uint64_t){ 1 }, 8);
     memcpy(fake_pal_at(out, &(unsigned){ 0 }), &(uint64_t){ 5 }, 8);
     pal_returns(&v, 0);
-    expect_returned(&v, 0, 0, 0);
+    process_expect_returned(&v, 0, 0, 0);
     assert_int_equal(*(uint64_t *)(void *)fake_at(CR3, readonly), 77);
     assert_int_equal(*(uint64_t *)(void *)fake_at(CR3, BUFS), 5);
     call_on(&v, ENTRY, readonly, BUFS);
@@ -518,10 +458,10 @@ static void test_two_stacks(void **state)
     assert_int_equal(cpu2.regs.rip, RESUME);
     assert_int_equal(call_on(&cpu2, ENTRY, 5, 6), HC_AGAIN); /* both are taken */
     pal_returns(&v, 12);
-    expect_returned(&v, 12, 0, 0);
+    process_expect_returned(&v, 12, 0, 0);
     call_on(&v, ENTRY, 7, 8);
     assert_int_equal(v.regs.gpr[GPR_RSP], sp);
-    poison(&cpu2);
+    process_poison(&cpu2);
     cpu2.regs.rip = RESUME;
     cpu2.regs.gpr[GPR_RAX] = resume[0];
     cpu2.regs.gpr[GPR_RDX] = resume[1] ^ 1;
@@ -532,9 +472,9 @@ static void test_two_stacks(void **state)
     assert_int_equal(hypapp.hypercall(&cpu2, 0), HC_SWITCHED);
     assert_int_equal(cpu2.regs.gpr[GPR_RDI], 3);
     pal_returns(&cpu2, 34);
-    expect_returned(&cpu2, 34, 0, 0);
+    process_expect_returned(&cpu2, 34, 0, 0);
     pal_returns(&v, 78);
-    expect_returned(&v, 78, 0, 0);
+    process_expect_returned(&v, 78, 0, 0);
     assert_int_equal(stats().calls, 3);
     assert_int_equal(stats().interruptions, 1);
     assert_int_equal(stats().exits, 4);
@@ -560,7 +500,7 @@ static void test_call_from_handler(void **state)
     assert_int_equal(v.regs.rip, RET);
     assert_int_equal(v.regs.gpr[GPR_RCX], XMHF_STATUS_BUSY);
     before = v.regs;
-    poison(&v);
+    process_poison(&v);
     v.regs.gpr[GPR_RAX] = v.regs.gpr[GPR_RDX] = 0;
     v.regs.gpr[GPR_RCX] = XMHF_STATUS_BUSY;
     v.regs.gpr[GPR_RDI] = 5;
@@ -583,14 +523,14 @@ static void test_busy_without_return(void **state)
     call_on(&v, ENTRY, 1, 2);
     leave_by(&v, EXIT_INTR);
     fake_absent(CR3, STACK);
-    poison(&v);
+    process_poison(&v);
     v.regs.rip = ENTRY;
     assert_int_equal(hypapp.hypercall(&v, 0), HC_AGAIN);
     assert_int_equal(fake.injected, FAKE_PF);
     assert_int_equal(fake.fault.addr.a, RSP);
     assert_true(fake_resolve());
     fake_clear();
-    set_word(RSP, 0x8000000000000000);
+    process_set_word(RSP, 0x8000000000000000);
     assert_int_equal(hypapp.hypercall(&v, 0), HC_SWITCHED);
     assert_int_equal(fake.injected, FAKE_GP);
     assert_int_equal(v.regs.rip, ENTRY);
@@ -611,16 +551,16 @@ static void test_busy_unregister(void **state)
     leave_by(&v, EXIT_INTR);
     memcpy(token, (uint64_t[]){ v.regs.gpr[GPR_RAX], v.regs.gpr[GPR_RDX] }, 16);
     assert_int_equal(command(XMHF_HC_MODULE_UNREGISTER, ENTRY, 0, 0), TV_BUSY);
-    poison(&v);
+    process_poison(&v);
     v.regs.rip = RESUME;
     v.regs.gpr[GPR_RAX] = token[0];
     v.regs.gpr[GPR_RDX] = token[1];
     assert_int_equal(hypapp.hypercall(&v, 0), HC_SWITCHED);
     assert_true(v.in_sandbox);
     pal_returns(&v, 1);
-    expect_returned(&v, 1, 0, 0);
+    process_expect_returned(&v, 1, 0, 0);
     pal_returns(&cpu2, 2);
-    expect_returned(&cpu2, 2, 0, 0);
+    process_expect_returned(&cpu2, 2, 0, 0);
     expect_gone();
 }
 
@@ -635,7 +575,7 @@ static void test_death(void **state)
     call_on(&v, ENTRY, 1, 2);
     v.regs.rip = BASE + 0x234;
     leave_by(&v, EXIT_EXCEPTION);
-    expect_returned(&v, 0, TV_DEATH_EXCEPTION | 14 << 8 | 0 << 16, 0x234);
+    process_expect_returned(&v, 0, TV_DEATH_EXCEPTION | 14 << 8 | 0 << 16, 0x234);
     assert_int_equal(fake.pool_free, pool_at_rest);
     st = stats();
     assert_int_equal(st.death, TV_DEATH_EXCEPTION);
@@ -649,7 +589,7 @@ static void test_death(void **state)
     call_on(&v, ENTRY, 1, 2);
     v.regs.rip = 0x1234567;
     leave_by(&v, EXIT_NESTED_FAULT);
-    expect_returned(&v, 0, TV_DEATH_ESCAPE | XMHF_NO_SECTION << 16, 0);
+    process_expect_returned(&v, 0, TV_DEATH_ESCAPE | XMHF_NO_SECTION << 16, 0);
 }
 
 /* One call's death ends the other, whether it returns or is interrupted. */
@@ -663,13 +603,13 @@ static void test_death_of_several(void **state)
         call_on(&cpu2, ENTRY, 3, 4);
         v.regs.rip = BASE + 0x10;
         leave_by(&v, EXIT_EXCEPTION);
-        expect_returned(&v, 0, TV_DEATH_EXCEPTION | 14 << 8, 0x10);
+        process_expect_returned(&v, 0, TV_DEATH_EXCEPTION | 14 << 8, 0x10);
         if (i == 0) {
             pal_returns(&cpu2, 99);
         } else {
             leave_by(&cpu2, EXIT_INTR);
         }
-        expect_returned(&cpu2, 0, TV_DEATH_EXCEPTION | 14 << 8, 0x10);
+        process_expect_returned(&cpu2, 0, TV_DEATH_EXCEPTION | 14 << 8, 0x10);
         command(XMHF_HC_MODULE_UNREGISTER, ENTRY, 0, 0);
         assert_int_equal(fake.pool_free, pool_at_rest);
     }
@@ -695,13 +635,13 @@ static void test_budget(void **state)
         assert_true(v.in_sandbox);
         assert_int_equal(v.regs.gpr[GPR_RAX], 1);
         pal_returns(&v, 1);
-        expect_returned(&v, 1, 0, 0);
+        process_expect_returned(&v, 1, 0, 0);
     }
     call_on(&v, ENTRY, 1, 2);
     machine.tsc += 1101;
     v.regs.rip = BASE + 0x40;
     leave_by(&v, EXIT_INTR);
-    expect_returned(&v, 0, TV_DEATH_BUDGET, 0x40);
+    process_expect_returned(&v, 0, TV_DEATH_BUDGET, 0x40);
     assert_int_equal(fake.pool_free, pool_at_rest);
     tv_budget = 0;
 }

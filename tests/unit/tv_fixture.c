@@ -11,7 +11,7 @@ unsigned pool_at_rest;
 
 void set_word(uint64_t va, uint64_t w)
 {
-    memcpy(fake_at(CR3, va), &w, 8);
+    process_set_word(va, w);
 }
 
 void fill(uint64_t va, unsigned pages, uint8_t seed)
@@ -63,10 +63,7 @@ int setup(void **state)
     machine_reset(0);
     fake_reset(&v);
     fake.caller.paging.cr3 = CR3 | 0x18; /* attribute bits don't count */
-    memcpy(fake_ram(fake_map_new(CR3, TEXT, 1, FAKE_RX)), "\x0f\x01\xd9", 3);
-    fake_map_new(CR3, STACK, 1, FAKE_RW);
-    fake_map_new(CR3, ARGS, 1, FAKE_RW);
-    fake_map_new(CR3, BUFS, 16, FAKE_RW);
+    process_make(1, 16);
     sections = (struct tv_pal_sections *)(void *)fake_at(CR3, ARGS);
     params = (struct tv_pal_params *)(void *)fake_at(CR3, ARGS + 0x800);
     memset(sections, 0, sizeof(*sections));
@@ -78,12 +75,7 @@ int setup(void **state)
 
 void poison(void)
 {
-    for (unsigned i = 0; i < 16; i++) {
-        v.regs.gpr[i] = 0x1111111111111111ULL * i + 5;
-    }
-    v.regs.gpr[GPR_RSP] = RSP;
-    v.regs.rflags = 0x246;
-    v.regs.rip = TEXT;
+    process_poison(&v);
 }
 
 enum hc_result hypercall(uint32_t cmd, uint64_t rcx, uint64_t rsi, uint64_t rdi)

@@ -7,19 +7,9 @@
 #ifndef XMHF_TESTS_TV_FIXTURE_H
 #define XMHF_TESTS_TV_FIXTURE_H
 
-#include "unit.h"
+#include "tv_process.h"
 
-#include "fake/fake_core.h"
-#include "fake/machine.h"
-
-#define CR3    0x1234000ULL
 #define BASE   0x7f1234560000ULL
-#define STACK  0x7ffd00000000ULL   /* the caller's own stack page */
-#define ARGS   0x7ffd00010000ULL   /* page with the descriptors */
-#define BUFS   0x7ffd00020000ULL   /* 16 pages for pointers */
-#define RSP    (STACK + 0x800)
-#define TEXT   0x400000ULL         /* page with a hypercall instruction */
-#define RET    0x401234ULL
 #define RESUME (BASE + PAGE_SIZE - 32)
 #define VMMCALL_LEN 3
 

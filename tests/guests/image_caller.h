@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* A program in ring 3, of 64 or 32 bits, with one PAL that is an image: its hypercalls, and the
+ * code that its calls come back to. For the guests image and ocall. */
+#ifndef XMHF_GUESTS_IMAGE_CALLER_H
+#define XMHF_GUESTS_IMAGE_CALLER_H
+
+#include <xmhf/image.h>
+#include "guest.h"
+
+#define PAGE 4096u
+
+static unsigned bits;           /* of the caller and the PAL */
+static uint8_t stubs[PAGE] __attribute__((aligned(PAGE)));
+
+/* A hypercall of code of this width. */
+static uint64_t command(uint64_t rax, uint64_t rcx, uint64_t rdi)
+{
+    struct exec x = exec_for(3, bits);
+    const uint8_t code[] = { 0x0f, 0x01, hypercall_byte() };
+
+    x.gpr[RAX] = rax;
+    x.gpr[RCX] = rcx;
+    x.gpr[RDI] = rdi;
+    exec_bytes(&x, code, sizeof(code));
+    CHECK(x.vector == VECTOR_DONE, "hypercall 0x%llx: vector %llu", (unsigned long long)rax,
+          (unsigned long long)x.vector);
+    return x.gpr[RAX];
+}
+
+/* Copies the code that is linked for each width to where a loader would have put it. */
+static size_t load_code(uint8_t *to, const uint8_t *code64, const uint8_t *code32,
+                        const uint8_t *end)
+{
+    const size_t n = bits == 64 ? (size_t)(code32 - code64) : (size_t)(end - code32);
+
+    memcpy(to, bits == 64 ? code64 : code32, n);
+    return n;
+}
+
+static void image_registered(const struct xmhf_image *image)
+{
+    const uint64_t r = command(XMHF_HC_IMAGE_REGISTER, (uintptr_t)image, (uintptr_t)stubs);
+
+    CHECK(r == TV_OK, "%u bits: the registration gave %llu", bits, (unsigned long long)r);
+}
+
+static void image_unregistered(uint64_t expected)
+{
+    const uint64_t r = command(XMHF_HC_IMAGE_UNREGISTER, (uintptr_t)stubs, 0);
+
+    CHECK(r == expected, "%u bits: unregistering gave %llu", bits, (unsigned long long)r);
+}
+
+/* Ring 3 with a stack, whose call will return to the end of the program. *back: where that is. */
+static struct exec image_caller(uint8_t **back)
+{
+    struct exec x = exec_for(3, bits);
+
+    *back = (uint8_t *)this_cpu() + BLOCK_CODE;
+    memcpy(*back, "\xcd\x80", 2);
+    x.rsp -= 1024;
+    return x;
+}
+
+#endif
