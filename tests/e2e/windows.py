@@ -106,6 +106,22 @@ def test_wine_control(machines):
     return f"bare, {len(programs)} programs of each width say \"no hypervisor\""
 
 
+def test_wine_streams(machines):
+    """A Windows program's standard output, standard error and status, each where it should be."""
+    file = machines.build / "pal_sdk" / "examples" / "hello" / "hello-native.exe"
+    if not file.exists():
+        raise Skipped(f"there is no {file}")
+    script = (f"wine {file.name} >out 2>err; echo @@ status $?; cat out; echo @@ err; cat err; "
+              f"echo @@ both; wine {file.name} 2>&1")
+    run = machines.run(["sh", "-c", script], "--wine", "64", hypervisor=False, adds=[file])
+    text = run.ended_well().text().replace("\r\n", "\n")
+    said = r"pal: NATIVE MODE: [^\n]*\n"
+    wanted = (r"@@ status 0\n20 \+ 22 = 42\n@@ err\n" + said + r"@@ both\n"
+              r"(?=(?:.*\n)?20 \+ 22 = 42\n)(?=(?:.*\n)?" + said + ")")
+    check(re.search(wanted, text), text[-1500:])
+    return "what it says on standard error is there, and Wine's own words aren't"
+
+
 def test_wine_pal_rt(machines):
     """libpal-rt's own tests, linked as PALs of MinGW are, as Windows programs under Wine."""
     passed = []
@@ -144,5 +160,5 @@ def test_windows_build(machines):
 
 
 BASIC = (test_windows_build, test_wine_64)
-MORE = (test_wine_32, test_wine_control, test_wine_pal_rt, test_wine_64_long, test_wine_32_long,
-        test_wine_compat_all)
+MORE = (test_wine_32, test_wine_control, test_wine_streams, test_wine_pal_rt, test_wine_64_long,
+        test_wine_32_long, test_wine_compat_all)
