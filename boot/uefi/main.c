@@ -43,7 +43,6 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     static struct conf conf;
     static char why[512];
     uint64_t tsc = hw_rdtsc();
-    const char *line = NULL;
     struct uefi u;
     EFI_STATUS status;
 
@@ -57,13 +56,13 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     }
     options_read(&u, &conf);
     if (is_running()) {
-        line = "the hypervisor is running already";
+        uefi_say(&u, "the hypervisor is running already");
     } else if (options_damage(&conf, why, sizeof(why)) || !take(&u, &conf, tsc, why, sizeof(why))) {
         declined(&u, &conf, why);
     } else {
-        line = why; /* what was achieved */
+        uefi_say(&u, "%s", why); /* what was achieved */
     }
-    status = next_start(&u, &conf, line);
+    status = next_start(&u, &conf);
     next_unmark(&u);
     return status;
 }

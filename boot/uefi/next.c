@@ -171,8 +171,7 @@ static EFI_STATUS load(const struct uefi *u, const struct program *p, EFI_HANDLE
 }
 
 /* Load and start. False: it can't be loaded, and `*status` is why, or it was us again. */
-static bool start(const struct uefi *u, const struct program *p, const char *line,
-                  EFI_STATUS *status)
+static bool start(const struct uefi *u, const struct program *p, EFI_STATUS *status)
 {
     static const EFI_GUID loaded_image = LOADED_IMAGE_PROTOCOL;
     EFI_LOADED_IMAGE *loaded;
@@ -188,7 +187,7 @@ static bool start(const struct uefi *u, const struct program *p, const char *lin
         loaded->LoadOptions = (void *)p->options;
         loaded->LoadOptionsSize = p->options_size;
     }
-    uefi_say(u, "%s%sstarting %s", line ? line : "", line ? "; " : "", p->name);
+    uefi_say(u, "starting %s", p->name);
     (void)u->boot->SetWatchdogTimer(WATCHDOG, 0x10000, 0, NULL);
     mark.again = false;
     *status = u->boot->StartImage(handle, NULL, NULL);
@@ -198,7 +197,7 @@ static bool start(const struct uefi *u, const struct program *p, const char *lin
 
 /* --- which ------------------------------------------------------------------------- */
 
-static EFI_STATUS start_named(const struct uefi *u, const struct conf *conf, const char *line)
+static EFI_STATUS start_named(const struct uefi *u, const struct conf *conf)
 {
     static uint8_t full[FULL_MAX];
     static uint16_t args[CONF_ARGS_MAX];
@@ -224,7 +223,7 @@ static EFI_STATUS start_named(const struct uefi *u, const struct conf *conf, con
     if (conf->has_args) {
         p.options_size = (uint32_t)(conf_utf16(conf->args, args, CONF_ARGS_MAX) + 1) * 2;
     }
-    (void)start(u, &p, line, &status);
+    (void)start(u, &p, &status);
     return status;
 }
 
@@ -287,8 +286,7 @@ static bool read_entry(const struct uefi *u, const char *variable, uint8_t *buf,
 }
 
 /* False: it is none to start, or can't be. */
-static bool start_entry(const struct uefi *u, uint16_t number, const char *line,
-                        EFI_STATUS *status)
+static bool start_entry(const struct uefi *u, uint16_t number, EFI_STATUS *status)
 {
     static uint8_t buf[ENTRY_MAX];
     static bool connected;
@@ -308,10 +306,10 @@ static bool start_entry(const struct uefi *u, uint16_t number, const char *line,
     entry_name(variable, &entry, name, sizeof(name));
     p = (struct program){ name, entry_path(u, &entry), entry.options,
                           (uint32_t)entry.options_size };
-    return p.path && start(u, &p, line, status);
+    return p.path && start(u, &p, status);
 }
 
-static bool start_by_order(const struct uefi *u, const char *line, EFI_STATUS *status)
+static bool start_by_order(const struct uefi *u, EFI_STATUS *status)
 {
     static uint16_t order[ORDER_MAX];
     size_t size = sizeof(order), current_size = sizeof(uint16_t);
@@ -328,31 +326,31 @@ static bool start_by_order(const struct uefi *u, const char *line, EFI_STATUS *s
         current = (uint16_t)~current; /* none of them */
     }
     for (size_t n = 0; boot_order_next(order, count, current, n, &number); n++) {
-        if (start_entry(u, number, line, status)) {
+        if (start_entry(u, number, status)) {
             return true;
         }
     }
     return false;
 }
 
-static bool start_default(const struct uefi *u, const char *line, EFI_STATUS *status)
+static bool start_default(const struct uefi *u, EFI_STATUS *status)
 {
     static uint8_t full[FULL_MAX];
     struct program p = { .name = "\\EFI\\BOOT\\BOOTX64.EFI", .path = full };
 
     return !is_ourselves(u, u->loaded->DeviceHandle, default_file)
         && full_path(u, u->loaded->DeviceHandle, default_file, full)
-        && start(u, &p, line, status);
+        && start(u, &p, status);
 }
 
-EFI_STATUS next_start(const struct uefi *u, const struct conf *conf, const char *line)
+EFI_STATUS next_start(const struct uefi *u, const struct conf *conf)
 {
     EFI_STATUS status = EFI_NOT_FOUND;
 
     if (conf->next[0] != '\0') {
-        return start_named(u, conf, line);
+        return start_named(u, conf);
     }
-    if (!start_by_order(u, line, &status) && !start_default(u, line, &status)) {
+    if (!start_by_order(u, &status) && !start_default(u, &status)) {
         uefi_say(u, "there is no other loader to start: name one by next= in xmhf.conf, or add a "
                     "boot entry behind this one");
         return EFI_ERROR(status) ? status : EFI_NOT_FOUND;

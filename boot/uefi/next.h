@@ -11,9 +11,9 @@
  * BootOrder behind the one that started us (BootCurrent) that is active, isn't an application,
  * isn't ourselves, and can be loaded; else \EFI\BOOT\BOOTX64.EFI of our volume. What can't be
  * loaded is told on the console. Returns the status of what was started, once it returns; else why
- * nothing was. The last line on the console before that begins with `line`, if it isn't NULL.
+ * nothing was.
  */
-EFI_STATUS next_start(const struct uefi *u, const struct conf *conf, const char *line);
+EFI_STATUS next_start(const struct uefi *u, const struct conf *conf);
 
 /*
  * Mark that a copy of this program is at work, so that another one that is started by what it

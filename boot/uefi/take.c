@@ -77,10 +77,16 @@ static uint64_t call_core(const struct launch *l, uint64_t target, void *arg)
     return boot_live_call(target, arg, (uintptr_t)l->pml4);
 }
 
-/* The core's reason, or one in its place. */
+/* The core's reason, or one in its place. That nothing was started is the caller's to say. */
 static const char *refusal(const struct launch *l, const char *other)
 {
-    return l->bi->refusal[0] != '\0' ? l->bi->refusal : other;
+    static const char prefix[] = "cannot start: ";
+    const char *why = l->bi->refusal;
+
+    if (strncmp(why, prefix, sizeof(prefix) - 1) == 0) {
+        why += sizeof(prefix) - 1;
+    }
+    return *why != '\0' ? why : other;
 }
 
 /* The core into its place, every CPU into the core. NULL, or why not. */

@@ -26,7 +26,7 @@ static int set_up(void **state)
 static EFI_STATUS go(const char *next)
 {
     strcpy(conf.next, next);
-    return next_start(&u, &conf, NULL);
+    return next_start(&u, &conf);
 }
 
 /* A Boot#### variable: name "E", the path's bytes, a file node if there is a file, the options. */

@@ -59,7 +59,7 @@ uint64_t boot_live_call(uint64_t target, void *arg, uint64_t shared_cr3)
         seen.entries++;
         seen.bi = *(struct boot_info *)arg;
         if (seen.refuses) {
-            strcpy(((struct boot_info *)arg)->refusal, "VMX is locked off");
+            strcpy(((struct boot_info *)arg)->refusal, "cannot start: VMX is locked off");
         }
         return seen.refuses;
     }
@@ -260,6 +260,7 @@ static void the_core_refuses_by_name(void **state)
     (void)state;
     seen.refuses = true;
     refused("VMX is locked off");
+    assert_string_equal(line, "VMX is locked off");
     assert_true(seen.entries == 1 && seen.takes == 0);
     assert_int_equal(fw.variable[0].data[0], 0); /* nothing is asked of the firmware for that */
     seen.damaged = true;
