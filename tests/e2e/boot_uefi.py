@@ -17,7 +17,8 @@ FREE = ("Conventional", "Loader Code", "Loader Data", "Boot Code", "Boot Data")
 # Of Linux' list of what the firmware maps, which has boot services' memory too: code, data, MMIO.
 RUNTIME = "runtime(?= 0x[56b] )"
 PAGE = 4096
-MAY_TAKE = 8 << 20  # bytes, at 512 MiB and 2 CPUs
+# Bytes, at 512 MiB: the protected range; and the low page and two of the crash record's.
+MAY_TAKE = (8 << 20) + 3 * PAGE
 # How probe.c is asked; "off" ends the machine.
 SERVICES = "mp enable init mp timer vars attack leave off"
 
