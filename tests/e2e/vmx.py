@@ -38,6 +38,7 @@ SKIPS = {
     "wine-64-long": "would take very long; pal-64 runs the same programs, built for Linux",
     "wine-compat-all": "would take very long; pal-compat-all is the same program, built for Linux",
     "wine-pal-rt": "has no hypervisor in it; runs with the other bench",
+    "wine-streams": "has no hypervisor in it; runs with the other bench",
 }
 
 # A boot of Linux takes half a minute here, so without --all only what depends on the vendor.
