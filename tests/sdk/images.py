@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
@@ -59,6 +60,7 @@ class Bench:
         self.build = pathlib.Path(build).absolute()
         self.scratch = pathlib.Path(scratch)
         self.levels = levels
+        self.patterns, self.lock = {}, threading.Lock()
         self.env = {**os.environ, "XMHF_BUILD": str(self.build)}
 
     def builds(self, mistake=None):
@@ -73,11 +75,25 @@ class Bench:
         command, *flags = COMPILERS[build.form][build.compiler]
         name = f"{mistake.name}-{build}".replace(" ", "-")
         image = self.scratch / f"{name}.pal"
-        sources = [mistake.path, HERE / "mistakes" / "pattern.c"]
+        sources = [mistake.path, self.pattern(mistake, build)]
         status, said = run([PAL_CC, "--cc", command, *flags, *build.level.split(),
                             "--name", "mistake", *mistake.flags(build), "--interface",
                             mistake.interface(build), "-o", image, *sources], env=self.env)
         return status, said, image
+
+    def pattern(self, mistake, build):
+        """The part that each mistake has: its source, or if there are no flags its object."""
+        source = HERE / "mistakes" / "pattern.c"
+        if mistake.flags(build):
+            return source
+        with self.lock:
+            if build not in self.patterns:
+                command, *flags = COMPILERS[build.form][build.compiler]
+                target = self.scratch / f"pattern-{build}.o".replace(" ", "-")
+                status, _ = run([PAL_CC, "--cc", command, *flags, *build.level.split(), "-c", "-o",
+                                 target, source], env=self.env)
+                self.patterns[build] = target if status == 0 else source
+            return self.patterns[build]
 
     def compile_host(self, mistake, build):
         """Have the program's compiler look at a program, as C and as C++; link it if it has a
