@@ -24,7 +24,7 @@ GROUPS = {
     "model": "PALs' lives on two CPUs, every order of accesses, in a model (SPIN)",
     "guests": "tiny bare-metal guests under the hypervisor",
     "svm": "end to end on an emulated AMD machine: Linux, PALs, attacks",
-    "boot": "the same machine with UEFI firmware: xmhf.efi, loaders behind it, Secure Boot",
+    "boot": "the same machine with UEFI firmware: GRUB, xmhf.efi, loaders behind it, Secure Boot",
     "vmx": "tiny guests and end to end on an emulated Intel machine (Bochs)",
     "sdk": "PALs by the SDK, ELF and PE: usual mistakes, leaks, examples, in native mode",
     "models": "every CPU model of Bochs that has VMX, and one with SVM",

@@ -18,7 +18,7 @@ ROWS = (
     (r"tests/sdk/", {"sdk", "svm", "vmx"}),
     (r"tests/guests/models\.(py|cfg)$", {"models"}),
     (r"tests/guests/", {"guests", "vmx", "models"}),
-    (r"tests/(programs/efi/|e2e/(boot_|efi\.))", {"boot"}),
+    (r"tests/(programs/efi/|e2e/(boot_|efi\.|grub_efi))", {"boot"}),
     (r"tests/programs/", {"svm", "vmx"}),
     (r"tests/(e2e|bench)/", {"svm", "vmx", "boot"}),
     (r"xmhf-core/virt/svm/", {"build", "unit", "guests", "svm", "boot"}),

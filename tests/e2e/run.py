@@ -480,13 +480,13 @@ BASIC = (test_bench_tools, test_bench_output, test_search_can_find, test_boot_1,
          test_no_svm_in_guest, test_reset, test_hotplug, test_pal_secret, test_pal_secret_control,
          test_budgets,
          test_pal_foreign, test_hypercall_fuzz, test_helloworld, *attacks.BASIC, *cookbook.BASIC,
-         *firmware.BASIC, *grub_efi.BASIC, *guests.BASIC, *lockdown.BASIC, *logs.BASIC,
+         *firmware.BASIC, *guests.BASIC, *lockdown.BASIC, *logs.BASIC,
          *pals.BASIC, *probing.BASIC,
          *resets.BASIC, *roots.BASIC, *scale.BASIC, *sdk.BASIC, *stress.BASIC, *windows.BASIC,
          *sdk_examples.BASIC)
 MORE = (test_boot_686, test_boot_686_pae, test_boot_pti, test_boot_bochs_svm,
         test_hypercall_fuzz_long, *attacks.MORE, *cookbook.MORE, *debugger.MORE, *firmware.MORE,
-        *grub_efi.MORE, *guests.MORE, *logs.MORE,
+        *guests.MORE, *logs.MORE,
         *pals.MORE, *probing.MORE, *resets.MORE, *roots.MORE, *scale.MORE, *sdk.MORE,
         *windows.MORE,
         *sdk_examples.MORE)  # only with --all, or by name
@@ -525,10 +525,11 @@ def svm_by_uefi():
 
 def boot_tests(everything):
     """The group boot."""
-    chosen = [*boot_uefi.BASIC, *boot_secure.BASIC]
+    chosen = [*grub_efi.BASIC, *boot_uefi.BASIC, *boot_secure.BASIC]
     if not everything:
         return chosen
-    return [*chosen, *boot_uefi.MORE, *boot_debian.MORE, *boot_secure.MORE, *svm_by_uefi()]
+    return [*chosen, *grub_efi.MORE, *boot_uefi.MORE,
+            *boot_debian.MORE, *boot_secure.MORE, *svm_by_uefi()]
 
 
 def name_of(test):

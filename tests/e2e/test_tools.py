@@ -163,7 +163,8 @@ class Choosing(unittest.TestCase):
         self.assertEqual(self.needed("notes/smp.md", "README.md"), {"build"})
         self.assertEqual(self.needed("tests/unit/test_walk.c"), {"build", "unit"})
         self.assertEqual(self.needed("xmhf-core/virt/svm/svm.c", "notes/smp.md"),
-                         {"build", "unit", "guests", "svm"})
+                         {"build", "unit", "guests", "svm", "boot"})
+        self.assertEqual(self.needed("tests/e2e/grub_efi.py"), {"boot"})
         self.assertEqual(self.needed("tests/model/pal.pml", "tests/programs/pal_race.c"),
                          {"model", "svm", "vmx"})
 

@@ -15,9 +15,6 @@ SKIPS = {
     "cookbook": "would take very long; the SDK's examples and the mistakes run there",
     "dead-cpu": "its MADT is handed over by QEMU",
     "debug-pal": "gdb would take minutes to start; the unit test tv_ocall reads debug PALs",
-    **dict.fromkeys(("grub-efi", "grub-efi-1", "grub-efi-4", "grub-efi-mb1",
-                    "grub-efi-refused"),
-                    "Bochs has no UEFI firmware; nothing of it depends on the vendor"),
     "grub-guest": "boots by an image that only QEMU's bench makes; the 16-bit start has a unit "
                   "test and ipxe",
     "hotplug-ram": "no memory can be plugged in; the unit test ram has no vendor in it",
