@@ -12,6 +12,7 @@
 #include <boot/common/launch.h>
 #include <boot/common/place.h>
 #include <util/e820.h>
+#include <util/fmt.h>
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 #include <xmhf/live.h>
@@ -278,8 +279,8 @@ static void firmware_ap(struct cpu *c)
     loop(c);
 }
 
-/* Give a job to CPUs [from, to) and wait until it is done. */
-static void give(enum job job, unsigned from, unsigned to, unsigned seconds)
+/* Give a job to CPUs [from, to) and wait until it is done. Returns one that is silent, or 0. */
+static unsigned try_give(enum job job, unsigned from, unsigned to, unsigned seconds)
 {
     uint64_t done[CPU_LIMIT];
 
@@ -291,7 +292,30 @@ static void give(enum job job, unsigned from, unsigned to, unsigned seconds)
         for (unsigned ms = 0; ms < seconds * 1000 && mail[i].done == done[i]; ms++) {
             delay_us(1000);
         }
-        CHECK(mail[i].done != done[i], "CPU %u doesn't answer to job %u", i, job);
+        if (mail[i].done == done[i]) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static void give(enum job job, unsigned from, unsigned to, unsigned seconds)
+{
+    unsigned silent = try_give(job, from, to, seconds);
+
+    CHECK(!silent, "CPU %u doesn't answer to job %u", silent, job);
+}
+
+/* An emulator's MWAIT may not be ended by another CPU's store. */
+static void try_mwait(void)
+{
+    monitor = cpuid(1, 0).ecx & BIT(3);
+    CHECK(ap_run(1, firmware_ap), "CPU 1 doesn't start");
+    delay_us(10000); /* it waits now */
+    if (monitor && try_give(COUNT, 1, 2, 1) != 0) {
+        monitor = false;
+        mail[1].job = IDLE;
+        say("no MWAIT: here no store ends it, without us either");
     }
 }
 
@@ -308,7 +332,9 @@ static void fill_info(const char *options)
     int n = e820_sanitize(bi.mem, bi.mem_count, BOOT_MEM_MAX);
     CHECK(n > 0, "the BIOS' memory map makes no sense");
     bi.mem_count = (uint32_t)n;
-    str_copy(bi.cmdline, options, sizeof(bi.cmdline));
+    /* Bochs keeps an INIT for ever once it has exited (run.py:icr_option). */
+    fmt_snprintf(bi.cmdline, sizeof(bi.cmdline), "%s%s", options,
+                 hypercall_byte() == 0xc1 && cpu_total() > 1 ? " trap-icr" : "");
     bi.screen.kind = BOOT_SCREEN_NONE;
     bi.firmware = BOOT_FIRMWARE_UEFI;
     bi.start = BOOT_START_LIVE;
@@ -474,11 +500,13 @@ static void wake_others(void)
 
 void guest_main(void)
 {
-    monitor = cpuid(1, 0).ecx & BIT(3);
     CHECK(!is_guest(), "there is a hypervisor already");
     if (word("x2apic")) {
         enter_x2apic();
         x2apic = true;
+    }
+    if (cpu_total() > 1 && !word("no-mp")) {
+        try_mwait();
     }
     for (unsigned i = 1; i < cpu_total() && !word("no-mp"); i++) {
         CHECK(ap_run(i, firmware_ap), "CPU %u doesn't start", i);
