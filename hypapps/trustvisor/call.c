@@ -79,11 +79,20 @@ static bool owns_one(struct vcpu *v, struct tv_pal *pal, unsigned states)
     return false;
 }
 
+#define ASKING (1u << ACT_TELLING | 1u << ACT_OCALL)
+
 /* Is it asked something by this PAL just now? Threads that can't be told from each other count as
  * one. */
 static bool is_asked(struct vcpu *v, struct tv_pal *pal)
 {
-    return pal->image.has_ocall && owns_one(v, pal, 1u << ACT_TELLING | 1u << ACT_OCALL);
+    return pal->image.has_ocall && owns_one(v, pal, ASKING);
+}
+
+/* Perhaps: another CPU has one of its calls closed for a moment, to read its registers, say. One
+ * look at each, so that none changes its state unseen. */
+static bool may_be_asked(struct vcpu *v, struct tv_pal *pal)
+{
+    return pal->image.has_ocall && owns_one(v, pal, ASKING | 1u << ACT_CLAIMED);
 }
 
 /* Or does it own one that is interrupted? It does if a signal handler calls, or if it has jumped
@@ -430,8 +439,12 @@ __attribute__((noinline))
 static enum hc_result enter_another(struct vcpu *v, const struct hyp_caller *c, struct tv_slot *s,
                                     const struct tv_entry *entry)
 {
-    const bool asked = is_asked(v, s->pal);
+    const bool asked = may_be_asked(v, s->pal);
 
+    if (asked && !is_asked(v, s->pal)) {
+        registry_put(s);
+        return HC_AGAIN;
+    }
     for (uint32_t k = 0; !asked && k < s->pal->image.stacks; k++) {
         struct tv_activation *act = tv_act(s->pal, k);
 
@@ -620,10 +633,11 @@ enum hc_result call_dead_stub(struct vcpu *v, const struct hyp_caller *c)
 {
     const uint64_t rip = v->regs.rip, page = align_down(rip, PAGE_SIZE);
     const bool resumes = rip - page == PAGE_SIZE - TV_STUB_BLOCK;
-    uint64_t told[16], token[2];
+    uint64_t told[16], token[2], nonce[2];
 
     thread_token(v, tv_is_64(c), token);
-    if ((resumes && !(token[0] & 1)) || !death_tells(tv_owner(&c->paging), page, told)) {
+    if ((resumes && !(token[0] & 1)) || !stubs_nonce(c, page, nonce)
+        || !death_tells(tv_owner(&c->paging), page, nonce, told)) {
         hyp_inject_ud(v);
         return HC_SWITCHED;
     }

@@ -9,6 +9,7 @@
 
 struct record {
     uint64_t owner, entry;
+    uint64_t nonce[TV_NONCE_SIZE / 8];
     bool image;
     uint64_t rax, rcx, rdx;  /* what a caller is told of it, of an image */
     struct xmhf_pal_stats stats;
@@ -94,6 +95,7 @@ static void record(struct tv_pal *pal, uint64_t owner)
     struct record r = { .owner = owner, .entry = pal->image.entry, .image = pal->image.image };
     uint64_t gpr[16];
 
+    memcpy(r.nonce, pal->nonce, sizeof(r.nonce));
     death_status(pal, gpr);
     r.rax = gpr[GPR_RAX];
     r.rcx = gpr[GPR_RCX];
@@ -130,11 +132,12 @@ bool death_last_stats(uint64_t owner, uint64_t entry, struct xmhf_pal_stats *st)
     return found;
 }
 
-bool death_tells(uint64_t owner, uint64_t stubs, uint64_t gpr[16])
+bool death_tells(uint64_t owner, uint64_t stubs, const uint64_t nonce[2], uint64_t gpr[16])
 {
     struct record r;
 
     if (!recall(owner, &r) || r.entry != stubs || !r.image
+        || memcmp(r.nonce, nonce, sizeof(r.nonce)) != 0
         || r.stats.death == TV_DEATH_OWNER_GONE) {
         return false;
     }

@@ -20,9 +20,11 @@ uint64_t death_last(uint64_t owner);
 void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st);
 /* Those of the last PAL of this process that died, if its entry was this one. */
 bool death_last_stats(uint64_t owner, uint64_t entry, struct xmhf_pal_stats *st);
-/* The last PAL of this process that died, if it was an image with this page of stubs: what its
- * callers are told, in RAX, RCX and RDX. False: it wasn't, and nothing is set. */
-bool death_tells(uint64_t owner, uint64_t stubs, uint64_t gpr[16]);
+/* The last PAL of this process that died, if it was an image with this page of stubs and this nonce
+ * in it: what its callers are told, in RAX, RCX and RDX. False: it wasn't, and nothing is set.
+ * Without the nonce another process, that has got a dead one's CR3, would be told how that one's
+ * PAL died, and which page it touched. */
+bool death_tells(uint64_t owner, uint64_t stubs, const uint64_t nonce[2], uint64_t gpr[16]);
 /* Wipe dead PALs, at most `pages` pages of them. True if there is more to do. */
 bool death_reap(struct vcpu *v, uint32_t pages);
 

@@ -117,7 +117,9 @@ struct tv_activation {
     struct walk_memo stack_memo;      /* ... and to the caller's stack */
 };
 
-enum tv_phase { PHASE_ROOM, PHASE_COPY, PHASE_MEASURE, PHASE_RECHECK, PHASE_OVERWRITE };
+enum tv_phase {
+    PHASE_COMPARE, PHASE_ROOM, PHASE_COPY, PHASE_MEASURE, PHASE_RECHECK, PHASE_OVERWRITE,
+};
 
 /* Progress of TV_HC_REG. */
 struct tv_registration {
@@ -126,8 +128,10 @@ struct tv_registration {
     uint64_t last_step;    /* TSC; also of TV_HC_UNREG, once all is handed back */
     uint32_t phase;        /* enum tv_phase */
     uint32_t page;         /* next one of this phase */
-    uint32_t compared;     /* pairs of sections that were compared until it was linked */
-    uint32_t beside;       /* PALs, and links to them, that were gone through until then */
+    uint32_t compared;     /* pairs of sections that were compared in this exit ... */
+    uint32_t beside;       /* ... and PALs, and links to them, that were gone through */
+    bool judged;           /* it was compared with the others of its process; changed while
+                              adding (registry.c) */
     uint32_t need;         /* pages that its space may need (space_need) */
     struct tv_pageset seen; /* pages of the caller, against duplicates */
     struct sha256 hash;

@@ -80,52 +80,6 @@ static enum hc_result pause_for_fault(struct work *w)
     return r;
 }
 
-/* The caller holds the only reference; it is given back here. `spent`: instructions so far. */
-static enum hc_result steps(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal,
-                            uint32_t spent)
-{
-    struct work w = { .v = v, .c = c, .pal = pal, .budget = BUDGET - (int)spent };
-
-    while (pal->reg.phase <= PHASE_OVERWRITE) {
-        switch (register_phase(&w)) {
-        case STEP_NEXT:
-            if (++pal->reg.phase == PHASE_OVERWRITE) {
-                owner_remember(pal);
-            }
-            pal->reg.page = 0;
-            break;
-        case STEP_AGAIN:
-            return come_again(&w);
-        case STEP_FAULT:
-            return pause_for_fault(&w);
-        default:
-            discard(&w);
-            return tv_done(v, w.error);
-        }
-    }
-    v->regs.gpr[GPR_RDX] = pal->reg.rdx;
-    go_live(pal);
-    registry_put(pal->slot);
-    return tv_done(v, TV_OK);
-}
-
-/* --- the first step ------------------------------------------------------------- */
-
-/* Read a count and that many entries of 16 bytes behind it: no more, since the object may
- * end with its page. Each byte is fetched once. `max` entries fit `out`. */
-static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void *out,
-                                uint32_t max, struct gm_fault *f)
-{
-    uint32_t *header = out;
-    enum gm_result r = tv_reaches(c, from, 8, f) ? gm_read(c, gva(from), header, 8, f) : GM_FAULT;
-
-    if (r != GM_OK || header[0] < 1 || header[0] > max) {
-        return r;
-    }
-    return tv_reaches(c, from + 8, header[0] * 16, f)
-               ? gm_read(c, gva(from + 8), header + 2, header[0] * 16, f) : GM_FAULT;
-}
-
 /* Has nobody gone on with this registration for too long? For one at the same place that is soon:
  * a thread has abandoned it, by a signal handler, say. For one elsewhere it is later, since its
  * thread may only wait for a CPU; and latest for one that overwrites its owner's memory, whose
@@ -155,6 +109,63 @@ static enum hc_result conflict(struct vcpu *v, enum registry_answer why, struct 
     registry_put(other);
     death_reap(v, affordable(spent));
     return HC_AGAIN;
+}
+
+/* Another PAL is where this one is: as if it had never been linked. */
+static enum hc_result gives_way(struct work *w)
+{
+    const uint64_t entry = w->pal->image.entry;
+
+    discard(w);
+    return conflict(w->v, REGISTRY_CONFLICT, w->other, entry, BUDGET);
+}
+
+/* The caller holds the only reference; it is given back here. `spent`: instructions so far. */
+static enum hc_result steps(struct vcpu *v, const struct hyp_caller *c, struct tv_pal *pal,
+                            uint32_t spent)
+{
+    struct work w = { .v = v, .c = c, .pal = pal, .budget = BUDGET - (int)spent };
+
+    while (pal->reg.phase <= PHASE_OVERWRITE) {
+        switch (register_phase(&w)) {
+        case STEP_NEXT:
+            if (++pal->reg.phase == PHASE_OVERWRITE) {
+                owner_remember(pal);
+            }
+            pal->reg.page = 0;
+            break;
+        case STEP_AGAIN:
+            return come_again(&w);
+        case STEP_FAULT:
+            return pause_for_fault(&w);
+        case STEP_CONFLICT:
+            return gives_way(&w);
+        default:
+            discard(&w);
+            return tv_done(v, w.error);
+        }
+    }
+    v->regs.gpr[GPR_RDX] = pal->reg.rdx;
+    go_live(pal);
+    registry_put(pal->slot);
+    return tv_done(v, TV_OK);
+}
+
+/* --- the first step ------------------------------------------------------------- */
+
+/* Read a count and that many entries of 16 bytes behind it: no more, since the object may
+ * end with its page. Each byte is fetched once. `max` entries fit `out`. */
+static enum gm_result read_list(const struct hyp_caller *c, uint64_t from, void *out,
+                                uint32_t max, struct gm_fault *f)
+{
+    uint32_t *header = out;
+    enum gm_result r = tv_reaches(c, from, 8, f) ? gm_read(c, gva(from), header, 8, f) : GM_FAULT;
+
+    if (r != GM_OK || header[0] < 1 || header[0] > max) {
+        return r;
+    }
+    return tv_reaches(c, from + 8, header[0] * 16, f)
+               ? gm_read(c, gva(from + 8), header + 2, header[0] * 16, f) : GM_FAULT;
 }
 
 /* No slot is free, or this process has too much; dead processes may have left some of them,
@@ -200,9 +211,9 @@ static enum hc_result add(struct vcpu *v, const struct hyp_caller *c, struct tv_
         return tv_done(v, TV_NO_ENTROPY);
     }
     stubs_place(pal);
-    answer = registry_add(pal, tv_owner(&c->paging), &other);
-    spent = COST_RANDOM + pal->reg.compared * COST_COMPARE + pal->reg.beside * COST_BESIDE
-        + cost_of_check(&pal->image);
+    spent = COST_RANDOM + cost_of_check(&pal->image);
+    answer = registry_add(pal, tv_owner(&c->paging), (BUDGET - spent) / COST_COMPARE, &other);
+    spent += pal->reg.compared * COST_COMPARE + pal->reg.beside * COST_BESIDE;
     if (answer == REGISTRY_ADDED) {
         return steps(v, c, pal, spent);
     }

@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* The work of a registration, phase by phase: room, copy in, measure, recheck, overwrite. */
+/* The work of a registration, phase by phase: compare, room, copy in, measure, recheck,
+ * overwrite. */
 #include "register_phases.h"
 #include "collect.h"
 #include "owner.h"
+#include "registry.h"
 #include "stubs.h"
 #include <util/string.h>
 
 /* What a page of each phase takes of an exit's instructions. Hashing goes by smaller
  * pieces: a page takes more than an exit may. */
 #define COST_PLACE     8      /* of finding a place for the return page, and two sections */
-#define COST_COPY      1000
+#define COST_COPY      1340   /* with a walk that takes 500: no NX, or A isn't set yet */
 #define COST_FRESH     400    /* of a page of zeros */
 #define COST_PIECE     200    /* of a piece, less the hashing itself */
 #define COST_LINES     600    /* of gathering a part of an image's lists */
 #define PIECE          512u
 #define PIECES         ((uint32_t)PAGE_SIZE / PIECE)
 _Static_assert(TV_IDENTITY_PART <= PIECE, "a part costs no more");
-#define COST_RECHECK   260
-#define COST_OVERWRITE 800
+#define COST_RECHECK   550
+#define COST_OVERWRITE 700
 #define COST_WIPE      700    /* of a page of `seen` */
+_Static_assert(TV_ATOMIC_PAGES * COST_COPY <= BUDGET
+               && (TV_ATOMIC_PAGES + 1) * (COST_RECHECK + COST_OVERWRITE) <= BUDGET,
+               "one exit can do it");
 
 static bool afford(struct work *w, int cost)
 {
@@ -33,6 +38,30 @@ static enum step failed(struct work *w, enum gm_result r)
 {
     w->error = TV_NOT_RAM;
     return r == GM_FAULT ? STEP_FAULT : STEP_ERROR;
+}
+
+/* --- comparing ------------------------------------------------------------------ */
+
+/* With the other PALs of the process, if there was no time for it yet: in an exit of its own. */
+static enum step phase_compare(struct work *w)
+{
+    struct tv_registration *reg = &w->pal->reg;
+    enum registry_answer answer;
+
+    if (reg->judged) {
+        return STEP_NEXT;
+    }
+    if (w->budget < BUDGET) {
+        return STEP_AGAIN;
+    }
+    answer = registry_judge(w->pal, &w->other);
+    if (answer == REGISTRY_AGAIN) {
+        return STEP_AGAIN;
+    }
+    w->budget -= (int)(reg->compared * COST_COMPARE + reg->beside * COST_BESIDE);
+    w->error = TV_QUOTA;
+    return answer == REGISTRY_ADDED ? STEP_NEXT
+           : answer == REGISTRY_CONFLICT ? STEP_CONFLICT : STEP_ERROR;
 }
 
 /* --- room ----------------------------------------------------------------------- */
@@ -406,6 +435,8 @@ static enum step phase_overwrite(struct work *w)
 enum step register_phase(struct work *w)
 {
     switch (w->pal->reg.phase) {
+    case PHASE_COMPARE:
+        return phase_compare(w);
     case PHASE_ROOM:
         return phase_room(w);
     case PHASE_COPY:

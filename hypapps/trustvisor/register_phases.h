@@ -17,7 +17,7 @@
 #define COST_ROOM      2000   /* wiping a page or looking at an owner */
 
 /* What a phase says. */
-enum step { STEP_NEXT, STEP_AGAIN, STEP_FAULT, STEP_ERROR };
+enum step { STEP_NEXT, STEP_AGAIN, STEP_FAULT, STEP_ERROR, STEP_CONFLICT };
 
 struct work {
     struct vcpu *v;
@@ -26,6 +26,7 @@ struct work {
     int budget;
     enum tv_error error;     /* for STEP_ERROR */
     struct gm_fault fault;   /* for STEP_FAULT */
+    struct tv_slot *other;   /* for STEP_CONFLICT: the PAL in the way, referenced */
 };
 
 /* Go on with the phase that the registration is in: STEP_NEXT says that it is over. The caller

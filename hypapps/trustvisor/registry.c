@@ -9,7 +9,10 @@
  *
  * The lock is held for a few hundred instructions. Comparing a new PAL with the others of its
  * process takes many times that: it is done with references to them, without the lock. Meanwhile
- * `adding` keeps others from adding to the same chain of owners; PALs may leave it.
+ * `adding` keeps others from adding to the same chain of owners; PALs may leave it. Where both its
+ * lists and those of the others are so long that one exit can't do all, a PAL is linked first and
+ * compared in the next exit. Until then nobody else is compared with it, so that of two that
+ * overlap one is refused; but no two have their stubs in the same page, by which they are found.
  */
 #include "registry.h"
 
@@ -339,50 +342,69 @@ static struct sums sums_of(const struct family *f)
     return sum;
 }
 
-/* What stands against registering `pal`: an overlapping PAL of the process, or, if it has
- * too many registrations under way, one of those, which may end at any time. */
-static enum registry_answer conflict(const struct tv_pal *pal, const struct family *f,
-                                     struct tv_slot **other)
+/* The PAL of the family that overlaps `pal`, or NULL. Without `whole` only the pages of the stubs
+ * are looked at. */
+static struct tv_slot *overlapping(const struct tv_pal *pal, const struct family *f, bool whole)
+{
+    const uint64_t page = pal->image.entry >> PAGE_SHIFT;
+
+    for (unsigned i = 0; i < f->count; i++) {
+        struct tv_slot *s = &slots[f->slot[i] - 1];
+        if (s->pal != pal
+            && (s->page == page || (whole && s->pal->reg.judged
+                                    && tv_images_overlap(&pal->image, &s->pal->image)))) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+/* Of too many registrations under way the oldest, which may end at any time; else NULL. */
+static struct tv_slot *surplus(const struct family *f)
 {
     struct tv_slot *oldest = NULL;
     unsigned pending = 0;
 
     for (unsigned i = 0; i < f->count; i++) {
         struct tv_slot *s = &slots[f->slot[i] - 1];
-        if (tv_images_overlap(&pal->image, &s->pal->image)) {
-            *other = s;
-            return REGISTRY_CONFLICT;
-        }
         if (slot_state(s->life) == TV_REGISTERING) {
             pending++;
             oldest = s;
         }
     }
-    *other = pending >= TV_PENDING_MAX ? oldest : NULL;
-    return *other ? REGISTRY_PENDING : REGISTRY_ADDED;
+    return pending >= TV_PENDING_MAX ? oldest : NULL;
+}
+
+/* Pairs of sections to be compared, `n` of the new one. */
+static uint32_t pairs(const struct family *f, uint32_t n)
+{
+    return f->count * n + sums_of(f).sections;
 }
 
 /* May it be one more of this family? */
-static enum registry_answer judge(struct tv_pal *pal, const struct family *f,
+static enum registry_answer judge(struct tv_pal *pal, const struct family *f, uint32_t most,
                                   struct tv_slot **other)
 {
-    const uint32_t n = pal->image.sources;
-    const struct sums sum = sums_of(f);
-    enum registry_answer answer;
+    const uint32_t n = pal->image.sources, compared = pairs(f, n);
 
     pal->reg.compared = n * n / 2; /* among each other, by now */
     pal->reg.beside = f->walked + 5 * f->count;
-    if (f->count * n + sum.sections > TV_COMPARE_MAX) {
+    if (compared > TV_COMPARE_MAX) {
         return REGISTRY_QUOTA;
     }
-    pal->reg.compared += f->count * n + sum.sections;
-    answer = conflict(pal, f, other);
-    if (answer != REGISTRY_ADDED) {
-        return answer;
+    pal->reg.judged = pal->reg.compared + compared <= most;
+    pal->reg.compared += pal->reg.judged ? compared : 0;
+    *other = overlapping(pal, f, pal->reg.judged);
+    if (*other) {
+        return REGISTRY_CONFLICT;
+    }
+    *other = surplus(f);
+    if (*other) {
+        return REGISTRY_PENDING;
     }
     return f->count >= TV_PALS_PER_PROCESS ? REGISTRY_QUOTA
-           : sum.pages + pal->charge > tv_pages_per_process(pool_total()) ? REGISTRY_QUOTA_PAGES
-                                                                         : REGISTRY_ADDED;
+           : sums_of(f).pages + pal->charge > tv_pages_per_process(pool_total())
+           ? REGISTRY_QUOTA_PAGES : REGISTRY_ADDED;
 }
 
 /* Into a free slot, if there is one. */
@@ -405,7 +427,8 @@ static enum registry_answer link_in(struct tv_pal *pal, uint64_t owner)
     return s ? REGISTRY_ADDED : REGISTRY_FULL;
 }
 
-enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_slot **other)
+enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, uint32_t most,
+                                  struct tv_slot **other)
 {
     atomic_flag *mine = &adding[owner_bucket(owner)];
     enum registry_answer answer = REGISTRY_AGAIN;
@@ -416,10 +439,36 @@ enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_
         return REGISTRY_AGAIN;
     }
     if (gather(owner, &f)) {
-        answer = judge(pal, &f, other);
+        answer = judge(pal, &f, most, other);
         if (answer == REGISTRY_ADDED) {
             answer = link_in(pal, owner);
         }
+    }
+    atomic_flag_clear_explicit(mine, memory_order_release);
+    part(&f, *other);
+    return answer;
+}
+
+enum registry_answer registry_judge(struct tv_pal *pal, struct tv_slot **other)
+{
+    const uint64_t owner = atomic_load(&pal->slot->owner);
+    atomic_flag *mine = &adding[owner_bucket(owner)];
+    enum registry_answer answer = REGISTRY_AGAIN;
+    struct family f;
+
+    *other = NULL;
+    if (atomic_flag_test_and_set_explicit(mine, memory_order_acquire)) {
+        return REGISTRY_AGAIN;
+    }
+    if (gather(owner, &f)) {
+        pal->reg.compared = pairs(&f, pal->image.sources) - 2 * pal->image.sources; /* itself */
+        pal->reg.beside = f.walked + 5 * f.count;
+        answer = REGISTRY_QUOTA; /* others may have come meanwhile */
+        if (pal->reg.compared <= TV_COMPARE_MAX) {
+            *other = overlapping(pal, &f, true);
+            answer = *other ? REGISTRY_CONFLICT : REGISTRY_ADDED;
+        }
+        pal->reg.judged = answer == REGISTRY_ADDED;
     }
     atomic_flag_clear_explicit(mine, memory_order_release);
     part(&f, *other);

@@ -63,8 +63,13 @@ enum registry_answer {
 };
 /* Link `pal` (its image filled) as REGISTERING, one reference held, pal->slot set. On a
  * conflict with a PAL of the same process, or with its own surplus of registrations under
- * way, `*other` is that PAL's slot, referenced. */
-enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, struct tv_slot **other);
+ * way, `*other` is that PAL's slot, referenced. If it would have to be compared with more than
+ * `most` sections, it is linked without, and registry_judge is due. */
+enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, uint32_t most,
+                                  struct tv_slot **other);
+/* Compare `pal`, which is linked, with the others of its process: REGISTRY_ADDED, _CONFLICT,
+ * _QUOTA or _AGAIN. */
+enum registry_answer registry_judge(struct tv_pal *pal, struct tv_slot **other);
 
 /* Change the state if it is `from`; the caller holds a reference. */
 bool registry_change(struct tv_slot *s, enum tv_state from, enum tv_state to);

@@ -88,6 +88,14 @@ enum stubs_answer stubs_check_again(const struct tv_pal *pal, struct tv_activati
     return answer(pal, r, seen);
 }
 
+bool stubs_nonce(const struct hyp_caller *c, uint64_t page, uint64_t nonce[TV_NONCE_SIZE / 8])
+{
+    struct gm_fault f;
+
+    return gm_read(c, gva(page + PAGE_SIZE - TV_STUB_BLOCK + BLOCK_NONCE), nonce, TV_NONCE_SIZE, &f)
+        == GM_OK;
+}
+
 static bool is_hypercall(const uint8_t *code, size_t n, unsigned bits)
 {
     static const uint8_t vmcall[] = { 0x0f, 0x01, 0xc1 }, vmmcall[] = { 0x0f, 0x01, 0xd9 };

@@ -16,6 +16,9 @@ enum stubs_answer stubs_check(const struct tv_pal *pal, const struct hyp_caller 
 /* The same for who owns the activation: quicker from the second call on. */
 enum stubs_answer stubs_check_again(const struct tv_pal *pal, struct tv_activation *act,
                                     const struct hyp_caller *c, struct gm_fault *f);
+/* The nonce in a page of stubs of an image, whether it lives or not. False: it can't be read. */
+bool stubs_nonce(const struct hyp_caller *c, uint64_t page, uint64_t nonce[TV_NONCE_SIZE / 8]);
+
 enum stubs_found {
     STUBS_COMMAND,   /* a hypercall of a program */
     STUBS_DEAD,      /* a stub, of whatever PAL */

@@ -186,14 +186,11 @@ static void input(void)
 
     start(false, false, 0);
     random_add(bytes, sizeof(bytes), 0);
-    random_cpu_init();
     assert_false(gets_bytes());
     random_add(bytes, sizeof(bytes), RANDOM_NEED - 1);
-    random_cpu_init();
     assert_false(gets_bytes());
     random_add(bytes, 1, 1);
-    random_cpu_init();
-    assert_true(gets_bytes());
+    assert_true(gets_bytes()); /* though this CPU had come for its key before */
     assert_int_equal(random_status(), SEEDED | INPUT | TIMING << 8);
 }
 

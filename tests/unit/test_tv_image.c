@@ -811,6 +811,32 @@ static void test_death_address(void **state)
     }
 }
 
+/* Who calls a dead image's stub is told how it died; another process, which has got its CR3 and
+ * wrote something like a stub to the same place, isn't. */
+static void test_stub_of_the_dead(void **state)
+{
+    const struct exit gp = { .kind = EXIT_EXCEPTION, .exception = { .vector = 13 } };
+    uint8_t *nonce = fake_at(CR3, RESUME + 16);
+
+    (void)state;
+    assert_int_equal(reg(), TV_OK);
+    CALL(0, 1, 2);
+    v.regs.rip = AT_CODE + 0x10;
+    hypapp.sandbox_exit(&v, &gp);
+    CALL(0, 1, 2);
+    assert_int_equal(v.regs.rip, RET);
+    assert_int_equal(v.regs.gpr[GPR_RCX], TV_DEATH_EXCEPTION | 13 << 8 | CODE << 16);
+    assert_int_equal(v.regs.gpr[GPR_RDX], 0x10);
+    for (unsigned i = 0; i < 16; i++) {
+        nonce[i] ^= 1;
+        CALL(0, 1, 2);
+        assert_int_equal(fake.injected, FAKE_UD);
+        assert_int_equal(v.regs.rip, XMHF_IMAGE_STUB(STUBS, 0));
+        fake_clear();
+        nonce[i] ^= 1;
+    }
+}
+
 /* --- large ones and failures -------------------------------------------------------- */
 
 /* More than is registered in one exit, of which most are zeros; the page of stubs comes last. */
@@ -951,6 +977,7 @@ int main(void)
         cmocka_unit_test_setup(test_count_is_kept, setup),
         cmocka_unit_test_setup(test_32_parameters, setup),
         cmocka_unit_test_setup(test_death_address, setup),
+        cmocka_unit_test_setup(test_stub_of_the_dead, setup),
         cmocka_unit_test_setup(test_large, setup),
         cmocka_unit_test_setup(test_no_memory, setup),
         cmocka_unit_test_setup(test_faults, setup),

@@ -117,12 +117,12 @@ static void test_moved_and_no_memory(void **state)
 static void test_error_at_the_end_of_an_exit(void **state)
 {
     (void)state;
-    layout(1, 160, 1, 1);
-    fake_map(CR3, BASE + 162 * PAGE_SIZE, (uint64_t)(fake_at(CR3, BASE) - fake_ram(0)), FAKE_RWX);
+    layout(1, 123, 1, 1);
+    fake_map(CR3, BASE + 125 * PAGE_SIZE, (uint64_t)(fake_at(CR3, BASE) - fake_ram(0)), FAKE_RWX);
     poison();
     assert_int_equal(hypercall(TV_HC_REG, ARGS, ARGS + 0x800, pal_entry), HC_DONE);
     assert_int_equal(v.regs.gpr[GPR_RAX], TV_DUPLICATE_PAGE);
-    assert_true(pool_at_rest - fake.pool_free > 140);
+    assert_true(pool_at_rest - fake.pool_free > 110);
     assert_int_equal(command(TV_HC_TEST, 0, 0, 0), TV_OK);
     expect_no_pal_left();
 }

@@ -5,7 +5,8 @@
 
 #include "fake/fake_core.h"
 #include "fake/machine.h"
-#include "hypapps/trustvisor/pal.h"
+#include "hypapps/trustvisor/caller.h"
+#include "hypapps/trustvisor/registry.h"
 #include <x86/cpu.h>
 #include <xmhf/image.h>
 
@@ -633,6 +634,28 @@ static void nested_calls(void **state)
     expect_gone();
 }
 
+/* While another CPU has the call closed for a moment, to look at its registers, nobody can tell:
+ * the thread tries again. */
+static void nested_call_while_closed(void **state)
+{
+    struct xmhf_ocall o = asking();
+    struct tv_slot *s = registry_get(tv_owner(&fake.caller.paging), STUBS, TV_IN(TV_LIVE), NULL);
+
+    (void)state;
+    assert_non_null(s);
+    assert_int_equal(atomic_load(&s->pal->act.state), ACT_OCALL);
+    atomic_store(&s->pal->act.state, ACT_CLAIMED);
+    assert_int_equal(call_on(&v, 1, 9, 0), HC_AGAIN);
+    assert_false(v.in_sandbox);
+    atomic_store(&s->pal->act.state, ACT_OCALL);
+    registry_put(s);
+    assert_int_equal(call_on(&v, 1, 9, 0), HC_SWITCHED);
+    expect_busy(&v);
+    assert_int_equal(come(&v, o.token), HC_SWITCHED);
+    pal_returns(&v, 5);
+    expect_gone();
+}
+
 /* Also if the activation that comes first in the list is the free one. */
 static void nested_call_first_free(void **state)
 {
@@ -1053,7 +1076,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH(ping_pong), BOTH(sizes), BOTH(answers_too_long), BOTH(bad_requests), BOTH(tokens),
         BOTH(faults_everywhere), BOTH(buffers_at_the_call), BOTH(devices), BOTH(bad_return_address),
-        BOTH(nested_calls), BOTH(nested_calls_without_tls), BOTH(nested_call_before_the_request),
+        BOTH(nested_calls), BOTH(nested_call_while_closed),
+        BOTH(nested_calls_without_tls), BOTH(nested_call_before_the_request),
         BOTH(nested_call_first_free), BOTH(one_stack), BOTH(interrupted_in_between),
         BOTH(unregistered_meanwhile), BOTH(died_meanwhile), BOTH(died_while_interrupted),
         BOTH(owner_gone), BOTH(died_while_it_runs), BOTH(budget), BOTH(debug_memory),

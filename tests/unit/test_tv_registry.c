@@ -55,7 +55,7 @@ static struct tv_slot *add(uint64_t owner, uint64_t va)
     struct tv_pal *pal = new_pal(va);
     struct tv_slot *other;
 
-    if (registry_add(pal, owner, &other) != REGISTRY_ADDED) {
+    if (registry_add(pal, owner, UINT32_MAX, &other) != REGISTRY_ADDED) {
         free(pal);
         return NULL;
     }
@@ -89,7 +89,7 @@ static void test_add_find_kill(void **state)
     registry_init();
     assert_null(registry_get(OWNER(0), VA(0), ~0u, NULL));
     pal = new_pal(VA(0) + 0x123);
-    assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_ADDED);
+    assert_int_equal(registry_add(pal, OWNER(0), UINT32_MAX, &other), REGISTRY_ADDED);
     assert_null(registry_get(OWNER(0), VA(0), TV_IN(TV_LIVE), NULL));
     assert_null(registry_get_idle(OWNER(0), VA(0), &busy));
     assert_true(busy);
@@ -133,7 +133,7 @@ static void test_many_sections(void **state)
             lists[n][i] = (struct tv_section){ at, 1, i, TV_SECTION_DATA, false, at };
             pal->image.order[i] = (uint8_t)i;
         }
-        answer = registry_add(pal, OWNER(0), &other);
+        answer = registry_add(pal, OWNER(0), UINT32_MAX, &other);
         assert_true(pal->reg.compared
                     <= TV_COMPARE_MAX + XMHF_MODULE_SECTIONS * XMHF_MODULE_SECTIONS / 2);
         if (answer == REGISTRY_ADDED) {
@@ -163,11 +163,11 @@ static void test_conflicts(void **state)
     (void)state;
     registry_init();
     s = add(OWNER(0), VA(0));
-    assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_CONFLICT);
+    assert_int_equal(registry_add(pal, OWNER(0), UINT32_MAX, &other), REGISTRY_CONFLICT);
     assert_ptr_equal(other, s);
     assert_int_equal(slot_refs(s->life), 2);
     registry_put(other);
-    assert_int_equal(registry_add(pal, OWNER(1), &other), REGISTRY_ADDED);
+    assert_int_equal(registry_add(pal, OWNER(1), UINT32_MAX, &other), REGISTRY_ADDED);
     registry_kill(pal->slot);
     registry_put(pal->slot);
     registry_kill(s);
@@ -178,14 +178,47 @@ static void test_conflicts(void **state)
     for (unsigned i = 0; i <= TV_PENDING_MAX; i++) {
         pal = new_pal(VA(i));
         if (i < TV_PENDING_MAX) {
-            assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_ADDED);
+            assert_int_equal(registry_add(pal, OWNER(0), UINT32_MAX, &other), REGISTRY_ADDED);
             s = i == 0 ? pal->slot : s;
         } else {
-            assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_PENDING);
+            assert_int_equal(registry_add(pal, OWNER(0), UINT32_MAX, &other), REGISTRY_PENDING);
             assert_ptr_equal(other, s);
             free(pal);
         }
     }
+    end_all();
+}
+
+/* A PAL that is linked before it was compared: its place is its own, by the page of its stubs, and
+ * of two that overlap elsewhere one gives way. */
+static void test_judged_later(void **state)
+{
+    struct tv_pal *first = new_pal(VA(0)), *second = new_pal(VA(1)), *third = new_pal(VA(0) + 8);
+    struct tv_slot *other;
+
+    (void)state;
+    registry_init();
+    assert_non_null(add(OWNER(0), VA(5)));
+    first->image.sections[0].pages = second->image.sections[0].pages = 0x11; /* to the next one */
+    assert_int_equal(registry_add(first, OWNER(0), 1, &other), REGISTRY_ADDED);
+    assert_false(first->reg.judged);
+    assert_int_equal(registry_add(third, OWNER(0), 0, &other), REGISTRY_CONFLICT);
+    assert_ptr_equal(other, first->slot);
+    registry_put(other);
+    assert_int_equal(registry_add(second, OWNER(0), UINT32_MAX, &other), REGISTRY_ADDED);
+    assert_true(second->reg.judged);
+    assert_int_equal(registry_judge(first, &other), REGISTRY_CONFLICT);
+    assert_ptr_equal(other, second->slot);
+    registry_put(other);
+    assert_int_equal(slot_refs(first->slot->life), 1);
+    registry_kill(second->slot);
+    registry_put(second->slot);
+    reap();
+    assert_int_equal(registry_judge(first, &other), REGISTRY_ADDED);
+    assert_true(first->reg.judged);
+    assert_int_equal(registry_add(third, OWNER(0), UINT32_MAX, &other), REGISTRY_CONFLICT);
+    registry_put(other);
+    free(third);
     end_all();
 }
 
@@ -198,7 +231,7 @@ static void meanwhile(void)
     struct tv_pal *pal = new_pal(VA(90));
     struct tv_slot *other;
 
-    assert_int_equal(registry_add(pal, OWNER(0), &other), REGISTRY_AGAIN);
+    assert_int_equal(registry_add(pal, OWNER(0), UINT32_MAX, &other), REGISTRY_AGAIN);
     assert_null(other);
     free(pal);
     stranger = add(OWNER(1), VA(91));
@@ -326,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_add_find_kill),
         cmocka_unit_test(test_conflicts),
         cmocka_unit_test(test_many_sections),
+        cmocka_unit_test(test_judged_later),
         cmocka_unit_test(test_others_go_on),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_threads),

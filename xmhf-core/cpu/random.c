@@ -262,13 +262,6 @@ void random_init(sha256_blocks_fn *blocks, uint16_t pm_timer)
     tell();
 }
 
-void random_add(const void *bytes, size_t n, unsigned bits)
-{
-    drbg_reseed(&drbg, bytes, n);
-    input = input || bits != 0;
-    count(bits, RANDOM_NEED);
-}
-
 /* --- bytes ------------------------------------------------------------------------- */
 
 static void new_key(struct fast_random *f)
@@ -291,6 +284,16 @@ void random_cpu_init(void)
 {
     spin_lock(&lock);
     new_key(ours());
+    spin_unlock(&lock);
+}
+
+void random_add(const void *bytes, size_t n, unsigned bits)
+{
+    spin_lock(&lock);
+    drbg_reseed(&drbg, bytes, n);
+    input = input || bits != 0;
+    count(bits, RANDOM_NEED);
+    new_key(ours()); /* an older one was drawn without these bytes, if there was one at all */
     spin_unlock(&lock);
 }
 

@@ -25,7 +25,8 @@ uint64_t random_status(void);
 void random_init(sha256_blocks_fn *blocks, uint16_t pm_timer);
 
 /* Stir in `n` bytes (1 to 4096) of another source, a TPM, say, which vouches for `bits` of entropy
- * in them; 0: it doesn't. Boot CPU, between random_init and the start of the other CPUs. */
+ * in them; 0: it doesn't. This CPU has a new key then. Boot CPU, between random_init and the start
+ * of the other CPUs. */
 void random_add(const void *bytes, size_t n, unsigned bits);
 
 /* Give the CPU that we run on its key. Before the guest. */
