@@ -343,6 +343,38 @@ def test_objects(bench):
     return f"an object, an archive; {len(bad)} kinds refused"
 
 
+def test_dropped(bench):
+    """What an object asks for and an image can't have: a stack to execute, variables in RODATA."""
+    bad = {".rodata.mine": "calls can be written", ".data.rel.ro.mine": "calls can be written"}
+    good_ones = (".data.mine", ".bss.mine")
+    compilers = COMPILERS["elf64"] + COMPILERS["elf32"]
+    for name in (*bad, *good_ones):
+        (bench.folder / "placed.c").write_text(
+            CODE.replace("static uint32_t calls;", "uint32_t calls __attribute__((section("
+                         f"\"{name}\"))) = {int('bss' not in name)};"), encoding="ascii")
+        for compiler in compilers:
+            if name in bad:
+                bench.refused(1, [bad[name], name, "begin with .data."], TOOLS / "pal-cc", "--cc",
+                              compiler, "-w", "--interface", "sample_interface.h", "-o",
+                              "placed.pal", "placed.c")
+            else:
+                bench.image(compiler, "-w", to="placed.pal", sources=("placed.c",))
+    (bench.folder / "tables.c").write_text(
+        CODE.replace("static uint32_t calls;", "static uint32_t calls;\n"
+                     "static const char *const names[] = { \"a\", \"b\" };\n"
+                     "const uint8_t *const all[] = { (const uint8_t *)\"c\", 0 };\n")
+        .replace("a * calls++", "a * calls++ + (uint32_t)names[a & 1][0] + all[0][a & 1]"),
+        encoding="ascii")
+    for compiler in compilers:
+        for flags in ((), ("-fPIE", "-fdata-sections"), ("-fPIC",)):
+            bench.image(compiler, *flags, to="tables.pal", sources=("tables.c",))
+    (bench.folder / "stack.s").write_text(
+        ".globl stack\nstack: ret\n.section .note.GNU-stack,\"x\",@progbits\n", encoding="ascii")
+    bench.refused(1, ["stack: ", "a stack that can be executed"], TOOLS / "pal-cc", "--interface",
+                  "sample_interface.h", "-o", "stack.pal", "sample.c", "stack.s")
+    return f"{len(bad)} sections, a stack; {len(good_ones)} sections and tables are good"
+
+
 def test_places(bench):
     """pal-addr2line: by section, by number, by address; with 32 and 64 bits, ELF and PE."""
     line = CODE.split("\n").index("uint32_t add(uint32_t a, uint32_t b)") + 1
@@ -519,8 +551,8 @@ def test_wrong_words(bench):
 
 
 TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_includes,
-         test_second_header, test_names, test_objects, test_places, test_finished, test_native,
-         test_stacks, test_advice, test_undeclared, test_twice, test_pure_virtual,
+         test_second_header, test_names, test_objects, test_dropped, test_places, test_finished,
+         test_native, test_stacks, test_advice, test_undeclared, test_twice, test_pure_virtual,
          test_wrong_words)
 
 
