@@ -131,7 +131,7 @@ static size_t encode(uint8_t *out)
     return n;
 }
 
-static uint64_t reg_at(uint64_t where)
+static void encode_to(uint64_t where)
 {
     static uint8_t bytes[2 * PAGE_SIZE];
     size_t n = encode(bytes);
@@ -139,6 +139,11 @@ static uint64_t reg_at(uint64_t where)
     for (size_t i = 0; i < n; i++) {
         *fake_at(CR3, where + i) = bytes[i];
     }
+}
+
+static uint64_t reg_at(uint64_t where)
+{
+    encode_to(where);
     return command(XMHF_HC_IMAGE_REGISTER, where, 0, STUBS);
 }
 
@@ -862,6 +867,74 @@ static void test_large(void **state)
     expect_gone();
 }
 
+#define MANY       17u
+#define FAR(i, n)  (0x7f3000000000ULL + ((i) * 32 + (n)) * PAGE_SIZE)
+#define FAR_STUBS(n) FAR(XMHF_IMAGE_SECTIONS, n)
+
+/* Number `n` of those with the longest lists: their sources are in between each other's. */
+static void layout_far(unsigned n)
+{
+    layout_largest();
+    d.sections = 0;
+    d.stacks = 1;
+    for (unsigned i = 0; i < XMHF_IMAGE_SECTIONS - 2; i++) {
+        section(i == 0 ? TV_SECTION_CODE : TV_SECTION_DATA, 1, AT_CODE + 2 * i * PAGE_SIZE,
+                FAR(i, n));
+    }
+    section(TV_SECTION_STACK, 1, AT_CODE + 2 * d.sections * PAGE_SIZE, 0);
+    section(TV_SECTION_PARAM, 1, AT_CODE + 2 * d.sections * PAGE_SIZE, 0);
+    d.stubs = FAR_STUBS(n);
+    d.size = (uint32_t)XMHF_IMAGE_SIZE(d.sections, d.params, d.entries);
+}
+
+static uint64_t reg_far(void)
+{
+    for (size_t i = 0; i < d.sections; i++) {
+        if (sections[i].source != 0) {
+            fake_map_new(CR3, sections[i].source, 1, FAKE_RW);
+        }
+    }
+    fake_map_new(CR3, d.stubs, 1, FAKE_RWX);
+    encode_to(ARGS);
+    return command(XMHF_HC_IMAGE_REGISTER, ARGS, 0, d.stubs);
+}
+
+/* Beside others with as long lists comparing takes an exit of its own: it is linked by then. */
+static void test_long_lists(void **state)
+{
+    struct tv_slot *s;
+    bool busy;
+
+    (void)state;
+    for (unsigned n = 0; n < MANY; n++) {
+        layout_far(n);
+        assert_int_equal(reg_far(), TV_OK);
+    }
+    layout_far(MANY);
+    sections[5].source = FAR(9, 3);
+    fake_map_new(CR3, FAR_STUBS(MANY), 1, FAKE_RWX);
+    encode_to(ARGS);
+    process_poison(&v);
+    v.regs.gpr[GPR_RCX] = ARGS;
+    v.regs.gpr[GPR_RDI] = d.stubs;
+    v.regs.gpr[GPR_RAX] = XMHF_HC_IMAGE_REGISTER;
+    assert_int_equal(hypapp.hypercall(&v, XMHF_HC_IMAGE_REGISTER), HC_AGAIN);
+    s = registry_get_idle(CR3 >> PAGE_SHIFT, d.stubs, &busy);
+    assert_non_null(s);
+    assert_false(s->pal->reg.judged);
+    registry_put(s);
+    assert_int_equal(hypapp.hypercall(&v, XMHF_HC_IMAGE_REGISTER), HC_DONE);
+    assert_int_equal(v.regs.gpr[GPR_RAX], TV_OVERLAP);
+    assert_int_equal(v.regs.gpr[GPR_RDX], 0x1111111111111111ULL * GPR_RDX + 5);
+    d.stubs = FAR_STUBS(2);
+    encode_to(ARGS);
+    assert_int_equal(command(XMHF_HC_IMAGE_REGISTER, ARGS, 0, d.stubs), TV_EXISTS);
+    for (unsigned n = 0; n < MANY; n++) {
+        assert_int_equal(command(XMHF_HC_IMAGE_UNREGISTER, FAR_STUBS(n), 0, 0), TV_OK);
+    }
+    assert_int_equal(fake.pool_free, pool_at_rest);
+}
+
 /* Whichever allocation fails, the guest tries again or nothing was changed, and nothing is left. */
 static void test_no_memory(void **state)
 {
@@ -979,6 +1052,7 @@ int main(void)
         cmocka_unit_test_setup(test_death_address, setup),
         cmocka_unit_test_setup(test_stub_of_the_dead, setup),
         cmocka_unit_test_setup(test_large, setup),
+        cmocka_unit_test_setup(test_long_lists, setup),
         cmocka_unit_test_setup(test_no_memory, setup),
         cmocka_unit_test_setup(test_faults, setup),
         cmocka_unit_test_setup(test_owner, setup),
