@@ -97,13 +97,17 @@ class Watcher(unittest.TestCase):
 
 class TinyGuestsVerdict(unittest.TestCase):
     def test_every_beginning_of_a_log(self):
-        for log, last, text in (
-                ("[xmhf] cannot start: no\n[xmhf] launch refused\nx", "refused\n",
+        for itself, log, last, text in (
+                (False, "[xmhf] cannot start: no\n[xmhf] launch refused\nx", "refused\n",
                  "[xmhf] cannot start: no"),
-                ("a\n[xmhf cpu1 guest] PANIC: no\nmore", "no\n", "[xmhf cpu1 guest] PANIC: no"),
-                ("a\nGUEST PASS yes\nmore", "yes\n", "yes")):
+                (False, "a\n[xmhf cpu1 guest] PANIC: no\nmore", "no\n",
+                 "[xmhf cpu1 guest] PANIC: no"),
+                (True, "a\n[xmhf cpu1 guest] PANIC: no\nmore", "no\n",
+                 "[xmhf cpu1 guest] PANIC: no"),
+                (True, "[xmhf] cannot start: no\nGUEST PASS yes\nmore", "yes\n", "yes"),
+                (False, "a\nGUEST PASS yes\nmore", "yes\n", "yes")):
             for end in range(len(log) + 1):
-                outcome = guests_run.judge(log[:end], False)
+                outcome = guests_run.judge(log[:end], False, itself)
                 if end < log.index(last) + len(last):
                     self.assertIsNone(outcome, log[:end])
                 else:
