@@ -6,7 +6,7 @@ import re
 
 from common import check, warnings
 import pals
-from efi import EfiMachine
+from efi import NO_NEXT, EfiMachine
 from xmhftools import debiandisk, efidisk, uefi
 
 # What the system runs at the end of its start, by systemd; the second serial port hears it.
@@ -28,7 +28,8 @@ def debian(machines, loader, hypervisor=True, boot="uefi"):
     script = machines.scratch / debiandisk.SCRIPT
     script.write_text(SCRIPT, encoding="ascii")
     entry = uefi.option("debian", efidisk.partition_of(disk), f"EFI/debian/{loader}")
-    with EfiMachine(machines, conf="", options=[entry], hypervisor=hypervisor, mem=1024, boot=boot,
+    with EfiMachine(machines, conf=NO_NEXT, options=[entry], hypervisor=hypervisor, mem=1024,
+                    boot=boot,
                     more=[(debiandisk.SCRIPT, script),
                           ("pal_test", machines.pal_test("pal_test"))],
                     qemu_args=("-drive", f"file={disk},format=raw,if=none,id=debian,snapshot=on",

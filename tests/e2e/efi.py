@@ -10,6 +10,7 @@ from live import QemuMachine
 
 INCLUDES = ("/usr/include/efi", "/usr/include/efi/x86_64")  # gnu-efi's
 PROBE = "EFI/test/probe.efi"
+NO_NEXT = "# the firmware's next entry\n"  # an xmhf.conf; an empty one counts as damaged
 
 
 def probe(machines):
