@@ -28,8 +28,9 @@ def debian(machines, loader, hypervisor=True, boot="uefi"):
     script = machines.scratch / debiandisk.SCRIPT
     script.write_text(SCRIPT, encoding="ascii")
     entry = uefi.option("debian", efidisk.partition_of(disk), f"EFI/debian/{loader}")
-    with EfiMachine(machines, conf=NO_NEXT, options=[entry], hypervisor=hypervisor, mem=1024,
-                    boot=boot,
+    # Without the hypervisor it is the probe that is first, and fails: then Debian's turn comes.
+    with EfiMachine(machines, "return=1", conf=NO_NEXT, options=[entry], hypervisor=hypervisor,
+                    mem=1024, boot=boot,
                     more=[(debiandisk.SCRIPT, script),
                           ("pal_test", machines.pal_test("pal_test"))],
                     qemu_args=("-drive", f"file={disk},format=raw,if=none,id=debian,snapshot=on",
