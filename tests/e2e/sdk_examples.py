@@ -16,6 +16,7 @@ import examples  # noqa: E402
 LIMIT = 1200  # seconds, several times what an idle host takes
 LINUX = ("", "32")
 WINDOWS = {64: (".exe", "-pe.exe"), 32: ("32.exe", "-pe32.exe")}
+NATIVE = {64: ("-native.exe", "-native-pe.exe"), 32: ("-native32.exe", "-native-pe32.exe")}
 SECRET = bytes(0x35 ^ (i * 11 & 0xFF) for i in range(48))  # of the leak test
 
 
@@ -37,13 +38,13 @@ def outputs(machines, forms, *options, runner="", names=tuple(examples.CHECKS), 
     return {one: (output, int(status)) for one, (_, output, status) in zip(wanted, parts)}
 
 
-def judged(found):
+def judged(found, judge=examples.judge):
     """Fail unless each program printed what it must, and all of an example the same. Checks."""
     made, plain = 0, {}
     try:
         for (name, ending), (output, status) in found.items():
             text = examples.plain(output)
-            made += examples.judge(f"{name}", text, status)
+            made += judge(name, text, status)
             plain.setdefault(name, {})[name + ending] = text
         for forms in plain.values():
             examples.same(forms)
@@ -65,6 +66,23 @@ def test_examples_wine(machines):
         found.update(outputs(machines, forms, "--wine", str(bits), runner="wine "))
     made = judged(found)
     return f"{made} checks by {len(found)} programs; Linux and Windows, ELF's image and MinGW's"
+
+
+def test_hello_wine(machines):
+    """The smallest example as PE32+, with the ELF image and with MinGW's, under Wine."""
+    found = outputs(machines, WINDOWS[64], "--wine", "64", "--mem", "512", runner="wine ",
+                    names=("hello",))
+    return f"{judged(found)} Windows programs called their PALs, ELF's image and MinGW's"
+
+
+def test_examples_native(machines):
+    """Each example in native mode as PE32+ and PE32 under Wine, without the hypervisor."""
+    found = {}
+    for bits, forms in NATIVE.items():
+        found.update(outputs(machines, forms, "--wine", str(bits), runner="wine ",
+                             hypervisor=False))
+    made = judged(found, examples.judge_native)
+    return f"{made} checks by {len(found)} Windows programs in native mode"
 
 
 def test_examples_control(machines):
@@ -115,4 +133,4 @@ def test_examples_cost(machines):
 
 
 BASIC = (test_examples, test_examples_leak, test_examples_cost)
-MORE = (test_examples_wine, test_examples_control)
+MORE = (test_examples_wine, test_hello_wine, test_examples_native, test_examples_control)
