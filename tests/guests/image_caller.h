@@ -5,27 +5,12 @@
 #define XMHF_GUESTS_IMAGE_CALLER_H
 
 #include <xmhf/image.h>
+#include "command.h"
 #include "guest.h"
 
 #define PAGE 4096u
 
-static unsigned bits;           /* of the caller and the PAL */
 static uint8_t stubs[PAGE] __attribute__((aligned(PAGE)));
-
-/* A hypercall of code of this width. */
-static uint64_t command(uint64_t rax, uint64_t rcx, uint64_t rdi)
-{
-    struct exec x = exec_for(3, bits);
-    const uint8_t code[] = { 0x0f, 0x01, hypercall_byte() };
-
-    x.gpr[RAX] = rax;
-    x.gpr[RCX] = rcx;
-    x.gpr[RDI] = rdi;
-    exec_bytes(&x, code, sizeof(code));
-    CHECK(x.vector == VECTOR_DONE, "hypercall 0x%llx: vector %llu", (unsigned long long)rax,
-          (unsigned long long)x.vector);
-    return x.gpr[RAX];
-}
 
 /* Copies the code that is linked for each width to where a loader would have put it. */
 static size_t load_code(uint8_t *to, const uint8_t *code64, const uint8_t *code32,

@@ -6,6 +6,7 @@
  */
 #include <x86/cpuid.h>
 #include <xmhf/image.h>
+#include "command.h"
 #include "guest.h"
 
 #define PAGE   4096ull
@@ -31,21 +32,6 @@ static struct {
 } d;
 
 static struct xmhf_module m;
-static unsigned bits;
-
-static uint64_t command(uint64_t rax, uint64_t rcx, uint64_t rdi)
-{
-    struct exec x = exec_for(3, bits);
-    const uint8_t code[] = { 0x0f, 0x01, hypercall_byte() };
-
-    x.gpr[RAX] = rax;
-    x.gpr[RCX] = rcx;
-    x.gpr[RDI] = rdi;
-    exec_bytes(&x, code, sizeof(code));
-    CHECK(x.vector == VECTOR_DONE, "hypercall 0x%llx: vector %llu", (unsigned long long)rax,
-          (unsigned long long)x.vector);
-    return x.gpr[RAX];
-}
 
 /* Number `n`: as many sections, parameters and entries as there may be. Its contents are in falling
  * order, and its CODE is behind all others. */
