@@ -278,6 +278,32 @@ static void load_null(void)
     vmx_seg[SEG_FS] = vmx_seg[SEG_ES] = (struct segment){ 0, 0, 0, 0 };
 }
 
+/* 16-bit code's own: null FS and GS, an LDT, different bases. */
+static const struct segment own[SANDBOX_OWN_SEGMENTS] = {
+    [SEG_ES] = { 0x17, SEG_ATTR_DATA_REAL | SEG_ATTR_DPL, 0xffff, 0x20000 },
+    [SEG_CS] = { 0x0f, SEG_ATTR_CODE_REAL | SEG_ATTR_DPL, 0xffff, 0x10000 },
+    [SEG_SS] = { 0x1f, SEG_ATTR_DATA_REAL | SEG_ATTR_DPL, 0x1fff, 0x40000 },
+    [SEG_DS] = { 0x17, SEG_ATTR_DATA_REAL | SEG_ATTR_DPL, 0xffff, 0x20000 },
+    [SEG_LDTR] = { 8, SEG_ATTR_LDT, 0xfff, 1ULL << 32 },
+};
+
+static void check_mode(enum sandbox_mode mode)
+{
+    const struct segment *seg = sandbox_template[mode].seg;
+
+    check_alike();
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        check_segment(&vmx_seg[i], mode == SANDBOX_16 && i < SANDBOX_OWN_SEGMENTS ? &own[i]
+                                                                                  : &seg[i]);
+    }
+    if (mode != SANDBOX_16) {
+        assert_int_equal(vmx_seg[SEG_FS].selector, 0x2b);
+        assert_int_equal(vmx_seg[SEG_GS].selector, 0x2b);
+        assert_int_equal(vmx_seg[SEG_CS].selector, mode == SANDBOX_64 ? 0x33 : 0x23);
+    }
+    assert_int_equal(vmx_seg[SEG_CS].attr >> 9 & 1, mode == SANDBOX_64); /* L */
+}
+
 static void both_vendors_start_alike(void **state)
 {
     (void)state;
@@ -287,24 +313,20 @@ static void both_vendors_start_alike(void **state)
     svm_sandbox_init(&v);
     v.vendor = &vmx_cpu;
     vmx_sandbox_init(&v);
-    for (unsigned n = 0; n < 6; n++) { /* each mode after each, and after itself */
-        static const enum sandbox_mode modes[] = { SANDBOX_32, SANDBOX_32, SANDBOX_64, SANDBOX_64,
-                                                   SANDBOX_32, SANDBOX_64 };
-        const struct sandbox s = { { MIB(1) }, { MIB(3) }, modes[n], 20 + n };
-        const struct segment *seg = sandbox_template[modes[n]].seg;
+    /* Each mode after each, and after itself. */
+    static const enum sandbox_mode modes[] = {
+        SANDBOX_32, SANDBOX_32, SANDBOX_64, SANDBOX_64, SANDBOX_32, SANDBOX_64, SANDBOX_16,
+        SANDBOX_16, SANDBOX_64, SANDBOX_16, SANDBOX_32, SANDBOX_16, SANDBOX_64,
+    };
+    for (unsigned n = 0; n < ARRAY_SIZE(modes); n++) {
+        const struct sandbox s = { { MIB(1) }, { MIB(3) }, modes[n], 20 + n,
+                                   modes[n] == SANDBOX_16 ? own : NULL };
 
         enter_both(&s);
-        check_alike();
-        for (unsigned i = 0; i < SEG_COUNT; i++) {
-            check_segment(&vmx_seg[i], &seg[i]);
-        }
-        assert_int_equal(seg[SEG_FS].selector, 0x2b);
-        assert_int_equal(seg[SEG_GS].selector, 0x2b);
-        assert_int_equal(seg[SEG_CS].selector, modes[n] == SANDBOX_64 ? 0x33 : 0x23);
-        assert_int_equal(seg[SEG_CS].attr >> 9 & 1, modes[n] == SANDBOX_64); /* L */
+        check_mode(modes[n]);
         load_null();
         enter_both(&s);
-        check_alike();
+        check_mode(modes[n]);
     }
 }
 

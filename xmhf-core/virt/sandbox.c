@@ -10,7 +10,8 @@
 /*
  * EFER.SCE = 0: SYSCALL is #UD. Without CR4.MCE a machine check would shut the machine down (SDM
  * vol. 3, 6.15; APM vol. 2, 8.2.18). PAT: everything is write-back, whatever the page tables say.
- * No LDT, GDT or IDT: what needs one exits. The TSS has no room for an I/O bitmap.
+ * No LDT, GDT or IDT: what needs one exits. The TSS has no room for an I/O bitmap. 16-bit code has
+ * an LDT and other segments, which each entry says; of SANDBOX_16 those here are never loaded.
  */
 #define STATE(code) { \
     .seg = { \
@@ -25,6 +26,7 @@
 }
 
 const struct vcpu_state sandbox_template[SANDBOX_MODES] = {
+    [SANDBOX_16] = STATE(CODE(0x23, SEG_ATTR_CODE32)),
     [SANDBOX_32] = STATE(CODE(0x23, SEG_ATTR_CODE32)),
     [SANDBOX_64] = STATE(CODE(0x33, SEG_ATTR_CODE64)),
 };

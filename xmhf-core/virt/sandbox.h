@@ -6,6 +6,7 @@
 #include <virt/state.h>
 
 enum sandbox_mode {
+    SANDBOX_16,          /* compatibility mode: 16-bit code, with segments of its own */
     SANDBOX_32,          /* compatibility mode: 32-bit code */
     SANDBOX_64,          /* 64-bit code */
     SANDBOX_MODES
@@ -17,6 +18,8 @@ struct sandbox {
     gpa_t cr3;           /* its 4-level page tables, in its own guest-physical space */
     enum sandbox_mode mode;
     uint64_t tag;        /* unique, never reused: for ASID/VPID allocation */
+    const struct segment *segments; /* SANDBOX_16: SANDBOX_OWN_SEGMENTS of this entry, for ring 3
+                            and accessed, with LDTR; else NULL */
 };
 
 /*
@@ -30,5 +33,10 @@ extern const struct vcpu_state sandbox_template[SANDBOX_MODES];
  * the template's again at each entry. The same in all modes, with one selector for all. */
 #define SANDBOX_LOADABLE { SEG_ES, SEG_DS, SEG_FS, SEG_GS }
 #define SANDBOX_DATA_SELECTOR 0x2b
+
+/* Code in SANDBOX_16 can load what its LDT has, which the CPU never writes: it lies in a supervisor
+ * page that is read-only, and all its descriptors are marked accessed. The hypapp keeps what is
+ * loaded (hyp_get_segment) and says it again at the next entry. ES to GS, and LDTR. */
+#define SANDBOX_OWN_SEGMENTS (SEG_LDTR + 1)
 
 #endif

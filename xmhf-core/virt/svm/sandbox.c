@@ -48,6 +48,15 @@ static void mend_segments(struct vmcb *c, const struct segment *seg)
     }
 }
 
+/* All that 16-bit code has of its own. VMLOAD loads LDTR, FS and GS, VMRUN the rest (APM vol. 2,
+ * 15.5.1, 15.5.2). */
+static void own_segments(struct vmcb *c, const struct segment *seg)
+{
+    for (unsigned i = 0; i < SANDBOX_OWN_SEGMENTS; i++) {
+        svm_write_segment(c, (enum segment_index)i, &seg[i]);
+    }
+}
+
 static inline bool segments_changed(const struct vmcb *c)
 {
     const unsigned is = SANDBOX_DATA_SELECTOR;
@@ -77,7 +86,11 @@ static void change_sandbox(struct svm_cpu *s, const struct sandbox *sb)
 
     c->n_cr3 = sb->nested_root.a;
     c->cr3 = sb->cr3.a;
-    svm_write_segment(c, SEG_CS, &sandbox_template[sb->mode].seg[SEG_CS]);
+    if (c->ldtr.attrib & SEG_ATTR_P) { /* the last one was of 16-bit code */
+        own_segments(c, sandbox_template[sb->mode].seg);
+    } else {
+        svm_write_segment(c, SEG_CS, &sandbox_template[sb->mode].seg[SEG_CS]);
+    }
     choose_asid(s, c, sb->tag);
     s->last_tag = sb->tag;
 }
@@ -89,7 +102,9 @@ static void prepare_sandbox(struct vcpu *v, struct svm_cpu *s, const struct sand
     if (s->last_tag != sb->tag) {
         change_sandbox(s, sb);
     }
-    if (segments_changed(s->sandbox)) {
+    if (sb->segments) { /* null or in its LDT: they always look changed, and this is reached */
+        own_segments(s->sandbox, sb->segments);
+    } else if (segments_changed(s->sandbox)) {
         mend_segments(s->sandbox, sandbox_template[sb->mode].seg);
     }
     /* Branch records and single-stepping on branches that ring 0 set up must not see us. */

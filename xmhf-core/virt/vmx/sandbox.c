@@ -58,14 +58,27 @@ static void choose_vpid(struct vmx_cpu *s, uint64_t tag, uint64_t eptp)
     }
 }
 
+/* All that 16-bit code has of its own. In IA-32e mode, too, an entry takes a CS whose L and D are
+ * 0, and bases of 32 bits (SDM vol. 3, 27.3.1.2). */
+static void own_segments(const struct segment *seg)
+{
+    for (unsigned i = 0; i < SANDBOX_OWN_SEGMENTS; i++) {
+        vmx_write_segment((enum segment_index)i, &seg[i]);
+    }
+}
+
 /* The last run, even of the same sandbox, may have loaded null selectors. */
 __attribute__((noinline))
-static void mend_segments(const struct segment *seg)
+static void mend_segments(const struct sandbox *sb)
 {
     static const enum segment_index loadable[] = SANDBOX_LOADABLE;
 
+    if (sb->segments) {
+        own_segments(sb->segments);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(loadable); i++) {
-        vmx_write_segment(loadable[i], &seg[loadable[i]]);
+        vmx_write_segment(loadable[i], &sandbox_template[sb->mode].seg[loadable[i]]);
     }
 }
 
@@ -85,10 +98,14 @@ static void change_sandbox(struct vmx_cpu *s, const struct sandbox *sb)
 
     vmcs_write(VMCS_EPTP, eptp);
     vmcs_write(VMCS_GUEST_CR3, sb->cr3.a);
-    if (s->mode != sb->mode) {
-        s->mode = sb->mode;
+    if (sb->mode == SANDBOX_16) {
+        own_segments(sb->segments);
+    } else if (s->mode == SANDBOX_16) {
+        own_segments(sandbox_template[sb->mode].seg);
+    } else if (s->mode != sb->mode) {
         vmx_write_segment(SEG_CS, &sandbox_template[sb->mode].seg[SEG_CS]);
     }
+    s->mode = sb->mode;
     choose_vpid(s, sb->tag, eptp);
     s->last_tag = sb->tag;
 }
@@ -104,7 +121,7 @@ void vmx_sandbox_enter(struct vcpu *v, const struct sandbox *sb)
         change_sandbox(s, sb);
     }
     if (selectors_changed()) {
-        mend_segments(sandbox_template[sb->mode].seg);
+        mend_segments(sb);
     }
     vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
