@@ -55,6 +55,30 @@
                                  most one of an entry */
 
 #define XMHF_IMAGE_DEBUG  1u  /* may be read by its process (XMHF_HC_PAL_READ) */
+#define XMHF_IMAGE_TILED  2u  /* of 16-bit code RODATA, DATA, BSS and PARAM may exceed 64 KiB */
+
+/*
+ * 16-bit PALs. All sections lie below 4 GiB.
+ *
+ * XMHF_PASCAL16 and XMHF_CDECL16: each section is a segment of its own, which begins with it.
+ * Selectors are counted in the order of the sections, one for each 64 KiB that a section begins:
+ * XMHF_SELECTOR_16(1) is the first section's, and a block of more than 64 KiB goes on 8 behind each
+ * selector. A call begins with CS of its entry's section, SS of its stack, DS and ES of the first
+ * DATA or BSS section (null if there is neither), FS and GS null; registers that hold no argument
+ * are 0. Frames are near: the return address has 16 bits, an integer one word or two, a pointer two
+ * (offset, then selector). A POINTER's data begins at a multiple of 16 bytes, and is in one segment
+ * if it has at most 64 KiB, else at the beginning of one. The result is DX:AX.
+ *
+ * XMHF_CDECL: all sections lie below XMHF_RETURN_PAGE_16, in one segment with base 0, and CS, SS,
+ * DS and ES begin with it. As gcc -m16 has it, arguments and return address take 32 bits, pointers
+ * are offsets, and the result is EAX.
+ *
+ * CODE and STACK have at most 60 KiB. The last page of CODE's 64 KiB is the return page, to whose
+ * offset XMHF_RETURN_16 the first near return goes. Nothing else may lie in those 64 KiB.
+ */
+#define XMHF_SELECTOR_16(n)  (((n) << 3) | 7u)
+#define XMHF_RETURN_PAGE_16  0xf000u
+#define XMHF_RETURN_16       0xf010u
 
 struct xmhf_image {
     uint32_t size;        /* bytes of this structure and the three lists */

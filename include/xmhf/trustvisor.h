@@ -115,7 +115,10 @@ XMHF_ASSERT(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(BAD_ADDRESS,    42, "not all of it is in the PAL's own writable sections") \
     X(TOO_LONG,       43, "more bytes than the limit of this hypercall, or than fit") \
     X(NO_OCALL,       44, "this call has no ocall argument") \
-    X(NOT_DEBUG,      45, "this PAL is not a debug PAL: nobody reads it")
+    X(NOT_DEBUG,      45, "this PAL is not a debug PAL: nobody reads it") \
+    X(SEGMENT_SIZE,   48, "a section of 16-bit code has at most 64 KiB, CODE and STACK 60 KiB; " \
+                          "the flag TILED allows more of data, one segment takes 60 KiB in all") \
+    X(SEGMENTS,       49, "16-bit code has at most 511 selectors, one for each 64 KiB of a section")
 
 enum tv_error {
 #define X(name, number, sentence) TV_##name = (number),
@@ -165,6 +168,8 @@ enum xmhf_convention {
     XMHF_CDECL = 1,      /* i386: 32-bit callers */
     XMHF_SYSV = 2,       /* x86-64 System V */
     XMHF_MICROSOFT = 3,  /* x86-64 Microsoft */
+    XMHF_CDECL16 = 4,    /* 16-bit code, of images only: near, caller clears the stack ... */
+    XMHF_PASCAL16 = 5,   /* ... and near, first argument pushed first, callee clears it */
 };
 
 enum xmhf_direction { XMHF_IN = 1, XMHF_OUT = 2, XMHF_INOUT = 3 };
