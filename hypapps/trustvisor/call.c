@@ -12,6 +12,7 @@
 #include "ocall.h"
 #include "own.h"
 #include "registry.h"
+#include "slots.h"
 #include "stubs.h"
 #include "thread.h"
 
@@ -166,6 +167,7 @@ static void end_dead(struct vcpu *v, struct tv_slot *s, struct tv_activation *ac
     if (pal->image.module) {
         thread_returns(v, pal, act, 0);
         death_status(pal, v->regs.gpr);
+        v->regs.gpr[GPR_RAX] = tv_visible(&pal->image, v->regs.gpr[GPR_RAX]);
     } else {
         thread_at_call(v, pal, act);
         hyp_inject_gp(v);
@@ -231,14 +233,14 @@ static void copy_out_and_finish(struct vcpu *v, struct tv_slot *s, struct tv_act
     release(v, s, act);
 }
 
-static inline void finish(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+/* The PAL is in the sandbox of this CPU still, its result in its registers. */
+__attribute__((noinline))
+static void leave_and_finish(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
-    if (s->pal->image.has_data || s->pal->image.stacks > 1) {
-        copy_out_and_finish(v, s, act);
-    } else {
-        thread_returns(v, s->pal, act, act->result);
-        release(v, s, act);
-    }
+    act->result = tv_converts(&s->pal->image) ? slots_result(s->pal, act, &v->regs)
+                                              : v->regs.gpr[GPR_RAX];
+    sandbox_leave_registers(v, NULL);
+    copy_out_and_finish(v, s, act);
 }
 
 /* --- ocalls ---------------------------------------------------------------------- */
@@ -312,11 +314,12 @@ static enum hc_result owner_gone(struct vcpu *v, struct tv_slot *s)
     return HC_SWITCHED;
 }
 
-/* Return at once: an argument counts too much. */
-static enum hc_result return_bad_count(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
+/* Return at once: something is wrong with an argument. */
+static enum hc_result return_bad(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
+                                 uint32_t status)
 {
     thread_returns(v, s->pal, act, 0);
-    v->regs.gpr[GPR_RCX] = XMHF_STATUS_BAD_COUNT;
+    v->regs.gpr[GPR_RCX] = status;
     release(v, s, act);
     return HC_SWITCHED;
 }
@@ -326,8 +329,9 @@ __attribute__((noinline))
 static enum hc_result not_entered(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
                                   enum marshal_answer why, const struct gm_fault *f)
 {
-    if (why == MARSHAL_BAD_COUNT) {
-        return return_bad_count(v, s, act);
+    if (why == MARSHAL_BAD_COUNT || why == MARSHAL_BAD_VALUE) {
+        return return_bad(v, s, act, why == MARSHAL_BAD_COUNT ? XMHF_STATUS_BAD_COUNT
+                                                              : XMHF_STATUS_BAD_VALUE);
     }
     release(v, s, act);
     if (why == MARSHAL_FAULT) {
@@ -384,7 +388,7 @@ static enum hc_result return_at_once(struct vcpu *v, const struct hyp_caller *c,
         hyp_inject_gp(v);
         return HC_SWITCHED;
     }
-    gpr[GPR_RAX] = told[GPR_RAX];
+    gpr[GPR_RAX] = tv_is_64(c) ? told[GPR_RAX] : (uint32_t)told[GPR_RAX];
     gpr[GPR_RCX] = told[GPR_RCX];
     gpr[GPR_RDX] = told[GPR_RDX];
     gpr[GPR_RSP] = tv_arg(v, c, GPR_RSP) + tv_word(c);
@@ -548,7 +552,7 @@ static enum hc_result stub_resume(struct vcpu *v, const struct hyp_caller *c, st
         return HC_SWITCHED;
     case RESUME_RETURN:
         thread_keeps_rights(v, act);
-        finish(v, s, act);
+        copy_out_and_finish(v, s, act);
         return HC_SWITCHED;
     case RESUME_TELL:
         thread_keeps_rights(v, act);
@@ -648,9 +652,14 @@ enum hc_result call_dead_stub(struct vcpu *v, const struct hyp_caller *c)
 
 static void returned(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
+    if (s->pal->image.has_data || s->pal->image.stacks > 1) {
+        leave_and_finish(v, s, act);
+        return;
+    }
     act->result = v->regs.gpr[GPR_RAX];
     sandbox_leave_registers(v, NULL);
-    finish(v, s, act);
+    thread_returns(v, s->pal, act, act->result);
+    release(v, s, act);
 }
 
 /* Has this call run longer than it may? */

@@ -93,7 +93,7 @@ enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_para
     enum tv_error e;
 
     tv_image_begin(im, is_64);
-    im->convention = is_64 ? XMHF_SYSV : XMHF_CDECL;
+    tv_image_convention(im, is_64 ? XMHF_SYSV : XMHF_CDECL);
     im->flags = PAL_ID_FLAG_LEGACY;
     e = check_sections(s, im);
     if (e == TV_OK) {
@@ -103,7 +103,7 @@ enum tv_error tv_check(const struct tv_pal_sections *s, const struct tv_pal_para
         e = check_params(p, im);
     }
     if (e == TV_OK) {
-        im->entries[0] = (struct tv_entry){ entry, 0, (uint16_t)im->param_count, 0 };
+        im->entries[0] = (struct tv_entry){ entry, 0, (uint16_t)im->param_count, 0, 0 };
         im->entry_count = 1;
     }
     return e;

@@ -26,19 +26,44 @@ static enum tv_error check_counts(const struct xmhf_image *d)
     return d->size == XMHF_IMAGE_SIZE(d->sections, d->params, d->entries) ? TV_OK : TV_BAD_LISTS;
 }
 
+static enum tv_error check_mode(uint32_t mode)
+{
+    switch (mode) {
+    case PAL_ID_MODE_16: return TV_MODES & XMHF_FEATURE_MODE_16 ? TV_OK : TV_NO_MODE;
+    case PAL_ID_MODE_32: return TV_MODES & XMHF_FEATURE_MODE_32 ? TV_OK : TV_NO_MODE;
+    case PAL_ID_MODE_64: return TV_MODES & XMHF_FEATURE_MODE_64 ? TV_OK : TV_NO_MODE;
+    default: return TV_BAD_MODE;
+    }
+}
+
+/* Is there such a convention for code of this mode? */
+static bool is_of(uint32_t convention, uint32_t mode)
+{
+    switch (convention) {
+    case XMHF_CDECL: return mode != PAL_ID_MODE_64;
+    case XMHF_SYSV:
+    case XMHF_MICROSOFT: return mode == PAL_ID_MODE_64;
+    case XMHF_CDECL16:
+    case XMHF_PASCAL16: return mode == PAL_ID_MODE_16;
+    default: return false;
+    }
+}
+
 enum tv_error tv_check_image_head(const struct xmhf_image *d, uint64_t stubs, bool is_64)
 {
     if (!tv_known_image(d)) {
         return TV_BAD_STRUCT;
     }
-    if (d->mode != (is_64 ? PAL_ID_MODE_64 : PAL_ID_MODE_32)) {
-        return TV_BAD_MODE;
+    enum tv_error e = check_mode(d->mode);
+
+    if (e != TV_OK) {
+        return e;
     }
-    if (is_64 ? d->convention != XMHF_SYSV && d->convention != XMHF_MICROSOFT
-             : d->convention != XMHF_CDECL) {
+    if (!is_of(d->convention, d->mode)
+        || (d->caller != 0 && !is_of(d->caller, is_64 ? PAL_ID_MODE_64 : PAL_ID_MODE_32))) {
         return TV_BAD_CONVENTION;
     }
-    if ((d->flags & ~XMHF_IMAGE_DEBUG) != 0 || d->reserved != 0) {
+    if ((d->flags & ~XMHF_IMAGE_DEBUG) != 0) {
         return TV_BAD_FLAGS;
     }
     if (d->stubs != stubs || stubs == 0 || stubs % PAGE_SIZE != 0
@@ -160,7 +185,8 @@ static enum tv_error check_param(const struct xmhf_image_param *p)
 {
     switch (p->type) {
     case TV_PARAM_INTEGER:
-        return p->direction == XMHF_IN && p->size == 0 ? TV_OK : TV_BAD_DIRECTION;
+        return p->direction != XMHF_IN ? TV_BAD_DIRECTION
+               : xmhf_integer_good(p->size) ? TV_OK : TV_BAD_INTEGER;
     case TV_PARAM_POINTER:
         return p->direction < XMHF_IN || p->direction > XMHF_INOUT ? TV_BAD_DIRECTION
                : p->size > XMHF_IMAGE_AREA ? TV_PARAMS_TOO_BIG : TV_OK;
@@ -207,6 +233,8 @@ static uint64_t place_params(const struct xmhf_image_param *p, uint32_t n, struc
             .direction = in.direction & 0xf,
         };
         im->has_counts = im->has_counts || in.counted_by != 0;
+        im->is_sized = im->is_sized
+            || (in.type == TV_PARAM_INTEGER && in.size != XMHF_INTEGER_WORD);
         im->has_ocall = im->has_ocall || in.type == XMHF_PARAM_OCALL;
         im->has_data = im->has_data || bytes != 0 || im->has_counts || im->has_ocall;
         end = align_up(end + bytes, TV_DATA_ALIGN);
@@ -249,8 +277,8 @@ static enum tv_error check_entry(const struct tv_descriptor *d, const struct xmh
         || in->params > d->image.params - im->param_count) {
         return TV_IMAGE_ENTRIES;
     }
-    if (in->reserved != 0) {
-        return TV_BAD_FLAGS;
+    if (!xmhf_integer_good(in->result)) {
+        return TV_BAD_INTEGER;
     }
     e = check_params(p, in->params);
     if (e != TV_OK) {
@@ -264,8 +292,10 @@ static enum tv_error check_entry(const struct tv_descriptor *d, const struct xmh
         return TV_PARAMS_TOO_BIG;
     }
     im->entries[im->entry_count++] = (struct tv_entry){
-        in->address, (uint16_t)im->param_count, (uint16_t)in->params, (uint32_t)end,
+        in->address, (uint16_t)im->param_count, (uint16_t)in->params, end & 0xfffff,
+        in->result & 0xfff,
     };
+    im->is_sized = im->is_sized || in->result != XMHF_INTEGER_WORD;
     im->param_count += in->params;
     return TV_OK;
 }
@@ -286,6 +316,25 @@ static enum tv_error check_entries(const struct tv_descriptor *d, struct tv_imag
     return im->param_count == d->image.params ? TV_OK : TV_IMAGE_ENTRIES;
 }
 
+/* How arguments get from code of one convention to code of another, or of the same. */
+static void choose_ways(struct tv_image *im)
+{
+    const bool converts = im->is_sized || im->word != im->caller_word;
+
+    im->takes = converts ? TV_WAY_SLOTS : im->caller;
+    im->gives = converts && im->mode != PAL_ID_MODE_64 ? TV_WAY_SLOTS : im->convention;
+    im->has_data = im->has_data || converts; /* none of these calls is the usual one */
+}
+
+/* The caller's convention, which the descriptor may leave open. */
+static uint32_t caller_of(const struct xmhf_image *d, bool is_64)
+{
+    if (d->caller != 0) {
+        return d->caller;
+    }
+    return !is_64 ? XMHF_CDECL : d->mode == PAL_ID_MODE_64 ? d->convention : XMHF_SYSV;
+}
+
 enum tv_error tv_check_image(const struct tv_descriptor *d, bool is_64, struct tv_image *im)
 {
     enum tv_error e;
@@ -293,9 +342,10 @@ enum tv_error tv_check_image(const struct tv_descriptor *d, bool is_64, struct t
     tv_image_begin(im, is_64);
     im->module = im->image = true;
     im->quick = 2;
-    im->convention = (uint8_t)d->image.convention;
+    tv_image_convention(im, d->image.convention);
+    im->caller = (uint8_t)caller_of(&d->image, is_64);
     im->mode = (enum pal_id_mode)d->image.mode;
-    im->word = im->mode == PAL_ID_MODE_64 ? 8 : 4;
+    im->word = (uint8_t)(im->mode / 8);
     im->flags = d->image.flags;
     im->budget = d->image.budget;
     im->entry = d->image.stubs;
@@ -303,5 +353,9 @@ enum tv_error tv_check_image(const struct tv_descriptor *d, bool is_64, struct t
     if (e == TV_OK) {
         e = check_stacks(d->image.stacks, im);
     }
-    return e == TV_OK ? check_entries(d, im) : e;
+    if (e == TV_OK) {
+        e = check_entries(d, im);
+    }
+    choose_ways(im);
+    return e;
 }

@@ -137,7 +137,7 @@ static enum tv_error check_entries(const struct xmhf_module *d, uint64_t entry, 
             return TV_BAD_ENTRIES;
         }
         im->entries[i] = (struct tv_entry){
-            e->address, (uint16_t)e->first_param, (uint16_t)e->params, 0,
+            e->address, (uint16_t)e->first_param, (uint16_t)e->params, 0, 0,
         };
     }
     im->entry_count = d->entries;
@@ -154,7 +154,7 @@ enum tv_error tv_check_module(const struct xmhf_module *d, uint64_t entry, bool 
 
     tv_image_begin(im, is_64);
     im->module = true;
-    im->convention = (uint8_t)d->convention;
+    tv_image_convention(im, d->convention);
     im->flags = d->flags;
     im->budget = d->budget;
     if (e == TV_OK) {

@@ -77,6 +77,7 @@ void death_stats(struct tv_pal *pal, struct xmhf_pal_stats *st)
         .vector = XMHF_STATUS_VECTOR(word),
         .section = word == 0 ? XMHF_NO_SECTION : XMHF_STATUS_SECTION(word),
         .offset = (uint32_t)(word >> 32),
+        .address = atomic_load(&pal->death_address),
     };
     memcpy(st->identity, pal->identity, sizeof(st->identity));
     for (uint32_t k = 0; k < pal->image.stacks; k++) {

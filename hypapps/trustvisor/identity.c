@@ -6,7 +6,8 @@
 /* Flags and values that the hash and the interface share. */
 _Static_assert(XMHF_MODULE_PIC == PAL_ID_FLAG_PIC, "hashed");
 _Static_assert(XMHF_CDECL == (int)PAL_ID_CDECL && XMHF_SYSV == (int)PAL_ID_SYSV
-    && XMHF_MICROSOFT == (int)PAL_ID_MICROSOFT, "hashed");
+    && XMHF_MICROSOFT == (int)PAL_ID_MICROSOFT && XMHF_CDECL16 == (int)PAL_ID_CDECL16
+    && XMHF_PASCAL16 == (int)PAL_ID_PASCAL16, "hashed");
 _Static_assert(XMHF_IN == (int)PAL_ID_IN && XMHF_OUT == (int)PAL_ID_OUT
     && XMHF_INOUT == (int)PAL_ID_INOUT, "hashed");
 
@@ -69,7 +70,9 @@ static void add_image_param(struct sha256 *ctx, const struct tv_param *p)
 
 static void add_image_entry(struct sha256 *ctx, const struct tv_entry *e)
 {
-    struct xmhf_image_entry enc = { .address = e->va, .params = e->params };
+    struct xmhf_image_entry enc = {
+        .address = e->va, .params = e->params, .result = e->result,
+    };
 
     sha256_update(ctx, &enc, sizeof(enc));
 }

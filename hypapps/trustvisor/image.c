@@ -6,9 +6,14 @@ void tv_image_begin(struct tv_image *im, bool is_64)
 {
     *im = (struct tv_image){
         .mode = is_64 ? PAL_ID_MODE_64 : PAL_ID_MODE_32, .caller_64 = is_64, .quick = is_64,
-        .word = is_64 ? 8 : 4, .lowest = UINT64_MAX, .stacks = 1,
+        .word = is_64 ? 8 : 4, .caller_word = is_64 ? 8 : 4, .lowest = UINT64_MAX, .stacks = 1,
         .sections = im->sections, .params = im->params, .entries = im->entries,
     };
+}
+
+void tv_image_convention(struct tv_image *im, uint32_t convention)
+{
+    im->convention = im->caller = im->takes = im->gives = (uint8_t)convention;
 }
 
 /* Only its neighbours can overlap it: to compare it with all of 64 took a third of what an exit

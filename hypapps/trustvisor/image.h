@@ -20,6 +20,8 @@
 #define TV_STACK_SLACK   0x10u         /* left free at the top of the STACK section */
 #define TV_REG_ARGS      6u            /* integer arguments in registers (SysV); i386: none */
 #define TV_INT3S         0xccccccccccccccccULL /* INT3, eight times */
+/* Images of which modes this build has: those of XMHF_FEATURE_MODE_*. */
+#define TV_MODES         (XMHF_FEATURE_MODE_32 | XMHF_FEATURE_MODE_64)
 #define TV_HEADER        24u           /* bytes of the three words before a parameter's data,
                                           whatever the PAL's machine word is */
 
@@ -38,7 +40,7 @@ struct tv_param {
     union {
         uint64_t size;           /* as the caller gave it */
         struct {                 /* of an image: */
-            uint32_t most;       /* bytes, as the caller gave them */
+            uint32_t most;       /* bytes, as the caller gave them; INTEGER: XMHF_INTEGER_* */
             uint16_t counted_by; /* 0, or 1 + number in its entry of the INTEGER that counts ... */
             uint16_t unit;       /* ... things of so many bytes */
         };
@@ -53,11 +55,20 @@ struct tv_param {
 _Static_assert(sizeof(struct tv_param) == 16, "XMHF_IMAGE_PARAMS in a page");
 _Static_assert(TV_AREA_MAX < 1 << 20 && XMHF_IMAGE_AREA < 1 << 20, "bytes fit");
 
+/* How the caller's arguments are taken, and given to the PAL: as a convention says that both have,
+ * or by the widths that are declared (slots.h). */
+enum tv_way {
+    TV_WAY_CDECL = XMHF_CDECL, TV_WAY_SYSV = XMHF_SYSV, TV_WAY_MICROSOFT = XMHF_MICROSOFT,
+    TV_WAY_SLOTS = 16,
+};
+
 struct tv_entry {
     uint64_t va;      /* the PAL's own address */
     uint16_t first;   /* its first parameter */
     uint16_t params;  /* how many it has */
-    uint32_t area;    /* of an image: bytes of the PARAM section that its POINTERs' data takes */
+    uint32_t area : 20;   /* of an image: bytes of the PARAM section that its POINTERs' data
+                             takes; */
+    uint32_t result : 12; /* and XMHF_INTEGER_* */
 };
 
 /* Room for the lists of a PAL of the public ABI, and of any. */
@@ -89,7 +100,9 @@ struct tv_image {
                                     counts as one, sections[section_count], behind all pages */
     uint32_t stacks;             /* calls at the same time */
     uint32_t flags;              /* PAL_ID_FLAG_*, or of an image XMHF_IMAGE_* */
-    uint8_t convention;          /* enum xmhf_convention */
+    uint8_t convention;          /* enum xmhf_convention, of the PAL ... */
+    uint8_t caller;              /* ... and of its caller */
+    uint8_t takes, gives;        /* enum tv_way */
     enum pal_id_mode mode;       /* of the PAL's code */
     bool caller_64;            /* who registers it is 64-bit code; nobody else may call it */
     bool module;                 /* not registered by the public ABI: by the module interface ... */
@@ -98,7 +111,9 @@ struct tv_image {
     uint8_t quick;               /* caller_64; or 2, of an image: no call of it is the usual
                                     case */
     bool has_counts;             /* some POINTER is counted */
-    uint8_t word;                /* bytes of the PAL's machine word */
+    bool is_sized;               /* some INTEGER or result is no XMHF_INTEGER_WORD */
+    uint8_t word;                /* bytes of the PAL's machine word ... */
+    uint8_t caller_word;         /* ... and of its caller's */
     uint8_t code;                /* index of the entries' CODE section */
     bool has_data;               /* some POINTER has a size */
     uint8_t order[XMHF_IMAGE_SECTIONS + 1]; /* the `sources` ones by the caller's address: indexes
@@ -110,6 +125,15 @@ struct tv_image {
 
 /* Forget all but where the lists are. The PAL's mode is its caller's (`is_64`: 64-bit code). */
 void tv_image_begin(struct tv_image *im, bool is_64);
+/* Both have this convention. */
+void tv_image_convention(struct tv_image *im, uint32_t convention);
+/* What the caller's code sees of a register. */
+static inline uint64_t tv_visible(const struct tv_image *im, uint64_t value)
+{
+    return im->caller_64 ? value : (uint32_t)value;
+}
+/* Do arguments and results pass by the widths that are declared? */
+static inline bool tv_converts(const struct tv_image *im) { return im->takes == TV_WAY_SLOTS; }
 /* Check the next section and add it to the list, which has room; its type is the caller's
  * business. */
 enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages);

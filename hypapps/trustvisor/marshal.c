@@ -9,6 +9,7 @@
  */
 #include "marshal.h"
 #include "caller.h"
+#include "slots.h"
 #include <util/string.h>
 
 #define MS_REG_ARGS 4u   /* Microsoft: also so many words of stack that belong to the callee */
@@ -398,6 +399,25 @@ static enum gm_result take_cdecl(struct tv_activation *act, const struct hyp_cal
     return GM_OK;
 }
 
+/* By the widths that are declared. */
+__attribute__((noinline))
+static enum gm_result take_declared(const struct tv_pal *pal, struct tv_activation *act,
+                                    const struct hyp_caller *c, const struct vcpu_regs *caller,
+                                    struct gm_fault *f)
+{
+    enum gm_result r;
+
+    if (pal->image.caller == XMHF_CDECL) {
+        return slots_take(pal, act, c, caller, f);
+    }
+    r = pal->image.caller == XMHF_SYSV ? take_sysv_registers(act, c, caller, f)
+                                       : take_ms(act, c, caller, f);
+    if (r == GM_OK) {
+        slots_extend(pal, act);
+    }
+    return r;
+}
+
 /* --- to the PAL -------------------------------------------------------------------- */
 
 /* What lies before a parameter's data; with words of 32 bits only half aligned. */
@@ -434,14 +454,14 @@ static inline void put_header(const struct tv_pal *pal, const struct tv_activati
  * at a function's entry; i386 supplement 2.2.2: ESP + 4; Microsoft's x64 convention: as AMD64).
  * Compilers rely on it: MOVAPS to the stack. What is left free to that end is above the last
  * argument. */
-static unsigned frame_size(const struct tv_image *im, unsigned n)
+static unsigned frame_size(const struct tv_image *im, const struct tv_param *params, unsigned n)
 {
     unsigned slots;
 
     if (im->convention == XMHF_SYSV && n <= TV_REG_ARGS) {
         return sizeof(uint64_t); /* most calls */
     }
-    slots = on_stack(im, n);
+    slots = im->gives == TV_WAY_SLOTS ? slots_given(im, params, n) : on_stack(im, n);
     if (im->convention == XMHF_MICROSOFT && slots < MS_REG_ARGS) {
         slots = MS_REG_ARGS;
     }
@@ -453,7 +473,7 @@ static void *put_return(const struct tv_pal *pal, const struct tv_activation *ac
                         struct vcpu_regs *regs)
 {
     const struct tv_image *im = &pal->image;
-    const unsigned size = frame_size(im, act->entry->params);
+    const unsigned size = frame_size(im, params_of(pal, act), act->entry->params);
     void *sp = act->stack_top - size;
 
     regs->gpr[GPR_RSP] = act->stack_va - size;
@@ -543,8 +563,10 @@ static inline void give_args(const struct tv_pal *pal, const struct tv_activatio
         give_sysv(pal, act, regs->gpr, sp);
     } else if (im->convention == XMHF_MICROSOFT) {
         give_ms(pal, act, regs->gpr, sp);
-    } else {
+    } else if (im->gives == TV_WAY_CDECL) {
         give_cdecl(pal, act, sp);
+    } else {
+        slots_give(pal, act, sp);
     }
 }
 
@@ -578,13 +600,13 @@ enum marshal_answer marshal_caller(const struct tv_pal *pal, struct tv_activatio
     if (m != MARSHAL_OK) {
         return m;
     }
-    if (pal->image.convention == XMHF_CDECL) {
+    if (pal->image.caller == XMHF_CDECL) {
         act->caller.regs = *regs;
         act->caller.regs.rflags &= ~RFLAGS_RF;
     } else {
         take_registers(&act->caller.regs, regs);
     }
-    if (pal->image.convention == XMHF_MICROSOFT) {
+    if (pal->image.caller == XMHF_MICROSOFT) {
         act->caller.regs.gpr[GPR_RSI] = regs->gpr[GPR_RSI];
         act->caller.regs.gpr[GPR_RDI] = regs->gpr[GPR_RDI];
     }
@@ -603,6 +625,9 @@ static enum marshal_answer take_data(struct tv_pal *pal, struct tv_activation *a
     if (pal->image.has_counts && !counts_good(pal, act)) {
         return canonical(act->caller.rip) ? MARSHAL_BAD_COUNT : MARSHAL_BAD_RETURN;
     }
+    if (pal->image.word < pal->image.caller_word && !slots_fit(pal, act)) {
+        return canonical(act->caller.rip) ? MARSHAL_BAD_VALUE : MARSHAL_BAD_RETURN;
+    }
     given.pages = 0;
     r = check_pointers(pal, act, c, &given, f);
     if (r == GM_OK) {
@@ -615,11 +640,11 @@ enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
                                const struct hyp_caller *c, struct vcpu_regs *regs,
                                struct gm_fault *f)
 {
-    enum gm_result r = pal->image.convention == XMHF_SYSV
-        ? take_sysv_registers(act, c, regs, f)
-                       : pal->image.convention == XMHF_MICROSOFT ? take_ms(act, c, regs, f)
-                                                                 : take_cdecl(act, c, regs, f);
-
+    const uint8_t way = pal->image.takes;
+    enum gm_result r = way == TV_WAY_SYSV        ? take_sysv_registers(act, c, regs, f)
+                       : way == TV_WAY_MICROSOFT ? take_ms(act, c, regs, f)
+                       : way == TV_WAY_CDECL     ? take_cdecl(act, c, regs, f)
+                                                 : take_declared(pal, act, c, regs, f);
     enum marshal_answer m;
 
     if (r != GM_OK) {

@@ -6,10 +6,12 @@
 #include "pal.h"
 
 /* Result of touching the caller's memory. BAD_RETURN: its return address isn't canonical.
- * BAD_COUNT: an argument counts more than its POINTER is declared to have; all that a return
- * needs is in `act`, and nothing else has been touched. */
+ * BAD_COUNT: an argument counts more than its POINTER is declared to have. BAD_VALUE: it doesn't
+ * fit the PAL's machine word. With both all that a return needs is in `act`, and nothing else has
+ * been touched. */
 enum marshal_answer {
     MARSHAL_OK, MARSHAL_FAULT, MARSHAL_NOT_RAM, MARSHAL_BAD_RETURN, MARSHAL_BAD_COUNT,
+    MARSHAL_BAD_VALUE,
 };
 
 static inline enum marshal_answer marshal_answer_of(enum gm_result r)

@@ -23,7 +23,7 @@ enum hc_result tv_limits(struct vcpu *v, const struct hyp_caller *c)
     struct xmhf_pal_limits l = {
         .version = XMHF_MODULE_VERSION,
         .features = XMHF_FEATURE_CDECL | XMHF_FEATURE_SYSV | XMHF_FEATURE_MICROSOFT
-            | XMHF_FEATURE_BUDGET | XMHF_FEATURE_STACKS | XMHF_FEATURE_IMAGE,
+            | XMHF_FEATURE_BUDGET | XMHF_FEATURE_STACKS | XMHF_FEATURE_IMAGE | TV_MODES,
         .sections = XMHF_MODULE_SECTIONS,
         .params = XMHF_MODULE_PARAMS,
         .entries = XMHF_MODULE_ENTRIES,
@@ -69,7 +69,7 @@ enum hc_result tv_stats(struct vcpu *v, const struct hyp_caller *c)
     if (stubs == STUBS_FAULT) {
         return tv_fault(v, &f);
     }
-    if (size != sizeof(st) && size != XMHF_PAL_STATS_SHORT) {
+    if (size != sizeof(st) && size != XMHF_PAL_STATS_IDENTITY && size != XMHF_PAL_STATS_SHORT) {
         return tv_done(v, TV_BAD_STRUCT);
     }
     if (stubs == STUBS_GONE || (!found && !death_last_stats(owner, entry, &st))) {

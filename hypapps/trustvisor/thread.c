@@ -45,15 +45,16 @@ void thread_token(const struct vcpu *v, bool is_64, uint64_t token[2])
     }
 }
 
-/* Registers that cdecl preserves as at the call, and those that 32-bit code can't reach; EAX;
- * ECX and EDX zero. */
+/* Registers that cdecl preserves as at the call, and those that 32-bit code can't reach; EDX:EAX;
+ * ECX zero. */
 static void goes_on_32(struct vcpu *v, const struct tv_caller *k, uint64_t rip, uint64_t rsp,
                            uint64_t rax)
 {
     uint64_t *gpr = v->regs.gpr;
 
     v->regs = k->regs;
-    gpr[GPR_RCX] = gpr[GPR_RDX] = 0;
+    gpr[GPR_RCX] = 0;
+    gpr[GPR_RDX] = rax >> 32;
     gpr[GPR_RAX] = (uint32_t)rax;
     gpr[GPR_RSP] = (uint32_t)rsp;
     v->regs.rip = (uint32_t)rip;
@@ -92,7 +93,7 @@ static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
     if (pal->image.caller_64) {
         goes_on_64(v, &act->caller, rip, rsp, rax);
     } else {
-        goes_on_32(v, &act->caller, rip, rsp, rax);
+        goes_on_32(v, &act->caller, rip, rsp, tv_converts(&pal->image) ? rax : (uint32_t)rax);
     }
     hyp_clear_shadow(v);
 }
@@ -107,7 +108,7 @@ void thread_returns(struct vcpu *v, const struct tv_pal *pal, const struct tv_ac
                     uint64_t rax)
 {
     thread_goes_on(v, pal, act, act->caller.rip,
-                   act->caller.regs.gpr[GPR_RSP] + pal->image.word, rax);
+                   act->caller.regs.gpr[GPR_RSP] + pal->image.caller_word, rax);
 }
 
 void thread_keeps_rights(const struct vcpu *v, struct tv_activation *act)

@@ -5,15 +5,15 @@
  * gaps:
  *
  *   magic                      XMHF_IMAGE_MAGIC, 8 bytes
- *   struct xmhf_image          in a file `stubs` is 0
+ *   struct xmhf_image          in a file `stubs` and `caller` are 0
  *   struct xmhf_image_section  sections times, lowest address first; in a file `source` is 0
  *   struct xmhf_image_param    params times: those of the first entry, of the second, ...
  *   struct xmhf_image_entry    entries times
  *   contents                   of each section that has some, in order: pages x 4096 bytes
  *
  * The identity is SHA-256 of exactly these bytes, as they are in the file: the hypervisor hashes
- * the sections as it copied them, and the structure with `stubs` and `source` as 0. Behind them a
- * file has notes (struct xmhf_image_notes), which nobody measures.
+ * the sections as it copied them, and the structure with `stubs`, `caller` and `source` as 0.
+ * Behind them a file has notes (struct xmhf_image_notes), which nobody measures.
  *
  * A section has two addresses: the PAL's own, where the image is linked, the same in every process;
  * and the caller's, where the bytes come from and zeros go. CODE, RODATA and DATA have contents.
@@ -26,6 +26,7 @@
 #ifndef XMHF_IMAGE_H
 #define XMHF_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <xmhf/trustvisor.h>
@@ -83,12 +84,13 @@
 struct xmhf_image {
     uint32_t size;        /* bytes of this structure and the three lists */
     uint32_t version;     /* XMHF_IMAGE_VERSION */
-    uint32_t mode;        /* enum pal_id_mode: bits of the PAL's code; today the caller's */
-    uint32_t convention;  /* enum xmhf_convention */
+    uint32_t mode;        /* enum pal_id_mode: bits of the PAL's code, whatever its caller's */
+    uint32_t convention;  /* enum xmhf_convention of the PAL's code */
     uint32_t flags;       /* XMHF_IMAGE_*, or 0 */
     uint32_t stacks;      /* calls at the same time */
     uint32_t sections, params, entries;  /* how many */
-    uint32_t reserved;    /* 0 */
+    uint32_t caller;      /* enum xmhf_convention of the code that calls. 0: the PAL's, if that is
+                             of the caller's width; else cdecl or System V */
     uint64_t budget;      /* TSC ticks that one call may run; 0: no limit */
     uint64_t stubs;       /* GVA of the caller's page of stubs */
 };
@@ -100,10 +102,30 @@ struct xmhf_image_section {
     uint64_t source;      /* GVA in the caller, 4 KiB aligned; 0 without contents */
 };
 
+/*
+ * How wide an INTEGER is, and the result: what caller and PAL of different widths agree upon.
+ * XMHF_INTEGER_WORD is the machine word, each side's own, unsigned; anything else is so many
+ * bytes, 1, 2, 4 or 8, perhaps with XMHF_INTEGER_SIGNED. What is in a wider place than it needs
+ * is sign- or zero-extended there, as that says; bits that the caller's own place has beyond it
+ * don't count. With words of 4 bytes 8 bytes take two slots, and a result is in EDX:EAX (of a
+ * 64-bit PAL its machine word, too). A WORD that the PAL's isn't wide enough for: the call isn't
+ * begun (XMHF_STATUS_BAD_VALUE). Of images whose widths are all WORD, called by code of their own
+ * width, arguments pass as they are.
+ */
+#define XMHF_INTEGER_WORD   0u
+#define XMHF_INTEGER_SIGNED 0x100u
+#define XMHF_INTEGER_BYTES(size) ((size) & 0xffu)
+static inline bool xmhf_integer_good(uint32_t size)
+{
+    const uint32_t bytes = size & ~XMHF_INTEGER_SIGNED;
+
+    return size == XMHF_INTEGER_WORD || bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
+}
+
 struct xmhf_image_param {
     uint32_t type;        /* enum tv_param_type, or XMHF_PARAM_OCALL */
     uint32_t direction;   /* enum xmhf_direction; INTEGER: XMHF_IN, OCALL: XMHF_INOUT */
-    uint32_t size;        /* bytes, at most; INTEGER: 0 */
+    uint32_t size;        /* bytes, at most; INTEGER: XMHF_INTEGER_* */
     uint16_t counted_by;  /* 0: always `size` bytes. Else 1 + number, in this entry, of the INTEGER
                              that counts what the POINTER points to */
     uint16_t unit;        /* bytes of each counted thing; without counted_by 0 */
@@ -112,7 +134,7 @@ struct xmhf_image_param {
 struct xmhf_image_entry {
     uint64_t address;     /* the PAL's own, in CODE */
     uint32_t params;      /* so many of params[], behind the entry before */
-    uint32_t reserved;    /* 0 */
+    uint32_t result;      /* XMHF_INTEGER_*; XMHF_INTEGER_WORD: the PAL's machine word */
 };
 
 XMHF_ASSERT(sizeof(struct xmhf_image) == 56, "our ABI");
@@ -128,10 +150,11 @@ XMHF_ASSERT(sizeof(struct xmhf_image_entry) == 16, "our ABI");
 /*
  * How a call of such a PAL ends: as with the module interface (XMHF_STATUS_*), and:
  * after a death RAX is the address that a page fault touched (without XMHF_IMAGE_DEBUG only its
- * page), else 0.
+ * page), else 0; 32-bit callers get its lower half, and XMHF_HC_PAL_STATS has all of it.
  */
 #define XMHF_STATUS_BAD_COUNT 0x81u /* not begun: a count says more than is declared */
 #define XMHF_STATUS_OCALL     0x82u /* the PAL waits for an answer; the OCALL argument tells */
+#define XMHF_STATUS_BAD_VALUE 0x83u /* not begun: an argument is too large for the PAL's word */
 
 /*
  * An ocall: a PAL asks its own program to do something. Inside the PAL: XMHF_HC_OCALL with

@@ -24,12 +24,15 @@
 #define PAL_ID_MAGIC "XMHFPAL\2" /* the last byte is the version of this encoding */
 #define PAL_ID_SIZE  32          /* bytes of an identity */
 
-enum pal_id_mode { PAL_ID_MODE_32 = 32, PAL_ID_MODE_64 = 64 };
+/* Bits of the PAL's code. Its caller's are not part of it. */
+enum pal_id_mode { PAL_ID_MODE_16 = 16, PAL_ID_MODE_32 = 32, PAL_ID_MODE_64 = 64 };
 
 enum pal_id_convention {
     PAL_ID_CDECL = 1,       /* i386 cdecl */
     PAL_ID_SYSV = 2,        /* x86-64 System V */
     PAL_ID_MICROSOFT = 3,   /* x86-64 Microsoft */
+    PAL_ID_CDECL16 = 4,     /* 16-bit, of images only */
+    PAL_ID_PASCAL16 = 5,
 };
 
 /* 1 is kept for debug PALs, which would tell addresses of faults; there are none yet. */

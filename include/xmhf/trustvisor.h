@@ -72,7 +72,8 @@ XMHF_ASSERT(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(BAD_SECTIONS,    4, "the number of sections must be 1 to 10, of a module or image 1 to 64") \
     X(BAD_SECTION_TYPE,5, "unknown section type") \
     X(MISALIGNED,      6, "a section must start on a 4 KiB page") \
-    X(BAD_SIZE,        7, "a section is empty, too large or wraps around") \
+    X(BAD_SIZE,        7, "a section is empty, too large, wraps around or ends behind what " \
+                          "code of its mode can address") \
     X(OVERLAP,         8, "a section overlaps another one, or one of a registered PAL") \
     X(NOT_RAM,         9, "a page is not ordinary guest RAM (device, ROM or hypervisor memory)") \
     X(DUPLICATE_PAGE, 10, "one physical page appears twice") \
@@ -92,16 +93,17 @@ XMHF_ASSERT(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(IN_PAL,         23, "not allowed inside a PAL") \
     X(NOT_SUPPORTED,  24, "this command of the public ABI is not supported here") \
     X(BAD_STRUCT,     25, "this hypervisor doesn't know the structure's size or version") \
-    X(BAD_CONVENTION, 26, "unknown calling convention, or none of the caller's mode") \
+    X(BAD_CONVENTION, 26, "unknown calling convention, or none of the code's mode") \
     X(BAD_FLAGS,      27, "unknown flags, or a reserved field that is not 0") \
-    X(BAD_DIRECTION,  28, "a pointer must be in, out or in-out; an integer in, with size 0") \
+    X(BAD_DIRECTION,  28, "a pointer must be in, out or in-out; an integer in, of a module with " \
+                          "size 0") \
     X(BAD_STACKS,     29, "the STACK and PARAM sections don't fit the number of stacks") \
     X(BAD_ENTRIES,    30, "1 to 16 entries, different multiples of 16 in one page of CODE, not " \
                           "in its last 32 bytes, with declared parameters") \
     X(QUOTA_PAGES,    31, "this process has too much memory in PALs") \
     X(QUOTA_ALL,      32, "the hypervisor has no slot for another PAL") \
     X(NO_ENTROPY,     33, "the hypervisor has no source of random numbers that works") \
-    X(BAD_MODE,       34, "an image's code must have its caller's mode") \
+    X(BAD_MODE,       34, "an image's mode is 16, 32 or 64") \
     X(BAD_LISTS,      35, "an image's size must be that of its structure and its three lists") \
     X(IMAGE_ENTRIES,  36, "an image has 1 to 64 entries in CODE, with at most 32 parameters " \
                           "each, in all as many as it declares") \
@@ -116,6 +118,10 @@ XMHF_ASSERT(offsetof(struct tv_pal_params, params) == 8, "public ABI");
     X(TOO_LONG,       43, "more bytes than the limit of this hypercall, or than fit") \
     X(NO_OCALL,       44, "this call has no ocall argument") \
     X(NOT_DEBUG,      45, "this PAL is not a debug PAL: nobody reads it") \
+    X(NO_MODE,        46, "there are no PALs of this mode here; XMHF_HC_PAL_LIMITS tells which " \
+                          "there are") \
+    X(BAD_INTEGER,    47, "an integer's, or a result's, size is 0, or 1, 2, 4 or 8 bytes, " \
+                          "perhaps signed") \
     X(SEGMENT_SIZE,   48, "a section of 16-bit code has at most 64 KiB, CODE and STACK 60 KiB; " \
                           "the flag TILED allows more of data, one segment takes 60 KiB in all") \
     X(SEGMENTS,       49, "16-bit code has at most 511 selectors, one for each 64 KiB of a section")
@@ -254,6 +260,10 @@ struct xmhf_pal_limits {
 #define XMHF_FEATURE_STACKS    (1u << 4)
 #define XMHF_FEATURE_IMAGE     (1u << 5) /* images, within the limits of xmhf/image.h: those above
                                             are of modules, but for `pages` and `image_area` */
+/* Images of which modes there are. Each may be called by 32-bit and by 64-bit code. */
+#define XMHF_FEATURE_MODE_16   (1u << 6)
+#define XMHF_FEATURE_MODE_32   (1u << 7)
+#define XMHF_FEATURE_MODE_64   (1u << 8)
 
 /* What XMHF_HC_PAL_STATS tells, of a PAL of either interface; of the dead the last one only. */
 struct xmhf_pal_stats {
@@ -267,12 +277,15 @@ struct xmhf_pal_stats {
     uint32_t section;         /* where: number of the section, or XMHF_NO_SECTION */
     uint32_t offset;          /* in bytes */
     uint8_t identity[32];     /* PAL_ID_SIZE: its identity, as it was registered */
+    uint64_t address;         /* of an image: as in RAX after its death, of any width */
 };
-#define XMHF_PAL_STATS_SHORT 48u /* the structure without identity: may be asked for, too */
+#define XMHF_PAL_STATS_SHORT    48u /* may be asked for, too: the structure without identity ... */
+#define XMHF_PAL_STATS_IDENTITY 80u /* ... and without address */
 
 XMHF_ASSERT(sizeof(struct xmhf_pal_limits) == 104, "our ABI");
 XMHF_ASSERT(offsetof(struct xmhf_pal_limits, image_area) == XMHF_PAL_LIMITS_SHORT, "our ABI");
-XMHF_ASSERT(sizeof(struct xmhf_pal_stats) == 80, "our ABI");
+XMHF_ASSERT(sizeof(struct xmhf_pal_stats) == 88, "our ABI");
+XMHF_ASSERT(offsetof(struct xmhf_pal_stats, address) == XMHF_PAL_STATS_IDENTITY, "our ABI");
 XMHF_ASSERT(offsetof(struct xmhf_pal_stats, identity) == XMHF_PAL_STATS_SHORT, "our ABI");
 
 /* Former names of the module interface. */

@@ -66,7 +66,7 @@ static enum pal_file_error check_head(const struct xmhf_image *h)
     if (h->size != XMHF_IMAGE_SIZE(h->sections, h->params, h->entries)) {
         return PAL_FILE_SIZE;
     }
-    if (h->reserved != 0 || (h->flags & ~XMHF_IMAGE_DEBUG) != 0 || h->stubs != 0) {
+    if (h->caller != 0 || (h->flags & ~XMHF_IMAGE_DEBUG) != 0 || h->stubs != 0) {
         return PAL_FILE_RESERVED;
     }
     return check_mode(h);
@@ -153,7 +153,7 @@ static bool good_param(const struct xmhf_image_param *p, const struct xmhf_image
     }
     switch (p->type) {
     case TV_PARAM_INTEGER:
-        return p->direction == XMHF_IN && p->size == 0;
+        return p->direction == XMHF_IN && xmhf_integer_good(p->size);
     case TV_PARAM_POINTER:
         return p->direction >= XMHF_IN && p->direction <= XMHF_INOUT && p->size <= XMHF_IMAGE_AREA;
     case XMHF_PARAM_OCALL:
@@ -200,10 +200,8 @@ static enum pal_file_error check_entries(struct pal_file *f)
     for (uint32_t i = 0; i < f->head.entries; i++) {
         const struct xmhf_image_entry *e = &f->entry[i];
 
-        if (e->reserved != 0) {
-            return PAL_FILE_RESERVED;
-        }
-        if (!in_code(f, e->address) || e->params > XMHF_IMAGE_ENTRY_PARAMS
+        if (!in_code(f, e->address) || !xmhf_integer_good(e->result)
+            || e->params > XMHF_IMAGE_ENTRY_PARAMS
             || e->params > f->head.params - next) {
             return PAL_FILE_ENTRY;
         }

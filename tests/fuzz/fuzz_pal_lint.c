@@ -62,7 +62,7 @@ static bool sources(const struct image *im)
             return true;
         }
     }
-    return im->head.stubs != 0;
+    return im->head.stubs != 0 || im->head.caller != 0;
 }
 
 static void code(const struct image *im, const struct file *f, struct problems *p)

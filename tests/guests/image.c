@@ -306,7 +306,7 @@ static void refusals(void)
 
     load();
     describe(0, 1, 2);
-    d.image.mode = 96 - bits;
+    d.image.mode = 48;
     r = command(XMHF_HC_IMAGE_REGISTER, (uintptr_t)&d, at);
     CHECK(r == TV_BAD_MODE, "another mode gave %llu", (unsigned long long)r);
     describe(0, 1, 2);

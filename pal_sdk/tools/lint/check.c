@@ -18,8 +18,8 @@ static void check_head(const struct image *im, struct problems *p)
         problem(p, PROBLEM_ERROR, 0, "mode %u with convention %u: there is no such", h->mode,
                 h->convention);
     }
-    if ((h->flags & ~XMHF_IMAGE_DEBUG) || h->reserved || h->stubs) {
-        problem(p, PROBLEM_ERROR, 0, "unknown flags, or a reserved field that is not 0");
+    if ((h->flags & ~XMHF_IMAGE_DEBUG) || h->caller || h->stubs) {
+        problem(p, PROBLEM_ERROR, 0, "unknown flags, or a field that is not 0 in a file");
     }
     if (h->entries == 0) {
         problem(p, PROBLEM_ERROR, 0, "the image has no entry: declare one, PAL_ENTRY, in the "
@@ -95,8 +95,8 @@ static const char *param_problem(const struct xmhf_image_param *params, uint32_t
     const struct xmhf_image_param *q = &params[i];
 
     if (q->type == TV_PARAM_INTEGER) {
-        return q->direction != XMHF_IN || q->size || q->counted_by || q->unit
-             ? "an integer is in, without a size or a count" : NULL;
+        return q->direction != XMHF_IN || !xmhf_integer_good(q->size) || q->counted_by || q->unit
+             ? "an integer is in, of 1, 2, 4 or 8 bytes or a word, without a count" : NULL;
     }
     if (q->type == XMHF_PARAM_OCALL) {
         return q->direction != XMHF_INOUT || q->counted_by || q->unit
@@ -171,7 +171,11 @@ static void check_entry(const struct image *im, uint32_t e, const struct xmhf_im
             && entry->address - im->sections[i].address
                < (uint64_t)im->sections[i].pages * IMAGE_PAGE;
     }
-    if (!inside || entry->reserved) {
+    if (!xmhf_integer_good(entry->result)) {
+        problem(p, PROBLEM_ERROR, 0, "entry %u (%s): its result is no integer of 1, 2, 4 or 8 "
+                "bytes, and no word", e, im->entry_names[e]);
+    }
+    if (!inside) {
         problem(p, PROBLEM_ERROR, 0, "entry %u (%s) is at 0x%llx, outside CODE", e,
                 im->entry_names[e], (unsigned long long)entry->address);
     }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* Arguments and results between code of different widths. */
+#include "slots.h"
+#include "caller.h"
+#include <util/string.h>
+
+static const struct tv_param *params_of(const struct tv_pal *pal, const struct tv_activation *act)
+{
+    return &pal->image.params[act->entry->first];
+}
+
+/* Bytes of an INTEGER that is declared so, or of a result. */
+static uint32_t bytes_of(uint32_t declared, uint32_t word)
+{
+    return declared == XMHF_INTEGER_WORD ? word : XMHF_INTEGER_BYTES(declared);
+}
+
+/* The whole of a value of which only its bytes count. */
+static uint64_t extended(uint64_t value, uint32_t declared, uint32_t word)
+{
+    const uint32_t unused = 64 - 8 * bytes_of(declared, word);
+
+    return declared & XMHF_INTEGER_SIGNED ? (uint64_t)((int64_t)(value << unused) >> unused)
+                                          : value << unused >> unused;
+}
+
+/* Machine words of `word` bytes that a parameter takes on a stack. */
+static unsigned slots_of(const struct tv_param *p, uint32_t word)
+{
+    return p->type == TV_PARAM_INTEGER && bytes_of(p->most, word) > word
+               ? bytes_of(p->most, word) / word : 1;
+}
+
+static unsigned slots_on_stack(const struct tv_param *p, unsigned n, uint32_t word)
+{
+    unsigned slots = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        slots += slots_of(&p[i], word);
+    }
+    return slots;
+}
+
+/* --- from the caller --------------------------------------------------------------- */
+
+void slots_extend(const struct tv_pal *pal, struct tv_activation *act)
+{
+    const struct tv_param *p = params_of(pal, act);
+
+    for (unsigned i = 0; i < act->entry->params; i++) {
+        if (p[i].type == TV_PARAM_INTEGER) {
+            act->args[i] = extended(act->args[i], p[i].most, pal->image.caller_word);
+        }
+    }
+}
+
+enum gm_result slots_take(const struct tv_pal *pal, struct tv_activation *act,
+                          const struct hyp_caller *c, const struct vcpu_regs *caller,
+                          struct gm_fault *f)
+{
+    uint32_t stack[1 + 2 * XMHF_IMAGE_ENTRY_PARAMS];
+    const struct tv_param *p = params_of(pal, act);
+    const unsigned n = act->entry->params;
+    const uint32_t esp = (uint32_t)caller->gpr[GPR_RSP];
+    const uint32_t bytes = (1 + slots_on_stack(p, n, sizeof(stack[0]))) * sizeof(stack[0]);
+    enum gm_result r = tv_reaches(c, esp, bytes, f) ? gm_read(c, gva(esp), stack, bytes, f)
+                                                    : GM_FAULT;
+    const uint32_t *next = stack + 1;
+
+    if (r != GM_OK) {
+        return r;
+    }
+    act->caller.regs = *caller;
+    act->caller.regs.rflags &= ~RFLAGS_RF;
+    act->caller.rip = stack[0];
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t value = *next++;
+        if (slots_of(&p[i], sizeof(stack[0])) > 1) {
+            value |= (uint64_t)*next++ << 32;
+        }
+        act->args[i] = p[i].type == TV_PARAM_INTEGER
+                           ? extended(value, p[i].most, sizeof(stack[0])) : value;
+    }
+    return GM_OK;
+}
+
+bool slots_fit(const struct tv_pal *pal, const struct tv_activation *act)
+{
+    const struct tv_param *p = params_of(pal, act);
+
+    if (pal->image.word >= pal->image.caller_word) {
+        return true;
+    }
+    for (unsigned i = 0; i < act->entry->params; i++) {
+        if (p[i].type == TV_PARAM_INTEGER && p[i].most == XMHF_INTEGER_WORD
+            && act->args[i] >> 8 * pal->image.word != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- to the PAL, and back ----------------------------------------------------------- */
+
+unsigned slots_given(const struct tv_image *im, const struct tv_param *params, unsigned n)
+{
+    return slots_on_stack(params, n, im->word);
+}
+
+void slots_give(const struct tv_pal *pal, const struct tv_activation *act, void *sp)
+{
+    const struct tv_param *p = params_of(pal, act);
+    const uint32_t word = pal->image.word;
+    uint8_t *next = (uint8_t *)sp + word; /* behind the return address */
+
+    for (unsigned i = 0; i < act->entry->params; i++) {
+        const uint64_t value = p[i].type == TV_PARAM_INTEGER ? act->args[i]
+                               : p[i].type == TV_PARAM_POINTER ? act->param_va + p[i].offset : 0;
+        const unsigned n = slots_of(&p[i], word) * word;
+
+        memcpy(next, &value, n);
+        next += n;
+    }
+}
+
+uint64_t slots_result(const struct tv_pal *pal, const struct tv_activation *act,
+                      const struct vcpu_regs *regs)
+{
+    const uint32_t word = pal->image.word, declared = act->entry->result;
+    uint64_t value = regs->gpr[GPR_RAX];
+
+    if (bytes_of(declared, word) > word) {
+        value = (uint32_t)value | regs->gpr[GPR_RDX] << 32;
+    }
+    return extended(value, declared, word);
+}
