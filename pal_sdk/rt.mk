@@ -27,7 +27,8 @@ rt_$(1)_include := $$(shell if $$(rt_$(1)_cc) --version | grep -q clang; \
 	else $$(rt_$(1)_cc) -print-file-name=include; fi)
 rt_$(1)_compile = $$(rt_$(1)_cc) $$(rt_includes) -isystem $$(rt_$(1)_include) $$(rt_cflags) \
 	$$(rt_$(1)_flags) -MMD -MP
-rt_$(1)_objects := $$(rt_sources:%=pal_sdk/rt/$(1)/%.o) $$(rt_assembly:%=pal_sdk/rt/$(1)/%.o) \
+rt_$(1)_ours := $$(rt_sources:%=pal_sdk/rt/$(1)/%.o) $$(rt_assembly:%=pal_sdk/rt/$(1)/%.o)
+rt_$(1)_objects := $$(rt_$(1)_ours) \
 	$$(rt_bearssl:%=pal_sdk/rt/$(1)/bearssl/%.o) $$(rt_sodium:%=pal_sdk/rt/$(1)/sodium/%.o)
 
 $$(rt_bearssl:%=pal_sdk/rt/$(1)/bearssl/%.o): pal_sdk/rt/$(1)/bearssl/%.o: \

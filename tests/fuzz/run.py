@@ -17,7 +17,7 @@ sys.path.insert(0, str(SOURCE / "tools" / "lib"))
 sys.dont_write_bytecode = True  # the source tree stays as it is
 from xmhftools import base  # noqa: E402
 
-SHORT, LONG = 6, 300  # seconds for each fuzzer
+SHORT, LONG = 4, 300  # seconds for each fuzzer
 
 
 def targets(build):
