@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Builds and takes down a PAL's page tables and nested tables. */
 #include "address_space.h"
+#include "mode16.h"
 #include <hypapp/hypapp.h>
 #include <util/string.h>
 #include <x86/cpu.h>
@@ -10,6 +11,7 @@
 #define DATA_ENTRY  (0x067ULL | BIT(63))  /* ... and dirty, no execute */
 #define CODE_ENTRY  0x065ULL              /* present, user, accessed, dirty */
 #define CONST_ENTRY (CODE_ENTRY | BIT(63))
+#define LDT_ENTRY   (0x061ULL | BIT(63))  /* ... for the supervisor, as which the CPU reads it */
 
 #define RETURN_PAGE_LOW 0x1000ULL
 #define RETURN_PAGE_DISTANCE (16 * PAGE_SIZE)
@@ -27,6 +29,8 @@ bool space_global_init(void)
     }
     hw_fill64(page, TV_INT3S, PAGE_SIZE / 8);
     memcpy(page, hyp_call_insn(), TV_STUB_LEN);
+    /* 16-bit CODE may end with the page before: what runs off its end is to die. */
+    memcpy(page + (XMHF_RETURN_16 & PAGE_MASK), hyp_call_insn(), TV_STUB_LEN);
     return_frame = page;
     return true;
 }
@@ -107,8 +111,8 @@ static uint64_t *table_va(struct tv_space *s, uint64_t entry)
     return nested_frame(s, (uint32_t)((entry & PTE_ADDR) >> PAGE_SHIFT));
 }
 
-/* A new table behind all pages that exist; its guest-physical address goes to `*g`. */
-static uint64_t *table_new(struct tv_space *s, uint64_t *g)
+/* A new page of entries behind all pages that exist; its guest-physical address goes to `*g`. */
+static uint64_t *entries_new(struct tv_space *s, unsigned rights, uint64_t *g)
 {
     uint32_t index = 1 + s->pages + s->tables;
     uint64_t *t = pool_alloc();
@@ -116,13 +120,18 @@ static uint64_t *table_new(struct tv_space *s, uint64_t *g)
     if (!t) {
         return NULL;
     }
-    if (!nested_set(s, index, t, ACCESS_READ | ACCESS_WRITE)) {
+    if (!nested_set(s, index, t, rights)) {
         pool_free(t);
         return NULL;
     }
     s->tables++;
     *g = (uint64_t)index << PAGE_SHIFT;
     return t;
+}
+
+static uint64_t *table_new(struct tv_space *s, uint64_t *g)
+{
+    return entries_new(s, ACCESS_READ | ACCESS_WRITE, g);
 }
 
 /* The table of `level` (1 = page table) for `va`. NULL if it isn't there, or, with
@@ -206,11 +215,58 @@ static uint64_t return_page_choose(const struct tv_image *im)
     return va;
 }
 
+/* Where page number `n` (from 0) is mapped that lies in no section; 0: there are no more. */
+static uint64_t page_apart(const struct tv_space *s, const struct tv_image *im, uint32_t n)
+{
+    if (im->mode != PAL_ID_MODE_16) {
+        return n == 0 ? s->return_page : 0;
+    }
+    return n == 0 ? TV_LDT_VA : mode16_return_page(im, n - 1);
+}
+
+static bool ldt_build(struct tv_space *s, const struct tv_image *im)
+{
+    uint64_t g;
+
+    s->ldt = entries_new(s, ACCESS_READ, &g);
+    if (!s->ldt) {
+        return false;
+    }
+    mode16_ldt(im, s->ldt);
+    return table_map(s, TV_LDT_VA, (uint32_t)(g >> PAGE_SHIFT), LDT_ENTRY);
+}
+
+static bool map_16(struct tv_space *s, const struct tv_image *im)
+{
+    uint64_t va;
+
+    for (uint32_t n = 1; (va = page_apart(s, im, n)) != 0; n++) {
+        if (!table_map(s, va, 0, CODE_ENTRY)) {
+            return false;
+        }
+    }
+    return ldt_build(s, im);
+}
+
 /* --- life ----------------------------------------------------------------------- */
+
+/* Tables for pages that lie in no section: three at worst for each, and the LDT itself. */
+static size_t need_apart(const struct tv_image *im)
+{
+    size_t pages = 1;
+
+    if (im->mode != PAL_ID_MODE_16) {
+        return 3;
+    }
+    while (mode16_return_page(im, (uint32_t)pages - 1) != 0) {
+        pages++;
+    }
+    return 3 * pages + 1;
+}
 
 size_t space_need(const struct tv_image *im)
 {
-    size_t tables = 1 + 3; /* PML4; at worst three for the return page */
+    size_t tables = 1 + need_apart(im); /* PML4 */
 
     for (uint32_t i = 0; i < im->section_count; i++) {
         uint64_t first = im->sections[i].start;
@@ -235,11 +291,14 @@ bool space_init(struct tv_space *s, const struct tv_image *im)
     uint64_t g;
 
     s->pages = im->pages;
-    s->return_page = return_page_choose(im);
+    s->return_page = im->mode == PAL_ID_MODE_16 ? XMHF_RETURN_16 : return_page_choose(im);
     if (!nested_build(s)) {
         return false;
     }
     s->pml4 = table_new(s, &g);
+    if (s->pml4 && im->mode == PAL_ID_MODE_16) {
+        return map_16(s, im);
+    }
     return s->pml4 && table_map(s, s->return_page, 0, CODE_ENTRY);
 }
 
@@ -308,8 +367,12 @@ static void tables_clear(struct tv_space *s, const struct tv_image *im)
 {
     for (unsigned level = 1; level <= 4; level++) {
         unsigned shift = 12 + 9 * (level - 1);
-        uint64_t done = s->return_page >> shift; /* number of the entry cleared last */
-        table_clear(s, s->return_page, s->return_page + PAGE_SIZE, level);
+        uint64_t done = UINT64_MAX; /* number of the entry cleared last */
+        uint64_t va;
+        for (uint32_t n = 0; (va = page_apart(s, im, n)) != 0; n++) {
+            table_clear(s, va, va + PAGE_SIZE, level);
+            done = va >> shift;
+        }
         for (uint32_t i = 0; i < im->section_count; i++) {
             uint64_t first = im->sections[i].start, end = tv_section_end(&im->sections[i]);
             if (first >> shift != done || (end - 1) >> shift != done) {
@@ -324,6 +387,10 @@ static void tables_free(struct tv_space *s, const struct tv_image *im)
 {
     if (s->pml4) {
         tables_clear(s, im);
+    }
+    if (s->ldt) {
+        hw_fill64(s->ldt, 0, MODE16_DESCRIPTORS);
+        s->ldt = NULL;
     }
     for (uint32_t i = 0; i < s->tables; i++) {
         uint64_t *e = nested_entry(s, 1 + s->pages + i);

@@ -6,9 +6,13 @@
  *
  *   page 0                the return page, one frame shared by all PALs
  *   pages 1 .. pages      the sections, in order
- *   behind them           the page tables, in order of creation
+ *   behind them           the page tables, in order of creation, and the LDT of 16-bit code
  *
- * Nested rights: return page and CODE read+execute, RODATA read, everything else read+write. The
+ * 16-bit code has a return page in the segment of each CODE section (mode16.h), and its LDT at
+ * TV_LDT_VA: present for the supervisor only, read-only, and beyond what a segment of its own can
+ * reach.
+ *
+ * Nested rights: return page and CODE read+execute, RODATA and LDT read, all else read+write. The
  * page tables are writable there because an AMD CPU treats its walk of them as writes (APM vol. 2,
  * 15.25.5); no virtual address of the PAL leads to them.
  */
@@ -17,6 +21,8 @@
 
 #include "image.h"
 
+#define TV_LDT_VA TV_USER_END_32
+
 struct tv_space {
     uint64_t *nested[3];   /* the nested tables of level 4, 3 and 2; level 1 hangs below */
     uint64_t *l1;          /* the nested table of level 1 used last, or NULL ... */
@@ -24,7 +30,9 @@ struct tv_space {
     uint64_t *pml4;
     uint64_t *pt;          /* the page table used last ... */
     uint64_t pt_region;    /* ... and the number of the 2 MiB region that it maps */
-    uint64_t return_page;  /* GVA of the page that calls return to */
+    uint64_t return_page;  /* RIP that calls return to: the return page's GVA; with 16 bits
+                              XMHF_RETURN_16 */
+    uint64_t *ldt;         /* of 16-bit code; else NULL */
     uint32_t pages;        /* frames reserved for sections */
     uint32_t tables;       /* page tables made so far */
     uint32_t freed;        /* frames of sections given back by space_free */
