@@ -12,6 +12,7 @@
 #include "ocall.h"
 #include "own.h"
 #include "registry.h"
+#include "segments.h"
 #include "slots.h"
 #include "stubs.h"
 #include "thread.h"
@@ -181,7 +182,7 @@ static void end_dead(struct vcpu *v, struct tv_slot *s, struct tv_activation *ac
 static void die_at(struct vcpu *v, struct tv_slot *s, struct tv_activation *act, enum tv_death why,
                    unsigned vector, uint64_t address)
 {
-    const struct death_cause cause = { why, vector, v->regs.rip, address };
+    const struct death_cause cause = { why, vector, segments_rip(v, s->pal), address };
 
     sandbox_leave(v, NULL, NULL);
     death_of(s, &cause);
@@ -299,6 +300,10 @@ static void into_sandbox(struct vcpu *v, struct tv_slot *s, struct tv_activation
     if (s->pal->budget != 0) {
         act->since = clock_now();
     }
+    if (segments_own(s->pal)) {
+        segments_enter(v, s->pal, act, regs, xstate);
+        return;
+    }
     sandbox_enter(v, &s->pal->sandbox, regs, xstate);
 }
 
@@ -360,6 +365,9 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
     }
     act->interruptions = act->ticks = 0;
     count(&act->calls);
+    if (segments_own(pal)) {
+        segments_begin(pal, act);
+    }
     into_sandbox(v, s, act, &v->regs, initial_xstate);
     return HC_SWITCHED;
 }
@@ -672,11 +680,18 @@ static bool spent(const struct tv_pal *pal, struct tv_activation *act)
     return act->ticks > pal->budget;
 }
 
+/* The OS's context is loaded, and all that the call has is kept. */
+static void keep(struct vcpu *v, const struct tv_pal *pal, struct tv_activation *act)
+{
+    segments_keep(v, pal, act);
+    act->xstate_used = true;
+    sandbox_leave(v, &act->regs, act->xstate);
+}
+
 /* Back to the OS; the call goes on later. */
 static void set_aside(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
-    act->xstate_used = true;
-    sandbox_leave(v, &act->regs, act->xstate);
+    keep(v, s->pal, act);
     if (died_meanwhile(s)) {
         end_dead(v, s, act);
     } else {
@@ -749,8 +764,7 @@ static void ocall(struct vcpu *v, struct tv_slot *s, struct tv_activation *act,
         die(v, s, act, TV_DEATH_BUDGET);
         return;
     }
-    act->xstate_used = true;
-    sandbox_leave(v, &act->regs, act->xstate);
+    keep(v, s->pal, act);
     tell(v, s, act);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Checks the structure of a registration of an image (notes/decisions/images.md); pure. */
 #include "check_image.h"
+#include "mode16.h"
 
 /* The measurement takes flags, directions and types as they are. */
 _Static_assert(XMHF_PARAM_OCALL < 1 << 4 && XMHF_INOUT < 1 << 4, "they fit struct tv_param");
@@ -63,7 +64,8 @@ enum tv_error tv_check_image_head(const struct xmhf_image *d, uint64_t stubs, bo
         || (d->caller != 0 && !is_of(d->caller, is_64 ? PAL_ID_MODE_64 : PAL_ID_MODE_32))) {
         return TV_BAD_CONVENTION;
     }
-    if ((d->flags & ~XMHF_IMAGE_DEBUG) != 0) {
+    if ((d->flags & ~(XMHF_IMAGE_DEBUG | (d->mode == PAL_ID_MODE_16 ? XMHF_IMAGE_TILED : 0u)))
+        != 0) {
         return TV_BAD_FLAGS;
     }
     if (d->stubs != stubs || stubs == 0 || stubs % PAGE_SIZE != 0
@@ -215,6 +217,16 @@ static enum tv_error check_params(const struct xmhf_image_param *p, uint32_t n)
     return ocalls > 1 ? TV_BAD_OCALL : TV_OK;
 }
 
+/* Where data that would begin at `end` does: with far pointers all of it is in one segment, or it
+ * begins with one. */
+static uint64_t place(const struct tv_image *im, uint64_t end, uint32_t bytes)
+{
+    const bool crosses = bytes != 0
+        && end / MODE16_SEGMENT != (end + bytes - 1) / MODE16_SEGMENT;
+
+    return im->word == 2 && crosses ? align_up(end, MODE16_SEGMENT) : end;
+}
+
 /* Lay the data of an entry's POINTERs out; returns where it ends. */
 static uint64_t place_params(const struct xmhf_image_param *p, uint32_t n, struct tv_image *im,
                              struct tv_param *out)
@@ -224,6 +236,7 @@ static uint64_t place_params(const struct xmhf_image_param *p, uint32_t n, struc
     for (uint32_t i = 0; i < n; i++) {
         const struct xmhf_image_param in = p[i]; /* `out` may lie there */
         const uint32_t bytes = in.type == TV_PARAM_POINTER ? in.size : 0;
+        end = place(im, end, bytes);
         if (end + bytes > XMHF_IMAGE_AREA) {
             return UINT64_MAX;
         }
@@ -277,7 +290,8 @@ static enum tv_error check_entry(const struct tv_descriptor *d, const struct xmh
         || in->params > d->image.params - im->param_count) {
         return TV_IMAGE_ENTRIES;
     }
-    if (!xmhf_integer_good(in->result)) {
+    if (!xmhf_integer_good(in->result)
+        || (im->word == 2 && XMHF_INTEGER_BYTES(in->result) > sizeof(uint32_t))) {
         return TV_BAD_INTEGER;
     }
     e = check_params(p, in->params);
@@ -345,11 +359,15 @@ enum tv_error tv_check_image(const struct tv_descriptor *d, bool is_64, struct t
     tv_image_convention(im, d->image.convention);
     im->caller = (uint8_t)caller_of(&d->image, is_64);
     im->mode = (enum pal_id_mode)d->image.mode;
-    im->word = (uint8_t)(im->mode / 8);
+    im->word = im->mode == PAL_ID_MODE_16 && d->image.convention == XMHF_CDECL
+                   ? 4 : (uint8_t)(im->mode / 8);
     im->flags = d->image.flags;
     im->budget = d->image.budget;
     im->entry = d->image.stubs;
     e = check_sections(d, im);
+    if (e == TV_OK && im->mode == PAL_ID_MODE_16) {
+        e = mode16_check(im);
+    }
     if (e == TV_OK) {
         e = check_stacks(d->image.stacks, im);
     }

@@ -21,7 +21,7 @@
 #define TV_REG_ARGS      6u            /* integer arguments in registers (SysV); i386: none */
 #define TV_INT3S         0xccccccccccccccccULL /* INT3, eight times */
 /* Images of which modes this build has: those of XMHF_FEATURE_MODE_*. */
-#define TV_MODES         (XMHF_FEATURE_MODE_32 | XMHF_FEATURE_MODE_64)
+#define TV_MODES         (XMHF_FEATURE_MODE_16 | XMHF_FEATURE_MODE_32 | XMHF_FEATURE_MODE_64)
 #define TV_HEADER        24u           /* bytes of the three words before a parameter's data,
                                           whatever the PAL's machine word is */
 

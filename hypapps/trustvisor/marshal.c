@@ -9,6 +9,7 @@
  */
 #include "marshal.h"
 #include "caller.h"
+#include "mode16.h"
 #include "slots.h"
 #include <util/string.h>
 
@@ -477,10 +478,12 @@ static void *put_return(const struct tv_pal *pal, const struct tv_activation *ac
     void *sp = act->stack_top - size;
 
     regs->gpr[GPR_RSP] = act->stack_va - size;
-    if (im->mode == PAL_ID_MODE_64) {
+    if (im->word == 8) {
         *(uint64_t *)sp = pal->space.return_page;
-    } else {
+    } else if (im->word == 4) {
         *(uint32_t *)sp = (uint32_t)pal->space.return_page;
+    } else {
+        *(uint16_t *)sp = (uint16_t)pal->space.return_page;
     }
     return sp;
 }
@@ -567,6 +570,9 @@ static inline void give_args(const struct tv_pal *pal, const struct tv_activatio
         give_cdecl(pal, act, sp);
     } else {
         slots_give(pal, act, sp);
+        if (im->mode == PAL_ID_MODE_16) { /* with CDECL they are the same */
+            regs->rip = mode16_offset(im, act->entry->va);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Takes and gives back the pages of a PAL's control structures. */
 #include "memory.h"
+#include "mode16.h"
+#include "segments.h"
 
 /* FPU state is put behind what a page holds, if there is room; it begins at a multiple of 64. */
 static size_t rounded(size_t size)
@@ -112,6 +114,19 @@ void memory_free(struct tv_pal *pal)
     pool_free(pal);
 }
 
+/* As 16-bit code knows them: the top of its stack and its parameters' area. */
+static void ready_16(const struct tv_pal *pal, struct tv_activation *act,
+                     const struct tv_section *stack)
+{
+    const struct tv_image *im = &pal->image;
+
+    segments_ready(pal, act, (uint32_t)(stack - im->sections));
+    act->stack_va = (uint64_t)mode16_offset(im, tv_section_end(stack) - 1) + 1 - TV_STACK_SLACK;
+    if (im->word == 2 && act->param_page) {
+        act->param_va = mode16_far(im, act->param_va);
+    }
+}
+
 void memory_ready(struct tv_pal *pal)
 {
     const struct tv_image *im = &pal->image;
@@ -127,6 +142,9 @@ void memory_ready(struct tv_pal *pal)
             act->param_page = space_frame(&pal->space, param->first);
             act->param_va = param->start;
             act->param_first = param->first;
+        }
+        if (segments_own(pal)) {
+            ready_16(pal, act, stack);
         }
     }
 }

@@ -4,7 +4,6 @@
 #include <x86/cpu.h>
 
 #define PAGES_OF_SEGMENT (MODE16_SEGMENT / (uint32_t)PAGE_SIZE)
-#define NEXT_SELECTOR    8u
 #define SELECTOR_LOCAL   7u  /* table indicator and RPL 3 (SDM vol. 3A, 3.4.2) */
 
 /* In one segment: these two. */
@@ -120,7 +119,7 @@ uint32_t mode16_far(const struct tv_image *im, uint64_t va)
     }
     at = va - base_of(im, s);
     return (mode16_selector(im, (uint32_t)(s - im->sections))
-            + NEXT_SELECTOR * (uint32_t)(at / MODE16_SEGMENT)) << 16
+            + MODE16_STEP * (uint32_t)(at / MODE16_SEGMENT)) << 16
         | (uint32_t)(at % MODE16_SEGMENT);
 }
 

@@ -19,6 +19,7 @@
 
 #define MODE16_DESCRIPTORS 512u    /* of an LDT of one page; the first one is never present */
 #define MODE16_SEGMENT     0x10000u
+#define MODE16_STEP        8u      /* from a selector to the next one's */
 
 /* Segments that code in a PAL can load, in the order of enum segment_index. */
 #define MODE16_SEGMENTS 6u
@@ -35,6 +36,12 @@ uint16_t mode16_offset(const struct tv_image *im, uint64_t va);
 /* Selector and offset (in bits 31:16 and 15:0) of one of the PAL's own addresses, of which some
  * section has the byte; 0: none has. */
 uint32_t mode16_far(const struct tv_image *im, uint64_t va);
+
+/* A far pointer to `bytes` behind one whose offset is 0. */
+static inline uint32_t mode16_behind(uint32_t far, uint32_t bytes)
+{
+    return far + (bytes / MODE16_SEGMENT * MODE16_STEP << 16) + bytes % MODE16_SEGMENT;
+}
 
 /* Back: the PAL's own address of a far pointer. False: no selector of the LDT, or beyond its limit.
  * `ldt`: what mode16_ldt made. */

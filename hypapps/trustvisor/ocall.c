@@ -22,7 +22,7 @@ static int ocall_param(const struct tv_pal *pal, const struct tv_activation *act
 enum tv_error ocall_begin(const struct tv_pal *pal, struct tv_activation *act,
                           const struct vcpu_regs *regs)
 {
-    const uint64_t buffer = own_arg(pal, regs, GPR_RDX), bytes = own_arg(pal, regs, GPR_RSI);
+    const uint64_t buffer = own_address(pal, regs, GPR_RDX), bytes = own_arg(pal, regs, GPR_RSI);
     const uint64_t room = own_arg(pal, regs, GPR_RDI);
     uint32_t most;
     const int param = ocall_param(pal, act, &most);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A PAL's own memory, by its own addresses, page by page; and random bytes to there. */
 #include "own.h"
+#include "mode16.h"
 #include <util/string.h>
 #include <xmhf/image.h>
 
@@ -54,9 +55,19 @@ uint64_t own_arg(const struct tv_pal *pal, const struct vcpu_regs *regs, enum gp
     return pal->image.mode == PAL_ID_MODE_64 ? regs->gpr[r] : (uint32_t)regs->gpr[r];
 }
 
+uint64_t own_address(const struct tv_pal *pal, const struct vcpu_regs *regs, enum gpr r)
+{
+    uint64_t va;
+
+    if (pal->image.word != 2) {
+        return own_arg(pal, regs, r);
+    }
+    return mode16_linear(pal->space.ldt, (uint32_t)regs->gpr[r], &va) ? va : UINT64_MAX;
+}
+
 enum tv_error own_random(const struct tv_pal *pal, const struct vcpu_regs *regs)
 {
-    const uint64_t to = own_arg(pal, regs, GPR_RCX), n = own_arg(pal, regs, GPR_RDX);
+    const uint64_t to = own_address(pal, regs, GPR_RCX), n = own_arg(pal, regs, GPR_RDX);
     uint8_t bytes[XMHF_RANDOM_MAX];
 
     if (n > sizeof(bytes)) {

@@ -18,6 +18,9 @@ void *own_at(const struct tv_pal *pal, uint64_t va, uint32_t *n);
 void own_write(const struct tv_pal *pal, uint64_t va, const void *bytes, uint32_t n);
 /* What the PAL's code has in this register. */
 uint64_t own_arg(const struct tv_pal *pal, const struct vcpu_regs *regs, enum gpr r);
+/* An address there; of 16-bit code with far pointers offset and, in bits 31:16, selector. If it is
+ * none that own_writable is true of. */
+uint64_t own_address(const struct tv_pal *pal, const struct vcpu_regs *regs, enum gpr r);
 /* XMHF_HC_RANDOM: its result. */
 enum tv_error own_random(const struct tv_pal *pal, const struct vcpu_regs *regs);
 

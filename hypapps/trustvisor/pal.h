@@ -40,6 +40,7 @@
 #define TV_ATOMIC_PAGES     128u   /* up to here register and unregister commit in one exit */
 #define TV_NONCE_SIZE       16u
 #define OWNER_LOOK_MAX      64u    /* bytes by which an owner is known */
+#define TV_SEGMENTS         6u     /* ES to GS */
 #define TV_PAGE_RIGHTS      (ACCESS_READ | ACCESS_WRITE | ACCESS_USER)
 
 /*
@@ -109,6 +110,10 @@ struct tv_activation {
     uint64_t ticks;                   /* that it ran before the last interruption */
     uint64_t since;                   /* TSC when it ran again; both only with a budget */
     struct vcpu_regs regs;            /* the PAL's, in ACT_INTERRUPTED and the last two */
+    uint16_t selector[TV_SEGMENTS];   /* and, of 16-bit code, its segments', as they were when it
+                                         was called or put aside, in enum segment_index's order; */
+    uint16_t begins[TV_SEGMENTS];     /* those that a call begins with, but for CS; */
+    uint64_t code_base;               /* and CS's base, 0 of all other code */
     void *xstate;                     /* and its FPU state */
     bool xstate_used;
     /* Statistics; written by who owns it. */

@@ -75,7 +75,7 @@ static void look(struct tv_activation *act, struct xmhf_pal_registers *to)
         return;
     }
     memcpy(to->gpr, act->regs.gpr, sizeof(to->gpr));
-    to->rip = act->regs.rip;
+    to->rip = act->code_base + act->regs.rip;
     to->rflags = act->regs.rflags;
     atomic_store(&act->state, state);
 }

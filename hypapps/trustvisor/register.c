@@ -31,7 +31,8 @@ static void go_live(struct tv_pal *pal)
     pal->sandbox = (struct sandbox){
         .nested_root = space_nested_root(&pal->space),
         .cr3 = space_cr3(&pal->space),
-        .mode = pal->image.mode == PAL_ID_MODE_64 ? SANDBOX_64 : SANDBOX_32,
+        .mode = pal->image.mode == PAL_ID_MODE_64   ? SANDBOX_64
+                : pal->image.mode == PAL_ID_MODE_32 ? SANDBOX_32 : SANDBOX_16,
         .tag = sandbox_new_tag(),
     };
     pal->budget = pal->image.budget != 0 ? pal->image.budget : tv_budget;

@@ -11,6 +11,8 @@
 /* What a page of each phase takes of an exit's instructions. Hashing goes by smaller
  * pieces: a page takes more than an exit may. */
 #define COST_PLACE     8      /* of finding a place for the return page, and two sections */
+#define COST_LDT       12000  /* of filling a 16-bit PAL's, ... */
+#define COST_SEGMENT   900    /* ... and of a section's return page there, with tables */
 #define COST_COPY      1340   /* with a walk that takes 500: no NX, or A isn't set yet */
 #define COST_FRESH     400    /* of a page of zeros */
 #define COST_PIECE     200    /* of a piece, less the hashing itself */
@@ -76,6 +78,14 @@ static enum step out_of_memory(struct work *w, size_t pages)
     return collect_room(w->v, pages) == ROOM_NONE ? STEP_ERROR : STEP_AGAIN;
 }
 
+static int cost_of_space(const struct tv_image *im)
+{
+    const uint32_t n = im->section_count;
+
+    return (int)(n * n * COST_PLACE
+                 + (im->mode == PAL_ID_MODE_16 ? COST_LDT + n * COST_SEGMENT : 0));
+}
+
 static enum step phase_room(struct work *w)
 {
     struct tv_pal *pal = w->pal;
@@ -84,7 +94,7 @@ static enum step phase_room(struct work *w)
     if (pool_free_count() < need) {
         return out_of_memory(w, need);
     }
-    if (!afford(w, (int)(pal->image.section_count * pal->image.section_count * COST_PLACE))) {
+    if (!afford(w, cost_of_space(&pal->image))) {
         return STEP_AGAIN; /* comparing with many others has taken all */
     }
     /* Another CPU may have been faster: what was taken so far goes back in any case. */

@@ -2,6 +2,7 @@
 /* Arguments and results between code of different widths. */
 #include "slots.h"
 #include "caller.h"
+#include "mode16.h"
 #include <util/string.h>
 
 static const struct tv_param *params_of(const struct tv_pal *pal, const struct tv_activation *act)
@@ -27,8 +28,10 @@ static uint64_t extended(uint64_t value, uint32_t declared, uint32_t word)
 /* Machine words of `word` bytes that a parameter takes on a stack. */
 static unsigned slots_of(const struct tv_param *p, uint32_t word)
 {
-    return p->type == TV_PARAM_INTEGER && bytes_of(p->most, word) > word
-               ? bytes_of(p->most, word) / word : 1;
+    if (p->type != TV_PARAM_INTEGER) {
+        return word == 2 ? 2 : 1; /* offset and selector */
+    }
+    return bytes_of(p->most, word) > word ? bytes_of(p->most, word) / word : 1;
 }
 
 static unsigned slots_on_stack(const struct tv_param *p, unsigned n, uint32_t word)
@@ -107,15 +110,24 @@ unsigned slots_given(const struct tv_image *im, const struct tv_param *params, u
     return slots_on_stack(params, n, im->word);
 }
 
+/* What the PAL gets for a POINTER. */
+static uint64_t pointer(const struct tv_pal *pal, const struct tv_activation *act,
+                        const struct tv_param *p)
+{
+    return pal->image.word == 2 ? mode16_behind((uint32_t)act->param_va, p->offset)
+                                : act->param_va + p->offset;
+}
+
 void slots_give(const struct tv_pal *pal, const struct tv_activation *act, void *sp)
 {
     const struct tv_param *p = params_of(pal, act);
     const uint32_t word = pal->image.word;
     uint8_t *next = (uint8_t *)sp + word; /* behind the return address */
 
-    for (unsigned i = 0; i < act->entry->params; i++) {
+    for (unsigned k = 0; k < act->entry->params; k++) {
+        const unsigned i = pal->image.convention == XMHF_PASCAL16 ? act->entry->params - 1 - k : k;
         const uint64_t value = p[i].type == TV_PARAM_INTEGER ? act->args[i]
-                               : p[i].type == TV_PARAM_POINTER ? act->param_va + p[i].offset : 0;
+                               : p[i].type == TV_PARAM_POINTER ? pointer(pal, act, &p[i]) : 0;
         const unsigned n = slots_of(&p[i], word) * word;
 
         memcpy(next, &value, n);
@@ -129,7 +141,9 @@ uint64_t slots_result(const struct tv_pal *pal, const struct tv_activation *act,
     const uint32_t word = pal->image.word, declared = act->entry->result;
     uint64_t value = regs->gpr[GPR_RAX];
 
-    if (bytes_of(declared, word) > word) {
+    if (word == 2) {
+        value = (value & 0xffff) | (regs->gpr[GPR_RDX] & 0xffff) << 16;
+    } else if (bytes_of(declared, word) > word) {
         value = (uint32_t)value | regs->gpr[GPR_RDX] << 32;
     }
     return extended(value, declared, word);

@@ -13,8 +13,8 @@
 static uint8_t stubs[PAGE] __attribute__((aligned(PAGE)));
 
 /* Copies the code that is linked for each width to where a loader would have put it. */
-static size_t load_code(uint8_t *to, const uint8_t *code64, const uint8_t *code32,
-                        const uint8_t *end)
+static inline size_t load_code(uint8_t *to, const uint8_t *code64, const uint8_t *code32,
+                               const uint8_t *end)
 {
     const size_t n = bits == 64 ? (size_t)(code32 - code64) : (size_t)(end - code32);
 

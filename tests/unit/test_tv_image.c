@@ -259,7 +259,7 @@ static void test_errors_of_head(void **state)
     BAD(TV_BAD_LISTS, d.size = (uint32_t)XMHF_IMAGE_SIZE(d.sections, d.params, d.entries) + 1);
     BAD(TV_BAD_LISTS, d.size = (uint32_t)XMHF_IMAGE_SIZE(d.sections, d.params, d.entries) - 16);
     BAD(TV_BAD_CONVENTION, d.mode = 32);
-    BAD(TV_NO_MODE, d.mode = 16; d.convention = XMHF_CDECL16);
+    BAD(TV_NO_GAP, d.mode = 16; d.convention = XMHF_CDECL16); /* RODATA is in CODE's 64 KiB */
     BAD(TV_BAD_MODE, d.mode = 8);
     BAD(TV_BAD_MODE, d.mode = 0);
     BAD(TV_BAD_CONVENTION, d.convention = XMHF_CDECL);

@@ -47,10 +47,15 @@ static const struct called {
     uint32_t convention;
     uint64_t link;
     enum sandbox_mode mode;
+    unsigned word;          /* bytes of its machine word ... */
+    uint64_t step;          /* ... and from a section to the next one's beginning */
 } pals[] = {
-    { "System V", 64, XMHF_SYSV, 0x7e0000000000, SANDBOX_64 },
-    { "Microsoft", 64, XMHF_MICROSOFT, 0x123400000000, SANDBOX_64 },
-    { "cdecl", 32, XMHF_CDECL, 0xfff00000, SANDBOX_32 },
+    { "System V", 64, XMHF_SYSV, 0x7e0000000000, SANDBOX_64, 8, 0x10000 },
+    { "Microsoft", 64, XMHF_MICROSOFT, 0x123400000000, SANDBOX_64, 8, 0x10000 },
+    { "cdecl", 32, XMHF_CDECL, 0xfff00000, SANDBOX_32, 4, 0x10000 },
+    { "16-bit cdecl", 16, XMHF_CDECL16, 0x8ff00000, SANDBOX_16, 2, 0x10000 },
+    { "pascal", 16, XMHF_PASCAL16, 0x12000, SANDBOX_16, 2, 0x20000 },
+    { "one 16-bit segment", 16, XMHF_CDECL, 0x2000, SANDBOX_16, 4, 0x4000 },
 };
 
 static struct vcpu v;
@@ -123,6 +128,18 @@ static uint64_t command(uint32_t cmd, uint64_t rcx, uint64_t rsi, uint64_t rdi)
     return v.regs.gpr[RAX];
 }
 
+static uint64_t param_start(void) { return to->link + 2 * to->step; }
+
+/* Segments of its own? With them a pointer has a selector, and each section is a segment: CODE's
+ * selector is 0fh, STACK's 17h, PARAM's 1fh. */
+static bool far_code(void) { return to->word == 2; }
+
+/* What the PAL's offset means in this section. */
+static uint64_t based(uint64_t start, uint64_t offset)
+{
+    return far_code() ? start + offset : offset;
+}
+
 /* CODE, STACK and PARAM, and one entry without parameters. */
 static void describe(void)
 {
@@ -132,8 +149,8 @@ static void describe(void)
         .caller = from->convention, .stacks = 1, .sections = 3, .entries = 1, .stubs = STUBS,
     };
     d.sections[0] = (struct xmhf_image_section){ TV_SECTION_CODE, 1, to->link, SOURCE };
-    d.sections[1] = (struct xmhf_image_section){ TV_SECTION_STACK, 2, to->link + 0x10000, 0 };
-    d.sections[2] = (struct xmhf_image_section){ TV_SECTION_PARAM, 1, to->link + 0x20000, 0 };
+    d.sections[1] = (struct xmhf_image_section){ TV_SECTION_STACK, 2, to->link + to->step, 0 };
+    d.sections[2] = (struct xmhf_image_section){ TV_SECTION_PARAM, 1, param_start(), 0 };
     d.entry.address = to->link + 0x40;
     memset(fake_at(from->cr3, SOURCE), 0x90, PAGE_SIZE);
 }
@@ -175,6 +192,7 @@ static struct xmhf_pal_stats stats(void)
 /* One frame of code with this convention: places are taken in the order of the parameters. */
 struct frame {
     uint32_t convention;
+    unsigned word;
     uint8_t *stack;          /* the word of the return address */
     uint64_t *gpr;
     unsigned registers;      /* taken */
@@ -183,12 +201,12 @@ struct frame {
 
 static const uint8_t sysv[] = { RDI, RSI, RDX, RCX, 8, 9 }, ms[] = { RCX, RDX, 8, 9 };
 
-static unsigned word_of(uint32_t convention) { return convention == XMHF_CDECL ? 4 : 8; }
+static unsigned caller_word(void) { return from->bits / 8; }
 
 /* The next value's place, if it has so many bytes; `*room`: bytes that it takes there. */
 static void *place(struct frame *f, unsigned bytes, unsigned *room)
 {
-    const unsigned word = word_of(f->convention);
+    const unsigned word = f->word;
     void *at;
 
     *room = word;
@@ -200,6 +218,10 @@ static void *place(struct frame *f, unsigned bytes, unsigned *room)
         return &f->gpr[ms[f->registers++]];
     }
     *room = bytes > word ? bytes : word;
+    if (f->convention == XMHF_PASCAL16) { /* from the highest down */
+        f->bytes -= *room;
+        return f->stack + word + f->bytes;
+    }
     at = f->stack + word + f->bytes;
     f->bytes += *room;
     return at;
@@ -241,26 +263,26 @@ static void layout(void)
             size |= size != 0 && random64() % 2 ? XMHF_INTEGER_SIGNED : 0;
             d.params[i] = (struct xmhf_image_param){ TV_PARAM_INTEGER, XMHF_IN, size, 0, 0 };
             given[i] = random64();
-            if (size == XMHF_INTEGER_WORD && to->bits == 32) {
-                given[i] = (uint32_t)given[i];
+            if (size == XMHF_INTEGER_WORD) {
+                given[i] = typed(given[i], to->word, false);
             }
         }
     }
-    d.entry.result = widths[random64() % 5];
+    d.entry.result = widths[random64() % (far_code() ? 4 : 5)];
     d.entry.result |= d.entry.result != 0 && random64() % 2 ? XMHF_INTEGER_SIGNED : 0;
 }
 
 /* The process's frame: what the types leave open is garbage. */
 static enum hc_result call(void)
 {
-    struct frame f = { from->convention, fake_at(from->cr3, SP), v.regs.gpr, 0, 0 };
+    struct frame f = { from->convention, caller_word(), fake_at(from->cr3, SP), v.regs.gpr, 0, 0 };
 
     memset(fake_at(from->cr3, SP), 0xe7, 0x400);
-    memcpy(fake_at(from->cr3, SP), &(uint64_t){ RET }, word_of(from->convention));
+    memcpy(fake_at(from->cr3, SP), &(uint64_t){ RET }, caller_word());
     poison();
     for (unsigned i = 0; i < d.image.params; i++) {
         const bool is_int = d.params[i].type == TV_PARAM_INTEGER;
-        const unsigned word = word_of(from->convention);
+        const unsigned word = caller_word();
         unsigned room, bytes = is_int ? declared(d.params[i].size, word) : word;
         uint8_t *at = place(&f, bytes, &room);
 
@@ -281,28 +303,94 @@ static uint8_t *pal_at(uint64_t va)
     return p;
 }
 
+static uint8_t *pal_stack(void)
+{
+    return pal_at(based(to->link + to->step, v.regs.gpr[RSP_]));
+}
+
+static unsigned pal_bytes(const struct xmhf_image_param *p)
+{
+    return p->type == TV_PARAM_INTEGER ? declared(p->size, to->word)
+           : far_code() ? 4 : to->word;
+}
+
+/* Of all arguments on a stack of 2-byte words. */
+static unsigned all_bytes(void)
+{
+    unsigned bytes = 0;
+
+    for (unsigned i = 0; i < d.image.params; i++) {
+        bytes += pal_bytes(&d.params[i]) < 2 ? 2 : pal_bytes(&d.params[i]);
+    }
+    return bytes;
+}
+
+/* The PAL's own address of what it got for a POINTER. */
+static uint64_t pointed(uint64_t is)
+{
+    if (far_code()) {
+        assert_int_equal(is >> 16, 0x1f);
+    }
+    return far_code() ? param_start() + (is & 0xffff) : is;
+}
+
+/* The segments that a call begins with, and the page tables' view of their table. */
+static void expect_segments(void)
+{
+    static const uint16_t far_selectors[] = { 0, 0x0f, 0x17, 0, 0, 0, 8 };
+    static const uint16_t one[] = { 0x17, 0x0f, 0x17, 0x17, 0, 0, 8 };
+    const uint16_t *selector = far_code() ? far_selectors : one;
+    const struct segment *ldt = &fake.segments[SEG_LDTR];
+    unsigned nested;
+    uint8_t *page;
+    uint64_t leaf = fake_pal_leaf(ldt->base, &nested, &page);
+
+    for (unsigned i = 0; i < SANDBOX_OWN_SEGMENTS; i++) {
+        const struct segment *s = &fake.segments[i];
+        assert_int_equal(s->selector, selector[i]);
+        assert_int_equal(s->attr, selector[i] == 0 ? 0 : i == SEG_LDTR ? 0x82
+                                  : i == SEG_CS ? 0xfb : 0xf3);
+        if (i == SEG_CS || i == SEG_SS) {
+            assert_int_equal(s->base, !far_code() ? 0 : i == SEG_CS ? to->link
+                                                                  : to->link + to->step);
+            assert_int_equal(s->limit, i == SEG_SS && far_code() ? 0x1fff : 0xffff);
+        }
+    }
+    assert_int_equal(ldt->limit, 0xfff);
+    assert_int_equal(leaf & ~0x000ffffffffff000ULL, 0x8000000000000061); /* supervisor, read-only */
+    assert_int_equal(nested, ACCESS_READ);
+    assert_int_equal(page[8 + 5], 0xfb); /* CODE's descriptor */
+}
+
 /* Are all arguments where code of the PAL's convention looks for them? */
 static void expect_arguments(void)
 {
-    struct frame f = { to->convention, pal_at(v.regs.gpr[RSP_]), v.regs.gpr, 0, 0 };
-    const unsigned word = word_of(to->convention);
+    struct frame f = {
+        to->convention, to->word, pal_stack(), v.regs.gpr, 0,
+        to->convention == XMHF_PASCAL16 ? all_bytes() : 0,
+    };
+    const unsigned word = to->word;
 
     assert_true(v.in_sandbox);
     assert_int_equal(fake.entered.mode, to->mode);
-    assert_int_equal(v.regs.rip, to->link + 0x40);
+    if (to->bits == 16) {
+        expect_segments();
+    }
+    assert_int_equal(v.regs.rip, far_code() ? 0x40 : to->link + 0x40);
     assert_int_equal((v.regs.gpr[RSP_] + word) % 16, 0);
     for (unsigned i = 0; i < d.image.params; i++) {
         const struct xmhf_image_param *p = &d.params[i];
         const bool is_int = p->type == TV_PARAM_INTEGER;
-        unsigned room, theirs = declared(p->size, word_of(from->convention));
+        unsigned room, theirs = declared(p->size, caller_word());
         uint64_t is = 0, value = typed(given[i], theirs, p->size & XMHF_INTEGER_SIGNED);
-        uint8_t *at = place(&f, is_int ? declared(p->size, word) : word, &room);
+        uint8_t *at = place(&f, pal_bytes(p), &room);
 
         memcpy(&is, at, room);
         if (is_int) {
-            assert_int_equal(is, room == 4 ? (uint32_t)value : value);
+            assert_int_equal(is, typed(value, room, false));
         } else {
-            assert_true(is >= to->link + 0x20000 && is + BUFFER <= to->link + 0x21000);
+            is = pointed(is);
+            assert_true(is >= param_start() && is + BUFFER <= param_start() + PAGE_SIZE);
             for (unsigned k = 0; k < BUFFER; k++) {
                 assert_int_equal(pal_at(is)[k], p->direction & XMHF_IN ? i + 1 : 0);
                 pal_at(is)[k] = (uint8_t)(0x80 + i);
@@ -324,14 +412,14 @@ static void pal_returns(uint64_t rax, uint64_t rdx)
 {
     uint64_t page = 0;
 
-    memcpy(&page, pal_at(v.regs.gpr[RSP_]), to->bits / 8);
+    memcpy(&page, pal_stack(), to->word);
     for (unsigned i = 0; i < 16; i++) {
         v.regs.gpr[i] = 0x5ec3e75ec3e7ULL;
     }
     v.regs.gpr[RAX] = rax;
     v.regs.gpr[RDX] = rdx;
     v.regs.rip = page;
-    assert_memory_equal(pal_at(page), "\x0f\x01\xd9", 3);
+    assert_memory_equal(pal_at(based(to->link, page)), "\x0f\x01\xd9", 3);
     sandbox_exit(EXIT_HYPERCALL, 0, 0);
 }
 
@@ -362,8 +450,9 @@ static void expect_returned(uint64_t rax, uint64_t rcx, uint64_t rdx)
 
 static void expect_result(uint64_t rax, uint64_t rdx)
 {
-    const unsigned bytes = declared(d.entry.result, to->bits / 8);
-    const uint64_t whole = to->bits == 64 ? rax : (uint32_t)rax | rdx << 32;
+    const unsigned bytes = declared(d.entry.result, to->word);
+    const uint64_t whole = to->word == 8 ? rax : to->word == 4 ? (uint32_t)rax | rdx << 32
+                           : (uint16_t)rax | (uint32_t)(uint16_t)rdx << 16;
     uint64_t r = typed(whole, bytes, d.entry.result & XMHF_INTEGER_SIGNED);
 
     if (from->bits == 64) {
@@ -424,7 +513,7 @@ static void test_calls(void **state)
  * widths agree. */
 static void words(void)
 {
-    if (from->bits != to->bits) {
+    if (from->bits != to->bits) { /* of 16 bits nobody's do */
         return;
     }
     describe();
@@ -451,13 +540,13 @@ static void test_words(void **state)
 /* A word of a 64-bit caller that a narrower PAL has no room for: the call isn't begun. */
 static void too_large(void)
 {
-    const bool fits = to->bits >= from->bits;
+    const bool fits = 8 * to->word >= from->bits;
 
     describe();
     d.image.params = 2;
     d.params[0] = d.params[1] = (struct xmhf_image_param){ TV_PARAM_INTEGER, XMHF_IN, 0, 0, 0 };
-    given[0] = 0xffffffff;
-    given[1] = 1ULL << 32;
+    given[0] = typed(~0ULL, to->word, false);
+    given[1] = given[0] + 1; /* of the caller's word as well, if that is as wide */
     assert_int_equal(reg(), TV_OK);
     call();
     if (fits) {
@@ -495,7 +584,7 @@ static void counted(void)
     assert_int_equal(reg(), TV_OK);
     call();
     assert_true(v.in_sandbox);
-    *pal_at(to->link + 0x20000) = 0x55;
+    *pal_at(param_start()) = 0x55;
     pal_returns(0, 0);
     expect_returned(0, 0, 0);
     assert_memory_equal(fake_at(from->cr3, BUFS + PAGE_SIZE), "\x55\0\0\x09", 4);
@@ -512,15 +601,41 @@ static void test_counted(void **state)
     each_pair(counted);
 }
 
+/* What 16-bit code may have done meanwhile: FS is PARAM's segment, or the data's, ES null. */
+static void load_segments(void)
+{
+    if (to->bits == 16) {
+        fake.segments[SEG_FS].selector = far_code() ? 0x1f : 0x17;
+        fake.segments[SEG_ES].selector = 3;
+    }
+}
+
+static void expect_loaded(void)
+{
+    const struct segment *s = fake.segments;
+
+    if (to->bits == 16) {
+        assert_int_equal(s[SEG_FS].selector, far_code() ? 0x1f : 0x17);
+        assert_int_equal(s[SEG_FS].attr, 0xf3);
+        assert_int_equal(s[SEG_FS].base, far_code() ? param_start() : 0);
+        assert_int_equal(s[SEG_ES].selector, 3);
+        assert_int_equal(s[SEG_ES].attr, 0);
+        assert_int_equal(s[SEG_CS].selector, 0x0f);
+        assert_int_equal(s[SEG_SS].selector, 0x17);
+        assert_int_equal(s[SEG_LDTR].attr, 0x82);
+    }
+}
+
 /* An interrupt in the middle: the token is in the registers of the caller's width. */
 static void interrupted(void)
 {
     struct vcpu_regs pal;
 
     describe();
-    d.entry.result = 8;
+    d.entry.result = far_code() ? 4 : 8;
     assert_int_equal(reg(), TV_OK);
     call();
+    load_segments();
     v.regs.gpr[13] = 0x1234567812345678;
     pal = v.regs;
     sandbox_exit(EXIT_INTR, 0, 0);
@@ -533,8 +648,10 @@ static void interrupted(void)
                          >> 32, 0);
     }
     fake.os_fpu = fake.fpu = 0xf00d;
+    memset(fake.segments, 0x77, sizeof(fake.segments));
     assert_int_equal(hypapp.hypercall(&v, 0), HC_SWITCHED);
     assert_true(v.in_sandbox);
+    expect_loaded();
     assert_memory_equal(v.regs.gpr, pal.gpr, sizeof(pal.gpr));
     assert_int_equal(fake.entered.mode, to->mode);
     pal_returns(0x1122334455667788, 0x99aabbcc);
@@ -557,7 +674,7 @@ static void death(void)
     describe();
     assert_int_equal(reg(), TV_OK);
     call();
-    v.regs.rip = to->link + 0x44;
+    v.regs.rip = far_code() ? 0x44 : to->link + 0x44;
     sandbox_exit(EXIT_EXCEPTION, 14, touched);
     expect_returned(from->bits == 64 ? page : (uint32_t)page, TV_DEATH_EXCEPTION | 14 << 8, 0x44);
     st = stats();
@@ -579,13 +696,13 @@ static void test_death(void **state)
 /* An ocall: the PAL's addresses are its own mode's, the token the caller's. */
 static void ocall(void)
 {
-    const uint64_t at = BUFS + 64, buffer = to->link + 0x10010;
+    const uint64_t at = BUFS + 64, buffer = to->link + to->step + 0x10;
     const struct xmhf_ocall *told = (void *)fake_at(from->cr3, at);
     struct vcpu_regs pal;
 
     describe();
     d.image.params = 1;
-    d.entry.result = 8;
+    d.entry.result = 4;
     d.params[0] = (struct xmhf_image_param){ XMHF_PARAM_OCALL, XMHF_INOUT, 64, 0, 0 };
     given[0] = at;
     assert_int_equal(reg(), TV_OK);
@@ -595,7 +712,7 @@ static void ocall(void)
     pal = v.regs;
     v.regs.gpr[RAX] = XMHF_HC_OCALL;
     v.regs.gpr[RCX] = 77;
-    v.regs.gpr[RDX] = buffer;
+    v.regs.gpr[RDX] = far_code() ? 0xdead00000017ULL << 16 | 0x10 : buffer;
     v.regs.gpr[RSI] = 8;
     v.regs.gpr[RDI] = 64;
     sandbox_exit(EXIT_HYPERCALL, 0, 0);
@@ -642,7 +759,7 @@ static void test_identity(void **state)
             struct called same = pals[k];
             struct xmhf_pal_stats st;
 
-            same.link = 0x10000000;
+            same.link = same.word == 4 && same.bits == 16 ? same.link : 0x10000000;
             start(&callers[i], &same);
             describe();
             assert_int_equal(reg(), TV_OK);
@@ -671,7 +788,14 @@ static void refusals(void)
     BAD(TV_BAD_MODE, d.image.mode = 48);
     BAD(TV_BAD_CONVENTION, d.image.convention = to->bits == 64 ? XMHF_CDECL : XMHF_SYSV);
     BAD(TV_BAD_CONVENTION, d.image.convention = 0);
-    BAD(TV_BAD_CONVENTION, d.image.convention = XMHF_CDECL16);
+    if (to->bits != 16) {
+        BAD(TV_BAD_CONVENTION, d.image.convention = XMHF_CDECL16);
+        BAD(TV_BAD_CONVENTION, d.image.convention = XMHF_PASCAL16);
+        BAD(TV_BAD_FLAGS, d.image.flags = XMHF_IMAGE_TILED);
+    } else {
+        BAD(TV_SEGMENT_SIZE, d.sections[0].pages = 16; d.sections[1].address += 0x100000;
+            d.sections[2].address += 0x100000 - PAGE_SIZE);
+    }
     BAD(TV_BAD_CONVENTION, d.image.caller = from->bits == 64 ? XMHF_CDECL : XMHF_SYSV);
     BAD(TV_BAD_CONVENTION, d.image.caller = XMHF_PASCAL16);
     BAD(TV_BAD_SIZE, d.sections[2].address = end);

@@ -362,6 +362,10 @@ void sandbox_enter(struct vcpu *v, const struct sandbox *sb, const struct vcpu_r
     fake.fpu = *(const uint64_t *)xstate;
     fake.sandbox = sb;
     fake.entered = *sb;
+    assert_int_equal(sb->segments != NULL, sb->mode == SANDBOX_16);
+    if (sb->segments) {
+        memcpy(fake.segments, sb->segments, sizeof(fake.segments));
+    }
     fake.enters++;
 }
 
@@ -437,7 +441,11 @@ static const struct nested_format fake_format = {
 
 static void f_get_segment(struct vcpu *v, enum segment_index i, struct segment *s)
 {
-    assert_false(v->in_sandbox);
+    if (v->in_sandbox) {
+        assert_int_equal(fake.entered.mode, SANDBOX_16); /* nobody asks for others' */
+        *s = fake.segments[i];
+        return;
+    }
     *s = fake.segment;
     if (i == SEG_FS || i == SEG_GS) {
         s->base += i == SEG_FS ? fake.fs_base : fake.gs_base;
@@ -478,6 +486,22 @@ static uint8_t *nested_at(uint64_t g, unsigned *rights)
     assert_true(f_is_leaf(*t, 1));
     *rights = f_rights(*t);
     return core_va(f_addr(*t));
+}
+
+uint64_t fake_pal_leaf(uint64_t va, unsigned *nested, uint8_t **page)
+{
+    uint64_t e = fake.entered.cr3.a;
+
+    for (unsigned level = 4; level >= 1; level--) {
+        const uint64_t *t = (const uint64_t *)(void *)nested_at(e & PTE_ADDR, nested);
+        assert_non_null(t);
+        e = t[va >> (12 + 9 * (level - 1)) & 511];
+        if (!(e & 1)) {
+            return 0;
+        }
+    }
+    *page = nested_at(e & PTE_ADDR, nested);
+    return e;
 }
 
 uint8_t *fake_pal_at(uint64_t va, unsigned *rights)

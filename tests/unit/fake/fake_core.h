@@ -46,6 +46,7 @@ struct fake_core {
     /* the sandbox */
     const struct sandbox *sandbox;  /* entered now, or NULL */
     struct sandbox entered;         /* copy of the last one */
+    struct segment segments[SANDBOX_OWN_SEGMENTS]; /* and of those that it says; its code's now */
     unsigned enters, leaves, forgotten;
     size_t xstate_size;
     uint64_t fpu;                   /* stands for all FPU registers */
@@ -72,6 +73,9 @@ bool fake_resolve(void);                         /* false: it wasn't one of thos
 uint8_t *fake_ram(uint64_t g);
 uint8_t *fake_at(uint64_t cr3, uint64_t va);
 
+/* The leaf of the PAL's page tables for an address, whoever may use it, with the nested rights of
+ * its page and where that is for the core. 0: not mapped. */
+uint64_t fake_pal_leaf(uint64_t va, unsigned *nested, uint8_t **page);
 /* The PAL's view of its own address space while the sandbox is entered: core pointer and
  * effective rights, through its page tables and the nested tables. NULL: not mapped. */
 uint8_t *fake_pal_at(uint64_t va, unsigned *rights);
