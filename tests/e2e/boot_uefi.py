@@ -7,7 +7,7 @@ import re
 from common import check
 import grub_efi
 import pals
-from efi import NO_NEXT, PROBE, EfiMachine
+from efi import NO_NEXT, PAGE, PROBE, EfiMachine, newly_reserved, pages_of
 from guests import memtest86
 from live import live_machine
 from xmhftools import qemu
@@ -16,7 +16,6 @@ from xmhftools import qemu
 FREE = ("Conventional", "Loader Code", "Loader Data", "Boot Code", "Boot Data")
 # Of Linux' list of what the firmware maps, which has boot services' memory too: code, data, MMIO.
 RUNTIME = "runtime(?= 0x[56b] )"
-PAGE = 4096
 # Bytes, at 512 MiB: the protected range; and the low page and two of the crash record's.
 MAY_TAKE = (8 << 20) + 3 * PAGE
 # How probe.c is asked; "off" ends the machine.
@@ -32,19 +31,14 @@ def kinds(run):
             r"^efi-map mem\d+: \[([^|]*?) *\|.*range=\[(0x[0-9a-f]+)-(0x[0-9a-f]+)\]", run.text(),
             re.M):
         kind = "free" if kind in FREE else kind
-        found.update(dict.fromkeys(range(int(first, 16), int(last, 16) + 1, PAGE), kind))
+        found.update(dict.fromkeys(pages_of(first, last), kind))
     check(len(found) > 1000, f"no EFI memory map:\n{run.text()[-800:]}")
     return found
 
 
 def check_taken(bare, run):
     """What differs from the map without us was free and is reserved now, and isn't too much."""
-    before, after = kinds(bare), kinds(run)
-    differ = {page: (before.get(page), after.get(page)) for page in before.keys() | after.keys()
-              if before.get(page) != after.get(page)}
-    wrong = {hex(page): pair for page, pair in differ.items() if pair != ("free", "Reserved")}
-    check(differ and not wrong, f"pages changed in another way: {sorted(wrong.items())[:8]}")
-    taken = len(differ) * PAGE
+    taken = newly_reserved(kinds(bare), kinds(run), ("free", "Reserved")) * PAGE
     check(taken <= MAY_TAKE, f"{taken >> 10} KiB are taken, more than {MAY_TAKE >> 10}")
     return taken
 

@@ -10,6 +10,7 @@ from live import QemuMachine
 
 INCLUDES = ("/usr/include/efi", "/usr/include/efi/x86_64")  # gnu-efi's
 PROBE = "EFI/test/probe.efi"
+PAGE = 4096
 NO_NEXT = "# the firmware's next entry\n"  # an xmhf.conf; an empty one counts as damaged
 
 
@@ -27,16 +28,32 @@ def probe(machines):
     return program
 
 
+def pages_of(first, last):
+    """The addresses of the pages from one byte to another, which are texts in base 16."""
+    return range(int(first, 16), int(last, 16) + 1, PAGE)
+
+
+def newly_reserved(before, after, change):
+    """How many pages two maps, {address: kind}, don't agree on. `change` is (kind, kind) that is
+    allowed; at least one page must have it."""
+    differ = {page: (before.get(page), after.get(page)) for page in before.keys() | after.keys()
+              if before.get(page) != after.get(page)}
+    wrong = {hex(page): pair for page, pair in differ.items() if pair != change}
+    check(differ and not wrong, f"pages changed in another way: {sorted(wrong.items())[:8]}")
+    return len(differ)
+
+
 class EfiMachine(QemuMachine):
     """One that has no Linux: xmhf.efi starts the probe with these words, or what `conf`, the text
     of xmhf.conf, says. `options` are boot entries behind it, (title, name, arguments) on the same
-    disk or EFI_LOAD_OPTIONs; `more` are files on the disk, (name, path); `sign` says which of the
-    names get a signature."""
+    disk or EFI_LOAD_OPTIONs, `before` those before it; `more` are files on the disk, (name, path);
+    `sign` says which of the names get a signature."""
 
-    def __init__(self, machines, words="", conf=None, options=(), more=(), sign=None,
-                 boot="uefi", **others):
+    def __init__(self, machines, words="", conf=None, options=(), before=(), more=(),
+                 sign=None, boot="uefi", **others):
         self.extra = types.SimpleNamespace(
-            conf=conf, options=options, more=[(PROBE, probe(machines)), *more], sign=sign)
+            conf=conf, options=options, before=before, sign=sign,
+            more=[(PROBE, probe(machines)), *more])
         super().__init__(machines, guest=probe(machines), append=words, boot=boot, **others)
 
     def files(self, files):

@@ -144,10 +144,12 @@ def _start(firmware, plan, files, folder, mok=None):
     store = nvram.Store(ovmf() / firmware.variables)
     if mok:
         store.trust_by_shim(nvram.certificate_list(nvram.pem_certificate(mok)))
-    store.boot_options([option("xmhf" if files.hypervisor else "Linux", partition, plan.name,
-                               plan.arguments),
-                        *(more if isinstance(more, bytes) else option(more[0], partition, *more[1:])
-                          for more in getattr(files, "options", ()))])
+    entries = [*getattr(files, "before", ()),
+               ("xmhf" if files.hypervisor else "Linux", plan.name, plan.arguments),
+               *getattr(files, "options", ())]
+    store.boot_options([entry if isinstance(entry, bytes) else option(entry[0], partition,
+                                                                      *entry[1:])
+                        for entry in entries])
     store.write(folder / VARIABLES)
     return flash(firmware) + disk()
 
