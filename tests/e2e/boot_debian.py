@@ -46,6 +46,10 @@ def debian(machines, loader, hypervisor=True, boot="uefi", cpus=2, before=""):
                           ("pal_test", machines.pal_test("pal_test"))],
                     qemu_args=("-drive", f"file={disk},format=raw,if=none,id=debian,snapshot=on",
                                "-device", "virtio-blk-pci,drive=debian")) as machine:
+        if before == AGAIN:
+            reason = machine.stopped(60 * MINUTES)
+            check(reason == "guest-reset", f"the machine ended with {reason}:\n{machine.tail()}")
+            machine.boot_again()
         machine.wait_end(60 * MINUTES)
         text = (machine.folder / "output").read_bytes().decode(errors="replace")
         return text.replace("\r", ""), machine.log()

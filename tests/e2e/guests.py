@@ -130,7 +130,9 @@ def memtest86(machines, wanted, seconds, mem=None, boot=None):
     guest = package_file("memtest86+", f"boot/memtest86+x64.{'efi' if boot else 'bin'}")
     with live_machine(machines, guest=guest, append="console=ttyS0,115200", **others_of(boot),
                       mem=mem or (48 if machines.args.bench == "svm" else 96)) as machine:
-        start = machine.wait_log(r"starting the guest", 60).end()
+        # xmhf.efi has two lines more, and names what it starts in the last.
+        first = r"^\[xmhf\] starting \\" if boot else r"starting the guest"
+        start = machine.wait_log(first, 120).end()
         machine.wait_log(wanted, seconds, start)
         text = machine.log()[start:]
         errors = set(re.findall(r"Errors: *(\d+)", text))

@@ -20,6 +20,7 @@ from common import (E2E, MEMORY, PROGRAMS, SEED, SOURCE, Failed, Skipped, base, 
                     check, compile_program, masked, warnings)
 import attacks  # noqa: E402
 import boot_debian  # noqa: E402
+import boot_machines  # noqa: E402
 import boot_secure  # noqa: E402
 import boot_svm  # noqa: E402
 import boot_uefi  # noqa: E402
@@ -525,10 +526,10 @@ def svm_by_uefi():
 
 def boot_tests(everything):
     """The group boot."""
-    chosen = [*grub_efi.BASIC, *boot_uefi.BASIC, *boot_secure.BASIC]
+    chosen = [*grub_efi.BASIC, *boot_uefi.BASIC, *boot_machines.BASIC, *boot_secure.BASIC]
     if not everything:
         return chosen
-    return [*chosen, *grub_efi.MORE, *boot_uefi.MORE,
+    return [*chosen, *grub_efi.MORE, *boot_uefi.MORE, *boot_machines.MORE,
             *boot_debian.MORE, *boot_secure.MORE, *svm_by_uefi()]
 
 

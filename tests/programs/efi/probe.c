@@ -209,7 +209,34 @@ static void show_map(void)
     }
 }
 
-/* The largest range that the map reserves, which is the hypervisor's. */
+/* How many entries the map has. */
+static void count_map(void)
+{
+    EFI_STATUS status = get_map();
+
+    tell("entries", status, map_size / map_step);
+}
+
+/* Cut memory into pieces: of `n` pages, each by itself, every second one is given back. The others
+ * stay taken when this program is gone (UEFI 2.10, 7.2). */
+static void fragment(uint64_t n)
+{
+    static EFI_PHYSICAL_ADDRESS page[1024];
+    EFI_STATUS status = EFI_SUCCESS;
+    uint64_t got = 0;
+
+    while (got < n && got < sizeof(page) / sizeof(page[0]) && !EFI_ERROR(status)) {
+        status = st->BootServices->AllocatePages(AllocateAnyPages, EfiBootServicesData, 1,
+                                                 &page[got]);
+        got += !EFI_ERROR(status);
+    }
+    for (uint64_t i = 0; i < got; i += 2) {
+        st->BootServices->FreePages(page[i], 1);
+    }
+    tell("fragments", status, got);
+}
+
+/* The largest range of RAM that the map reserves, which is the hypervisor's. */
 static void find_range(uint64_t *first, uint64_t *size)
 {
     *first = *size = 0;
@@ -217,7 +244,8 @@ static void find_range(uint64_t *first, uint64_t *size)
     for (UINTN at = 0; at + map_step <= map_size; at += map_step) {
         EFI_MEMORY_DESCRIPTOR *d = (EFI_MEMORY_DESCRIPTOR *)&map[at];
 
-        if (d->Type == EfiReservedMemoryType && d->NumberOfPages << 12 > *size) {
+        if (d->Type == EfiReservedMemoryType && (d->Attribute & EFI_MEMORY_WB)
+            && d->NumberOfPages << 12 > *size) {
             *first = d->PhysicalStart;
             *size = d->NumberOfPages << 12;
         }
@@ -354,6 +382,71 @@ static void wait_a_little(void)
     tell("timer", status, index);
 }
 
+/* --- devices -------------------------------------------------------------------------- */
+
+static void out32(uint16_t port, uint32_t value)
+{
+    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static uint32_t pci_read(uint32_t device, uint32_t at)
+{
+    uint32_t value;
+
+    out32(0xCF8, 0x80000000u | device << 11 | at);
+    __asm__ volatile("inl %w1, %0" : "=a"(value) : "d"(0xCFC));
+    return value;
+}
+
+/* Write and read the memory of QEMU's pci-testdev (docs/specs/pci-testdev), its third BAR. */
+static void use_bar(void)
+{
+    for (uint32_t device = 0; device < 32; device++) {
+        if (pci_read(device, 0) == 0x00051B36) {
+            uint64_t at = (uint64_t)pci_read(device, 0x1C) << 32 | (pci_read(device, 0x18) & ~15u);
+            volatile uint64_t *p = (volatile uint64_t *)(uintptr_t)at;
+
+            out32(0xCF8, 0x80000000u | device << 11 | 4);
+            out32(0xCFC, 6); /* the device answers to memory; firmware leaves that to a driver */
+            *p = 0x1122334455667788;
+            tell("bar", at, *p);
+            return;
+        }
+    }
+    tell("bar absent", 0, 0);
+}
+
+/* TCG EFI Protocol Specification, family 2.0, 6.1 and 6.4 */
+struct tcg2 {
+    EFI_STATUS (EFIAPI *capability)(struct tcg2 *self, VOID *capability);
+    EFI_STATUS (EFIAPI *log)(struct tcg2 *self, UINT32 format, EFI_PHYSICAL_ADDRESS *first,
+                             EFI_PHYSICAL_ADDRESS *last, BOOLEAN *cut);
+    EFI_STATUS (EFIAPI *extend)(struct tcg2 *self, UINT64 flags, EFI_PHYSICAL_ADDRESS data,
+                                UINT64 size, VOID *event);
+    EFI_STATUS (EFIAPI *submit)(struct tcg2 *self, UINT32 in_size, UINT8 *in, UINT32 out_size,
+                                UINT8 *out);
+};
+
+/* Ask the firmware's TPM for eight random bytes (TPM 2.0 library, part 3, 16.1). */
+static void ask_tpm(void)
+{
+    static EFI_GUID guid = { 0x607f766c, 0x7455, 0x42be,
+                             { 0x93, 0x0b, 0xe4, 0xd7, 0x6d, 0xb2, 0x72, 0x0f } };
+    UINT8 command[] = { 0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7B, 0, 8 };
+    UINT8 answer[64] = { 0 };
+    struct tcg2 *tpm = NULL;
+    EFI_STATUS status = st->BootServices->LocateProtocol(&guid, NULL, (VOID **)&tpm);
+
+    if (EFI_ERROR(status)) {
+        tell("tpm absent", status, 0);
+        return;
+    }
+    status = tpm->submit(tpm, sizeof(command), command, sizeof(answer), answer);
+    /* its result, and how many bytes the answer has */
+    tell("tpm random", status | (UINT64)answer[8] << 8 | answer[9],
+         (UINT64)answer[4] << 8 | answer[5]);
+}
+
 /* --- what the options say --------------------------------------------------------------- */
 
 /* Does the text at *at begin with this word? Goes behind it and one '='. */
@@ -396,6 +489,14 @@ static bool obey(const CHAR16 **at, EFI_STATUS *status)
 {
     if (is_word(at, "map")) {
         show_map();
+    } else if (is_word(at, "entries")) {
+        count_map();
+    } else if (is_word(at, "fragment")) {
+        fragment(number(at));
+    } else if (is_word(at, "bar")) {
+        use_bar();
+    } else if (is_word(at, "tpm")) {
+        ask_tpm();
     } else if (is_word(at, "mp")) {
         ask_all("mp ran");
     } else if (is_word(at, "enable")) {
