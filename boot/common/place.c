@@ -7,6 +7,7 @@
 #define AVOID_MAX 32
 #define PALMEM_MIN MIB(2)
 #define TABLES_MAX MIB(256)
+#define BESIDE     (3 * PAGE_SIZE) /* taken elsewhere: the low page, and two for crash records */
 
 /* Why there is no place, with what helps, if anything does. */
 static const char no_room[] = "no room for the hypervisor below 4 GiB";
@@ -21,9 +22,9 @@ uint64_t boot_tables(const struct boot_info *bi)
 }
 
 /*
- * Bytes of the protected range. By default RAM/64 in all, 2 to 64 MiB, but never less
- * than the core and a small pool, of half of that where the core takes much. Rounding up makes good
- * what firmware takes of RAM: a "512 MiB" machine gives 8 MiB.
+ * Bytes of the protected range. By default RAM/64, with what is taken beside it, 2 to 64 MiB, but
+ * never less than the core and a small pool, of half of that where the core takes much. Rounding up
+ * makes good what firmware takes of RAM: a "512 MiB" machine gives 8 MiB.
  */
 static uint64_t protected_size(const struct boot_info *bi, uint64_t core_mem, uint64_t palmem)
 {
@@ -36,7 +37,7 @@ static uint64_t protected_size(const struct boot_info *bi, uint64_t core_mem, ui
         size = MIB(64);
     }
     pool = size / 2 < PALMEM_MIN ? PALMEM_MIN : size / 2;
-    return align_up(size < core_mem + pool ? core_mem + pool : size, PAGE_SIZE_2M);
+    return align_up(size < core_mem + pool ? core_mem + pool : size, PAGE_SIZE_2M) - BESIDE;
 }
 
 /* All that the range must be clear of, in `all`, which has room for as much. Returns how many. */

@@ -11,9 +11,10 @@ uint64_t boot_tables(const struct boot_info *bi);
 
 /*
  * Choose the protected range: core_mem + palmem bytes, or with palmem 0 the larger of RAM/64
- * (clamped to 2..64 MiB) and core_mem + half of that or 2 MiB, rounded up to 2 MiB; the highest
- * place below 4 GiB that is usable and touches no module and none of `avoid` (boot stage, what the
- * loader left; at most 32). Sets bi->protected_base/size. 0, or -1 with `*why`; it then has
+ * (clamped to 2..64 MiB) and core_mem + half of that or 2 MiB, rounded up to 2 MiB, less the three
+ * pages that are taken elsewhere (boot_info.low_page, crash_place); the highest place, 2 MiB
+ * aligned, below 4 GiB that is usable and touches no module and none of `avoid` (boot stage, what
+ * the loader left; at most 32). Sets bi->protected_base/size. 0, or -1 with `*why`; it then has
  * changed nothing.
  */
 int boot_place(struct boot_info *bi, uint64_t core_mem, uint64_t palmem,

@@ -114,9 +114,9 @@ struct boot_info {
 
     uint64_t tsc_start;          /* TSC near our first instruction */
 
-    /* The protected range: core image, its memory, then the page pool. 2 MiB aligned. */
-    uint64_t protected_base;
-    uint64_t protected_size;     /* a multiple of 2 MiB */
+    /* The protected range: core image, its memory, then the page pool. */
+    uint64_t protected_base;     /* 2 MiB aligned */
+    uint64_t protected_size;     /* a multiple of 4 KiB, at least 2 MiB */
     uint64_t core_image_size;    /* bytes at protected_base taken by the image, .bss included */
 
     uint64_t rsdp;               /* 0 if not found */

@@ -8,6 +8,7 @@
 #include <mm/pool.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
+#include <xmhf/core_image.h>
 
 #define POOL_PAGES 512
 
@@ -53,7 +54,7 @@ static uint64_t physical(const void *va, uint64_t *flags)
 }
 
 static const struct boot_info bi = {
-    .protected_base = MIB(500), .protected_size = MIB(8), .core_image_size = MIB(1),
+    .protected_base = MIB(500), .protected_size = MIB(8) - 3 * PAGE_SIZE, .core_image_size = MIB(1),
     .mem_count = 3,
     .mem = { { 0, 0x9fc00, BOOT_MEM_USABLE, 0 }, { MIB(1), MIB(509), BOOT_MEM_USABLE, 0 },
              { MIB(510), MIB(2), BOOT_MEM_RESERVED, 0 } },
@@ -110,8 +111,26 @@ static void not_everywhere(void **state)
     assert_null(host_map_firmware(1ULL << 39, 1));
     assert_null(host_map_firmware(UINT64_MAX - 3, 36));
     assert_null(host_map_firmware(MIB(500), 36)); /* the protected range */
-    assert_null(host_map_firmware(MIB(508) - 1, 36));
+    assert_null(host_map_firmware(MIB(508) - 3 * PAGE_SIZE - 1, 36));
     assert_null(host_map_firmware(MIB(500) - 35, 36));
+}
+
+/* The protected range at its own addresses only, and what the guest has of its last 2 MiB at the
+ * guest's only. */
+static void the_range_and_what_is_behind_it(void **state)
+{
+    const uint64_t end = MIB(508) - 3 * PAGE_SIZE;
+    uint64_t flags, size;
+
+    (void)state;
+    for (uint64_t pa = MIB(500); pa < MIB(510); pa += PAGE_SIZE) {
+        const void *direct = (const void *)(uintptr_t)(DIRECT_VA + pa);
+        const void *own = (const void *)(uintptr_t)(CORE_VA + pa - MIB(500));
+
+        assert_int_equal(leaf(pa < end ? direct : own, &size), 0);
+        assert_int_equal(physical(pa < end ? own : direct, &flags), pa);
+        assert_true(flags & PTE_RW && flags & PTE_NX);
+    }
 }
 
 static void assert_picture(uint64_t base, uint64_t size)
@@ -224,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(tables_anywhere, setup),
         cmocka_unit_test_setup(not_everywhere, setup),
+        cmocka_unit_test_setup(the_range_and_what_is_behind_it, setup),
         cmocka_unit_test_setup(a_picture, setup),
         cmocka_unit_test_setup(windows_come_and_go, setup),
         cmocka_unit_test(more_ram),

@@ -441,7 +441,7 @@ static void places_under_uefi(void **state)
     assert_int_equal(efi_map_convert(&efi, EFI_MAP_BOOT_SERVICES, early, &count, &why), 0);
     bi.module_count = 0;
     assert_int_equal(boot_place(&bi, MIB(3), 0, NULL, 0, &why), 0);
-    assert_int_equal(bi.protected_size, MIB(8)); /* by all memory */
+    assert_int_equal(bi.protected_size, MIB(8) - 3 * PAGE_SIZE); /* by all memory */
     assert_false(e820_is_usable(early, count, bi.protected_base, bi.protected_size));
     boot_prefer(&bi, early, count, NULL, 0);
     assert_true(e820_is_usable(early, count, bi.protected_base, bi.protected_size));
@@ -728,8 +728,12 @@ static void machine(uint64_t mib)
     bi.mem_count = 2;
 }
 
+/* What is taken in all where nobody has said how much: three pages of it are elsewhere. */
+#define BESIDE (3 * PAGE_SIZE)
+
 static void assert_place(uint64_t core, uint64_t palmem, uint64_t size, uint64_t base)
 {
+    size -= palmem ? 0 : BESIDE;
     assert_int_equal(boot_place(&bi, core, palmem, NULL, 0, &why), 0);
     assert_int_equal(bi.protected_size, size);
     assert_int_equal(bi.protected_base, base);
@@ -842,13 +846,13 @@ static void prefers_a_part_of_memory(void **state)
     boot_prefer(&bi, &better, 1, &avoid, 1);
     assert_int_equal(bi.protected_base, MIB(112));
     bi.module[0].size = 0;
-    better.size = MIB(8) - 1;
+    better.size = MIB(8) - BESIDE - 1;
     boot_prefer(&bi, &better, 1, &avoid, 1);
     assert_int_equal(bi.protected_base, MIB(112));
     better = (struct boot_mem){ .start = MIB(508), .size = MIB(20), .type = 1 }; /* not all there */
     boot_prefer(&bi, &better, 1, &avoid, 1);
     assert_int_equal(bi.protected_base, MIB(112));
-    assert_int_equal(bi.protected_size, MIB(8));
+    assert_int_equal(bi.protected_size, MIB(8) - BESIDE);
 }
 
 #define TEST1(f) cmocka_unit_test_setup(f, setup1)

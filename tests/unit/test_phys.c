@@ -20,6 +20,7 @@
 
 #define RAM_SIZE 0x10000u
 #define BASE     MIB(64) /* of the protected range */
+#define SIZE     (MIB(16) - 3 * PAGE_SIZE)
 
 static struct boot_info info;
 static struct acpi_info acpi;
@@ -105,7 +106,7 @@ static int start(const char *name, uint64_t top)
 {
     fake_1g = !no_1g;
     fake_phys_reset(strncmp(name, "vmx", 3) == 0, BASE, MIB(8) / PAGE_SIZE);
-    info = (struct boot_info){ .protected_base = BASE, .protected_size = MIB(16), .mem_count = 1,
+    info = (struct boot_info){ .protected_base = BASE, .protected_size = SIZE, .mem_count = 1,
                                .mem = { { .start = 0, .size = top, .type = BOOT_MEM_USABLE } } };
     return guest_phys_init(&info, &acpi);
 }
@@ -564,6 +565,32 @@ static void rights_of_pages(void **state)
     fake_split = false;
 }
 
+/* Every page of the range, and those behind its end, which are in 2 MiB with it. */
+static void ends_of_the_range(void **state)
+{
+    struct nested_leaf leaf, low;
+
+    (void)state;
+    for (unsigned split = 0; split < 2; split++) {
+        fake_split = split;
+        load(ALDER);
+        machine_set_msr(MSR_IA32_TME_ACTIVATE, 0);
+        assert_int_equal(start(ALDER, MIB(128)), 0);
+        assert_true(nested_lookup(&guest_nested, gpa(low_page), &low)); /* zeros */
+        for (uint64_t g = BASE - MIB(2); g < BASE + MIB(20); g += PAGE_SIZE) {
+            const bool ours = g >= BASE && g < BASE + SIZE;
+
+            assert_true(nested_lookup(&guest_nested, gpa(g), &leaf));
+            assert_true(ours ? leaf.h.a == low.h.a && leaf.rights == ACCESS_READ
+                        : leaf.h.a == g && (leaf.rights & ACCESS_WRITE));
+            assert_int_equal(guest_phys_protected(gpa(g)), ours);
+            assert_true(!guest_phys_ops.map(gpa(g), 1) == ours);
+        }
+        assert_true(guest_phys_protected(gpa(BASE + SIZE - 1)));
+    }
+    fake_split = false;
+}
+
 /* The low page is the protected range's, and a page of which some bytes are guarded is read-only;
  * all around them is as it was, executable too where large leaves are not. */
 static void single_pages(void **state)
@@ -608,6 +635,7 @@ int main(void)
         cmocka_unit_test(no_second_name),
         cmocka_unit_test(handlers_see_operands_only),
         cmocka_unit_test(rights_of_pages),
+        cmocka_unit_test(ends_of_the_range),
         cmocka_unit_test(single_pages),
         cmocka_unit_test(plugged_in),
         cmocka_unit_test(empty_sockets_take_no_pages),

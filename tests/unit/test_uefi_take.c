@@ -182,10 +182,11 @@ static void all_cpus_are_taken(void **state)
 {
     const struct boot_info *bi = &seen.bi;
     const struct fw_page *range;
+    uint64_t reserved = 0;
     (void)state;
 
     assert_true(take(&u, &conf, 5, line, sizeof(line)));
-    assert_non_null(strstr(line, "has taken all CPUs, and 8192 KiB at 0x1f800000"));
+    assert_non_null(strstr(line, "has taken all CPUs, and 8180 KiB at 0x1f800000"));
     assert_true(seen.entries == 1 && seen.takes == 4);
     assert_true(seen.filled == bi->protected_base && seen.mapped == bi->protected_base);
     assert_int_equal(seen.mor, 1); /* before the first CPU */
@@ -199,6 +200,11 @@ static void all_cpus_are_taken(void **state)
     assert_true(bi->low_page >= 0x1000 && bi->low_page < 0x80000);
     assert_int_equal(page_at(bi->crash_place[0])->type, EfiReservedMemoryType);
     assert_int_equal(page_at(bi->crash_place[1])->type, EfiReservedMemoryType);
+    assert_int_equal(bi->protected_size / 4096 + 3, MIB(8) / 4096); /* and nothing else: */
+    for (unsigned i = 0; i < fw.page_count; i++) {
+        reserved += fw.page[i].type == EfiReservedMemoryType ? fw.page[i].pages : 0;
+    }
+    assert_int_equal(reserved, MIB(8) / 4096);
     assert_int_equal(bi->mem[1].size, 0x1ff00000); /* boot services' memory will be the OS's */
     assert_int_equal(bi->mem[1].type, BOOT_MEM_USABLE);
     assert_int_equal(fw.pools, 0);

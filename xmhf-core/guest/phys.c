@@ -251,6 +251,22 @@ hpa_t guest_phys_root(bool apic_off)
     return apic_off ? off_pages[0] : guest_nested.root;
 }
 
+/* Our memory is zeros to read. The range may end within 2 MiB, the guest has the rest of them. */
+static int hide(const struct boot_info *bi, hpa_t zero)
+{
+    const uint64_t large = align_down(bi->protected_size, PAGE_SIZE_2M);
+
+    if (nested_decoy(&guest_nested, gpa(bi->protected_base), large, zero) != 0) {
+        return -1;
+    }
+    for (uint64_t off = large; off < bi->protected_size; off += PAGE_SIZE) {
+        if (map_page(bi->protected_base + off, zero.a, ACCESS_READ) != 0) {
+            return -1;
+        }
+    }
+    return map_page(low_page, zero.a, ACCESS_READ);
+}
+
 int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
 {
     void *zero = pool_boot_need(1);
@@ -261,10 +277,7 @@ int guest_phys_init(const struct boot_info *bi, const struct acpi_info *acpi)
     choose_leaves();
     if (nested_init(&guest_nested, virt->nested, &table_source, GUEST_LEVELS) != 0
         || map_identity() != 0
-        || nested_decoy(&guest_nested, gpa(bi->protected_base), bi->protected_size,
-                        core_hpa(zero)) != 0
-        || map_page(low_page, core_hpa(zero).a, ACCESS_READ) != 0 || trap_apic() != 0
-        || off_init() != 0) {
+        || hide(bi, core_hpa(zero)) != 0 || trap_apic() != 0 || off_init() != 0) {
         log_error("cannot start: no memory for the guest's nested tables");
         return -1;
     }

@@ -48,10 +48,11 @@ static void map_4k(uint64_t va, uint64_t pa, uint64_t flags)
     *entry_at(va, 1) = pa | PTE_P | PTE_A | PTE_D | flags;
 }
 
-/* The protected range: image by 4 KiB pages with W^X, the pool by 2 MiB pages. */
+/* The protected range: image by 4 KiB pages with W^X, the pool by 2 MiB pages as far as they go. */
 static void map_core(const struct boot_info *bi)
 {
     uint64_t image_end = align_up(bi->core_image_size, PAGE_SIZE_2M);
+    uint64_t large_end = align_down(bi->protected_size, PAGE_SIZE_2M);
 
     for (uint64_t off = 0; off < image_end; off += PAGE_SIZE) {
         uint64_t va = CORE_VA + off;
@@ -59,9 +60,13 @@ static void map_core(const struct boot_info *bi)
                        : va < (uintptr_t)core_rodata_end ? PTE_NX : PTE_NX | PTE_RW;
         map_4k(va, bi->protected_base + off, flags);
     }
-    for (uint64_t off = image_end; off < bi->protected_size; off += PAGE_SIZE_2M) {
+    for (uint64_t off = image_end; off < large_end; off += PAGE_SIZE_2M) {
         *entry_at(CORE_VA + off, 2) = (bi->protected_base + off) | PTE_P | PTE_RW | PTE_A | PTE_D
             | PTE_PS | PTE_NX;
+    }
+    for (uint64_t off = large_end > image_end ? large_end : image_end; off < bi->protected_size;
+         off += PAGE_SIZE) {
+        map_4k(CORE_VA + off, bi->protected_base + off, PTE_NX | PTE_RW);
     }
 }
 
@@ -83,10 +88,17 @@ static bool map_touches(const struct boot_info *bi, uint64_t start, uint64_t siz
 static void map_direct_2m(const struct boot_info *bi, uint64_t pa)
 {
     const uint64_t flags = PTE_P | PTE_RW | PTE_A | PTE_D | PTE_PS | PTE_NX;
+    const uint64_t protected_end = bi->protected_base + bi->protected_size;
 
-    if (map_touches(bi, pa, PAGE_SIZE_2M)
-        && !ranges_overlap(pa, PAGE_SIZE_2M, bi->protected_base, bi->protected_size)) {
+    if (!map_touches(bi, pa, PAGE_SIZE_2M)) {
+        return;
+    }
+    if (!ranges_overlap(pa, PAGE_SIZE_2M, bi->protected_base, bi->protected_size)) {
         *entry_at(DIRECT_VA + pa, 2) = pa | flags;
+        return;
+    }
+    for (uint64_t at = protected_end; at < pa + PAGE_SIZE_2M; at += PAGE_SIZE) {
+        map_4k(DIRECT_VA + at, at, PTE_RW | PTE_NX); /* behind the end of the range */
     }
 }
 
