@@ -9,10 +9,24 @@ struct reader {
     const char *at, *end;
     struct conf *conf;
     bool secure;
+    bool half; /* what was read last may be less than was written */
 };
 
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 static bool is_line_end(char c) { return c == '\n' || c == '\r'; }
+
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
+
+static bool ends_in_efi(const char *s, size_t len)
+{
+    static const char dot_efi[] = ".efi";
+    bool efi = len >= 4;
+
+    for (size_t i = 0; efi && i < 4; i++) {
+        efi = lower(s[len - 4 + i]) == dot_efi[i];
+    }
+    return efi;
+}
 
 static void damage(struct reader *r, const char *why)
 {
@@ -25,12 +39,12 @@ static void damage(struct reader *r, const char *why)
  * What Secure Boot leaves to whoever can write the file: the owner's keys vouch for programs, not
  * for it. A value stands behind '='; NULL: any.
  */
-static const struct { const char *name; const char *values[5]; } harmless[] = {
-    { "palmem", { 0 } },     /* how much memory there is for PALs */
-    { "palbudget", { 0 } },  /* how long they run */
-    { "com", { "off", "3f8", "2f8", "3e8", "2e8" } }, /* the log: where UARTs are, not anywhere */
-    { "quiet", { 0 } },      /* errors are still told */
-    { "trap-icr", { 0 } },   /* another way to see the same IPIs */
+static const struct { const char *name; bool valued; const char *values[5]; } harmless[] = {
+    { "palmem", true, { 0 } },     /* how much memory there is for PALs */
+    { "palbudget", true, { 0 } },  /* how long they run */
+    { "com", true, { "off", "3f8", "2f8", "3e8", "2e8" } }, /* the log: where UARTs are */
+    { "quiet", false, { 0 } },     /* errors are still told */
+    { "trap-icr", false, { 0 } },  /* another way to see the same IPIs */
 };
 
 static const char not_with_secure_boot[] = "not with Secure Boot, it may weaken the protection";
@@ -63,6 +77,20 @@ static bool is_harmless(const char *word, size_t len)
         }
     }
     return false;
+}
+
+/* Is that a whole option, if the text ends behind it? A number that has lost digits counts as one,
+ * which of these options does no harm. */
+static bool is_whole(const char *word, size_t len)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(harmless); i++) {
+        size_t name = strlen(harmless[i].name);
+
+        if (starts_with(word, len, harmless[i].name)) {
+            return is_harmless(word, len) && (harmless[i].valued ? len > name + 1 : len == name);
+        }
+    }
+    return is_word(word, len, "required");
 }
 
 static void refuse(struct conf *conf, const char *word, size_t len)
@@ -133,6 +161,7 @@ static void take_path(struct reader *r, char *out, size_t max)
         memcpy(out, r->at, len);
         out[len] = '\0';
     }
+    r->half = !quoted && !ends_in_efi(r->at, len);
     r->at += len + (quoted && len < line ? 1 : 0);
 }
 
@@ -157,11 +186,13 @@ static void take_word(struct reader *r)
     while (len < line && !is_blank(r->at[len])) {
         len++;
     }
+    r->half = !is_whole(r->at, len);
     if (starts_with(r->at, len, "next=")) {
         r->at += 5;
         take_path(r, r->conf->next, sizeof(r->conf->next));
     } else if (starts_with(r->at, len, "args=")) {
         r->at += 5;
+        r->half = false; /* anybody's words */
         take_args(r);
     } else {
         if (is_word(r->at, len, "required")) {
@@ -195,8 +226,10 @@ static void take_line(struct reader *r)
     }
     while (r->at < line_end) {
         if (is_blank(*r->at)) {
+            r->half = false;
             r->at++;
         } else if (*r->at == '#') {
+            r->half = false;
             r->at = line_end;
         } else {
             take_word(r);
@@ -204,9 +237,10 @@ static void take_line(struct reader *r)
     }
 }
 
-void conf_parse(const char *text, size_t size, bool secure, struct conf *conf)
+/* True: the text ends in what may be half an option. */
+static bool parse(const char *text, size_t size, bool secure, struct conf *conf)
 {
-    struct reader r = { text, text + size, conf, secure };
+    struct reader r = { text, text + size, conf, secure, false };
     unsigned line = 1;
 
     memset(conf, 0, sizeof(*conf));
@@ -219,33 +253,37 @@ void conf_parse(const char *text, size_t size, bool secure, struct conf *conf)
             conf->line = line;
         }
         if (r.at < r.end) {
+            r.half = false;
             line += *r.at++ == '\n';
         }
     }
+    return r.half;
+}
+
+void conf_parse(const char *text, size_t size, bool secure, struct conf *conf)
+{
+    (void)parse(text, size, secure, conf);
 }
 
 void conf_parse_file(const char *text, size_t size, bool secure, struct conf *conf)
 {
     bool utf16 = size >= 2
-        && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0);
+        && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0), half;
 
-    conf_parse(text, utf16 ? 0 : size, secure, conf);
+    half = parse(text, utf16 ? 0 : size, secure, conf);
     if (utf16) {
         conf->damaged = "it is UTF-16, write it as UTF-8";
-    } else if (!conf->damaged && (size == 0 || text[size - 1] != '\n')) {
-        conf->damaged = size == 0 ? "it is empty"
-                                  : "its last line has no end, so it may be cut off";
+    } else if (!conf->damaged && half) {
+        conf->damaged = "its last line has no end, and its last word may be cut off; end the line "
+                        "if it isn't";
     }
 }
-
-static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
 
 /* Bytes of the first word of `s` if it is a program's name: with a path, or .efi at its end, or
  * `surely`. */
 static size_t own_name(const char *s, size_t size, bool surely)
 {
-    static const char dot_efi[] = ".efi";
-    bool quoted = size != 0 && *s == '"', path = false, efi = true;
+    bool quoted = size != 0 && *s == '"', path = false;
     size_t len = quoted ? 1 : 0;
 
     while (len < size && (quoted ? s[len] != '"' : !is_blank(s[len]))) {
@@ -255,10 +293,7 @@ static size_t own_name(const char *s, size_t size, bool surely)
         path |= s[len] == '\\' || s[len] == ':';
         len++;
     }
-    for (size_t i = 0; i < 4; i++) {
-        efi &= len >= 4 && lower(s[len - 4 + i]) == dot_efi[i];
-    }
-    return surely || path || efi ? len + (quoted && len < size ? 1 : 0) : 0;
+    return surely || path || ends_in_efi(s, len) ? len + (quoted && len < size ? 1 : 0) : 0;
 }
 
 size_t conf_from_load_options(const void *options, size_t size, bool shell, char *out,

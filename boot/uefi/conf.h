@@ -36,7 +36,9 @@ struct conf {
  */
 void conf_parse(const char *text, size_t size, bool secure, struct conf *conf);
 
-/* The same for a file's text, which has an end of line at its end, or it isn't whole. */
+/* The same for a file's text, which has an end of line at its end, or ends in an option that can't
+ * well be part of another: `required`, args=, a path in quotes or with .efi, and what Secure Boot
+ * allows. Else it is damaged. An empty one is as none. */
 void conf_parse_file(const char *text, size_t size, bool secure, struct conf *conf);
 
 /*
