@@ -36,8 +36,11 @@ static EFI_GUID loaded_image = { 0x5b1b31a1, 0x9562, 0x11d2,
                                  { 0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } };
 static EFI_GUID our_vendor = { 0x1d2c3b4a, 0x5968, 0x4776,
                                { 0x85, 0x94, 0xa3, 0xb2, 0xc1, 0xd0, 0xef, 0xfe } };
+static EFI_GUID device_path = { 0x09576e91, 0x6d3f, 0x11d2,
+                                { 0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b } };
 static EFI_SYSTEM_TABLE *st;
 static EFI_HANDLE self;
+static uint64_t entered; /* TSC at our first line */
 
 /* --- words on the serial line ------------------------------------------------- */
 
@@ -108,6 +111,14 @@ static uint64_t rdmsr(uint32_t msr)
     uint32_t low, high;
 
     __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+    return (uint64_t)high << 32 | low;
+}
+
+static uint64_t rdtsc(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
     return (uint64_t)high << 32 | low;
 }
 
@@ -251,6 +262,20 @@ static void find_range(uint64_t *first, uint64_t *size)
         }
     }
     tell("range", *first, *size);
+}
+
+/* Pages of which the map says that nobody may use them. */
+static void count_reserved(void)
+{
+    uint64_t pages = 0;
+    EFI_STATUS status = get_map();
+
+    for (UINTN at = 0; at + map_step <= map_size; at += map_step) {
+        EFI_MEMORY_DESCRIPTOR *d = (EFI_MEMORY_DESCRIPTOR *)&map[at];
+
+        pages += d->Type == EfiReservedMemoryType ? d->NumberOfPages : 0;
+    }
+    tell("reserved", status, pages);
 }
 
 /* --- the protected range ------------------------------------------------------------ */
@@ -447,6 +472,81 @@ static void ask_tpm(void)
          (UINT64)answer[4] << 8 | answer[5]);
 }
 
+/* --- other programs ---------------------------------------------------------------------- */
+
+static EFI_HANDLE program;
+
+/* Up to a blank or the end. */
+static UINTN word_length(const CHAR16 *at)
+{
+    UINTN n = 0;
+
+    while (at[n] != 0 && at[n] != ' ') {
+        n++;
+    }
+    return n;
+}
+
+/* Load the file of our volume that is named here, and go behind its name. UEFI 2.10, 10.3.5.4 */
+static void load(EFI_LOADED_IMAGE *loaded, const CHAR16 **at)
+{
+    static uint8_t path[1024];
+    uint8_t *volume = NULL;
+    UINTN head = 0, name = word_length(*at);
+    EFI_STATUS status = st->BootServices->HandleProtocol(loaded->DeviceHandle, &device_path,
+                                                         (VOID **)&volume);
+
+    while (!EFI_ERROR(status) && volume[head] != 0x7f) {
+        head += volume[head + 2] | (UINTN)volume[head + 3] << 8;
+    }
+    if (!EFI_ERROR(status) && head + name * 2 + 10 <= sizeof(path)) {
+        st->BootServices->CopyMem(path, volume, head);
+        path[head] = 4;
+        path[head + 1] = 4;
+        path[head + 2] = (uint8_t)(name * 2 + 6);
+        path[head + 3] = (uint8_t)((name * 2 + 6) >> 8);
+        st->BootServices->CopyMem(path + head + 4, (VOID *)*at, name * 2);
+        st->BootServices->CopyMem(path + head + name * 2 + 4, "\0\0\x7f\xff\4", 6);
+        status = st->BootServices->LoadImage(FALSE, self, (EFI_DEVICE_PATH *)path, NULL, 0,
+                                             &program);
+    }
+    *at += name;
+    tell("load", status, rdtsc());
+}
+
+/* Start what was loaded, with the load options that are here, ',' for a blank. */
+static void start(const CHAR16 **at)
+{
+    static CHAR16 options[100];
+    UINTN n = word_length(*at);
+    EFI_LOADED_IMAGE *loaded = NULL;
+    EFI_STATUS status = st->BootServices->HandleProtocol(program, &loaded_image,
+                                                         (VOID **)&loaded);
+
+    for (UINTN i = 0; i < n && i < 99; i++) {
+        options[i] = (*at)[i] == ',' ? ' ' : (*at)[i];
+    }
+    if (n != 0 && n < 100 && !EFI_ERROR(status)) {
+        options[n] = 0;
+        loaded->LoadOptions = options;
+        loaded->LoadOptionsSize = (UINT32)(n + 1) * 2;
+    }
+    *at += n;
+    tell("start", EFI_ERROR(status) ? status
+         : st->BootServices->StartImage(program, NULL, NULL), 0);
+}
+
+static volatile uint64_t go_on;
+
+/* Until somebody outside has changed memory. */
+static void wait_outside(void)
+{
+    tell("waits", (uint64_t)(uintptr_t)&go_on, 0);
+    while (!go_on) {
+        __asm__ volatile("pause");
+    }
+}
+
 /* --- what the options say --------------------------------------------------------------- */
 
 /* Does the text at *at begin with this word? Goes behind it and one '='. */
@@ -485,7 +585,7 @@ static uint64_t number(const CHAR16 **at)
 }
 
 /* One word. False: return the status from here. */
-static bool obey(const CHAR16 **at, EFI_STATUS *status)
+static bool obey(EFI_LOADED_IMAGE *loaded, const CHAR16 **at, EFI_STATUS *status)
 {
     if (is_word(at, "map")) {
         show_map();
@@ -497,6 +597,16 @@ static bool obey(const CHAR16 **at, EFI_STATUS *status)
         use_bar();
     } else if (is_word(at, "tpm")) {
         ask_tpm();
+    } else if (is_word(at, "reserved")) {
+        count_reserved();
+    } else if (is_word(at, "tsc")) {
+        tell("tsc", entered, rdtsc());
+    } else if (is_word(at, "wait")) {
+        wait_outside();
+    } else if (is_word(at, "load")) {
+        load(loaded, at);
+    } else if (is_word(at, "start")) {
+        start(at);
     } else if (is_word(at, "mp")) {
         ask_all("mp ran");
     } else if (is_word(at, "enable")) {
@@ -531,6 +641,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     EFI_STATUS status = EFI_SUCCESS;
     const CHAR16 *at;
 
+    entered = rdtsc();
     st = system;
     self = image;
     tell("probe started, under XMHF", under_xmhf(), rdmsr(0x1B));
@@ -543,7 +654,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     while (*at) {
         if (*at == ' ') {
             at++;
-        } else if (!obey(&at, &status)) {
+        } else if (!obey(loaded, &at, &status)) {
             break;
         }
     }
