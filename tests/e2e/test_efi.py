@@ -5,6 +5,8 @@ SPDX-License-Identifier: MIT
 """
 import hashlib
 import pathlib
+import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -155,6 +157,47 @@ class Images(unittest.TestCase):
         image[200] ^= 0x40
         self.assertNotEqual(nvram.authenticode_sha256(bytes(image)), digest)
         self.assertEqual(len(digest), hashlib.sha256().digest_size)
+
+
+class ManualPage(unittest.TestCase):
+    """tools/man/xmhf.efi.8 has every sentence and every option of xmhf.efi."""
+
+    def setUp(self):
+        text = (SOURCE / "tools" / "man" / "xmhf.efi.8").read_text(encoding="utf-8")
+        self.heads = re.findall(r"^\.T[PQ]\n\.B[IR]? (.*)$", text, re.M)
+        text = re.sub(r"^\.\\\".*$|\\$", "", text, flags=re.M)
+        text = re.sub(r"^\.[A-Z]+ ?", "", text, flags=re.M)
+        text = re.sub(r"\\f[A-Z]", "", text).replace("\\-", "-")
+        self.text = " ".join(text.split())
+
+    @staticmethod
+    def strings(path):
+        """The string constants of a C file."""
+        text = re.sub(r"/\*.*?\*/|'\\?.'", "", path.read_text(encoding="utf-8"), flags=re.S)
+        return re.findall(r'"((?:[^"\\]|\\.)*)"', re.sub(r'"\s*"', "", text))
+
+    def test_sentences(self):
+        found = {piece.strip() for path in sorted((SOURCE / "boot" / "uefi").glob("*.c"))
+                 for string in self.strings(path)
+                 for piece in re.split(r"%\w+", string) if piece.strip().count(" ") >= 2}
+        self.assertGreater(len(found), 40)
+        lost = sorted(piece for piece in found if piece not in self.text)
+        self.assertEqual(lost, [])
+
+    def test_options(self):
+        options = (SOURCE / "xmhf-core" / "facts" / "options.h").read_text(encoding="ascii")
+        names = re.findall(r'X\("([\w-]+)"', options)
+        self.assertIn("palmem", names)
+        for name in [*names, "palbudget", "next", "args", "required"]:
+            self.assertTrue([head for head in self.heads
+                             if name in re.findall(r"[a-z-]+", head.replace("\\-", "-"))], name)
+
+    @unittest.skipUnless(shutil.which("groff"), "groff isn't installed")
+    def test_layout(self):
+        for page in sorted((SOURCE / "tools" / "man").iterdir()):
+            done = subprocess.run(["groff", "-man", "-ww", "-z", page], stderr=subprocess.PIPE,
+                                  check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, b""), page.name)
 
 
 if __name__ == "__main__":

@@ -129,6 +129,7 @@ def _cmake(source, folders, version):
 def _documents(source, foreign, folders):
     found = _copies(folders.mandir / "man1", sorted((source / "pal_sdk" / "man").glob("*.1")))
     found += _copies(folders.mandir / "man3", sorted((source / "pal_sdk" / "man").glob("*.3")))
+    found += _copies(folders.mandir / "man8", sorted((source / "tools" / "man").glob("*.8")))
     found.append(Place(folders.docdir / "README.md", source / "pal_sdk" / "README.md"))
     found.append(Place(folders.docdir / "LICENSE", source / "LICENSE"))
     found.append(Place(folders.docdir / "LICENSE.bearssl", foreign.bearssl / "LICENSE.txt"))
