@@ -63,3 +63,19 @@ endef
 $(foreach name,$(examples),$(eval $(call example_programs_of,$(name))))
 
 examples: $(example_programs)
+
+# wide: the image has 64 bits, the program 32.
+wide_folder = $(srcdir)/pal_sdk/examples/wide
+wide_sources = $(wildcard $(wide_folder)/*.[ch])
+pal_sdk/examples/wide/wide-elf64.pal: $(wide_sources) $(example_headers) libpal-rt-elf64.a \
+		pal_sdk/tools/pal-cc pal_sdk/tools/pal-lint
+	@$(MKDIR_P) $(@D)
+	$(AM_V_GEN)out="`pwd`/$@" && cd $(wide_folder) && $(example_palcc) \
+		--cc "$(example_cc_elf64)" --caller 32 --name wide $(example_image_flags) \
+		--interface wide_interface.h -o "$$out" wide_pal.c
+pal_sdk/examples/wide/wide-elf64-32.o: pal_sdk/examples/wide/wide-elf64.pal
+	$(AM_V_GEN)$(example_palcc) --caller 32 --host-cc "$(example_host_32)" -o $@ $<
+pal_sdk/examples/wide/wide32: $(wide_folder)/wide.c pal_sdk/examples/wide/wide-elf64-32.o \
+		$(wide_sources) pal_sdk/lib/32/libpal.a
+	$(AM_V_CCLD)$(example_host_32) -static $(example_compile) -o $@ $(wide_folder)/wide.c \
+		$(filter %.o %.a,$^) -lpthread

@@ -44,8 +44,8 @@ static enum pal_file_error check_mode(const struct xmhf_image *h)
     if (h->mode != PAL_ID_MODE_64 && h->mode != PAL_ID_MODE_32) {
         return PAL_FILE_MODE;
     }
-    if (h->mode != 8 * sizeof(void *)) {
-        return h->mode == PAL_ID_MODE_64 ? PAL_FILE_MODE_64 : PAL_FILE_MODE_32;
+    if (h->mode < 8 * sizeof(void *)) {
+        return PAL_FILE_MODE_32;
     }
     if (h->mode == PAL_ID_MODE_64 ? h->convention != XMHF_SYSV && h->convention != XMHF_MICROSOFT
                            : h->convention != XMHF_CDECL) {

@@ -21,7 +21,8 @@
     X(COUNTS,     "it says more sections, parameters or entries than an image can have, or none" \
                   PAL_FILE_BUILD) \
     X(SIZE,       "its lists have another size than it says" PAL_FILE_COPY) \
-    X(MODE_64,    "its code has 64 bits and this program has 32; build the image with -m32") \
+    X(MODE_64,    "its code has 64 bits and this program has 32, which only the hypervisor can " \
+                  "run; without it build the image with -m32") \
     X(MODE_32,    "its code has 32 bits and this program has 64; build the image with -m64") \
     X(MODE,       "its mode is none that is known" PAL_FILE_BUILD) \
     X(CONVENTION, "its calling convention is unknown, or none of its mode" PAL_FILE_BUILD) \
@@ -66,8 +67,14 @@ struct pal_file {
     uint64_t gate;                /* notes.gate */
 };
 
-/* What `size` bytes at `file` say. On an error *f has no meaning. */
+/* What `size` bytes at `file` say. On an error *f has no meaning. The PAL has this program's width;
+ * or 64 bits, where the program has 32 (pal_file_is_foreign). */
 enum pal_file_error pal_file_read(const void *file, size_t size, struct pal_file *f);
+/* Is its code of another width than this program's? */
+static inline bool pal_file_is_foreign(const struct pal_file *f)
+{
+    return f->head.mode != 8 * sizeof(void *);
+}
 /* Has a section of this type contents? */
 bool pal_file_has_contents(uint32_t type);
 /* The name of entry or ocall number `i`, or NULL: there are no notes, or not so many. */

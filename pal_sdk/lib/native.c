@@ -199,6 +199,11 @@ void pal_backend_open(struct pal_handle *p, struct pal_status *s)
         native_object_open(p, s);
         return;
     }
+    if (pal_file_is_foreign(&p->file)) {
+        s->error = PAL_BAD_IMAGE;
+        s->detail = PAL_FILE_MODE_64;
+        return;
+    }
     l = make_place();
     if (!l) {
         s->error = PAL_NO_MEMORY;

@@ -117,6 +117,7 @@ static uint64_t register_at(struct pal_file *f, uintptr_t stubs)
         return TV_NO_MEMORY;
     }
     f->head.stubs = stubs;
+    f->head.caller = pal_file_is_foreign(f) ? PAL_CONVENTION_NATIVE : 0;
     memcpy(at, &f->head, sizeof(f->head));
     at += sizeof(f->head);
     memcpy(at, f->section, f->head.sections * sizeof(f->section[0]));
@@ -212,6 +213,12 @@ void pal_backend_free(struct pal_handle *p, bool same)
     p->place = NULL;
 }
 
+/* How this program calls: as the PAL is called, if that has the same width. */
+static uint32_t caller_of(const struct pal_file *f)
+{
+    return f->head.caller != 0 ? f->head.caller : f->head.convention;
+}
+
 /* --- calls ---------------------------------------------------------------------------- */
 
 void pal_backend_call(struct pal_handle *p, uint32_t entry, const pal_word *args, unsigned n,
@@ -221,7 +228,7 @@ void pal_backend_call(struct pal_handle *p, uint32_t entry, const pal_word *args
     const struct under_way before = current;
 
     current = (struct under_way){ l->memory, out };
-    pal_raw_call(p->file.head.convention, l->memory + (size_t)entry * XMHF_IMAGE_STUB_SIZE, args,
+    pal_raw_call(caller_of(&p->file), l->memory + (size_t)entry * XMHF_IMAGE_STUB_SIZE, args,
                  n, out);
     current = before;
 }

@@ -480,6 +480,7 @@ static void refusals(void)
     refused(TV_SEGMENT_SIZE, "a section over 64 KiB without tiles");
     cdecl_image(0);
     d.sections[CODE].pages = 16;
+    d.sections[CODE].source = (uintptr_t)buffers;
     refused(TV_SEGMENT_SIZE, "64 KiB of CODE");
     cdecl_image(0);
     d.sections[STACK].pages = 16;
@@ -526,7 +527,7 @@ static void pascal(void)
     x = CALL(0, 0xfffe, 0x20000, (uintptr_t)buffers);
     expect(&x, bits == 64 ? (uint64_t)-(0x20000 - 0xfffe - 0x1234)
                           : (uint32_t)-(0x20000 - 0xfffe - 0x1234), 0,
-           0, "pascal");
+           bits == 64 ? 0 : 0xffffffff, "pascal");
     image_unregistered(TV_OK);
 }
 

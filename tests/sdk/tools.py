@@ -208,10 +208,46 @@ def test_embed(bench):
                 printed = bench.must("./program")
                 good(printed == want, f"{form} in {host}: {printed}, not {want}")
             done += 1
-    bench.refused(1, ["a program can only call images of its own width"], TOOLS / "pal-cc",
-                  "--host-cc", "gcc -m32" if form[-2:] == "64" else "gcc", "-o", "wrong.o",
+    wrong = (("gcc -m32", "embedded with --caller 32") if form[-2:] == "64"
+             else ("gcc", "it calls images of 64 bits only"))
+    bench.refused(1, [wrong[1]], TOOLS / "pal-cc", "--host-cc", wrong[0], "-o", "wrong.o",
                   "sample.pal")
     return f"{done} pairs of image and program; the wrong width is refused"
+
+
+WIDE = """\
+#include <pal/interface.h>
+PAL_ENTRY(wide, uint64_t, all, PAL_VALUE(uint64_t, a), PAL_VALUE(int8_t, b), PAL_STRING(text, 80),
+          PAL_IN(uint64_t, list, n, 100), PAL_VALUE(int64_t, c), PAL_VALUE(uint32_t, n))
+"""
+WIDE_CODE = """\
+#include "wide_interface.h"
+uint64_t all(uint64_t a, int8_t b, const char *t, const uint64_t *l, int64_t c, uint32_t n)
+{
+    return a + (uint64_t)b + (uint64_t)t[0] + l[n - 1] + (uint64_t)c;
+}
+"""
+
+
+def test_caller(bench):
+    """A 64-bit image for 32-bit programs has the words that those have, and is embedded in them."""
+    (bench.folder / "wide_interface.h").write_text(WIDE)
+    (bench.folder / "wide.c").write_text(WIDE_CODE)
+
+    def words(*flags):
+        bench.cc(*flags, "--interface", "wide_interface.h", "-o", "wide.pal", "wide.c")
+        return re.findall("^ *parameter.*", bench.lint("wide.pal"), re.M)
+    narrow, wide, between = words("-m32"), words("-m64"), words("-m64", "--caller", "32")
+    good(between == narrow, f"for a 32-bit program: {between}, not {narrow}")
+    good(len(wide) == 7 and len(narrow) == 10, f"{wide}, {narrow}")
+    bench.cc("--caller", "32", "-o", "wide_image.o", "wide.pal")
+    good(bench.must("file", "-b", "wide_image.o").startswith("ELF 32-bit"), "not for 32 bits")
+    bench.refused(1, ["with --caller 32"], TOOLS / "pal-cc", "-m32", "-o", "wrong.o", "wide.pal")
+    bench.refused(2, ["has 32 or 64 bits"], TOOLS / "pal-cc", "--caller", "16", "-o", "wrong.o",
+                  "wide.pal")
+    bench.refused(1, ["images of 64 bits only"], TOOLS / "pal-cc", "-m32", "--caller", "64",
+                  "--interface", "wide_interface.h", "-o", "wrong.pal", "wide.c")
+    return f"{len(between)} words, as with -m32"
 
 
 def test_flags(bench):
@@ -550,7 +586,7 @@ def test_wrong_words(bench):
     return "2 numbers, 1 place"
 
 
-TESTS = (test_same_bits, test_identity, test_embed, test_flags, test_includes,
+TESTS = (test_same_bits, test_identity, test_embed, test_caller, test_flags, test_includes,
          test_second_header, test_names, test_objects, test_dropped, test_places, test_finished,
          test_native, test_stacks, test_advice, test_undeclared, test_twice, test_pure_virtual,
          test_wrong_words)

@@ -629,7 +629,7 @@ static void test_damaged_head(void **state)
     assert_int_equal(with32(HEAD(version), 3), PAL_FILE_VERSION);
     assert_int_equal(with32(HEAD(mode), 16), PAL_FILE_MODE);
     assert_int_equal(with32(HEAD(mode), sizeof(void *) == 8 ? 32 : 64),
-                     sizeof(void *) == 8 ? PAL_FILE_MODE_32 : PAL_FILE_MODE_64);
+                     sizeof(void *) == 8 ? PAL_FILE_MODE_32 : PAL_FILE_CONVENTION);
     assert_int_equal(with32(HEAD(convention), sizeof(void *) == 8 ? XMHF_CDECL : XMHF_SYSV),
                      PAL_FILE_CONVENTION);
     assert_int_equal(with32(HEAD(flags), 2), PAL_FILE_RESERVED);

@@ -43,7 +43,8 @@
  * So types are [u]int8_t to [u]int64_t, char, bool, in buffers and structures float and double, and
  * structures by PAL_STRUCT, named without `struct`. All others, `long` and pointers among them, are
  * a compile error that names them as PAL_REFUSED_... or pal_fixed_width_TYPE. Structures have the
- * same layout with 32 and 64 bits, under Linux and Windows.
+ * same layout with 32 and 64 bits, under Linux and Windows; so the PAL may have 64 bits where the
+ * program has 32 (pal-cc --caller 32).
  *
  * Ocalls: functions of the program that the PAL may call.
  *
@@ -153,8 +154,9 @@ typedef double pal_fixed_width_double __attribute__((aligned(8)));
 
 #define PAL_IS_POINTER(value) (__builtin_classify_type(value) == 5)
 
-/* With 32 bits these are two words: PAL_WIDTH(type) is `wide`, else `word`. */
-#if __SIZEOF_POINTER__ == 4
+/* With 32 bits these are two words: PAL_WIDTH(type) is `wide`, else `word`. It is the program's
+ * width that counts: a 64-bit PAL for 32-bit programs (pal-cc --caller 32) gets the same words. */
+#if __SIZEOF_POINTER__ == 4 || defined(__PAL_CALLER_32__)
 #define PAL_WIDE_int64_t  ~, wide
 #define PAL_WIDE_uint64_t ~, wide
 #endif
