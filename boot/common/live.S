@@ -7,18 +7,8 @@
  * it comes back to 1: with RSP and the answer alone.
  */
 
-/* struct live_cpu */
-#define LIVE_RIP 0
-#define LIVE_RSP 8
-#define LIVE_CR0 16
-#define LIVE_CR2 24
-#define LIVE_CR3 32
-#define LIVE_CR4 40
-#define LIVE_SHARED 48
-#define LIVE_SELECTOR 56
-#define LIVE_GDTR 72
-#define LIVE_IDTR 82
-#define LIVE_SIZE 96
+#include <hw/callee_saved.inc>
+#include <xmhf/live_layout.h>
 
     .text
     .globl boot_live_call
@@ -26,12 +16,7 @@ boot_live_call:
     pushfq
     cli
     cld
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    push_callee_saved
     subq $LIVE_SIZE, %rsp /* aligned by 16 now */
     leaq 1f(%rip), %rax
     movq %rax, LIVE_RIP(%rsp)
@@ -55,7 +40,7 @@ boot_live_call:
     str LIVE_SELECTOR+14(%rsp)
     sgdt LIVE_GDTR(%rsp)
     sidt LIVE_IDTR(%rsp)
-    movl $0, 92(%rsp)
+    movl $0, LIVE_PAD(%rsp)
     movq %rdx, %cr3
     movq %rdi, %rax
     movq %rsi, %rdi
@@ -64,12 +49,7 @@ boot_live_call:
 1:  movq LIVE_CR3(%rsp), %rcx
     movq %rcx, %cr3
     addq $LIVE_SIZE, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
+    pop_callee_saved
     popfq
     ret
 

@@ -7,6 +7,7 @@
 #ifndef XMHF_LIVE_H
 #define XMHF_LIVE_H
 
+#include <xmhf/live_layout.h>
 #include <xmhf/types.h>
 
 /* As SGDT and SIDT store it in 64-bit mode. */
@@ -27,13 +28,18 @@ struct live_cpu {
     uint8_t pad[4];
 };
 
-/* What live.S counts with. */
-_Static_assert(offsetof(struct live_cpu, cr0) == 16, "boot/common/live.S");
-_Static_assert(offsetof(struct live_cpu, shared_cr3) == 48, "boot/common/live.S");
-_Static_assert(offsetof(struct live_cpu, selector) == 56, "boot/common/live.S");
-_Static_assert(offsetof(struct live_cpu, gdtr) == 72, "boot/common/live.S");
-_Static_assert(offsetof(struct live_cpu, idtr) == 82, "boot/common/live.S");
-_Static_assert(sizeof(struct live_cpu) == 96, "boot/common/live.S; a multiple of 16");
+_Static_assert(offsetof(struct live_cpu, rip) == LIVE_RIP, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, rsp) == LIVE_RSP, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, cr0) == LIVE_CR0, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, cr2) == LIVE_CR2, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, cr3) == LIVE_CR3, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, cr4) == LIVE_CR4, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, shared_cr3) == LIVE_SHARED, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, selector) == LIVE_SELECTOR, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, gdtr) == LIVE_GDTR, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, idtr) == LIVE_IDTR, "xmhf/live_layout.h");
+_Static_assert(offsetof(struct live_cpu, pad) == LIVE_PAD, "xmhf/live_layout.h");
+_Static_assert(sizeof(struct live_cpu) == LIVE_SIZE && LIVE_SIZE % 16 == 0, "xmhf/live_layout.h");
 
 /*
  * Call core_entry or core_take (xmhf/core_image.h) at `target`, with `arg`, on this CPU: interrupts

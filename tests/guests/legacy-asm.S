@@ -12,7 +12,7 @@
     .globl legacy_enter
     /* void legacy_enter(struct legacy *l): interrupts are off */
 legacy_enter:
-    PUSH_KEPT
+    push_callee_saved
     movl %edi, legacy_now
     movq %rsp, legacy_rsp
     movq %cr3, %rax
@@ -130,7 +130,7 @@ up:
     movw %ax, %ss
     movq legacy_rsp, %rsp
     lidt legacy_idt64
-    POP_KEPT
+    pop_callee_saved
     ret
 
     .data

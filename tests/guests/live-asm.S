@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The core that the test's firmware starts, and a call that looks at the registers. */
+#include <hw/callee_saved.inc>
+
     .section .rodata
     .globl payload_start, payload_end
     .balign 4096
@@ -15,12 +17,7 @@ payload_end:
     .text
     .globl live_call_checked
 live_call_checked:
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    push_callee_saved
     pushq %rcx
     movabsq $0x1111222233334444, %rbx
     leaq 1(%rbx), %rbp
@@ -37,11 +34,6 @@ live_call_checked:
     btsq $0, (%rcx)
 1:  incq %rdx
     .endr
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
+    pop_callee_saved
     ret
     .section .note.GNU-stack, "", @progbits

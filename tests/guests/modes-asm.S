@@ -41,7 +41,7 @@
     .globl modes_start, modes_end
     .code64
 modes_start:
-    PUSH_KEPT
+    push_callee_saved
     movq %rsp, MODES_RSP
     sidt MODES_IDT
     movl $MODES_STACK, %esp
@@ -156,7 +156,7 @@ long64:
     PROBE 7, r
     lidt MODES_IDT
     movq MODES_RSP, %rsp
-    POP_KEPT
+    pop_callee_saved
     ret
 
     .align 8

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Exception entries of the core, fault-safe MSR access, and parking a CPU. The frame built
  * here is struct trap_frame in cpu/traps.h. */
+#include <hw/callee_saved.inc>
+#include <xmhf/live_layout.h>
 
     .text
 
@@ -46,38 +48,16 @@ trap_maybe_sx:
     .align 16
 trap_common:
     cld
-    pushq %rax
-    pushq %rcx
-    pushq %rdx
-    pushq %rsi
-    pushq %rdi
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    .irp r, rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
+    pushq %\r
+    .endr
+    push_callee_saved
     movq %rsp, %rdi
     call trap_handle
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rdi
-    popq %rsi
-    popq %rdx
-    popq %rcx
-    popq %rax
+    pop_callee_saved
+    .irp r, r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax
+    popq %\r
+    .endr
     addq $16, %rsp
     iretq
 
@@ -128,12 +108,12 @@ safe_fault:
      */
     .globl hw_native_return
 hw_native_return:
-    movq 0(%rdi), %r9          /* rip */
-    movq 8(%rdi), %r8          /* rsp */
-    movzwl 58(%rdi), %ecx      /* CS */
-    lgdt 72(%rdi)
-    lidt 82(%rdi)
-    movw 60(%rdi), %ss         /* then no NMI until the next instruction is through */
+    movq LIVE_RIP(%rdi), %r9
+    movq LIVE_RSP(%rdi), %r8
+    movzwl LIVE_SELECTOR+2(%rdi), %ecx /* CS */
+    lgdt LIVE_GDTR(%rdi)
+    lidt LIVE_IDTR(%rdi)
+    movw LIVE_SELECTOR+4(%rdi), %ss /* then no NMI until the next instruction is through */
     movq %r8, %rsp
     pushq %rcx
     pushq %r9

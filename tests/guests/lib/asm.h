@@ -3,24 +3,7 @@
 #ifndef GUEST_ASM_H
 #define GUEST_ASM_H
 
-/* The registers that a C function must leave as they are. */
-    .macro PUSH_KEPT
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    .endm
-
-    .macro POP_KEPT
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    .endm
+#include <hw/callee_saved.inc>
 
 /* EFER.LME = 1: 64-bit mode with the next CR0.PG. Changes EAX, ECX, EDX. */
     .macro SET_LME

@@ -265,7 +265,7 @@ trap_common:
      * trap_c takes for its end returns here through exec_leave. */
     .globl exec_enter, exec_leave
 exec_enter:
-    PUSH_KEPT
+    push_callee_saved
     pushfq
     movq %rsp, (%rsi)
     movl $SEL_USER_DATA, %eax   /* fit for rings 0 and 3; IRETQ clears what ring 3 can't have */
@@ -294,7 +294,7 @@ exec_enter:
     iretq
 exec_leave:
     popfq
-    POP_KEPT
+    pop_callee_saved
     ret
 
     .bss

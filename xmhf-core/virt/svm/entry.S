@@ -12,6 +12,7 @@
  * After an exit the registers that C functions may change are stored first: those that they keep
  * are still the guest's when virt/svm/fast_path.c ends the exit by itself.
  */
+#include <hw/callee_saved.inc>
 #include <hw/registers.inc>
 #include <hw/window.inc>
 

@@ -17,6 +17,7 @@
  * until the next exit: it is made to return to where the entry is given up. The same for the fast
  * path's entry.
  */
+#include <hw/callee_saved.inc>
 #include <hw/registers.inc>
 #include <hw/window.inc>
 
