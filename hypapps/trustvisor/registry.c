@@ -427,8 +427,14 @@ static enum registry_answer link_in(struct tv_pal *pal, uint64_t owner)
     return s ? REGISTRY_ADDED : REGISTRY_FULL;
 }
 
-enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, uint32_t most,
-                                  struct tv_slot **other)
+/* What becomes of a PAL, decided while its family is at hand. `most`: pairs of sections that may be
+ * compared now. *other is NULL; set, it keeps its reference. */
+typedef enum registry_answer decision(struct tv_pal *pal, uint64_t owner, uint32_t most,
+                                      const struct family *f, struct tv_slot **other);
+
+/* Decide with references to all PALs of the process, while nobody adds to it. */
+static enum registry_answer with_family(decision *decide, struct tv_pal *pal, uint64_t owner,
+                                        uint32_t most, struct tv_slot **other)
 {
     atomic_flag *mine = &adding[owner_bucket(owner)];
     enum registry_answer answer = REGISTRY_AGAIN;
@@ -439,40 +445,46 @@ enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, uint32_t m
         return REGISTRY_AGAIN;
     }
     if (gather(owner, &f)) {
-        answer = judge(pal, &f, most, other);
-        if (answer == REGISTRY_ADDED) {
-            answer = link_in(pal, owner);
-        }
+        answer = decide(pal, owner, most, &f, other);
     }
     atomic_flag_clear_explicit(mine, memory_order_release);
     part(&f, *other);
     return answer;
 }
 
+static enum registry_answer decide_new(struct tv_pal *pal, uint64_t owner, uint32_t most,
+                                       const struct family *f, struct tv_slot **other)
+{
+    const enum registry_answer answer = judge(pal, f, most, other);
+
+    return answer == REGISTRY_ADDED ? link_in(pal, owner) : answer;
+}
+
+enum registry_answer registry_add(struct tv_pal *pal, uint64_t owner, uint32_t most,
+                                  struct tv_slot **other)
+{
+    return with_family(decide_new, pal, owner, most, other);
+}
+
+static enum registry_answer decide_linked(struct tv_pal *pal, uint64_t owner, uint32_t most,
+                                          const struct family *f, struct tv_slot **other)
+{
+    enum registry_answer answer = REGISTRY_QUOTA; /* others may have come meanwhile */
+
+    (void)owner;
+    pal->reg.compared = pairs(f, pal->image.sources) - 2 * pal->image.sources; /* itself */
+    pal->reg.beside = f->walked + 5 * f->count;
+    if (pal->reg.compared <= most) {
+        *other = overlapping(pal, f, true);
+        answer = *other ? REGISTRY_CONFLICT : REGISTRY_ADDED;
+    }
+    pal->reg.judged = answer == REGISTRY_ADDED;
+    return answer;
+}
+
 enum registry_answer registry_judge(struct tv_pal *pal, struct tv_slot **other)
 {
-    const uint64_t owner = atomic_load(&pal->slot->owner);
-    atomic_flag *mine = &adding[owner_bucket(owner)];
-    enum registry_answer answer = REGISTRY_AGAIN;
-    struct family f;
-
-    *other = NULL;
-    if (atomic_flag_test_and_set_explicit(mine, memory_order_acquire)) {
-        return REGISTRY_AGAIN;
-    }
-    if (gather(owner, &f)) {
-        pal->reg.compared = pairs(&f, pal->image.sources) - 2 * pal->image.sources; /* itself */
-        pal->reg.beside = f.walked + 5 * f.count;
-        answer = REGISTRY_QUOTA; /* others may have come meanwhile */
-        if (pal->reg.compared <= TV_COMPARE_MAX) {
-            *other = overlapping(pal, &f, true);
-            answer = *other ? REGISTRY_CONFLICT : REGISTRY_ADDED;
-        }
-        pal->reg.judged = answer == REGISTRY_ADDED;
-    }
-    atomic_flag_clear_explicit(mine, memory_order_release);
-    part(&f, *other);
-    return answer;
+    return with_family(decide_linked, pal, atomic_load(&pal->slot->owner), TV_COMPARE_MAX, other);
 }
 
 bool registry_kill(struct tv_slot *s)
