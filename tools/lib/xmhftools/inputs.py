@@ -102,21 +102,21 @@ def hypervisor_image(explicit, build, efi=False):
     return path.absolute()
 
 
+def startable(path, is_one, what, advice):
+    """Path of a file to start, which must be one; else {file} is {what} (...): {advice}."""
+    data = binaries.read(path)
+    if not is_one(data):
+        raise ToolError(f"{path} is {what} ({binaries.describe(data)}): {advice}")
+    return pathlib.Path(path).absolute()
+
+
 def bzimage(path):
     """Path of a kernel file, which must be one by the Linux boot protocol."""
-    data = binaries.read(path)
-    if not binaries.is_bzimage(data):
-        raise ToolError(f"{path} is no Linux kernel that can be booted, a bzImage "
-                        f"({binaries.describe(data)}): "
-                        "tools/fetch-kernel amd64 fetches one, in its folder as vmlinuz")
-    return pathlib.Path(path).absolute()
+    return startable(path, binaries.is_bzimage, "no Linux kernel that can be booted, a bzImage",
+                     "tools/fetch-kernel amd64 fetches one, in its folder as vmlinuz")
 
 
 def efi_kernel(path):
     """Path of a file that UEFI firmware of 64 bits starts, which must be one."""
-    data = binaries.read(path)
-    if not binaries.is_efi(data):
-        raise ToolError(f"{path} is nothing that 64-bit UEFI firmware starts "
-                        f"({binaries.describe(data)}): --boot uefi takes 64-bit kernels with an "
-                        "EFI stub, such as --kernel amd64")
-    return pathlib.Path(path).absolute()
+    return startable(path, binaries.is_efi, "nothing that 64-bit UEFI firmware starts",
+                     "--boot uefi takes 64-bit kernels with an EFI stub, such as --kernel amd64")
