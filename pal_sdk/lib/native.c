@@ -22,7 +22,7 @@
 
 struct activation {
     bool taken;
-    uintptr_t thread;              /* whose call it is */
+    uint64_t thread;               /* whose call it is */
     bool waits;                    /* for an answer */
     const struct xmhf_image_entry *entry;
     const struct xmhf_image_param *param;
@@ -465,11 +465,22 @@ static pal_word end_ocall(const struct activation *a)
 
 /* --- a call --------------------------------------------------------------------------- */
 
+/* A number that this thread has, and no other of the process ever: the system's come again, when a
+ * thread that has left an ocall by longjmp ends and another begins. The lock is held. */
+static uint64_t this_thread(void)
+{
+    static __thread uint64_t mine;
+    static uint64_t last;
+
+    mine = mine != 0 ? mine : ++last;
+    return mine;
+}
+
 /* Is this thread asked something by the PAL just now? The lock is held. */
 static bool waits_for_me(const struct pal_file *f, const struct place *l)
 {
     for (unsigned k = 0; k < f->head.stacks; k++) {
-        if (l->act[k].taken && l->act[k].waits && l->act[k].thread == native_thread()) {
+        if (l->act[k].taken && l->act[k].waits && l->act[k].thread == this_thread()) {
             return true;
         }
     }
@@ -488,7 +499,7 @@ static int enter(const struct pal_file *f, struct place *l)
     for (bool own = false; found < 0 && !own && !l->dead && !l->closed;) {
         for (unsigned k = 0; k < f->head.stacks && found < 0; k++) {
             found = l->act[k].taken ? found : (int)k;
-            own = own || (l->act[k].taken && l->act[k].thread == native_thread());
+            own = own || (l->act[k].taken && l->act[k].thread == this_thread());
         }
         found = own && waits_for_me(f, l) ? -1 : found;
         if (found < 0 && !own) {
@@ -498,7 +509,7 @@ static int enter(const struct pal_file *f, struct place *l)
     if (found >= 0) {
         l->act[found].taken = true;
         l->act[found].waits = false;
-        l->act[found].thread = native_thread();
+        l->act[found].thread = this_thread();
     }
     native_unlock();
     return found;

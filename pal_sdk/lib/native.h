@@ -74,8 +74,6 @@ void native_lock(void);
 void native_unlock(void);
 void native_wait(void);
 void native_wake(void);
-/* A number that this thread has, and no other that lives. */
-uintptr_t native_thread(void);
 /* This thread has a stack for its fault handlers. */
 bool native_signal_stack(void);
 bool native_random(void *to, size_t bytes);

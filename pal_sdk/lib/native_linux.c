@@ -97,11 +97,6 @@ void native_wake(void)
     (void)pthread_cond_broadcast(&changed);
 }
 
-uintptr_t native_thread(void)
-{
-    return (uintptr_t)pthread_self();
-}
-
 /* --- a stack for handlers: the PAL's own may be what is full -------------------------------- */
 
 #define SIGNAL_STACK 65536u

@@ -75,11 +75,6 @@ void native_wake(void)
     WakeAllConditionVariable(&changed);
 }
 
-uintptr_t native_thread(void)
-{
-    return GetCurrentThreadId();
-}
-
 bool native_signal_stack(void)
 {
     return true;

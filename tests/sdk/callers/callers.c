@@ -194,6 +194,38 @@ static void test_jump(void)
     ok(works() && closes(), "and opened anew");
 }
 
+static void *jumps_once(void *arg)
+{
+    uint32_t r;
+
+    if (setjmp(out) == 0) {
+        callers_twice(p, &r, 3);
+    }
+    return arg;
+}
+
+static void *works_here(void *arg)
+{
+    *(bool *)arg = works();
+    return NULL;
+}
+
+/* The system gives a new thread the number of one that has ended. */
+static void test_jump_and_end(void)
+{
+    pthread_t first, second;
+    bool good = false;
+
+    opens();
+    what = JUMP;
+    pthread_create(&first, NULL, jumps_once, NULL);
+    pthread_join(first, NULL);
+    pthread_create(&second, NULL, works_here, &good);
+    pthread_join(second, NULL);
+    ok(good && pthread_equal(first, second) && pal_abandon(p).error == PAL_OK,
+       "a thread jumps out of an ocall and ends: the next one with its number isn't busy");
+}
+
 /* --- waiting for a stack that never becomes free --------------------------------------------- */
 
 static pthread_barrier_t jumped, done;
@@ -387,6 +419,7 @@ int main(void)
     test_throw();
     test_inside();
     test_jump();
+    test_jump_and_end();
     test_waiters();
     test_memory();
     test_budget();
