@@ -31,7 +31,8 @@ GROUPS = {
     "pal": "all of PALs: model, tiny guests, Linux on both machines (only if it is named)",
 }
 BY_NAME = ("pal",)  # these tests are in other groups too
-SDK_GUESTS = {"svm": ("sdk-all", "sdk-wine"), "vmx": ("sdk-all",)}  # of the group sdk, --all
+SDK_FORMS = ("sdk-elf64", "sdk-elf32", "sdk-pe64", "sdk-pe32")
+SDK_GUESTS = {"svm": (*SDK_FORMS, "sdk-wine"), "vmx": SDK_FORMS}  # of the group sdk, --all
 PAL_GUESTS = ("pal-2", "fuzz", "inpal", "games", "legacy", "poison")
 EPILOG = """\
 names: behind one group, only these of its tests: check.sh unit test_walk, check.sh guests fuzz,
@@ -134,22 +135,22 @@ class Plan:
                 and bench not in self.groups]
 
     def sdk(self):
-        """The mistakes and the examples; with --all in guests too, as the e2e tests have them."""
-        def work(row):
+        """The mistakes, with --all in guests too, as the e2e tests have them; beside them, since
+        most of it is one program at a time, the examples and the tools."""
+        def mistakes(row):
             if self.builds.make(row, "gcc -O2"):
                 row.runner("sdk", ["tests/sdk/run.py", "--build", self.builds.main, *self.extra,
                                    *self.chosen("sdk")], self.env)
-                if not self.chosen("sdk"):
-                    row.runner("examples", ["tests/sdk/examples.py", "--build", self.builds.main],
-                               self.env)
-                    row.runner("sdk tools", ["tests/sdk/tools.py", "--build", self.builds.main],
-                               self.env)
-                    row.runner("sdk installed", ["tests/sdk/installed.py", "--build",
-                                                 self.builds.main], self.env)
                 for bench in self.sdk_guests():
                     row.runner(f"sdk {bench}", ["tests/e2e/run.py", bench, *SDK_GUESTS[bench]],
                                self.env)
-        return [work]
+
+        def others(row):
+            if self.builds.make(row, "gcc -O2"):
+                for name in ("examples", "tools", "installed"):
+                    row.runner(f"sdk {name}", [f"tests/sdk/{name}.py", "--build",
+                                               self.builds.main], self.env)
+        return [mistakes] if self.chosen("sdk") else [mistakes, others]
 
     def guests(self):
         return [self.machine("guests", "tests/guests/run.py", *self.chosen("guests"))]

@@ -19,7 +19,8 @@ SKIPS = {
                     "runs in Bochs, which has no UEFI firmware"),
     **dict.fromkeys(("budgets", "memory-taken", "examples-cost", "helloworld", "lockdown"),
                     "builds or measures the image that starts by multiboot"),
-    **dict.fromkeys(("cookbook", "sdk", "sdk-all", "sdk-wine", "sdk-leak"),
+    **dict.fromkeys(("cookbook", "sdk", "sdk-elf64", "sdk-elf32", "sdk-pe64",
+                     "sdk-pe32", "sdk-wine", "sdk-leak"),
                     "is about compilers' images of PALs; pal-64 and examples run"),
     "wake": "moves the sleep registers of a machine without UEFI",
 }

@@ -29,7 +29,7 @@ SKIPS = {
     "refusal-screen": "as ipxe; the unit tests screen, log and mb_parse have no vendor in them",
     "examples-native": "has no hypervisor in it; runs with the other bench",
     "examples-wine": "would take very long; hello-wine is one of them",
-    "sdk-wine": "would take very long; sdk-all has the same images",
+    "sdk-wine": "would take very long; sdk-elf64 to sdk-pe32 have the same images",
     "sparse-apic-ids": "Bochs numbers its CPUs without gaps",
     "wake": "a sleep is a reset there, at which the search would be; the tiny guest wake-sleep "
             "runs in Bochs",

@@ -21,6 +21,9 @@ HERE = SOURCE / "tests" / "sdk"
 PAL_CC = SOURCE / "pal_sdk" / "tools" / "pal-cc"
 KEY = f"{int.from_bytes(os.urandom(4), 'little') | 1:#x}"  # of the leak test's pattern
 LIMIT = 120  # seconds for one command
+# As pal-cc's first line has it, but without the search for an interpreter, and without packages
+# that others have installed: where those are many, they take longer than a compiler.
+RUN_PAL_CC = [sys.executable, "-S", PAL_CC]
 
 # Form, and the compilers that make it: name, command, flags.
 COMPILERS = {
@@ -56,19 +59,27 @@ def has_cxx(command):
 class Bench:
     """The build folder, and what is made in a folder beside it."""
 
-    def __init__(self, build, scratch, levels=LEVELS):
+    def __init__(self, build, scratch, levels=None):
         self.build = pathlib.Path(build).absolute()
         self.scratch = pathlib.Path(scratch)
-        self.levels = levels
+        self.levels = levels  # None: as builds() chooses
         self.patterns, self.lock = {}, threading.Lock()
         self.env = {**os.environ, "XMHF_BUILD": str(self.build)}
 
-    def builds(self, mistake=None):
-        """Every way to build that there is a compiler for here; a mistake in C++ needs one."""
-        cxx = mistake is not None and mistake.path.suffix == ".cpp"
-        return [Build(form, name, level) for form, compilers in COMPILERS.items()
-                for name, command in compilers.items() if shutil.which(command[0])
-                and (not cxx or has_cxx(command[0])) for level in self.levels]
+    def builds(self, mistake):
+        """Every compiler that is here, for each form that it makes; a mistake in C++ needs one for
+        that. Without levels each builds it at one of LEVELS, so that each mistake is seen at both,
+        and each compiler with half of the mistakes at either; at both what differs with them."""
+        found = [Build(form, name, None) for form, compilers in COMPILERS.items()
+                 for name, command in compilers.items() if shutil.which(command[0])
+                 and (mistake.path.suffix != ".cpp" or has_cxx(command[0]))]
+        if self.levels or mistake.differs_by_level():
+            return [build._replace(level=level) for build in found
+                    for level in self.levels or LEVELS]
+        turn = sum(mistake.name.encode())
+        # gcc and clang begin at the other level with 32 bits than with 64, PE32 than PE32+.
+        return [build._replace(level=LEVELS[(turn + at + at // 2) % len(LEVELS)])
+                for at, build in enumerate(found)]
 
     def compile(self, mistake, build):
         """Have pal-cc make the image: (status, what it said, where the image is)."""
@@ -76,7 +87,7 @@ class Bench:
         name = f"{mistake.name}-{build}".replace(" ", "-")
         image = self.scratch / f"{name}.pal"
         sources = [mistake.path, self.pattern(mistake, build)]
-        status, said = run([PAL_CC, "--cc", command, *flags, *build.level.split(),
+        status, said = run([*RUN_PAL_CC, "--cc", command, *flags, *build.level.split(),
                             "--name", "mistake", *mistake.flags(build), "--interface",
                             mistake.interface(build), "-o", image, *sources], env=self.env)
         return status, said, image
@@ -90,8 +101,8 @@ class Bench:
             if build not in self.patterns:
                 command, *flags = COMPILERS[build.form][build.compiler]
                 target = self.scratch / f"pattern-{build}.o".replace(" ", "-")
-                status, _ = run([PAL_CC, "--cc", command, *flags, *build.level.split(), "-c", "-o",
-                                 target, source], env=self.env)
+                status, _ = run([*RUN_PAL_CC, "--cc", command, *flags, *build.level.split(), "-c",
+                                 "-o", target, source], env=self.env)
                 self.patterns[build] = target if status == 0 else source
             return self.patterns[build]
 

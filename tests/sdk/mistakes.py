@@ -98,6 +98,11 @@ class Mistake:
         lines = self.of(build, "INTERFACE")
         return self.path.parent / (lines[-1].text if lines else "mistake_interface.h")
 
+    def differs_by_level(self):
+        """Whether one of its lines is about some levels of optimisation only."""
+        return any(word.lstrip("!").startswith("-O") for line in self.lines
+                   for word in line.builds)
+
     def refused(self, build):
         """The line that says so, or None."""
         lines = self.of(build, "REFUSED")

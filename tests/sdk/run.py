@@ -87,9 +87,8 @@ def main():
             good = False
     chosen = [known[name] for name in args.names if name != "list"] or (
         [] if args.names else list(known.values()))
-    start, levels = time.monotonic(), images.LEVELS
-    if args.all:
-        levels += images.MORE_LEVELS
+    start = time.monotonic()
+    levels = images.LEVELS + images.MORE_LEVELS if args.all else None
     with tempfile.TemporaryDirectory(prefix="xmhf-sdk-") as scratch, \
             concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         bench = images.Bench(args.build, scratch, levels)
