@@ -2,6 +2,7 @@
 /* What native mode needs of Windows. A PAL's stack that is full ends the process here: the system
  * tells of exceptions on the stack where they are. */
 #include "native.h"
+#include <cpuid.h>
 #include <string.h>
 #include <windows.h>
 
@@ -82,7 +83,31 @@ bool native_signal_stack(void)
 
 typedef BOOLEAN(NTAPI *generator)(PVOID to, ULONG bytes);
 
-/* Looked for when it is needed, so that programs without random numbers need no other library. */
+/* By RDRAND, which may fail for a moment (SDM vol. 1, 7.3.17.1: ten tries). */
+static bool cpu_random(uint8_t *to, size_t bytes)
+{
+    unsigned a, b, c, d;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_RDRND)) {
+        return false;
+    }
+    for (size_t done = 0; done < bytes;) {
+        const size_t some = bytes - done < sizeof(a) ? bytes - done : sizeof(a);
+        bool good = false;
+        for (unsigned tries = 0; tries < 10 && !good; tries++) {
+            __asm__ volatile("rdrand %0" : "=r"(a), "=@ccc"(good));
+        }
+        if (!good) {
+            return false;
+        }
+        memcpy(to + done, &a, some);
+        done += some;
+    }
+    return true;
+}
+
+/* The library is looked for when it is needed, so that programs without random numbers need no
+ * other. A small Wine has none. */
 bool native_random(void *to, size_t bytes)
 {
     HMODULE library = LoadLibraryA("advapi32.dll");
@@ -91,7 +116,7 @@ bool native_random(void *to, size_t bytes)
     if (library) {
         make = (generator)(void (*)(void))GetProcAddress(library, "SystemFunction036");
     }
-    return make && make(to, (ULONG)bytes) != 0;
+    return make ? make(to, (ULONG)bytes) != 0 : cpu_random(to, bytes);
 }
 
 /* --- budgets: there are none here, since nothing ends another thread's call ------------------ */
