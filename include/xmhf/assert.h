@@ -6,7 +6,7 @@
 #ifdef __cplusplus
 #define XMHF_ASSERT(what, why) static_assert(what, why)
 #else
-#define XMHF_ASSERT(what, why) _Static_assert(what, why)
+#define XMHF_ASSERT(what, why) __extension__ _Static_assert(what, why) /* C99 has none */
 #endif
 
 #endif

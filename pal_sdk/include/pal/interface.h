@@ -61,8 +61,8 @@
  *
  * It needs C99 or C++11, or newer ones, with GNU's attributes: GCC or clang.
  *
- * From here on C compilers take pointers to another type and calls of undeclared functions for
- * errors, as C++ does, so that a wrong argument can't be overlooked.
+ * From here on C compilers take pointers to another type, a const that is lost and calls of
+ * undeclared functions for errors, as C++ does, so that a wrong argument can't be overlooked.
  */
 #ifndef PAL_INTERFACE_H
 #define PAL_INTERFACE_H
@@ -96,6 +96,10 @@ typedef uintptr_t pal_word;
 #pragma GCC diagnostic error "-Wincompatible-pointer-types"
 #pragma GCC diagnostic error "-Wint-conversion"
 #pragma GCC diagnostic error "-Wimplicit-function-declaration"
+#ifndef __clang__ /* whose -Wincompatible-pointer-types has these */
+#pragma GCC diagnostic error "-Wdiscarded-qualifiers"
+#pragma GCC diagnostic error "-Wdiscarded-array-qualifiers"
+#endif
 #endif
 
 /* --- types ---------------------------------------------------------------------------- */
@@ -200,7 +204,11 @@ typedef double pal_fixed_width_double __attribute__((aligned(8)));
  * asterisk and a bit-field's colon are no syntax here. */
 #define PAL_CHECK_FIELD(type, field) \
     PAL_ASSERT(!PAL_IS_POINTER(((pal_checked *)0)->field), \
-               #type " " #field ": a pointer means nothing on the other side");
+               #type " " #field ": a pointer means nothing on the other side"); \
+    { struct pal_probe { pal_fixed_width_##type field; }; \
+      PAL_ASSERT(sizeof(struct pal_probe) != 0, \
+                 #type " " #field ": an array without elements, and none are copied; give it its " \
+                 "length, or pass what follows by PAL_IN"); }
 
 /* --- parameters ----------------------------------------------------------------------- */
 
