@@ -4,7 +4,8 @@
  *
  * Conversions: d i u x X o c s p %, with - + blank # 0, a width, a precision, and hh h l ll z t j.
  * No floating point, no n, no wide characters: such a conversion ends the text, and the
- * function returns -1. A floating-point argument is an error of the compiler.
+ * function returns -1. A floating-point argument is an error of the compiler; of what is behind a
+ * va_list it knows nothing, so pal-cc warns where a constant of the image has %f or the like.
  */
 #ifndef PAL_RT_STDIO_H
 #define PAL_RT_STDIO_H
@@ -19,7 +20,8 @@ extern "C" {
 #define restrict __restrict
 #endif
 
-/* At most size - 1 bytes and a zero. How long the whole text is, or -1. */
+/* At most size - 1 bytes and a zero. How long the whole text is; or -1, where the conversion is
+ * none of those above: then the text ends before it. */
 PAL_PRINTF(3, 4)
 int snprintf(char *restrict buf, size_t size, const char *restrict format, ...);
 PAL_PRINTF(3, 0)

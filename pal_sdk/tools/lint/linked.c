@@ -28,6 +28,18 @@ static const char *const constructors[] = { ".init_array", ".preinit_array", ".c
                                             ".CRT" };
 static const char *const destructors[] = { ".fini_array", ".dtors", ".fini" };
 
+/* What a compiler's own library brings along without anybody having named it, by how its symbols
+ * begin, and what in a source does so. */
+static const struct {
+    const char *name;
+    const char *why;
+} brought[] = {
+    { "__cpu_indicator_init", "__builtin_cpu_supports and its like need a constructor, which nobody"
+                              " would call; ask the CPU by __get_cpuid of <cpuid.h>" },
+    { "__bid_", "decimal floating point (_Decimal64 and its like) needs thread-local variables of "
+                "libgcc, and a PAL has no thread-local storage; use whole numbers" },
+};
+
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
 static bool begins(const char *name, const char *with)
@@ -43,6 +55,17 @@ static bool in_list(const char *name, const char *const *list, size_t n)
         }
     }
     return false;
+}
+
+/* What brings a symbol along, or NULL. */
+static const char *brought_by(const char *name)
+{
+    for (size_t i = 0; i < COUNT(brought); i++) {
+        if (begins(name, brought[i].name)) {
+            return brought[i].why;
+        }
+    }
+    return NULL;
 }
 
 /* The function that `address` is in, or "". */
@@ -68,8 +91,13 @@ static void check_list(const struct file *f, const struct section *s, const char
 
         memcpy(&address, s->bytes + at, word);
         if (address != 0 && address != UINT64_MAX && address != UINT32_MAX) {
-            problem(p, PROBLEM_ERROR, address, "%s: a %s, which nobody would call: a PAL has no "
-                    "loader; %s", function_at(f, address), what, instead);
+            const char *name = function_at(f, address), *why = brought_by(name);
+            if (why) {
+                problem(p, PROBLEM_ERROR, address, "%s: %s", name, why);
+            } else {
+                problem(p, PROBLEM_ERROR, address, "%s: a %s, which nobody would call: a PAL has "
+                        "no loader; %s", name, what, instead);
+            }
             told = true;
         }
     }
@@ -122,7 +150,9 @@ static void check_section(const struct file *f, const struct section *s, struct 
 
 static void check_symbol(const struct symbol *s, bool pe, struct problems *p)
 {
-    if (s->kind == SYMBOL_TLS && !s->undefined) {
+    if (s->kind == SYMBOL_TLS && brought_by(s->name)) {
+        problem(p, PROBLEM_ERROR, 0, "%s", brought_by(s->name));
+    } else if (s->kind == SYMBOL_TLS && !s->undefined) {
         problem(p, PROBLEM_ERROR, 0, "%s: a thread-local variable; a PAL has no thread-local "
                 "storage; use a plain one", s->name);
     } else if (s->kind == SYMBOL_IFUNC) {
@@ -137,8 +167,76 @@ static void check_symbol(const struct symbol *s, bool pe, struct problems *p)
     }
 }
 
+/* --- conversions that libpal-rt's snprintf hasn't got ---------------------------------- */
+
+/* Bytes of the conversion of a floating-point number at the start of a text, or 0. Not with a
+ * blank as its flag, which is as often a percentage and a word. */
+static size_t float_conversion(const char *text)
+{
+    size_t n = 1;
+
+    n += strspn(text + n, "-+#0");
+    n += strspn(text + n, "0123456789*");
+    if (text[n] == '.') {
+        n += 1 + strspn(text + n + 1, "0123456789*");
+    }
+    n += strspn(text + n, "lL");
+    return text[n] != 0 && strchr("aAeEfFgG", text[n]) ? n + 1 : 0;
+}
+
+/* A text of the source, which ends with a zero byte. */
+static void check_text(const char *text, struct problems *p)
+{
+    for (const char *at = strchr(text, '%'); at; at = strchr(at, '%')) {
+        const size_t n = float_conversion(at);
+        if (n != 0) {
+            problem(p, PROBLEM_WARNING, 0, "\"%s\": if snprintf or vsnprintf get this, %.*s ends "
+                    "the text and they return -1: they print no floating point in a PAL; print "
+                    "whole numbers", text, (int)n, at);
+            return;
+        }
+        at += at[1] == '%' ? 2 : 1;
+    }
+}
+
+/* Texts among constants: printable bytes between zeros. Tables have none but by chance. */
+static void check_texts(const struct section *s, struct problems *p)
+{
+    uint64_t first = 0;
+
+    for (uint64_t i = 0; s->bytes && i < s->filled; i++) {
+        const uint8_t byte = s->bytes[i];
+        if (byte == 0) {
+            if (i - first >= 2) {
+                check_text((const char *)s->bytes + first, p);
+            }
+            first = i + 1;
+        } else if (!(byte >= ' ' && byte < 0x7f) && !(byte >= '\t' && byte <= '\r')) {
+            first = i + 1; /* and what follows is a part of something else */
+            while (first < s->filled && s->bytes[first] != 0) {
+                first++;
+            }
+            i = first++;
+        }
+    }
+}
+
+static void check_formats(const struct file *f, struct problems *p)
+{
+    if (!file_symbol(f, "vsnprintf")) {
+        return;
+    }
+    for (size_t i = 0; i < f->section_count; i++) {
+        const struct section *s = &f->sections[i];
+        if (s->loaded && (begins(s->name, ".rodata") || begins(s->name, ".rdata"))) {
+            check_texts(s, p);
+        }
+    }
+}
+
 void linked_check(const struct file *f, struct problems *p)
 {
+    check_formats(f, p);
     for (size_t i = 0; i < f->section_count; i++) {
         if (f->sections[i].loaded && f->sections[i].size > 0) {
             check_section(f, &f->sections[i], p);
