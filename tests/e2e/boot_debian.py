@@ -4,7 +4,7 @@ SPDX-License-Identifier: MIT
 """
 import re
 
-from common import check, warnings
+from common import Failed, check, warnings
 import grub_efi
 import pals
 from efi import NO_NEXT, EfiMachine, newly_reserved, pages_of
@@ -77,17 +77,28 @@ def check_debian(text, log, cpus=2):
     return pals.counted(output, "pal_test")
 
 
+def compared(machines):
+    """What Debian said bare and as a guest. A busy host makes the kernel complain now and then;
+    what the hypervisor causes is there every time, and only with it."""
+    guest, control = None, set()
+    for _ in range(3):
+        bare, _ = debian(machines, "grubx64.efi", hypervisor=False)
+        text, log = debian(machines, "grubx64.efi")
+        control |= warnings(bare)
+        guest = warnings(text) if guest is None else guest & warnings(text)
+        if guest <= control:
+            return bare, text, log
+    raise Failed("new kernel warnings:\n  " + "\n  ".join(sorted(guest - control)))
+
+
 def test_debian(machines):
     """xmhf.efi, Debian's GRUB by the next boot entry, an installed Debian; beside the control."""
-    bare, _ = debian(machines, "grubx64.efi", hypervisor=False)
-    text, log = debian(machines, "grubx64.efi")
+    bare, text, log = compared(machines)
     made = check_debian(text, log)
     for what in (r"^variables \d+$", r"^\d+\n6\.\d+.*$", r"^/dev/\S+ +ext4$"):
         seen = [re.search(what, part, re.M) for part in (bare, text)]
         check(all(seen) and seen[0].group() == seen[1].group(), f"{what}: {seen}")
     taken = newly_reserved(e820(bare), e820(text), ("usable", "reserved"))
-    new = warnings(text) - warnings(bare)
-    check(not new, "new kernel warnings:\n  " + "\n  ".join(sorted(new)))
     return (f"an installed Debian starts by its GRUB, with {made} checks of PALs; dmesg as bare, "
             f"the memory map too but for {taken} pages reserved")
 
