@@ -44,6 +44,10 @@ import windows  # noqa: E402
 from xmhftools import bochs  # noqa: E402
 
 
+# What Machines.looks() prints before the kernel's messages.
+LOOKS = "/proc/iomem /proc/cpuinfo"
+
+
 class Run:
     """What one machine gave."""
 
@@ -75,6 +79,7 @@ class Machines:
         # Searching all memory takes as long as there is memory, and Bochs is slow.
         self.memory = MEMORY if args.bench == "svm" else vmx.MEMORY
         self.boot = None  # xmhf-run's --boot, where a test doesn't choose
+        self.looked = {}  # what looks() has seen
 
     def run(self, command, *options, hypervisor=True, adds=()):
         log = self.scratch / "serial.log"
@@ -95,11 +100,20 @@ class Machines:
         text = log.read_bytes().decode(errors="replace").replace("\r", "") if log.exists() else ""
         return Run(done.returncode, done.stdout, text, done.stderr.decode(errors="replace"))
 
-    def run_compared(self, command, hypervisor):
-        """What a guest and its control print, both on the CPU that a bare Linux needs in Bochs."""
+    def run_compared(self, command, hypervisor, *options):
+        """A guest, or its control, both on the CPU that a bare Linux needs in Bochs."""
         same = ["--cpu-model",
                 bochs.cpu_option(None, bare=True)] if self.args.bench == "vmx" else []
-        return self.run(command, *same, hypervisor=hypervisor).ended_well().text()
+        return self.run(command, *same, *options, hypervisor=hypervisor).ended_well()
+
+    def looks(self, hypervisor, again=False):
+        """How a guest or its control sees itself (LOOKS, then the kernel's messages). Booted once
+        for all tests that ask, unless `again`."""
+        key = (hypervisor, self.boot)
+        if again or key not in self.looked:
+            odd = ["--hv-append", "palmem=2000 frob=1"] if hypervisor else []
+            self.looked[key] = self.run_compared(shell(f"cat {LOOKS}; dmesg -r"), hypervisor, *odd)
+        return self.looked[key]
 
     def compile(self, name):
         """A static program from tests/programs, for the guest."""
@@ -290,9 +304,9 @@ def test_dmesg(machines):
     # A busy host makes the kernel complain about clocks now and then, with and without
     # the hypervisor. What the hypervisor causes is there every time, and only with it.
     guest, control = None, set()
-    for _ in range(4):
-        control |= warnings(machines.run_compared(["dmesg", "-r"], False))
-        seen = warnings(machines.run_compared(["dmesg", "-r"], True))
+    for time_over in range(4):
+        control |= warnings(machines.looks(False, again=time_over > 0).text())
+        seen = warnings(machines.looks(True, again=time_over > 0).text())
         guest = seen if guest is None else guest & seen
         if guest <= control:
             return f"{len(guest)} kinds of kernel warning, all of them also without the hypervisor"
@@ -309,8 +323,8 @@ def ram_kib(run):
 
 def test_memory_taken(machines):
     """How much memory the hypervisor takes from the guest; options that it doesn't understand."""
-    before = ram_kib(machines.run(["cat", "/proc/iomem"], hypervisor=False).ended_well())
-    run = machines.run(["cat", "/proc/iomem"], "--hv-append", "palmem=2000 frob=1").ended_well()
+    before = ram_kib(machines.looks(False))
+    run = machines.looks(True)
     for word, why in (("palmem=2000", "1 to 1000 MiB"), ("frob=1", "no such option")):
         check(re.search(rf"the hypervisor says: option not understood: {word} .*{why}",
                         run.complaint),
@@ -324,13 +338,14 @@ def test_memory_taken(machines):
 
 def test_no_svm_in_guest(machines):
     """The guest does not see the CPU feature that the hypervisor uses."""
-    flag = machines.args.bench
-    script = f"for f in {flag} hypervisor; do grep ^flags /proc/cpuinfo | grep -cw $f; done; true"
-    bare = machines.run(shell(script), hypervisor=False).ended_well().text().split()
-    check(bare[0] == "2", f"control: {flag} seen {bare[0]} times, not 2")
-    guest = machines.run(shell(script)).ended_well().text().split()
-    check(guest[0] == "0", f"the guest sees {flag} {guest[0]} times")
-    check(guest[1] == "2", f"the hypervisor bit is set on {guest[1]} CPUs, not 2")
+    def counted(run, flag):
+        return sum(flag in line.split() for line in run.text().splitlines()
+                   if line.startswith("flags"))
+    flag, bare, guest = machines.args.bench, machines.looks(False), machines.looks(True)
+    check(counted(bare, flag) == 2, f"control: {flag} seen {counted(bare, flag)} times, not 2")
+    check(counted(guest, flag) == 0, f"the guest sees {flag} {counted(guest, flag)} times")
+    told = counted(guest, "hypervisor")
+    check(told == 2, f"the hypervisor bit is set on {told} CPUs, not 2")
     return f"{flag} is hidden, the hypervisor bit is set on both CPUs; the control run shows {flag}"
 
 
@@ -565,7 +580,7 @@ def about_pals(test):
 
 def run_one(test, machines):
     """Run one test and say how it went, as tests/check.py reads it."""
-    start = time.monotonic()
+    start, cpu = time.monotonic(), base.cpu_seconds()
     reason = vmx.SKIPS.get(name_of(test)) if machines.args.bench == "vmx" else None
     try:
         if reason:
@@ -576,7 +591,8 @@ def run_one(test, machines):
     except Skipped as exc:
         result, text = "skip", str(exc)
     first, *rest = text.splitlines() or [""]
-    print(f"{result} {name_of(test)}: {first} ({time.monotonic() - start:.0f} s)")
+    print(f"{result} {name_of(test)}: {first} ({time.monotonic() - start:.0f} s, "
+          f"{base.cpu_seconds() - cpu:.0f} s of CPU)")
     for line in rest:
         print(f"    {line}")
     sys.stdout.flush()

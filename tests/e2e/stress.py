@@ -69,7 +69,7 @@ def test_nmi(machines):
 def hotplug(machines, hypervisor):
     script = ("c=/sys/devices/system/cpu/cpu1/online; for i in $(seq 20); do echo 0 >$c && "
               "echo 1 >$c && taskset -c 1 true || exit 1; done; nproc; dmesg -r")
-    text = machines.run_compared(["sh", "-c", script], hypervisor)
+    text = machines.run_compared(["sh", "-c", script], hypervisor).text()
     check(text.split("\n")[0] == "2", f"afterwards {text[:80]}")
     return warnings(text)
 

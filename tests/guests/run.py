@@ -271,9 +271,10 @@ def run_test(test, args):
 
 def report(test, args):
     """Run a test and print its line, with the end of the log if it went wrong."""
-    start = time.monotonic()
+    start, cpu = time.monotonic(), base.cpu_seconds()
     kind, reason, log = run_test(test, args)
-    print(f"{kind} {test.name}: {reason} ({time.monotonic() - start:.1f} s)")
+    print(f"{kind} {test.name}: {reason} ({time.monotonic() - start:.1f} s, "
+          f"{base.cpu_seconds() - cpu:.1f} s of CPU)")
     if kind in ("not ok", "error") or args.verbose:
         for line in [line for line in log.splitlines() if line.strip()][-args.lines:]:
             print(f"    | {line}")

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -92,6 +93,12 @@ def run(argv, what, **kwargs):
         raise ToolError(f"cannot {what}: {os.path.basename(str(argv[0]))} "
                         f"ended with status {done.returncode}:\n{tail}")
     return done.stdout
+
+
+def cpu_seconds():
+    """What this process and those that it has waited for have used."""
+    return sum(used.ru_utime + used.ru_stime for used in
+               map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
 
 def split_command(argv):
