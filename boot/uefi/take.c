@@ -41,14 +41,26 @@ static uint64_t find_rsdp(const struct uefi *u)
     return 0;
 }
 
+/* What would end the way to the core before it can say no: another depth of page tables, calls of
+ * what has no ENDBR64 (SDM vol. 1, 17.3), interrupts that don't look at an IDT. */
+static const char *mode_refused(uint64_t cr4)
+{
+    return cr4 & CR4_LA57 ? "5-level paging is on, which the hypervisor doesn't know; turn it off "
+                            "in the firmware's settings"
+        : cr4 & CR4_CET ? "CET is on (CR4), which the hypervisor doesn't know; turn it off in the "
+                          "firmware's settings"
+        : cr4 & CR4_FRED ? "FRED is on (CR4), which the hypervisor doesn't know; turn it off in "
+                           "the firmware's settings"
+        : NULL;
+}
+
 /* Memory, and all that the core is to know. NULL, or why not. */
 static const char *prepare(struct launch *l, const struct conf *conf, uint64_t tsc)
 {
-    const char *why;
+    const char *why = mode_refused(hw_read_cr4());
 
-    if (hw_read_cr4() & CR4_LA57) {
-        return "5-level paging is on, which the hypervisor doesn't know; turn it off in the "
-               "firmware's settings";
+    if (why) {
+        return why;
     }
     l->core = boot_core();
     if (!l->core) {

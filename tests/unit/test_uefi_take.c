@@ -218,6 +218,16 @@ static void without_mp_services_the_core_starts_them(void **state)
     assert_true(seen.bi.cpu_count == 0 && seen.takes == 1);
 }
 
+static void the_boot_cpu_may_have_any_number(void **state)
+{
+    (void)state;
+    mp.flags[0] &= ~MP_IS_BSP;
+    mp.flags[2] |= MP_IS_BSP;
+    assert_true(take(&u, &conf, 5, line, sizeof(line)));
+    assert_true(seen.bi.cpu_count == 3 && seen.bi.cpu_apic_id[0] == 0
+                && seen.bi.cpu_apic_id[1] == 2 && seen.bi.cpu_apic_id[2] == 6);
+}
+
 static void cpus_that_cannot_be_had_are_named(void **state)
 {
     (void)state;
@@ -278,6 +288,10 @@ static void what_is_missing_is_named(void **state)
     (void)state;
     machine.cr4 = CR4_LA57;
     refused("5-level paging is on");
+    machine.cr4 = CR4_CET | CR4_PAE;
+    refused("CET is on (CR4)");
+    machine.cr4 = CR4_FRED;
+    refused("FRED is on (CR4)");
     machine.cr4 = 0;
     fw.system.NumberOfTableEntries = 0;
     refused("no ACPI tables");
@@ -315,6 +329,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(all_cpus_are_taken, set_up),
         cmocka_unit_test_setup(without_mp_services_the_core_starts_them, set_up),
+        cmocka_unit_test_setup(the_boot_cpu_may_have_any_number, set_up),
         cmocka_unit_test_setup(cpus_that_cannot_be_had_are_named, set_up),
         cmocka_unit_test_setup(a_cpu_that_never_starts_declines_all, set_up),
         cmocka_unit_test_setup(mp_services_that_fail_decline_all, set_up),
