@@ -640,7 +640,7 @@ static void test_damaged_head(void **state)
     assert_int_equal(with32(HEAD(sections), 65), PAL_FILE_COUNTS);
     assert_int_equal(with32(HEAD(params), 0xffffffff), PAL_FILE_COUNTS);
     assert_int_equal(with32(HEAD(entries), 65), PAL_FILE_COUNTS);
-    assert_int_equal(with32(HEAD(reserved), 1), PAL_FILE_RESERVED);
+    assert_int_equal(with32(HEAD(caller), 1), PAL_FILE_RESERVED);
     assert_int_equal(with32(HEAD(stubs), 0x1000), PAL_FILE_RESERVED);
 }
 
@@ -665,7 +665,7 @@ static void test_damaged_lists(void **state)
     assert_int_equal(with32(SECTION(2, type), TV_SECTION_DATA), PAL_FILE_CONTENTS);
     assert_int_equal(with32(PARAM(0, type), 9), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(0, direction), XMHF_OUT), PAL_FILE_PARAM);
-    assert_int_equal(with32(PARAM(0, size), 4), PAL_FILE_PARAM);
+    assert_int_equal(with32(PARAM(0, size), 3), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(0, counted_by), 1 | 1 << 16), PAL_FILE_PARAM);
     assert_int_equal(with32(PARAM(0, counted_by), 1 << 16), PAL_FILE_PARAM); /* only a unit */
     assert_int_equal(with32(PARAM(OCALL, size), XMHF_IMAGE_AREA), PAL_FILE_OK);
@@ -678,7 +678,7 @@ static void test_damaged_lists(void **state)
     assert_int_equal(with32(ENTRY(8, params), 1), PAL_FILE_ENTRY);
     assert_int_equal(with32(ENTRY(8, params), 20), PAL_FILE_ENTRY);
     assert_int_equal(with32(ENTRY(0, address), 0x10002000), PAL_FILE_ENTRY);
-    assert_int_equal(with32(ENTRY(0, reserved), 1), PAL_FILE_RESERVED);
+    assert_int_equal(with32(ENTRY(0, result), 3), PAL_FILE_ENTRY);
     assert_int_equal(with32(notes_at, 0), PAL_FILE_NOTES);
     assert_int_equal(with32(notes_at + 8, 0xfffffff0), PAL_FILE_NOTES);
     assert_int_equal(with32(notes_at + 12, 1000), PAL_FILE_NOTES);
