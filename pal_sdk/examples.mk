@@ -79,3 +79,15 @@ pal_sdk/examples/wide/wide32: $(wide_folder)/wide.c pal_sdk/examples/wide/wide-e
 		$(wide_sources) pal_sdk/lib/32/libpal.a
 	$(AM_V_CCLD)$(example_host_32) -static $(example_compile) -o $@ $(wide_folder)/wide.c \
 		$(filter %.o %.a,$^) -lpthread
+
+# crc16: 16-bit code, linked flat for its address in the PAL.
+pal_sdk/examples/crc16/crc16_code.bin: $(srcdir)/pal_sdk/examples/crc16/crc16_code.c
+	@$(MKDIR_P) $(@D)
+	$(AM_V_CC)$(CC) -m16 -march=i386 -O2 -std=gnu11 -ffreestanding -fno-pic -fno-pie \
+		-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables $(warnings) \
+		-nostdlib -static -Wl,--build-id=none -Wl,-Ttext=0x1000 -Wl,-e,crc \
+		-Wl,--oformat=binary -o $@ $<
+pal_sdk/examples/crc16/crc16: $(srcdir)/pal_sdk/examples/crc16/crc16.c \
+		pal_sdk/examples/crc16/crc16_code.bin $(example_headers) pal_sdk/lib/64/libpal.a
+	$(AM_V_CCLD)$(CC) -static $(example_compile) \
+		-DCRC16_CODE='"$(@D)/crc16_code.bin"' -o $@ $(filter %.c %.a,$^)

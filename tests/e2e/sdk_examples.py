@@ -132,5 +132,16 @@ def test_examples_cost(machines):
             f"{slower[1]} % slower than the same code called directly")
 
 
-BASIC = (test_examples, test_examples_leak, test_examples_cost)
+def test_examples_widths(machines):
+    """PALs of another width: 64-bit code of a program of 32 bits, 16-bit code of one of 64."""
+    adds = [machines.example("wide/wide32"), machines.example("crc16/crc16")]
+    run = machines.run(["sh", "-c", "wide32; echo @@ $?; crc16; echo @@ $?"], "--timeout",
+                       str(LIMIT), adds=adds).ended_well()
+    text = run.output.decode(errors="replace")
+    check(re.findall(r"^@@ (\d+)", text, re.M) == ["0", "0"] and "ANOTHER" not in text
+          and "this program has 32 bits" in text and "cbf43926" in text, text[-2000:])
+    return "SHA-512, products and powers in 64-bit code, a CRC in 16-bit code, as the programs' own"
+
+
+BASIC = (test_examples, test_examples_widths, test_examples_leak, test_examples_cost)
 MORE = (test_examples_wine, test_hello_wine, test_examples_native, test_examples_control)

@@ -451,15 +451,27 @@ static void dies(unsigned n, uint64_t arg, unsigned vector, uint64_t rax, uint64
     CHECK(r == TV_NOT_FOUND, "unregistering the dead gave %llu", (unsigned long long)r);
 }
 
+/* By a segment's limit or type, which QEMU doesn't look at: there a page isn't there, or can't be
+ * written. */
+static void dies_by_segment(unsigned n, uint64_t arg, unsigned vector, uint64_t linear, uint64_t at)
+{
+    if (word("bench=svm")) {
+        dies(n, arg, EXC_PF, linear, at);
+    } else {
+        dies(n, arg, vector, 0, at);
+    }
+}
+
 static void deaths(void)
 {
     dies(LOAD, 0x23, EXC_GP, 0, 128 * LOAD + 5);      /* of the GDT, which is empty */
     dies(LOAD, 0x4f, EXC_GP, 0, 128 * LOAD + 5);      /* behind the last one that is present */
     dies(LOAD, 0x17 - 4, EXC_GP, 0, 128 * LOAD + 5);
-    dies(DEEP, 0x2000, EXC_SS, 0, 128 * DEEP + 7);    /* below the stack: its offset wraps */
-    dies(FAR_WRITE, 0x00171000, EXC_GP, 0, 128 * FAR_WRITE + 5);      /* beyond a limit */
-    dies(FAR_WRITE, 0x000f0000, EXC_GP, 0, 128 * FAR_WRITE + 5);      /* to CODE */
-    dies(FAR_WRITE, 0x00000000, EXC_GP, 0, 128 * FAR_WRITE + 5);      /* a null selector */
+    /* Below the stack, where the offset wraps; beyond DATA; to CODE; by a null selector. */
+    dies_by_segment(DEEP, 0x2000, EXC_SS, AT_STACK + 0x10000 - 16 - 18, 128 * DEEP + 7);
+    dies_by_segment(FAR_WRITE, 0x00171000, EXC_GP, AT_DATA + PAGE, 128 * FAR_WRITE + 5);
+    dies_by_segment(FAR_WRITE, 0x000f0000, EXC_GP, AT_CODE, 128 * FAR_WRITE + 5);
+    dies_by_segment(FAR_WRITE, 0x00000000, EXC_GP, 0, 128 * FAR_WRITE + 5);
     dies(RUN_OFF, 0, EXC_PF, AT_CODE + PAGE, ~0ULL);
 }
 

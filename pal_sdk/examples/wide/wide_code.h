@@ -137,4 +137,14 @@ static uint64_t wide_power(uint64_t a, uint64_t n)
     return result;
 }
 
+static uint64_t own_powers(uint64_t a, uint64_t n, uint32_t times)
+{
+    uint64_t sum = 0;
+
+    while (times-- > 0) {
+        sum = (sum + wide_power(a, n++)) % WIDE_PRIME;
+    }
+    return sum;
+}
+
 #endif

@@ -15,7 +15,8 @@ PAL_ENTRY_VOID(wide, digest, PAL_IN(uint8_t, message, n, WIDE_MESSAGE_MAX), PAL_
 /* All 128 bits of a * b. */
 PAL_ENTRY_VOID(wide, multiply, PAL_VALUE(uint64_t, a), PAL_VALUE(uint64_t, b),
                PAL_OUT_STRUCT(wide_product, product))
-/* a^n modulo 2^61 - 1. */
-PAL_ENTRY(wide, uint64_t, power_of, PAL_VALUE(uint64_t, a), PAL_VALUE(uint64_t, n))
+/* The sum of a^n, a^(n+1), ... modulo 2^61 - 1, so many of them. */
+PAL_ENTRY(wide, uint64_t, powers, PAL_VALUE(uint64_t, a), PAL_VALUE(uint64_t, n),
+          PAL_VALUE(uint32_t, times))
 
 #endif
