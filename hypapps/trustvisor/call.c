@@ -238,10 +238,15 @@ static void copy_out_and_finish(struct vcpu *v, struct tv_slot *s, struct tv_act
 __attribute__((noinline))
 static void leave_and_finish(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
-    act->result = tv_converts(&s->pal->image) ? slots_result(s->pal, act, &v->regs)
+    act->result = s->pal->image.converts ? slots_result(s->pal, act, &v->regs)
                                               : v->regs.gpr[GPR_RAX];
     sandbox_leave_registers(v, NULL);
-    copy_out_and_finish(v, s, act);
+    if (s->pal->image.has_data || s->pal->image.stacks > 1) {
+        copy_out_and_finish(v, s, act);
+        return;
+    }
+    thread_returns(v, s->pal, act, act->result);
+    release(v, s, act);
 }
 
 /* --- ocalls ---------------------------------------------------------------------- */
@@ -660,7 +665,7 @@ enum hc_result call_dead_stub(struct vcpu *v, const struct hyp_caller *c)
 
 static void returned(struct vcpu *v, struct tv_slot *s, struct tv_activation *act)
 {
-    if (s->pal->image.has_data || s->pal->image.stacks > 1) {
+    if (s->pal->image.ends_otherwise) {
         leave_and_finish(v, s, act);
         return;
     }

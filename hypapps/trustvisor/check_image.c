@@ -333,11 +333,11 @@ static enum tv_error check_entries(const struct tv_descriptor *d, struct tv_imag
 /* How arguments get from code of one convention to code of another, or of the same. */
 static void choose_ways(struct tv_image *im)
 {
-    const bool converts = im->is_sized || im->word != im->caller_word;
+    const bool settles = im->is_sized || im->word == 2; /* in 16-bit frames all takes other slots */
 
-    im->takes = converts ? TV_WAY_SLOTS : im->caller;
-    im->gives = converts && im->mode != PAL_ID_MODE_64 ? TV_WAY_SLOTS : im->convention;
-    im->has_data = im->has_data || converts; /* none of these calls is the usual one */
+    im->converts = settles || im->word != im->caller_word;
+    im->takes = settles ? TV_WAY_SLOTS : im->word < im->caller_word ? TV_WAY_NARROW : im->caller;
+    im->gives = settles && im->mode != PAL_ID_MODE_64 ? TV_WAY_SLOTS : im->convention;
 }
 
 /* The caller's convention, which the descriptor may leave open. */

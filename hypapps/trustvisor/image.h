@@ -59,7 +59,8 @@ _Static_assert(TV_AREA_MAX < 1 << 20 && XMHF_IMAGE_AREA < 1 << 20, "bytes fit");
  * or by the widths that are declared (slots.h). */
 enum tv_way {
     TV_WAY_CDECL = XMHF_CDECL, TV_WAY_SYSV = XMHF_SYSV, TV_WAY_MICROSOFT = XMHF_MICROSOFT,
-    TV_WAY_SLOTS = 16,
+    TV_WAY_SLOTS = 16,  /* by those widths */
+    TV_WAY_NARROW,      /* words, which may be too large for the PAL's */
 };
 
 struct tv_entry {
@@ -111,11 +112,15 @@ struct tv_image {
     uint8_t quick;               /* caller_64; or 2, of an image: no call of it is the usual
                                     case */
     bool has_counts;             /* some POINTER is counted */
+    bool converts;               /* results, and perhaps arguments, aren't just machine words of one
+                                    width */
     bool is_sized;               /* some INTEGER or result is no XMHF_INTEGER_WORD */
     uint8_t word;                /* bytes of the PAL's machine word ... */
     uint8_t caller_word;         /* ... and of its caller's */
     uint8_t code;                /* index of the entries' CODE section */
     bool has_data;               /* some POINTER has a size */
+    bool ends_otherwise;         /* has_data, or several stacks, or converts: what the end of a
+                                    call looks at */
     uint8_t order[XMHF_IMAGE_SECTIONS + 1]; /* the `sources` ones by the caller's address: indexes
                                                in sections[] */
     struct tv_section *sections; /* in memory that the owner of this provides */
@@ -132,8 +137,6 @@ static inline uint64_t tv_visible(const struct tv_image *im, uint64_t value)
 {
     return im->caller_64 ? value : (uint32_t)value;
 }
-/* Do arguments and results pass by the widths that are declared? */
-static inline bool tv_converts(const struct tv_image *im) { return im->takes == TV_WAY_SLOTS; }
 /* Check the next section and add it to the list, which has room; its type is the caller's
  * business. */
 enum tv_error tv_image_section(struct tv_image *im, uint32_t type, uint64_t start, uint64_t pages);

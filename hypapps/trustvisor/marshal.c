@@ -400,7 +400,7 @@ static enum gm_result take_cdecl(struct tv_activation *act, const struct hyp_cal
     return GM_OK;
 }
 
-/* By the widths that are declared. */
+/* By the widths that are declared, or to a narrower PAL. */
 __attribute__((noinline))
 static enum gm_result take_declared(const struct tv_pal *pal, struct tv_activation *act,
                                     const struct hyp_caller *c, const struct vcpu_regs *caller,
@@ -408,15 +408,18 @@ static enum gm_result take_declared(const struct tv_pal *pal, struct tv_activati
 {
     enum gm_result r;
 
-    if (pal->image.caller == XMHF_CDECL) {
-        return slots_take(pal, act, c, caller, f);
+    r = pal->image.caller == XMHF_CDECL  ? slots_take(pal, act, c, caller, f)
+        : pal->image.caller == XMHF_SYSV ? take_sysv_registers(act, c, caller, f)
+                                         : take_ms(act, c, caller, f);
+    if (r != GM_OK) {
+        return r;
     }
-    r = pal->image.caller == XMHF_SYSV ? take_sysv_registers(act, c, caller, f)
-                                       : take_ms(act, c, caller, f);
-    if (r == GM_OK) {
-        slots_extend(pal, act);
+    if (pal->image.takes == TV_WAY_SLOTS) {
+        slots_settle(pal, act);
+    } else {
+        slots_fit(pal, act);
     }
-    return r;
+    return GM_OK;
 }
 
 /* --- to the PAL -------------------------------------------------------------------- */
@@ -455,14 +458,15 @@ static inline void put_header(const struct tv_pal *pal, const struct tv_activati
  * at a function's entry; i386 supplement 2.2.2: ESP + 4; Microsoft's x64 convention: as AMD64).
  * Compilers rely on it: MOVAPS to the stack. What is left free to that end is above the last
  * argument. */
-static unsigned frame_size(const struct tv_image *im, const struct tv_param *params, unsigned n)
+static unsigned frame_size(const struct tv_image *im, const struct tv_activation *act)
 {
+    const unsigned n = act->entry->params;
     unsigned slots;
 
     if (im->convention == XMHF_SYSV && n <= TV_REG_ARGS) {
         return sizeof(uint64_t); /* most calls */
     }
-    slots = im->gives == TV_WAY_SLOTS ? slots_given(im, params, n) : on_stack(im, n);
+    slots = im->gives == TV_WAY_SLOTS ? act->slots : on_stack(im, n);
     if (im->convention == XMHF_MICROSOFT && slots < MS_REG_ARGS) {
         slots = MS_REG_ARGS;
     }
@@ -474,7 +478,7 @@ static void *put_return(const struct tv_pal *pal, const struct tv_activation *ac
                         struct vcpu_regs *regs)
 {
     const struct tv_image *im = &pal->image;
-    const unsigned size = frame_size(im, params_of(pal, act), act->entry->params);
+    const unsigned size = frame_size(im, act);
     void *sp = act->stack_top - size;
 
     regs->gpr[GPR_RSP] = act->stack_va - size;
@@ -631,9 +635,6 @@ static enum marshal_answer take_data(struct tv_pal *pal, struct tv_activation *a
     if (pal->image.has_counts && !counts_good(pal, act)) {
         return canonical(act->caller.rip) ? MARSHAL_BAD_COUNT : MARSHAL_BAD_RETURN;
     }
-    if (pal->image.word < pal->image.caller_word && !slots_fit(pal, act)) {
-        return canonical(act->caller.rip) ? MARSHAL_BAD_VALUE : MARSHAL_BAD_RETURN;
-    }
     given.pages = 0;
     r = check_pointers(pal, act, c, &given, f);
     if (r == GM_OK) {
@@ -655,6 +656,9 @@ enum marshal_answer marshal_in(struct tv_pal *pal, struct tv_activation *act,
 
     if (r != GM_OK) {
         return marshal_answer_of(r);
+    }
+    if (way >= TV_WAY_SLOTS && !act->fits) {
+        return canonical(act->caller.rip) ? MARSHAL_BAD_VALUE : MARSHAL_BAD_RETURN;
     }
     if (pal->image.has_data) {
         m = take_data(pal, act, c, f);

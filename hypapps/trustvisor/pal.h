@@ -103,6 +103,8 @@ struct tv_activation {
     const struct tv_entry *entry;
     struct tv_caller caller;
     uint64_t args[XMHF_MODULE_PARAMS];   /* as the caller gave them */
+    uint16_t slots;                   /* TV_WAY_SLOTS: words of the PAL's stack that they take; */
+    bool fits;                        /* and NARROW: does each machine word fit the PAL's? */
     uint64_t result;                  /* RAX, in ACT_RETURNING */
     struct tv_ocall ocall;            /* in ACT_TELLING and ACT_OCALL */
     _Atomic uint64_t fs_base, gs_base; /* of the thread that has the token: who it is */

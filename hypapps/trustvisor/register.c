@@ -35,6 +35,8 @@ static void go_live(struct tv_pal *pal)
                 : pal->image.mode == PAL_ID_MODE_32 ? SANDBOX_32 : SANDBOX_16,
         .tag = sandbox_new_tag(),
     };
+    pal->image.ends_otherwise = pal->image.has_data || pal->image.stacks > 1
+        || pal->image.converts;
     pal->budget = pal->image.budget != 0 ? pal->image.budget : tv_budget;
     pal->charge = (uint32_t)space_size(&pal->space) + memory_pages(&pal->image);
     registry_change(pal->slot, TV_REGISTERING, TV_LIVE);

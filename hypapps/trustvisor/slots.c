@@ -3,7 +3,6 @@
 #include "slots.h"
 #include "caller.h"
 #include "mode16.h"
-#include <util/string.h>
 
 static const struct tv_param *params_of(const struct tv_pal *pal, const struct tv_activation *act)
 {
@@ -46,15 +45,37 @@ static unsigned slots_on_stack(const struct tv_param *p, unsigned n, uint32_t wo
 
 /* --- from the caller --------------------------------------------------------------- */
 
-void slots_extend(const struct tv_pal *pal, struct tv_activation *act)
+void slots_settle(const struct tv_pal *pal, struct tv_activation *act)
 {
     const struct tv_param *p = params_of(pal, act);
+    const uint32_t word = pal->image.word, theirs = pal->image.caller_word;
+    const unsigned n = act->entry->params;
+    uint64_t over = 0; /* bits that the PAL's word has no room for */
+    unsigned slots = 0;
 
-    for (unsigned i = 0; i < act->entry->params; i++) {
-        if (p[i].type == TV_PARAM_INTEGER) {
-            act->args[i] = extended(act->args[i], p[i].most, pal->image.caller_word);
+    for (unsigned i = 0; i < n; i++) {
+        slots += slots_of(&p[i], word);
+        if (p[i].type != TV_PARAM_INTEGER) {
+            continue;
+        }
+        act->args[i] = extended(act->args[i], p[i].most, theirs);
+        if (p[i].most == XMHF_INTEGER_WORD && word < theirs) {
+            over |= act->args[i] >> 8 * word;
         }
     }
+    act->slots = (uint16_t)slots;
+    act->fits = over == 0;
+}
+
+void slots_fit(const struct tv_pal *pal, struct tv_activation *act)
+{
+    const struct tv_param *p = params_of(pal, act);
+    uint64_t over = 0;
+
+    for (unsigned i = 0; i < act->entry->params; i++) {
+        over |= p[i].type == TV_PARAM_INTEGER ? act->args[i] >> 32 : 0;
+    }
+    act->fits = over == 0;
 }
 
 enum gm_result slots_take(const struct tv_pal *pal, struct tv_activation *act,
@@ -81,34 +102,12 @@ enum gm_result slots_take(const struct tv_pal *pal, struct tv_activation *act,
         if (slots_of(&p[i], sizeof(stack[0])) > 1) {
             value |= (uint64_t)*next++ << 32;
         }
-        act->args[i] = p[i].type == TV_PARAM_INTEGER
-                           ? extended(value, p[i].most, sizeof(stack[0])) : value;
+        act->args[i] = value;
     }
     return GM_OK;
 }
 
-bool slots_fit(const struct tv_pal *pal, const struct tv_activation *act)
-{
-    const struct tv_param *p = params_of(pal, act);
-
-    if (pal->image.word >= pal->image.caller_word) {
-        return true;
-    }
-    for (unsigned i = 0; i < act->entry->params; i++) {
-        if (p[i].type == TV_PARAM_INTEGER && p[i].most == XMHF_INTEGER_WORD
-            && act->args[i] >> 8 * pal->image.word != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* --- to the PAL, and back ----------------------------------------------------------- */
-
-unsigned slots_given(const struct tv_image *im, const struct tv_param *params, unsigned n)
-{
-    return slots_on_stack(params, n, im->word);
-}
 
 /* What the PAL gets for a POINTER. */
 static uint64_t pointer(const struct tv_pal *pal, const struct tv_activation *act,
@@ -116,6 +115,15 @@ static uint64_t pointer(const struct tv_pal *pal, const struct tv_activation *ac
 {
     return pal->image.word == 2 ? mode16_behind((uint32_t)act->param_va, p->offset)
                                 : act->param_va + p->offset;
+}
+
+/* `n` bytes: 2, 4 or 8. Returns where they end. */
+static uint8_t *put(uint8_t *at, uint64_t value, unsigned n)
+{
+    for (unsigned done = 0; done < n; done += 2, value >>= 16) {
+        *(uint16_t *)(void *)(at + done) = (uint16_t)value;
+    }
+    return at + n;
 }
 
 void slots_give(const struct tv_pal *pal, const struct tv_activation *act, void *sp)
@@ -128,10 +136,7 @@ void slots_give(const struct tv_pal *pal, const struct tv_activation *act, void 
         const unsigned i = pal->image.convention == XMHF_PASCAL16 ? act->entry->params - 1 - k : k;
         const uint64_t value = p[i].type == TV_PARAM_INTEGER ? act->args[i]
                                : p[i].type == TV_PARAM_POINTER ? pointer(pal, act, &p[i]) : 0;
-        const unsigned n = slots_of(&p[i], word) * word;
-
-        memcpy(next, &value, n);
-        next += n;
+        next = put(next, value, slots_of(&p[i], word) * word);
     }
 }
 

@@ -93,7 +93,7 @@ static inline void thread_goes_on(struct vcpu *v, const struct tv_pal *pal,
     if (pal->image.caller_64) {
         goes_on_64(v, &act->caller, rip, rsp, rax);
     } else {
-        goes_on_32(v, &act->caller, rip, rsp, tv_converts(&pal->image) ? rax : (uint32_t)rax);
+        goes_on_32(v, &act->caller, rip, rsp, pal->image.converts ? rax : (uint32_t)rax);
     }
     hyp_clear_shadow(v);
 }
