@@ -29,14 +29,21 @@ GROUPS = {
     "sdk": "PALs by the SDK, ELF and PE: usual mistakes, leaks, examples, in native mode",
     "models": "every CPU model of Bochs that has VMX, and one with SVM",
     "pal": "all of PALs: model, tiny guests, Linux on both machines (only if it is named)",
+    "modes": "PALs of another width than their caller, every pair (only if it is named)",
 }
 # One more than CPUs: machines wait for their firmware's timeouts, make for its last link. With as
 # many as CPUs a fifth of the time was idle.
 ROWS = CPUS + 1
-BY_NAME = ("pal",)  # these tests are in other groups too
+BY_NAME = ("pal", "modes")  # these tests are in other groups too
 SDK_FORMS = ("sdk-elf64", "sdk-elf32", "sdk-pe64", "sdk-pe32")
 SDK_GUESTS = {"svm": (*SDK_FORMS, "sdk-wine"), "vmx": SDK_FORMS}  # of the group sdk, --all
 PAL_GUESTS = ("pal-2", "fuzz", "inpal", "games", "legacy", "poison")
+MODES_UNIT = ("test_tv_modes",)
+MODES_GUESTS = ("widths", "mode16")
+MODES_LINUX = {  # 32-bit kernels take minutes to boot in Bochs
+    "svm": ("pal-widths", "pal-widths-pae", "pal-widths-nonpae"), "vmx": ("pal-widths",),
+}
+MODES_ALL = ("pal-widths-pae", "pal-widths-nonpae")
 EPILOG = """\
 names: behind one group, only these of its tests: check.sh unit test_walk, check.sh guests fuzz,
 check.sh svm boot-2, check.sh vmx cpuid pal-secret, check.sh models tigerlake.
@@ -192,10 +199,28 @@ class Plan:
             jobs.append(work)
         return [*jobs, *self.model()]
 
+    def modes(self):
+        """Every pair of caller and PAL modes: against the fake core, then on both machines."""
+        def unit(row):
+            self.unit_with(row, MODES_UNIT, "gcc -O2")
+        jobs = [unit]
+        for bench in ("vmx", "svm"):
+            guests = [*MODES_GUESTS, *(["widths-long"] if self.extra else [])]
+            linux = dict.fromkeys([*MODES_LINUX[bench], *(MODES_ALL if self.extra else ())])
+
+            def work(row, bench=bench, guests=guests, linux=linux):
+                if self.builds.make(row, "gcc -O2"):
+                    row.runner(f"modes {bench} guests",
+                               ["tests/guests/run.py", "--bench", bench, *guests], self.env)
+                    row.runner(f"modes {bench}", ["tests/e2e/run.py", bench, *linux], self.env)
+            jobs.append(work)
+        return jobs
+
     def jobs(self, groups):
         """All jobs, the longest first, so that the rows end at about the same time. What make has
         to do in the main build folder comes before: two makes in one folder disturb each other."""
-        order = ("vmx", "svm", "boot", "pal", "build", "sdk", "unit", "model", "guests", "models")
+        order = ("vmx", "svm", "boot", "pal", "modes", "build", "sdk", "unit", "model", "guests",
+                 "models")
         return [Job(name, work) for name in order if name in groups
                 for work in getattr(self, name)()]
 
@@ -203,7 +228,7 @@ class Plan:
         """How many progress lines there will be."""
         shared = 0 if set(groups) <= {"unit", "model"} else 1  # the build gcc -O2
         own = {"build": 3 if "build" in self.smoke else 10, "unit": 4, "vmx": len(self.vmx()),
-               "pal": 5, "sdk": 1 if self.chosen("sdk") else 4 + len(self.sdk_guests())}
+               "pal": 5, "modes": 6, "sdk": 1 if self.chosen("sdk") else 4 + len(self.sdk_guests())}
         if self.chosen("unit"):
             own["unit"] = 2 * len({name.startswith("fuzz") for name in self.chosen("unit")})
         elif self.extra:
@@ -228,7 +253,7 @@ def parse():
         epilog="groups:\n" + "\n".join(f"  {name:8}{text}" for name, text in GROUPS.items())
         + "\n\n" + EPILOG)
     parser.add_argument("groups", nargs="*", metavar="GROUP [NAME...]",
-                        help="default: every group but pal")
+                        help="default: every group but pal and modes")
     parser.add_argument("--list", action="store_true", help="list the groups and end")
     parser.add_argument("--all", action="store_true",
                         help="also the tests that are too long for every change")
@@ -258,7 +283,7 @@ def check(parser, args):
     for name in args.groups:
         if name not in GROUPS:
             parser.error(f"no group {name}: the groups are {', '.join(GROUPS)}")
-    if args.names and args.groups[0] in ("build", "model", "pal"):
+    if args.names and args.groups[0] in ("build", "model", "pal", "modes"):
         parser.error(f"the group {args.groups[0]} has no tests by name")
     if (args.changed or args.changed_since) and args.groups:
         parser.error("--changed and --changed-since choose the groups themselves")

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <xmhf/exits.h>
+#include <xmhf/image.h>
+#include <xmhf/measurement.h>
 #include <xmhf/types.h>
 
 #define POINTER_WORDS 384
@@ -208,6 +210,41 @@ static void bench_operation(const struct operation *o)
     }
 }
 
+/* A call of an image of this width that does nothing, with one word: in its caller's width, or in
+ * another one. */
+static void bench_image(const char *name, uint32_t mode, uint32_t convention)
+{
+    const uint64_t link = 0x10000000;
+    struct {
+        struct xmhf_image image;
+        struct xmhf_image_section section[2];
+        struct xmhf_image_param param;
+        struct xmhf_image_entry entry;
+    } d = {
+        .image = { sizeof(d), XMHF_IMAGE_VERSION, mode, convention, .stacks = 1, .sections = 2,
+                   .params = 1, .entries = 1 },
+        .section = { { TV_SECTION_CODE, 1, link, 0 }, { TV_SECTION_STACK, 1, link + 0x10000, 0 } },
+        .param = { TV_PARAM_INTEGER, XMHF_IN, XMHF_INTEGER_WORD, 0, 0 },
+        .entry = { link, 1, XMHF_INTEGER_WORD },
+    };
+    struct pal stub = { 0 };
+    uint8_t *p = mmap(NULL, 2 * PAL_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED) {
+        perror("guest_bench: memory for an image");
+        exit(1);
+    }
+    memset(p, 0xc3, PAL_PAGE); /* RET, in any mode */
+    stub.entry = p + PAL_PAGE;
+    d.image.stubs = (uintptr_t)stub.entry;
+    d.section[0].source = (uintptr_t)p;
+    must(pal_hypercall(XMHF_HC_IMAGE_REGISTER, (uintptr_t)&d, 0, 0, (uintptr_t)stub.entry));
+    report(name, least(run_one, &stub) - least(run_empty, &stub));
+    must(pal_hypercall(XMHF_HC_IMAGE_UNREGISTER, (uintptr_t)stub.entry, 0, 0, 0));
+    munmap(p, 2 * PAL_PAGE);
+}
+
 /* Registering and unregistering, with the measuring (SHA-256) as a figure of its own. */
 static void bench_register(unsigned pages, unsigned runs)
 {
@@ -367,6 +404,8 @@ static void bench_everything(bool quick)
     if (hypervisor) {
         report("protected", pal_info(XMHF_INFO_PROTECTED_SIZE));
         report("boot-ticks", pal_info(XMHF_INFO_BOOT_TICKS));
+        bench_image("call-image", PAL_ID_MODE_64, XMHF_SYSV);
+        bench_image("call-image-32", PAL_ID_MODE_32, XMHF_CDECL);
         bench_register(4, 10);
         bench_register(64, quick ? 3 : 10);
     }

@@ -16,6 +16,7 @@ PROGRAMS = (("pal_compat", ""), ("pal_errors", ""), ("pal_attack", ""), ("pal_fu
 COMPAT_ALL = (("pal_compat", "all"),)
 BUDGET = (("pal_spin", "budget"),)
 MINUTES = 4  # about
+WIDTHS = (("pal_widths", "300"),)
 LIMIT = 1200  # seconds, several times what an idle host takes
 
 
@@ -117,5 +118,22 @@ def test_pal_rt(machines):
     return f"{', '.join(map(str, made))} tests as {', '.join(kinds)}"
 
 
-BASIC = (test_pal_64, test_pal_32_compat, test_pal_32_pae, test_pal_32_nonpae)
+def test_pal_widths(machines):
+    """64-bit and 32-bit PALs called by programs of both widths, on a 64-bit kernel."""
+    both = (("pal_widths", "300"), ("pal_widths32", "300"))
+    return f"{run_programs(machines, '', programs=both)} checks by programs of both widths"
+
+
+def test_pal_widths_pae(machines):
+    """The same by a program on a 32-bit kernel with PAE."""
+    return f"{run_programs(machines, '32', '--kernel', '686-pae', programs=WIDTHS)} checks"
+
+
+def test_pal_widths_nonpae(machines):
+    """The same by a program on a 32-bit kernel without PAE."""
+    return f"{run_programs(machines, '32', '--kernel', '686', programs=WIDTHS)} checks"
+
+
+BASIC = (test_pal_64, test_pal_32_compat, test_pal_32_pae, test_pal_32_nonpae, test_pal_widths,
+         test_pal_widths_pae, test_pal_widths_nonpae)
 MORE = (test_pal_compat_all, test_pal_fuzz_long, test_pal_minutes, test_pal_budget, test_pal_rt)

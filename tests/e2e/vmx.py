@@ -49,7 +49,8 @@ EVERY_TIME = ("boot-2", "no-svm-in-guest", "reset", "hotplug", "pal-secret",
 # And of the tests of PALs, for the group pal.
 WITH_PAL = ("pal-secret", "pal-foreign", "pal-registers", "pal-damage", "pal-starve", "pal-traced",
             "pal-tables", "pal-turns",
-            "pal-budget", "pal-64", "hypercall-fuzz", "sdk", "sdk-leak", "sdk-control", "sdk-fork",
+            "pal-budget", "pal-64", "pal-widths",
+            "hypercall-fuzz", "sdk", "sdk-leak", "sdk-control", "sdk-fork",
             "sdk-identity")
 # And what make soak runs there; the other's longest form would take days.
 WITH_SOAK = ("pal-fuzz-soak", "soak-long")
