@@ -32,9 +32,15 @@ def attack(machines, programs, *options, before="", after="", adds=()):
     return total, run.text()
 
 
+# What some tests run, with nothing but the usual machine.
+REGISTERS = ["pal_regs", "pal_regs32"]
+TRACED = ["pal_traced", "pal_traced32"]
+TURNS = ["pal_turns", "pal_handler", "pal_fork", "pal_sentence", "pal_ocall"]
+
+
 def test_pal_registers(machines):
     """No register of PAL or caller is seen by the other: x87, SSE, AVX, selectors, flags."""
-    made, _ = attack(machines, ["pal_regs", "pal_regs32"])
+    made, _ = attack(machines, REGISTERS)
     return f"{made} checks of what is in registers at entry, interrupts, returns and deaths"
 
 
@@ -86,7 +92,7 @@ def test_pal_moved_long(machines):
 
 def test_pal_traced(machines):
     """A debugger stops a thread in its PAL, looks, changes the token, steps in and out."""
-    both = ["pal_traced", "pal_traced32"] if machines.args.bench == "svm" else ["pal_traced 10"]
+    both = TRACED if machines.args.bench == "svm" else ["pal_traced 10"]
     made, text = attack(machines, both)
     steps = re.findall(r"(\d+) steps through a call", text)
     return f"{made} checks, {' and '.join(steps)} steps through calls"
@@ -116,8 +122,7 @@ def test_pal_starve(machines):
 
 def test_pal_turns(machines):
     """Threads that wait for a PAL: timer, signals, others. Forks; deaths told; PALs that ask."""
-    made, text = attack(machines, ["pal_turns", "pal_handler", "pal_fork", "pal_sentence",
-                                   "pal_ocall"])
+    made, text = attack(machines, TURNS)
     waited = re.search(r"on another CPU: while it waited (.*)", text)
     return f"{made} checks; on another CPU: {waited.group(1)}"
 

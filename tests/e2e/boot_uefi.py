@@ -74,6 +74,11 @@ def test_efi_linux_4(machines):
     return linux(machines, 4)
 
 
+def test_efi_linux_3(machines):
+    """The same with 3 CPUs."""
+    return linux(machines, 3)
+
+
 def by_loader(machines, loader):
     run = machines.run(["sh", "-c", "nproc; echo @@ pal_test; pal_test 20; echo @@ end $?"],
                        "--boot", "uefi", "--loader", loader,
@@ -140,12 +145,12 @@ def test_efi_variables(machines):
 
 # --- no Linux: the firmware and a program of ours ----------------------------------
 
-def test_efi_services(machines):
-    """After xmhf.efi the firmware's services answer as before, and its CPUs are alive."""
+def services(machines, cpus):
+    """The firmware's services are as bare, and each CPU of the firmware is a guest."""
     said = []
     for hypervisor in (False, True):
-        with EfiMachine(machines, SERVICES, hypervisor=hypervisor) as machine:
-            log = machine.wait_end()
+        with EfiMachine(machines, SERVICES, hypervisor=hypervisor, smp=str(cpus)) as machine:
+            log = machine.wait_end(90 if cpus < 8 else 240)
             said.append([line for line in machine.lines()])
             if hypervisor:
                 first, last = machine.protected()
@@ -158,11 +163,23 @@ def test_efi_services(machines):
 
     def rest(lines):  # without addresses
         return [line for line in lines[1:] if not line.startswith(("range", "attack", "time"))]
-    # Of the CPUs that ran something, all are guests, and without the hypervisor none.
-    as_guests = [re.sub(r"^(mp (ran|enabled again) 1) 0$", r"\1 1", line) for line in rest(bare)]
-    check(as_guests == rest(guest), f"bare:\n{bare}\nguest:\n{guest}")
-    return (f"MP services, also after an INIT, timer, variables, {int(stores[0], 16)} refused "
+    # All CPUs that ran were guests.
+    wanted = [re.sub(r"\b(ran|again) (\w+) 0$", r"\1 \2 \2", line) for line in rest(bare)]
+    check(wanted == rest(guest), f"bare:\n{bare}\nguest:\n{guest}")
+    return int(stores[0], 16)
+
+
+def test_efi_services(machines):
+    """After xmhf.efi the firmware's services answer as before, and its CPUs are alive."""
+    return (f"MP services, also after an INIT, timer, variables, {services(machines, 2)} refused "
             "stores to the protected range, SetVirtualAddressMap with it in, power-off: as bare")
+
+
+def test_efi_services_16(machines):
+    """The same with 3 and with 16 CPUs."""
+    services(machines, 3)
+    services(machines, 16)
+    return "with 3 and with 16 CPUs the firmware's services are as bare, and all CPUs are guests"
 
 
 # What the text of xmhf.conf is, what must be said, and whether the next entry runs as a guest.
@@ -218,5 +235,6 @@ def test_efi_cost(machines):
 
 
 BASIC = (test_efi_linux, test_efi_services, test_efi_variables, test_efi_bad_next)
-MORE = (test_efi_linux_1, test_efi_linux_4, test_efi_grub, test_efi_systemd_boot, test_efi_unified,
-        test_efi_bad, test_efi_required, test_efi_shell, test_efi_cost)
+MORE = (test_efi_linux_1, test_efi_linux_3, test_efi_linux_4, test_efi_grub, test_efi_systemd_boot,
+        test_efi_unified, test_efi_bad, test_efi_required, test_efi_services_16, test_efi_shell,
+        test_efi_cost)

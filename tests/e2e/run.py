@@ -534,18 +534,19 @@ def by_uefi(test):
     return run
 
 
-def svm_by_uefi():
-    """Of the other tests, those that boot_svm.py doesn't leave out."""
-    return [by_uefi(test) for test in (*BASIC, *MORE) if name_of(test) not in boot_svm.SKIPS]
+def svm_by_uefi(everything):
+    """Of the other tests, those of every run, or all that boot_svm.py doesn't leave out."""
+    return [by_uefi(test) for test in (*BASIC, *MORE)
+            if name_of(test) in boot_svm.CHOSEN
+            or everything and name_of(test) not in boot_svm.SKIPS]
 
 
 def boot_tests(everything):
     """The group boot."""
     chosen = [*grub_efi.BASIC, *boot_uefi.BASIC, *boot_machines.BASIC, *boot_secure.BASIC]
-    if not everything:
-        return chosen
-    return [*chosen, *grub_efi.MORE, *boot_uefi.MORE, *boot_machines.MORE,
-            *boot_debian.MORE, *boot_secure.MORE, *svm_by_uefi()]
+    more = [*grub_efi.MORE, *boot_uefi.MORE, *boot_machines.MORE, *boot_debian.MORE,
+            *boot_secure.MORE, *boot_svm.MORE]
+    return [*chosen, *(more if everything else ()), *svm_by_uefi(everything)]
 
 
 def name_of(test):
