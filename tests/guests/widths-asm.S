@@ -109,7 +109,7 @@ widths_null32:
     .globl widths_enter
     /* void widths_enter(struct legacy *l): interrupts are off */
 widths_enter:
-    PUSH_KEPT
+    push_callee_saved
     movl %edi, now
     movq %rsp, saved_rsp
     movq %cr3, %rax
@@ -317,7 +317,7 @@ up:
     movdqu %xmm\n, widths_high + 64 + 16 * (\n - 8)
     .endr
     fxrstor64 saved_fpu
-    POP_KEPT
+    pop_callee_saved
     ret
 
     .data
