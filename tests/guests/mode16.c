@@ -576,6 +576,43 @@ static void one_segment(void)
     refused(TV_SEGMENT_SIZE, "one segment beyond 60 KiB");
 }
 
+/* Ticks of a call that takes one word and does nothing. RET is one byte in any mode. */
+static uint64_t cost(uint32_t mode, uint32_t convention)
+{
+    uint64_t least = ~0ULL;
+
+    memset(sources, 0xc3, sizeof(sources[0]));
+    begin(convention, 0);
+    d.image.mode = mode;
+    d.image.sections = 2;
+    d.sections[CODE].address = 0x1000;
+    d.sections[1] = d.sections[STACK];
+    d.sections[1].address = convention == XMHF_CDECL ? 0x8000 : AT_STACK;
+    entry(1, 0);
+    integer(0);
+    pack();
+    image_registered(&packed.image);
+    for (unsigned i = 0; i < 20; i++) {
+        const uint64_t start = rdtsc();
+        uint64_t t;
+        CALL(0, 1);
+        t = rdtsc() - start;
+        least = t < least ? t : least;
+    }
+    image_unregistered(TV_OK);
+    return least;
+}
+
+/* Where a tick is an instruction: what 16-bit code costs more than code of the caller's width. */
+static void costs(void)
+{
+    const uint64_t same = cost(bits, bits == 64 ? XMHF_SYSV : XMHF_CDECL);
+    const uint64_t far = cost(PAL_ID_MODE_16, XMHF_CDECL16), one = cost(PAL_ID_MODE_16, XMHF_CDECL);
+
+    say("%u bits: a call takes %llu ticks, of 16-bit code %llu, in one segment %llu", bits,
+        (unsigned long long)same, (unsigned long long)far, (unsigned long long)one);
+}
+
 static void by(unsigned n)
 {
     uint64_t before = info(XMHF_INFO_POOL_FREE);
@@ -588,6 +625,7 @@ static void by(unsigned n)
     far_pointers();
     interrupts();
     image_unregistered(TV_OK);
+    costs();
     deaths();
     pascal();
     one_segment();
