@@ -364,15 +364,15 @@ static enum hc_result enter(struct vcpu *v, const struct hyp_caller *c, struct t
     if (stubs == STUBS_GONE) {
         return owner_gone(v, s);
     }
+    if (segments_own(pal)) {
+        segments_begin(pal, act);
+    }
     m = stubs == STUBS_FAULT ? MARSHAL_FAULT : marshal_in(pal, act, c, &v->regs, &f);
     if (m != MARSHAL_OK) {
         return not_entered(v, s, act, m, &f);
     }
     act->interruptions = act->ticks = 0;
     count(&act->calls);
-    if (segments_own(pal)) {
-        segments_begin(pal, act);
-    }
     into_sandbox(v, s, act, &v->regs, initial_xstate);
     return HC_SWITCHED;
 }

@@ -9,7 +9,6 @@
  */
 #include "marshal.h"
 #include "caller.h"
-#include "mode16.h"
 #include "slots.h"
 #include <util/string.h>
 
@@ -575,7 +574,7 @@ static inline void give_args(const struct tv_pal *pal, const struct tv_activatio
     } else {
         slots_give(pal, act, sp);
         if (im->mode == PAL_ID_MODE_16) { /* with CDECL they are the same */
-            regs->rip = mode16_offset(im, act->entry->va);
+            regs->rip = act->entry->va - act->begins[SEG_CS].base;
         }
     }
 }

@@ -112,10 +112,10 @@ struct tv_activation {
     uint64_t ticks;                   /* that it ran before the last interruption */
     uint64_t since;                   /* TSC when it ran again; both only with a budget */
     struct vcpu_regs regs;            /* the PAL's, in ACT_INTERRUPTED and the last two */
-    uint16_t selector[TV_SEGMENTS];   /* and, of 16-bit code, its segments', as they were when it
-                                         was called or put aside, in enum segment_index's order; */
-    uint16_t begins[TV_SEGMENTS];     /* those that a call begins with, but for CS; */
+    uint16_t selector[TV_SEGMENTS];   /* and, of 16-bit code, its segments', in the order of enum
+                                         segment_index; */
     uint64_t code_base;               /* and CS's base, 0 of all other code */
+    struct segment begins[SANDBOX_OWN_SEGMENTS]; /* what a call of 16-bit code begins with */
     void *xstate;                     /* and its FPU state */
     bool xstate_used;
     /* Statistics; written by who owns it. */

@@ -2,7 +2,6 @@
 /* Segment registers of calls of 16-bit PALs. */
 #include "segments.h"
 #include "mode16.h"
-#include <util/string.h>
 
 /* LDTR's selector is told to nobody, since SLDT exits; not null, and not in an LDT (SDM vol. 3,
  * 27.3.1.2). */
@@ -10,28 +9,45 @@
 
 _Static_assert(MODE16_SEGMENTS == TV_SEGMENTS && SEG_LDTR == MODE16_SEGMENTS, "in their order");
 
-void segments_ready(const struct tv_pal *pal, struct tv_activation *act, uint32_t stack)
+static void parse(const struct tv_pal *pal, const uint16_t selector[MODE16_SEGMENTS],
+                  struct segment seg[SANDBOX_OWN_SEGMENTS])
 {
-    mode16_selectors(&pal->image, pal->image.entries[0].va, stack, act->begins);
+    for (unsigned i = 0; i < MODE16_SEGMENTS; i++) {
+        ASSERT(mode16_segment(pal->space.ldt, selector[i], &seg[i]));
+    }
+    seg[SEG_LDTR] = (struct segment){ LDTR_SELECTOR, SEG_ATTR_LDT, PAGE_SIZE - 1, TV_LDT_VA };
 }
 
+void segments_ready(const struct tv_pal *pal, struct tv_activation *act, uint32_t stack)
+{
+    uint16_t selector[MODE16_SEGMENTS];
+
+    mode16_selectors(&pal->image, pal->image.entries[0].va, stack, selector);
+    parse(pal, selector, act->begins);
+}
+
+/* CODE has the whole of its segment, so that its limit tells. */
 void segments_begin(const struct tv_pal *pal, struct tv_activation *act)
 {
-    memcpy(act->selector, act->begins, sizeof(act->selector));
-    act->selector[SEG_CS] = (uint16_t)(mode16_far(&pal->image, act->entry->va) >> 16);
+    struct segment *cs = &act->begins[SEG_CS];
+    const uint64_t va = act->entry->va;
+
+    if (va < cs->base || va - cs->base > cs->limit) {
+        ASSERT(mode16_segment(pal->space.ldt, (uint16_t)(mode16_far(&pal->image, va) >> 16), cs));
+    }
 }
 
 void segments_enter(struct vcpu *v, const struct tv_pal *pal, const struct tv_activation *act,
                     const struct vcpu_regs *regs, const void *xstate)
 {
-    struct segment seg[SANDBOX_OWN_SEGMENTS];
+    struct segment kept[SANDBOX_OWN_SEGMENTS];
     struct sandbox sb = pal->sandbox;
 
-    for (unsigned i = 0; i < MODE16_SEGMENTS; i++) {
-        ASSERT(mode16_segment(pal->space.ldt, act->selector[i], &seg[i]));
+    sb.segments = act->begins;
+    if (regs == &act->regs) {
+        parse(pal, act->selector, kept);
+        sb.segments = kept;
     }
-    seg[SEG_LDTR] = (struct segment){ LDTR_SELECTOR, SEG_ATTR_LDT, PAGE_SIZE - 1, TV_LDT_VA };
-    sb.segments = seg;
     sandbox_enter(v, &sb, regs, xstate);
 }
 

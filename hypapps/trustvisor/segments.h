@@ -16,9 +16,10 @@ static inline bool segments_own(const struct tv_pal *pal)
 
 /* Once, before the PAL goes live; `stack`: number of the activation's STACK section. */
 void segments_ready(const struct tv_pal *pal, struct tv_activation *act, uint32_t stack);
-/* A call of act->entry begins. */
+/* A call of act->entry is about to begin: act->begins is for it. */
 void segments_begin(const struct tv_pal *pal, struct tv_activation *act);
-/* sandbox_enter, with the selectors that the call has. */
+/* sandbox_enter: a call begins, or with `regs` == &act->regs goes on, with the segments that its
+ * code had. */
 void segments_enter(struct vcpu *v, const struct tv_pal *pal, const struct tv_activation *act,
                     const struct vcpu_regs *regs, const void *xstate);
 /* The call is put aside: keep what its code has loaded. The PAL is in the sandbox still. */

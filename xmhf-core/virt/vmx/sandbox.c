@@ -67,6 +67,16 @@ static void own_segments(const struct segment *seg)
     }
 }
 
+/* The same after a run of the same code, whose LDT is the same: what a selector means, too. */
+static void own_changed(const struct segment *seg)
+{
+    for (unsigned i = 0; i < SEG_LDTR; i++) {
+        if (vmcs_read((enum vmcs_field)(VMCS_GUEST_ES_SEL + 2 * i)) != seg[i].selector) {
+            vmx_write_segment((enum segment_index)i, &seg[i]);
+        }
+    }
+}
+
 /* The last run, even of the same sandbox, may have loaded null selectors. */
 __attribute__((noinline))
 static void mend_segments(const struct sandbox *sb)
@@ -74,7 +84,7 @@ static void mend_segments(const struct sandbox *sb)
     static const enum segment_index loadable[] = SANDBOX_LOADABLE;
 
     if (sb->segments) {
-        own_segments(sb->segments);
+        own_changed(sb->segments);
         return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(loadable); i++) {
