@@ -55,6 +55,13 @@ class Qmp:
         self._message(30)  # the greeting
         self("qmp_capabilities")
 
+    def _received(self):
+        """What has come; nothing where the emulator is gone."""
+        try:
+            return self.link.recv(65536)
+        except ConnectionError:
+            return b""
+
     def _message(self, seconds):
         """The next message, or None."""
         end = time.monotonic() + seconds
@@ -62,7 +69,7 @@ class Qmp:
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.link], [], [], left)[0]:
                 return None
-            data = self.link.recv(65536)
+            data = self._received()
             if not data:
                 raise base.ToolError("the emulator ended")
             self.rest += data
@@ -243,7 +250,11 @@ class QemuMachine(Machine):
 
     def start(self):
         self.process = bench.spawn(self.argv, self.folder)
-        self.qmp = Qmp(_connect(str(self.folder / "qmp"), self.process))
+        try:
+            self.qmp = Qmp(_connect(str(self.folder / "qmp"), self.process))
+        except base.ToolError as problem:
+            said = "\n".join(bench.emulator_messages(self.folder))
+            raise base.ToolError(f"{problem}\n{said}".strip()) from problem
         self.agent = _connect(str(self.folder / "agent"), self.process)
 
     def __exit__(self, kind, value, trace):
