@@ -14,7 +14,8 @@ from xmhftools import bench, qemu
 
 # The firmware's 64-bit BARs above 512 GiB (OVMF's own option).
 HIGH_BARS = ("-fw_cfg", "name=opt/ovmf/X-PciMmio64Mb,string=524288")
-BAR = ("-device", "pci-testdev,membar=1G,membar-backed=on")
+BAR = ("-object", "memory-backend-ram,id=far,size=1G,share=on", "-device",
+       "ivshmem-plain,memdev=far")
 
 # Machines in which the probe asks the firmware's services; how many CPUs must answer.
 MACHINES = {

@@ -423,11 +423,11 @@ static uint32_t pci_read(uint32_t device, uint32_t at)
     return value;
 }
 
-/* Write and read the memory of QEMU's pci-testdev (docs/specs/pci-testdev), its third BAR. */
+/* Write and read the memory of QEMU's ivshmem (docs/specs/ivshmem-spec), its third BAR. */
 static void use_bar(void)
 {
     for (uint32_t device = 0; device < 32; device++) {
-        if (pci_read(device, 0) == 0x00051B36) {
+        if (pci_read(device, 0) == 0x11101AF4) {
             uint64_t at = (uint64_t)pci_read(device, 0x1C) << 32 | (pci_read(device, 0x18) & ~15u);
             volatile uint64_t *p = (volatile uint64_t *)(uintptr_t)at;
 
