@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 import re
 import shutil
 import time
+import uuid
 
 from common import Skipped, check
 from efi import PROBE, EfiMachine
@@ -155,6 +156,28 @@ def test_efi_tpm(machines):
     return "; ".join(told)
 
 
+MOR = ("MemoryOverwriteRequestControl", b"\0", uuid.UUID("e20939be-32d4-41be-a150-897f85d49829"))
+ACCESS_DENIED = 0x800000000000000f
+
+
+def test_efi_mor(machines):
+    """The request to overwrite memory after a reset is set and locked. No build of OVMF has the
+    driver that makes it; that with SMM has the lock, where there is a TPM and the request is in its
+    store."""
+    if not shutil.which("swtpm"):
+        raise Skipped("swtpm is not installed (apt-get install swtpm)")
+    said = []
+    for hypervisor in (False, True):
+        with TpmMachine(machines, "mor off", "tpm-tis", boot="uefi-smm", variables=[MOR],
+                        hypervisor=hypervisor) as machine:
+            machine.wait_end(240)
+            said.append([line for line in machine.lines() if line.startswith("mor")])
+    denied = f"{ACCESS_DENIED:x}"
+    check(said[0] == ["mor 0 0", "mor taken back 0 0"], f"without us: {said[0]}")
+    check(said[1] == ["mor 1 1", f"mor taken back {denied} {denied}"], f"with us: {said[1]}")
+    return "set and locked in SMM: the next loader can take neither back, as it can without us"
+
+
 # --- no Linux --------------------------------------------------------------------------------
 
 def test_efi_memtest86(machines):
@@ -175,4 +198,4 @@ def test_efi_ipxe(machines):
 
 BASIC = (test_efi_lacking,)
 MORE = (test_efi_machines, test_efi_bar, test_efi_fragments, test_efi_tpm, test_efi_memtest86,
-        test_efi_ipxe)
+        test_efi_ipxe, test_efi_mor)

@@ -47,12 +47,13 @@ class EfiMachine(QemuMachine):
     """One that has no Linux: xmhf.efi starts the probe with these words, or what `conf`, the text
     of xmhf.conf, says. `options` are boot entries behind it, (title, name, arguments) on the same
     disk or EFI_LOAD_OPTIONs, `before` those before it; `more` are files on the disk, (name, path);
-    `sign` says which of the names get a signature."""
+    `sign` says which of the names get a signature; `variables` are the firmware's, (name, bytes,
+    vendor)."""
 
     def __init__(self, machines, words="", conf=None, options=(), before=(), more=(),
-                 sign=None, boot="uefi", **others):
+                 sign=None, variables=(), boot="uefi", **others):
         self.extra = types.SimpleNamespace(
-            conf=conf, options=options, before=before, sign=sign,
+            conf=conf, options=options, before=before, sign=sign, variables=variables,
             more=[(PROBE, probe(machines)), *more])
         super().__init__(machines, guest=probe(machines), append=words, boot=boot, **others)
 

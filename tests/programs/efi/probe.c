@@ -391,6 +391,29 @@ static void variables(void)
     tell("variable deleted", rt->SetVariable(name, &our_vendor, kind, 0, NULL), 0);
 }
 
+/* Memory that the firmware is to overwrite: the request and its lock, 0xff where there is none;
+ * then try to take both back (TCG Platform Reset Attack Mitigation Specification 1.10, 4.2 and 5). */
+static void overwrite_request(void)
+{
+    static EFI_GUID vendor = { 0xe20939be, 0x32d4, 0x41be,
+                               { 0xa1, 0x50, 0x89, 0x7f, 0x85, 0xd4, 0x98, 0x29 } };
+    static EFI_GUID lock_vendor = { 0xbb983ccf, 0x151d, 0x40e1,
+                                    { 0xa0, 0x7b, 0x4a, 0x17, 0xbe, 0x16, 0x82, 0x92 } };
+    static CHAR16 name[] = L"MemoryOverwriteRequestControl";
+    static CHAR16 lock_name[] = L"MemoryOverwriteRequestControlLock";
+    const UINT32 kind = EFI_VARIABLE_NON_VOLATILE | EFI_VARIABLE_BOOTSERVICE_ACCESS
+        | EFI_VARIABLE_RUNTIME_ACCESS;
+    EFI_RUNTIME_SERVICES *rt = st->RuntimeServices;
+    UINT8 control = 0xFF, lock = 0xFF, zero = 0;
+    UINTN size = 1, lock_size = 1;
+
+    rt->GetVariable(name, &vendor, NULL, &size, &control);
+    rt->GetVariable(lock_name, &lock_vendor, NULL, &lock_size, &lock);
+    tell("mor", control, lock);
+    tell("mor taken back", rt->SetVariable(lock_name, &lock_vendor, kind, 1, &zero),
+         rt->SetVariable(name, &vendor, kind, 1, &zero));
+}
+
 /* A timer of the firmware's runs while we wait. */
 static void wait_a_little(void)
 {
@@ -584,43 +607,33 @@ static uint64_t number(const CHAR16 **at)
     }
 }
 
+/* Words that take nothing and do something. */
+static const struct { const char *word; void (*act)(void); } acts[] = {
+    { "map", show_map }, { "entries", count_map }, { "bar", use_bar }, { "tpm", ask_tpm },
+    { "reserved", count_reserved }, { "wait", wait_outside }, { "enable", enable_again },
+    { "init", init_others }, { "mor", overwrite_request }, { "vars", variables },
+    { "timer", wait_a_little }, { "attack", attack }, { "leave", leave },
+};
+
 /* One word. False: return the status from here. */
 static bool obey(EFI_LOADED_IMAGE *loaded, const CHAR16 **at, EFI_STATUS *status)
 {
-    if (is_word(at, "map")) {
-        show_map();
-    } else if (is_word(at, "entries")) {
-        count_map();
-    } else if (is_word(at, "fragment")) {
+    for (unsigned i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
+        if (is_word(at, acts[i].word)) {
+            acts[i].act();
+            return true;
+        }
+    }
+    if (is_word(at, "fragment")) {
         fragment(number(at));
-    } else if (is_word(at, "bar")) {
-        use_bar();
-    } else if (is_word(at, "tpm")) {
-        ask_tpm();
-    } else if (is_word(at, "reserved")) {
-        count_reserved();
     } else if (is_word(at, "tsc")) {
         tell("tsc", entered, rdtsc());
-    } else if (is_word(at, "wait")) {
-        wait_outside();
     } else if (is_word(at, "load")) {
         load(loaded, at);
     } else if (is_word(at, "start")) {
         start(at);
     } else if (is_word(at, "mp")) {
         ask_all("mp ran");
-    } else if (is_word(at, "enable")) {
-        enable_again();
-    } else if (is_word(at, "init")) {
-        init_others();
-    } else if (is_word(at, "vars")) {
-        variables();
-    } else if (is_word(at, "timer")) {
-        wait_a_little();
-    } else if (is_word(at, "attack")) {
-        attack();
-    } else if (is_word(at, "leave")) {
-        leave();
     } else if (is_word(at, "off")) {
         st->RuntimeServices->ResetSystem(EfiResetShutdown, EFI_SUCCESS, 0, NULL);
     } else if (is_word(at, "reset")) {

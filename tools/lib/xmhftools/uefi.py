@@ -147,6 +147,8 @@ def _start(firmware, plan, files, folder, mok=None):
     entries = [*getattr(files, "before", ()),
                ("xmhf" if files.hypervisor else "Linux", plan.name, plan.arguments),
                *getattr(files, "options", ())]
+    for name, data, vendor in getattr(files, "variables", ()):
+        store.set(name, data, vendor)
     store.boot_options([entry if isinstance(entry, bytes) else option(entry[0], partition,
                                                                       *entry[1:])
                         for entry in entries])
