@@ -6,8 +6,8 @@
 #include <util/fmt.h>
 #include <xmhf/live.h>
 
-/* The core lets CPUs wait 5 s for each other; then they come back, and this only ends the wait for
- * one that never went. Firmware resets that one. In microseconds. */
+/* The core lets CPUs wait 20 s for each other at most; then they come back, and this only ends the
+ * wait for one that never went. Firmware resets that one. In microseconds. */
 #define TIMEOUT 30000000
 
 struct call {

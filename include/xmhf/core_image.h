@@ -41,9 +41,9 @@ struct core_image {
  * on the boot CPU. 0: this CPU is the guest's now. 1: declined, it has come back natively, as it
  * was.
  *
- * All or nothing: other CPUs wait here for each other, at most 5 s from the first; all of them get
- * the same answer. The boot CPU declines if they did. Where it returns 1 (or 0 to none, since it
- * wasn't called) bi->refusal has the reason.
+ * All or nothing: other CPUs wait here for each other, at most 5 s for the next one and 20 s in
+ * all; they get the same answer. The boot CPU declines if they did. Where it returns 1 (or 0 to
+ * none, since it wasn't called) bi->refusal has the reason.
  */
 
 #endif

@@ -44,6 +44,18 @@ def test_efi_machines(machines):
     return f"{', '.join(MACHINES)}: all CPUs answer as guests, the protected range is refused"
 
 
+def test_efi_many(machines):
+    """64 CPUs, as many as there may be, are taken; 65 are refused by name."""
+    for cpus, taken in ((64, True), (65, False)):
+        with EfiMachine(machines, "mp off", smp=str(cpus), mem=1024) as machine:
+            log = machine.wait_end(280)
+            said = machine.lines()
+        guests = cpus - 1 if taken else 0
+        check(f"mp ran {cpus - 1:x} {guests:x}" in said, f"{cpus} CPUs: {said}\n{log[-2000:]}")
+        check(taken or "not started: there are 65 CPUs, more than 64" in log, log[-2000:])
+    return "64 CPUs are guests and answer; with 65 a line says that there are too many"
+
+
 def test_efi_bar(machines):
     """Firmware and an OS's loader use a device's memory above 512 GiB."""
     with EfiMachine(machines, "bar attack off", qemu_args=(*BAR, *HIGH_BARS)) as machine:
@@ -197,5 +209,5 @@ def test_efi_ipxe(machines):
 
 
 BASIC = (test_efi_lacking,)
-MORE = (test_efi_machines, test_efi_bar, test_efi_fragments, test_efi_tpm, test_efi_memtest86,
-        test_efi_ipxe, test_efi_mor)
+MORE = (test_efi_machines, test_efi_many, test_efi_bar, test_efi_fragments, test_efi_tpm,
+        test_efi_memtest86, test_efi_ipxe, test_efi_mor)

@@ -392,7 +392,7 @@ static void variables(void)
 }
 
 /* Memory that the firmware is to overwrite: the request and its lock, 0xff where there is none;
- * then try to take both back (TCG Platform Reset Attack Mitigation Specification 1.10, 4.2 and 5). */
+ * then try to take both back (TCG Platform Reset Attack Mitigation Specification 1.10, 4.2, 5). */
 static void overwrite_request(void)
 {
     static EFI_GUID vendor = { 0xe20939be, 0x32d4, 0x41be,
