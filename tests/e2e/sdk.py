@@ -104,8 +104,7 @@ def judge(run, built):
 def run_mistakes(machines, names, builds, search=True):
     """Build and run mistakes in one guest; then look for the pattern in the guest's memory."""
     known = images.sources()
-    wanted = [known[name] for name in names or known
-              if known[name].path.parent.name == "mistakes"]
+    wanted = [known[name] for name in names]
     built = build_images(machines, wanted, builds)
     commands = machines.scratch / "sdk.sh"
     look = f"memsearch --kcore key:{images.KEY}" if search else "false"
@@ -130,24 +129,31 @@ def test_sdk(machines):
     return run_mistakes(machines, SOME, ways(["-O2"]), machines.args.bench == "svm")
 
 
-def every_mistake(machines, form):
-    """All of the usual mistakes in images of one form, by each of its compilers, -O0 and -O2; on
-    Intel by one, -O2, since Bochs takes seconds for an image. XMHF_SDK_MISTAKES: only these, or
-    M/N, the M-th of N parts of all, for who can't wait for a whole form."""
+def in_pals():
+    """Names of all mistakes in PALs; of XMHF_SDK_MISTAKES if that is set: names, or M/N, the M-th
+    of N parts of all, for who can't wait for a whole form."""
+    found = [name for name, mistake in images.sources().items()
+             if mistake.path.parent.name == "mistakes"]
     chosen = os.environ.get("XMHF_SDK_MISTAKES", "").split()
     part = re.fullmatch(r"(\d+)/(\d+)", chosen[0]) if len(chosen) == 1 else None
     if part:
         m, n = map(int, part.groups())
         check(0 < m <= n, f"XMHF_SDK_MISTAKES={chosen[0]}: there is no such part")
-        chosen = [name for name, mistake in images.sources().items()
-                  if mistake.path.parent.name == "mistakes"][m - 1::n]
+        return found[m - 1::n]
+    check(set(chosen) <= set(found), f"XMHF_SDK_MISTAKES={' '.join(chosen)}: not all are names")
+    return chosen or found
+
+
+def every_mistake(machines, form):
+    """All of the usual mistakes in images of one form, by each of its compilers, -O0 and -O2; on
+    Intel by one, -O2, since Bochs takes seconds for an image."""
     if machines.args.bench == "vmx":
-        return run_mistakes(machines, chosen, [build for build in ways(["-O2"])
-                                               if build.form == form], False)
+        return run_mistakes(machines, in_pals(), [build for build in ways(["-O2"])
+                                                  if build.form == form], False)
     compilers = [name for name, command in images.COMPILERS[form].items()
                  if shutil.which(command[0])]
-    return run_mistakes(machines, chosen, [Build(form, name, level) for name in compilers
-                                           for level in images.LEVELS])
+    return run_mistakes(machines, in_pals(), [Build(form, name, level) for name in compilers
+                                              for level in images.LEVELS])
 
 
 def test_sdk_elf64(machines):
@@ -173,8 +179,7 @@ def test_sdk_pe32(machines):
 def wine(machines, bits, builds):
     """All mistakes, in a Windows program."""
     known = images.sources()
-    wanted = [mistake for mistake in known.values() if mistake.path.parent.name == "mistakes"]
-    built = build_images(machines, wanted, builds)
+    built = build_images(machines, [known[name] for name in in_pals()], builds)
     name = f"sdk_run{'' if bits == 64 else '32'}.exe"
     commands = machines.scratch / "sdk.sh"
     commands.write_text(script_of(built, lambda build: f"wine {name}"), encoding="ascii")
