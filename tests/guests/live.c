@@ -7,6 +7,7 @@
  * Words: refuse=N  first N refusals of different kinds, then the launch
  *        no-mp     nobody can make the other CPUs call us: the core starts them itself
  *        x2apic    firmware has chosen that mode
+ *        loop=N    all other CPUs wait in one of its loops: 0 spin, 1 MWAIT, 2 HLT
  */
 #include <boot/common/console.h>
 #include <boot/common/launch.h>
@@ -16,7 +17,7 @@
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 #include <xmhf/live.h>
-#include "guest.h"
+#include "small_pal.h"
 
 #define TIMER_VECTOR 0x40u
 #define SEL_LDT      0x60u
@@ -201,7 +202,7 @@ static void check_timer(const char *when)
 
 /* --- the other CPUs -------------------------------------------------------------------------- */
 
-enum job { IDLE, TAKE, COUNT, ODD };
+enum job { IDLE, TAKE, COUNT, ODD, PAL };
 
 static struct mailbox { volatile uint64_t job, done, answer; uint64_t pad[5]; }
     mail[CPU_LIMIT] __attribute__((aligned(64)));
@@ -238,23 +239,36 @@ static void obey(struct cpu *c, struct mailbox *m)
     case TAKE: m->answer = call_core(c->index, core->take, NULL); break;
     case ODD: m->answer = with_odd_gdt(c->index); break;
     case COUNT: c->count[1]++; break;
+    case PAL: call_pal(c); break;
     case IDLE: break;
     }
     m->job = IDLE;
     __atomic_fetch_add(&m->done, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Firmware's loop. Every third CPU each: spins, waits by MWAIT, halts (which only INIT ends). */
+/* Where a CPU waits: firmware's three ways. */
+enum wait { SPIN, MWAIT, HALT, WAITS };
+
+static enum wait wait_of(unsigned cpu)
+{
+    enum wait wait = (enum wait)number("loop", cpu % WAITS);
+
+    return wait == MWAIT && !monitor ? SPIN : wait;
+}
+
+/* Firmware's loop. One that halts is ended by INIT only, so it spins until it is told to halt
+ * (count[2]). */
 static void loop(struct cpu *c)
 {
+    const enum wait wait = wait_of(c->index);
     struct mailbox *m = &mail[c->index];
 
     for (;;) {
         if (m->job != IDLE) {
             obey(c, m);
-        } else if (c->index % 3 == 2 && c->count[2]) {
+        } else if (wait == HALT && c->count[2]) {
             __asm__ volatile("cli; hlt");
-        } else if (c->index % 3 == 1 && monitor) {
+        } else if (wait == MWAIT) {
             __asm__ volatile("monitor" :: "a"(&m->job), "c"(0), "d"(0));
             if (m->job == IDLE) {
                 __asm__ volatile("mwait" :: "a"(0), "c"(0));
@@ -309,7 +323,7 @@ static void give(enum job job, unsigned from, unsigned to, unsigned seconds)
 /* An emulator's MWAIT may not be ended by another CPU's store. */
 static void try_mwait(void)
 {
-    monitor = cpuid(1, 0).ecx & BIT(3);
+    monitor = cpuid(1, 0).ecx & CPUID_1_ECX_MONITOR;
     CHECK(ap_run(1, firmware_ap), "CPU 1 doesn't start");
     delay_us(10000); /* it waits now */
     if (monitor && try_give(COUNT, 1, 2, 1) != 0) {
@@ -317,6 +331,7 @@ static void try_mwait(void)
         mail[1].job = IDLE;
         say("no MWAIT: here no store ends it, without us either");
     }
+    CHECK(monitor || number("loop", WAITS) != MWAIT, "this machine has no MWAIT");
 }
 
 /* --- starting the core ----------------------------------------------------------------------- */
@@ -498,6 +513,29 @@ static void wake_others(void)
     give(COUNT, 1, cpu_total(), 5);
 }
 
+/* A program in ring 3 of the firmware's, on each CPU that has been taken: as it is, and in its
+ * loop. */
+static void use_pal(void)
+{
+    const unsigned cpus = word("no-mp") ? 1 : cpu_total();
+    const uint64_t pages_free = info(XMHF_INFO_POOL_FREE);
+
+    register_pal(1);
+    for (unsigned i = 0; i < cpus; i++) {
+        result = 0;
+        if (i == 0) {
+            call_pal(this_cpu());
+        } else {
+            give(PAL, i, i + 1, 20);
+        }
+        CHECK(result == 42 + i, "on CPU %u the PAL gave %llu", i, (unsigned long long)result);
+    }
+    CHECK(pages[4][0] == 0, "the PAL's data is in the firmware's page");
+    unregister_pal();
+    CHECK(info(XMHF_INFO_POOL_FREE) == pages_free, "the pool has not all pages back");
+    check_timer("after a PAL");
+}
+
 void guest_main(void)
 {
     CHECK(!is_guest(), "there is a hypervisor already");
@@ -518,8 +556,9 @@ void guest_main(void)
     }
     launch();
     check_guest();
+    use_pal();
     wake_others();
     check_timer("at the end");
-    pass("%u CPUs were taken where they were%s, and woken again", cpu_total(),
+    pass("%u CPUs were taken where they were%s, used a PAL, were woken again", cpu_total(),
          number("refuse", 0) ? " after refusals" : "");
 }
