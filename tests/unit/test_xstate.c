@@ -84,11 +84,29 @@ static void pointers_that_are_loaded(void **state)
     check(false, false, false);
 }
 
+/* An interrupt behind a POPF must not take a flag away: a PAL with TF went on without its #DB. No
+ * flag is there that ring 3 can't set, and interrupts are always on. */
+static void flags_of_ring_3_come_back(void **state)
+{
+    const struct sandbox sb = { .tag = 1 };
+    struct vcpu_regs regs = { .rflags = ~0ULL };
+
+    (void)state;
+    start(true, false, false);
+    sandbox_enter(&v, &sb, &regs, template);
+    /* CF, 1, PF, AF, ZF, SF, TF, IF, DF, OF, NT, AC and ID (SDM vol. 1, figure 3-8). */
+    assert_int_equal(v.regs.rflags, 0x244fd7);
+    regs.rflags = 0;
+    sandbox_enter(&v, &sb, &regs, template);
+    assert_int_equal(v.regs.rflags, 0x202);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointers_that_stay),
         cmocka_unit_test(pointers_that_are_loaded),
+        cmocka_unit_test(flags_of_ring_3_come_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
