@@ -20,7 +20,7 @@ static size_t mend(uint8_t *file, size_t size)
         h.version = XMHF_IMAGE_VERSION;
         h.mode = 64;
         h.convention = XMHF_SYSV;
-        h.flags = h.reserved = 0;
+        h.flags = h.caller = 0;
         h.stubs = 0;
         memcpy(file, XMHF_IMAGE_MAGIC, 8);
         memcpy(file + 8, &h, sizeof(h));

@@ -226,8 +226,7 @@ static void change_one(void)
     struct xmhf_image_entry *e = &im.entries[below(im.head.entries)];
     uint32_t *const head[] = {
         &im.head.version, &im.head.convention, &im.head.flags, &im.head.stacks,
-        &im.head.reserved,
-    };
+    }; /* `caller` is none of the image: a file has 0 there, who registers it chooses */
 
     switch (below(12)) {
     case 0: *head[below(ARRAY_SIZE(head))] = (uint32_t)value(); break;
