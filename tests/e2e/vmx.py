@@ -41,11 +41,12 @@ SKIPS = {
 }
 
 # A boot of Linux takes half a minute here, so without --all only what depends on the vendor, and
-# of that what no tiny guest does: not what the guests cpuid, reset-*, fuzz and hypapp show here.
+# of that what no tiny guest does: not what the guests cpuid, reset-*, fuzz, hypapp, rights and
+# image show here.
 # Nothing that stops the machine from outside: one in some dozen times Bochs' debugger does not
 # stop.
 EVERY_TIME = ("boot-2", "hotplug", "pal-secret", "pal-foreign", "pal-registers",
-              "lockdown", "exit-duration", "examples", "sdk", "sdk-identity")
+              "exit-duration", "sdk", "sdk-identity")
 # And of the tests of PALs, for the group pal.
 WITH_PAL = ("pal-secret", "pal-foreign", "pal-registers", "pal-damage", "pal-starve", "pal-traced",
             "pal-tables", "pal-turns",
