@@ -34,6 +34,7 @@ SKIPS = {
                     "is more of what runs under a name without long, all or minutes"),
     **dict.fromkeys(("pal-registers", "pal-traced", "pal-turns", "pal-64", "pal-32-compat"),
                     "runs in uefi-programs, where one machine is booted for all of them"),
+    "machine-check": "is about a CPU that the hypervisor keeps; by UEFI the firmware's loop has it",
     "resets": "resets-all runs",
     "wake": "moves the sleep registers of a machine without UEFI",
 }

@@ -189,7 +189,9 @@ def test_panic(machines):
             check(form not in raw, "the secret is in the serial log")
         copies = crash_copies(machine)
         check(len(copies) == 2, f"there are {len(copies)} copies of the record: {copies}")
-        machine.poke(copies[0] + 8, b"\xff\xff")  # its version
+        spoils = machines.boot != "uefi"  # OVMF itself writes over the other copy
+        if spoils:
+            machine.poke(copies[0] + 8, b"\xff\xff")  # its version
         start = machine.boot_again()
         found = machine.wait_log(r"crash: build-id ([0-9a-f]+)", 120, start)
         check(found.group(1) == wanted, f"the record is of build {found.group(1)}, not {wanted}")
@@ -199,9 +201,9 @@ def test_panic(machines):
         log = machine.log()[start:]
         check(log.count("crash: build-id") == 1, "the record was printed more than once")
     lines = len([line for line in log.splitlines() if "] crash:" in line])
-    return (f"no secret left; with the copy at {copies[0]:#x} spoiled the next boot printed that "
-            f"at {copies[1]:#x}, "
-            f"{lines} lines, build id {wanted[:12]}")
+    told = (f"with the copy at {copies[0]:#x} spoiled the next boot printed that at {copies[1]:#x}"
+            if spoils else f"the next boot printed the copy at {copies[0]:#x}")
+    return f"no secret left; {told}, {lines} lines, build id {wanted[:12]}"
 
 
 BASIC = (test_resets, test_sleep, test_wake, test_panic)
