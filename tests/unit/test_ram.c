@@ -50,6 +50,32 @@ static void as_the_map_says(void **state)
     assert_int_equal(ram_bytes(&ram), 0x9f000 + MIB(512) + GIB(2));
 }
 
+/* Entries of RAM that touch are one piece, however many kinds UEFI has for them; those that share a
+ * page aren't, for neither has it whole. */
+static void neighbours_are_one_piece(void **state)
+{
+    static struct boot_mem m[40];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(m); i++) {
+        m[i] = (struct boot_mem){ MIB(16) + i * 0x3000, 0x3000,
+                                  i % 2 ? BOOT_MEM_FIRMWARE_RAM : BOOT_MEM_USABLE, 0 };
+    }
+    ram_build(m, ARRAY_SIZE(m), NULL, 0, LIMIT, &ram);
+    assert_int_equal(ram.count, 1);
+    assert_true(ram.piece[0].start == MIB(16) && ram.piece[0].end == MIB(16) + 40 * 0x3000);
+    m[20].type = BOOT_MEM_RESERVED;
+    m[30].start -= 0x800;
+    m[30].size += 0x800;
+    m[29].size -= 0x800;
+    ram_build(m, ARRAY_SIZE(m), NULL, 0, LIMIT, &ram);
+    assert_int_equal(ram.count, 3);
+    assert_false(has(m[20].start) || has(m[20].start + 0x2000)
+                 || has(MIB(16) + 30 * 0x3000 - PAGE_SIZE));
+    assert_true(has(m[20].start - PAGE_SIZE) && has(m[21].start) && has(MIB(16) + 30 * 0x3000)
+                && has(MIB(16) + 29 * 0x3000));
+}
+
 /* Never a device's hole below 4 GiB, nor what an entry of another type says. */
 static void and_where_it_may_be_plugged_in(void **state)
 {
@@ -102,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_the_map_says),
+        cmocka_unit_test(neighbours_are_one_piece),
         cmocka_unit_test(and_where_it_may_be_plugged_in),
         cmocka_unit_test(as_qemu_says),
         cmocka_unit_test(a_full_list),

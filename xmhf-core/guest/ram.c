@@ -12,6 +12,17 @@ static void add(struct ram_map *m, uint64_t start, uint64_t end, uint64_t align)
     }
 }
 
+/* Add [start, end), which is below all that is there. UEFI's map has one piece of RAM in dozens of
+ * entries, of kinds that alternate: as one piece it has a window (guest/walk.h). */
+static void add_below(struct ram_map *m, uint64_t start, uint64_t end)
+{
+    if (m->count != 0 && m->piece[m->count - 1].start == end && end % PAGE_SIZE == 0) {
+        m->piece[m->count - 1].start = align_up(start, PAGE_SIZE);
+    } else {
+        add(m, start, end, PAGE_SIZE);
+    }
+}
+
 /* The three largest pieces first: look-ups end there, by windows (guest/walk.h). */
 static void sort_three(struct ram_map *m)
 {
@@ -51,7 +62,7 @@ void ram_build(const struct boot_mem *map, unsigned count, const struct acpi_ran
     out->boot = out->count = 0;
     for (unsigned i = count; i-- > 0;) {
         if (map[i].type == BOOT_MEM_USABLE || map[i].type == BOOT_MEM_FIRMWARE_RAM) {
-            add(out, map[i].start, map[i].start + map[i].size, PAGE_SIZE);
+            add_below(out, map[i].start, map[i].start + map[i].size);
         }
     }
     sort_three(out);
